@@ -1,0 +1,78 @@
+/* backend.h - a backend is one const table: prepare a list once, run it once per step.
+ *
+ * Persistent tensors (PARAM, STATE) belong to the open backend and are shared by name between all its
+ * programs; they start at zero. What a device cannot do fails in prepare with ERR_UNSUPPORTED, naming
+ * the op. No library's type appears here.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_BACKEND_H
+#define PRESIZE_BACKEND_BACKEND_H
+
+#include "backend/op.h"
+#include "base/geometry.h"
+#include "base/key.h"
+
+enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
+enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
+enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
+
+/* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
+struct exec_options {
+    int backend;        /* enum be_kind */
+    int64_t threads;    /* 0: one per processor */
+    int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
+    int winograd;       /* enum be_winograd */
+    int layout;         /* enum be_layout; for tests and measurements */
+    int64_t prefetch;   /* batches read ahead */
+    bool deterministic; /* always so on cpu and ref */
+    char max_isa[32];   /* oneDNN's name, "" for all the processor has */
+};
+extern const struct key exec_keys[];
+
+struct be;         /* an open device */
+struct be_program; /* a prepared list */
+
+struct be_info {    /* recorded in run.json */
+    char device[128]; /* processor's name */
+    char isa[64];     /* what kernels and primitives use */
+    char library[64]; /* "oneDNN 2.6.3" */
+    int threads;
+    bool has_bf16;
+};
+
+struct be_memory { /* bytes, planned before the first step */
+    size_t activations, gradients, workspace, parameters, optimiser, total;
+};
+
+struct backend {
+    const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" later */
+    int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
+    void (*close)(struct be *b); /* after its programs; NULL is fine */
+    void (*info)(const struct be *b, struct be_info *info);
+
+    /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
+    int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,
+                   struct err *err) MUST_USE;
+    void (*release)(struct be_program *p); /* NULL is fine */
+    void (*memory)(const struct be_program *p, struct be_memory *m);
+
+    /* All ops, in order. ERR_NOMEM, ERR_UNSUPPORTED from the library. */
+    int (*run)(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
+    /* Seconds spent per op kind over all runs since prepare, summed over threads. */
+    void (*profile)(const struct be_program *p, double seconds[OP_KINDS]);
+
+    /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. */
+    int (*put)(struct be *b, const char *name, const float *src, struct err *err) MUST_USE;
+    int (*get)(struct be *b, const char *name, float *dst, struct err *err) MUST_USE;
+    /* A tensor of the list after (before) a run, plain layout, converted to f32 (from f32: one
+     * rounding). Which: below the table. */
+    int (*read)(struct be_program *p, int tensor, float *dst, struct err *err) MUST_USE;
+    int (*write)(struct be_program *p, int tensor, const float *src, struct err *err) MUST_USE;
+};
+
+/* Readable after run: ACT tensors that no op reads (prob, loss, outputs of one-op lists), GRAD and
+ * STAT tensors. Writable before run: ACT, STAT and GRAD tensors that no op writes. */
+
+const struct backend *backend_find(const char *name); /* NULL: unknown or not built in */
+extern const struct backend ref_backend, cpu_backend;
+
+#endif

@@ -1,0 +1,133 @@
+/* op.h - a network as a flat list of ops over tensors: the only thing that crosses to a backend.
+ *
+ * nn builds lists, a backend prepares and runs them. Letters as in cuDNN: n h w c input, k r s
+ * filter, p q output. Shapes are those seen from outside: NCHW pictures, torchvision's weights; the
+ * layout inside is the backend's affair.
+ *
+ * Which numbers cross microbatches: the outputs of role STAT and GRAD, summed in a fixed binary tree
+ * over microbatch numbers (pairs (2i, 2i+1) level by level, an odd last one passes through).
+ * Everything else of a picture depends on that picture alone (and on STATs).
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_OP_H
+#define PRESIZE_BACKEND_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_U8, DTYPE_I32, DTYPE_F64 };
+
+enum tensor_role {
+    TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
+    TENSOR_PARAM, /* persistent by NAME over all programs of an open backend; f32, torch shape */
+    TENSOR_STATE, /* the same, not trained: running statistics, optimiser moments */
+    TENSOR_GRAD,  /* f32, shape of its parameter; valid from its op to the end of the list */
+    TENSOR_STAT,  /* f64 vectors of one batch; (rows, c): see the op that writes it */
+};
+
+struct tensor {
+    char name[64]; /* unique in the list; parameters as in torchvision ("layer1.0.conv1.weight") */
+    enum tensor_role role;
+    enum dtype dtype;
+    int dims[4]; /* unused ones are 1; dims[0] = batch for ACT */
+};
+
+/* in[] and out[] hold tensor numbers, -1 where absent. Columns in that order. "f32/16": the dtype of
+ * the ACT tensors may be F32 or BF16; sums and arithmetic are at least f32; one rounding on store.
+ *
+ *  kind               in                                     out
+ *  AUGMENT            (step pictures)                        x (n,3,h,w) f32/16
+ *  CONV               x, weight                              y            stride, pad
+ *  BN_STATS           y, running_mean*, running_var*         stat (2,c) = mean, 1/sqrt(var + eps);
+ *                     running (if given) updated: r = 0.9 r + 0.1 batch, variance unbiased
+ *  BN_APPLY           y, stat, gamma, beta, residual*        z = relu?(y^ gamma + beta + residual)
+ *  BN_INFER           y, mean, var, gamma, beta, residual*   z, from running statistics
+ *  RELU               x                                      y
+ *  MAX_POOL           x                                      y, argmax u8 = r * 3 + s: 3x3/2 pad 1, first
+ *                                                            maximum in row-major order
+ *  CONCAT_POOL        x (n,c,h,w)                            y (n,2c) f32 = max, mean; argmax i32 (n,c) = h*W+w
+ *  LINEAR             x (n,c), weight (k,c)                  y (n,k)
+ *  DROPOUT            x                                      y = keep ? x / (1 - p) : 0;  rate, layer
+ *  SOFTMAX_LOSS       logits (n,k)                           prob (n,k), loss (n), dlogits* (n,k)
+ *                     cross-entropy in nat per picture; dlogits = (prob - onehot) / batch
+ *
+ *  LINEAR_BWD_DATA    dy, weight                             dx
+ *  LINEAR_BWD_WEIGHT  x, dy                                  dweight GRAD
+ *  DROPOUT_BWD        dy                                     dx           (same draws as DROPOUT)
+ *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
+ *  CONCAT_POOL_BWD    dy (n,2c), argmax                      dx
+ *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
+ *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g = (dz + dz2) (z > 0), bstat (2,c) = sum g,
+ *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
+ *                                                            GRAD = bstat[0]
+ *  BN_BWD_APPLY       g, y, stat, bstat, gamma               dy = gamma rstd (g - bstat0/m - y^ bstat1/m),
+ *                                                            m = batch h w
+ *  CONV_BWD_DATA      dy, weight                             dx
+ *  CONV_BWD_WEIGHT    x, dy                                  dweight GRAD
+ *  ADAM               grad, param, m STATE, v STATE          (param, m, v updated); group, decay
+ *
+ * * optional. y^ = (y - mean) rstd. g is rounded to its stored type before it enters bstat. All gradients are of the
+ * mean loss over the batch. */
+enum op_kind {
+    OP_AUGMENT, OP_CONV, OP_BN_STATS, OP_BN_APPLY, OP_BN_INFER, OP_RELU, OP_MAX_POOL,
+    OP_CONCAT_POOL, OP_LINEAR, OP_DROPOUT, OP_SOFTMAX_LOSS,
+    OP_LINEAR_BWD_DATA, OP_LINEAR_BWD_WEIGHT, OP_DROPOUT_BWD, OP_RELU_BWD, OP_CONCAT_POOL_BWD,
+    OP_MAX_POOL_BWD, OP_BN_BWD_STATS, OP_BN_BWD_APPLY, OP_CONV_BWD_DATA, OP_CONV_BWD_WEIGHT,
+    OP_ADAM,
+    OP_KINDS
+};
+
+struct op {
+    enum op_kind kind;
+    int in[6], out[4];
+    int stride, pad; /* CONV*, pixels, both axes; p = (h + 2 pad - r) / stride + 1 */
+    bool relu;       /* BN_APPLY, BN_INFER; BN_BWD_STATS: z given */
+    float rate;      /* DROPOUT: probability to drop, in [0, 1) */
+    int layer;       /* DROPOUT: which, for its random counter */
+    int group;       /* ADAM: parameter group, index into step.lr */
+    bool decay;      /* ADAM: weight decay applies */
+};
+
+struct op_list {
+    int batch, microbatch; /* pictures; microbatch divides batch */
+    struct tensor *tensors;
+    struct op *ops;
+    int n_tensors, n_ops;
+    int cap_tensors, cap_ops; /* private to op.c */
+};
+
+/* One batch's worth of outside values, borrowed for the call of run(). */
+struct step {
+    const struct picture *pictures; /* geometry.h; n_pictures of them */
+    int n_pictures;  /* = batch for a list with BN_STATS or a loss gradient; fewer: the rest is padding */
+    uint64_t seed;   /* dropout: counter (RNG_DROPOUT, epoch, picture.position, layer << 24 | element / 4) */
+    uint32_t epoch;
+    double lr[8];    /* per parameter group */
+    double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
+    uint32_t adam_step;           /* 1 for the first step since the state was cleared */
+    uint64_t only;   /* bit (1 << op_kind) set: run only these kinds (benchmarks); 0: all */
+};
+
+struct op_list *op_list_new(int batch, int microbatch); /* NULL: out of memory; microbatch | batch */
+void op_list_free(struct op_list *l);                   /* NULL is fine */
+/* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
+int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
+                   int d0, int d1, int d2, int d3);
+void op_list_add(struct op_list *l, struct op op); /* in/out beyond those given must be -1: OP() */
+#define OP(k, ...) ((struct op){.kind = (k), .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}, __VA_ARGS__})
+/* Finds a tensor by name; -1 when there is none. */
+int op_list_find(const struct op_list *l, const char *name);
+/* Every op has the tensors, roles and shapes its row above asks for, and reads only what was written
+ * before it. ERR_INPUT names the op; ERR_NOMEM. Backends call it first. */
+int op_list_check(const struct op_list *l, struct err *err) MUST_USE;
+/* The list as a table (train --summary). */
+void op_list_print(FILE *file, const struct op_list *l);
+const char *op_kind_name(enum op_kind k); /* "conv", "bn_bwd_stats", ... */
+const char *dtype_name(enum dtype t);     /* "fp32", "bf16", ... */
+size_t dtype_size(enum dtype t);
+size_t tensor_elements(const struct tensor *t);
+
+#endif

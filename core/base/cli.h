@@ -1,0 +1,38 @@
+/* cli.h - what the four tools share on the command line: argp child with -v -q -V, and the way out.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_CLI_H
+#define PRESIZE_BASE_CLI_H
+
+#include <argp.h>
+#include <stdnoreturn.h>
+
+#include "base/err.h"
+
+/* Filled by cli_argp; its address is the child's input (state->child_inputs[0]). */
+struct cli_common {
+    const char *tool;    /* set by the tool before parsing: "fetch", ... */
+    const char *data;    /* --data DIR, else $PRESIZE_DATA, else "data" */
+    const char *results; /* --results DIR, else "results" */
+    int verbose;         /* -v: 1, -q: -1 */
+};
+extern const struct argp cli_argp; /* --data --results -v --verbose -q --quiet -V --version */
+
+/* argp_parse() with the common behaviour: ARGP_IN_ORDER, status 2 and "did you mean" for misuse,
+ * log_begin() afterwards, SIGPIPE ignored. */
+void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
+               void *input);
+
+/* Status of an error: 1; in fetch 4 network, 5 checksum, 6 full, 7 unsafe, 8 locked. */
+int cli_status(const char *tool, const struct err *err);
+
+/* Prints "TOOL: error: MESSAGE" and exits with cli_status(). */
+noreturn void die(const char *tool, const struct err *err);
+/* Prints the message and "try `TOOL --help'", exits with 2. */
+noreturn void die_usage(const char *tool, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Flushes stdout; status 1 with a message when it cannot be written (a full disk behind a pipe). */
+void cli_finish(const char *tool);
+
+extern const char presize_version[]; /* "0.1.0" */
+
+#endif

@@ -1,0 +1,13 @@
+/* clock.h - time: for logs, estimates and timing files, never for results.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_CLOCK_H
+#define PRESIZE_BASE_CLOCK_H
+
+#include <stddef.h>
+
+double clock_seconds(void);               /* monotonic */
+void clock_utc(char *out, size_t size);   /* "2026-01-31T23:59:59Z" */
+void clock_utc_compact(char *out, size_t size); /* "20260131-235959", for names */
+void clock_duration(double seconds, char *out, size_t size); /* "mm:ss" or "h:mm:ss", truncated */
+
+#endif

@@ -1,0 +1,54 @@
+/* err.h - how the libraries report what went wrong; tools print it once and exit.
+ *
+ * Three kinds of wrong, never mixed: input (files, keys, devices) goes into struct err; a
+ * caller's mistake is BUG_IF, always compiled in; costly per-element checks are assert.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_ERR_H
+#define PRESIZE_BASE_ERR_H
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+enum err_kind {
+    ERR_NONE,
+    ERR_IO,          /* the operating system refused: missing, unreadable, failed write */
+    ERR_FULL,        /* no space left on the device */
+    ERR_FORMAT,      /* bytes that are not what they should be: damaged, truncated, wrong version */
+    ERR_INPUT,       /* a value, key, label or data set that cannot be used */
+    ERR_NOMEM,
+    ERR_NETWORK,
+    ERR_CHECKSUM,
+    ERR_UNSAFE,      /* an archive that would write outside its folder */
+    ERR_LOCKED,      /* in use by another process */
+    ERR_UNSUPPORTED, /* this device, build or processor cannot do it */
+    ERR_NUMERIC,     /* the loss is no longer a number */
+    ERR_STOPPED,     /* asked to stop by a signal */
+};
+
+struct err {
+    enum err_kind kind;
+    char msg[4096]; /* complete sentence parts, outermost context first: "file: row: cause" */
+};
+
+/* Sets kind and message (replacing what was there) and returns -1. ERR may be NULL. */
+int err_set(struct err *err, enum err_kind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* As err_set() with ": strerror(errno)" appended; the kind is ERR_FULL for ENOSPC and EDQUOT,
+ * ERR_NOMEM for ENOMEM, ERR_IO otherwise. */
+int err_errno(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Puts "context: " before the message and returns -1. */
+int err_wrap(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Appends to the message (for lists of offenders and for what to do next); truncates silently. */
+int err_append(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Aborts with file, line and the condition: the caller broke a documented precondition. */
+#define BUG_IF(cond)                                                                               \
+    do {                                                                                           \
+        if (cond)                                                                                  \
+            bug(__FILE__, __LINE__, #cond);                                                        \
+    } while (0)
+_Noreturn void bug(const char *file, int line, const char *cond);
+
+#endif

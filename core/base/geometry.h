@@ -1,0 +1,34 @@
+/* geometry.h - one picture's way from presized pixels to a network's input.
+ *
+ * Lives in base because data (which draws it) and backend (which samples by it) do not know one
+ * another. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_GEOMETRY_H
+#define PRESIZE_BASE_GEOMETRY_H
+
+#include <stdint.h>
+
+/* Output pixel (column j, row i) stands at source position (x, y) in pixels, pixel centres at whole
+ * numbers:
+ *   (a, b, c) = m * (j, i, 1),  x = a / c,  y = b / c
+ * then K x K bilinear samples over the output pixel's footprint, averaged; then lighting in logit
+ * space, y = sigmoid(contrast * (logit(x) + brightness)), skipped when LIGHTING is 0; then ImageNet
+ * normalisation. Positions outside the picture are reflected about its edge (the outer pixels' outer
+ * border, -0.5 and width - 0.5). */
+struct sample_map {
+    float m[9];       /* row-major 3 x 3 */
+    int32_t k;        /* samples per axis per output pixel, 1 to 3 */
+    int32_t lighting; /* 0 or 1 */
+    float brightness; /* logit(b), added */
+    float contrast;   /* > 0, multiplies */
+};
+
+/* A borrowed presized picture: dense RGB, uint8, (height, width, 3). */
+struct picture {
+    const uint8_t *pixels;
+    int32_t height, width;
+    struct sample_map map;
+    int32_t label;     /* in [0, classes); -1: unknown */
+    uint32_t position; /* place in the epoch: the item's counter for dropout and mixup */
+};
+
+#endif

@@ -1,0 +1,24 @@
+/* json.h - jansson with our errors: files read bounded, written whole, keys in a fixed order.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_JSON_H
+#define PRESIZE_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+/* Reads a JSON file of at most 256 MiB. ERR_IO, ERR_FORMAT (with line and column). */
+int json_read(json_t **out, const char *path, struct err *err) MUST_USE;
+
+/* Replaces PATH by VALUE, keys in insertion order, 2 spaces, newline at the end; whole or not at all. */
+int json_write(const char *path, const json_t *value, struct err *err) MUST_USE;
+
+/* Appends one compact line to FILE and flushes it to the disk (fsync). */
+int json_append_line(FILE *file, const json_t *value, struct err *err) MUST_USE;
+
+/* Typed access; ERR_FORMAT names the key when it is missing or of another type. Results borrowed. */
+int json_get_string(const json_t *obj, const char *key, const char **out, struct err *err) MUST_USE;
+int json_get_int(const json_t *obj, const char *key, json_int_t *out, struct err *err) MUST_USE;
+int json_get_array(const json_t *obj, const char *key, json_t **out, struct err *err) MUST_USE;
+
+#endif

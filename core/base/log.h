@@ -1,0 +1,35 @@
+/* log.h - lines for people, on stderr: "train: info: ...". Never on stdout.
+ *
+ * Thread-safe. A progress bar that is on the screen is cleared before a line and redrawn after.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_LOG_H
+#define PRESIZE_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* TOOL (borrowed forever) is the prefix of every line; lines above LEVEL are dropped. */
+void log_begin(const char *tool, enum log_level level);
+
+/* Every line is also appended, with the level and without colour, to FILE (borrowed until
+ * log_tee(NULL)). */
+void log_tee(FILE *file);
+
+void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
+void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);
+void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
+void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* One progress bar at a time, only where stderr is a terminal and the level is at least INFO; all
+ * calls are cheap no-ops elsewhere. Drawn at most ten times a second:
+ *   LABEL : |####----| 40.22% [37/92 00:08<00:12 NOTE]                                         */
+void progress_begin(const char *label, uint64_t total);
+void progress_set(uint64_t done, const char *note); /* NOTE may be NULL; bytes and counts alike */
+void progress_end(void);                            /* clears the line */
+
+#endif

@@ -1,0 +1,54 @@
+/* path.h - files and folders: joining, reading whole, and replacing without ever leaving half.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BASE_PATH_H
+#define PRESIZE_BASE_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum { PATH_LEN = 4096 }; /* bytes of a path with its 0, as PATH_MAX on Linux */
+
+/* out = printf(format...). ERR_INPUT when it does not fit. */
+int path_format(char out[PATH_LEN], struct err *err, const char *format, ...) MUST_USE
+    PRINTF_LIKE(3, 4);
+const char *path_base(const char *path); /* what follows the last '/', borrowed from PATH */
+
+bool path_exists(const char *path);
+bool path_is_dir(const char *path);
+bool path_is_file(const char *path); /* a regular file, links followed */
+
+/* Makes PATH and the folders above it; no error when it is there. */
+int path_make_dirs(const char *path, struct err *err) MUST_USE;
+
+/* Removes PATH with everything in it, without following links. No error when it is missing. */
+int path_remove_tree(const char *path, struct err *err) MUST_USE;
+
+/* Reads a whole file of at most MAX bytes. *data is 0-terminated (the 0 not counted in *size),
+ * owned by the caller, released with free(). ERR_IO, ERR_FORMAT (larger than MAX), ERR_NOMEM. */
+int path_read(char **data, size_t *size, const char *path, size_t max, struct err *err) MUST_USE;
+
+/* Replaces PATH by exactly these bytes: temporary name beside it, fsync, rename, fsync of the
+ * folder. On an error PATH is as it was and the temporary file is gone. */
+int path_write(const char *path, const void *data, size_t size, struct err *err) MUST_USE;
+
+/* The same for what is written piece by piece. Between begin and finish write to ->file (or to
+ * ->tmp by name); finish commits, abort removes. Exactly one of the two ends it. */
+struct new_file {
+    FILE *file; /* NULL when begun with by_name */
+    char tmp[PATH_LEN], path[PATH_LEN];
+};
+int new_file_begin(struct new_file *f, const char *path, struct err *err) MUST_USE;
+int new_file_begin_by_name(struct new_file *f, const char *path, struct err *err) MUST_USE;
+int new_file_finish(struct new_file *f, struct err *err) MUST_USE;
+void new_file_abort(struct new_file *f); /* nothing begun (all zero) is fine */
+
+/* Where "KIND/NAME.yaml" is: in the working folder, else below PREFIX/share/presize (PREFIX from
+ * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */
+int path_find_share(char out[PATH_LEN], const char *kind, const char *name,
+                    struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,44 @@
+/* augment.h - draws a picture's augmentation and composes it into one map; touches no pixels.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DATA_AUGMENT_H
+#define PRESIZE_DATA_AUGMENT_H
+
+#include <stdint.h>
+
+#include "base/geometry.h"
+#include "base/key.h"
+
+enum augment_mode { AUGMENT_PRESIZE, AUGMENT_FASTAI, AUGMENT_NONE };
+
+/* Keys augment.*; defaults are those of aug_transforms(size=224, min_scale=0.75) (fastai.md 3.1). */
+struct augment_options {
+    int mode;
+    double min_scale;      /* area of the smallest crop, (0, 1] */
+    bool flip;
+    double max_rotate;     /* degrees */
+    double min_zoom, max_zoom;
+    double max_warp, max_lighting;
+    double p_affine, p_lighting;
+};
+extern const struct key augment_keys[];
+
+/* The parameters as drawn, for tests and for showing. */
+struct augment_draw {
+    double scale_area, top, left; /* crop: side = sqrt(scale_area) min(h, w) */
+    double flip;                  /* 1 or -1 */
+    double rotate;                /* degrees */
+    double zoom, zoom_x, zoom_y;  /* centre fractions */
+    double warp_x, warp_y;
+    double brightness, contrast;  /* neutral: 0.5, 1 */
+};
+
+/* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). */
+void augment_draw(struct augment_draw *d, const struct augment_options *o, int height, int width,
+                  uint64_t seed, uint32_t epoch, uint32_t position);
+/* One matrix, lighting and samples per pixel from the draw, to SIZE x SIZE. */
+void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
+                     int size);
+/* Validation and AUGMENT_NONE: the centre square, whole, shrunk to SIZE, no draw. */
+void augment_centre(struct sample_map *m, int height, int width, int size);
+
+#endif

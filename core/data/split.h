@@ -1,0 +1,44 @@
+/* split.h - which pictures train, validate and test.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DATA_SPLIT_H
+#define PRESIZE_DATA_SPLIT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/key.h"
+#include "data/shard.h"
+
+enum split_kind { SPLIT_RANDOM, SPLIT_OFFICIAL, SPLIT_HASH, SPLIT_CSV };
+enum data_verify { VERIFY_CRC, VERIFY_OFF };
+
+/* Keys data.*. */
+struct data_options {
+    char set[256];      /* data.set: name of the set */
+    int64_t size;       /* data.size: presized short side to read, 0: the largest there is */
+    int split;          /* enum split_kind */
+    double valid;       /* fraction of the pictures (official: of trainval) */
+    int64_t split_seed; /* 42, the chapter's; independent of seed */
+    bool stratify;
+    char csv[1024];     /* data.split_csv: path,split (train, valid, test) */
+    int verify;         /* enum data_verify */
+};
+extern const struct key data_keys[];
+
+struct split {
+    uint32_t *train, *valid, *test; /* ranks; train and valid in the split's own order, test sorted */
+    uint32_t n_train, n_valid, n_test, n_left_out;
+};
+
+/* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate
+ * (fastai.md 2.2). hash: by SHA-256 of path and seed. ERR_INPUT: a class that only the validation part
+ * has (all named), an empty part, a CSV that names what is not there. */
+int split_make(struct split **out, const struct data_options *o, const struct shard_set *s,
+               struct err *err) MUST_USE;
+void split_free(struct split *s);
+
+/* torch.randperm(n) on the CPU under torch.manual_seed(seed): MT19937 (Matsumoto, Nishimura 1998),
+ * for i in [0, n - 1): swap(r[i], r[i + next % (n - i)]). n < 2^32 / 20. */
+void torch_randperm(uint32_t *out, uint32_t n, uint32_t seed);
+
+#endif

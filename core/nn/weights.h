@@ -1,0 +1,33 @@
+/* weights.h - a network's persistent tensors: fresh, from files, to files, hashed.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_NN_WEIGHTS_H
+#define PRESIZE_NN_WEIGHTS_H
+
+#include "base/hash.h"
+#include "backend/backend.h"
+#include "nn/network.h"
+
+/* Puts initial values of every parameter into the open backend (Philox: RNG_INIT, position = index of
+ * the parameter); HEAD_ONLY leaves the body. */
+int weights_init(const struct backend *be, struct be *b, const struct network *n, uint64_t seed,
+                 bool head_only, struct err *err) MUST_USE;
+/* A safetensors file: all PARAM and STATE tensors of the network plus num_batches_tracked (int64) per
+ * batch norm; no time or path inside. Atomic. ERR_IO, ERR_FULL. */
+int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
+                 uint64_t batches_tracked, struct err *err) MUST_USE;
+/* Loads such a file (body_only: all but head.*). ERR_FORMAT lists missing, extra and misshapen tensors. */
+int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
+                 bool body_only, uint64_t *batches_tracked, struct err *err) MUST_USE;
+/* The Adam moments of every trained parameter ("NAME.m", "NAME.v"), the same way. */
+int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err) MUST_USE;
+int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err) MUST_USE;
+/* Moments := 0 (freeze and unfreeze clear the optimiser's state). */
+int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
+                            struct err *err) MUST_USE;
+/* SHA-256 over the tensors' bytes (fp32, little endian, torch layout) in bytewise order of their names. */
+int weights_sha256(char hex[SHA256_HEX], const struct backend *be, struct be *b,
+                   const struct network *n, struct err *err) MUST_USE;
+
+#endif

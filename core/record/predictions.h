@@ -1,0 +1,35 @@
+/* predictions.h - predictions.csv and .h5 of a run, confusion.csv, per_class.csv: written and read.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_PREDICTIONS_H
+#define PRESIZE_RECORD_PREDICTIONS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct predictions {
+    uint32_t n;
+    int32_t classes;
+    char **ids;          /* n paths: the pictures' ids */
+    int32_t *actual, *predicted; /* n labels */
+    float *prob;         /* (n, classes), rows add up to 1 */
+    float *loss;         /* n, nat */
+    char **vocab;        /* classes */
+};
+int predictions_new(struct predictions **out, uint32_t n, int32_t classes, struct err *err) MUST_USE;
+void predictions_free(struct predictions *p); /* frees ids and vocab strings too */
+
+/* FOLDER/predictions.csv: id,actual,predicted,p_actual,p_predicted,loss (RFC 4180); predictions.h5: ids, actual,
+ * predicted, prob, loss, vocab; confusion.csv: rows actual, columns predicted; per_class.csv. Each whole or not. */
+int predictions_write(const struct predictions *p, const char *folder, struct err *err) MUST_USE;
+/* From predictions.h5. ERR_IO, ERR_FORMAT. */
+int predictions_read(struct predictions **out, const char *folder, struct err *err) MUST_USE;
+
+/* counts (classes, classes), rows actual. */
+int confusion_count(uint32_t **counts, const struct predictions *p, struct err *err) MUST_USE;
+struct confused { int32_t actual, predicted; uint32_t count; };
+/* Off-diagonal cells >= MIN by count, ties in row-major order (fastai.md 8). Owned by the caller. */
+int confusion_most(struct confused **out, size_t *n, const uint32_t *counts, int32_t classes,
+                   uint32_t min, struct err *err) MUST_USE;
+
+#endif
