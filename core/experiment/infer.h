@@ -1,0 +1,44 @@
+/* infer.h - the one inference path: validation in train, eval and predict all go through here.
+ *
+ * Pictures are centred and shrunk (augment_centre), run with running statistics, padded to the fixed
+ * batch: a picture's probabilities do not depend on its neighbours.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EXPERIMENT_INFER_H
+#define PRESIZE_EXPERIMENT_INFER_H
+
+#include "backend/backend.h"
+#include "data/shard.h"
+#include "experiment/experiment.h"
+#include "nn/network.h"
+
+struct infer; /* a prepared inference list over an open backend's parameters */
+
+int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
+              int size, int batch, enum dtype dtype, struct err *err) MUST_USE;
+void infer_free(struct infer *i); /* NULL is fine */
+/* N pictures, any number, maps set by the caller (augment_centre):
+ *   prob  out (n, classes), rows add up to 1     loss  out n, nat; 0 where label is -1; may be NULL */
+int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,
+              struct err *err) MUST_USE;
+/* The same over RANKS of a shard set, read ahead, in the order given. */
+int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
+                bool verify, float *prob, float *loss, struct err *err) MUST_USE;
+
+/* A finished run's model, ready to predict: experiment (resolved.yaml), vocabulary and size
+ * (checkpoints/WHICH.json), weights (checkpoints/WHICH.safetensors). WHICH is "last" or "best". */
+struct trained {
+    struct experiment *experiment;
+    struct network *network;
+    const struct backend *backend;
+    struct be *be;
+    struct infer *infer;
+    char **vocab;
+    int classes, size;   /* size: network input, px */
+    int presize;         /* short side that pictures are presized to first, px */
+    double max_aspect;
+};
+int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
+                 int n_words, struct err *err) MUST_USE;
+void trained_close(struct trained *t); /* NULL is fine */
+
+#endif
