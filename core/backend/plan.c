@@ -1,0 +1,235 @@
+/* plan.c - segments of a list and offsets of its tensors.
+ *
+ * Lives are closed intervals, of segments for the arena (workers are at different microbatches of
+ * one segment) and of ops for a worker's own room. Two tensors may share bytes only when their
+ * lives do not meet. SPDX-License-Identifier: MIT */
+#include "backend/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+
+enum { ALIGN = 64, MAX_IN = 6, MAX_OUT = 4 };
+
+struct life { /* what the planner knows of one tensor */
+    int tensor;
+    int first, last; /* ops that touch it; first > last: none */
+    bool written, read;
+    size_t bytes;
+    int from, to; /* its life, in the unit of its place */
+};
+
+struct placed {
+    size_t offset, bytes;
+};
+
+/* Whether op O reads a sum that the segment beginning at op FIRST has not finished. Running
+ * statistics count as such a sum: they are updated where the segment ends. */
+static bool reads_open_sum(const struct op_list *l, int first, int o)
+{
+    for (int k = 0; k < MAX_IN; k++) {
+        int t = l->ops[o].in[k];
+
+        if (t < 0)
+            continue;
+        for (int i = first; i < o; i++) {
+            const struct op *w = &l->ops[i];
+
+            for (int j = 0; j < MAX_OUT; j++)
+                if (w->out[j] == t && l->tensors[t].role != TENSOR_ACT)
+                    return true;
+            if (w->kind == OP_BN_STATS && (w->in[1] == t || w->in[2] == t))
+                return true;
+        }
+    }
+    return false;
+}
+
+static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of, struct err *err)
+{
+    struct segment *s = NULL;
+
+    p->segments = calloc((size_t)l->n_ops + 1, sizeof *p->segments);
+    if (!p->segments)
+        return err_set(err, ERR_NOMEM, "plan");
+    for (int o = 0; o < l->n_ops; o++) {
+        bool elementwise = l->ops[o].kind == OP_ADAM;
+
+        if (!s || s->elementwise != elementwise || reads_open_sum(l, s->first, o)) {
+            s = &p->segments[p->n_segments++];
+            *s = (struct segment){.first = o, .n = 0, .elementwise = elementwise};
+        }
+        s->n++;
+        segment_of[o] = p->n_segments - 1;
+    }
+    return 0;
+}
+
+static void touch(struct life *life, int o)
+{
+    if (life->first > life->last)
+        life->first = o;
+    life->last = o;
+}
+
+static void find_lives(struct life *lives, const struct op_list *l)
+{
+    for (int t = 0; t < l->n_tensors; t++)
+        lives[t] = (struct life){.tensor = t, .first = 0, .last = -1};
+    for (int o = 0; o < l->n_ops; o++) {
+        for (int k = 0; k < MAX_IN; k++)
+            if (l->ops[o].in[k] >= 0) {
+                touch(&lives[l->ops[o].in[k]], o);
+                lives[l->ops[o].in[k]].read = true;
+            }
+        for (int k = 0; k < MAX_OUT; k++)
+            if (l->ops[o].out[k] >= 0) {
+                touch(&lives[l->ops[o].out[k]], o);
+                lives[l->ops[o].out[k]].written = true;
+            }
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct life *x = a, *y = b;
+
+    if (x->bytes != y->bytes)
+        return x->bytes > y->bytes ? -1 : 1;
+    return (x->tensor > y->tensor) - (x->tensor < y->tensor);
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Gives each of LIVES (all of one place) its offset in p->tensors; returns the bytes needed.
+ * BUSY has room for n. Best fit: the smallest gap between tensors alive at the same time. */
+static size_t place_all(struct plan *p, struct life *lives, int n, struct placed *busy)
+{
+    size_t total = 0;
+
+    qsort(lives, (size_t)n, sizeof *lives, larger_first);
+    for (int i = 0; i < n; i++) {
+        size_t end = 0, best = 0, best_gap = SIZE_MAX;
+        int n_busy = 0;
+
+        for (int j = 0; j < i; j++)
+            if (lives[j].from <= lives[i].to && lives[i].from <= lives[j].to)
+                busy[n_busy++] =
+                    (struct placed){p->tensors[lives[j].tensor].offset, lives[j].bytes};
+        qsort(busy, (size_t)n_busy, sizeof *busy, lower_first);
+        for (int j = 0; j < n_busy; j++) {
+            if (busy[j].offset > end) {
+                size_t gap = busy[j].offset - end;
+
+                if (gap >= lives[i].bytes && gap < best_gap) {
+                    best = end;
+                    best_gap = gap;
+                }
+            }
+            if (busy[j].offset + busy[j].bytes > end)
+                end = busy[j].offset + busy[j].bytes;
+        }
+        if (best_gap == SIZE_MAX)
+            best = end;
+        p->tensors[lives[i].tensor].offset = best;
+        if (best + lives[i].bytes > total)
+            total = best + lives[i].bytes;
+    }
+    return total;
+}
+
+/* Place, bytes and life of one ACT tensor that some op touches. */
+static int settle(struct plan *p, const struct op_list *l, struct life *life, const int *segment_of,
+                  size_t slice, struct err *err)
+{
+    bool outside = !life->written || !life->read;
+    bool local = !outside && segment_of[life->first] == segment_of[life->last];
+    size_t pictures = (size_t)(local ? l->microbatch : l->batch);
+
+    if (!mul_size(&life->bytes, slice, pictures) || life->bytes > SIZE_MAX / 4)
+        return err_set(err, ERR_NOMEM, "tensor %s: %zu bytes times %zu pictures",
+                       l->tensors[life->tensor].name, slice, pictures);
+    life->bytes = align_up(life->bytes, ALIGN);
+    p->tensors[life->tensor].place = local ? PLACE_LOCAL : PLACE_ARENA;
+    life->from = outside ? 0 : local ? life->first : segment_of[life->first];
+    life->to = outside ? p->n_segments : local ? life->last : segment_of[life->last];
+    return 0;
+}
+
+static int place_tensors(struct plan *p, const struct op_list *l, const int *segment_of,
+                         struct life *lives, size_t (*size)(const void *ctx, int tensor),
+                         const void *ctx, struct err *err)
+{
+    struct placed *busy = malloc(sizeof *busy * ((size_t)l->n_tensors + 1));
+    int n = 0, n_arena = 0;
+
+    if (!busy)
+        return err_set(err, ERR_NOMEM, "plan");
+    find_lives(lives, l);
+    for (int t = 0; t < l->n_tensors; t++) {
+        struct life life = lives[t];
+
+        if (l->tensors[t].role != TENSOR_ACT || life.first > life.last)
+            continue;
+        if (settle(p, l, &life, segment_of, size(ctx, t), err) < 0) {
+            free(busy);
+            return -1;
+        }
+        lives[n++] = life;
+    }
+    /* the arena's to the front: a stable partition is not needed, place_all() sorts */
+    for (int i = 0; i < n; i++)
+        if (p->tensors[lives[i].tensor].place == PLACE_ARENA) {
+            struct life life = lives[i];
+
+            lives[i] = lives[n_arena];
+            lives[n_arena++] = life;
+        }
+    p->arena_bytes = place_all(p, lives, n_arena, busy);
+    p->local_bytes = place_all(p, lives + n_arena, n - n_arena, busy);
+    free(busy);
+    return 0;
+}
+
+int plan_make(struct plan **out, const struct op_list *l,
+              size_t (*size)(const void *ctx, int tensor), const void *ctx, struct err *err)
+{
+    struct plan *p = calloc(1, sizeof *p);
+    int *segment_of = calloc((size_t)l->n_ops + 1, sizeof *segment_of);
+    struct life *lives = calloc((size_t)l->n_tensors + 1, sizeof *lives);
+    int rc = -1;
+
+    *out = NULL;
+    if (p)
+        p->tensors = calloc((size_t)l->n_tensors + 1, sizeof *p->tensors);
+    if (!p || !segment_of || !lives || !p->tensors) {
+        err_set(err, ERR_NOMEM, "plan");
+        goto out;
+    }
+    if (cut_segments(p, l, segment_of, err) < 0 ||
+        place_tensors(p, l, segment_of, lives, size, ctx, err) < 0)
+        goto out;
+    *out = p;
+    p = NULL;
+    rc = 0;
+out:
+    plan_free(p);
+    free(segment_of);
+    free(lives);
+    return rc;
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p)
+        return;
+    free(p->segments);
+    free(p->tensors);
+    free(p);
+}
