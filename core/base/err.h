@@ -7,7 +7,7 @@
 #define PRESIZE_BASE_ERR_H
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 enum err_kind {
     ERR_NONE,

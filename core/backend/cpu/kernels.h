@@ -1,0 +1,58 @@
+/* kernels.h - the elementwise passes between convolutions, vectorised over 16 channels at a time.
+ *
+ * Every kernel works on the pictures of one microbatch on one thread. Operands of a call share one
+ * shape and layout; sums run over pictures, then pixels, in rising order, each lane on its own, so the
+ * bits depend on nothing but the numbers. Compiled once per instruction set (kernels_isa.c), same
+ * arithmetic in each. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_CPU_KERNELS_H
+#define PRESIZE_BACKEND_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/op.h"
+
+enum { LANES = 16 }; /* channels in a block: a 512-bit register of floats */
+
+/* Where channel c = 16 cb + lane of pixel i of picture n lies, in elements:
+ * n * picture + cb * block + i * pixel + lane. Blocked nChw16c: block = 16 h w, pixel = 16; NHWC: block
+ * = 16, pixel = c; vectors: block = 16. */
+struct slab {
+    enum dtype dtype; /* F32 or BF16 */
+    int n, blocks, h, w;
+    size_t picture, block, pixel;
+};
+
+/* One microbatch's contribution to a batch-norm reduction: two rows of c doubles. */
+struct kernels {
+    /* sum y, sum y y */
+    void (*bn_stats)(const struct slab *s, const void *y, double *sum, double *squares);
+    /* z = relu?(y scale + shift + residual); residual may be NULL */
+    void (*bn_apply)(const struct slab *s, void *z, const void *y, const void *residual,
+                     const float *scale, const float *shift, bool relu);
+    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL */
+    void (*bn_bwd_stats)(const struct slab *s, void *g, const void *dz, const void *dz2,
+                         const void *z, const void *y, const float *mean, double *sum,
+                         double *product);
+    /* dy = a g + b (y - mean) + c */
+    void (*bn_bwd_apply)(const struct slab *s, void *dy, const void *g, const void *y,
+                         const float *mean, const float *a, const float *b, const float *c);
+    /* 3x3 stride 2 pad 1; argmax = 3 r + s of the first maximum, in y's layout as uint8 */
+    void (*max_pool)(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
+                     const void *x);
+    void (*max_pool_bwd)(const struct slab *in, const struct slab *out, void *dx, const void *dy,
+                         const void *dy2, const uint8_t *argmax);
+    /* y (n, 2c) f32 = max, mean over pixels; argmax (n, c) = pixel of the first maximum */
+    void (*concat_pool)(const struct slab *s, float *y, int32_t *argmax, const void *x);
+    void (*concat_pool_bwd)(const struct slab *s, void *dx, const float *dy,
+                            const int32_t *argmax);
+    /* sum[0, n) = the tree sum of LEAVES rows, row i at rows + i * stride */
+    void (*tree_sum)(float *sum, const float *rows, size_t stride, int leaves, size_t n);
+    /* elem.h adam_elem() over n elements */
+    void (*adam)(const void *adam_k, size_t n, const float *g, float *p, float *m, float *v);
+};
+
+const struct kernels *kernels_best(void); /* by isa_best() */
+
+#endif

@@ -1,0 +1,478 @@
+/* onednn.c - oneDNN 2.x behind onednn.h.
+ *
+ * Debian's build uses OpenMP and takes a primitive's thread count when it is created, from the calling
+ * thread's setting: dnn_one_thread() comes first, always.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/onednn.h"
+
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct dnn {
+    dnnl_engine_t engine;
+    int workers;
+    dnnl_stream_t *streams; /* one per worker */
+};
+
+struct dnn_format {
+    dnnl_memory_desc_t desc;
+};
+
+/* What conv and reorder share: a primitive and, per worker, the memory objects of its arguments. */
+enum { MAX_ARGS = 4 };
+struct primitive {
+    struct dnn *d;
+    dnnl_primitive_t handle;
+    int n_args, args[MAX_ARGS]; /* DNNL_ARG_*, the scratchpad last */
+    dnnl_memory_t *memory;      /* (workers, n_args) */
+    size_t scratch;
+    const char *kernel;
+};
+
+struct dnn_conv {
+    struct primitive primitive;
+    struct dnn_format weight;
+};
+
+struct dnn_reorder {
+    struct primitive primitive;
+    struct dnn_format format;
+};
+
+static const struct {
+    const char *name;
+    dnnl_cpu_isa_t isa;
+} isas[] = {
+    {"SSE41", dnnl_cpu_isa_sse41},
+    {"AVX", dnnl_cpu_isa_avx},
+    {"AVX2", dnnl_cpu_isa_avx2},
+    {"AVX512_CORE", dnnl_cpu_isa_avx512_core},
+    {"AVX512_CORE_VNNI", dnnl_cpu_isa_avx512_core_vnni},
+    {"AVX512_CORE_BF16", dnnl_cpu_isa_avx512_core_bf16},
+    {"AVX512_CORE_AMX", dnnl_cpu_isa_avx512_core_amx},
+    {"ALL", dnnl_cpu_isa_all},
+};
+
+static int dnn_err(struct err *err, dnnl_status_t status, const char *what)
+{
+    static const char *const names[] = {"success", "out of memory", "invalid arguments",
+                                        "unimplemented", "iterator ends", "runtime error",
+                                        "not required"};
+    enum err_kind kind = status == dnnl_out_of_memory   ? ERR_NOMEM
+                         : status == dnnl_unimplemented ? ERR_UNSUPPORTED
+                                                        : ERR_INPUT;
+
+    if (status == dnnl_success)
+        return 0;
+    return err_set(err, kind, "oneDNN: %s: %s", what,
+                   (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown status");
+}
+
+static dnnl_data_type_t data_type(enum dtype t)
+{
+    return t == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+static dnnl_format_tag_t layout_tag(enum dnn_layout l)
+{
+    return l == DNN_NCHW ? dnnl_abcd : l == DNN_NHWC ? dnnl_acdb : dnnl_aBcd16b;
+}
+
+void dnn_one_thread(void)
+{
+    omp_set_dynamic(0);
+    omp_set_num_threads(1);
+}
+
+int dnn_new(struct dnn **out, int workers, const char *max_isa, struct err *err)
+{
+    struct dnn *d = NULL;
+    size_t i = 0;
+
+    *out = NULL;
+    dnn_one_thread();
+    if (max_isa[0]) {
+        while (i < sizeof isas / sizeof *isas && strcasecmp(isas[i].name, max_isa) != 0)
+            i++;
+        if (i == sizeof isas / sizeof *isas)
+            return err_set(err, ERR_INPUT,
+                           "exec.max_isa: '%s' is none of SSE41, AVX, AVX2, AVX512_CORE, "
+                           "AVX512_CORE_VNNI, AVX512_CORE_BF16, AVX512_CORE_AMX, ALL",
+                           max_isa);
+        dnnl_set_max_cpu_isa(isas[i].isa); /* refused after the first primitive: recorded by isa */
+    }
+    d = calloc(1, sizeof *d);
+    if (!d || !(d->streams = calloc((size_t)workers, sizeof *d->streams))) {
+        err_set(err, ERR_NOMEM, "oneDNN streams for %d workers", workers);
+        goto fail;
+    }
+    d->workers = workers;
+    if (dnn_err(err, dnnl_engine_create(&d->engine, dnnl_cpu, 0), "engine") < 0)
+        goto fail;
+    for (int w = 0; w < workers; w++)
+        if (dnn_err(err, dnnl_stream_create(&d->streams[w], d->engine, dnnl_stream_default_flags),
+                    "stream") < 0)
+            goto fail;
+    *out = d;
+    return 0;
+fail:
+    dnn_free(d);
+    return -1;
+}
+
+void dnn_free(struct dnn *d)
+{
+    if (!d)
+        return;
+    for (int w = 0; d->streams && w < d->workers; w++)
+        if (d->streams[w])
+            dnnl_stream_destroy(d->streams[w]);
+    if (d->engine)
+        dnnl_engine_destroy(d->engine);
+    free(d->streams);
+    free(d);
+}
+
+bool dnn_has_avx512(const struct dnn *d)
+{
+    (void)d;
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+}
+
+bool dnn_has_bf16(const struct dnn *d)
+{
+    (void)d;
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+           dnnl_cpu_isa_avx512_core_bf16;
+}
+
+void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library,
+                  size_t library_size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    dnnl_cpu_isa_t effective = dnnl_get_effective_cpu_isa();
+
+    (void)d;
+    snprintf(isa, isa_size, "ISA 0x%x", (unsigned)effective);
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+        if (isas[i].isa == effective)
+            snprintf(isa, isa_size, "%s", isas[i].name);
+    snprintf(library, library_size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+}
+
+/* ---- primitives ------------------------------------------------------------------------------ */
+
+static void primitive_clear(struct primitive *p)
+{
+    for (int i = 0; p->memory && i < p->d->workers * p->n_args; i++)
+        if (p->memory[i])
+            dnnl_memory_destroy(p->memory[i]);
+    free(p->memory);
+    if (p->handle)
+        dnnl_primitive_destroy(p->handle);
+}
+
+/* Takes the created descriptor PD: a primitive, memory objects for ARGS (with their QUERIES for
+ * exact_arg_md) and the scratchpad. PD stays the caller's. */
+static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primitive_desc_t pd,
+                          int n, const int *args, const dnnl_memory_desc_t *const *descs,
+                          struct err *err)
+{
+    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+
+    p->d = d;
+    p->n_args = n + 1;
+    p->scratch = dnnl_memory_desc_get_size(pad);
+    memcpy(p->args, args, (size_t)n * sizeof *args);
+    p->args[n] = DNNL_ARG_SCRATCHPAD;
+    if (dnn_err(err, dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &p->kernel),
+                "implementation name") < 0 ||
+        dnn_err(err, dnnl_primitive_create(&p->handle, pd), "primitive") < 0)
+        return -1;
+    p->memory = calloc((size_t)(d->workers * p->n_args), sizeof(dnnl_memory_t));
+    if (!p->memory)
+        return err_set(err, ERR_NOMEM, "oneDNN memory objects");
+    for (int w = 0; w < d->workers; w++)
+        for (int i = 0; i < p->n_args; i++)
+            if (dnn_err(err,
+                        dnnl_memory_create(&p->memory[w * p->n_args + i], i < n ? descs[i] : pad,
+                                           d->engine, DNNL_MEMORY_NONE),
+                        "memory object") < 0)
+                return -1;
+    return 0;
+}
+
+static int primitive_run(const struct primitive *p, int worker, void *const *data)
+{
+    dnnl_memory_t *memory = p->memory + worker * p->n_args;
+    dnnl_exec_arg_t args[MAX_ARGS];
+
+    for (int i = 0; i < p->n_args; i++) {
+        if (dnnl_memory_set_data_handle_v2(memory[i], data[i], p->d->streams[worker]) !=
+            dnnl_success)
+            return -1;
+        args[i].arg = p->args[i];
+        args[i].memory = memory[i];
+    }
+    return dnnl_primitive_execute(p->handle, p->d->streams[worker], p->n_args, args) == dnnl_success
+               ? 0
+               : -1;
+}
+
+static int scratchpad_attr(dnnl_primitive_attr_t *attr, struct err *err)
+{
+    if (dnn_err(err, dnnl_primitive_attr_create(attr), "attributes") < 0)
+        return -1;
+    return dnn_err(err, dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user),
+                   "scratchpad mode");
+}
+
+/* ---- convolution ----------------------------------------------------------------------------- */
+
+struct conv_descs {
+    dnnl_memory_desc_t x, weight, y;
+    dnnl_dims_t stride, before, after;
+};
+
+static int conv_descs(struct conv_descs *m, const struct dnn_conv_desc *c, bool weight_f32,
+                      struct err *err)
+{
+    dnnl_dims_t x = {c->n, c->c, c->h, c->w}, weight = {c->k, c->c, c->r, c->s},
+                y = {c->n, c->k, c->p, c->q};
+    dnnl_data_type_t t = data_type(c->dtype);
+
+    m->stride[0] = m->stride[1] = c->stride;
+    m->before[0] = m->before[1] = c->pad;
+    m->after[0] = (c->p - 1) * c->stride + c->r - c->h - c->pad;
+    m->after[1] = (c->q - 1) * c->stride + c->s - c->w - c->pad;
+    if (dnn_err(err, dnnl_memory_desc_init_by_tag(&m->x, 4, x, t, layout_tag(c->x)), "x") < 0 ||
+        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->y, 4, y, t, layout_tag(c->y)), "y") < 0)
+        return -1;
+    return dnn_err(err,
+                   dnnl_memory_desc_init_by_tag(&m->weight, 4, weight, weight_f32 ? dnnl_f32 : t,
+                                                dnnl_format_tag_any),
+                   "weight");
+}
+
+static int conv_forward_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_conv_desc *c,
+                           dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr, struct err *err)
+{
+    dnnl_convolution_desc_t desc;
+    struct conv_descs m;
+
+    if (conv_descs(&m, c, false, err) < 0 ||
+        dnn_err(err,
+                dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, algorithm, &m.x,
+                                                   &m.weight, NULL, &m.y, m.stride, m.before,
+                                                   m.after),
+                "convolution") < 0)
+        return -1;
+    return dnn_err(err, dnnl_primitive_desc_create(pd, &desc, attr, d->engine, NULL),
+                   "convolution forward");
+}
+
+static int conv_backward_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_conv_desc *c,
+                            dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr, struct err *err)
+{
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_convolution_desc_t desc;
+    struct conv_descs m;
+    int rc = -1;
+
+    if (conv_forward_pd(&hint, d, c, algorithm, NULL, err) < 0 ||
+        conv_descs(&m, c, c->pass == DNN_BACKWARD_WEIGHT, err) < 0)
+        goto out;
+    rc = dnn_err(err,
+                 c->pass == DNN_BACKWARD_DATA
+                     ? dnnl_convolution_backward_data_desc_init(&desc, algorithm, &m.x, &m.weight,
+                                                                &m.y, m.stride, m.before, m.after)
+                     : dnnl_convolution_backward_weights_desc_init(&desc, algorithm, &m.x,
+                                                                   &m.weight, NULL, &m.y, m.stride,
+                                                                   m.before, m.after),
+                 "convolution backward");
+    if (rc == 0)
+        rc = dnn_err(err, dnnl_primitive_desc_create(pd, &desc, attr, d->engine, hint),
+                     "convolution backward");
+out:
+    dnnl_primitive_desc_destroy(hint);
+    return rc;
+}
+
+static int conv_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_conv_desc *c,
+                   dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr, struct err *err)
+{
+    return c->pass == DNN_FORWARD ? conv_forward_pd(pd, d, c, algorithm, attr, err)
+                                  : conv_backward_pd(pd, d, c, algorithm, attr, err);
+}
+
+/* The three arguments in the order x, weight, y, by pass. */
+static int conv_init(struct dnn_conv *conv, struct dnn *d, const struct dnn_conv_desc *c,
+                     const_dnnl_primitive_desc_t pd, struct err *err)
+{
+    static const struct {
+        int args[3];
+        dnnl_query_t queries[3];
+    } passes[] = {
+        {{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+         {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md}},
+        {{DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+         {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md}},
+        {{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
+         {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}},
+    };
+    const dnnl_memory_desc_t *descs[3];
+
+    for (int i = 0; i < 3; i++)
+        descs[i] = dnnl_primitive_desc_query_md(pd, passes[c->pass].queries[i], 0);
+    conv->weight.desc = *descs[1];
+    return primitive_init(&conv->primitive, d, pd, 3, passes[c->pass].args, descs, err);
+}
+
+int dnn_conv_new(struct dnn_conv **out, struct dnn *d, const struct dnn_conv_desc *c,
+                 struct err *err)
+{
+    struct dnn_conv *conv = calloc(1, sizeof *conv);
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    int rc = -1;
+
+    *out = NULL;
+    if (!conv)
+        return err_set(err, ERR_NOMEM, "convolution");
+    dnn_one_thread();
+    if (scratchpad_attr(&attr, err) < 0)
+        goto out;
+    if (!c->winograd || conv_pd(&pd, d, c, dnnl_convolution_winograd, attr, NULL) < 0)
+        if (conv_pd(&pd, d, c, dnnl_convolution_direct, attr, err) < 0)
+            goto out;
+    rc = conv_init(conv, d, c, pd, err);
+    if (rc == 0) {
+        *out = conv;
+        conv = NULL;
+    }
+out:
+    dnnl_primitive_desc_destroy(pd);
+    dnnl_primitive_attr_destroy(attr);
+    dnn_conv_free(conv);
+    return rc;
+}
+
+void dnn_conv_free(struct dnn_conv *c)
+{
+    if (!c)
+        return;
+    primitive_clear(&c->primitive);
+    free(c);
+}
+
+const struct dnn_format *dnn_conv_format(const struct dnn_conv *c)
+{
+    return &c->weight;
+}
+
+size_t dnn_conv_scratch(const struct dnn_conv *c)
+{
+    return c->primitive.scratch;
+}
+
+const char *dnn_conv_kernel(const struct dnn_conv *c)
+{
+    return c->primitive.kernel;
+}
+
+int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, void *y,
+                 void *scratch)
+{
+    return primitive_run(&c->primitive, worker, (void *const[]){x, weight, y, scratch});
+}
+
+/* ---- reorder, gemm ----------------------------------------------------------------------------- */
+
+size_t dnn_format_bytes(const struct dnn_format *f)
+{
+    return dnnl_memory_desc_get_size(&f->desc);
+}
+
+bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b)
+{
+    return dnnl_memory_desc_equal(&a->desc, &b->desc);
+}
+
+int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
+                    const struct dnn_format *format, bool to_plain, struct err *err)
+{
+    static const int args[2] = {DNNL_ARG_FROM, DNNL_ARG_TO};
+    struct dnn_reorder *r = calloc(1, sizeof *r);
+    dnnl_dims_t shape = {dims[0], dims[1], dims[2], dims[3]};
+    const dnnl_memory_desc_t *descs[2];
+    dnnl_memory_desc_t plain;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    int rc = -1;
+
+    *out = NULL;
+    if (!r)
+        return err_set(err, ERR_NOMEM, "reorder");
+    dnn_one_thread();
+    r->format = *format;
+    if (scratchpad_attr(&attr, err) < 0 ||
+        dnn_err(err, dnnl_memory_desc_init_by_tag(&plain, 4, shape, dnnl_f32, dnnl_abcd),
+                "weights") < 0)
+        goto out;
+    descs[to_plain] = &plain;
+    descs[!to_plain] = &r->format.desc;
+    if (dnn_err(err,
+                dnnl_reorder_primitive_desc_create(&pd, descs[0], d->engine, descs[1], d->engine,
+                                                   attr),
+                "reorder") < 0)
+        goto out;
+    rc = primitive_init(&r->primitive, d, pd, 2, args, descs, err);
+    if (rc == 0) {
+        *out = r;
+        r = NULL;
+    }
+out:
+    dnnl_primitive_desc_destroy(pd);
+    dnnl_primitive_attr_destroy(attr);
+    dnn_reorder_free(r);
+    return rc;
+}
+
+void dnn_reorder_free(struct dnn_reorder *r)
+{
+    if (!r)
+        return;
+    primitive_clear(&r->primitive);
+    free(r);
+}
+
+size_t dnn_reorder_scratch(const struct dnn_reorder *r)
+{
+    return r->primitive.scratch;
+}
+
+const struct dnn_format *dnn_reorder_format(const struct dnn_reorder *r)
+{
+    return &r->format;
+}
+
+int dnn_reorder_run(const struct dnn_reorder *r, int worker, const void *src, void *dst,
+                    void *scratch)
+{
+    void *from = (void *)(uintptr_t)src; /* oneDNN's handles are not const */
+
+    return primitive_run(&r->primitive, worker, (void *const[]){from, dst, scratch});
+}
+
+int dnn_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
+             const float *b, int ldb, float *c, int ldc)
+{
+    return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, lda, b,
+                      ldb, 0.0F, c, ldc) == dnnl_success
+               ? 0
+               : -1;
+}
