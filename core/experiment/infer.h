@@ -1,8 +1,8 @@
 /* infer.h - the one inference path: validation in train, eval and predict all go through here.
  *
- * Pictures are centred and shrunk (augment_centre), run with running statistics, padded to the fixed
- * batch: a picture's probabilities do not depend on its neighbours.
- * SPDX-License-Identifier: MIT */
+ * Pictures are centred and shrunk (augment_centre), run with running statistics, padded to the
+ * fixed batch: a picture's probabilities do not depend on its neighbours. SPDX-License-Identifier:
+ * MIT */
 #ifndef PRESIZE_EXPERIMENT_INFER_H
 #define PRESIZE_EXPERIMENT_INFER_H
 
@@ -13,16 +13,32 @@
 
 struct infer; /* a prepared inference list over an open backend's parameters */
 
+/* BATCH pictures per call, a multiple of MICROBATCH (0: as network_shape). ERR_NOMEM,
+ * ERR_UNSUPPORTED. Release before the backend is closed. */
 int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
-              int size, int batch, enum dtype dtype, struct err *err) MUST_USE;
+              int size, int batch, int microbatch, enum dtype dtype, struct err *err) MUST_USE;
 void infer_free(struct infer *i); /* NULL is fine */
+/* The batch that train and eval use, from exec.backend, exec.threads and exec.microbatch. */
+int infer_batch(const struct exec_options *o);
+void infer_memory(const struct infer *i, struct be_memory *m);
 /* N pictures, any number, maps set by the caller (augment_centre):
- *   prob  out (n, classes), rows add up to 1     loss  out n, nat; 0 where label is -1; may be NULL */
+ *   prob  out (n, classes), rows add up to 1     loss  out n, nat; 0 where label is -1; may be NULL
+ */
 int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,
               struct err *err) MUST_USE;
-/* The same over RANKS of a shard set, read ahead, in the order given. */
+/* The same over RANKS of a shard set, read ahead, in the order given. A progress bar that was begun
+ * shows the pictures done. */
 int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
                 bool verify, float *prob, float *loss, struct err *err) MUST_USE;
+
+/* What validation and tests report of N pictures, sums in the order given. */
+struct score {
+    double loss, error_rate, accuracy; /* nat; fractions of n */
+    uint32_t errors;
+};
+/* PROB (n, classes), LOSS n, and LABELS n; PREDICTED (may be NULL) out n: the first largest. */
+void infer_score(struct score *s, uint32_t n, int classes, const float *prob, const float *loss,
+                 const int32_t *labels, int32_t *predicted);
 
 /* A finished run's model, ready to predict: experiment (resolved.yaml), vocabulary and size
  * (checkpoints/WHICH.json), weights (checkpoints/WHICH.safetensors). WHICH is "last" or "best". */
@@ -33,10 +49,11 @@ struct trained {
     struct be *be;
     struct infer *infer;
     char **vocab;
-    int classes, size;   /* size: network input, px */
-    int presize;         /* short side that pictures are presized to first, px */
+    int classes, size; /* size: network input, px */
+    int presize;       /* short side that pictures are presized to first, px */
     double max_aspect;
 };
+/* The WORDS are overrides of exec.* keys. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM. */
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
                  int n_words, struct err *err) MUST_USE;
 void trained_close(struct trained *t); /* NULL is fine */

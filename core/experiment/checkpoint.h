@@ -1,0 +1,38 @@
+/* checkpoint.h - checkpoints of a run: weights, optimiser and the state to go on from, as one.
+ *
+ * WHICH is "last" (weights, optimiser, state) or "best" (weights, state). A checkpoint is
+ *   checkpoints/WHICH.safetensors   checkpoints/WHICH.optim.safetensors   checkpoints/WHICH.json
+ * and the JSON holds the SHA-256 of the other files. They are replaced together: all are written
+ * beside the old ones as WHICH-new.*, WHICH-new.json last; then renamed, the JSON last. Whoever
+ * finds WHICH-new.json finds a complete checkpoint, under new names where they exist. Whatever
+ * fails before that (a full disk, kill -9) leaves the previous checkpoint valid.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EXPERIMENT_CHECKPOINT_H
+#define PRESIZE_EXPERIMENT_CHECKPOINT_H
+
+#include <jansson.h>
+
+#include "backend/backend.h"
+#include "nn/network.h"
+
+/* Saves the open backend's weights (and Adam moments) with STATE, an object that is given the
+ * member "files": {name: sha256}. ERR_FULL, ERR_IO: the previous checkpoint is as it was. */
+int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
+                    const struct network *n, uint64_t batches, bool optimiser, json_t *state,
+                    struct err *err) MUST_USE;
+
+/* The state of a complete checkpoint, owned by the caller. ERR_INPUT when there is none. */
+int checkpoint_state(json_t **out, const char *folder, const char *which, struct err *err) MUST_USE;
+
+/* Puts the weights (and Adam moments) that STATE belongs to into the open backend; a program with
+ * those tensors must be prepared. ERR_CHECKSUM when a file is not the one STATE was written with.
+ * *BATCHES (may be NULL) is the number of training batches the weights have seen. */
+int checkpoint_load(const char *folder, const char *which, const json_t *state,
+                    const struct backend *be, struct be *b, const struct network *n, bool optimiser,
+                    uint64_t *batches, struct err *err) MUST_USE;
+
+/* Finishes what a killed process left between its two steps, or removes it. For whoever holds the
+ * run's lock. */
+int checkpoint_settle(const char *folder, const char *which, struct err *err) MUST_USE;
+
+#endif
