@@ -112,6 +112,7 @@ struct step {
 };
 
 struct op_list *op_list_new(int batch, int microbatch); /* NULL: out of memory; microbatch | batch */
+struct op_list *op_list_copy(const struct op_list *l);  /* NULL: out of memory */
 void op_list_free(struct op_list *l);                   /* NULL is fine */
 /* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
 int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
