@@ -1,14 +1,15 @@
 /* cpu.h - private to the cpu backend: an open device, a prepared list, one op of it.
  *
- * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the caller's
- * thread, before), run (any worker, once per microbatch), finish (the caller's thread, after: sums over
- * microbatches) and later, as work that fills idle threads, fill (any worker, once).
- * SPDX-License-Identifier: MIT */
+ * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the
+ * caller's thread, before), run (any worker, once per microbatch), finish (the caller's thread,
+ * after: sums over microbatches) and later, as work that fills idle threads, fill (any worker,
+ * once). SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CPU_H
 #define PRESIZE_BACKEND_CPU_CPU_H
 
+#include <stdatomic.h>
+
 #include "backend/backend.h"
-#include "backend/cpu/augment.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/onednn.h"
 #include "backend/plan.h"
@@ -17,10 +18,10 @@
 /* A persistent tensor in plain layout, and the copies that primitives read. */
 struct weight_copy {
     struct weight_copy *next;
-    struct dnn_format format;
-    struct dnn_reorder *reorder;
-    void *data;
-    uint64_t version; /* of the tensor when it was copied */
+    struct persistent *of;
+    struct dnn_reorder *reorder; /* owned; its format is the copy's */
+    void *data;                  /* owned */
+    uint64_t version;            /* of the tensor when it was copied; 0: never */
 };
 struct persistent {
     struct persistent *next;
@@ -28,7 +29,7 @@ struct persistent {
     int dims[4];
     size_t n;
     float *data;
-    uint64_t version; /* counts changes; copies made from an older one are stale */
+    uint64_t version; /* counts changes from 1; copies made from an older one are stale */
     struct weight_copy *copies;
 };
 
@@ -47,8 +48,7 @@ struct cpu_op;
 struct job { /* one op of one microbatch */
     struct be_program *p;
     const struct cpu_op *op;
-    int worker, micro;   /* who, which microbatch */
-    int first, n;        /* pictures [first, first + n) of the batch */
+    int worker, micro; /* who, which microbatch */
 };
 
 struct cpu_op {
@@ -56,77 +56,92 @@ struct cpu_op {
     void (*begin)(struct be_program *p, struct cpu_op *o);
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
-    void (*fill)(struct be_program *p, struct cpu_op *o, int worker);
-    struct slab slab;       /* of one microbatch of the op's main tensor */
-    struct slab out;        /* pools: of the result */
-    struct dnn_conv *conv;  /* owned */
+    void (*fill)(struct be_program *p, const struct cpu_op *o, int worker);
+    struct slab slab;             /* one microbatch of the op's main tensor */
+    struct slab out;              /* pools: of the pooled one */
+    struct dnn_conv *conv;        /* owned */
     struct dnn_reorder *to_plain; /* CONV_BWD_WEIGHT, owned */
-    struct weight_copy *weight;   /* CONV, CONV_BWD_DATA; borrowed from the persistent */
-    struct persistent *param[4];  /* by role in the op's row of op.h */
-    double *leaves;         /* BN sums, (microbatches, 2, c), owned */
-    float *coef;            /* BN per-channel coefficients, (4, c), owned */
-    size_t leaf_offset, leaf_bytes; /* weight gradients: in the program's leaf buffer */
+    struct weight_copy *weight;   /* CONV, CONV_BWD_DATA; borrowed */
+    struct persistent *param[6];  /* of in[], NULL where in[] is no persistent tensor; borrowed */
+    double *sums;                 /* BN: (microbatches, 2, c), owned */
+    float *coef;                  /* BN: (4, c), per channel, owned */
+    size_t leaf_bytes;            /* weight gradients: one microbatch's share */
+    char *leaves;                 /* (microbatches, leaf_bytes), borrowed */
+    int segment;                  /* that the op is in */
 };
 
 struct chunk { /* part of an ADAM op */
-    int op;
+    const struct cpu_op *op;
     size_t first, n;
+};
+
+struct region { /* zeroed anonymous memory, huge pages where the system has them */
+    char *data;
+    size_t bytes;
 };
 
 struct be_program {
     struct be *be;
-    struct op_list *list;
+    struct op_list *list; /* owned copy */
     struct plan *plan;
-    struct cpu_op *ops;     /* list->n_ops */
-    void **data;            /* per tensor: ACT in the arena (whole batch) or NULL when local; GRAD float*; STAT double* */
-    size_t *slice;          /* per tensor: bytes of one picture */
-    char *arena, *local, *leaves, *scratch; /* mapped; local and scratch: per worker */
-    size_t local_bytes, leaf_bytes, scratch_bytes; /* leaf: of one of the two halves */
-    float **fill_sum;       /* per worker: room for a summed weight gradient */
-    size_t fill_bytes;
+    struct cpu_op *ops;              /* list->n_ops */
+    void **data;                     /* per tensor: GRAD float *, STAT double *, owned; else NULL */
+    size_t *slice;                   /* per tensor: bytes of one picture, ACT */
+    int micro, n_micro;              /* pictures in a microbatch, microbatches in a batch */
+    struct region arena;             /* tensors of whole batches */
+    struct region local;             /* (workers, plan->local_bytes) */
+    struct region leaves;            /* two halves, used by turns from segment to segment */
+    struct region scratch;           /* (workers, scratch_bytes + sum_bytes) */
+    size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a summed weight gradient */
+    struct weight_copy **copies;     /* that the list reads, each once */
+    int n_copies;
     struct chunk *chunks;
     int n_chunks;
-    int micro, n_micro;     /* pictures in a microbatch, microbatches in a batch */
-    const struct step *step; /* of the run in progress */
-    int active;             /* microbatches that hold pictures in this run */
-    int segment;            /* in progress */
-    int *fill;              /* ops whose fill is due */
-    int n_fill;
-    bool failed;            /* a primitive failed in a worker */
     double (*seconds)[OP_KINDS]; /* per worker */
-    struct be_memory memory;
+    const struct step *step;     /* of the run in progress, like the rest */
+    int active;                  /* microbatches that hold pictures */
+    const struct segment *segment;
+    const struct cpu_op **due; /* ops whose fill is due */
+    int n_due;
+    atomic_bool failed; /* a primitive failed in a worker */
 };
 
-/* Address of tensor T for a job: the slice of the job's first picture. */
+/* Address of tensor T in the job's microbatch: its first picture's slice. */
 void *job_data(const struct job *j, int tensor);
-float *worker_scratch(struct be_program *p, int worker);
-char *leaf_data(struct be_program *p, const struct cpu_op *o, int segment, int micro);
+char *worker_scratch(const struct be_program *p, int worker);
+float *worker_sum(const struct be_program *p, int worker);
+void job_fail(const struct job *j);
+const struct tensor *op_tensor(const struct be_program *p, int tensor);
 
-/* The slab of ACT tensor T with N pictures. */
-struct slab tensor_slab(const struct be *b, const struct tensor *t, int n);
-/* Finds or makes the persistent tensor of T. NULL: out of memory. */
-struct persistent *persistent_get(struct be *b, const struct tensor *t);
-/* A copy of W in FORMAT, made stale at first. NULL with ERR. */
-struct weight_copy *weight_copy_get(struct be *b, struct persistent *w, const struct dnn_format *f,
-                                    struct err *err);
+/* The slab of ACT tensor T with N pictures; ERR_UNSUPPORTED when its channels do not fill blocks.
+ */
+int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int n,
+                struct err *err) MUST_USE;
+/* act_data: the same without a job. */
+char *act_data(const struct be_program *p, int tensor, int worker, int micro);
+bool is_persistent(const struct tensor *t);
+int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
+                   struct err *err) MUST_USE; /* finds or makes it */
+void persistents_free(struct be *b);
+/* Finds or makes the copy of W in FORMAT. */
+int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
+                    const struct dnn_format *format, struct err *err) MUST_USE;
 
-/* One row per kind: checks what this device can do and fills in the op. */
-struct cpu_kind {
-    int (*prepare)(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-};
-extern const struct cpu_kind cpu_kinds[OP_KINDS];
-int cpu_conv_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_conv_bwd_data_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_conv_bwd_weight_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_linear_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_bn_stats_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_bn_apply_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_bn_infer_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_bn_bwd_stats_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_bn_bwd_apply_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_pool_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_head_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_adam_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
-int cpu_augment_prepare(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
+/* Entries of the backend's table that live in files of their own. */
+int cpu_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
+void cpu_profile(const struct be_program *p, double seconds[OP_KINDS]);
+int cpu_put(struct be *b, const char *name, const float *src, struct err *err) MUST_USE;
+int cpu_get(struct be *b, const char *name, float *dst, struct err *err) MUST_USE;
+int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err) MUST_USE;
+int cpu_write(struct be_program *p, int tensor, const float *src, struct err *err) MUST_USE;
+
+/* One row per kind: what this device can do, prepared into the op (NULL: nothing it can do). */
+typedef int cpu_prepare(struct be_program *p, struct cpu_op *o, struct err *err);
+cpu_prepare cpu_conv, cpu_conv_bwd_data, cpu_conv_bwd_weight;
+cpu_prepare cpu_linear, cpu_linear_bwd_data, cpu_linear_bwd_weight;
+cpu_prepare cpu_bn_stats, cpu_bn_apply, cpu_bn_infer, cpu_bn_bwd_stats, cpu_bn_bwd_apply;
+cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd;
+cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;
+cpu_prepare cpu_adam;
 
 #endif

@@ -1,9 +1,9 @@
 /* kernels.h - the elementwise passes between convolutions, vectorised over 16 channels at a time.
  *
  * Every kernel works on the pictures of one microbatch on one thread. Operands of a call share one
- * shape and layout; sums run over pictures, then pixels, in rising order, each lane on its own, so the
- * bits depend on nothing but the numbers. Compiled once per instruction set (kernels_isa.c), same
- * arithmetic in each. SPDX-License-Identifier: MIT */
+ * shape and layout; sums run over pictures, then pixels, in rising order, each lane on its own, so
+ * the bits depend on nothing but the numbers. Compiled once per instruction set (kernels_isa.c),
+ * same arithmetic in each. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_KERNELS_H
 #define PRESIZE_BACKEND_CPU_KERNELS_H
 
@@ -16,8 +16,10 @@
 enum { LANES = 16 }; /* channels in a block: a 512-bit register of floats */
 
 /* Where channel c = 16 cb + lane of pixel i of picture n lies, in elements:
- * n * picture + cb * block + i * pixel + lane. Blocked nChw16c: block = 16 h w, pixel = 16; NHWC: block
- * = 16, pixel = c; vectors: block = 16. */
+ * n * picture + cb * block + i * pixel + lane. Blocked nChw16c: block = 16 h w, pixel = 16; NHWC:
+ * block = 16, pixel = c; vectors: block = 16. */
+struct adam_k; /* elem.h */
+
 struct slab {
     enum dtype dtype; /* F32 or BF16 */
     int n, blocks, h, w;
@@ -45,12 +47,11 @@ struct kernels {
                          const void *dy2, const uint8_t *argmax);
     /* y (n, 2c) f32 = max, mean over pixels; argmax (n, c) = pixel of the first maximum */
     void (*concat_pool)(const struct slab *s, float *y, int32_t *argmax, const void *x);
-    void (*concat_pool_bwd)(const struct slab *s, void *dx, const float *dy,
-                            const int32_t *argmax);
+    void (*concat_pool_bwd)(const struct slab *s, void *dx, const float *dy, const int32_t *argmax);
     /* sum[0, n) = the tree sum of LEAVES rows, row i at rows + i * stride */
     void (*tree_sum)(float *sum, const float *rows, size_t stride, int leaves, size_t n);
     /* elem.h adam_elem() over n elements */
-    void (*adam)(const void *adam_k, size_t n, const float *g, float *p, float *m, float *v);
+    void (*adam)(const struct adam_k *k, size_t n, const float *g, float *p, float *m, float *v);
 };
 
 const struct kernels *kernels_best(void); /* by isa_best() */

@@ -1,8 +1,7 @@
 /* onednn.c - oneDNN 2.x behind onednn.h.
  *
- * Debian's build uses OpenMP and takes a primitive's thread count when it is created, from the calling
- * thread's setting: dnn_one_thread() comes first, always.
- * SPDX-License-Identifier: MIT */
+ * Debian's build uses OpenMP and takes a primitive's thread count when it is created, from the
+ * calling thread's setting: dnn_one_thread() comes first, always. SPDX-License-Identifier: MIT */
 #include "backend/cpu/onednn.h"
 
 #include <omp.h>
@@ -59,7 +58,7 @@ static const struct {
 
 static int dnn_err(struct err *err, dnnl_status_t status, const char *what)
 {
-    static const char *const names[] = {"success", "out of memory", "invalid arguments",
+    static const char *const names[] = {"success",       "out of memory", "invalid arguments",
                                         "unimplemented", "iterator ends", "runtime error",
                                         "not required"};
     enum err_kind kind = status == dnnl_out_of_memory   ? ERR_NOMEM
@@ -69,7 +68,8 @@ static int dnn_err(struct err *err, dnnl_status_t status, const char *what)
     if (status == dnnl_success)
         return 0;
     return err_set(err, kind, "oneDNN: %s: %s", what,
-                   (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown status");
+                   (size_t)status < sizeof names / sizeof *names ? names[status]
+                                                                 : "unknown status");
 }
 
 static dnnl_data_type_t data_type(enum dtype t)
@@ -178,9 +178,8 @@ static void primitive_clear(struct primitive *p)
 
 /* Takes the created descriptor PD: a primitive, memory objects for ARGS (with their QUERIES for
  * exact_arg_md) and the scratchpad. PD stays the caller's. */
-static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primitive_desc_t pd,
-                          int n, const int *args, const dnnl_memory_desc_t *const *descs,
-                          struct err *err)
+static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primitive_desc_t pd, int n,
+                          const int *args, const dnnl_memory_desc_t *const *descs, struct err *err)
 {
     const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
 
@@ -390,7 +389,8 @@ int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, vo
     return primitive_run(&c->primitive, worker, (void *const[]){x, weight, y, scratch});
 }
 
-/* ---- reorder, gemm ----------------------------------------------------------------------------- */
+/* ---- reorder, gemm -----------------------------------------------------------------------------
+ */
 
 size_t dnn_format_bytes(const struct dnn_format *f)
 {
@@ -425,10 +425,10 @@ int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
         goto out;
     descs[to_plain] = &plain;
     descs[!to_plain] = &r->format.desc;
-    if (dnn_err(err,
-                dnnl_reorder_primitive_desc_create(&pd, descs[0], d->engine, descs[1], d->engine,
-                                                   attr),
-                "reorder") < 0)
+    if (dnn_err(
+            err,
+            dnnl_reorder_primitive_desc_create(&pd, descs[0], d->engine, descs[1], d->engine, attr),
+            "reorder") < 0)
         goto out;
     rc = primitive_init(&r->primitive, d, pd, 2, args, descs, err);
     if (rc == 0) {

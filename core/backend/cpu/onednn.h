@@ -1,7 +1,8 @@
 /* onednn.h - the handful of oneDNN calls this backend makes, so that versions differ in one file.
  *
- * Every primitive is created for one thread and runs on the calling thread; it is shared by all workers, each with
- * memory objects, stream and scratchpad of its own. SPDX-License-Identifier: MIT */
+ * Every primitive is created for one thread and runs on the calling thread; it is shared by all
+ * workers, each with memory objects, stream and scratchpad of its own. SPDX-License-Identifier: MIT
+ */
 #ifndef PRESIZE_BACKEND_CPU_ONEDNN_H
 #define PRESIZE_BACKEND_CPU_ONEDNN_H
 
@@ -18,8 +19,10 @@ int dnn_new(struct dnn **out, int workers, const char *max_isa, struct err *err)
 void dnn_free(struct dnn *d); /* NULL is fine */
 bool dnn_has_avx512(const struct dnn *d);
 bool dnn_has_bf16(const struct dnn *d); /* native dot products */
-void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library, size_t library_size);
-/* oneDNN's OpenMP runtime to one thread, for the calling thread: before it creates or runs anything. */
+void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library,
+                  size_t library_size);
+/* oneDNN's OpenMP runtime to one thread, for the calling thread: before it creates or runs
+ * anything. */
 void dnn_one_thread(void);
 
 enum dnn_layout { DNN_NCHW, DNN_BLOCKED16, DNN_NHWC };
@@ -29,7 +32,7 @@ struct dnn_conv_desc {
     int n, c, h, w, k, r, s, p, q, stride, pad;
     enum dtype dtype; /* of x and y; weights alike, their gradient f32 */
     enum dnn_layout x, y;
-    bool winograd;    /* use it if the library has it for this shape */
+    bool winograd; /* use it if the library has it for this shape */
 };
 
 struct dnn_format; /* how a weight lies in memory */
@@ -42,10 +45,11 @@ int dnn_conv_new(struct dnn_conv **out, struct dnn *d, const struct dnn_conv_des
 void dnn_conv_free(struct dnn_conv *c); /* NULL is fine */
 /* Of the weights read, or of the gradient written; borrowed. */
 const struct dnn_format *dnn_conv_format(const struct dnn_conv *c);
-size_t dnn_conv_scratch(const struct dnn_conv *c);    /* bytes per worker */
+size_t dnn_conv_scratch(const struct dnn_conv *c);     /* bytes per worker */
 const char *dnn_conv_kernel(const struct dnn_conv *c); /* the implementation's name */
 /* x or dx, weight or its gradient, y or dy. 0 or -1. */
-int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, void *y, void *scratch);
+int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, void *y,
+                 void *scratch);
 
 /* Between plain f32 (k, c, r, s) and FORMAT. */
 struct dnn_reorder;
@@ -54,7 +58,8 @@ int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
 void dnn_reorder_free(struct dnn_reorder *r); /* NULL is fine */
 size_t dnn_reorder_scratch(const struct dnn_reorder *r);
 const struct dnn_format *dnn_reorder_format(const struct dnn_reorder *r); /* a copy of its own */
-int dnn_reorder_run(const struct dnn_reorder *r, int worker, const void *src, void *dst, void *scratch);
+int dnn_reorder_run(const struct dnn_reorder *r, int worker, const void *src, void *dst,
+                    void *scratch);
 
 /* Row-major C (m, n) = op(A) op(B), one thread. 0 or -1. */
 int dnn_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,

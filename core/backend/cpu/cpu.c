@@ -1,0 +1,461 @@
+/* cpu.c - the cpu backend: oneDNN convolutions and own loops between them.
+ *
+ * A list is run segment by segment (plan.h). In a segment one task is all its ops for one
+ * microbatch; threads only decide who takes which. Sums over microbatches are made when the segment
+ * is over, weight gradients one segment later, as tasks beside that segment's microbatches.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend/elem.h"
+#include "base/clock.h"
+#include "base/isa.h"
+#include "base/size.h"
+
+enum { CHUNK_ELEMENTS = 1 << 16 }; /* of an element-wise task */
+
+/* ---- memory
+ * -------------------------------------------------------------------------------------- */
+
+static int region_map(struct region *r, size_t bytes, const char *what, struct err *err)
+{
+    void *data;
+
+    if (bytes == 0)
+        return 0;
+    data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+        return err_set(err, ERR_NOMEM, "%s: %zu MB planned, which this machine refuses", what,
+                       bytes >> 20);
+    (void)madvise(data, bytes, MADV_HUGEPAGE); /* fewer TLB misses; no harm where refused */
+    r->data = data;
+    r->bytes = bytes;
+    return 0;
+}
+
+static void region_unmap(struct region *r)
+{
+    if (r->data)
+        munmap(r->data, r->bytes);
+}
+
+const struct tensor *op_tensor(const struct be_program *p, int tensor)
+{
+    return &p->list->tensors[tensor];
+}
+
+bool is_persistent(const struct tensor *t)
+{
+    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
+}
+
+char *act_data(const struct be_program *p, int tensor, int worker, int micro)
+{
+    const size_t offset = p->plan->tensors[tensor].offset;
+
+    if (p->plan->tensors[tensor].place == PLACE_LOCAL)
+        return p->local.data + (size_t)worker * p->plan->local_bytes + offset;
+    return p->arena.data + offset + (size_t)micro * (size_t)p->micro * p->slice[tensor];
+}
+
+void *job_data(const struct job *j, int tensor)
+{
+    return act_data(j->p, tensor, j->worker, j->micro);
+}
+
+char *worker_scratch(const struct be_program *p, int worker)
+{
+    return p->scratch.data + (size_t)worker * (p->scratch_bytes + p->sum_bytes);
+}
+
+float *worker_sum(const struct be_program *p, int worker)
+{
+    return (float *)(void *)(worker_scratch(p, worker) + p->scratch_bytes);
+}
+
+void job_fail(const struct job *j)
+{
+    atomic_store(&j->p->failed, true);
+}
+
+int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int n, struct err *err)
+{
+    const size_t c = (size_t)t->dims[1], pixels = (size_t)t->dims[2] * (size_t)t->dims[3];
+    const bool blocked = b->blocked && pixels > 1;
+
+    if (t->dims[1] % LANES)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: the cpu backend takes a multiple of %d channels, not %d", t->name,
+                       LANES, t->dims[1]);
+    *s = (struct slab){
+        .dtype = t->dtype,
+        .n = n,
+        .blocks = t->dims[1] / LANES,
+        .h = t->dims[2],
+        .w = t->dims[3],
+        .picture = c * pixels,
+        .block = blocked ? LANES * pixels : LANES,
+        .pixel = blocked ? LANES : c,
+    };
+    return 0;
+}
+
+/* ---- device
+ * --------------------------------------------------------------------------------------- */
+
+static void worker_begin(void *ctx, int worker)
+{
+    (void)ctx;
+    (void)worker;
+    dnn_one_thread();
+}
+
+static void cpu_close(struct be *b)
+{
+    if (!b)
+        return;
+    pool_free(b->pool);
+    persistents_free(b);
+    dnn_free(b->dnn);
+    free(b);
+}
+
+static int cpu_open(struct be **out, const struct exec_options *o, struct err *err)
+{
+    struct be *b = calloc(1, sizeof *b);
+
+    *out = NULL;
+    if (!b)
+        return err_set(err, ERR_NOMEM, "cpu backend");
+    b->options = *o;
+    b->threads = o->threads > 0 ? (int)o->threads : cpu_count();
+    if (dnn_new(&b->dnn, b->threads, o->max_isa, err) < 0 ||
+        pool_new(&b->pool, b->threads, worker_begin, NULL, err) < 0) {
+        cpu_close(b);
+        return -1;
+    }
+    b->has_bf16 = dnn_has_bf16(b->dnn);
+    b->blocked =
+        o->layout == LAYOUT_BLOCKED || (o->layout == LAYOUT_AUTO && dnn_has_avx512(b->dnn));
+    b->kernels = kernels_best();
+    *out = b;
+    return 0;
+}
+
+/* The processor's name as the system tells it. */
+static void processor_name(char *out, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+
+    snprintf(out, size, "unknown processor");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+
+        if (strncmp(line, "model name", 10) == 0 && colon) {
+            snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+static void cpu_info(const struct be *b, struct be_info *info)
+{
+    char isa[32];
+
+    memset(info, 0, sizeof *info);
+    processor_name(info->device, sizeof info->device);
+    dnn_describe(b->dnn, isa, sizeof isa, info->library, sizeof info->library);
+    snprintf(info->isa, sizeof info->isa, "%s, kernels %s", isa, isa_name(isa_best()));
+    info->threads = b->threads;
+    info->has_bf16 = b->has_bf16;
+}
+
+/* ---- prepare
+ * -------------------------------------------------------------------------------------- */
+
+/* Channels of blocks are whole (tensor_slab), so every layout has the same size. */
+static size_t slice_bytes(const void *ctx, int tensor)
+{
+    return ((const struct be_program *)ctx)->slice[tensor];
+}
+
+static int place_tensors(struct be_program *p, struct err *err)
+{
+    const struct op_list *l = p->list;
+
+    p->slice = calloc((size_t)l->n_tensors, sizeof *p->slice);
+    p->data = calloc((size_t)l->n_tensors, sizeof *p->data);
+    if (!p->slice || !p->data)
+        return err_set(err, ERR_NOMEM, "list of %d tensors", l->n_tensors);
+    for (int i = 0; i < l->n_tensors; i++) {
+        const struct tensor *t = &l->tensors[i];
+        const size_t n = tensor_elements(t);
+
+        if (t->role == TENSOR_ACT) {
+            p->slice[i] = n / (size_t)l->batch * dtype_size(t->dtype);
+            continue;
+        }
+        if (is_persistent(t))
+            continue;
+        p->data[i] = aligned_alloc(64, align_up(n * dtype_size(t->dtype), 64));
+        if (!p->data[i])
+            return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, n);
+        memset(p->data[i], 0, n * dtype_size(t->dtype));
+    }
+    if (plan_make(&p->plan, l, slice_bytes, p, err) < 0 ||
+        region_map(&p->arena, p->plan->arena_bytes, "activations", err) < 0)
+        return -1;
+    return region_map(&p->local, p->plan->local_bytes * (size_t)p->be->threads, "workspace", err);
+}
+
+static const struct {
+    cpu_prepare *prepare;
+} kinds[OP_KINDS] = {
+    [OP_AUGMENT] = {cpu_augment},
+    [OP_CONV] = {cpu_conv},
+    [OP_BN_STATS] = {cpu_bn_stats},
+    [OP_BN_APPLY] = {cpu_bn_apply},
+    [OP_BN_INFER] = {cpu_bn_infer},
+    [OP_RELU] = {cpu_relu},
+    [OP_MAX_POOL] = {cpu_max_pool},
+    [OP_CONCAT_POOL] = {cpu_concat_pool},
+    [OP_LINEAR] = {cpu_linear},
+    [OP_DROPOUT] = {cpu_dropout},
+    [OP_SOFTMAX_LOSS] = {cpu_softmax_loss},
+    [OP_LINEAR_BWD_DATA] = {cpu_linear_bwd_data},
+    [OP_LINEAR_BWD_WEIGHT] = {cpu_linear_bwd_weight},
+    [OP_DROPOUT_BWD] = {cpu_dropout_bwd},
+    [OP_RELU_BWD] = {cpu_relu_bwd},
+    [OP_CONCAT_POOL_BWD] = {cpu_concat_pool_bwd},
+    [OP_MAX_POOL_BWD] = {cpu_max_pool_bwd},
+    [OP_BN_BWD_STATS] = {cpu_bn_bwd_stats},
+    [OP_BN_BWD_APPLY] = {cpu_bn_bwd_apply},
+    [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data},
+    [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight},
+    [OP_ADAM] = {cpu_adam},
+};
+
+static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    for (int i = 0; i < 6; i++)
+        if (o->op->in[i] >= 0 && is_persistent(op_tensor(p, o->op->in[i])) &&
+            persistent_get(&o->param[i], p->be, op_tensor(p, o->op->in[i]), err) < 0)
+            return -1;
+    if (!kinds[o->op->kind].prepare)
+        return err_set(err, ERR_UNSUPPORTED, "the cpu backend has no such op");
+    return kinds[o->op->kind].prepare(p, o, err);
+}
+
+static int prepare_ops(struct be_program *p, struct err *err)
+{
+    const struct op_list *l = p->list;
+
+    p->ops = calloc((size_t)l->n_ops, sizeof *p->ops);
+    p->due = calloc((size_t)l->n_ops, sizeof *p->due);
+    p->copies = calloc((size_t)l->n_ops, sizeof *p->copies);
+    if (!p->ops || !p->due || !p->copies)
+        return err_set(err, ERR_NOMEM, "list of %d ops", l->n_ops);
+    for (int s = 0; s < p->plan->n_segments; s++)
+        for (int i = 0; i < p->plan->segments[s].n; i++)
+            p->ops[p->plan->segments[s].first + i].segment = s;
+    for (int i = 0; i < l->n_ops; i++) {
+        struct cpu_op *o = &p->ops[i];
+        int k = 0;
+
+        o->op = &l->ops[i];
+        if (prepare_op(p, o, err) < 0)
+            return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
+        while (o->weight && k < p->n_copies && p->copies[k] != o->weight)
+            k++;
+        if (o->weight && k == p->n_copies)
+            p->copies[p->n_copies++] = o->weight;
+    }
+    return 0;
+}
+
+static void at_least(size_t *room, size_t bytes)
+{
+    if (*room < bytes)
+        *room = bytes;
+}
+
+/* Gives each weight gradient its leaves, from BASE on, anew in every segment; returns the room that
+ * the largest segment needs. Segments use the two halves by turns: one is summed while the next is
+ * written. */
+static size_t place_leaves(struct be_program *p, char *base, size_t half)
+{
+    size_t used = 0, most = 0;
+
+    for (int i = 0; i < p->list->n_ops; i++) {
+        struct cpu_op *o = &p->ops[i];
+
+        if (i > 0 && o->segment != p->ops[i - 1].segment)
+            used = 0;
+        if (base)
+            o->leaves = base + (size_t)(o->segment % 2) * half + used;
+        used += o->leaf_bytes * (size_t)p->n_micro;
+        at_least(&most, used);
+    }
+    return most;
+}
+
+static int place_workspace(struct be_program *p, struct err *err)
+{
+    const size_t half = place_leaves(p, NULL, 0);
+
+    for (int i = 0; i < p->list->n_ops; i++) {
+        const struct cpu_op *o = &p->ops[i];
+
+        at_least(&p->sum_bytes, o->leaf_bytes);
+        if (o->conv)
+            at_least(&p->scratch_bytes, dnn_conv_scratch(o->conv));
+        if (o->to_plain)
+            at_least(&p->scratch_bytes, dnn_reorder_scratch(o->to_plain));
+        if (o->weight)
+            at_least(&p->scratch_bytes, dnn_reorder_scratch(o->weight->reorder));
+    }
+    p->scratch_bytes = align_up(p->scratch_bytes, 4096);
+    if (region_map(&p->leaves, 2 * half, "gradients of microbatches", err) < 0 ||
+        region_map(&p->scratch, (p->scratch_bytes + p->sum_bytes) * (size_t)p->be->threads,
+                   "scratchpads", err) < 0)
+        return -1;
+    if (half > 0)
+        place_leaves(p, p->leaves.data, half);
+    return 0;
+}
+
+static int make_chunks(struct be_program *p, struct err *err)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        int n = 0;
+
+        for (int i = 0; i < p->list->n_ops; i++) {
+            const struct cpu_op *o = &p->ops[i];
+
+            if (o->op->kind != OP_ADAM)
+                continue;
+            for (size_t first = 0; first < o->param[1]->n; first += CHUNK_ELEMENTS, n++) {
+                const size_t left = o->param[1]->n - first;
+
+                if (pass == 1)
+                    p->chunks[n] =
+                        (struct chunk){o, first, left < CHUNK_ELEMENTS ? left : CHUNK_ELEMENTS};
+            }
+        }
+        p->n_chunks = n;
+        if (pass == 0 && n > 0 && !(p->chunks = calloc((size_t)n, sizeof *p->chunks)))
+            return err_set(err, ERR_NOMEM, "optimiser");
+    }
+    return 0;
+}
+
+static void cpu_release(struct be_program *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; p->ops && i < p->list->n_ops; i++) {
+        dnn_conv_free(p->ops[i].conv);
+        dnn_reorder_free(p->ops[i].to_plain);
+        free(p->ops[i].sums);
+        free(p->ops[i].coef);
+    }
+    for (int i = 0; p->data && i < p->list->n_tensors; i++)
+        free(p->data[i]);
+    region_unmap(&p->arena);
+    region_unmap(&p->local);
+    region_unmap(&p->leaves);
+    region_unmap(&p->scratch);
+    free(p->ops);
+    free(p->data);
+    free(p->slice);
+    free(p->due);
+    free(p->copies);
+    free(p->chunks);
+    free(p->seconds);
+    plan_free(p->plan);
+    op_list_free(p->list);
+    free(p);
+}
+
+static int check_precision(const struct be *b, const struct op_list *l, struct err *err)
+{
+    for (int i = 0; i < l->n_tensors; i++)
+        if (l->tensors[i].dtype == DTYPE_BF16 && !b->has_bf16)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "%s: this processor has no bf16 kernels; use train.precision=fp32",
+                           l->tensors[i].name);
+    return 0;
+}
+
+static int cpu_prepare_list(struct be_program **out, struct be *b, const struct op_list *list,
+                            struct err *err)
+{
+    struct be_program *p;
+
+    *out = NULL;
+    if (op_list_check(list, err) < 0 || check_precision(b, list, err) < 0)
+        return -1;
+    p = calloc(1, sizeof *p);
+    if (!p || !(p->list = op_list_copy(list)) ||
+        !(p->seconds = calloc((size_t)b->threads, sizeof *p->seconds))) {
+        err_set(err, ERR_NOMEM, "cpu program");
+        goto fail;
+    }
+    p->be = b;
+    p->micro = list->microbatch;
+    p->n_micro = list->batch / list->microbatch;
+    if (place_tensors(p, err) < 0 || prepare_ops(p, err) < 0 || place_workspace(p, err) < 0 ||
+        make_chunks(p, err) < 0)
+        goto fail;
+    *out = p;
+    return 0;
+fail:
+    cpu_release(p);
+    return -1;
+}
+
+static void cpu_memory(const struct be_program *p, struct be_memory *m)
+{
+    memset(m, 0, sizeof *m);
+    m->activations = p->arena.bytes;
+    m->workspace = p->local.bytes + p->leaves.bytes + p->scratch.bytes;
+    for (int i = 0; i < p->list->n_tensors; i++) {
+        const struct tensor *t = &p->list->tensors[i];
+        const size_t bytes = tensor_elements(t) * sizeof(float), len = strlen(t->name);
+
+        if (t->role == TENSOR_GRAD)
+            m->gradients += bytes;
+        else if (t->role == TENSOR_PARAM)
+            m->parameters += bytes;
+        else if (t->role == TENSOR_STATE && len > 2 && t->name[len - 2] == '.')
+            m->optimiser += bytes;
+        else if (t->role == TENSOR_STATE)
+            m->parameters += bytes;
+    }
+    for (int i = 0; i < p->n_copies; i++)
+        m->parameters += dnn_format_bytes(dnn_reorder_format(p->copies[i]->reorder));
+    m->total = m->activations + m->workspace + m->gradients + m->parameters + m->optimiser;
+}
+
+const struct backend cpu_backend = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .info = cpu_info,
+    .prepare = cpu_prepare_list,
+    .release = cpu_release,
+    .memory = cpu_memory,
+    .run = cpu_run,
+    .profile = cpu_profile,
+    .put = cpu_put,
+    .get = cpu_get,
+    .read = cpu_read,
+    .write = cpu_write,
+};

@@ -1,0 +1,195 @@
+/* cpu_conv.c - convolutions and linear layers on the cpu: oneDNN, one thread per microbatch.
+ *
+ * Weight gradients: every microbatch writes a leaf of its own; the leaves are summed by the fixed
+ * tree and put into plain layout later, as work that fills idle threads. SPDX-License-Identifier:
+ * MIT */
+#include "backend/cpu/cpu.h"
+#include "base/size.h"
+
+static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
+{
+    return t->dims[1] % LANES ? DNN_NCHW : b->blocked ? DNN_BLOCKED16 : DNN_NHWC;
+}
+
+/* Winograd F(4x4, 3x3) where it is faster than direct convolution and has room to be exact: fp32,
+ * stride 1, 3x3. A rule on shapes alone, so that it never depends on a measurement. */
+static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
+{
+    return b->options.winograd == WINOGRAD_AUTO && c->dtype == DTYPE_F32 && c->r == 3 &&
+           c->s == 3 && c->stride == 1 && c->h >= 14;
+}
+
+static int conv_new(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, int x, int weight,
+                    int y, struct err *err)
+{
+    const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
+    struct dnn_conv_desc c = {
+        .pass = pass,
+        .n = p->micro,
+        .c = tx->dims[1],
+        .h = tx->dims[2],
+        .w = tx->dims[3],
+        .k = tw->dims[0],
+        .r = tw->dims[2],
+        .s = tw->dims[3],
+        .p = ty->dims[2],
+        .q = ty->dims[3],
+        .stride = o->op->stride,
+        .pad = o->op->pad,
+        .dtype = tx->dtype,
+        .x = layout_of(p->be, tx),
+        .y = layout_of(p->be, ty),
+    };
+
+    if (ty->dims[1] % LANES || (tx->dims[1] % LANES && tx->dims[1] > 3))
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d", tw->name,
+            LANES, tx->dims[1], ty->dims[1]);
+    c.winograd = wants_winograd(p->be, &c);
+    return dnn_conv_new(&o->conv, p->be->dnn, &c, err);
+}
+
+static void conv_run(const struct job *j)
+{
+    const struct op *op = j->op->op;
+    const int worker = j->worker;
+
+    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->in[0]), j->op->weight->data,
+                     job_data(j, op->out[0]), worker_scratch(j->p, worker)) < 0)
+        job_fail(j);
+}
+
+int cpu_conv(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    if (conv_new(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0)
+        return -1;
+    o->run = conv_run;
+    return weight_copy_get(&o->weight, p->be, o->param[1], dnn_conv_format(o->conv), err);
+}
+
+static void conv_bwd_data_run(const struct job *j)
+{
+    const struct op *op = j->op->op;
+    const int worker = j->worker;
+
+    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->out[0]), j->op->weight->data,
+                     job_data(j, op->in[0]), worker_scratch(j->p, worker)) < 0)
+        job_fail(j);
+}
+
+int cpu_conv_bwd_data(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    if (conv_new(p, o, DNN_BACKWARD_DATA, o->op->out[0], o->op->in[1], o->op->in[0], err) < 0)
+        return -1;
+    o->run = conv_bwd_data_run;
+    return weight_copy_get(&o->weight, p->be, o->param[1], dnn_conv_format(o->conv), err);
+}
+
+static void *leaf(const struct job *j)
+{
+    return j->op->leaves + (size_t)j->micro * j->op->leaf_bytes;
+}
+
+static void conv_bwd_weight_run(const struct job *j)
+{
+    const struct op *op = j->op->op;
+    const int worker = j->worker;
+
+    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->in[0]), leaf(j), job_data(j, op->in[1]),
+                     worker_scratch(j->p, worker)) < 0)
+        job_fail(j);
+}
+
+static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int worker)
+{
+    float *sum = worker_sum(p, worker);
+    const size_t n = o->leaf_bytes / sizeof(float);
+
+    p->be->kernels->tree_sum(sum, (const float *)(const void *)o->leaves, n, p->n_micro, n);
+    if (dnn_reorder_run(o->to_plain, worker, sum, p->data[o->op->out[0]],
+                        worker_scratch(p, worker)) < 0)
+        atomic_store(&p->failed, true);
+}
+
+int cpu_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    if (conv_new(p, o, DNN_BACKWARD_WEIGHT, o->op->in[0], o->op->out[0], o->op->in[1], err) < 0 ||
+        dnn_reorder_new(&o->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims,
+                        dnn_conv_format(o->conv), true, err) < 0)
+        return -1;
+    o->leaf_bytes = align_up(dnn_format_bytes(dnn_conv_format(o->conv)), 64);
+    o->run = conv_bwd_weight_run;
+    o->fill = conv_bwd_weight_fill;
+    return 0;
+}
+
+/* ---- linear layers: x (n, c), weight (k, c), y (n, k), plain f32
+ * ---------------------------------- */
+
+static int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err)
+{
+    const struct tensor *t = op_tensor(p, o->op->in[0]);
+
+    if (t->dtype != DTYPE_F32)
+        return err_set(err, ERR_UNSUPPORTED, "%s: the cpu backend runs it in fp32 only",
+                       op_kind_name(o->op->kind));
+    return 0;
+}
+
+static void linear_run(const struct job *j)
+{
+    const struct persistent *w = j->op->param[1];
+    const int k = w->dims[0], c = w->dims[1];
+
+    if (dnn_gemm(false, true, j->p->micro, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
+                 job_data(j, j->op->op->out[0]), k) < 0)
+        job_fail(j);
+}
+
+int cpu_linear(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = linear_run;
+    return f32_only(p, o, err);
+}
+
+static void linear_bwd_data_run(const struct job *j)
+{
+    const struct persistent *w = j->op->param[1];
+    const int k = w->dims[0], c = w->dims[1];
+
+    if (dnn_gemm(false, false, j->p->micro, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
+                 job_data(j, j->op->op->out[0]), c) < 0)
+        job_fail(j);
+}
+
+int cpu_linear_bwd_data(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = linear_bwd_data_run;
+    return f32_only(p, o, err);
+}
+
+static void linear_bwd_weight_run(const struct job *j)
+{
+    const int *dims = op_tensor(j->p, j->op->op->out[0])->dims, k = dims[0], c = dims[1];
+
+    if (dnn_gemm(true, false, k, c, j->p->micro, job_data(j, j->op->op->in[1]), k,
+                 job_data(j, j->op->op->in[0]), c, leaf(j), c) < 0)
+        job_fail(j);
+}
+
+static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int worker)
+{
+    (void)worker;
+    p->be->kernels->tree_sum(p->data[o->op->out[0]], (const float *)(const void *)o->leaves,
+                             o->leaf_bytes / sizeof(float), p->n_micro,
+                             tensor_elements(op_tensor(p, o->op->out[0])));
+}
+
+int cpu_linear_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->leaf_bytes = align_up(tensor_elements(op_tensor(p, o->op->out[0])) * sizeof(float), 64);
+    o->run = linear_bwd_weight_run;
+    o->fill = linear_bwd_weight_fill;
+    return f32_only(p, o, err);
+}

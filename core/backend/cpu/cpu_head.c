@@ -1,0 +1,194 @@
+/* cpu_head.c - the small ops of the head, the augmented input and the optimiser's row, on the cpu.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "backend/cpu/augment.h"
+#include "backend/cpu/cpu.h"
+#include "backend/elem.h"
+#include "base/isa.h"
+#include "base/rng.h"
+
+extern const struct kernels kernels_base;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avx512;
+#endif
+
+const struct kernels *kernels_best(void)
+{
+    switch (isa_best()) {
+#if defined(__x86_64__)
+    case ISA_AVX512:
+        return &kernels_avx512;
+    case ISA_AVX2:
+        return &kernels_avx2;
+#endif
+    default:
+        return &kernels_base;
+    }
+}
+
+static int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err)
+{
+    const struct tensor *t = op_tensor(p, o->op->in[0]);
+
+    if (t->dtype != DTYPE_F32)
+        return err_set(err, ERR_UNSUPPORTED, "%s: the cpu backend runs this op in fp32 only",
+                       t->name);
+    return 0;
+}
+
+/* Elements of one picture of tensor T. */
+static size_t picture_elements(const struct be_program *p, int tensor)
+{
+    return tensor_elements(op_tensor(p, tensor)) / (size_t)p->list->batch;
+}
+
+/* The picture at place I of the job's microbatch, NULL for padding. */
+static const struct picture *job_picture(const struct job *j, int i)
+{
+    const struct step *step = j->p->step;
+    const int number = j->micro * j->p->micro + i;
+
+    return step->pictures && number < step->n_pictures ? &step->pictures[number] : NULL;
+}
+
+/* ---- augment
+ * ----------------------------------------------------------------------------------------- */
+
+static void augment_run(const struct job *j)
+{
+    const int x = j->op->op->out[0];
+    const struct tensor *t = op_tensor(j->p, x);
+    const size_t slice = j->p->slice[x];
+    char *out = job_data(j, x);
+
+    for (int i = 0; i < j->p->micro; i++, out += slice) {
+        const struct picture *picture = job_picture(j, i);
+
+        if (!picture)
+            memset(out, 0, slice);
+        else if (t->dtype == DTYPE_BF16)
+            augment_kernels()->bf16((uint16_t *)(void *)out, picture, t->dims[2]);
+        else
+            augment_kernels()->f32((float *)(void *)out, picture, t->dims[2]);
+    }
+}
+
+int cpu_augment(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    (void)p;
+    (void)err;
+    o->run = augment_run;
+    return 0;
+}
+
+/* ---- relu, dropout
+ * ------------------------------------------------------------------------------------ */
+
+static void relu_run(const struct job *j)
+{
+    const size_t n = (size_t)j->p->micro * picture_elements(j->p, j->op->op->in[0]);
+    const float *x = job_data(j, j->op->op->in[0]);
+    float *y = job_data(j, j->op->op->out[0]);
+
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] < 0 ? 0 : x[i];
+}
+
+int cpu_relu(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = relu_run;
+    return f32_only(p, o, err);
+}
+
+static void relu_bwd_run(const struct job *j)
+{
+    const size_t n = (size_t)j->p->micro * picture_elements(j->p, j->op->op->in[0]);
+    const float *dy = job_data(j, j->op->op->in[0]), *y = job_data(j, j->op->op->in[1]);
+    float *dx = job_data(j, j->op->op->out[0]);
+
+    for (size_t i = 0; i < n; i++)
+        dx[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+int cpu_relu_bwd(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = relu_bwd_run;
+    return f32_only(p, o, err);
+}
+
+/* Forward and backward alike: what is kept is scaled, by the same draws. */
+static void dropout_run(const struct job *j)
+{
+    const struct op *op = j->op->op;
+    const struct step *step = j->p->step;
+    const size_t n = picture_elements(j->p, op->in[0]);
+    const uint32_t threshold = dropout_threshold(op->rate);
+    const float scale = dropout_scale(op->rate);
+    const float *x = job_data(j, op->in[0]);
+    float *y = job_data(j, op->out[0]);
+
+    for (int i = 0; i < j->p->micro; i++, x += n, y += n) {
+        const struct picture *picture = job_picture(j, i);
+        const uint32_t position =
+            picture ? picture->position : (uint32_t)(j->micro * j->p->micro + i);
+        uint32_t words[4] = {0};
+
+        for (size_t e = 0; e < n; e++) {
+            if (e % 4 == 0)
+                elem_philox(words, step->seed, RNG_DROPOUT, step->epoch, position,
+                            (uint32_t)op->layer << 24 | (uint32_t)(e / 4));
+            y[e] = dropout_elem(x[e], words[e % 4], threshold, scale);
+        }
+    }
+}
+
+int cpu_dropout(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = dropout_run;
+    return f32_only(p, o, err);
+}
+
+int cpu_dropout_bwd(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    return cpu_dropout(p, o, err);
+}
+
+/* ---- loss
+ * --------------------------------------------------------------------------------------------- */
+
+static void softmax_loss_run(const struct job *j)
+{
+    const struct op *op = j->op->op;
+    const int k = op_tensor(j->p, op->in[0])->dims[1];
+    const float *logits = job_data(j, op->in[0]);
+    float *prob = job_data(j, op->out[0]), *loss = job_data(j, op->out[1]),
+          *dlogits = op->out[2] < 0 ? NULL : job_data(j, op->out[2]);
+    const float scale = 1.0F / (float)j->p->list->batch;
+
+    for (int i = 0; i < j->p->micro; i++) {
+        const struct picture *picture = job_picture(j, i);
+
+        const int label = picture ? picture->label : -1;
+
+        loss[i] = elem_softmax_loss(prob + i * k, logits + i * k, k, label);
+        for (int c = 0; dlogits && c < k; c++)
+            dlogits[i * k + c] = (prob[i * k + c] - (c == label ? 1.0F : 0.0F)) * scale;
+    }
+}
+
+int cpu_softmax_loss(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = softmax_loss_run;
+    return f32_only(p, o, err);
+}
+
+int cpu_adam(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    for (int i = 0; i < o - p->ops; i++)
+        if (p->ops[i].op->kind == OP_ADAM && p->ops[i].segment != o->segment)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "the cpu backend runs all ADAM ops in one segment");
+    return 0;
+}

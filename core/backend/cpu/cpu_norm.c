@@ -1,0 +1,231 @@
+/* cpu_norm.c - batch norm on the cpu: sums per microbatch, the tree, per-channel coefficients.
+ *
+ * Statistics are sums in double over the stored values; mean, variance and the gradients'
+ * coefficients are made from them in double on the caller's thread, once per batch.
+ * SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+
+static const double EPS = 1e-5, MOMENTUM = 0.1; /* torch.nn.BatchNorm2d's defaults, fastai's too */
+
+/* Slab of tensor T and, as asked, room for sums and coefficients. */
+static int norm_init(struct be_program *p, struct cpu_op *o, int tensor, bool sums, int rows,
+                     struct err *err)
+{
+    const struct tensor *t = op_tensor(p, tensor);
+    const size_t c = (size_t)t->dims[1];
+
+    if (tensor_slab(&o->slab, p->be, t, p->micro, err) < 0)
+        return -1;
+    if (sums)
+        o->sums = calloc((size_t)p->n_micro * 2 * c, sizeof(double));
+    if (rows)
+        o->coef = aligned_alloc(64, (size_t)rows * c * sizeof(float));
+    if ((sums && !o->sums) || (rows && !o->coef))
+        return err_set(err, ERR_NOMEM, "batch norm of %zu channels", c);
+    return 0;
+}
+
+static size_t channels(const struct cpu_op *o)
+{
+    return (size_t)o->slab.blocks * LANES;
+}
+
+static double *micro_sums(const struct job *j)
+{
+    return j->op->sums + (size_t)j->micro * 2 * channels(j->op);
+}
+
+/* Row 0 becomes the tree sum of the rows: pairs (2i, 2i + 1) level by level. */
+static void tree_rows(double *rows, int n, size_t width)
+{
+    for (int gap = 1; gap < n; gap *= 2)
+        for (int i = 0; i + gap < n; i += 2 * gap)
+            for (size_t k = 0; k < width; k++)
+                rows[(size_t)i * width + k] += rows[(size_t)(i + gap) * width + k];
+}
+
+static double count(const struct be_program *p, const struct cpu_op *o)
+{
+    return (double)p->list->batch * o->slab.h * o->slab.w;
+}
+
+/* ---- forward
+ * ------------------------------------------------------------------------------------- */
+
+static void stats_run(const struct job *j)
+{
+    double *sums = micro_sums(j);
+
+    j->p->be->kernels->bn_stats(&j->op->slab, job_data(j, j->op->op->in[0]), sums,
+                                sums + channels(j->op));
+}
+
+static void update_running(struct persistent *r, const double *batch, double factor)
+{
+    for (size_t i = 0; i < r->n; i++)
+        r->data[i] = (float)((1 - MOMENTUM) * (double)r->data[i] + MOMENTUM * factor * batch[i]);
+    r->version++;
+}
+
+static void stats_finish(struct be_program *p, struct cpu_op *o)
+{
+    const size_t c = channels(o);
+    const double m = count(p, o);
+    double *mean = p->data[o->op->out[0]], *rstd = mean + c, *squares = o->sums + c;
+
+    tree_rows(o->sums, p->n_micro, 2 * c);
+    for (size_t i = 0; i < c; i++) {
+        mean[i] = o->sums[i] / m;
+        squares[i] = squares[i] / m - mean[i] * mean[i]; /* now the biased variance */
+        if (squares[i] < 0)
+            squares[i] = 0;
+        rstd[i] = 1 / sqrt(squares[i] + EPS);
+    }
+    if (o->param[1])
+        update_running(o->param[1], mean, 1);
+    if (o->param[2])
+        update_running(o->param[2], squares, m > 1 ? m / (m - 1) : 1);
+}
+
+int cpu_bn_stats(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->run = stats_run;
+    o->finish = stats_finish;
+    return norm_init(p, o, o->op->in[0], true, 0, err);
+}
+
+static void apply_run(const struct job *j)
+{
+    const struct cpu_op *o = j->op;
+    const int residual = o->op->in[o->op->kind == OP_BN_INFER ? 5 : 4];
+
+    j->p->be->kernels->bn_apply(&o->slab, job_data(j, o->op->out[0]), job_data(j, o->op->in[0]),
+                                residual < 0 ? NULL : job_data(j, residual), o->coef,
+                                o->coef + channels(o), o->op->relu);
+}
+
+static void apply_coef(struct cpu_op *o, size_t i, double mean, double rstd, double gamma,
+                       double beta)
+{
+    o->coef[i] = (float)(gamma * rstd);
+    o->coef[channels(o) + i] = (float)(beta - mean * gamma * rstd);
+}
+
+static void apply_begin(struct be_program *p, struct cpu_op *o)
+{
+    const size_t c = channels(o);
+    const double *stat = p->data[o->op->in[1]];
+
+    for (size_t i = 0; i < c; i++)
+        apply_coef(o, i, stat[i], stat[c + i], (double)o->param[2]->data[i],
+                   (double)o->param[3]->data[i]);
+}
+
+int cpu_bn_apply(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->begin = apply_begin;
+    o->run = apply_run;
+    return norm_init(p, o, o->op->in[0], false, 2, err);
+}
+
+static void infer_begin(struct be_program *p, struct cpu_op *o)
+{
+    const size_t c = channels(o);
+
+    (void)p;
+    for (size_t i = 0; i < c; i++)
+        apply_coef(o, i, (double)o->param[1]->data[i], 1 / sqrt((double)o->param[2]->data[i] + EPS),
+                   (double)o->param[3]->data[i], (double)o->param[4]->data[i]);
+}
+
+int cpu_bn_infer(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->begin = infer_begin;
+    o->run = apply_run;
+    return norm_init(p, o, o->op->in[0], false, 2, err);
+}
+
+/* ---- backward
+ * ------------------------------------------------------------------------------------ */
+
+static void bwd_stats_begin(struct be_program *p, struct cpu_op *o)
+{
+    const double *stat = p->data[o->op->in[4]];
+
+    for (size_t i = 0; i < channels(o); i++)
+        o->coef[i] = (float)stat[i];
+}
+
+static void bwd_stats_run(const struct job *j)
+{
+    const struct cpu_op *o = j->op;
+    const int *in = o->op->in;
+    double *sums = micro_sums(j);
+
+    j->p->be->kernels->bn_bwd_stats(&o->slab, job_data(j, o->op->out[0]), job_data(j, in[0]),
+                                    in[1] < 0 ? NULL : job_data(j, in[1]),
+                                    in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]),
+                                    o->coef, sums, sums + channels(o));
+}
+
+static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
+{
+    const size_t c = channels(o);
+    const double *rstd = (const double *)p->data[o->op->in[4]] + c;
+    double *bstat = p->data[o->op->out[1]];
+    float *dgamma = p->data[o->op->out[2]], *dbeta = p->data[o->op->out[3]];
+
+    tree_rows(o->sums, p->n_micro, 2 * c);
+    for (size_t i = 0; i < c; i++) {
+        bstat[i] = o->sums[i];
+        bstat[c + i] = o->sums[c + i] * rstd[i];
+        dbeta[i] = (float)bstat[i];
+        dgamma[i] = (float)bstat[c + i];
+    }
+}
+
+int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->begin = bwd_stats_begin;
+    o->run = bwd_stats_run;
+    o->finish = bwd_stats_finish;
+    return norm_init(p, o, o->op->in[0], true, 1, err);
+}
+
+/* dy = a g + b (y - mean) + d with a = gamma rstd, b = -a rstd bstat1 / m, d = -a bstat0 / m:
+ * Ioffe and Szegedy 2015 (ICML), section 3, collected. */
+static void bwd_apply_begin(struct be_program *p, struct cpu_op *o)
+{
+    const size_t c = channels(o);
+    const double *stat = p->data[o->op->in[2]], *bstat = p->data[o->op->in[3]], m = count(p, o);
+
+    for (size_t i = 0; i < c; i++) {
+        const double a = (double)o->param[4]->data[i] * stat[c + i];
+
+        o->coef[i] = (float)stat[i];
+        o->coef[c + i] = (float)a;
+        o->coef[2 * c + i] = (float)(-a * stat[c + i] * bstat[c + i] / m);
+        o->coef[3 * c + i] = (float)(-a * bstat[i] / m);
+    }
+}
+
+static void bwd_apply_run(const struct job *j)
+{
+    const struct cpu_op *o = j->op;
+    const size_t c = channels(o);
+
+    j->p->be->kernels->bn_bwd_apply(&o->slab, job_data(j, o->op->out[0]), job_data(j, o->op->in[0]),
+                                    job_data(j, o->op->in[1]), o->coef, o->coef + c,
+                                    o->coef + 2 * c, o->coef + 3 * c);
+}
+
+int cpu_bn_bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->begin = bwd_apply_begin;
+    o->run = bwd_apply_run;
+    return norm_init(p, o, o->op->in[0], false, 4, err);
+}

@@ -1,0 +1,139 @@
+/* cpu_run.c - one step of a prepared list.
+ *
+ * In a segment one task is all its ops for one microbatch; threads only decide who takes which.
+ * Sums over microbatches are made when the segment is over, weight gradients one segment later, as
+ * tasks beside that segment's microbatches. SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/elem.h"
+#include "base/clock.h"
+
+static bool wanted(const struct be_program *p, const struct cpu_op *o)
+{
+    return p->step->only == 0 || (p->step->only >> o->op->kind & 1);
+}
+
+static void refresh_copy(void *ctx, int i, int worker)
+{
+    struct be_program *p = ctx;
+    struct weight_copy *c = p->copies[i];
+
+    if (c->version == c->of->version)
+        return;
+    if (dnn_reorder_run(c->reorder, worker, c->of->data, c->data, worker_scratch(p, worker)) < 0)
+        atomic_store(&p->failed, true);
+    c->version = c->of->version;
+}
+
+/* Tasks of a segment: its microbatches first, then the sums of weight gradients that are due. */
+static void segment_task(void *ctx, int i, int worker)
+{
+    struct be_program *p = ctx;
+
+    if (i >= p->active) {
+        const struct cpu_op *o = p->due[i - p->active];
+        const double start = clock_seconds();
+
+        o->fill(p, o, worker);
+        p->seconds[worker][o->op->kind] += clock_seconds() - start;
+        return;
+    }
+    for (int k = 0; k < p->segment->n; k++) {
+        const struct cpu_op *o = &p->ops[p->segment->first + k];
+        const struct job j = {p, o, worker, i};
+        double start;
+
+        if (!wanted(p, o))
+            continue;
+        start = clock_seconds();
+        o->run(&j);
+        p->seconds[worker][o->op->kind] += clock_seconds() - start;
+    }
+}
+
+static void adam_task(void *ctx, int i, int worker)
+{
+    struct be_program *p = ctx;
+    const struct chunk *c = &p->chunks[i];
+    const struct cpu_op *o = c->op;
+    const struct step *s = p->step;
+    const struct adam_k k = adam_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom,
+                                           s->sqr_mom, s->eps, s->adam_step);
+    const float *grad = p->data[o->op->in[0]];
+    const double start = clock_seconds();
+
+    p->be->kernels->adam(&k, c->n, grad + c->first, o->param[1]->data + c->first,
+                         o->param[2]->data + c->first, o->param[3]->data + c->first);
+    p->seconds[worker][OP_ADAM] += clock_seconds() - start;
+}
+
+static void run_pictures(struct be_program *p)
+{
+    const struct segment *s = p->segment;
+
+    for (int i = 0; i < s->n; i++)
+        if (p->ops[s->first + i].begin && wanted(p, &p->ops[s->first + i]))
+            p->ops[s->first + i].begin(p, &p->ops[s->first + i]);
+    pool_run(p->be->pool, p->active + p->n_due, segment_task, p);
+    p->n_due = 0;
+    for (int i = 0; i < s->n; i++) {
+        struct cpu_op *o = &p->ops[s->first + i];
+
+        if (o->finish && wanted(p, o))
+            o->finish(p, o);
+        if (o->fill && p->step->only == 0)
+            p->due[p->n_due++] = o;
+    }
+}
+
+static void run_fills(struct be_program *p)
+{
+    const int active = p->active;
+
+    p->active = 0;
+    pool_run(p->be->pool, p->n_due, segment_task, p);
+    p->active = active;
+    p->n_due = 0;
+}
+
+static void run_adam(struct be_program *p)
+{
+    if (p->step->only && !(p->step->only >> OP_ADAM & 1))
+        return;
+    pool_run(p->be->pool, p->n_chunks, adam_task, p);
+    for (int i = 0; i < p->list->n_ops; i++)
+        for (int k = 1; p->ops[i].op->kind == OP_ADAM && k <= 3; k++)
+            p->ops[i].param[k]->version++;
+}
+
+int cpu_run(struct be_program *p, const struct step *step, struct err *err)
+{
+    BUG_IF(step->n_pictures < 0 || step->n_pictures > p->list->batch);
+    p->step = step;
+    p->active = step->pictures ? (step->n_pictures + p->micro - 1) / p->micro : p->n_micro;
+    p->n_due = 0;
+    atomic_store(&p->failed, false);
+    if (step->only == 0)
+        pool_run(p->be->pool, p->n_copies, refresh_copy, p);
+    for (int s = 0; s < p->plan->n_segments; s++) {
+        p->segment = &p->plan->segments[s];
+        if (!p->segment->elementwise) {
+            run_pictures(p);
+            continue;
+        }
+        run_fills(p);
+        run_adam(p);
+    }
+    run_fills(p);
+    p->step = NULL;
+    return atomic_load(&p->failed) ? err_set(err, ERR_UNSUPPORTED, "a oneDNN primitive failed") : 0;
+}
+
+void cpu_profile(const struct be_program *p, double seconds[OP_KINDS])
+{
+    memset(seconds, 0, OP_KINDS * sizeof *seconds);
+    for (int w = 0; w < p->be->threads; w++)
+        for (int k = 0; k < OP_KINDS; k++)
+            seconds[k] += p->seconds[w][k];
+}

@@ -1,0 +1,193 @@
+/* cpu_tensor.c - persistent tensors with the copies that primitives read; values in and out in
+ * plain layout. SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/elem.h"
+#include "base/size.h"
+
+/* ---- persistent tensors
+ * --------------------------------------------------------------------------- */
+
+static struct persistent *persistent_find(const struct be *b, const char *name)
+{
+    struct persistent *t = b->persistents;
+
+    while (t && strcmp(t->name, name) != 0)
+        t = t->next;
+    return t;
+}
+
+int persistent_get(struct persistent **out, struct be *b, const struct tensor *t, struct err *err)
+{
+    struct persistent *p = persistent_find(b, t->name);
+
+    if (p && memcmp(p->dims, t->dims, sizeof p->dims) != 0)
+        return err_set(err, ERR_INPUT, "%s has another shape than before", t->name);
+    if (!p) {
+        p = calloc(1, sizeof *p);
+        if (!p)
+            return err_set(err, ERR_NOMEM, "%s", t->name);
+        memcpy(p->name, t->name, sizeof p->name);
+        memcpy(p->dims, t->dims, sizeof p->dims);
+        p->n = tensor_elements(t);
+        p->version = 1;
+        p->next = b->persistents;
+        b->persistents = p;
+        p->data = aligned_alloc(64, align_up(p->n * sizeof(float), 64));
+        if (!p->data)
+            return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, p->n);
+        memset(p->data, 0, p->n * sizeof(float));
+    }
+    *out = p;
+    return 0;
+}
+
+int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
+                    const struct dnn_format *format, struct err *err)
+{
+    struct weight_copy *c = w->copies;
+
+    while (c && !dnn_format_equal(dnn_reorder_format(c->reorder), format))
+        c = c->next;
+    if (!c) {
+        c = calloc(1, sizeof *c);
+        if (!c)
+            return err_set(err, ERR_NOMEM, "%s", w->name);
+        c->of = w;
+        if (dnn_reorder_new(&c->reorder, b->dnn, w->dims, format, false, err) < 0) {
+            free(c);
+            return -1;
+        }
+        c->next = w->copies;
+        w->copies = c;
+        c->data = aligned_alloc(64, align_up(dnn_format_bytes(format), 64));
+        if (!c->data)
+            return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, dnn_format_bytes(format));
+    }
+    *out = c;
+    return 0;
+}
+
+void persistents_free(struct be *b)
+{
+    for (struct persistent *t = b->persistents, *next; t; t = next) {
+        next = t->next;
+        for (struct weight_copy *c = t->copies, *after; c; c = after) {
+            after = c->next;
+            dnn_reorder_free(c->reorder);
+            free(c->data);
+            free(c);
+        }
+        free(t->data);
+        free(t);
+    }
+}
+
+/* ---- from and to outside
+ * -------------------------------------------------------------------------- */
+
+int cpu_put(struct be *b, const char *name, const float *src, struct err *err)
+{
+    struct persistent *t = persistent_find(b, name);
+
+    if (!t)
+        return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
+    memcpy(t->data, src, t->n * sizeof *src);
+    t->version++;
+    return 0;
+}
+
+int cpu_get(struct be *b, const char *name, float *dst, struct err *err)
+{
+    const struct persistent *t = persistent_find(b, name);
+
+    if (!t)
+        return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
+    memcpy(dst, t->data, t->n * sizeof *dst);
+    return 0;
+}
+
+static void element_get(const void *data, size_t i, enum dtype t, float *x)
+{
+    switch (t) {
+    case DTYPE_F32:
+        *x = ((const float *)data)[i];
+        break;
+    case DTYPE_BF16:
+        *x = f32_from_bf16(((const uint16_t *)data)[i]);
+        break;
+    case DTYPE_U8:
+        *x = ((const uint8_t *)data)[i];
+        break;
+    case DTYPE_I32:
+        *x = (float)((const int32_t *)data)[i];
+        break;
+    case DTYPE_F64:
+        *x = (float)((const double *)data)[i];
+        break;
+    }
+}
+
+static void element_put(void *data, size_t i, enum dtype t, float x)
+{
+    switch (t) {
+    case DTYPE_F32:
+        ((float *)data)[i] = x;
+        break;
+    case DTYPE_BF16:
+        ((uint16_t *)data)[i] = bf16_from_f32(x);
+        break;
+    case DTYPE_U8:
+        ((uint8_t *)data)[i] = (uint8_t)x;
+        break;
+    case DTYPE_I32:
+        ((int32_t *)data)[i] = (int32_t)x;
+        break;
+    case DTYPE_F64:
+        ((double *)data)[i] = (double)x;
+        break;
+    }
+}
+
+/* Calls for every element of TENSOR: exactly one of GET and PUT is given, in plain NCHW order. */
+static void exchange(struct be_program *p, int tensor, float *get, const float *put)
+{
+    const struct tensor *t = op_tensor(p, tensor);
+    const size_t n = tensor_elements(t), c = (size_t)t->dims[1],
+                 pixels = (size_t)t->dims[2] * (size_t)t->dims[3];
+    char *data = t->role == TENSOR_ACT ? act_data(p, tensor, 0, 0) : p->data[tensor];
+    struct slab s = {0};
+    const bool plain = t->role != TENSOR_ACT || c % LANES || pixels == 1;
+
+    if (!plain)
+        (void)!tensor_slab(&s, p->be, t, 1, NULL);
+    for (size_t i = 0; i < n; i++) {
+        const size_t picture = i / (c * pixels), channel = i / pixels % c, pixel = i % pixels;
+        const size_t k = plain ? i
+                               : picture * s.picture + channel / LANES * s.block + pixel * s.pixel +
+                                     channel % LANES;
+
+        if (get)
+            element_get(data, k, t->dtype, &get[i]);
+        else
+            element_put(data, k, t->dtype, put[i]);
+    }
+}
+
+int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err)
+{
+    (void)err;
+    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    exchange(p, tensor, dst, NULL);
+    return 0;
+}
+
+int cpu_write(struct be_program *p, int tensor, const float *src, struct err *err)
+{
+    (void)err;
+    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    exchange(p, tensor, NULL, src);
+    return 0;
+}

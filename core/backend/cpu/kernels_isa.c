@@ -1,0 +1,479 @@
+/* kernels_isa.c - the passes between convolutions; see kernels.h.
+ *
+ * Written once with vectors of 16 floats, which the compiler splits for narrower machines. Each
+ * pass is one always-inlined body; `dtype` and the flags are constants where it is instantiated, so
+ * the loops hold no branches. bf16 is rounded to nearest even in integers, alike in every
+ * instruction set. SPDX-License-Identifier: MIT */
+#include "backend/cpu/kernels.h"
+
+#include <string.h>
+
+#include "backend/elem.h"
+#include "base/isa.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float f16v __attribute__((vector_size(64)));
+typedef int32_t i16v __attribute__((vector_size(64)));
+typedef uint32_t u16v __attribute__((vector_size(64)));
+typedef uint16_t h16v __attribute__((vector_size(32)));
+typedef uint8_t b16v __attribute__((vector_size(16)));
+typedef double d16v __attribute__((vector_size(128)));
+
+enum { CHUNK = 64 }; /* pixels summed in float before a flush into double */
+
+INLINE f16v load(const void *base, size_t i, enum dtype t)
+{
+    f16v v;
+
+    if (t == DTYPE_BF16) {
+        h16v h;
+        u16v u;
+
+        memcpy(&h, (const uint16_t *)base + i, sizeof h);
+        u = __builtin_convertvector(h, u16v) << 16;
+        memcpy(&v, &u, sizeof v);
+    } else {
+        memcpy(&v, (const float *)base + i, sizeof v);
+    }
+    return v;
+}
+
+INLINE f16v round_bf16(f16v v) /* the value that a bf16 store keeps */
+{
+    u16v u;
+
+    memcpy(&u, &v, sizeof u);
+    u += 0x7fff + ((u >> 16) & 1);
+    u &= 0xffff0000u;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+INLINE void store(void *base, size_t i, f16v v, enum dtype t)
+{
+    if (t == DTYPE_BF16) {
+        u16v u;
+        h16v h;
+
+        memcpy(&u, &v, sizeof u);
+        u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+        h = __builtin_convertvector(u, h16v);
+        memcpy((uint16_t *)base + i, &h, sizeof h);
+    } else {
+        memcpy((float *)base + i, &v, sizeof v);
+    }
+}
+
+INLINE f16v load_f32(const float *p)
+{
+    return load(p, 0, DTYPE_F32);
+}
+
+INLINE f16v splat(float x)
+{
+    return (f16v){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+
+INLINE f16v where(i16v mask, f16v v) /* v in the lanes of mask (-1), else +0 */
+{
+    i16v u;
+
+    memcpy(&u, &v, sizeof u);
+    u &= mask;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+INLINE f16v choose(i16v mask, f16v a, f16v b)
+{
+    i16v x, y;
+
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & mask) | (y & ~mask);
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+
+INLINE d16v widen(f16v v)
+{
+    return __builtin_convertvector(v, d16v);
+}
+
+INLINE void put_doubles(double *p, d16v v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+INLINE size_t at(const struct slab *s, int n, int block)
+{
+    return (size_t)n * s->picture + (size_t)block * s->block;
+}
+
+/* ---- batch norm --------------------------------------------------------------------------------
+ */
+
+INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, double *squares,
+                          enum dtype t)
+{
+    const int pixels = s->h * s->w;
+
+    for (int b = 0; b < s->blocks; b++) {
+        d16v total = {0}, total2 = {0};
+
+        for (int n = 0; n < s->n; n++) {
+            size_t i = at(s, n, b);
+
+            for (int first = 0; first < pixels; first += CHUNK) {
+                const int last = pixels - first < CHUNK ? pixels : first + CHUNK;
+                f16v a = {0}, a2 = {0}, c = {0}, c2 = {0};
+                int j = first;
+
+                for (; j + 2 <= last; j += 2, i += 2 * s->pixel) {
+                    const f16v v = load(y, i, t), w = load(y, i + s->pixel, t);
+
+                    a += v;
+                    a2 += v * v;
+                    c += w;
+                    c2 += w * w;
+                }
+                if (j < last) {
+                    const f16v v = load(y, i, t);
+
+                    a += v;
+                    a2 += v * v;
+                    i += s->pixel;
+                }
+                total += widen(a + c);
+                total2 += widen(a2 + c2);
+            }
+        }
+        put_doubles(sum + (size_t)b * LANES, total);
+        put_doubles(squares + (size_t)b * LANES, total2);
+    }
+}
+
+static void bn_stats(const struct slab *s, const void *y, double *sum, double *squares)
+{
+    if (s->dtype == DTYPE_BF16)
+        bn_stats_body(s, y, sum, squares, DTYPE_BF16);
+    else
+        bn_stats_body(s, y, sum, squares, DTYPE_F32);
+}
+
+INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const void *residual,
+                          const float *scale, const float *shift, bool relu, enum dtype t)
+{
+    const int pixels = s->h * s->w;
+
+    for (int n = 0; n < s->n; n++)
+        for (int b = 0; b < s->blocks; b++) {
+            const f16v k = load_f32(scale + b * LANES), h = load_f32(shift + b * LANES);
+            size_t i = at(s, n, b);
+
+            for (int j = 0; j < pixels; j++, i += s->pixel) {
+                f16v v = load(y, i, t) * k + h;
+
+                if (residual)
+                    v += load(residual, i, t);
+                if (relu) /* not v < 0: NaN stays */
+                    v = where(~(v < 0), v);
+                store(z, i, v, t);
+            }
+        }
+}
+
+static void bn_apply(const struct slab *s, void *z, const void *y, const void *residual,
+                     const float *scale, const float *shift, bool relu)
+{
+    const bool half = s->dtype == DTYPE_BF16;
+
+    if (half && residual && relu)
+        bn_apply_body(s, z, y, residual, scale, shift, true, DTYPE_BF16);
+    else if (half && residual)
+        bn_apply_body(s, z, y, residual, scale, shift, false, DTYPE_BF16);
+    else if (half && relu)
+        bn_apply_body(s, z, y, NULL, scale, shift, true, DTYPE_BF16);
+    else if (half)
+        bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_BF16);
+    else if (residual && relu)
+        bn_apply_body(s, z, y, residual, scale, shift, true, DTYPE_F32);
+    else if (residual)
+        bn_apply_body(s, z, y, residual, scale, shift, false, DTYPE_F32);
+    else if (relu)
+        bn_apply_body(s, z, y, NULL, scale, shift, true, DTYPE_F32);
+    else
+        bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_F32);
+}
+
+INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
+                              const void *z, const void *y, const float *mean, double *sum,
+                              double *product, enum dtype t)
+{
+    const int pixels = s->h * s->w;
+
+    for (int b = 0; b < s->blocks; b++) {
+        const f16v mu = load_f32(mean + b * LANES);
+        d16v total = {0}, total2 = {0};
+
+        for (int n = 0; n < s->n; n++) {
+            size_t i = at(s, n, b);
+
+            for (int first = 0; first < pixels; first += CHUNK) {
+                const int last = pixels - first < CHUNK ? pixels : first + CHUNK;
+                f16v a = {0}, a2 = {0};
+
+                for (int j = first; j < last; j++, i += s->pixel) {
+                    f16v v = load(dz, i, t);
+
+                    if (dz2)
+                        v += load(dz2, i, t);
+                    if (z)
+                        v = where(load(z, i, t) > 0, v);
+                    if (t == DTYPE_BF16)
+                        v = round_bf16(v);
+                    store(g, i, v, t);
+                    a += v;
+                    a2 += v * (load(y, i, t) - mu);
+                }
+                total += widen(a);
+                total2 += widen(a2);
+            }
+        }
+        put_doubles(sum + (size_t)b * LANES, total);
+        put_doubles(product + (size_t)b * LANES, total2);
+    }
+}
+
+static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const void *dz2,
+                         const void *z, const void *y, const float *mean, double *sum,
+                         double *product)
+{
+    const bool half = s->dtype == DTYPE_BF16;
+
+    if (half && dz2 && z)
+        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_BF16);
+    else if (half && z)
+        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_BF16);
+    else if (half && dz2)
+        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_BF16);
+    else if (half)
+        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_BF16);
+    else if (dz2 && z)
+        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_F32);
+    else if (z)
+        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_F32);
+    else if (dz2)
+        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_F32);
+    else
+        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_F32);
+}
+
+INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,
+                              const float *mean, const float *a, const float *b, const float *c,
+                              enum dtype t)
+{
+    const int pixels = s->h * s->w;
+
+    for (int n = 0; n < s->n; n++)
+        for (int k = 0; k < s->blocks; k++) {
+            const f16v mu = load_f32(mean + k * LANES), va = load_f32(a + k * LANES),
+                       vb = load_f32(b + k * LANES), vc = load_f32(c + k * LANES);
+            size_t i = at(s, n, k);
+
+            for (int j = 0; j < pixels; j++, i += s->pixel)
+                store(dy, i, va * load(g, i, t) + (vb * (load(y, i, t) - mu) + vc), t);
+        }
+}
+
+static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const void *y,
+                         const float *mean, const float *a, const float *b, const float *c)
+{
+    if (s->dtype == DTYPE_BF16)
+        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_BF16);
+    else
+        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_F32);
+}
+
+/* ---- pools -------------------------------------------------------------------------------------
+ */
+
+INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
+                         const void *x, size_t xi, size_t yi, int p, enum dtype t)
+{
+    const int r0 = p == 0 ? 1 : 0, r1 = 2 * p + 1 < in->h ? 3 : 2;
+
+    for (int q = 0; q < out->w; q++, yi += out->pixel) {
+        const int s0 = q == 0 ? 1 : 0, s1 = 2 * q + 1 < in->w ? 3 : 2;
+        f16v best = splat(-__builtin_inff());
+        i16v where_best = {0};
+        b16v bytes;
+
+        where_best += 3 * r0 + s0;
+        for (int r = r0; r < r1; r++)
+            for (int s = s0; s < s1; s++) {
+                const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
+                const f16v v = load(x, i, t);
+                const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
+
+                best = choose(better, v, best);
+                where_best = (better & (3 * r + s)) | (~better & where_best);
+            }
+        store(y, yi, best, t);
+        bytes = __builtin_convertvector(where_best, b16v);
+        memcpy(argmax + yi, &bytes, sizeof bytes);
+    }
+}
+
+static void max_pool(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
+                     const void *x)
+{
+    for (int n = 0; n < in->n; n++)
+        for (int b = 0; b < in->blocks; b++)
+            for (int p = 0; p < out->h; p++) {
+                const size_t xi = at(in, n, b),
+                             yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel;
+
+                if (in->dtype == DTYPE_BF16)
+                    max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_BF16);
+                else
+                    max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_F32);
+            }
+}
+
+/* One row i of the input's gradient: the windows (p, q) that pixel (i, j) lies in, in rising order.
+ */
+INLINE void max_pool_bwd_row(const struct slab *in, const struct slab *out, void *dx,
+                             const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
+                             size_t yi, int i, enum dtype t)
+{
+    for (int j = 0; j < in->w; j++, xi += in->pixel) {
+        f16v sum = {0};
+
+        for (int p = i / 2; p <= (i + 1) / 2 && p < out->h; p++)
+            for (int q = j / 2; q <= (j + 1) / 2 && q < out->w; q++) {
+                const size_t o = yi + (size_t)(p * out->w + q) * out->pixel;
+                const int tap = 3 * (i - 2 * p + 1) + j - 2 * q + 1;
+                f16v g = load(dy, o, t);
+                b16v bytes;
+
+                if (dy2)
+                    g += load(dy2, o, t);
+                memcpy(&bytes, argmax + o, sizeof bytes);
+                sum += where(__builtin_convertvector(bytes, i16v) == tap, g);
+            }
+        store(dx, xi, sum, t);
+    }
+}
+
+static void max_pool_bwd(const struct slab *in, const struct slab *out, void *dx, const void *dy,
+                         const void *dy2, const uint8_t *argmax)
+{
+    for (int n = 0; n < in->n; n++)
+        for (int b = 0; b < in->blocks; b++)
+            for (int i = 0; i < in->h; i++) {
+                const size_t xi = at(in, n, b) + (size_t)(i * in->w) * in->pixel,
+                             yi = at(out, n, b);
+
+                if (in->dtype == DTYPE_BF16)
+                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_BF16);
+                else
+                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_F32);
+            }
+}
+
+static void concat_pool(const struct slab *s, float *y, int32_t *argmax, const void *x)
+{
+    const int pixels = s->h * s->w;
+    const size_t c = (size_t)s->blocks * LANES;
+
+    for (int n = 0; n < s->n; n++)
+        for (int b = 0; b < s->blocks; b++) {
+            f16v best = splat(-__builtin_inff()), sum = {0};
+            i16v where_best = {0};
+            size_t i = at(s, n, b);
+
+            for (int j = 0; j < pixels; j++, i += s->pixel) {
+                const f16v v = load(x, i, s->dtype);
+                const i16v better = (v > best) | (v != v);
+
+                best = choose(better, v, best);
+                where_best = (better & j) | (~better & where_best);
+                sum += v;
+            }
+            store(y, (size_t)n * 2 * c + (size_t)b * LANES, best, DTYPE_F32);
+            store(y, (size_t)n * 2 * c + c + (size_t)b * LANES, sum / (float)pixels, DTYPE_F32);
+            memcpy(argmax + (size_t)n * c + (size_t)b * LANES, &where_best, sizeof where_best);
+        }
+}
+
+static void concat_pool_bwd(const struct slab *s, void *dx, const float *dy, const int32_t *argmax)
+{
+    const int pixels = s->h * s->w;
+    const size_t c = (size_t)s->blocks * LANES;
+
+    for (int n = 0; n < s->n; n++)
+        for (int b = 0; b < s->blocks; b++) {
+            const float *row = dy + (size_t)n * 2 * c + (size_t)b * LANES;
+            const f16v most = load_f32(row), each = load_f32(row + c) / (float)pixels;
+            size_t i = at(s, n, b);
+            i16v where_best;
+
+            memcpy(&where_best, argmax + (size_t)n * c + (size_t)b * LANES, sizeof where_best);
+            for (int j = 0; j < pixels; j++, i += s->pixel)
+                store(dx, i, each + where(where_best == j, most), s->dtype);
+        }
+}
+
+/* ---- sums over microbatches, optimiser
+ * ------------------------------------------------------------ */
+
+enum { TREE_CHUNK = 512, TREE_DEPTH = 32 };
+
+/* Pairs (2i, 2i + 1) level by level, an odd last one passes through: done as a binary counter,
+ * whose carries are the complete pairs, then the rest from the right. */
+static void tree_sum(float *sum, const float *rows, size_t stride, int leaves, size_t n)
+{
+    float level[TREE_DEPTH][TREE_CHUNK];
+
+    for (size_t first = 0; first < n; first += TREE_CHUNK) {
+        const size_t count = n - first < TREE_CHUNK ? n - first : TREE_CHUNK;
+        int depth = 0;
+
+        for (int leaf = 0; leaf < leaves; leaf++) {
+            memcpy(level[depth], rows + (size_t)leaf * stride + first, count * sizeof(float));
+            depth++;
+            for (int done = leaf + 1; done % 2 == 0; done /= 2, depth--)
+                for (size_t i = 0; i < count; i++)
+                    level[depth - 2][i] += level[depth - 1][i];
+        }
+        for (; depth > 1; depth--)
+            for (size_t i = 0; i < count; i++)
+                level[depth - 2][i] += level[depth - 1][i];
+        memcpy(sum + first, level[0], count * sizeof(float));
+    }
+}
+
+static void adam(const struct adam_k *k, size_t n, const float *restrict g, float *restrict p,
+                 float *restrict m, float *restrict v)
+{
+    const struct adam_k adam_k = *k;
+
+    for (size_t i = 0; i < n; i++)
+        adam_elem(adam_k, g[i], &p[i], &m[i], &v[i]);
+}
+
+extern const struct kernels ISA_NAME(kernels);
+const struct kernels ISA_NAME(kernels) = {
+    .bn_stats = bn_stats,
+    .bn_apply = bn_apply,
+    .bn_bwd_stats = bn_bwd_stats,
+    .bn_bwd_apply = bn_bwd_apply,
+    .max_pool = max_pool,
+    .max_pool_bwd = max_pool_bwd,
+    .concat_pool = concat_pool,
+    .concat_pool_bwd = concat_pool_bwd,
+    .tree_sum = tree_sum,
+    .adam = adam,
+};
