@@ -1,0 +1,232 @@
+/* begin.c - from a request to a run folder: checks first, the folder only when training can start.
+ * SPDX-License-Identifier: MIT */
+#include "begin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "experiment/checkpoint.h"
+#include "facts.h"
+#include "finish.h"
+#include "loop.h"
+#include "nn/weights.h"
+
+/* Trains and finishes; RUN is finished or failed, and freed, in any case. */
+static int train_through(struct session *s, struct run *run, struct state *st, int64_t stop_after,
+                         struct err *err)
+{
+    struct verdict v = {0};
+    int rc;
+
+    loop_catch_signals();
+    rc = loop_run(s, run, st, &v, stop_after, err);
+    if (rc == 0)
+        rc = finish_run(s, run, st, &v, err);
+    verdict_free(&v);
+    if (rc < 0) {
+        run_fail(run, err);
+        return -1;
+    }
+    return run_finish(run, err);
+}
+
+static int run_name(char out[256], const struct request *r, const struct session *s,
+                    struct err *err)
+{
+    char now[32];
+    int n;
+
+    clock_utc_compact(now, sizeof now);
+    if (r->name)
+        n = snprintf(out, 256, "%s", r->name);
+    else
+        n = snprintf(out, 256, "%s-%s-%.8s", now, s->e->name, s->config_sha256);
+    if (n <= 0 || n >= 256 || out[0] == '.' || strchr(out, '/'))
+        return err_set(err, ERR_INPUT,
+                       "--name %s: a run's name is 1 to 255 characters without '/', not starting "
+                       "with '.'",
+                       r->name ? r->name : out);
+    return 0;
+}
+
+static int name_is_free(const struct request *r, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (!r->name)
+        return 0;
+    if (path_format(path, err, "%s/%s", r->results, r->name) < 0)
+        return -1;
+    if (path_exists(path))
+        return err_set(
+            err, ERR_INPUT,
+            "%s exists: a run is never overwritten; choose another --name, or go on with "
+            "it: `train --resume %s`",
+            path, r->name);
+    return 0;
+}
+
+static void say_what_runs(const struct session *s)
+{
+    log_info("%s: %s on %u pictures of %s, %u to validate, %d classes; %s on %s (%s), %d thread%s",
+             s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
+             s->split->n_valid, s->network->classes, dtype_name(s->dtype), s->backend->name,
+             s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
+    if (s->precision_note)
+        log_warn("train.precision: %s", s->precision_note);
+}
+
+static int open_run(struct run **run, const struct request *r, struct session *s, struct state *st,
+                    char folder[PATH_LEN], struct err *err)
+{
+    char name[256];
+    json_t *facts;
+    int rc;
+
+    if (run_name(name, r, s, err) < 0)
+        return -1;
+    if (session_phase(s, 0, err) < 0 || session_weights(s, r->data, r->results, err) < 0)
+        return -1;
+    if (weights_sha256(st->initial_sha256, s->backend, s->be, s->network, err) < 0)
+        return -1;
+    if (facts_collect(&facts, s, r->argc, r->argv, st->initial_sha256, err) < 0)
+        return -1;
+    rc = run_begin(run, r->results, name, facts, err);
+    json_decref(facts);
+    if (rc < 0)
+        return -1;
+    return path_format(folder, err, "%s", run_folder(*run));
+}
+
+int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
+{
+    struct experiment *e;
+    struct session *s = NULL;
+    struct state st;
+    struct run *run = NULL;
+    int rc = -1;
+
+    folder[0] = 0;
+    state_begin(&st);
+    if (name_is_free(r, err) < 0)
+        return -1;
+    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0)
+        return -1;
+    if (session_open(&s, e, r->data, r->results, err) < 0)
+        return -1;
+    if (open_run(&run, r, s, &st, folder, err) < 0)
+        goto out;
+    say_what_runs(s);
+    if (experiment_write(s->e, folder, err) < 0) {
+        run_fail(run, err);
+        goto out;
+    }
+    rc = train_through(s, run, &st, r->stop_after, err);
+out:
+    state_free(&st);
+    session_close(s);
+    return rc;
+}
+
+/* Keys that --resume may set are those that change no bit. */
+static int check_words(const struct request *r, const char *path, const struct session *s,
+                       struct err *err)
+{
+    struct experiment *before;
+    char hex[SHA256_HEX];
+    int rc;
+
+    if (r->n_words == 0)
+        return 0;
+    if (experiment_read(&before, path, NULL, 0, err) < 0)
+        return -1;
+    rc = experiment_sha256(before, hex, err);
+    experiment_free(before);
+    if (rc < 0)
+        return -1;
+    if (strcmp(hex, s->config_sha256) != 0)
+        return err_set(err, ERR_INPUT,
+                       "command line: --resume goes on with the same experiment: only keys that "
+                       "change no result may be set (exec.threads, exec.prefetch, data.verify, "
+                       "train.score_train)");
+    return 0;
+}
+
+static int note_resume(struct run *run, const struct request *r, const struct state *st,
+                       struct err *err)
+{
+    char now[32];
+    json_t *argv = json_array(), *note;
+    int rc;
+
+    clock_utc(now, sizeof now);
+    for (int i = 0; argv && i < r->argc; i++)
+        json_array_append_new(argv, json_string(r->argv[i]));
+    note = json_pack("{s:{s:s, s:I, s:o}}", "resumed", "at", now, "epoch", (json_int_t)st->epoch,
+                     "argv", argv);
+    if (!note)
+        return err_set(err, ERR_NOMEM, "run.json");
+    rc = run_note(run, note, err);
+    json_decref(note);
+    return rc;
+}
+
+static int load_last(struct session *s, const char *folder, const json_t *json,
+                     const struct state *st, struct err *err)
+{
+    int phase = st->phase < s->n_phases ? st->phase : s->n_phases - 1;
+
+    if (checkpoint_settle(folder, "best", err) < 0 || checkpoint_settle(folder, "last", err) < 0)
+        return -1;
+    if (session_phase(s, phase, err) < 0)
+        return -1;
+    return checkpoint_load(folder, "last", json, s->backend, s->be, s->network, true, NULL, err);
+}
+
+int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err)
+{
+    struct experiment *e;
+    struct session *s = NULL;
+    struct state st;
+    struct run *run = NULL;
+    char path[PATH_LEN];
+    json_t *json = NULL;
+    int rc = -1;
+
+    state_begin(&st);
+    folder[0] = 0;
+    if (run_find(path, r->results, r->resume, err) < 0)
+        return -1;
+    if (path_format(folder, err, "%s", path) < 0 ||
+        path_format(path, err, "%s/resolved.yaml", folder) < 0)
+        return -1;
+    if (checkpoint_state(&json, folder, "last", err) < 0)
+        return err_wrap(err, "cannot go on");
+    if (experiment_read(&e, path, r->words, r->n_words, err) < 0)
+        goto out;
+    snprintf(e->name, sizeof e->name, "%s",
+             json_string_value(json_object_get(json, "experiment"))
+                 ? json_string_value(json_object_get(json, "experiment"))
+                 : "");
+    if (session_open(&s, e, r->data, r->results, err) < 0)
+        goto out;
+    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0)
+        goto out;
+    if (run_resume(&run, folder, st.metrics_bytes, err) < 0)
+        goto out;
+    say_what_runs(s);
+    log_info("going on after %u epoch%s", st.epoch, st.epoch == 1 ? "" : "s");
+    if (note_resume(run, r, &st, err) < 0 || load_last(s, folder, json, &st, err) < 0) {
+        run_fail(run, err);
+        goto out;
+    }
+    rc = train_through(s, run, &st, r->stop_after, err);
+out:
+    json_decref(json);
+    state_free(&st);
+    session_close(s);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* begin.h - starts a run, or goes on with one.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_BEGIN_H
+#define PRESIZE_TRAIN_BEGIN_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/path.h"
+
+struct request {
+    const char *experiment; /* --exp */
+    const char *name;       /* --name; NULL: made from time, experiment and config */
+    const char *resume;     /* --resume RUN; NULL */
+    const char *data, *results;
+    char *const *words; /* KEY=VALUE */
+    int n_words;
+    int64_t stop_after; /* epochs; 0: all */
+    int argc;
+    char *const *argv; /* for the record */
+};
+
+/* Trains. FOLDER out: the run folder, "" when none was made. A run that was begun and fails stays
+ * and is marked so. */
+int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
+int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,103 @@
+/* facts.c - collects a run's facts; what cannot be found out is null, never a reason to fail.
+ * SPDX-License-Identifier: MIT */
+#include "facts.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/cli.h"
+#include "base/json.h"
+
+/* First line of a command's output without its newline; false when it failed or said nothing. */
+static bool first_line(const char *command, char *out, size_t size)
+{
+    FILE *pipe = popen(command, "re");
+    bool got;
+
+    if (!pipe)
+        return false;
+    got = fgets(out, (int)size, pipe) != NULL;
+    while (got && fgetc(pipe) != EOF) /* let it finish writing */
+        ;
+    if (pclose(pipe) != 0 || !got)
+        return false;
+    out[strcspn(out, "\n")] = 0;
+    return out[0] != 0;
+}
+
+/* Commit and dirty flag of the working folder's repository, null outside one. */
+static json_t *git_facts(void)
+{
+    char commit[128], change[4096];
+
+    if (!first_line("git rev-parse HEAD 2>/dev/null", commit, sizeof commit))
+        return json_null();
+    return json_pack("{s:s, s:b}", "commit", commit, "dirty",
+                     first_line("git status --porcelain 2>/dev/null", change, sizeof change));
+}
+
+static json_t *arguments(int argc, char *const *argv)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; list && i < argc; i++)
+        json_array_append_new(list, json_stringn_nocheck(argv[i], strlen(argv[i])));
+    return list;
+}
+
+static json_t *machine(const struct session *s)
+{
+    struct utsname name = {0};
+    char host[256] = "";
+
+    uname(&name);
+    gethostname(host, sizeof host - 1);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "host", host, "system", name.sysname,
+                     "release", name.release, "machine", name.machine, "device", s->info.device,
+                     "threads", s->info.threads, "isa", s->info.isa);
+}
+
+static json_t *libraries(const struct session *s)
+{
+    return json_pack("{s:s, s:s, s:s}", "presize", presize_version, "backend", s->info.library,
+                     "jansson", JANSSON_VERSION);
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static json_t *parents(const struct session *s, const char *binary, const char *initial)
+{
+    return json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s}", "binary", text_or_null(binary), "manifest",
+                     shard_set_manifest_sha256(s->shards), "index",
+                     shard_set_index_sha256(s->shards), "initial_weights", initial, "weights_file",
+                     text_or_null(s->source_sha256), "config", s->config_sha256);
+}
+
+int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,
+                  const char *initial, struct err *err)
+{
+    static const char *const precisions[] = {
+        [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
+    char binary[SHA256_HEX] = "";
+
+    if (sha256_file("/proc/self/exe", binary, NULL, NULL) < 0)
+        binary[0] = 0;
+    *out = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, s:s, s:i, s:i, "
+        "s:{s:i, s:i, s:i, s:i}}",
+        "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
+        machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
+        parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder, "seed",
+        (json_int_t)s->e->seed, "precision", "asked", precisions[s->e->train.precision], "ran",
+        dtype_name(s->dtype), "note", s->precision_note, "backend", s->backend->name, "microbatch",
+        s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
+        (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
+        "left_out", (int)s->split->n_left_out);
+    if (!*out)
+        return err_set(err, ERR_NOMEM, "run.json");
+    return 0;
+}

@@ -1,0 +1,161 @@
+/* finish.c - a finished run's results, all of them functions of its weights and metrics.
+ * SPDX-License-Identifier: MIT */
+#include "finish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "record/plot.h"
+#include "record/predictions.h"
+
+static int write_predictions(const struct session *s, const char *folder, const struct verdict *v,
+                             struct err *err)
+{
+    uint32_t n = s->split->n_valid;
+    int classes = s->network->classes, rc = -1;
+    struct predictions *p;
+    uint32_t *counts = NULL;
+    char path[PATH_LEN];
+
+    if (predictions_new(&p, n, classes, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        p->ids[i] = strdup(shard_set_picture(s->shards, s->split->valid[i])->path);
+        if (!p->ids[i])
+            goto nomem;
+    }
+    for (int c = 0; c < classes; c++) {
+        p->vocab[c] = strdup(shard_set_label(s->shards, c));
+        if (!p->vocab[c])
+            goto nomem;
+    }
+    memcpy(p->actual, v->labels, n * sizeof *p->actual);
+    memcpy(p->predicted, v->predicted, n * sizeof *p->predicted);
+    memcpy(p->prob, v->prob, (size_t)n * (size_t)classes * sizeof *p->prob);
+    memcpy(p->loss, v->loss, n * sizeof *p->loss);
+    if (predictions_write(p, folder, err) < 0 || confusion_count(&counts, p, err) < 0)
+        goto out;
+    if (path_format(path, err, "%s/plots/confusion.svg", folder) < 0)
+        goto out;
+    rc = plot_confusion(path, "Confusion matrix, validation pictures", counts, p->vocab, classes,
+                        err);
+    goto out;
+nomem:
+    err_set(err, ERR_NOMEM, "predictions");
+out:
+    free(counts);
+    predictions_free(p);
+    return rc;
+}
+
+/* The validation losses of metrics.jsonl, one point at each epoch's end. Both arrays owned by the
+ * caller. */
+static int read_valid_curve(const char *folder, double **x, double **y, int *n, struct err *err)
+{
+    char path[PATH_LEN], *text, *line, *rest;
+    size_t size;
+
+    *n = 0;
+    *x = *y = NULL;
+    if (path_format(path, err, "%s/metrics.jsonl", folder) < 0 ||
+        path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
+        return -1;
+    *x = calloc(size / 16 + 1, sizeof **x);
+    *y = calloc(size / 16 + 1, sizeof **y);
+    if (!*x || !*y) {
+        free(text);
+        return err_set(err, ERR_NOMEM, "%s", path);
+    }
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *object = json_loads(line, 0, NULL);
+        const json_t *loss = json_object_get(object, "valid_loss");
+
+        if (json_is_number(loss)) {
+            (*x)[*n] = json_number_value(json_object_get(object, "epoch")) + 1;
+            (*y)[(*n)++] = json_number_value(loss);
+        }
+        json_decref(object);
+    }
+    free(text);
+    return 0;
+}
+
+static int write_plots(const char *folder, const struct curve *c, struct err *err)
+{
+    struct plot_options loss = {
+        .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat"};
+    struct plot_options lr = {.title = "Learning rate", .x_label = "epoch", .y_label = "rate"};
+    struct plot_series series[2];
+    char path[PATH_LEN];
+    double *x, *y;
+    int n, points = (int)c->n, rc = -1;
+
+    if (read_valid_curve(folder, &x, &y, &n, err) < 0)
+        goto out;
+    series[0] = (struct plot_series){"train", c->x, c->train_loss, points, false};
+    series[1] = (struct plot_series){"valid", x, y, n, true};
+    if (path_format(path, err, "%s/plots/loss.svg", folder) < 0 ||
+        plot_lines(path, &loss, series, 2, err) < 0)
+        goto out;
+    series[0] = (struct plot_series){"head", c->x, c->lr, points, false};
+    series[1] = (struct plot_series){"first layers", c->x, c->lr_first, points, false};
+    if (path_format(path, err, "%s/plots/lr.svg", folder) < 0)
+        goto out;
+    rc = plot_lines(path, &lr, series, 2, err);
+out:
+    free(x);
+    free(y);
+    return rc;
+}
+
+static int write_metrics(struct session *s, const char *folder, const struct state *st,
+                         struct err *err)
+{
+    char path[PATH_LEN];
+    json_t *out = json_pack("{s:O?, s:O?}", "final", st->final, "best", st->best);
+    int rc = -1;
+
+    if (!out)
+        return err_set(err, ERR_NOMEM, "metrics.json");
+    if (s->e->score_train) {
+        struct verdict v = {0};
+        const struct score *score = &v.score;
+        int scored =
+            loop_score(s, s->split->train, s->split->n_train, "Training pictures", &v, err);
+
+        verdict_free(&v);
+        if (scored < 0)
+            goto out;
+        if (json_object_set_new(out, "train",
+                                json_pack("{s:f, s:f, s:f, s:I}", "loss", score->loss, "error_rate",
+                                          score->error_rate, "accuracy", score->accuracy,
+                                          "pictures", (json_int_t)s->split->n_train)) < 0) {
+            err_set(err, ERR_NOMEM, "metrics.json");
+            goto out;
+        }
+    }
+    if (path_format(path, err, "%s/metrics.json", folder) < 0)
+        goto out;
+    rc = json_write(path, out, err);
+out:
+    json_decref(out);
+    return rc;
+}
+
+int finish_run(struct session *s, struct run *run, const struct state *st, struct verdict *v,
+               struct err *err)
+{
+    const char *folder = run_folder(run);
+
+    /* A run resumed after its last epoch has no program yet. */
+    if (session_phase(s, s->n_phases - 1, err) < 0)
+        return -1;
+    if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
+        return -1;
+    if (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0 ||
+        write_metrics(s, folder, st, err) < 0)
+        return -1;
+    return 0;
+}

@@ -1,0 +1,14 @@
+/* finish.h - what a run leaves behind when it is done: predictions, plots, final numbers, report.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_FINISH_H
+#define PRESIZE_TRAIN_FINISH_H
+
+#include "loop.h"
+
+/* Writes predictions.csv and .h5, confusion.csv, per_class.csv, plots, metrics.json and report.html
+ * of the last weights into the run folder. V is the last validation; scored again when it is not
+ * fresh. */
+int finish_run(struct session *s, struct run *run, const struct state *st, struct verdict *v,
+               struct err *err) MUST_USE;
+
+#endif

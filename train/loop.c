@@ -1,0 +1,360 @@
+/* loop.c - the training loop.
+ *
+ * Invariants: nothing that goes into metrics.jsonl or a checkpoint depends on time, threads or the
+ * run having been interrupted; the state is advanced before the checkpoint that holds it is
+ * written. SPDX-License-Identifier: MIT */
+#include "loop.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "data/stream.h"
+#include "experiment/checkpoint.h"
+#include "nn/weights.h"
+#include "table.h"
+
+static volatile sig_atomic_t caught; /* number of the signal; 0: none */
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+void loop_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+void verdict_free(struct verdict *v)
+{
+    free(v->prob);
+    free(v->loss);
+    free(v->labels);
+    free(v->predicted);
+    *v = (struct verdict){0};
+}
+
+static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err *err)
+{
+    size_t count = n ? n : 1;
+
+    v->prob = calloc(count, (size_t)classes * sizeof *v->prob);
+    v->loss = calloc(count, sizeof *v->loss);
+    v->labels = calloc(count, sizeof *v->labels);
+    v->predicted = calloc(count, sizeof *v->predicted);
+    if (!v->prob || !v->loss || !v->labels || !v->predicted)
+        return err_set(err, ERR_NOMEM, "predictions of %u pictures", n);
+    return 0;
+}
+
+int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char *label,
+               struct verdict *v, struct err *err)
+{
+    int classes = s->network->classes, rc;
+
+    if (!v->prob && verdict_alloc(v, n, classes, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        v->labels[i] = shard_set_picture(s->shards, ranks[i])->label;
+    progress_begin(label, n);
+    rc = infer_ranks(s->infer, s->shards, ranks, n, s->e->data.verify == VERIFY_CRC, v->prob,
+                     v->loss, err);
+    progress_end();
+    if (rc < 0)
+        return -1;
+    infer_score(&v->score, n, classes, v->prob, v->loss, v->labels, v->predicted);
+    v->fresh = true;
+    return 0;
+}
+
+static int stopped(const struct run *run, const struct state *st, const char *why, struct err *err)
+{
+    if (st->epoch == 0)
+        return err_set(err, ERR_STOPPED,
+                       "stopped by %s before the first epoch's checkpoint; start again", why);
+    return err_set(err, ERR_STOPPED,
+                   "stopped by %s; %u epoch%s kept, go on with `train --resume %s`", why, st->epoch,
+                   st->epoch == 1 ? " is" : "s are", path_base(run_folder(run)));
+}
+
+static const char *signal_name(void)
+{
+    return caught == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+static int not_a_number(const struct session *s, const struct state *st, const char *which,
+                        uint32_t batch, uint32_t batches, const struct step *step, double loss,
+                        struct err *err)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+
+    return err_set(err, ERR_NUMERIC,
+                   "the %s loss is %g at phase %s, epoch %d, batch %u of %u (step %llu), learning "
+                   "rate %g: the training diverged. Try a lower rate (the phase's lr or base_lr, a "
+                   "tenth of it), a longer warm-up (pct_start), or train.precision=fp32",
+                   which, loss, p->name, st->phase_epoch, batch, batches,
+                   (unsigned long long)st->step, step->lr[2]);
+}
+
+struct epoch_times {
+    double seconds, train_seconds, wait_seconds;
+};
+
+static int note_step(const struct session *s, struct run *run, struct state *st, uint32_t k,
+                     uint32_t batches, const struct step *step, double shown, struct err *err)
+{
+    uint32_t every = (batches + CURVE_POINTS - 1) / CURVE_POINTS;
+    double x = st->epoch + (double)(k + 1) / batches;
+
+    (void)s;
+    if ((k + 1) % every)
+        return 0;
+    if (curve_add(&st->curve, x, shown, step->lr[2], step->lr[0], err) < 0)
+        return -1;
+    if (run_scalar(run, "train/loss", st->step, shown, err) < 0)
+        return -1;
+    return run_scalar(run, "train/lr", st->step, step->lr[2], err);
+}
+
+static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
+                       struct step *step, struct epoch_times *times, struct err *err)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+    uint32_t batches = session_batches(s, st->phase);
+    uint64_t total = (uint64_t)batches * (uint64_t)p->epochs;
+    struct stream *stream;
+    const uint32_t *ranks;
+    double start = clock_seconds(), loss;
+    char label[32], note[32];
+    int more, rc = -1;
+
+    if (session_stream(&stream, s, st->phase, st->epoch, err) < 0)
+        return -1;
+    snprintf(label, sizeof label, "Epoch %d/%d", st->phase_epoch + 1, p->epochs);
+    progress_begin(label, batches);
+    for (uint32_t k = 0; k < batches; k++) {
+        *step = (struct step){.seed = (uint64_t)s->e->seed, .epoch = st->epoch};
+        more = stream_next(stream, &step->pictures, &ranks, &step->n_pictures, err);
+        if (more < 0)
+            goto out;
+        BUG_IF(more == 0);
+        recipe_step(step, p, &s->e->optim, (uint64_t)st->phase_epoch * batches + k, total);
+        step->adam_step = ++st->adam_step;
+        if (session_step(s, step, &loss, err) < 0)
+            goto out;
+        if (!isfinite(loss)) {
+            not_a_number(s, st, "training", k, batches, step, loss, err);
+            goto out;
+        }
+        st->step++;
+        *shown = smooth_loss_add(&st->smooth, loss);
+        if (note_step(s, run, st, k, batches, step, *shown, err) < 0)
+            goto out;
+        snprintf(note, sizeof note, "%.4f", *shown);
+        progress_set(k + 1, note);
+        if (caught) {
+            stopped(run, st, signal_name(), err);
+            goto out;
+        }
+    }
+    rc = 0;
+out:
+    progress_end();
+    times->train_seconds = clock_seconds() - start;
+    times->wait_seconds = stream_wait_seconds(stream);
+    stream_close(stream);
+    step->pictures = NULL; /* they went with the stream */
+    return rc;
+}
+
+static int write_timing(const struct session *s, struct run *run, const struct state *st,
+                        const struct epoch_times *t, struct err *err)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+    double pictures = (double)session_batches(s, st->phase) * p->batch;
+    struct rusage usage;
+    json_t *line;
+    int rc;
+
+    getrusage(RUSAGE_SELF, &usage);
+    line = json_pack("{s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "epoch", (json_int_t)st->epoch,
+                     "phase", p->name, "seconds", t->seconds, "train_seconds", t->train_seconds,
+                     "valid_seconds", t->seconds - t->train_seconds, "images_per_s",
+                     pictures / t->train_seconds, "wait_ms", 1e3 * t->wait_seconds, "peak_bytes",
+                     (json_int_t)usage.ru_maxrss * 1024);
+    if (!line)
+        return err_set(err, ERR_NOMEM, "timing");
+    rc = run_timing(run, line, err);
+    json_decref(line);
+    return rc;
+}
+
+static int write_scalars(struct run *run, const struct state *st, const struct score *score,
+                         double seconds, struct err *err)
+{
+    uint64_t at = st->step;
+
+    if (run_scalar(run, "valid/loss", at, score->loss, err) < 0 ||
+        run_scalar(run, "valid/error_rate", at, score->error_rate, err) < 0 ||
+        run_scalar(run, "valid/accuracy", at, score->accuracy, err) < 0)
+        return -1;
+    return run_scalar(run, "time/epoch_seconds", at, seconds, err);
+}
+
+static int write_metrics(const struct session *s, struct run *run, struct state *st, double shown,
+                         const struct score *score, const struct step *step, const char *sha256,
+                         struct err *err)
+{
+    json_t *line =
+        json_pack("{s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "epoch",
+                  (json_int_t)st->epoch, "phase", s->phases[st->phase].name, "split", "valid",
+                  "train_loss", shown, "valid_loss", score->loss, "error_rate", score->error_rate,
+                  "accuracy", score->accuracy, "lr", step->lr[2], "lr_first", step->lr[0], "steps",
+                  (json_int_t)st->step, "weights_sha256", sha256);
+
+    if (!line)
+        return err_set(err, ERR_NOMEM, "metrics");
+    json_decref(st->final);
+    st->final = line;
+    return run_metric(run, line, err);
+}
+
+/* Validation loss decides which epoch is best, as fastai's SaveModelCallback has it; ties: the
+ * first. */
+static int write_checkpoints(struct session *s, struct run *run, struct state *st, bool best,
+                             const char *sha256, int size, struct err *err)
+{
+    const char *folder = run_folder(run);
+    json_t *json;
+    int rc;
+
+    if (best) {
+        if (state_json(&json, st, s, size, sha256, false, err) < 0)
+            return -1;
+        rc = checkpoint_save(folder, "best", s->backend, s->be, s->network, st->step, false, json,
+                             err);
+        json_decref(json);
+        if (rc < 0)
+            return -1;
+    }
+    if (state_json(&json, st, s, size, sha256, true, err) < 0)
+        return -1;
+    rc = checkpoint_save(folder, "last", s->backend, s->be, s->network, st->step, true, json, err);
+    json_decref(json);
+    return rc;
+}
+
+/* The epoch is over: its numbers, then the state one further, then the checkpoints that hold it. */
+static int end_epoch(struct session *s, struct run *run, struct state *st, double shown,
+                     const struct score *score, const struct step *step,
+                     const struct epoch_times *times, struct err *err)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+    struct table_row row = {.epoch = st->phase_epoch,
+                            .train_loss = shown,
+                            .valid_loss = score->loss,
+                            .error_rate = score->error_rate,
+                            .seconds = times->seconds};
+    char sha256[SHA256_HEX];
+    bool best = score->loss < st->best_loss;
+    int size = p->size;
+
+    if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0)
+        return -1;
+    table_print(stdout, &row);
+    if (write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
+        write_timing(s, run, st, times, err) < 0 ||
+        write_scalars(run, st, score, times->seconds, err) < 0)
+        return -1;
+    if (best) {
+        st->best_loss = score->loss;
+        st->best_epoch = st->epoch;
+        json_decref(st->best);
+        st->best = json_incref(st->final);
+    }
+    st->metrics_bytes = run_metrics_bytes(run);
+    st->epoch++;
+    if (++st->phase_epoch == p->epochs) {
+        st->phase++;
+        st->phase_epoch = 0;
+    }
+    return write_checkpoints(s, run, st, best, sha256, size, err);
+}
+
+static int begin_phase(struct session *s, struct state *st, struct err *err)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+
+    if (session_phase(s, st->phase, err) < 0)
+        return -1;
+    if (st->phase_epoch == 0) {
+        st->smooth = (struct smooth_loss){0};
+        if (st->phase == 0 || p->freeze_to != p[-1].freeze_to) {
+            if (weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
+                return -1;
+            st->adam_step = 0;
+        }
+    }
+    log_info("phase %s: %d epoch%s of %u batches of %d pictures at %d px, rate %g%s", p->name,
+             p->epochs, p->epochs == 1 ? "" : "s", session_batches(s, st->phase), p->batch, p->size,
+             p->lr[2], p->freeze_to ? ", body frozen" : "");
+    table_header(stdout);
+    return 0;
+}
+
+/* Says it when a phase made the network no better than guessing: the sign of too high a rate. */
+static void notice_divergence(const struct session *s, const struct run_phase *p,
+                              const struct score *score)
+{
+    double chance = log(s->network->classes);
+
+    if (score->loss > chance)
+        log_warn("phase %s ended with a validation loss of %.2f, worse than guessing (%.2f): its "
+                 "learning rate, %g, is probably too high",
+                 p->name, score->loss, chance, p->lr[2]);
+}
+
+int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,
+             int64_t stop_after, struct err *err)
+{
+    while (st->phase < s->n_phases) {
+        const struct run_phase *p = &s->phases[st->phase];
+
+        if (begin_phase(s, st, err) < 0)
+            return -1;
+        for (int left = p->epochs - st->phase_epoch; left > 0; left--) {
+            struct epoch_times times = {0};
+            double start = clock_seconds(), shown = 0;
+            struct step step = {0};
+
+            if (train_epoch(s, run, st, &shown, &step, &times, err) < 0)
+                return -1;
+            v->fresh = false;
+            if (loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
+                return -1;
+            times.seconds = clock_seconds() - start;
+            if (!isfinite(v->score.loss))
+                return not_a_number(s, st, "validation", session_batches(s, st->phase),
+                                    session_batches(s, st->phase), &step, v->score.loss, err);
+            if (end_epoch(s, run, st, shown, &v->score, &step, &times, err) < 0)
+                return -1;
+            if (left == 1)
+                notice_divergence(s, p, &v->score);
+            if (st->phase == s->n_phases)
+                break;
+            if (caught)
+                return stopped(run, st, signal_name(), err);
+            if (stop_after > 0 && st->epoch >= stop_after)
+                return stopped(run, st, "--stop-after", err);
+        }
+    }
+    return 0;
+}

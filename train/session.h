@@ -1,0 +1,61 @@
+/* session.h - everything an experiment needs before its first step: pictures, device, network.
+ *
+ * Nothing is created on disk. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_SESSION_H
+#define PRESIZE_TRAIN_SESSION_H
+
+#include "data/shard.h"
+#include "data/split.h"
+#include "experiment/experiment.h"
+#include "experiment/infer.h"
+
+enum { PHASES_MAX = 2 * KEY_LIST_MAX };
+
+struct session {
+    struct experiment *e; /* owned */
+    char shards_folder[PATH_LEN];
+    struct shard_set *shards;
+    struct split *split;
+    double max_aspect; /* the shards' presize.max_aspect */
+    const struct backend *backend;
+    struct be *be;
+    struct be_info info;
+    enum dtype dtype;           /* what train.precision became */
+    const char *precision_note; /* why it is another; NULL */
+    struct network *network;
+    char config_sha256[SHA256_HEX];
+    char source_sha256[SHA256_HEX]; /* file the initial weights came from; "" */
+    struct run_phase phases[PHASES_MAX];
+    int n_phases;
+
+    int phase;            /* whose programs are prepared; -1: none */
+    struct op_list *list; /* its training list */
+    struct be_program *program;
+    struct infer *infer;
+    int loss_tensor;
+    float *losses; /* one batch's */
+};
+
+/* Takes E over, also on failure. Refuses what cannot be trained: no shards, a batch larger than the
+ * training set, a microbatch that does not divide the batch, pictures larger than the shards',
+ * missing weights. DATA is the data folder, RESULTS where run:NAME is looked for. */
+int session_open(struct session **out, struct experiment *e, const char *data, const char *results,
+                 struct err *err) MUST_USE;
+void session_close(struct session *s); /* NULL is fine */
+
+/* Prepares the programs of phase PHASE (kept when it has them already). Persistent tensors stay. */
+int session_phase(struct session *s, int phase, struct err *err) MUST_USE;
+/* Initial weights as model.weights says; a phase must be prepared. */
+int session_weights(struct session *s, const char *data, const char *results,
+                    struct err *err) MUST_USE;
+
+uint32_t session_batches(const struct session *s, int phase); /* training batches of an epoch */
+/* One training step; *LOSS_NAT is the batch's mean loss before the update. */
+int session_step(struct session *s, const struct step *step, double *loss_nat,
+                 struct err *err) MUST_USE;
+/* Training stream of EPOCH (counted over the run). */
+struct stream;
+int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
+                   struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,189 @@
+/* summary.c - what --summary and --plan print.
+ * SPDX-License-Identifier: MIT */
+#include "summary.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "data/stream.h"
+
+enum { PLAN_STEPS = 2 };
+
+static double mib(size_t bytes)
+{
+    return (double)bytes / (1024.0 * 1024.0);
+}
+
+static void print_memory(FILE *out, const char *what, const struct be_memory *m)
+{
+    fprintf(out,
+            "%s: %.0f MiB (activations %.0f, gradients %.0f, workspace %.0f, weights %.0f, "
+            "optimiser %.0f)\n",
+            what, mib(m->total), mib(m->activations), mib(m->gradients), mib(m->workspace),
+            mib(m->parameters), mib(m->optimiser));
+}
+
+static void print_parts(FILE *out, const struct session *s)
+{
+    const struct experiment *e = s->e;
+    size_t all = 0, trained = 0;
+
+    for (int i = 0; i < s->network->n_params; i++) {
+        all += s->network->params[i].n;
+        if (s->network->params[i].trained)
+            trained += s->network->params[i].n;
+    }
+    fprintf(out, "experiment  %s%s%s\n", e->name, e->title[0] ? ": " : "", e->title);
+    fprintf(out,
+            "pictures    %s (%s): %u to train, %u to validate, %u to test, presized to %d px\n",
+            e->data.set, s->shards_folder, s->split->n_train, s->split->n_valid, s->split->n_test,
+            shard_set_size(s->shards));
+    fprintf(out, "model       %s, weights %s, %zu parameters (%zu trained)\n",
+            arch_name(e->model.arch), e->model.weights, all, trained);
+    fprintf(out,
+            "loss        cross-entropy on the raw outputs (= log_softmax, then negative log "
+            "likelihood):\n            chosen because a picture has one label out of %d classes\n",
+            s->network->classes);
+    fprintf(out, "device      %s: %s, %s, %s, %d threads, %s\n", s->backend->name, s->info.device,
+            s->info.isa, s->info.library, s->info.threads, dtype_name(s->dtype));
+    if (s->precision_note)
+        fprintf(out, "            %s\n", s->precision_note);
+    fprintf(out, "phases      ");
+    for (int i = 0; i < s->n_phases; i++) {
+        const struct run_phase *p = &s->phases[i];
+
+        fprintf(out, "%s%s: %d epochs of %u batches of %d at %d px, rates %g %g %g%s\n",
+                i ? "            " : "", p->name, p->epochs, session_batches(s, i), p->batch,
+                p->size, p->lr[0], p->lr[1], p->lr[2], p->freeze_to ? " (body frozen)" : "");
+    }
+}
+
+static int print_batch(FILE *out, const struct session *s, struct err *err)
+{
+    const struct run_phase *p = &s->phases[0];
+    const struct picture *pictures;
+    const uint32_t *ranks;
+    struct stream *stream;
+    int n, more, low = 255, high = 0;
+
+    if (session_stream(&stream, s, 0, 0, err) < 0)
+        return -1;
+    more = stream_next(stream, &pictures, &ranks, &n, err);
+    if (more != 1) {
+        stream_close(stream);
+        return more < 0 ? -1 : err_set(err, ERR_INPUT, "the training set has no whole batch");
+    }
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < pictures[i].height * pictures[i].width * 3; k++) {
+            low = pictures[i].pixels[k] < low ? pictures[i].pixels[k] : low;
+            high = pictures[i].pixels[k] > high ? pictures[i].pixels[k] : high;
+        }
+    fprintf(out,
+            "\nfirst batch: pictures (%d, 3, %d, %d), sampled from presized pixels in %d..%d\n", n,
+            p->size, p->size, low, high);
+    fprintf(out, "labels (%d) in 0..%d:", n, s->network->classes - 1);
+    for (int i = 0; i < n; i++)
+        fprintf(out, " %d", pictures[i].label);
+    fputs("\n\n", out);
+    for (int i = 0; i < n && i < 4; i++)
+        fprintf(out, "  %-40s %4d x %-4d %2d %s\n", shard_set_picture(s->shards, ranks[i])->path,
+                pictures[i].width, pictures[i].height, pictures[i].label,
+                shard_set_label(s->shards, pictures[i].label));
+    fputc('\n', out);
+    stream_close(stream);
+    return 0;
+}
+
+int summary_print(FILE *out, struct session *s, struct err *err)
+{
+    struct be_memory m;
+
+    print_parts(out, s);
+    if (print_batch(out, s, err) < 0)
+        return -1;
+    if (session_phase(s, 0, err) < 0)
+        return -1;
+    op_list_print(out, s->list);
+    fputc('\n', out);
+    s->backend->memory(s->program, &m);
+    print_memory(out, "a training step needs", &m);
+    infer_memory(s->infer, &m);
+    print_memory(out, "inference needs", &m);
+    return 0;
+}
+
+/* Seconds of one training step and of one validation picture in the prepared phase. */
+static int measure(struct session *s, int phase, double *step_s, double *picture_s, struct err *err)
+{
+    const struct run_phase *p = &s->phases[phase];
+    struct stream *stream;
+    struct step step = {.seed = (uint64_t)s->e->seed};
+    const uint32_t *ranks;
+    double start = 0, loss;
+    int rc = -1;
+    uint32_t n = (uint32_t)infer_batch(&s->e->exec);
+    float *prob;
+
+    *step_s = *picture_s = 0;
+    if (n > s->split->n_valid)
+        n = s->split->n_valid;
+    if (session_stream(&stream, s, phase, 0, err) < 0)
+        return -1;
+    prob = calloc((size_t)n * (size_t)s->network->classes, sizeof *prob);
+    if (!prob) {
+        err_set(err, ERR_NOMEM, "plan");
+        goto out;
+    }
+    if (stream_next(stream, &step.pictures, &ranks, &step.n_pictures, err) < 0)
+        goto out;
+    for (int i = 0; i <= PLAN_STEPS; i++) { /* the first one warms up */
+        if (i == 1)
+            start = clock_seconds();
+        recipe_step(&step, p, &s->e->optim, (uint64_t)i, 1000);
+        step.adam_step = (uint32_t)i + 1;
+        if (session_step(s, &step, &loss, err) < 0)
+            goto out;
+    }
+    *step_s = (clock_seconds() - start) / PLAN_STEPS;
+    start = clock_seconds();
+    if (infer_ranks(s->infer, s->shards, s->split->valid, n, false, prob, NULL, err) < 0)
+        goto out;
+    *picture_s = (clock_seconds() - start) / n;
+    rc = 0;
+out:
+    free(prob);
+    stream_close(stream);
+    return rc;
+}
+
+int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
+                 struct err *err)
+{
+    double total = 0;
+    char text[32];
+
+    print_parts(out, s);
+    fputc('\n', out);
+    for (int i = 0; i < s->n_phases; i++) {
+        const struct run_phase *p = &s->phases[i];
+        struct be_memory m;
+        double step, picture, epoch;
+
+        if (session_phase(s, i, err) < 0)
+            return -1;
+        if (i == 0 && session_weights(s, data, results, err) < 0)
+            return -1;
+        s->backend->memory(s->program, &m);
+        print_memory(out, p->name, &m);
+        if (measure(s, i, &step, &picture, err) < 0)
+            return -1;
+        epoch = step * session_batches(s, i) + picture * s->split->n_valid;
+        total += epoch * p->epochs;
+        clock_duration(epoch, text, sizeof text);
+        fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epochs\n", step,
+                p->batch / step, text, p->epochs);
+    }
+    clock_duration(total, text, sizeof text);
+    fprintf(out, "about %s in all\n", text);
+    return 0;
+}

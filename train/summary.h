@@ -1,0 +1,18 @@
+/* summary.h - an experiment looked at without training: its parts, its op list, its cost.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_SUMMARY_H
+#define PRESIZE_TRAIN_SUMMARY_H
+
+#include <stdio.h>
+
+#include "session.h"
+
+/* train --summary: parts, loss and why, phases, first batch (shapes, ranges, labels), ops, memory.
+ */
+int summary_print(FILE *out, struct session *s, struct err *err) MUST_USE;
+
+/* train --plan: memory of every phase, and its time from a few steps run on the first batch. */
+int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
+                 struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,17 @@
+/* table.h - the table of epochs, as fastprogress prints it on a console.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_TABLE_H
+#define PRESIZE_TRAIN_TABLE_H
+
+#include <stdio.h>
+
+struct table_row {
+    int epoch; /* of the phase, from 0 */
+    double train_loss, valid_loss, error_rate, seconds;
+};
+
+/* Column names, one line. Names and values are padded to at least 8 characters and 2 spaces. */
+void table_header(FILE *out);
+void table_print(FILE *out, const struct table_row *row);
+
+#endif

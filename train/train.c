@@ -1,0 +1,226 @@
+/* train.c - the command: train an experiment, go on with a run, or look at what would be done.
+ * SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "begin.h"
+#include "summary.h"
+
+enum { OPT_RESUME = 256, OPT_SUMMARY, OPT_PLAN, OPT_KEYS, OPT_STOP_AFTER };
+
+enum action { ACTION_TRAIN, ACTION_SUMMARY, ACTION_PLAN, ACTION_KEYS };
+
+struct args {
+    struct cli_common common;
+    struct request request;
+    enum action action;
+    char **words; /* room for argc */
+    char backend[64];
+};
+
+// clang-format off
+static const struct argp_option options[] = {
+    {"exp",        'e',            "NAME", 0, "run experiments/NAME.yaml (or a FILE.yaml)", 0},
+    {"name",       'n',            "RUN",  0, "name of the run folder (default: time, experiment, hash)", 0},
+    {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
+    {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
+    {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
+    {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
+    {"keys",       OPT_KEYS,       NULL,   0, "print every key as Markdown", 0},
+    {0},
+};
+// clang-format on
+
+static int64_t count_option(const char *option, const char *text)
+{
+    char *end;
+    long long n = strtoll(text, &end, 10);
+
+    if (*end || n < 1 || n > 1000000)
+        die_usage("train", "%s %s: expected a whole number of at least 1", option, text);
+    return n;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct args *a = state->input;
+    struct request *r = &a->request;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case 'e':
+        r->experiment = arg;
+        return 0;
+    case 'n':
+        r->name = arg;
+        return 0;
+    case 'B':
+        if (snprintf(a->backend, sizeof a->backend, "exec.backend=%s", arg) >=
+            (int)sizeof a->backend)
+            die_usage("train", "--backend %s: no such backend", arg);
+        a->words[r->n_words++] = a->backend;
+        return 0;
+    case OPT_RESUME:
+        r->resume = arg;
+        return 0;
+    case OPT_STOP_AFTER:
+        r->stop_after = count_option("--stop-after", arg);
+        return 0;
+    case OPT_SUMMARY:
+        a->action = ACTION_SUMMARY;
+        return 0;
+    case OPT_PLAN:
+        a->action = ACTION_PLAN;
+        return 0;
+    case OPT_KEYS:
+        a->action = ACTION_KEYS;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (!strchr(arg, '='))
+            die_usage("train", "%s: expected KEY=VALUE (an experiment is named with --exp %s)", arg,
+                      arg);
+        a->words[r->n_words++] = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int is_experiment(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return dot && dot != entry->d_name && strcmp(dot, ".yaml") == 0;
+}
+
+/* NAME and the first comment of its file, which says what question it asks. */
+static void list_one(FILE *out, const char *folder, const char *file)
+{
+    char path[PATH_LEN], line[256] = "";
+    FILE *yaml;
+
+    if (path_format(path, NULL, "%s/%s", folder, file) < 0)
+        return;
+    yaml = fopen(path, "re");
+    if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
+        line[0] = 0;
+    if (yaml)
+        fclose(yaml);
+    line[strcspn(line, "\n")] = 0;
+    fprintf(out, "  %-26.*s %s\n", (int)(strlen(file) - strlen(".yaml")), file,
+            line[0] ? line + 1 + strspn(line + 1, " ") : "");
+}
+
+static int list_folder(FILE *out, const char *folder)
+{
+    struct dirent **entries;
+    int n = scandir(folder, &entries, is_experiment, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        list_one(out, folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return n > 0 ? n : 0;
+}
+
+static void say_experiments(void)
+{
+    const char *share = getenv("PRESIZE_SHARE");
+    char folder[PATH_LEN];
+
+    fputs("train: which experiment? train --exp NAME [KEY=VALUE ...]\n\n", stderr);
+    if (list_folder(stderr, "experiments") == 0 &&
+        path_format(folder, NULL, "%s/experiments", share ? share : PRESIZE_SHARE_DIR) == 0)
+        list_folder(stderr, folder);
+    fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
+}
+
+/* --summary and --plan. */
+static int look(const struct args *a, struct err *err)
+{
+    const struct request *r = &a->request;
+    struct experiment *e;
+    struct session *s;
+    int rc;
+
+    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0)
+        return -1;
+    if (session_open(&s, e, r->data, r->results, err) < 0)
+        return -1;
+    if (a->action == ACTION_SUMMARY)
+        rc = summary_print(stdout, s, err);
+    else
+        rc = summary_plan(stdout, s, r->data, r->results, err);
+    session_close(s);
+    return rc;
+}
+
+static int train(const struct args *a, struct err *err)
+{
+    char folder[PATH_LEN];
+
+    if (a->action != ACTION_TRAIN)
+        return look(a, err);
+    if (a->request.resume) {
+        if (begin_resume(&a->request, folder, err) < 0)
+            return -1;
+    } else if (begin_run(&a->request, folder, err) < 0) {
+        return -1;
+    }
+    printf("%s\n", folder);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
+    static const struct argp cli = {
+        options,
+        parse,
+        "[KEY=VALUE...]",
+        "Train an experiment. The last line on stdout is the run "
+        "folder's path.\v"
+        "KEY=VALUE overrides a key of the experiment, as in "
+        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C finishes the "
+        "step and says how to resume.",
+        children,
+        NULL,
+        NULL};
+    struct args a = {.common.tool = "train"};
+    struct err err = {0};
+
+    a.words = calloc((size_t)argc + 1, sizeof *a.words);
+    if (!a.words) {
+        err_set(&err, ERR_NOMEM, "arguments");
+        die("train", &err);
+    }
+    a.request.words = a.words;
+    a.request.argc = argc;
+    a.request.argv = argv;
+    cli_parse(&cli, argc, argv, &a.common, &a);
+    a.request.data = a.common.data;
+    a.request.results = a.common.results;
+    if (a.action == ACTION_KEYS) {
+        experiment_document(stdout);
+    } else if (a.request.resume && (a.request.experiment || a.request.name)) {
+        die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
+                           "and --name");
+    } else if (!a.request.experiment && !a.request.resume) {
+        say_experiments();
+        exit(2);
+    } else if (train(&a, &err) < 0) {
+        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
+            die_usage("train", "%s", err.msg);
+        die("train", &err);
+    }
+    free(a.words);
+    cli_finish("train");
+    return 0;
+}
