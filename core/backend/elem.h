@@ -1,0 +1,332 @@
+/* elem.h - per-element formulas, written once for all backends.
+ *
+ * In the common subset of C17 and CUDA C++. Contraction is off wherever this is compiled, so an FMA
+ * happens where the text says fmaf and only there; with + - * / and sqrtf the results are then the
+ * same bits on every machine. libm's expf and logf are not: the ones here are.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_ELEM_H
+#define PRESIZE_BACKEND_ELEM_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/geometry.h"
+
+#ifdef __CUDACC__
+#define ELEM static __host__ __device__ __forceinline__
+#else
+#define ELEM static inline
+#endif
+
+/* --- bits and types ------------------------------------------------------------------------- */
+
+ELEM uint32_t elem_bits(float x)
+{
+    uint32_t u;
+
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+ELEM float elem_float(uint32_t u)
+{
+    float x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+ELEM float f32_from_bf16(uint16_t b)
+{
+    return elem_float((uint32_t)b << 16);
+}
+
+/* Round to nearest, ties to even; a NaN stays one (quiet, sign and upper payload kept). */
+ELEM uint16_t bf16_from_f32(float x)
+{
+    uint32_t u = elem_bits(x);
+    uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u);
+    uint32_t nan = u | 0x00400000u;
+
+    return (uint16_t)(((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded) >> 16);
+}
+
+/* --- exp, log, sigmoid, logit ---------------------------------------------------------------- */
+
+/* exp(x), x first clamped to [-87, 87] (so neither zero, denormal nor infinite); NaN stays. Within
+ * 1 ulp (measured). Reduction by multiples of log 2 split in two; polynomial of Moshier, Cephes 2.2
+ * (1992), expf.c. */
+ELEM float elem_expf(float x)
+{
+    float t, n, r, p;
+
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 87.0f ? 87.0f : x;
+    t = fmaf(x, 1.44269504f, 12582912.0f); /* 1.5 * 2^23: the low bits hold the rounded integer */
+    n = t - 12582912.0f;
+    r = fmaf(n, -0.693359375f, x);
+    r = fmaf(n, 2.12194440e-4f, r);
+    p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r) + 1.0f;
+    return p * elem_float((elem_bits(t) - 0x4b400000u + 127u) << 23);
+}
+
+/* log(x) for positive, normal x; +inf and NaN stay; others are the caller's mistake. Within 1 ulp
+ * (measured). x = 2^e m, m in [sqrt(1/2), sqrt(2)); polynomial of Moshier, Cephes 2.2 (1992),
+ * logf.c. */
+ELEM float elem_logf(float x)
+{
+    uint32_t u = elem_bits(x) - 0x3f3504f3u; /* sqrt(1/2) */
+    float e = (float)((int32_t)u >> 23);
+    float m = elem_float((u & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
+    float z = m * m;
+    float p = 7.0376836292e-2f;
+
+    p = fmaf(p, m, -1.1514610310e-1f);
+    p = fmaf(p, m, 1.1676998740e-1f);
+    p = fmaf(p, m, -1.2420140846e-1f);
+    p = fmaf(p, m, 1.4249322787e-1f);
+    p = fmaf(p, m, -1.6668057665e-1f);
+    p = fmaf(p, m, 2.0000714765e-1f);
+    p = fmaf(p, m, -2.4999993993e-1f);
+    p = fmaf(p, m, 3.3333331174e-1f);
+    p = p * (m * z);
+    p = fmaf(e, -2.12194440e-4f, p);
+    p = fmaf(z, -0.5f, p);
+    p = m + p;
+    p = fmaf(e, 0.693359375f, p);
+    return x - x == 0.0f ? p : x;
+}
+
+ELEM float elem_sigmoid(float x)
+{
+    return 1.0f / (1.0f + elem_expf(-x));
+}
+
+/* -log(1 / x - 1), x first clamped to [1e-7, 1 - 1e-7] (fastai.md 3.7). */
+ELEM float elem_logit(float x)
+{
+    x = x > 1e-7f ? x : 1e-7f;
+    x = x < 1.0f - 1e-7f ? x : 1.0f - 1e-7f;
+    return -elem_logf(1.0f / x - 1.0f);
+}
+
+/* Brightness and contrast in logit space: sigmoid(contrast (logit(x) + brightness)). */
+ELEM float elem_lighting(float x, float brightness, float contrast)
+{
+    return elem_sigmoid(contrast * (elem_logit(x) + brightness));
+}
+
+/* --- cross-entropy -------------------------------------------------------------------------- */
+
+/* One picture's row of K logits: probabilities and loss in nat. Sums run over rising k. A label of
+ * -1 (unknown) has loss 0. */
+ELEM float elem_softmax_loss(float *prob, const float *logits, int k, int label)
+{
+    float max = logits[0], sum = 0.0f, scale;
+
+    for (int i = 1; i < k; i++)
+        max = logits[i] > max ? logits[i] : max;
+    for (int i = 0; i < k; i++) {
+        prob[i] = elem_expf(logits[i] - max);
+        sum += prob[i];
+    }
+    scale = 1.0f / sum;
+    for (int i = 0; i < k; i++)
+        prob[i] = prob[i] * scale;
+    return label < 0 ? 0.0f : elem_logf(sum) - (logits[label] - max);
+}
+
+/* --- optimiser ------------------------------------------------------------------------------ */
+
+/* Constants of one step of one parameter group, computed in double and rounded once. */
+struct adam_k {
+    float decay_mul; /* 1 - lr wd, or 1 */
+    float mom, one_minus_mom, sqr, one_minus_sqr;
+    float step;      /* lr / (1 - mom^t) */
+    float inv_bias2; /* 1 / (1 - sqr^t) */
+    float eps;
+};
+
+#ifndef __CUDA_ARCH__
+/* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies. */
+static inline struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
+                                           uint32_t t)
+{
+    struct adam_k k;
+
+    k.decay_mul = (float)(1.0 - lr * wd);
+    k.mom = (float)mom;
+    k.one_minus_mom = (float)(1.0 - mom);
+    k.sqr = (float)sqr;
+    k.one_minus_sqr = (float)(1.0 - sqr);
+    k.step = (float)(lr / (1.0 - pow(mom, (double)t)));
+    k.inv_bias2 = (float)(1.0 / (1.0 - pow(sqr, (double)t)));
+    k.eps = (float)eps;
+    return k;
+}
+#endif
+
+/* fastai's Adam, decoupled decay first (fastai.md 5.3; Kingma and Ba 2015, ICLR; Loshchilov and
+ * Hutter 2019, ICLR); eps outside the bias-corrected root. */
+ELEM void adam_elem(struct adam_k k, float g, float *p, float *m, float *v)
+{
+    float w = *p * k.decay_mul;
+    float m1 = k.mom * *m + k.one_minus_mom * g;
+    float v1 = k.sqr * *v + k.one_minus_sqr * g * g;
+
+    *m = m1;
+    *v = v1;
+    *p = w - k.step * (m1 / (sqrtf(v1 * k.inv_bias2) + k.eps));
+}
+
+/* --- random numbers ------------------------------------------------------------------------- */
+
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, SC11): rng_words() of base/rng.h with counter
+ * words (purpose, epoch, position, draw), for where that cannot be called. */
+ELEM void elem_philox(uint32_t out[4], uint64_t seed, uint32_t purpose, uint32_t epoch,
+                      uint32_t position, uint32_t draw)
+{
+    uint32_t c0 = purpose, c1 = epoch, c2 = position, c3 = draw;
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xd2511f53u * c0, b = (uint64_t)0xcd9e8d57u * c2;
+
+        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)b;
+        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)a;
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+/* Dropout of element e of a picture: word e % 4 of elem_philox(seed, RNG_DROPOUT = 4, epoch,
+ * position, layer << 24 | e / 4); kept when the word is at least rate 2^32. RATE in [0, 1). */
+ELEM uint32_t dropout_threshold(float rate)
+{
+    return (uint32_t)((double)rate * 4294967296.0);
+}
+
+ELEM float dropout_scale(float rate)
+{
+    return 1.0f / (1.0f - rate);
+}
+
+ELEM float dropout_elem(float x, uint32_t word, uint32_t threshold, float scale)
+{
+    return word >= threshold ? x * scale : 0.0f;
+}
+
+/* --- augmentation: the formula of base/geometry.h -------------------------------------------- */
+
+/* Normalisation of torchvision's ImageNet weights: y = (x - mean) / std, as one multiplication. */
+ELEM float elem_imagenet(float x, int channel)
+{
+    float mean = channel == 0 ? 0.485f : channel == 1 ? 0.456f : 0.406f;
+    float scale = channel == 0 ? 1.0f / 0.229f : channel == 1 ? 1.0f / 0.224f : 1.0f / 0.225f;
+
+    return (x - mean) * scale;
+}
+
+/* Where sample S of K per axis stands from the output pixel's centre, in output pixels. */
+ELEM float sample_offset(int s, int k)
+{
+    return (float)(2 * s + 1 - k) / (float)(2 * k);
+}
+
+/* X reflected about -1/2 and n - 1/2, then clamped to the outer pixels' centres (the outer half
+ * pixel is the outer pixel); within [0, n - 1] unchanged; NaN gives 0. */
+ELEM float elem_reflect(float x, int n)
+{
+    float last = (float)(n - 1), period = (float)(2 * n);
+    float u = x + 0.5f;
+    float r;
+
+    u = fmaf(floorf(u / period), -period, u);
+    r = period - u;
+    r = (u < r ? u : r) - 0.5f;
+    r = x >= 0.0f && x <= last ? x : r;
+    r = r > 0.0f ? r : 0.0f;
+    return r < last ? r : last;
+}
+
+/* One bilinear sample at (X, Y), added to sum[3] in units of 1/255. Taps in the order upper left,
+ * upper right, lower left, lower right. */
+ELEM void elem_bilinear(float sum[3], const uint8_t *pixels, int height, int width, float x,
+                        float y)
+{
+    int x0, y0, right, down;
+    float fx, fy, w00, w01, w10, w11;
+    const uint8_t *p;
+
+    x = elem_reflect(x, width);
+    y = elem_reflect(y, height);
+    x0 = (int)x;
+    y0 = (int)y;
+    x0 = x0 < width - 2 ? x0 : width - 2; /* the last pixel is a right neighbour, with weight 1 */
+    y0 = y0 < height - 2 ? y0 : height - 2;
+    x0 = x0 > 0 ? x0 : 0;
+    y0 = y0 > 0 ? y0 : 0;
+    right = width > 1 ? 3 : 0;
+    down = height > 1 ? 3 * width : 0;
+    fx = x - (float)x0;
+    fy = y - (float)y0;
+    w11 = fx * fy;
+    w01 = fx - w11;
+    w10 = fy - w11;
+    w00 = (1.0f - fx) - w10;
+    p = pixels + ((int64_t)y0 * width + x0) * 3;
+    for (int c = 0; c < 3; c++) {
+        float s = sum[c];
+
+        s = fmaf(w00, (float)p[c], s);
+        s = fmaf(w01, (float)p[right + c], s);
+        s = fmaf(w10, (float)p[down + c], s);
+        sum[c] = fmaf(w11, (float)p[down + right + c], s);
+    }
+}
+
+/* From a channel's sum of samples to the network's input. */
+ELEM float elem_finish(float sum, const struct sample_map *map, int channel)
+{
+    float x = sum * (1.0f / (float)(255 * map->k * map->k));
+
+    if (map->lighting)
+        x = elem_lighting(x, map->brightness, map->contrast);
+    return elem_imagenet(x, channel);
+}
+
+/* Output pixel (column J, row I) of a presized picture (height, width, 3). Samples row by row. */
+ELEM void elem_sample(float out[3], const uint8_t *pixels, int height, int width,
+                      const struct sample_map *map, int j, int i)
+{
+    const float *m = map->m;
+    float sum[3] = {0.0f, 0.0f, 0.0f};
+
+    for (int sy = 0; sy < map->k; sy++)
+        for (int sx = 0; sx < map->k; sx++) {
+            float v = (float)i + sample_offset(sy, map->k);
+            float u = (float)j + sample_offset(sx, map->k);
+            float a = fmaf(m[0], u, fmaf(m[1], v, m[2]));
+            float b = fmaf(m[3], u, fmaf(m[4], v, m[5]));
+            float c = 1.0f / fmaf(m[6], u, fmaf(m[7], v, m[8]));
+
+            elem_bilinear(sum, pixels, height, width, a * c, b * c);
+        }
+    for (int ch = 0; ch < 3; ch++)
+        out[ch] = elem_finish(sum[ch], map, ch);
+}
+
+#endif
