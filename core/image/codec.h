@@ -1,0 +1,55 @@
+/* codec.h - private to image: one row per format, and what the decoders share.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_IMAGE_CODEC_H
+#define PRESIZE_IMAGE_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "image/decode.h"
+
+enum { IMAGE_SIDE_MAX = 65500, IMAGE_PIXELS_MAX = 1 << 28 };
+
+struct codec {
+    enum image_format format;
+    const char *name;
+    /* Looks at the first bytes only; SIZE may be anything from 0. */
+    bool (*matches)(const uint8_t *bytes, size_t size);
+    /* Fills img->pixels, ->height, ->width, ->warning. Where ORIENTATION is not NULL, *orientation
+     * (1 on entry) becomes the EXIF orientation when the file has one in 1..8. */
+    int (*decode)(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
+                  struct err *err) MUST_USE;
+    void (*version)(char *out, size_t size); /* NULL: own code */
+};
+
+extern const struct codec codec_jpeg, codec_png, codec_gif, codec_webp, codec_bmp, codec_ppm;
+
+/* Makes room for a picture and sets its size. ERR_FORMAT when it is empty or larger than the
+ * limits, ERR_NOMEM. */
+int image_reserve(struct image *img, uint64_t height, uint64_t width, struct err *err) MUST_USE;
+
+/* The first warning is kept, later ones are dropped. */
+void image_warn(struct image *img, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Orientation 1..8 out of a TIFF block ("II*\0" or "MM\0*", what follows "Exif\0\0"); 1 when there
+ * is none or the block is damaged. */
+int exif_orientation(const uint8_t *tiff, size_t size);
+/* Turns the pixels so that the picture is upright. */
+int exif_apply(struct image *img, int orientation, struct err *err) MUST_USE;
+
+static inline uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline uint32_t le32(const uint8_t *p)
+{
+    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+static inline uint32_t le16(const uint8_t *p)
+{
+    return (uint32_t)p[1] << 8 | p[0];
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* decode.c - which decoder a picture's bytes go to, and what all of them share.
+ *
+ * Pillow 13 is the reference for every conversion (docs/architecture.md, "Pixels"): alpha is
+ * dropped without compositing, 16-bit grey is clipped at 255, CMYK goes through Pillow's product.
+ * SPDX-License-Identifier: MIT */
+#include "image/decode.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/size.h"
+#include "image/codec.h"
+
+static const struct codec *const codecs[] = {&codec_jpeg, &codec_png, &codec_gif,
+                                             &codec_webp, &codec_bmp, &codec_ppm};
+enum { CODECS = sizeof codecs / sizeof codecs[0], SNIFF_BYTES = 16 };
+
+static const struct codec *find_codec(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < CODECS; i++)
+        if (codecs[i]->matches(bytes, size))
+            return codecs[i];
+    return NULL;
+}
+
+int image_reserve(struct image *img, uint64_t height, uint64_t width, struct err *err)
+{
+    uint8_t *grown;
+    size_t bytes;
+
+    if (height == 0 || width == 0)
+        return err_set(err, ERR_FORMAT, "picture of %ju x %ju pixels", (uintmax_t)width,
+                       (uintmax_t)height);
+    if (height > IMAGE_SIDE_MAX || width > IMAGE_SIDE_MAX || height * width > IMAGE_PIXELS_MAX)
+        return err_set(
+            err, ERR_FORMAT,
+            "picture of %ju x %ju pixels is larger than what is accepted (%d a side, %d in "
+            "all)",
+            (uintmax_t)width, (uintmax_t)height, IMAGE_SIDE_MAX, IMAGE_PIXELS_MAX);
+    bytes = (size_t)height * (size_t)width * 3;
+    if (bytes > img->capacity) {
+        grown = malloc(bytes);
+        if (!grown)
+            return err_set(err, ERR_NOMEM, "out of memory: %zu bytes of pixels", bytes);
+        free(img->pixels);
+        img->pixels = grown;
+        img->capacity = bytes;
+    }
+    img->height = (int)height;
+    img->width = (int)width;
+    return 0;
+}
+
+void image_warn(struct image *img, const char *format, ...)
+{
+    va_list args;
+
+    if (img->warning[0])
+        return;
+    va_start(args, format);
+    vsnprintf(img->warning, sizeof img->warning, format, args);
+    va_end(args);
+}
+
+enum image_format image_sniff(const uint8_t *bytes, size_t size)
+{
+    const struct codec *c = find_codec(bytes, size);
+
+    return c ? c->format : IMAGE_UNKNOWN;
+}
+
+const char *image_format_name(enum image_format f)
+{
+    for (size_t i = 0; i < CODECS; i++)
+        if (codecs[i]->format == f)
+            return codecs[i]->name;
+    return "unknown";
+}
+
+int image_is_picture(const char *path)
+{
+    uint8_t bytes[SNIFF_BYTES];
+    size_t have = 0;
+    ssize_t got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    do {
+        got = read(fd, bytes + have, sizeof bytes - have);
+        have += got > 0 ? (size_t)got : 0;
+    } while (got > 0 && have < sizeof bytes);
+    close(fd);
+    if (got < 0)
+        return -1;
+    return image_sniff(bytes, have) != IMAGE_UNKNOWN;
+}
+
+int image_decode(struct image *img, const uint8_t *bytes, size_t size, bool apply_exif,
+                 struct err *err)
+{
+    const struct codec *c = find_codec(bytes, size);
+    int orientation = 1;
+
+    img->warning[0] = 0;
+    img->format = IMAGE_UNKNOWN;
+    if (size == 0)
+        return err_set(err, ERR_FORMAT, "the file is empty");
+    if (!c)
+        return err_set(err, ERR_FORMAT, "not a picture: its first bytes are of no known format");
+    if (c->decode(img, bytes, size, apply_exif ? &orientation : NULL, err) < 0)
+        return err_wrap(err, "%s", c->name);
+    img->format = c->format;
+    if (orientation != 1)
+        return exif_apply(img, orientation, err);
+    return 0;
+}
+
+void image_free(struct image *img)
+{
+    if (!img)
+        return;
+    free(img->pixels);
+    memset(img, 0, sizeof *img);
+}
+
+const char *image_decoder_version(void)
+{
+    static _Thread_local char text[160];
+    size_t used = 0;
+
+    for (size_t i = 0; i < CODECS; i++) {
+        char one[64] = "";
+
+        if (!codecs[i]->version)
+            continue;
+        codecs[i]->version(one, sizeof one);
+        snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", one);
+        used = strlen(text);
+    }
+    return text;
+}
