@@ -11,7 +11,7 @@
 
 extern const struct kernels kernels_base;
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
 #endif
 
 const struct kernels *kernels_best(void)
@@ -19,7 +19,7 @@ const struct kernels *kernels_best(void)
     switch (isa_best()) {
 #if defined(__x86_64__)
     case ISA_AVX512:
-        return &kernels_avx512;
+        return __builtin_cpu_supports("avx512bf16") ? &kernels_avx512bf16 : &kernels_avx512;
     case ISA_AVX2:
         return &kernels_avx2;
 #endif

@@ -11,6 +11,10 @@
 #include "backend/elem.h"
 #include "base/isa.h"
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float f16v __attribute__((vector_size(64)));
@@ -22,47 +26,61 @@ typedef double d16v __attribute__((vector_size(128)));
 
 enum { CHUNK = 64 }; /* pixels summed in float before a flush into double */
 
+INLINE h16v to_bf16(f16v v)
+{
+    h16v h;
+#ifdef __AVX512BF16__
+    __m256bh b;
+    __m512 m;
+
+    memcpy(&m, &v, sizeof m);
+    b = _mm512_cvtneps_pbh(m);
+    memcpy(&h, &b, sizeof h);
+#else
+    u16v u;
+
+    memcpy(&u, &v, sizeof u);
+    h = __builtin_convertvector((u + 0x7fff + ((u >> 16) & 1)) >> 16, h16v);
+#endif
+    return h;
+}
+
+INLINE f16v from_bf16(h16v h)
+{
+    const u16v u = __builtin_convertvector(h, u16v) << 16;
+    f16v v;
+
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
 INLINE f16v load(const void *base, size_t i, enum dtype t)
 {
     f16v v;
 
     if (t == DTYPE_BF16) {
         h16v h;
-        u16v u;
 
         memcpy(&h, (const uint16_t *)base + i, sizeof h);
-        u = __builtin_convertvector(h, u16v) << 16;
-        memcpy(&v, &u, sizeof v);
+        v = from_bf16(h);
     } else {
         memcpy(&v, (const float *)base + i, sizeof v);
     }
     return v;
 }
 
-INLINE f16v round_bf16(f16v v) /* the value that a bf16 store keeps */
-{
-    u16v u;
-
-    memcpy(&u, &v, sizeof u);
-    u += 0x7fff + ((u >> 16) & 1);
-    u &= 0xffff0000u;
-    memcpy(&v, &u, sizeof v);
-    return v;
-}
-
-INLINE void store(void *base, size_t i, f16v v, enum dtype t)
+/* Returns what a later load will give. */
+INLINE f16v store(void *base, size_t i, f16v v, enum dtype t)
 {
     if (t == DTYPE_BF16) {
-        u16v u;
-        h16v h;
+        const h16v h = to_bf16(v);
 
-        memcpy(&u, &v, sizeof u);
-        u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-        h = __builtin_convertvector(u, h16v);
         memcpy((uint16_t *)base + i, &h, sizeof h);
+        v = from_bf16(h);
     } else {
         memcpy((float *)base + i, &v, sizeof v);
     }
+    return v;
 }
 
 INLINE f16v load_f32(const float *p)
@@ -231,9 +249,7 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
                         v += load(dz2, i, t);
                     if (z)
                         v = where(load(z, i, t) > 0, v);
-                    if (t == DTYPE_BF16)
-                        v = round_bf16(v);
-                    store(g, i, v, t);
+                    v = store(g, i, v, t);
                     a += v;
                     a2 += v * (load(y, i, t) - mu);
                 }
