@@ -1,0 +1,71 @@
+/* shard_write.h - write the shards of a set and, last, their index.json.
+ *
+ * Everything is written into FOLDER.part beside the folder and appears under FOLDER only when it is
+ * whole and on the disk; an earlier FOLDER is replaced in that moment and not before. The same
+ * pictures and settings give the same bytes, whatever decoded them and however many workers did.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DATA_SHARD_WRITE_H
+#define PRESIZE_DATA_SHARD_WRITE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "data/dataset.h"
+
+/* All borrowed until shard_writer_finish() or _abort(). */
+struct shard_plan {
+    const char *set;                       /* the set's name, for index.json */
+    const struct dataset_options *options; /* size, max_aspect, shard_pictures, storage, ... */
+    const struct dataset *dataset;         /* the sorted listing */
+    const char *decoder;                   /* names and versions of what decoded, one line */
+    const char *manifest_sha256;           /* of manifest.jsonl; "" where there is none */
+};
+
+/* One presized picture as it goes into the file. */
+struct shard_pixels {
+    uint32_t height, width; /* after presizing, > 0 */
+    uint32_t original_height, original_width;
+    const char *format; /* of the source, at most 7 bytes: "jpeg", "png", "gif", "webp", ... */
+    uint32_t crc32c;    /* of the height * width * 3 pixels, before compression */
+    const uint8_t *bytes; /* raw: the pixels, dense RGB; zstd: what shard_compress() made of them */
+    size_t size;          /* bytes there; raw: height * width * 3 */
+};
+
+struct shard_writer; /* opaque */
+
+/* Makes FOLDER.part (what a killed process left there is removed first). ERR_IO, ERR_FULL, ERR_NOMEM,
+ * ERR_LOCKED: another process is writing this folder. *out is NULL then. */
+int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_plan *plan,
+                      struct err *err) MUST_USE;
+
+/* The order in which pictures are to be added: number in dataset->items of the I-th, I < dataset->n.
+ * One permutation of the whole listing (Fisher-Yates by Philox, RNG_SHARD, seed 0). Constant after
+ * opening, so any thread may ask. */
+uint32_t shard_writer_order(const struct shard_writer *w, uint32_t i);
+
+/* Adds the next picture in the order. One thread at a time. On an error (ERR_IO, ERR_FULL,
+ * ERR_NOMEM) nothing more can be added: shard_writer_abort(). */
+int shard_writer_add(struct shard_writer *w, const struct shard_pixels *p,
+                     struct err *err) MUST_USE;
+/* Leaves the next picture out (decode.on_error: skip); the following ones move up, so that every
+ * shard but the last is full. /index keeps the rank in the whole listing; readers number the pictures
+ * that are there densely, in that order. index.json names what was skipped. */
+int shard_writer_skip(struct shard_writer *w, struct err *err) MUST_USE;
+
+/* Closes the last shard, syncs, writes index.json, moves the folder into place and frees W. Every
+ * picture must have been added or skipped, at least one added (ERR_INPUT). Ends W in either case:
+ * on an error everything is removed as by shard_writer_abort(). */
+int shard_writer_finish(struct shard_writer *w, struct err *err) MUST_USE;
+/* Removes all that was written and frees W; an earlier FOLDER stays as it was. NULL is fine. */
+void shard_writer_abort(struct shard_writer *w);
+
+uint64_t shard_writer_bytes(const struct shard_writer *w); /* of pictures, as stored, so far */
+
+/* For the workers, storage zstd: one zstd frame of the pixels, equal bytes for equal pixels with one
+ * version of the library. OUT has room for shard_compress_bound(size). ERR_NOMEM. */
+size_t shard_compress_bound(size_t size);
+int shard_compress(uint8_t *out, size_t capacity, size_t *stored, const uint8_t *pixels, size_t size,
+                   struct err *err) MUST_USE;
+
+#endif
