@@ -1,9 +1,11 @@
 /* kernels_isa.c - the passes between convolutions; see kernels.h.
  *
- * Written once with vectors of 16 floats, which the compiler splits for narrower machines. Each
- * pass is one always-inlined body; `dtype` and the flags are constants where it is instantiated, so
- * the loops hold no branches. bf16 is rounded to nearest even in integers, alike in every
- * instruction set. SPDX-License-Identifier: MIT */
+ * Written once with vectors of 16 floats, which the compiler splits for narrower machines. Each pass is
+ * one always-inlined body; `dtype` and the flags are constants where it is instantiated, so the loops
+ * hold no branches. bf16 is rounded to nearest even, in integers or by the processor's instruction: the
+ * same bits, as the workers flush denormals and no NaN arises but the processor's own.
+ * isa: avx512bf16
+ * SPDX-License-Identifier: MIT */
 #include "backend/cpu/kernels.h"
 
 #include <string.h>
