@@ -77,7 +77,7 @@ ELEM float elem_expf(float x)
     return p * elem_float((elem_bits(t) - 0x4b400000u + 127u) << 23);
 }
 
-/* log(x) for positive, normal x; +inf and NaN stay; others are the caller's mistake. Within 1 ulp
+/* log(x) for positive, normal x; +inf and NaN give NaN, others are the caller's mistake. Within 1 ulp
  * (measured). x = 2^e m, m in [sqrt(1/2), sqrt(2)); polynomial of Moshier, Cephes 2.2 (1992),
  * logf.c. */
 ELEM float elem_logf(float x)
@@ -101,7 +101,7 @@ ELEM float elem_logf(float x)
     p = fmaf(z, -0.5f, p);
     p = m + p;
     p = fmaf(e, 0.693359375f, p);
-    return x - x == 0.0f ? p : x;
+    return p + (x - x); /* x - x: 0, or NaN for what is not finite */
 }
 
 ELEM float elem_sigmoid(float x)
@@ -109,12 +109,15 @@ ELEM float elem_sigmoid(float x)
     return 1.0f / (1.0f + elem_expf(-x));
 }
 
-/* -log(1 / x - 1), x first clamped to [1e-7, 1 - 1e-7] (fastai.md 3.7). */
+/* -log(1 / x - 1), x first clamped to [1e-7, 1 - 1e-7] as fastai does. The clamp compares bit patterns
+ * (floats of one sign order as integers do), which compilers turn into straight code. */
 ELEM float elem_logit(float x)
 {
-    x = x > 1e-7f ? x : 1e-7f;
-    x = x < 1.0f - 1e-7f ? x : 1.0f - 1e-7f;
-    return -elem_logf(1.0f / x - 1.0f);
+    int32_t i = (int32_t)elem_bits(x);
+
+    i = i > 0x33d6bf95 ? i : 0x33d6bf95; /* 1e-7 */
+    i = i < 0x3f7ffffe ? i : 0x3f7ffffe; /* 1 - 1e-7 */
+    return -elem_logf(1.0f / elem_float((uint32_t)i) - 1.0f);
 }
 
 /* Brightness and contrast in logit space: sigmoid(contrast (logit(x) + brightness)). */
@@ -231,12 +234,19 @@ ELEM float dropout_elem(float x, uint32_t word, uint32_t threshold, float scale)
 
 /* --- augmentation: the formula of base/geometry.h -------------------------------------------- */
 
-/* Normalisation of torchvision's ImageNet weights: y = (x - mean) / std, as one multiplication. */
-ELEM float elem_imagenet(float x, int channel)
+/* Normalisation of torchvision's ImageNet weights, (x - mean) / std, as one multiplication. */
+ELEM float imagenet_mean(int channel)
 {
-    float mean = channel == 0 ? 0.485f : channel == 1 ? 0.456f : 0.406f;
-    float scale = channel == 0 ? 1.0f / 0.229f : channel == 1 ? 1.0f / 0.224f : 1.0f / 0.225f;
+    return channel == 0 ? 0.485f : channel == 1 ? 0.456f : 0.406f;
+}
 
+ELEM float imagenet_scale(int channel)
+{
+    return channel == 0 ? 1.0f / 0.229f : channel == 1 ? 1.0f / 0.224f : 1.0f / 0.225f;
+}
+
+ELEM float elem_normalise(float x, float mean, float scale)
+{
     return (x - mean) * scale;
 }
 
@@ -246,18 +256,17 @@ ELEM float sample_offset(int s, int k)
     return (float)(2 * s + 1 - k) / (float)(2 * k);
 }
 
-/* X reflected about -1/2 and n - 1/2, then clamped to the outer pixels' centres (the outer half
- * pixel is the outer pixel); within [0, n - 1] unchanged; NaN gives 0. */
+/* X reflected about -1/2 and n - 1/2, then clamped to the outer pixels' centres (the outer half pixel
+ * is the outer pixel); within [0, n - 1] unchanged; NaN gives 0. With u = x + 1/2 the reflection is the
+ * distance from u to the nearest multiple of 2n. */
 ELEM float elem_reflect(float x, int n)
 {
     float last = (float)(n - 1), period = (float)(2 * n);
     float u = x + 0.5f;
-    float r;
+    float nearest = fmaf(u, 1.0f / period, 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: rounds */
+    float r = fabsf(fmaf(nearest, -period, u)) - 0.5f;
 
-    u = fmaf(floorf(u / period), -period, u);
-    r = period - u;
-    r = (u < r ? u : r) - 0.5f;
-    r = x >= 0.0f && x <= last ? x : r;
+    r = (x >= 0.0f) & (x <= last) ? x : r;
     r = r > 0.0f ? r : 0.0f;
     return r < last ? r : last;
 }
@@ -298,14 +307,20 @@ ELEM void elem_bilinear(float sum[3], const uint8_t *pixels, int height, int wid
     }
 }
 
+/* Of a channel's sum of samples: the mean in [0, 1]. */
+ELEM float sample_scale(int k)
+{
+    return 1.0f / (float)(255 * k * k);
+}
+
 /* From a channel's sum of samples to the network's input. */
 ELEM float elem_finish(float sum, const struct sample_map *map, int channel)
 {
-    float x = sum * (1.0f / (float)(255 * map->k * map->k));
+    float x = sum * sample_scale(map->k);
 
     if (map->lighting)
         x = elem_lighting(x, map->brightness, map->contrast);
-    return elem_imagenet(x, channel);
+    return elem_normalise(x, imagenet_mean(channel), imagenet_scale(channel));
 }
 
 /* Output pixel (column J, row I) of a presized picture (height, width, 3). Samples row by row. */
