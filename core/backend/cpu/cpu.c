@@ -270,6 +270,8 @@ static int prepare_ops(struct be_program *p, struct err *err)
         int k = 0;
 
         o->op = &l->ops[i];
+        if (i > 0 && p->ops[i - 1].folded)
+            continue; /* done by the convolution before it */
         if (prepare_op(p, o, err) < 0)
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
         while (o->weight && k < p->n_copies && p->copies[k] != o->weight)
@@ -316,6 +318,8 @@ static int place_workspace(struct be_program *p, struct err *err)
         at_least(&p->sum_bytes, o->leaf_bytes);
         if (o->conv)
             at_least(&p->scratch_bytes, dnn_conv_scratch(o->conv));
+        if (o->folded)
+            at_least(&p->scratch_bytes, folded_scratch(o->folded));
         if (o->to_plain)
             at_least(&p->scratch_bytes, dnn_reorder_scratch(o->to_plain));
         if (o->weight)
@@ -362,6 +366,7 @@ static void cpu_release(struct be_program *p)
         return;
     for (int i = 0; p->ops && i < p->list->n_ops; i++) {
         dnn_conv_free(p->ops[i].conv);
+        folded_free(p->ops[i].folded);
         dnn_reorder_free(p->ops[i].to_plain);
         free(p->ops[i].sums);
         free(p->ops[i].coef);

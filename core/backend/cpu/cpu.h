@@ -62,6 +62,7 @@ struct cpu_op {
     struct dnn_conv *conv;        /* owned */
     struct dnn_reorder *to_plain; /* CONV_BWD_WEIGHT, owned */
     struct weight_copy *weight;   /* CONV, CONV_BWD_DATA; borrowed */
+    struct folded *folded;        /* CONV and its BN_INFER in one (cpu_fold.c), owned */
     struct persistent *param[6];  /* of in[], NULL where in[] is no persistent tensor; borrowed */
     double *sums;                 /* BN: (microbatches, 2, c), owned */
     float *coef;                  /* BN: (4, c), per channel, owned */
@@ -126,6 +127,14 @@ void persistents_free(struct be *b);
 /* Finds or makes the copy of W in FORMAT. */
 int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct dnn_format *format, struct err *err) MUST_USE;
+
+/* Makes the CONV at O and the BN_INFER after it one convolution with bias, where nothing else reads
+ * what lies between. 1 when it did, 0 when not, -1. */
+int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
+void folded_free(struct folded *f); /* NULL is fine */
+size_t folded_scratch(const struct folded *f);
+struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
+                               enum dnn_pass pass, int x, int weight, int y);
 
 /* Entries of the backend's table that live in files of their own. */
 int cpu_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;

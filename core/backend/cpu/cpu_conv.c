@@ -19,8 +19,8 @@ static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
            c->s == 3 && c->stride == 1 && c->h >= 14;
 }
 
-static int conv_new(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, int x, int weight,
-                    int y, struct err *err)
+struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
+                               enum dnn_pass pass, int x, int weight, int y)
 {
     const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
     struct dnn_conv_desc c = {
@@ -41,12 +41,20 @@ static int conv_new(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, 
         .y = layout_of(p->be, ty),
     };
 
-    if (ty->dims[1] % LANES || (tx->dims[1] % LANES && tx->dims[1] > 3))
+    c.winograd = wants_winograd(p->be, &c);
+    return c;
+}
+
+static int conv_new(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, int x, int weight,
+                    int y, struct err *err)
+{
+    const struct dnn_conv_desc c = conv_desc(p, o, pass, x, weight, y);
+
+    if (c.k % LANES || (c.c % LANES && c.c > 3))
         return err_set(
             err, ERR_UNSUPPORTED,
-            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d", tw->name,
-            LANES, tx->dims[1], ty->dims[1]);
-    c.winograd = wants_winograd(p->be, &c);
+            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d",
+            op_tensor(p, weight)->name, LANES, c.c, c.k);
     return dnn_conv_new(&o->conv, p->be->dnn, &c, err);
 }
 
@@ -62,6 +70,10 @@ static void conv_run(const struct job *j)
 
 int cpu_conv(struct be_program *p, struct cpu_op *o, struct err *err)
 {
+    const int folded = cpu_fold(p, o, err);
+
+    if (folded != 0)
+        return folded < 0 ? -1 : 0;
     if (conv_new(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0)
         return -1;
     o->run = conv_run;

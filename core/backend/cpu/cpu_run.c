@@ -44,7 +44,7 @@ static void segment_task(void *ctx, int i, int worker)
         const struct job j = {p, o, worker, i};
         double start;
 
-        if (!wanted(p, o))
+        if (!o->run || !wanted(p, o))
             continue;
         start = clock_seconds();
         o->run(&j);

@@ -22,7 +22,7 @@ struct dnn_format {
 };
 
 /* What conv and reorder share: a primitive and, per worker, the memory objects of its arguments. */
-enum { MAX_ARGS = 4 };
+enum { MAX_ARGS = 6 };
 struct primitive {
     struct dnn *d;
     dnnl_primitive_t handle;
@@ -233,7 +233,7 @@ static int scratchpad_attr(dnnl_primitive_attr_t *attr, struct err *err)
 /* ---- convolution ----------------------------------------------------------------------------- */
 
 struct conv_descs {
-    dnnl_memory_desc_t x, weight, y;
+    dnnl_memory_desc_t x, weight, bias, y;
     dnnl_dims_t stride, before, after;
 };
 
@@ -241,7 +241,7 @@ static int conv_descs(struct conv_descs *m, const struct dnn_conv_desc *c, bool 
                       struct err *err)
 {
     dnnl_dims_t x = {c->n, c->c, c->h, c->w}, weight = {c->k, c->c, c->r, c->s},
-                y = {c->n, c->k, c->p, c->q};
+                y = {c->n, c->k, c->p, c->q}, bias = {c->k};
     dnnl_data_type_t t = data_type(c->dtype);
 
     m->stride[0] = m->stride[1] = c->stride;
@@ -249,7 +249,8 @@ static int conv_descs(struct conv_descs *m, const struct dnn_conv_desc *c, bool 
     m->after[0] = (c->p - 1) * c->stride + c->r - c->h - c->pad;
     m->after[1] = (c->q - 1) * c->stride + c->s - c->w - c->pad;
     if (dnn_err(err, dnnl_memory_desc_init_by_tag(&m->x, 4, x, t, layout_tag(c->x)), "x") < 0 ||
-        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->y, 4, y, t, layout_tag(c->y)), "y") < 0)
+        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->y, 4, y, t, layout_tag(c->y)), "y") < 0 ||
+        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->bias, 1, bias, dnnl_f32, dnnl_a), "bias") < 0)
         return -1;
     return dnn_err(err,
                    dnnl_memory_desc_init_by_tag(&m->weight, 4, weight, weight_f32 ? dnnl_f32 : t,
@@ -265,9 +266,9 @@ static int conv_forward_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struc
 
     if (conv_descs(&m, c, false, err) < 0 ||
         dnn_err(err,
-                dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, algorithm, &m.x,
-                                                   &m.weight, NULL, &m.y, m.stride, m.before,
-                                                   m.after),
+                dnnl_convolution_forward_desc_init(
+                    &desc, c->folded ? dnnl_forward_inference : dnnl_forward_training, algorithm,
+                    &m.x, &m.weight, c->folded ? &m.bias : NULL, &m.y, m.stride, m.before, m.after),
                 "convolution") < 0)
         return -1;
     return dnn_err(err, dnnl_primitive_desc_create(pd, &desc, attr, d->engine, NULL),
@@ -308,6 +309,41 @@ static int conv_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_co
                                   : conv_backward_pd(pd, d, c, algorithm, attr, err);
 }
 
+/* Post-ops of a folded convolution: + residual, then max(., 0). */
+static int folded_attr(dnnl_primitive_attr_t attr, const struct dnn_conv_desc *c, struct err *err)
+{
+    dnnl_post_ops_t ops = NULL;
+    struct conv_descs m;
+    int rc = -1;
+
+    if (conv_descs(&m, c, false, err) < 0 ||
+        dnn_err(err, dnnl_post_ops_create(&ops), "post-ops") < 0)
+        return -1;
+    if ((!c->residual ||
+         dnn_err(err, dnnl_post_ops_append_binary(ops, dnnl_binary_add, &m.y), "residual") == 0) &&
+        (!c->relu ||
+         dnn_err(err, dnnl_post_ops_append_eltwise(ops, 1.0F, dnnl_eltwise_relu, 0.0F, 0.0F),
+                 "relu") == 0))
+        rc = dnn_err(err, dnnl_primitive_attr_set_post_ops(attr, ops), "post-ops");
+    dnnl_post_ops_destroy(ops);
+    return rc;
+}
+
+static int conv_init_folded(struct dnn_conv *conv, struct dnn *d, const struct dnn_conv_desc *c,
+                            const_dnnl_primitive_desc_t pd, struct err *err)
+{
+    static const int args[5] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
+                                DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1};
+    const dnnl_memory_desc_t *y = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    const dnnl_memory_desc_t *descs[5] = {
+        dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0),
+        dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
+        dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), y, y};
+
+    conv->weight.desc = *descs[1];
+    return primitive_init(&conv->primitive, d, pd, c->residual ? 5 : 4, args, descs, err);
+}
+
 /* The three arguments in the order x, weight, y, by pass. */
 static int conv_init(struct dnn_conv *conv, struct dnn *d, const struct dnn_conv_desc *c,
                      const_dnnl_primitive_desc_t pd, struct err *err)
@@ -343,12 +379,12 @@ int dnn_conv_new(struct dnn_conv **out, struct dnn *d, const struct dnn_conv_des
     if (!conv)
         return err_set(err, ERR_NOMEM, "convolution");
     dnn_one_thread();
-    if (scratchpad_attr(&attr, err) < 0)
+    if (scratchpad_attr(&attr, err) < 0 || (c->folded && folded_attr(attr, c, err) < 0))
         goto out;
     if (!c->winograd || conv_pd(&pd, d, c, dnnl_convolution_winograd, attr, NULL) < 0)
         if (conv_pd(&pd, d, c, dnnl_convolution_direct, attr, err) < 0)
             goto out;
-    rc = conv_init(conv, d, c, pd, err);
+    rc = c->folded ? conv_init_folded(conv, d, c, pd, err) : conv_init(conv, d, c, pd, err);
     if (rc == 0) {
         *out = conv;
         conv = NULL;
@@ -387,6 +423,15 @@ int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, vo
                  void *scratch)
 {
     return primitive_run(&c->primitive, worker, (void *const[]){x, weight, y, scratch});
+}
+
+int dnn_conv_run_folded(const struct dnn_conv *c, int worker, void *x, void *weight, void *bias,
+                        void *residual, void *y, void *scratch)
+{
+    return residual
+               ? primitive_run(&c->primitive, worker,
+                               (void *const[]){x, weight, bias, y, residual, scratch})
+               : primitive_run(&c->primitive, worker, (void *const[]){x, weight, bias, y, scratch});
 }
 
 /* ---- reorder, gemm -----------------------------------------------------------------------------

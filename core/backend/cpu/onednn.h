@@ -33,6 +33,8 @@ struct dnn_conv_desc {
     enum dtype dtype; /* of x and y; weights alike, their gradient f32 */
     enum dnn_layout x, y;
     bool winograd; /* use it if the library has it for this shape */
+    bool folded;   /* FORWARD: y = relu?(conv + bias + residual?), for inference */
+    bool residual, relu;
 };
 
 struct dnn_format; /* how a weight lies in memory */
@@ -47,6 +49,9 @@ void dnn_conv_free(struct dnn_conv *c); /* NULL is fine */
 const struct dnn_format *dnn_conv_format(const struct dnn_conv *c);
 size_t dnn_conv_scratch(const struct dnn_conv *c);     /* bytes per worker */
 const char *dnn_conv_kernel(const struct dnn_conv *c); /* the implementation's name */
+/* Of a folded one: f32 bias (k), residual like y or NULL. 0 or -1. */
+int dnn_conv_run_folded(const struct dnn_conv *c, int worker, void *x, void *weight, void *bias,
+                        void *residual, void *y, void *scratch);
 /* x or dx, weight or its gradient, y or dy. 0 or -1. */
 int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, void *y,
                  void *scratch);
