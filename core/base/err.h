@@ -33,8 +33,8 @@ struct err {
 /* Sets kind and message (replacing what was there) and returns -1. ERR may be NULL. */
 int err_set(struct err *err, enum err_kind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* As err_set() with ": strerror(errno)" appended; the kind is ERR_FULL for ENOSPC and EDQUOT,
- * ERR_NOMEM for ENOMEM, ERR_IO otherwise. */
+/* As err_set() with ": strerror(errno)" appended; the kind is ERR_FULL for ENOSPC, EDQUOT
+ * and EFBIG (a limit on file sizes), ERR_NOMEM for ENOMEM, ERR_IO otherwise. */
 int err_errno(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "context: " before the message and returns -1. */

@@ -10,6 +10,14 @@
 /* Reads a JSON file of at most 256 MiB. ERR_IO, ERR_FORMAT (with line and column). */
 int json_read(json_t **out, const char *path, struct err *err) MUST_USE;
 
+/* VALUE as text, keys in insertion order, reals as the shortest text that reads back equal; INDENT
+ * spaces a level, 0 for one line. Owned by the caller, released with free(); NULL: out of memory. */
+char *json_text(const json_t *value, int indent);
+
+/* Writes REAL, finite, as that shortest text, always with a point or an exponent: "0.1", "3.0". */
+enum { JSON_REAL_TEXT = 40 };
+void json_real_text(double real, char out[JSON_REAL_TEXT]);
+
 /* Replaces PATH by VALUE, keys in insertion order, 2 spaces, newline at the end; whole or not at all. */
 int json_write(const char *path, const json_t *value, struct err *err) MUST_USE;
 

@@ -37,21 +37,22 @@ struct key_f64s {
 };
 
 enum { KEY_LIST_MAX = 16 };
-struct key_list { /* first member of the target; followed by an array of KEY_LIST_MAX elements */
+struct key_list { /* how many of the KEY_LIST_MAX elements of the array beside it are in use */
     int n;
 };
 
 struct key {
     const char *name; /* dotted, as in the file and on the command line: "train.batch" */
     enum key_type type;
-    size_t offset;            /* in the module's struct */
-    const char *preset;       /* default as text, parsed like a given value; NULL: none (zero) */
-    double min, max;          /* inclusive, for INT, F64, F64S */
-    const char *unit;         /* "px", "1", "epochs", ...; "" for the others */
-    const char *help;         /* one line, no full stop */
+    size_t offset;              /* in the module's struct */
+    const char *preset;         /* default as text, not held to the range ("-1": unset) */
+    double min, max;            /* inclusive, for INT, F64, F64S */
+    const char *unit;           /* "px", "1", "epochs", ...; "" for the others */
+    const char *help;           /* one line, no full stop */
     const char *const *choices; /* CHOICE: NULL-terminated names */
-    size_t size;              /* STR: bytes of the array; LIST: bytes of one element */
-    const struct key *items;  /* LIST: rows of an element, names relative to it; ends with {0} */
+    size_t size;                /* STR: bytes of the array; LIST: bytes of one element */
+    const struct key *items;    /* LIST: rows of an element, names relative to it; ends with {0} */
+    size_t items_offset;        /* LIST: of the array, in the module's struct */
 };
 
 /* A module's rows and where its struct lies in the joined one. ROWS ends with {0}. */
@@ -61,21 +62,40 @@ struct key_table {
 };
 
 #define KEY_BOOL(s, m, name, preset, help)                                                         \
-    {name, KEY_TYPE_BOOL, offsetof(s, m), preset, 0, 0, "", help, NULL, 0, NULL}
+    {                                                                                              \
+        name, KEY_TYPE_BOOL, offsetof(s, m), preset, 0, 0, "", help, NULL, 0, NULL, 0              \
+    }
 #define KEY_INT(s, m, name, preset, min, max, unit, help)                                          \
-    {name, KEY_TYPE_INT, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL}
+    {                                                                                              \
+        name, KEY_TYPE_INT, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0         \
+    }
 #define KEY_F64(s, m, name, preset, min, max, unit, help)                                          \
-    {name, KEY_TYPE_F64, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL}
+    {                                                                                              \
+        name, KEY_TYPE_F64, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0         \
+    }
 #define KEY_STR(s, m, name, preset, help)                                                          \
-    {name, KEY_TYPE_STR, offsetof(s, m), preset, 0, 0, "", help, NULL, sizeof(((s *)0)->m), NULL}
+    {                                                                                              \
+        name, KEY_TYPE_STR, offsetof(s, m), preset, 0, 0, "", help, NULL, sizeof(((s *)0)->m),     \
+            NULL, 0                                                                                \
+    }
 #define KEY_CHOICE(s, m, name, preset, choices, help)                                              \
-    {name, KEY_TYPE_CHOICE, offsetof(s, m), preset, 0, 0, "", help, choices, 0, NULL}
+    {                                                                                              \
+        name, KEY_TYPE_CHOICE, offsetof(s, m), preset, 0, 0, "", help, choices, 0, NULL, 0         \
+    }
 #define KEY_F64S(s, m, name, preset, min, max, unit, help)                                         \
-    {name, KEY_TYPE_F64S, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL}
-#define KEY_LIST(s, m, name, item, rows, help)                                                     \
-    {name, KEY_TYPE_LIST, offsetof(s, m), NULL, 0, 0, "", help, NULL, sizeof(item), rows}
+    {                                                                                              \
+        name, KEY_TYPE_F64S, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0        \
+    }
+/* COUNT is the struct key_list, ARRAY the member with KEY_LIST_MAX elements. */
+#define KEY_LIST(s, count, array, name, rows, help)                                                \
+    {                                                                                              \
+        name, KEY_TYPE_LIST, offsetof(s, count), NULL, 0, 0, "", help, NULL,                       \
+            sizeof(((s *)0)->array[0]), rows, offsetof(s, array)                                   \
+    }
 #define KEY_END                                                                                    \
-    {NULL, KEY_TYPE_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL, 0, NULL}
+    {                                                                                              \
+        NULL, KEY_TYPE_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL, 0, NULL, 0                           \
+    }
 
 /* TABLES below is an array of N tables over one joined struct OBJ. */
 

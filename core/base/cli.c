@@ -1,0 +1,174 @@
+/* cli.c - the tools' common options, their way out, and help with misspelt options.
+ * SPDX-License-Identifier: MIT */
+#include "base/cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/key.h"
+#include "base/log.h"
+
+const char presize_version[] = PRESIZE_VERSION;
+
+enum { KEY_DATA = 0x7001, KEY_RESULTS, OPTIONS_MAX = 128, NAME_LEN = 64 };
+
+static const struct argp_option options[] = {
+    {"data", KEY_DATA, "DIR", 0, "where data lie (default: $PRESIZE_DATA, else data)", -2},
+    {"results", KEY_RESULTS, "DIR", 0, "where run folders lie (default: results)", -2},
+    {"verbose", 'v', NULL, 0, "say more", -2},
+    {"quiet", 'q', NULL, 0, "warnings and errors only, no progress bar", -2},
+    {"version", 'V', NULL, 0, "print the version", -2},
+    {0},
+};
+
+static struct cli_common *common_of_process; /* for tools that hand no child_inputs on */
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+    struct cli_common *c = state->input ? state->input : common_of_process;
+
+    switch (key) {
+    case KEY_DATA:
+        c->data = arg;
+        return 0;
+    case KEY_RESULTS:
+        c->results = arg;
+        return 0;
+    case 'v':
+        c->verbose = 1;
+        return 0;
+    case 'q':
+        c->verbose = -1;
+        return 0;
+    case 'V':
+        printf("%s (presize) %s\n", c->tool, presize_version);
+        cli_finish(c->tool);
+        exit(0);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp cli_argp = {.options = options, .parser = parse_common};
+
+/* --- did you mean --- */
+
+struct names {
+    const char *name[OPTIONS_MAX];
+    size_t n;
+};
+
+static void collect(struct names *names, const struct argp *argp)
+{
+    for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++)
+        if (o->name && names->n < OPTIONS_MAX)
+            names->name[names->n++] = o->name;
+    for (const struct argp_child *c = argp->children; c && c->argp; c++)
+        collect(names, c->argp);
+}
+
+/* getopt takes any beginning that fits one option only; two fitting ones are its affair. */
+static bool is_beginning(const struct names *names, const char *word)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (strncmp(names->name[i], word, strlen(word)) == 0)
+            return true;
+    return false;
+}
+
+static void check_spelling(const struct argp *argp, int argc, char **argv, const char *tool)
+{
+    struct names names = {.name = {"help", "usage"}, .n = 2};
+
+    collect(&names, argp);
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        char word[NAME_LEN];
+        const char *near;
+
+        if (strncmp(argv[i], "--", 2) != 0 || strcspn(argv[i] + 2, "=") >= sizeof word)
+            continue;
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(argv[i] + 2, "="), argv[i] + 2);
+        near = is_beginning(&names, word) ? NULL : nearest_name(word, names.name, names.n);
+        if (near)
+            die_usage(tool, "there is no option --%s; did you mean --%s?", word, near);
+    }
+}
+
+void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
+               void *input)
+{
+    const char *data = getenv("PRESIZE_DATA");
+
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, told by cli_finish() */
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN); /* likewise a limit on file sizes */
+#endif
+    common->data = data && *data ? data : "data";
+    common->results = "results";
+    common_of_process = common;
+    log_begin(common->tool, LOG_INFO);
+    argp_err_exit_status = 2;
+    check_spelling(argp, argc, argv, common->tool);
+    if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
+        exit(2);
+    log_begin(common->tool, common->verbose > 0   ? LOG_DEBUG
+                            : common->verbose < 0 ? LOG_WARN
+                                                  : LOG_INFO);
+}
+
+int cli_status(const char *tool, const struct err *err)
+{
+    if (strcmp(tool, "fetch") != 0)
+        return 1;
+    switch (err->kind) {
+    case ERR_NETWORK:
+        return 4;
+    case ERR_CHECKSUM:
+        return 5;
+    case ERR_FULL:
+        return 6;
+    case ERR_UNSAFE:
+        return 7;
+    case ERR_LOCKED:
+        return 8;
+    default:
+        return 1;
+    }
+}
+
+noreturn void die(const char *tool, const struct err *err)
+{
+    progress_end();
+    log_begin(tool, LOG_ERROR);
+    log_error("%s", err->msg[0] ? err->msg : "failed, with no reason given");
+    exit(cli_status(tool, err));
+}
+
+noreturn void die_usage(const char *tool, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    progress_end();
+    log_begin(tool, LOG_ERROR);
+    log_error("%s", text);
+    fprintf(stderr, "Try `%s --help' for more information.\n", tool);
+    exit(2);
+}
+
+void cli_finish(const char *tool)
+{
+    struct err err = {0};
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    err_errno(&err, "cannot write the output");
+    die(tool, &err);
+}

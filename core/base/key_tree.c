@@ -1,0 +1,325 @@
+/* key_tree.c - trees of keys changed by words and by one another, and key tables shown.
+ * SPDX-License-Identifier: MIT */
+#include "base/key.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/yaml.h"
+
+enum { WORD_MAX = 4096, DEPTH_MAX = 16 };
+
+/* --- KEY=VALUE --- */
+
+static bool is_number(const char *part)
+{
+    size_t n = strlen(part);
+
+    return n > 0 && n <= 4 && strspn(part, "0123456789") == n;
+}
+
+/* The item PART of NODE (a map or a list), or NULL; *index is set for a list. */
+static int child_of(json_t **child, json_t *node, const char *part, const char *name,
+                    struct err *err)
+{
+    *child = NULL;
+    if (json_is_object(node)) {
+        *child = json_object_get(node, part);
+        return 0;
+    }
+    if (!is_number(part) || strtoul(part, NULL, 10) > json_array_size(node))
+        return err_set(err, ERR_INPUT,
+                       "%s: \"%s\" is no place in a list of %zu (they count from 0; %zu appends)",
+                       name, part, json_array_size(node), json_array_size(node));
+    *child = json_array_get(node, strtoul(part, NULL, 10));
+    return 0;
+}
+
+/* Puts VALUE (taken over, also on an error) at PART of NODE. */
+static int put_child(json_t *node, const char *part, json_t *value, struct err *err)
+{
+    size_t i = is_number(part) ? strtoul(part, NULL, 10) : 0;
+    int rc;
+
+    if (json_is_object(node))
+        rc = json_object_set_new(node, part, value);
+    else if (i == json_array_size(node))
+        rc = json_array_append_new(node, value);
+    else
+        rc = json_array_set_new(node, i, value);
+    return rc < 0 ? err_set(err, ERR_INPUT, "%s: not UTF-8, or out of memory", part) : 0;
+}
+
+/* Sets NAME ("a.b.0.c", its dots made 0 in PARTS) to VALUE, which is taken over. */
+static int set_path(json_t *tree, char *const parts[], int n, const char *name, json_t *value,
+                    struct err *err)
+{
+    json_t *node = tree;
+
+    for (int i = 0; i < n; i++) {
+        json_t *child;
+
+        if (child_of(&child, node, parts[i], name, err) < 0)
+            goto fail;
+        if (i == n - 1)
+            return put_child(node, parts[i], value, err);
+        if (!json_is_object(child) && !json_is_array(child)) {
+            child = is_number(parts[i + 1]) ? json_array() : json_object();
+            if (!child || put_child(node, parts[i], child, err) < 0)
+                goto fail;
+        }
+        node = child;
+    }
+fail:
+    json_decref(value);
+    return -1;
+}
+
+int keys_override(json_t *tree, const char *word, struct err *err)
+{
+    const char *equals = strchr(word, '=');
+    char name[WORD_MAX], copy[WORD_MAX], *parts[DEPTH_MAX];
+    json_t *value;
+    int n = 0;
+
+    if (!equals || equals == word)
+        return err_set(err, ERR_INPUT, "\"%s\": expected KEY=VALUE, such as optim.lr=0.01", word);
+    if ((size_t)(equals - word) >= sizeof name)
+        return err_set(err, ERR_INPUT, "%.60s...: too long for a key", word);
+    snprintf(name, sizeof name, "%.*s", (int)(equals - word), word);
+    memcpy(copy, name, strlen(name) + 1);
+    for (char *part = copy; part;) {
+        char *dot = strchr(part, '.');
+
+        if (dot)
+            *dot = '\0';
+        if (!*part || n == DEPTH_MAX)
+            return err_set(err, ERR_INPUT, "%s: expected names with single dots between", name);
+        for (char *c = part; *c; c++)
+            if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-')
+                return err_set(err, ERR_INPUT, "%s: expected letters, digits, _ and dots", name);
+        parts[n++] = part;
+        part = dot ? dot + 1 : NULL;
+    }
+    if (yaml_parse(&value, equals + 1, err) < 0)
+        return err_wrap(err, "%s", name);
+    return set_path(tree, parts, n, name, value, err);
+}
+
+static int merge(json_t *base, const json_t *over, int depth, struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    if (depth > DEPTH_MAX)
+        return err_set(err, ERR_INPUT, "maps nested deeper than %d levels", DEPTH_MAX);
+    json_object_foreach((json_t *)(uintptr_t)over, key, value)
+    {
+        json_t *old = json_object_get(base, key);
+
+        if (json_is_object(old) && json_is_object(value)) {
+            if (merge(old, value, depth + 1, err) < 0)
+                return -1;
+        } else if (json_object_set_new(base, key, json_deep_copy(value)) < 0) {
+            return err_set(err, ERR_NOMEM, "keys: out of memory");
+        }
+    }
+    return 0;
+}
+
+int keys_merge(json_t *base, const json_t *over, struct err *err)
+{
+    if (json_is_null(over))
+        return 0;
+    if (!json_is_object(base) || !json_is_object(over))
+        return err_set(err, ERR_INPUT, "expected a map of keys");
+    return merge(base, over, 0, err);
+}
+
+/* --- values as a tree --- */
+
+static json_t *f64s_tree(const struct key_f64s *list)
+{
+    json_t *array;
+
+    if (list->n == 1)
+        return json_real(list->v[0]);
+    array = json_array();
+    for (int i = 0; array && i < list->n; i++)
+        if (json_array_append_new(array, json_real(list->v[i])) < 0) {
+            json_decref(array);
+            array = NULL;
+        }
+    return array;
+}
+
+static json_t *value_tree(const struct key *row, const char *target)
+{
+    switch (row->type) {
+    case KEY_TYPE_BOOL:
+        return json_boolean(*(const bool *)target);
+    case KEY_TYPE_INT:
+        return json_integer(*(const int64_t *)(const void *)target);
+    case KEY_TYPE_F64:
+        return json_real(*(const double *)(const void *)target);
+    case KEY_TYPE_STR:
+        return json_string(target);
+    case KEY_TYPE_CHOICE:
+        return json_string(row->choices[*(const int *)(const void *)target]);
+    case KEY_TYPE_F64S:
+        return f64s_tree((const struct key_f64s *)(const void *)target);
+    case KEY_TYPE_LIST:
+        break;
+    }
+    return NULL;
+}
+
+/* Puts VALUE, taken over, at NAME of TREE, making the maps on the way. */
+static bool put_nested(json_t *tree, const char *name, json_t *value)
+{
+    char part[128];
+    const char *dot;
+
+    while ((dot = strchr(name, '.')) != NULL && (size_t)(dot - name) < sizeof part) {
+        json_t *map;
+
+        snprintf(part, sizeof part, "%.*s", (int)(dot - name), name);
+        map = json_object_get(tree, part);
+        if (!map) {
+            map = json_object();
+            if (json_object_set_new(tree, part, map) < 0) {
+                json_decref(value);
+                return false;
+            }
+        }
+        tree = map;
+        name = dot + 1;
+    }
+    return json_object_set_new(tree, name, value) == 0;
+}
+
+static bool add_rows(json_t *tree, const struct key *rows, const char *obj, const char *prefix,
+                     bool flat);
+
+static bool add_list(json_t *tree, const struct key *row, const char *obj, const char *prefix,
+                     bool flat)
+{
+    const struct key_list *count = (const struct key_list *)(const void *)(obj + row->offset);
+    json_t *array = flat ? NULL : json_array();
+    bool ok = flat || array;
+
+    for (int i = 0; ok && i < count->n; i++) {
+        const char *item = obj + row->items_offset + (size_t)i * row->size;
+        char name[256];
+        json_t *map;
+
+        snprintf(name, sizeof name, "%s%s.%d.", prefix, row->name, i);
+        if (flat) {
+            ok = add_rows(tree, row->items, item, name, true);
+            continue;
+        }
+        map = json_object();
+        ok = add_rows(map, row->items, item, "", false) && json_array_append(array, map) == 0;
+        json_decref(map);
+    }
+    if (flat)
+        return ok;
+    if (ok)
+        return put_nested(tree, row->name, array);
+    json_decref(array);
+    return false;
+}
+
+static bool add_rows(json_t *tree, const struct key *rows, const char *obj, const char *prefix,
+                     bool flat)
+{
+    for (const struct key *row = rows; row->name; row++) {
+        char name[256];
+
+        if (row->type == KEY_TYPE_LIST) {
+            if (!add_list(tree, row, obj, prefix, flat))
+                return false;
+            continue;
+        }
+        snprintf(name, sizeof name, "%s%s", prefix, row->name);
+        if (flat ? json_object_set_new(tree, name, value_tree(row, obj + row->offset)) < 0
+                 : !put_nested(tree, name, value_tree(row, obj + row->offset)))
+            return false;
+    }
+    return true;
+}
+
+json_t *keys_tree(const struct key_table *tables, size_t n, const void *obj, bool flat)
+{
+    json_t *tree = json_object();
+
+    for (size_t t = 0; tree && t < n; t++)
+        if (!add_rows(tree, tables[t].rows, (const char *)obj + tables[t].offset, "", flat)) {
+            json_decref(tree);
+            tree = NULL;
+        }
+    return tree;
+}
+
+/* --- Markdown --- */
+
+static void document_range(FILE *file, const struct key *row)
+{
+    bool low = row->min > -1e15, high = row->max < 1e15; /* bounds beyond are none */
+
+    switch (row->type) {
+    case KEY_TYPE_BOOL:
+        fputs("true, false", file);
+        break;
+    case KEY_TYPE_CHOICE:
+        for (int i = 0; row->choices[i]; i++)
+            fprintf(file, "%s%s", i ? ", " : "", row->choices[i]);
+        break;
+    case KEY_TYPE_STR:
+        fputs("text", file);
+        break;
+    case KEY_TYPE_LIST:
+        fprintf(file, "list of at most %d", KEY_LIST_MAX);
+        break;
+    case KEY_TYPE_INT:
+    case KEY_TYPE_F64:
+    case KEY_TYPE_F64S:
+        if (low && high)
+            fprintf(file, "%.15g to %.15g", row->min, row->max);
+        else if (low)
+            fprintf(file, "≥ %.15g", row->min);
+        else if (high)
+            fprintf(file, "≤ %.15g", row->max);
+        else
+            fputs("any", file);
+        if (row->type == KEY_TYPE_F64S)
+            fputs(", or a list", file);
+    }
+}
+
+static void document_rows(FILE *file, const struct key *rows, const char *prefix)
+{
+    for (const struct key *row = rows; row->name; row++) {
+        const char *preset = row->preset ? row->preset : "";
+
+        fprintf(file, "| `%s%s` | %s%s%s | ", prefix, row->name, *preset ? "`" : "", preset,
+                *preset ? "`" : "");
+        document_range(file, row);
+        fprintf(file, " | %s | %s |\n", row->unit ? row->unit : "", row->help ? row->help : "");
+        if (row->type == KEY_TYPE_LIST) {
+            char name[256];
+
+            snprintf(name, sizeof name, "%s%s.N.", prefix, row->name);
+            document_rows(file, row->items, name);
+        }
+    }
+}
+
+void keys_document(FILE *file, const struct key_table *tables, size_t n)
+{
+    fputs("| key | default | range or choices | unit | meaning |\n|---|---|---|---|---|\n", file);
+    for (size_t t = 0; t < n; t++)
+        document_rows(file, tables[t].rows, "");
+}

@@ -1,0 +1,195 @@
+/* log.c - lines and one progress bar on stderr, under one lock.
+ * SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* The one place with state of its own: a process has one stderr. */
+static struct {
+    pthread_mutex_t lock;
+    const char *tool;
+    atomic_int level;
+    FILE *tee;
+    bool colour;
+    atomic_bool bar; /* a progress bar is begun and will be drawn */
+    char label[64], note[96];
+    uint64_t done, total;
+    double began, drawn;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .tool = "presize", .level = LOG_INFO};
+
+static const char *const names[] = {"error", "warn", "info", "debug"};
+static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m"};
+
+void log_begin(const char *tool, enum log_level level)
+{
+    const char *plain = getenv("NO_COLOR"); /* no-color.org */
+
+    pthread_mutex_lock(&state.lock);
+    state.tool = tool;
+    state.colour = isatty(STDERR_FILENO) && !(plain && *plain);
+    pthread_mutex_unlock(&state.lock);
+    atomic_store(&state.level, (int)level);
+}
+
+void log_tee(FILE *file)
+{
+    pthread_mutex_lock(&state.lock);
+    state.tee = file;
+    pthread_mutex_unlock(&state.lock);
+}
+
+static void count_text(uint64_t n, uint64_t total, char *out, size_t size)
+{
+    if (total >= 100000000) /* bytes, or so many that the last digits only flicker */
+        snprintf(out, size, "%.1fM", (double)n / 1e6);
+    else
+        snprintf(out, size, "%" PRIu64, n);
+}
+
+/* LABEL : |####----| 40.22% [37/92 00:08<00:12 NOTE], as fastprogress draws it. */
+static void draw(double now)
+{
+    char done[24], total[24], spent[24], left[24] = "?", bar[41], line[400];
+    double share = 0, seconds = now - state.began;
+    struct winsize window = {0};
+    size_t columns = 80, width;
+    int n;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
+        columns = window.ws_col;
+    count_text(state.done, state.total, done, sizeof done);
+    count_text(state.total, state.total, total, sizeof total);
+    clock_duration(seconds, spent, sizeof spent);
+    if (state.total > 0) {
+        share = (double)state.done / (double)state.total;
+        share = share < 1 ? share : 1;
+    }
+    if (share > 0)
+        clock_duration(seconds / share - seconds, left, sizeof left);
+    width = columns < 100 ? 20 : sizeof bar - 1;
+    for (size_t i = 0; i < width; i++)
+        bar[i] = (double)i < share * (double)width ? '#' : '-';
+    bar[width] = '\0';
+    n = snprintf(line, sizeof line, "%s : |%s| %.2f%% [%s/%s %s<%s%s%s]", state.label, bar,
+                 100 * share, done, total, spent, left, state.note[0] ? " " : "", state.note);
+    if (n > 0 && (size_t)n < sizeof line && (size_t)n >= columns)
+        line[columns - 1] = '\0';
+    fprintf(stderr, "\r%s\033[K", line);
+    fflush(stderr);
+    state.drawn = now;
+}
+
+static void write_line(enum log_level level, const char *text)
+{
+    bool bar = atomic_load(&state.bar);
+    const char *on = state.colour ? colours[level] : "";
+
+    if (bar)
+        fputs("\r\033[K", stderr);
+    fprintf(stderr, "%s: %s%s:%s %s\n", state.tool, on, names[level], *on ? "\033[0m" : "", text);
+    if (bar)
+        draw(clock_seconds());
+    if (state.tee) {
+        fprintf(state.tee, "%s: %s: %s\n", state.tool, names[level], text);
+        fflush(state.tee);
+    }
+}
+
+static void log_text(enum log_level level, const char *format, va_list args)
+{
+    char *text = NULL;
+
+    if ((int)level > atomic_load(&state.level))
+        return;
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    pthread_mutex_lock(&state.lock);
+    write_line(level, text ? text : format);
+    pthread_mutex_unlock(&state.lock);
+    free(text);
+}
+
+void log_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_ERROR, format, args);
+    va_end(args);
+}
+
+void log_warn(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_WARN, format, args);
+    va_end(args);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_INFO, format, args);
+    va_end(args);
+}
+
+void log_debug(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_DEBUG, format, args);
+    va_end(args);
+}
+
+void progress_begin(const char *label, uint64_t total)
+{
+    if (atomic_load(&state.level) < LOG_INFO || !isatty(STDERR_FILENO))
+        return;
+    pthread_mutex_lock(&state.lock);
+    snprintf(state.label, sizeof state.label, "%s", label);
+    state.note[0] = '\0';
+    state.done = 0;
+    state.total = total;
+    state.began = clock_seconds();
+    atomic_store(&state.bar, true);
+    draw(state.began);
+    pthread_mutex_unlock(&state.lock);
+}
+
+void progress_set(uint64_t done, const char *note)
+{
+    double now;
+
+    if (!atomic_load(&state.bar))
+        return;
+    pthread_mutex_lock(&state.lock);
+    state.done = done;
+    snprintf(state.note, sizeof state.note, "%s", note ? note : "");
+    now = clock_seconds();
+    if (now - state.drawn >= 0.1 || done >= state.total)
+        draw(now);
+    pthread_mutex_unlock(&state.lock);
+}
+
+void progress_end(void)
+{
+    if (!atomic_load(&state.bar))
+        return;
+    pthread_mutex_lock(&state.lock);
+    atomic_store(&state.bar, false);
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    pthread_mutex_unlock(&state.lock);
+}

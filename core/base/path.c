@@ -1,0 +1,394 @@
+/* path.c - files and folders; what is replaced is replaced whole.
+ * SPDX-License-Identifier: MIT */
+#include "base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/key.h"
+
+int path_format(char out[PATH_LEN], struct err *err, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(out, PATH_LEN, format, args);
+    va_end(args);
+    if (n < 0 || n >= PATH_LEN)
+        return err_set(err, ERR_INPUT, "a path longer than %d bytes: %.60s...", PATH_LEN - 1, out);
+    return 0;
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+bool path_exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0;
+}
+
+bool path_is_dir(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool path_is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int path_make_dirs(const char *path, struct err *err)
+{
+    char part[PATH_LEN];
+
+    if (path_format(part, err, "%s", path) < 0)
+        return -1;
+    for (char *p = part + 1; part[0]; p++) {
+        char c = *p;
+
+        if (c != '/' && c != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(part, 0777) < 0 && errno != EEXIST)
+            return err_errno(err, "cannot make the folder %s", part);
+        if (c == '\0')
+            break;
+        *p = c;
+    }
+    if (!path_is_dir(path))
+        return err_set(err, ERR_IO, "%s: is in the way: it is no folder", path);
+    return 0;
+}
+
+int path_remove_tree(const char *path, struct err *err)
+{
+    char root[PATH_LEN];
+    char *roots[] = {root, NULL};
+    struct stat st;
+    FTS *walk;
+    FTSENT *entry;
+    int rc = 0;
+
+    if (path_format(root, err, "%s", path) < 0)
+        return -1;
+    if (lstat(root, &st) < 0 && errno == ENOENT)
+        return 0;
+    walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+    if (!walk)
+        return err_errno(err, "cannot remove %s", path);
+    while (rc == 0 && (errno = 0, entry = fts_read(walk)) != NULL) {
+        switch (entry->fts_info) {
+        case FTS_D: /* emptied first, removed as FTS_DP */
+            break;
+        case FTS_DNR:
+        case FTS_ERR:
+            errno = entry->fts_errno;
+            rc = err_errno(err, "cannot remove %s", entry->fts_path);
+            break;
+        default:
+            if (remove(entry->fts_path) < 0 && errno != ENOENT)
+                rc = err_errno(err, "cannot remove %s", entry->fts_path);
+        }
+    }
+    if (rc == 0 && errno != 0)
+        rc = err_errno(err, "cannot remove %s", path);
+    fts_close(walk);
+    return rc;
+}
+
+/* Reads FD to its end, at most MAX + 1 bytes. */
+static int read_all(int fd, char **data, size_t *size, size_t max, size_t guess)
+{
+    size_t room = guess, n = 0;
+    char *buffer = malloc(room + 1);
+
+    while (buffer) {
+        ssize_t got = read(fd, buffer + n, room - n);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            break;
+        n += (size_t)got;
+        if (got == 0 || n > max) {
+            buffer[n] = '\0';
+            *data = buffer;
+            *size = n;
+            return 0;
+        }
+        if (n == room) {
+            char *more = realloc(buffer, 2 * room + 1);
+
+            if (!more)
+                break;
+            buffer = more;
+            room *= 2;
+        }
+    }
+    free(buffer);
+    return -1;
+}
+
+int path_read(char **data, size_t *size, const char *path, size_t max, struct err *err)
+{
+    struct stat st;
+    size_t guess = 4096;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *data = NULL;
+    *size = 0;
+    if (fd < 0)
+        return err_errno(err, "%s", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        guess = (uint64_t)st.st_size < max ? (size_t)st.st_size + 1 : max + 1;
+    errno = ENOMEM;
+    if (read_all(fd, data, size, max, guess) < 0) {
+        err_errno(err, "%s", path);
+        close(fd);
+        return -1;
+    }
+    close(fd);
+    if (*size > max) {
+        free(*data);
+        *data = NULL;
+        return err_set(err, ERR_FORMAT, "%s: larger than the %zu bytes that are read here", path,
+                       max);
+    }
+    return 0;
+}
+
+int path_write(const char *path, const void *data, size_t size, struct err *err)
+{
+    struct new_file f;
+
+    if (new_file_begin(&f, path, err) < 0)
+        return -1;
+    if (size > 0 && fwrite(data, 1, size, f.file) != size) {
+        err_errno(err, "cannot write %s", path);
+        new_file_abort(&f);
+        return -1;
+    }
+    return new_file_finish(&f, err);
+}
+
+/* --- new_file: written beside the target as .NAME.tmp-PID, then renamed ------------------------- */
+
+int new_file_begin_by_name(struct new_file *f, const char *path, struct err *err)
+{
+    const char *base = path_base(path);
+
+    f->file = NULL;
+    f->tmp[0] = '\0';
+    if (path_format(f->path, err, "%s", path) < 0)
+        return -1;
+    if (path_format(f->tmp, err, "%.*s.%s.tmp-%ld", (int)(base - path), path, base,
+                    (long)getpid()) < 0) {
+        f->tmp[0] = '\0';
+        return -1;
+    }
+    if (unlink(f->tmp) < 0 && errno != ENOENT) { /* left by a process with our number */
+        err_errno(err, "cannot write %s", path);
+        f->tmp[0] = '\0';
+        return -1;
+    }
+    return 0;
+}
+
+int new_file_begin(struct new_file *f, const char *path, struct err *err)
+{
+    int fd;
+
+    if (new_file_begin_by_name(f, path, err) < 0)
+        return -1;
+    fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        err_errno(err, "cannot write %s", path);
+        f->tmp[0] = '\0';
+        return -1;
+    }
+    f->file = fdopen(fd, "wb");
+    if (!f->file) {
+        err_errno(err, "cannot write %s", path);
+        close(fd);
+        new_file_abort(f);
+        return -1;
+    }
+    return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+    char folder[PATH_LEN];
+    const char *base = path_base(path);
+    int fd, rc;
+
+    snprintf(folder, sizeof folder, "%.*s", base > path ? (int)(base - path) : 1,
+             base > path ? path : ".");
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    rc = fsync(fd);
+    if (rc < 0 && (errno == EINVAL || errno == ENOTSUP)) /* a file system without it */
+        rc = 0;
+    close(fd);
+    return rc;
+}
+
+/* Sets errno to why an earlier write to FD failed: what stdio saw then is lost, so ask again. */
+static void ask_why(int fd)
+{
+    static const char zeros[65536];
+
+    errno = 0;
+    if (write(fd, zeros, sizeof zeros) == (ssize_t)sizeof zeros || errno == 0)
+        errno = EIO;
+}
+
+static int finish(struct new_file *f)
+{
+    int fd, rc = -1;
+
+    if (f->file) {
+        fd = fileno(f->file);
+        if (ferror(f->file)) {
+            ask_why(fd);
+            return -1;
+        }
+        if (fflush(f->file) != 0 || fsync(fd) < 0)
+            return -1;
+        rc = fclose(f->file);
+        f->file = NULL;
+    } else {
+        fd = open(f->tmp, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return -1;
+        rc = fsync(fd);
+        if (close(fd) < 0)
+            rc = -1;
+    }
+    if (rc != 0 || rename(f->tmp, f->path) < 0)
+        return -1;
+    f->tmp[0] = '\0';
+    return sync_folder_of(f->path);
+}
+
+int new_file_finish(struct new_file *f, struct err *err)
+{
+    BUG_IF(!f->tmp[0]);
+    if (finish(f) < 0) {
+        err_errno(err, "cannot write %s", f->path);
+        new_file_abort(f);
+        return -1;
+    }
+    return 0;
+}
+
+void new_file_abort(struct new_file *f)
+{
+    if (f->file)
+        fclose(f->file);
+    f->file = NULL;
+    if (f->tmp[0])
+        unlink(f->tmp);
+    f->tmp[0] = '\0';
+}
+
+/* --- experiments and data sets ------------------------------------------------------------------ */
+
+enum { NEAR_MAX = 256, NAME_LEN = 128 };
+
+struct listing {
+    char names[NEAR_MAX][NAME_LEN];
+    const char *pointers[NEAR_MAX];
+    size_t n;
+};
+
+/* Adds NAME for every NAME.yaml in FOLDER; a missing folder adds none. */
+static void list_yaml(struct listing *l, const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir && l->n < NEAR_MAX && (entry = readdir(dir)) != NULL) {
+        size_t size = strlen(entry->d_name);
+
+        if (entry->d_name[0] == '.' || size < 6 || size - 5 >= NAME_LEN ||
+            strcmp(entry->d_name + size - 5, ".yaml") != 0)
+            continue;
+        memcpy(l->names[l->n], entry->d_name, size - 5);
+        l->names[l->n][size - 5] = '\0';
+        l->pointers[l->n] = l->names[l->n];
+        l->n++;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int not_found(const char *kind, const char *name, const char *share, struct err *err)
+{
+    struct listing *l = calloc(1, sizeof *l);
+    char there[PATH_LEN];
+    const char *near;
+
+    err_set(err, ERR_INPUT, "no %s/%s.yaml, neither here nor in %s", kind, name, share);
+    if (!l)
+        return -1;
+    list_yaml(l, kind);
+    if (path_format(there, NULL, "%s/%s", share, kind) == 0)
+        list_yaml(l, there);
+    qsort(l->pointers, l->n, sizeof l->pointers[0], by_name);
+    near = nearest_name(name, l->pointers, l->n);
+    if (near)
+        err_append(err, "; did you mean %s?", near);
+    else if (l->n > 0)
+        err_append(err, "; there are:");
+    for (size_t i = 0; !near && i < l->n; i++)
+        if (i == 0 || strcmp(l->pointers[i], l->pointers[i - 1]) != 0)
+            err_append(err, " %s", l->pointers[i]);
+    free(l);
+    return -1;
+}
+
+int path_find_share(char out[PATH_LEN], const char *kind, const char *name, struct err *err)
+{
+    const char *share = getenv("PRESIZE_SHARE");
+
+    if (!share || !*share)
+        share = PRESIZE_SHARE_DIR;
+    if (!*name || *name == '.' || strchr(name, '/'))
+        return err_set(err, ERR_INPUT,
+                       "\"%s\" is not the name of a file %s/NAME.yaml (no slash, no leading dot)",
+                       name, kind);
+    if (path_format(out, err, "%s/%s.yaml", kind, name) < 0)
+        return -1;
+    if (path_is_file(out))
+        return 0;
+    if (path_format(out, err, "%s/%s/%s.yaml", share, kind, name) < 0)
+        return -1;
+    if (path_is_file(out))
+        return 0;
+    return not_found(kind, name, share, err);
+}
