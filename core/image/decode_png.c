@@ -22,99 +22,34 @@ static int spng_failed(struct err *err, int rc)
     return err_set(err, ERR_FORMAT, "%s", spng_strerror(rc));
 }
 
-static unsigned packed_sample(const uint8_t *row, size_t x, unsigned depth)
+/* 16-bit grey, host order, to RGB. */
+static void clip_grey(uint8_t *out, const uint16_t *in, size_t n)
 {
-    const size_t bit = x * depth;
-
-    return (unsigned)(row[bit / 8] >> (8 - depth - bit % 8)) & ((1u << depth) - 1);
+    for (size_t i = 0; i < n; i++)
+        memset(out + 3 * i, in[i] > 255 ? 255 : in[i], 3);
 }
 
-static unsigned sample16(const uint8_t *p)
+static int decode_grey16(spng_ctx *ctx, struct image *img, struct err *err)
 {
-    uint16_t v;
+    const size_t n = (size_t)img->height * (size_t)img->width;
+    uint16_t *raw = malloc(n * sizeof *raw);
+    int rc;
 
-    memcpy(&v, p, sizeof v); /* SPNG_FMT_PNG gives host order */
-    return v;
-}
-
-static void grey_row(uint8_t *out, const uint8_t *in, size_t width, unsigned depth, size_t channels)
-{
-    for (size_t x = 0; x < width; x++, out += 3) {
-        unsigned v;
-
-        if (depth == 16) {
-            v = sample16(in + x * 2 * channels);
-            v = channels > 1 ? v >> 8 : v > 255 ? 255 : v;
-        } else if (depth == 8) {
-            v = in[x * channels];
-        } else {
-            v = packed_sample(in, x, depth) * (255 / ((1u << depth) - 1));
-        }
-        out[0] = out[1] = out[2] = (uint8_t)v;
+    if (!raw)
+        return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", n * sizeof *raw);
+    rc = spng_decode_image(ctx, raw, n * sizeof *raw, SPNG_FMT_PNG, 0);
+    if (rc == 0) {
+        clip_grey(img->pixels, raw, n);
+        image_warn(img, "PNG: 16-bit grey, values above 255 are clipped (as Pillow does)");
     }
-}
-
-static void palette_row(uint8_t *out, const uint8_t *in, size_t width, unsigned depth,
-                        const struct spng_plte *plte)
-{
-    for (size_t x = 0; x < width; x++, out += 3) {
-        const unsigned v = depth == 8 ? in[x] : packed_sample(in, x, depth);
-
-        if (v < plte->n_entries) {
-            out[0] = plte->entries[v].red;
-            out[1] = plte->entries[v].green;
-            out[2] = plte->entries[v].blue;
-        } else {
-            out[0] = out[1] = out[2] = 0;
-        }
-    }
-}
-
-static void colour_row(uint8_t *out, const uint8_t *in, size_t width, unsigned depth,
-                       size_t channels)
-{
-    for (size_t x = 0; x < width; x++, out += 3)
-        for (size_t c = 0; c < 3; c++)
-            out[c] = depth == 16 ? (uint8_t)(sample16(in + (x * channels + c) * 2) >> 8)
-                                 : in[x * channels + c];
-}
-
-static void convert(struct image *img, const uint8_t *raw, size_t pitch,
-                    const struct spng_ihdr *ihdr, const struct spng_plte *plte)
-{
-    const size_t width = (size_t)img->width, height = (size_t)img->height;
-    const unsigned depth = ihdr->bit_depth;
-
-    for (size_t y = 0; y < height; y++) {
-        const uint8_t *in = raw + y * pitch;
-        uint8_t *out = img->pixels + y * width * 3;
-
-        switch (ihdr->color_type) {
-        case SPNG_COLOR_TYPE_GRAYSCALE:
-            grey_row(out, in, width, depth, 1);
-            break;
-        case SPNG_COLOR_TYPE_GRAYSCALE_ALPHA:
-            grey_row(out, in, width, depth, 2);
-            break;
-        case SPNG_COLOR_TYPE_INDEXED:
-            palette_row(out, in, width, depth, plte);
-            break;
-        case SPNG_COLOR_TYPE_TRUECOLOR:
-            colour_row(out, in, width, depth, 3);
-            break;
-        default:
-            colour_row(out, in, width, depth, 4);
-        }
-    }
+    free(raw);
+    return rc ? spng_failed(err, rc) : 0;
 }
 
 static int decode_with(spng_ctx *ctx, struct image *img, int *orientation, struct err *err)
 {
     struct spng_ihdr ihdr;
-    struct spng_plte plte = {0};
     struct spng_exif exif;
-    uint8_t *raw;
-    size_t bytes;
     int rc;
 
     rc = spng_get_ihdr(ctx, &ihdr);
@@ -122,27 +57,20 @@ static int decode_with(spng_ctx *ctx, struct image *img, int *orientation, struc
         return spng_failed(err, rc);
     if (image_reserve(img, ihdr.height, ihdr.width, err) < 0)
         return -1;
-    if (ihdr.color_type == SPNG_COLOR_TYPE_INDEXED) {
-        rc = spng_get_plte(ctx, &plte);
+    if (ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE && ihdr.bit_depth == 16) {
+        if (decode_grey16(ctx, img, err) < 0)
+            return -1;
+    } else {
+        const size_t bytes = (size_t)ihdr.height * ihdr.width * 3;
+
+        /* Not SPNG_FMT_PNG: spng 0.7.3 gets interlaced pictures of less than 8 bits wrong there. */
+        rc = spng_decode_image(ctx, img->pixels, bytes, SPNG_FMT_RGB8, 0);
         if (rc)
             return spng_failed(err, rc);
     }
-    rc = spng_decoded_image_size(ctx, SPNG_FMT_PNG, &bytes);
-    if (rc)
-        return spng_failed(err, rc);
-    raw = malloc(bytes);
-    if (!raw)
-        return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", bytes);
-    rc = spng_decode_image(ctx, raw, bytes, SPNG_FMT_PNG, 0);
-    if (rc == 0) {
-        convert(img, raw, bytes / ihdr.height, &ihdr, &plte);
-        if (ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE && ihdr.bit_depth == 16)
-            image_warn(img, "PNG: 16-bit grey, values above 255 are clipped (as Pillow does)");
-        if (orientation && spng_get_exif(ctx, &exif) == 0)
-            *orientation = exif_orientation((const uint8_t *)exif.data, exif.length);
-    }
-    free(raw);
-    return rc ? spng_failed(err, rc) : 0;
+    if (orientation && spng_get_exif(ctx, &exif) == 0)
+        *orientation = exif_orientation((const uint8_t *)exif.data, exif.length);
+    return 0;
 }
 
 static int png_decode(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
