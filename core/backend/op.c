@@ -141,6 +141,11 @@ void op_list_add(struct op_list *l, struct op op)
     ops[l->n_ops++] = op;
 }
 
+struct op op_none(enum op_kind k)
+{
+    return (struct op){.kind = k, .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}};
+}
+
 int op_list_find(const struct op_list *l, const char *name)
 {
     for (int t = 0; t < l->n_tensors; t++)

@@ -117,8 +117,9 @@ void op_list_free(struct op_list *l);                   /* NULL is fine */
 /* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
 int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
                    int d0, int d1, int d2, int d3);
-void op_list_add(struct op_list *l, struct op op); /* in/out beyond those given must be -1: OP() */
-#define OP(k, ...) ((struct op){.kind = (k), .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}, __VA_ARGS__})
+void op_list_add(struct op_list *l, struct op op); /* absent tensors are -1 */
+/* An op of kind K without tensors: every in and out is -1. */
+struct op op_none(enum op_kind k);
 /* Finds a tensor by name; -1 when there is none. */
 int op_list_find(const struct op_list *l, const char *name);
 /* Every op has the tensors, roles and shapes its row above asks for, and reads only what was written

@@ -162,23 +162,6 @@ static void ref_release(struct be_program *p)
     free(p);
 }
 
-static struct op_list *copy_list(const struct op_list *l)
-{
-    struct op_list *copy = op_list_new(l->batch, l->microbatch);
-
-    if (!copy)
-        return NULL;
-    for (int i = 0; i < l->n_tensors; i++) {
-        const struct tensor *t = &l->tensors[i];
-
-        op_list_tensor(copy, t->name, t->role, t->dtype, t->dims[0], t->dims[1], t->dims[2],
-                       t->dims[3]);
-    }
-    for (int i = 0; i < l->n_ops; i++)
-        op_list_add(copy, l->ops[i]);
-    return copy;
-}
-
 static int ref_prepare(struct be_program **out, struct be *b, const struct op_list *list,
                        struct err *err)
 {
@@ -191,8 +174,8 @@ static int ref_prepare(struct be_program **out, struct be *b, const struct op_li
     if (!p)
         return err_set(err, ERR_NOMEM, "ref backend");
     p->be = b;
-    p->list = copy_list(list);
-    if (!p->list || op_list_check(p->list, err) < 0) {
+    p->list = op_list_copy(list);
+    if (!p->list) {
         err_set(err, ERR_NOMEM, "ref backend");
         goto fail;
     }

@@ -1,0 +1,250 @@
+/* test_elem.c - the per-element formulas, against double arithmetic and golden values.
+ *
+ * Golden values: the reference notes on fastai (lighting, Adam) and Random123's known answers (Philox).
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "backend/elem.h"
+#include "base/rng.h"
+
+/* |got - want| in units of want's last place. */
+static double ulps(float got, double want)
+{
+    int e;
+
+    frexp(want, &e);
+    return fabs((double)got - want) / ldexp(1.0, e - 24);
+}
+
+static void exp_and_log_are_within_one_ulp(void **state)
+{
+    double worst_exp = 0.0, worst_log = 0.0;
+
+    (void)state;
+    for (int i = -87000; i <= 87000; i++) {
+        float x = (float)i * 0.001f;
+        double u = ulps(elem_expf(x), exp((double)(x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x)));
+
+        worst_exp = u > worst_exp ? u : worst_exp;
+    }
+    for (uint32_t b = 0x00800000u; b < 0x7f800000u;
+         b += b >= 0x3f000000u && b < 0x40000000u ? 67u : 9973u) {
+        double u = elem_float(b) == 1.0f
+                       ? 0.0
+                       : ulps(elem_logf(elem_float(b)), log((double)elem_float(b)));
+
+        worst_log = u > worst_log ? u : worst_log;
+    }
+    assert_true(worst_exp <= 1.0 && worst_log <= 1.0);
+    assert_true(elem_logf(1.0f) == 0.0f && elem_expf(0.0f) == 1.0f);
+    assert_true(isnan(elem_expf(NAN)) && isnan(elem_logf(NAN)) && isnan(elem_logf(INFINITY)));
+    assert_true(elem_expf(-1e30f) > 0.0f && isfinite(elem_expf(1e30f)));
+}
+
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    struct rng r = rng_begin(1, RNG_TEST, 0, 0);
+
+    (void)state;
+    for (uint32_t b = 0; b < 65536; b++) {
+        float x = f32_from_bf16((uint16_t)b);
+
+        assert_true(bf16_from_f32(x) == b || (x != x && bf16_from_f32(x) == (b | 0x40)));
+    }
+    for (int i = 0; i < 100000; i++) {
+        uint32_t u = rng_u32(&r), low = u & 0xffffu, b = u >> 16;
+        uint32_t want = b + (low > 0x8000u || (low == 0x8000u && (b & 1u)));
+
+        if (!isnan(elem_float(u)))
+            assert_int_equal(bf16_from_f32(elem_float(u)), want & 0xffffu);
+    }
+    assert_int_equal(bf16_from_f32(elem_float(0x3f808000u)), 0x3f80); /* ties to even, down */
+    assert_int_equal(bf16_from_f32(elem_float(0x3f818000u)), 0x3f82); /* and up */
+    assert_int_equal(bf16_from_f32(elem_float(0x7f7fffffu)), 0x7f80); /* overflow */
+    assert_true(isnan(f32_from_bf16(bf16_from_f32(elem_float(0x7f800001u)))));
+    assert_true(isnan(f32_from_bf16(bf16_from_f32(elem_float(0xffffffffu)))));
+}
+
+static void lighting_meets_fastai(void **state)
+{
+    static const float x[] = {0.0f, 0.1f, 0.25f, 0.5f, 0.9f, 1.0f};
+    static const double bright[] = {5.86e-9, .0954063, .2827205, .5956393, .9536465, 1.0};
+    static const double dark[] = {1.94e-6, .1175334, .2428517, .4358016, .8175089, .9999963};
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        double a = (double)elem_lighting(x[i], (float)log(.58 / .42), 1.2f);
+        double b = (double)elem_lighting(x[i], (float)log(.42 / .58), 0.8f);
+
+        assert_true(fabs(a - bright[i]) <= 1e-3 * bright[i] && fabs(a - bright[i]) <= 2e-7);
+        assert_true(fabs(b - dark[i]) <= 1e-3 * dark[i] && fabs(b - dark[i]) <= 2e-7);
+    }
+    assert_true(fabs((double)elem_sigmoid(elem_logit(0.3f)) - 0.3) < 1e-7);
+    assert_true(elem_logit(-1.0f) == elem_logit(0.0f) && elem_logit(2.0f) == elem_logit(1.0f));
+}
+
+static void adam_meets_fastai(void **state)
+{
+    static const double lr[] = {1e-3, 2e-3, 3e-3}, mom[] = {.95, .94, .93}, g[] = {.1, -.2, .3};
+    static const double want[] = {.998990099990001, .9997621630, .9987263645};
+    float p = 1.0f, m = 0.0f, v = 0.0f;
+
+    (void)state;
+    for (uint32_t t = 0; t < 3; t++) {
+        adam_elem(adam_constants(lr[t], .01, mom[t], .99, 1e-5, t + 1), (float)g[t], &p, &m, &v);
+        assert_true(fabs((double)p - want[t]) < 2e-7);
+    }
+    p = 1.0f;
+    m = v = 0.0f;
+    adam_elem(adam_constants(1e-3, 0.0, .95, .99, 1e-5, 1), 0.0f, &p, &m, &v);
+    assert_true(p == 1.0f); /* no decay, no gradient: nothing moves */
+}
+
+static void philox_is_base_rngs(void **state)
+{
+    static const uint32_t zero[4] = {0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u};
+    uint32_t mine[4], theirs[4];
+
+    (void)state;
+    elem_philox(mine, 0, 0, 0, 0, 0);
+    assert_memory_equal(mine, zero, sizeof zero);
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint64_t seed = 0x9e3779b97f4a7c15u * i;
+        struct rng_counter c = {RNG_DROPOUT, i, i * i, i << 20};
+
+        elem_philox(mine, seed, c.purpose, c.epoch, c.position, c.draw);
+        rng_words(theirs, seed, c);
+        assert_memory_equal(mine, theirs, sizeof mine);
+    }
+}
+
+static void dropout_keeps_the_stated_share(void **state)
+{
+    int kept = 0;
+    const int n = 200000;
+    uint32_t words[4];
+
+    (void)state;
+    for (int i = 0; i < n / 4; i++) {
+        elem_philox(words, 7, RNG_DROPOUT, 0, 0, (uint32_t)i);
+        for (int k = 0; k < 4; k++) {
+            float y = dropout_elem(3.0f, words[k], dropout_threshold(0.25f), dropout_scale(0.25f));
+
+            kept += y != 0.0f;
+            assert_true(y == 0.0f || y == 4.0f);
+        }
+    }
+    assert_true(fabs(kept / (double)n - 0.75) < 5.0 * sqrt(.75 * .25 / n));
+    assert_true(dropout_elem(3.0f, 0, dropout_threshold(0.0f), dropout_scale(0.0f)) == 3.0f);
+}
+
+/* numpy.pad(mode="symmetric") at whole numbers. */
+static void reflection_is_about_the_edge(void **state)
+{
+    static const float x[] = {-2.2f, -1.6f, -1.0f, -.3f, .5f,   1.0f, 1.3f,
+                              2.5f,  4.4f,  4.6f,  6.0f, -5.6f, 12.2f};
+    static const float want[] = {1.2f, .6f,  0.0f, 0.0f, .5f,  1.0f, 1.3f,
+                                 2.5f, 4.0f, 4.0f, 3.0f, 4.0f, 2.2f};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++)
+        assert_true(fabsf(elem_reflect(x[i], 5) - want[i]) < 1e-5f);
+    assert_true(elem_reflect(NAN, 5) == 0.0f);
+    for (int e = -126; e < 128; e++) { /* whatever comes, no place outside */
+        float far = elem_reflect(ldexpf(1.37f, e), 7), back = elem_reflect(-ldexpf(1.37f, e), 7);
+
+        assert_true(far >= 0.0f && far <= 6.0f && back >= 0.0f && back <= 6.0f);
+    }
+    assert_true(elem_reflect(INFINITY, 7) >= 0.0f && elem_reflect(-INFINITY, 7) >= 0.0f);
+    assert_true(elem_reflect(0.3f, 1) == 0.0f);
+}
+
+static struct sample_map identity(int k)
+{
+    struct sample_map m = {
+        .m = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .k = k, .lighting = 0, .contrast = 1.0f};
+
+    return m;
+}
+
+/* Undoes the normalisation: value in [0, 255]. */
+static double level(float x, int c)
+{
+    return ((double)x / (double)imagenet_scale(c) + (double)imagenet_mean(c)) * 255.0;
+}
+
+static void sampling_is_bilinear(void **state)
+{
+    enum { H = 5, W = 7 };
+    uint8_t pixels[H * W * 3];
+    struct sample_map m = identity(1);
+    float rgb[3];
+
+    (void)state;
+    for (int i = 0; i < H * W * 3; i++)
+        pixels[i] = (uint8_t)(i % 3 * 50 + i / 3 % W * 6 + i / 3 / W * 9); /* linear in x and y */
+    for (int i = 0; i < H; i++)
+        for (int j = 0; j < W; j++) {
+            elem_sample(rgb, pixels, H, W, &m, j, i);
+            for (int c = 0; c < 3; c++)
+                assert_true(fabs(level(rgb[c], c) - (50 * c + 6 * j + 9 * i)) < 1e-4);
+        }
+    m.m[2] = 0.25f;
+    m.m[5] = 1.5f;
+    for (int k = 1; k <= 3; k++) {
+        m.k = k;
+        elem_sample(rgb, pixels, H, W, &m, 2,
+                    1); /* linear: any number of samples gives the centre */
+        for (int c = 0; c < 3; c++)
+            assert_true(fabs(level(rgb[c], c) - (50 * c + 6 * 2.25 + 9 * 2.5)) < 1e-4);
+    }
+    m = identity(1);
+    m.m[6] = 0.1f; /* x = j / (0.1 j + 1) */
+    elem_sample(rgb, pixels, H, W, &m, 5, 0);
+    assert_true(fabs(level(rgb[0], 0) - 6 * 5 / 1.5) < 1e-4);
+    m = identity(1);
+    m.m[2] = -3.0f; /* column 0 stands at -3, which mirrors pixel 2 */
+    elem_sample(rgb, pixels, H, W, &m, 0, 0);
+    assert_true(fabs(level(rgb[0], 0) - 12) < 1e-4);
+}
+
+static void softmax_is_stable(void **state)
+{
+    float logits[3] = {1000.0f, 999.0f, -1000.0f}, prob[3];
+    float loss = elem_softmax_loss(prob, logits, 3, 1);
+
+    (void)state;
+    assert_true(fabs((double)loss - log(1.0 + exp(1.0))) < 1e-6);
+    assert_true(fabs((double)prob[0] - 1.0 / (1.0 + exp(-1.0))) < 1e-6);
+    logits[2] = NAN;
+    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1))); /* must never hide a NaN */
+    logits[2] = 0.0f;
+    logits[0] = NAN;
+    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1)));
+    logits[0] = INFINITY;
+    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exp_and_log_are_within_one_ulp),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(lighting_meets_fastai),
+        cmocka_unit_test(adam_meets_fastai),
+        cmocka_unit_test(philox_is_base_rngs),
+        cmocka_unit_test(dropout_keeps_the_stated_share),
+        cmocka_unit_test(reflection_is_about_the_edge),
+        cmocka_unit_test(sampling_is_bilinear),
+        cmocka_unit_test(softmax_is_stable),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,295 @@
+/* test_plan.c - segments and memory of lists of ops.
+ *
+ * Random lists are checked by brute force: no two tensors that hold values at the same time share a byte. A
+ * plan with one offset moved must be found out by the same check.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "backend/plan.h"
+#include "base/rng.h"
+
+#define OP(k, ...) ((struct op){.kind = (k), __VA_ARGS__})
+
+enum { BATCH = 6, MICRO = 2 };
+
+static size_t slice(const void *ctx, int tensor)
+{
+    const struct tensor *t = &((const struct op_list *)ctx)->tensors[tensor];
+
+    return tensor_elements(t) / (size_t)t->dims[0] * dtype_size(t->dtype);
+}
+
+static int act(struct op_list *l, int channels)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "a%d", l->n_tensors);
+    return op_list_tensor(l, name, TENSOR_ACT, DTYPE_F32, BATCH, channels, 1, 1);
+}
+
+static int other(struct op_list *l, const char *prefix, enum tensor_role role, int d0, int d1)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "%s%d", prefix, l->n_tensors);
+    return op_list_tensor(l, name, role, role == TENSOR_STAT ? DTYPE_F64 : DTYPE_F32, d0, d1, 1, 1);
+}
+
+/* bn_stats, bn_apply of X; the new activation. */
+static int batch_norm(struct op_list *l, int x, int channels, int *stat)
+{
+    int z = act(l, channels);
+
+    *stat = other(l, "s", TENSOR_STAT, 2, channels);
+    op_list_add(l, OP(OP_BN_STATS, .in = {x, -1, -1, -1, -1, -1}, .out = {*stat, -1, -1, -1}));
+    op_list_add(l, OP(OP_BN_APPLY,
+                      .in = {x, *stat, other(l, "g", TENSOR_PARAM, channels, 1),
+                             other(l, "b", TENSOR_PARAM, channels, 1), -1, -1},
+                      .out = {z, -1, -1, -1}));
+    return z;
+}
+
+/* A chain of relus, batch norms, linear layers and branches of varying width. */
+static struct op_list *random_list(struct rng *r, int n_ops)
+{
+    struct op_list *l = op_list_new(BATCH, MICRO);
+    int x[64], n = 1, stat;
+
+    x[0] = act(l, 1 + (int)rng_below(r, 200));
+    while (l->n_ops < n_ops && n < 60) {
+        int from = x[n - 1 - (int)rng_below(r, (uint32_t)(n < 4 ? n : 4))];
+        int channels = l->tensors[from].dims[1], to;
+
+        switch (rng_below(r, 4)) {
+        case 0:
+            to = act(l, channels);
+            op_list_add(l, OP(OP_RELU, .in = {from, -1, -1, -1, -1, -1}, .out = {to, -1, -1, -1}));
+            break;
+        case 1:
+            to = batch_norm(l, from, channels, &stat);
+            break;
+        default:
+            to = act(l, 1 + (int)rng_below(r, 200));
+            op_list_add(
+                l, OP(OP_LINEAR,
+                      .in = {from, other(l, "w", TENSOR_PARAM, l->tensors[to].dims[1], channels),
+                             -1, -1, -1, -1},
+                      .out = {to, -1, -1, -1}));
+        }
+        x[n++] = to;
+    }
+    return l;
+}
+
+struct use {
+    int first_op, last_op, first_segment, last_segment;
+    bool read, written;
+};
+
+static struct use use_of(const struct plan *p, const struct op_list *l, int t)
+{
+    struct use u = {-1, -1, -1, -1, false, false};
+
+    for (int s = 0; s < p->n_segments; s++)
+        for (int o = p->segments[s].first; o < p->segments[s].first + p->segments[s].n; o++) {
+            bool in = false, out = false;
+
+            for (int k = 0; k < 6; k++)
+                in |= l->ops[o].in[k] == t;
+            for (int k = 0; k < 4; k++)
+                out |= l->ops[o].out[k] == t;
+            if (!in && !out)
+                continue;
+            u.read |= in;
+            u.written |= out;
+            if (u.first_op < 0) {
+                u.first_op = o;
+                u.first_segment = s;
+            }
+            u.last_op = o;
+            u.last_segment = s;
+        }
+    return u;
+}
+
+/* What is wrong with the plan; NULL when nothing is. */
+static const char *fault(const struct plan *p, const struct op_list *l)
+{
+    int next = 0;
+
+    for (int s = 0; s < p->n_segments; s++) {
+        if (p->segments[s].first != next || p->segments[s].n < 1)
+            return "segments do not tile the list";
+        next += p->segments[s].n;
+    }
+    if (next != l->n_ops)
+        return "segments do not cover the list";
+    for (int a = 0; a < l->n_tensors; a++) {
+        struct use ua = use_of(p, l, a);
+        bool outside = !ua.read || !ua.written, local;
+        size_t bytes;
+
+        if (l->tensors[a].role != TENSOR_ACT || ua.first_op < 0) {
+            if (p->tensors[a].place != PLACE_NONE)
+                return "a tensor that needs no place has one";
+            continue;
+        }
+        local = !outside && ua.first_segment == ua.last_segment;
+        if (p->tensors[a].place != (local ? PLACE_LOCAL : PLACE_ARENA))
+            return "wrong place";
+        bytes = slice(l, a) * (local ? MICRO : BATCH);
+        if (p->tensors[a].offset % 64 ||
+            p->tensors[a].offset + bytes > (local ? p->local_bytes : p->arena_bytes))
+            return "offset out of bounds or not aligned";
+        for (int b = 0; b < a; b++) {
+            struct use ub = use_of(p, l, b);
+            bool shared = !ub.read || !ub.written || outside, meet;
+            size_t other_bytes = slice(l, b) * (local ? MICRO : BATCH);
+
+            if (p->tensors[b].place != p->tensors[a].place)
+                continue;
+            meet = local ? ua.first_op <= ub.last_op && ub.first_op <= ua.last_op
+                         : shared || (ua.first_segment <= ub.last_segment &&
+                                      ub.first_segment <= ua.last_segment);
+            if (meet && p->tensors[a].offset < p->tensors[b].offset + other_bytes &&
+                p->tensors[b].offset < p->tensors[a].offset + bytes)
+                return "two live tensors overlap";
+        }
+    }
+    return NULL;
+}
+
+static void random_lists_never_overlap(void **state)
+{
+    int caught = 0;
+
+    (void)state;
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        struct rng r = rng_begin(seed, RNG_TEST, 0, 0);
+        struct op_list *l = random_list(&r, 4 + (int)seed);
+        struct err err = {0};
+        struct plan *p;
+        const char *what;
+
+        assert_int_equal(op_list_check(l, &err), 0);
+        assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+        what = fault(p, l);
+        if (what)
+            fail_msg("seed %u: %s", seed, what);
+        /* the control: a tensor put on top of another one must be noticed */
+        for (int t = 0; t < l->n_tensors; t++)
+            if (p->tensors[t].place == PLACE_ARENA && p->tensors[t].offset > 0) {
+                p->tensors[t].offset = 0;
+                caught += fault(p, l) != NULL;
+                break;
+            }
+        plan_free(p);
+        op_list_free(l);
+    }
+    assert_true(caught > 30);
+}
+
+static void memory_is_shared(void **state)
+{
+    struct op_list *l = op_list_new(BATCH, MICRO);
+    struct err err = {0};
+    struct plan *p;
+    int x = act(l, 64), stat;
+    const size_t one = 64 * sizeof(float);
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        int y = act(l, 64);
+
+        op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
+        x = batch_norm(l, y, 64, &stat);
+    }
+    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(p->n_segments, 11); /* relu stats | apply relu stats | ... | apply */
+    /* input and output for good; of the rest two at a time (what a batch norm reads in its second segment, and
+     * the next one's) */
+    assert_int_equal(p->arena_bytes, 4 * BATCH * one);
+    assert_int_equal(p->local_bytes, MICRO * one);
+    plan_free(p);
+    op_list_free(l);
+}
+
+static void segments_end_where_a_sum_is_read(void **state)
+{
+    struct op_list *l = op_list_new(BATCH, MICRO);
+    struct err err = {0};
+    struct plan *p;
+    int x = act(l, 16), dy = act(l, 8), w = other(l, "w", TENSOR_PARAM, 8, 16), dx = act(l, 16);
+    int grad = other(l, "dw", TENSOR_GRAD, 8, 16), m = other(l, "m", TENSOR_STATE, 8, 16);
+    int v = other(l, "v", TENSOR_STATE, 8, 16);
+
+    (void)state;
+    op_list_add(l,
+                OP(OP_LINEAR_BWD_WEIGHT, .in = {x, dy, -1, -1, -1, -1}, .out = {grad, -1, -1, -1}));
+    op_list_add(l, OP(OP_LINEAR_BWD_DATA, .in = {dy, w, -1, -1, -1, -1}, .out = {dx, -1, -1, -1}));
+    op_list_add(l, OP(OP_ADAM, .in = {grad, w, m, v, -1, -1}, .out = {-1, -1, -1, -1}));
+    assert_int_equal(op_list_check(l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(p->n_segments, 2); /* the gradient, unread so far, does not end it */
+    assert_int_equal(p->segments[0].n, 2);
+    assert_true(p->segments[1].elementwise && !p->segments[0].elementwise);
+    plan_free(p);
+    op_list_free(l);
+}
+
+static size_t huge(const void *ctx, int tensor)
+{
+    (void)ctx;
+    (void)tensor;
+    return SIZE_MAX / 4;
+}
+
+static void sizes_that_overflow_are_refused(void **state)
+{
+    struct op_list *l = op_list_new(BATCH, MICRO);
+    struct err err = {0};
+    struct plan *p;
+    int x = act(l, 4), y = act(l, 4);
+
+    (void)state;
+    op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
+    assert_true(plan_make(&p, l, huge, NULL, &err) < 0);
+    assert_int_equal(err.kind, ERR_NOMEM);
+    assert_null(p);
+    plan_free(p);
+    op_list_free(l);
+}
+
+static void an_empty_list_has_a_plan(void **state)
+{
+    struct op_list *l = op_list_new(1, 1);
+    struct err err = {0};
+    struct plan *p;
+
+    (void)state;
+    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(p->n_segments, 0);
+    assert_int_equal(p->arena_bytes + p->local_bytes, 0);
+    plan_free(p);
+    op_list_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_lists_never_overlap),
+        cmocka_unit_test(memory_is_shared),
+        cmocka_unit_test(segments_end_where_a_sum_is_read),
+        cmocka_unit_test(sizes_that_overflow_are_refused),
+        cmocka_unit_test(an_empty_list_has_a_plan),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
