@@ -1,0 +1,155 @@
+/* prep.c - the tool: pictures in, presized shards out. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "base/thread.h"
+#include "prep.h"
+
+enum action { WRITE, CHECK, VOCAB, PLAN, SUMMARY, SHOW, INIT };
+
+struct args {
+    struct cli_common common;
+    struct prep prep;
+    enum action action;
+    const char *file; /* of --show, folder of --init */
+    char **overrides; /* KEY=VALUE words, into argv */
+    int n_overrides;
+};
+
+enum { OPT_CHECK = 0x100, OPT_VOCAB, OPT_PLAN, OPT_SUMMARY, OPT_SHOW, OPT_INIT };
+
+static const struct argp_option options[] = {
+    {"workers", 'j', "N", 0, "threads that decode (default: one per processor)", 0},
+    {"force", 'f', NULL, 0, "make the shards anew even when they are up to date", 0},
+    {"check", OPT_CHECK, NULL, 0, "check the shards: every hash, every picture", 1},
+    {"plan", OPT_PLAN, NULL, 0, "foretell time, memory and disk from a sample", 1},
+    {"summary", OPT_SUMMARY, NULL, 0, "every step on one picture, with its shapes", 1},
+    {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
+    {"show", OPT_SHOW, "FILE.png", 0, "a contact sheet of presized pictures with their labels", 1},
+    {"init", OPT_INIT, "DIR", 0, "propose a data set description for a folder of pictures", 1},
+    {0},
+};
+
+static void choose(struct argp_state *state, struct args *a, enum action action)
+{
+    if (a->action != WRITE)
+        argp_error(state, "one of --check --plan --summary --vocab --show --init at a time");
+    a->action = action;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct args *a = state->input;
+    char *end;
+    long n;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case 'j':
+        n = strtol(arg, &end, 10);
+        if (*end || end == arg || n < 1 || n > 256)
+            argp_error(state, "--workers %s: a number from 1 to 256 was expected", arg);
+        a->prep.workers = (int)n;
+        return 0;
+    case 'f':
+        a->prep.force = true;
+        return 0;
+    case OPT_CHECK:
+        choose(state, a, CHECK);
+        return 0;
+    case OPT_PLAN:
+        choose(state, a, PLAN);
+        return 0;
+    case OPT_SUMMARY:
+        choose(state, a, SUMMARY);
+        return 0;
+    case OPT_VOCAB:
+        choose(state, a, VOCAB);
+        return 0;
+    case OPT_SHOW:
+    case OPT_INIT:
+        choose(state, a, key == OPT_SHOW ? SHOW : INIT);
+        a->file = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (strchr(arg, '=')) {
+            a->overrides[a->n_overrides++] = arg;
+            return 0;
+        }
+        if (a->prep.name)
+            argp_error(state, "two data sets: %s and %s", a->prep.name, arg);
+        a->prep.name = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&cli_argp, 0, "Common", 9}, {0}};
+static const struct argp argp = {
+    options,
+    parse,
+    "NAME [KEY=VALUE...]\n--init DIR",
+    "Decode and presize the pictures of a data set (prep/datasets/NAME.yaml) into shards.\v"
+    "The last line on stdout is the folder of shards. Keys: presize.size=224, "
+    "decode.on_error=skip, shard.storage=zstd, ...",
+    children,
+    NULL,
+    NULL};
+
+static int act(struct args *a, struct err *err)
+{
+    struct prep *p = &a->prep;
+
+    if (a->action == INIT)
+        return prep_propose(a->file, err);
+    if (prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0)
+        return -1;
+    switch (a->action) {
+    case CHECK:
+        return prep_check(p, err);
+    case VOCAB:
+        return prep_vocab(p, err);
+    case PLAN:
+        return prep_plan(p, err);
+    case SUMMARY:
+        return prep_summary(p, err);
+    case SHOW:
+        return prep_show(p, a->file, err);
+    default:
+        if (prep_write(p, err) < 0)
+            return -1;
+        puts(p->folder);
+        return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct args a = {.common.tool = "prep", .prep.workers = cpu_count()};
+    struct err err = {0};
+    int rc;
+
+    a.overrides = calloc((size_t)argc + 1, sizeof *a.overrides);
+    if (!a.overrides) {
+        err_set(&err, ERR_NOMEM, "out of memory");
+        die("prep", &err);
+    }
+    cli_parse(&argp, argc, argv, &a.common, &a);
+    if (!a.prep.name && a.action != INIT)
+        die_usage("prep", "no data set named");
+    rc = act(&a, &err);
+    prep_close(&a.prep);
+    free(a.overrides);
+    if (rc < 0) {
+        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
+            die_usage("prep", "%s", err.msg);
+        die("prep", &err);
+    }
+    cli_finish("prep");
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* prep.h - private to the tool: one data set being prepared, and what each option of prep does with it.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_PREP_H
+#define PRESIZE_PREP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/path.h"
+#include "data/dataset.h"
+#include "image/decode.h"
+#include "image/resize.h"
+
+struct prep {
+    const char *name; /* as on the command line: NAME, or a FILE.yaml */
+    char set[256];    /* NAME without folder and .yaml */
+    struct dataset_options options;
+    char tree[PATH_LEN];              /* the set's folder: DATA/NAME/tree, or the key root */
+    char folder[PATH_LEN];            /* DATA/NAME/shards-SIZE */
+    char manifest[PATH_LEN];          /* DATA/NAME/manifest.jsonl; "" where the key root is given */
+    struct dataset *dataset;          /* NULL until prep_list() */
+    char manifest_sha256[SHA256_HEX]; /* "" until prep_hash() */
+    int workers;
+    bool force;
+};
+
+/* --- scan.c: from a name to a listing ------------------------------------------------------------- */
+
+/* Reads the description and says where things are; touches no picture. ERR_INPUT. */
+int prep_open(struct prep *p, const char *data, char *const *overrides, int n,
+              struct err *err) MUST_USE;
+/* Lists and labels the pictures. */
+int prep_list(struct prep *p, struct err *err) MUST_USE;
+/* SHA-256 of the manifest, or where there is none (key root) of one line "PATH SIZE SHA256" per
+ * picture, in the order of the listing: reads all files. */
+int prep_hash(struct prep *p, struct err *err) MUST_USE;
+void prep_close(struct prep *p);
+
+/* One picture on its way: everything a worker reuses from one to the next. Start from all zero. */
+struct picture {
+    char *bytes; /* of the file */
+    size_t size;
+    struct image image;
+    struct presize plan;
+    uint8_t *pixels; /* presized (plan.height, plan.width, 3) */
+    size_t capacity;
+    struct resizer resizer;
+};
+/* Reads and decodes item I; the message begins with the picture's path. */
+int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err) MUST_USE;
+/* Resizes what was decoded into ->pixels. ERR_NOMEM. */
+int picture_presize(struct picture *c, struct err *err) MUST_USE;
+static inline size_t picture_bytes(const struct picture *c)
+{
+    return (size_t)c->plan.height * (size_t)c->plan.width * 3;
+}
+void picture_free(struct picture *c);
+
+/* --- what the options do ---------------------------------------------------------------------------- */
+
+/* Decodes, presizes and writes the shards; does nothing where they are there and up to date. */
+int prep_write(struct prep *p, struct err *err) MUST_USE;                 /* shardset.c */
+int prep_check(struct prep *p, struct err *err) MUST_USE;                 /* inspect.c: --check */
+int prep_vocab(struct prep *p, struct err *err) MUST_USE;                 /* inspect.c: --vocab */
+int prep_plan(struct prep *p, struct err *err) MUST_USE;                  /* foretell.c: --plan */
+int prep_summary(struct prep *p, struct err *err) MUST_USE;               /* steps.c: --summary */
+int prep_show(struct prep *p, const char *png, struct err *err) MUST_USE; /* contact.c: --show */
+int prep_propose(const char *folder, struct err *err) MUST_USE;           /* propose.c: --init */
+
+/* True when the finished shards in p->folder were made from this manifest with these settings by these
+ * decoders; else WHY says what differs ("" when there are none). */
+bool prep_is_current(const struct prep *p, char why[256]);
+
+#endif

@@ -1,0 +1,152 @@
+/* scan.c - from a set's name to its description, listing and hash; and one picture through the steps.
+ * SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "prep.h"
+
+enum { PICTURE_FILE_MAX = 1 << 30 };
+
+static int name_of_set(struct prep *p, struct err *err)
+{
+    const char *base = path_base(p->name);
+    size_t n = strlen(base);
+
+    if (n > 5 && strcmp(base + n - 5, ".yaml") == 0)
+        n -= 5;
+    if (n == 0 || n >= sizeof p->set || base[0] == '.')
+        return err_set(err, ERR_INPUT, "'%s' cannot be the name of a data set", p->name);
+    memcpy(p->set, base, n);
+    p->set[n] = 0;
+    return 0;
+}
+
+/* A set that was fetched but that no YAML describes: say how to make one. */
+static int no_description(const struct prep *p, struct err *err)
+{
+    if (path_is_dir(p->tree))
+        err_append(err,
+                   "; its pictures are in %s: `prep --init %s > prep/datasets/%s.yaml` proposes a "
+                   "description",
+                   p->tree, p->tree, p->set);
+    return -1;
+}
+
+int prep_open(struct prep *p, const char *data, char *const *overrides, int n, struct err *err)
+{
+    char found[PATH_LEN];
+    struct err lost = {0};
+
+    if (name_of_set(p, err) < 0 || path_format(p->tree, err, "%s/%s/tree", data, p->set) < 0 ||
+        path_format(p->manifest, err, "%s/%s/manifest.jsonl", data, p->set) < 0)
+        return -1;
+    if (dataset_read(&p->options, p->name, overrides, n, err) < 0) {
+        if (strchr(p->name, '/') == NULL && strcmp(p->set, p->name) == 0 &&
+            path_find_share(found, "prep/datasets", p->name, &lost) < 0)
+            return no_description(p, err);
+        return -1;
+    }
+    if (p->options.root[0]) {
+        p->manifest[0] = 0;
+        if (path_format(p->tree, err, "%s", p->options.root) < 0)
+            return -1;
+    }
+    return path_format(p->folder, err, "%s/%s/shards-%jd", data, p->set, (intmax_t)p->options.size);
+}
+
+int prep_list(struct prep *p, struct err *err)
+{
+    if (!path_is_dir(p->tree)) {
+        if (p->options.root[0])
+            return err_set(err, ERR_INPUT, "%s: no such folder (key root of %s)", p->tree, p->name);
+        return err_set(err, ERR_INPUT, "%s: not there; run `fetch %s` first", p->tree, p->set);
+    }
+    return dataset_list(&p->dataset, &p->options, p->tree, image_is_picture, err);
+}
+
+static int hash_listing(struct prep *p, struct err *err)
+{
+    struct sha256 *all;
+
+    if (sha256_new(&all, err) < 0)
+        return -1;
+    progress_begin("hash", p->dataset->n);
+    for (uint32_t i = 0; i < p->dataset->n; i++) {
+        char path[PATH_LEN], hex[SHA256_HEX], line[PATH_LEN + SHA256_HEX + 32];
+        uint64_t size;
+        int length;
+
+        if (path_format(path, err, "%s/%s", p->dataset->root, p->dataset->items[i].path) < 0 ||
+            sha256_file(path, hex, &size, err) < 0) {
+            progress_end();
+            sha256_free(all);
+            return -1;
+        }
+        length = snprintf(line, sizeof line, "%s %ju %s\n", p->dataset->items[i].path,
+                          (uintmax_t)size, hex);
+        sha256_update(all, line, (size_t)length);
+        progress_set(i + 1, NULL);
+    }
+    progress_end();
+    sha256_hex(all, p->manifest_sha256);
+    sha256_free(all);
+    return 0;
+}
+
+int prep_hash(struct prep *p, struct err *err)
+{
+    if (p->manifest[0] && path_is_file(p->manifest))
+        return sha256_file(p->manifest, p->manifest_sha256, NULL, err);
+    return hash_listing(p, err);
+}
+
+void prep_close(struct prep *p)
+{
+    dataset_free(p->dataset);
+    p->dataset = NULL;
+}
+
+int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err)
+{
+    const char *id = p->dataset->items[i].path;
+    char path[PATH_LEN];
+
+    free(c->bytes);
+    c->bytes = NULL;
+    if (path_format(path, err, "%s/%s", p->dataset->root, id) < 0 ||
+        path_read(&c->bytes, &c->size, path, PICTURE_FILE_MAX, err) < 0)
+        return -1;
+    if (image_decode(&c->image, (const uint8_t *)c->bytes, c->size, p->options.exif == EXIF_APPLY,
+                     err) < 0)
+        return err_wrap(err, "%s", id);
+    c->plan =
+        presize_plan(c->image.height, c->image.width, (int)p->options.size, p->options.max_aspect);
+    return 0;
+}
+
+int picture_presize(struct picture *c, struct err *err)
+{
+    const size_t bytes = picture_bytes(c);
+    uint8_t *grown;
+
+    if (bytes > c->capacity) {
+        grown = malloc(bytes);
+        if (!grown)
+            return err_set(err, ERR_NOMEM, "out of memory: %zu bytes of pixels", bytes);
+        free(c->pixels);
+        c->pixels = grown;
+        c->capacity = bytes;
+    }
+    return resize_bilinear(&c->resizer, c->pixels, c->plan.height, c->plan.width, c->image.pixels,
+                           c->image.height, c->image.width, c->plan.box, err);
+}
+
+void picture_free(struct picture *c)
+{
+    free(c->bytes);
+    free(c->pixels);
+    image_free(&c->image);
+    resizer_free(&c->resizer);
+    memset(c, 0, sizeof *c);
+}

@@ -1,0 +1,363 @@
+/* shardset.c - the default action: workers decode and presize, one writer puts the pictures into shards.
+ *
+ * The order of the pictures is the writer's and known beforehand; a worker claims the next number, the
+ * writer (the calling thread, the only one that calls HDF5) takes them in order out of a ring. So the
+ * bytes cannot depend on the number of workers, and memory is the ring's, never the set's.
+ * SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "data/shard_write.h"
+#include "prep.h"
+
+enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256, WARNINGS_SHOWN = 20, NAMED_IN_ERROR = 10 };
+
+struct slot { /* one picture between its worker and the writer */
+    bool full, failed, cut;
+    struct err err;
+    uint8_t *pixels, *packed; /* packed: only with storage zstd */
+    size_t capacity, packed_capacity;
+    struct shard_pixels out;
+    char format[8], warning[200];
+};
+
+struct job {
+    const struct prep *p;
+    struct shard_writer *writer;
+    struct slot *slots;
+    uint32_t n, n_slots;
+    int workers;
+    pthread_t threads[WORKERS_MAX];
+
+    pthread_mutex_t lock; /* guards what follows and slots[].full */
+    pthread_cond_t room, ready;
+    uint32_t next, taken; /* claimed by workers; taken out by the writer */
+    bool stop;
+    bool check_only; /* a picture was bad: only look for the others */
+
+    uint32_t bad, cut, warned;
+    char names[2048]; /* of the first bad ones */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static int pack(struct slot *s, struct err *err)
+{
+    const size_t bound = shard_compress_bound(s->out.size);
+    uint8_t *grown;
+
+    if (bound > s->packed_capacity) {
+        grown = malloc(bound);
+        if (!grown)
+            return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", bound);
+        free(s->packed);
+        s->packed = grown;
+        s->packed_capacity = bound;
+    }
+    if (shard_compress(s->packed, s->packed_capacity, &s->out.size, s->pixels, s->out.size, err) <
+        0)
+        return -1;
+    s->out.bytes = s->packed;
+    return 0;
+}
+
+static void lower(char out[8], const char *name)
+{
+    size_t i = 0;
+
+    for (; i < 7 && name[i]; i++)
+        out[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+    out[i] = 0;
+}
+
+/* Fills S from the item; C keeps what is reused. */
+static int make_picture(struct slot *s, struct picture *c, const struct prep *p, uint32_t item,
+                        bool check_only, struct err *err)
+{
+    uint8_t *pixels = s->pixels;
+    size_t capacity = s->capacity;
+
+    if (picture_decode(c, p, item, err) < 0)
+        return -1;
+    if (check_only)
+        return 0;
+    if (picture_presize(c, err) < 0)
+        return -1;
+    s->pixels = c->pixels; /* the slot's old buffer becomes the worker's next one */
+    s->capacity = c->capacity;
+    c->pixels = pixels;
+    c->capacity = capacity;
+    s->cut = c->plan.box.width != c->image.width || c->plan.box.height != c->image.height;
+    memcpy(s->warning, c->image.warning, sizeof s->warning);
+    lower(s->format, image_format_name(c->image.format));
+    s->out = (struct shard_pixels){.height = (uint32_t)c->plan.height,
+                                   .width = (uint32_t)c->plan.width,
+                                   .original_height = (uint32_t)c->image.height,
+                                   .original_width = (uint32_t)c->image.width,
+                                   .format = s->format,
+                                   .bytes = s->pixels,
+                                   .size = picture_bytes(c)};
+    s->out.crc32c = crc32c(0, s->pixels, s->out.size);
+    return p->options.storage == STORAGE_ZSTD ? pack(s, err) : 0;
+}
+
+static void *work(void *arg)
+{
+    struct job *j = arg;
+    struct picture c = {0};
+
+    for (;;) {
+        struct slot *s;
+        uint32_t i;
+        bool check_only;
+
+        pthread_mutex_lock(&j->lock);
+        while (!j->stop && j->next < j->n && j->next - j->taken >= j->n_slots)
+            pthread_cond_wait(&j->room, &j->lock);
+        if (j->stop || j->next >= j->n) {
+            pthread_mutex_unlock(&j->lock);
+            break;
+        }
+        i = j->next++;
+        check_only = j->check_only;
+        pthread_mutex_unlock(&j->lock);
+
+        s = &j->slots[i % j->n_slots];
+        s->failed =
+            make_picture(s, &c, j->p, shard_writer_order(j->writer, i), check_only, &s->err) < 0;
+        pthread_mutex_lock(&j->lock);
+        s->full = true;
+        pthread_cond_signal(&j->ready);
+        pthread_mutex_unlock(&j->lock);
+    }
+    picture_free(&c);
+    return NULL;
+}
+
+static int start(struct job *j, struct err *err)
+{
+    const int wish = j->p->workers < WORKERS_MAX ? j->p->workers : WORKERS_MAX;
+    const uint32_t slots = (uint32_t)wish * SLOTS_PER_WORKER;
+    int rc;
+
+    j->n_slots = slots < j->n ? slots : j->n;
+    j->slots = calloc(j->n_slots, sizeof *j->slots);
+    if (!j->slots)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < wish; i++) {
+        rc = pthread_create(&j->threads[i], NULL, work, j);
+        if (rc) {
+            if (i > 0)
+                break; /* fewer threads do the same work */
+            errno = rc;
+            return err_errno(err, "cannot start a thread");
+        }
+        j->workers = i + 1;
+    }
+    return 0;
+}
+
+static void finish(struct job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->stop = true;
+    pthread_cond_broadcast(&j->room);
+    pthread_mutex_unlock(&j->lock);
+    for (int i = 0; i < j->workers; i++)
+        pthread_join(j->threads[i], NULL);
+    for (uint32_t i = 0; j->slots && i < j->n_slots; i++) {
+        free(j->slots[i].pixels);
+        free(j->slots[i].packed);
+    }
+    free(j->slots);
+    pthread_mutex_destroy(&j->lock);
+    pthread_cond_destroy(&j->room);
+    pthread_cond_destroy(&j->ready);
+}
+
+/* Waits for picture I; wakes up now and then to see whether a signal came. */
+static struct slot *wait_slot(struct job *j, uint32_t i)
+{
+    struct slot *s = &j->slots[i % j->n_slots];
+
+    pthread_mutex_lock(&j->lock);
+    while (!s->full && !interrupted) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 100000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&j->ready, &j->lock, &until);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return interrupted ? NULL : s;
+}
+
+static void release_slot(struct job *j, struct slot *s)
+{
+    pthread_mutex_lock(&j->lock);
+    s->full = false;
+    s->err = (struct err){0};
+    j->taken++;
+    pthread_cond_broadcast(&j->room);
+    pthread_mutex_unlock(&j->lock);
+}
+
+static int take_bad(struct job *j, const struct slot *s, struct err *err)
+{
+    const bool skip = j->p->options.on_error == ON_ERROR_SKIP;
+
+    if (s->err.kind == ERR_NOMEM) {
+        *err = s->err;
+        return -1;
+    }
+    if (skip)
+        log_warn("left out: %s", s->err.msg);
+    else
+        log_error("%s", s->err.msg);
+    if (j->bad < NAMED_IN_ERROR) {
+        const size_t used = strlen(j->names);
+
+        snprintf(j->names + used, sizeof j->names - used, "\n  %.180s", s->err.msg);
+    }
+    j->bad++;
+    if (skip)
+        return shard_writer_skip(j->writer, err);
+    pthread_mutex_lock(&j->lock);
+    j->check_only = true;
+    pthread_mutex_unlock(&j->lock);
+    return 0;
+}
+
+static int take(struct job *j, uint32_t i, struct slot *s, struct err *err)
+{
+    const char *path = j->p->dataset->items[shard_writer_order(j->writer, i)].path;
+
+    if (s->failed)
+        return take_bad(j, s, err);
+    if (j->check_only)
+        return 0; /* nothing will be kept */
+    if (s->warning[0] && j->warned++ < WARNINGS_SHOWN)
+        log_warn("%s: %s", path, s->warning);
+    j->cut += s->cut;
+    if (shard_writer_add(j->writer, &s->out, err) < 0)
+        return err_wrap(err, "%s", path);
+    return 0;
+}
+
+static int take_all(struct job *j, struct err *err)
+{
+    progress_begin("prep", j->n);
+    for (uint32_t i = 0; i < j->n; i++) {
+        struct slot *s = wait_slot(j, i);
+        int rc;
+
+        if (!s) {
+            progress_end();
+            return err_set(err, ERR_STOPPED, "stopped by a signal; nothing was kept");
+        }
+        rc = take(j, i, s, err);
+        release_slot(j, s);
+        if (rc < 0) {
+            progress_end();
+            return -1;
+        }
+        progress_set(i + 1, NULL);
+    }
+    progress_end();
+    if (j->bad && j->p->options.on_error == ON_ERROR_FAIL)
+        return err_set(
+            err, ERR_FORMAT,
+            "%u of %u pictures cannot be decoded; remove or replace them, or leave them out "
+            "with decode.on_error=skip; nothing was written:%s%s",
+            j->bad, j->n, j->names, j->bad > NAMED_IN_ERROR ? "\n  ... (all named above)" : "");
+    return 0;
+}
+
+static void report(const struct job *j, uint64_t bytes, double seconds)
+{
+    const struct prep *p = j->p;
+    const uint32_t kept = j->n - j->bad;
+
+    log_info("%u pictures of %d classes; %u left out, %u cut to %g x their short side, %u decoder "
+             "warnings, %u other files skipped",
+             kept, p->dataset->n_classes, j->bad, j->cut, p->options.max_aspect, j->warned,
+             p->dataset->n_skipped);
+    log_info("%.1f s, %.0f images/s with %d workers, %.1f MB of pixels in %ju shards", seconds,
+             seconds > 0 ? kept / seconds : 0, j->workers, (double)bytes / 1e6,
+             ((uintmax_t)kept + (uintmax_t)p->options.shard_pictures - 1) /
+                 (uintmax_t)p->options.shard_pictures);
+}
+
+static int run(struct job *j, struct err *err)
+{
+    const double began = clock_seconds();
+    uint64_t bytes;
+    int rc;
+
+    rc = start(j, err);
+    if (rc == 0)
+        rc = take_all(j, err);
+    bytes = rc == 0 ? shard_writer_bytes(j->writer) : 0;
+    if (rc < 0) {
+        finish(j); /* workers ask the writer for the order */
+        shard_writer_abort(j->writer);
+        return -1;
+    }
+    finish(j);
+    if (shard_writer_finish(j->writer, err) < 0)
+        return -1;
+    report(j, bytes, clock_seconds() - began);
+    return 0;
+}
+
+int prep_write(struct prep *p, struct err *err)
+{
+    struct job j = {.p = p,
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .room = PTHREAD_COND_INITIALIZER,
+                    .ready = PTHREAD_COND_INITIALIZER};
+    struct sigaction stop = {.sa_handler = on_signal}, old_int, old_term;
+    char why[256] = "";
+    struct shard_plan plan;
+    int rc;
+
+    if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
+        return -1;
+    if (!p->force && prep_is_current(p, why)) {
+        log_info("%s: complete and up to date; nothing to do (--force makes it anew)", p->folder);
+        return 0;
+    }
+    if (why[0])
+        log_info("%s is made anew: %s", p->folder, why);
+    plan = (struct shard_plan){.set = p->set,
+                               .options = &p->options,
+                               .dataset = p->dataset,
+                               .decoder = image_decoder_version(),
+                               .manifest_sha256 = p->manifest_sha256};
+    j.n = p->dataset->n;
+    if (shard_writer_open(&j.writer, p->folder, &plan, err) < 0)
+        return -1;
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, &old_int);
+    sigaction(SIGTERM, &stop, &old_term);
+    rc = run(&j, err);
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
+    return rc;
+}

@@ -1,0 +1,96 @@
+/* steps.c - prep --summary: every step on one picture, with its shapes.
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/isa.h"
+#include "prep.h"
+
+static void print_label(const struct prep *p, const struct dataset_item *item)
+{
+    static const char *const lists[] = {"not named by the official lists",
+                                        "in the official trainval list",
+                                        "in the official test list"};
+    const struct dataset *d = p->dataset;
+
+    switch (p->options.label_from) {
+    case LABEL_REGEX:
+        printf("label     %s searched in '%s', group 1: '%s'\n", p->options.label_regex,
+               path_base(item->path), d->vocab[item->label]);
+        break;
+    case LABEL_FOLDER:
+        printf("label     the parent folder's name: '%s'\n", d->vocab[item->label]);
+        break;
+    default:
+        printf("label     from %s: '%s'\n", p->options.label_csv, d->vocab[item->label]);
+    }
+    printf("          class %d of %d, counted from 0 in the bytewise order of the names\n",
+           item->label, d->n_classes);
+    if (p->options.official_trainval[0] || p->options.official_test[0])
+        printf("split     %s\n", lists[item->official + 1]);
+}
+
+static void print_pixels(const char *what, const uint8_t *pixels, int h, int w)
+{
+    const size_t n = (size_t)h * (size_t)w;
+    uint64_t sum[3] = {0};
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < 3; c++)
+            sum[c] += pixels[3 * i + c];
+    printf("%-9s uint8 %d x %d x 3 (height, width, RGB), mean %.2f %.2f %.2f\n", what, h, w,
+           (double)sum[0] / (double)n, (double)sum[1] / (double)n, (double)sum[2] / (double)n);
+}
+
+static void print_steps(const struct prep *p, const struct picture *c)
+{
+    const struct box *b = &c->plan.box;
+
+    printf("file      %zu bytes, %s by its first bytes\n", c->size,
+           image_format_name(c->image.format));
+    print_pixels("decode", c->image.pixels, c->image.height, c->image.width);
+    printf("          by %s; EXIF orientation %s\n", image_decoder_version(),
+           p->options.exif == EXIF_APPLY ? "applied" : "ignored (decode.exif=apply honours it)");
+    if (c->image.warning[0])
+        printf("          warning: %s\n", c->image.warning);
+    if (b->width != c->image.width || b->height != c->image.height)
+        printf("cut       to %d x %d at row %d, column %d: longer than %g x its short side\n",
+               b->height, b->width, b->top, b->left, p->options.max_aspect);
+    else
+        printf("cut       none: not longer than %g x its short side\n", p->options.max_aspect);
+    print_pixels("presize", c->pixels, c->plan.height, c->plan.width);
+    printf("          bilinear with antialiasing, Pillow's bits, %s kernels\n",
+           isa_name(isa_best()));
+    printf("store     %s, %zu bytes of pixels, CRC-32C %08x, in %s\n",
+           p->options.storage == STORAGE_ZSTD ? "zstd" : "raw", picture_bytes(c),
+           crc32c(0, c->pixels, picture_bytes(c)), p->folder);
+}
+
+int prep_summary(struct prep *p, struct err *err)
+{
+    struct picture c = {0};
+    struct err bad = {0};
+    uint32_t i = 0;
+    int rc;
+
+    if (prep_list(p, err) < 0)
+        return -1;
+    while ((rc = picture_decode(&c, p, i, &bad)) < 0 && bad.kind != ERR_NOMEM &&
+           i + 1 < p->dataset->n)
+        i++; /* the first that can be decoded */
+    if (rc < 0)
+        *err = bad;
+    else
+        rc = picture_presize(&c, err);
+    if (rc == 0) {
+        printf("set       %s: %u pictures of %d classes below %s, %u other files skipped\n", p->set,
+               p->dataset->n, p->dataset->n_classes, p->dataset->root, p->dataset->n_skipped);
+        printf("picture   %s, number %u in the sorted listing\n", p->dataset->items[i].path, i);
+        print_label(p, &p->dataset->items[i]);
+        print_steps(p, &c);
+        printf("then      train takes a crop of it to train.size with its augmentation, in one "
+               "interpolation\n");
+    }
+    picture_free(&c);
+    return rc;
+}
