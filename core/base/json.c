@@ -34,7 +34,8 @@ int json_read(json_t **out, const char *path, struct err *err)
 
 void json_real_text(double real, char out[JSON_REAL_TEXT])
 {
-    char *e;
+    char exponent[8];
+    size_t at;
 
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(out, JSON_REAL_TEXT, "%.*g", digits, real);
@@ -43,11 +44,9 @@ void json_real_text(double real, char out[JSON_REAL_TEXT])
     }
     if (!isfinite(real) || strchr(out, '.'))
         return;
-    e = strchr(out, 'e'); /* 1e-05: YAML 1.1 takes a number without a point for text */
-    if (!e)
-        e = out + strlen(out);
-    memmove(e + 2, e, strlen(e) + 1);
-    memcpy(e, ".0", 2);
+    at = strcspn(out, "e"); /* 1e-05: YAML 1.1 takes a number without a point for text */
+    snprintf(exponent, sizeof exponent, "%s", out + at);
+    snprintf(out + at, JSON_REAL_TEXT - at, ".0%s", exponent);
 }
 
 struct text {

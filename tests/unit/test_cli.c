@@ -1,0 +1,249 @@
+/* test_cli.c - the common options, statuses and messages, each case in a child process; the log and
+ * the small modules clock and isa.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cli.h"
+#include "base/clock.h"
+#include "base/isa.h"
+#include "base/log.h"
+
+struct args {
+    struct cli_common common;
+    const char *name;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct args *a = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case 'n':
+        a->name = arg;
+        return 0;
+    case 'c':
+    case ARGP_KEY_ARG:
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"name", 'n', "NAME", 0, "a name", 0}, {"confusion", 'c', NULL, 0, "x", 0}, {0}};
+static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
+static const struct argp argp = {options, parse, "[FILE...]", "A test.", children, NULL, NULL};
+
+/* What the child does after parsing. */
+static void tool(struct args *a, const char *deed)
+{
+    struct err err = {.kind = ERR_CHECKSUM, .msg = "a.tgz: not the bytes expected"};
+
+    if (strcmp(deed, "print") == 0)
+        printf("data %s results %s verbose %d name %s\n", a->common.data, a->common.results,
+               a->common.verbose, a->name ? a->name : "-");
+    if (strcmp(deed, "log") == 0) {
+        log_debug("d");
+        log_info("i %d", 1);
+        log_warn("w");
+        progress_begin("bar", 10); /* no terminal: nothing */
+        progress_set(5, "note");
+        progress_end();
+    }
+    if (strcmp(deed, "die") == 0)
+        die(a->common.tool, &err);
+    if (strcmp(deed, "full") == 0 && freopen("/dev/full", "w", stdout))
+        printf("lost");
+    cli_finish(a->common.tool);
+    exit(0);
+}
+
+/* Runs the child; its stdout and stderr, in this order, into TEXT. */
+static int run(char *text, size_t size, const char *deed, int argc, ...)
+{
+    char *argv[8] = {(char *)(uintptr_t) "demo"};
+    int pipes[2], status, n = 1;
+    size_t used = 0;
+    ssize_t got;
+    va_list words;
+    pid_t child;
+
+    va_start(words, argc);
+    for (; n <= argc; n++)
+        argv[n] = va_arg(words, char *);
+    va_end(words);
+    assert_int_equal(pipe(pipes), 0);
+    fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct args a = {.common = {.tool = strcmp(deed, "die") == 0 ? "fetch" : "demo"}};
+
+        dup2(pipes[1], STDOUT_FILENO);
+        dup2(pipes[1], STDERR_FILENO);
+        close(pipes[0]);
+        cli_parse(&argp, n, argv, &a.common, &a);
+        tool(&a, deed);
+    }
+    close(pipes[1]);
+    while ((got = read(pipes[0], text + used, size - 1 - used)) > 0)
+        used += (size_t)got;
+    text[used] = '\0';
+    close(pipes[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void common_options(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    unsetenv("PRESIZE_DATA");
+    assert_int_equal(run(text, sizeof text, "print", 0), 0);
+    assert_string_equal(text, "data data results results verbose 0 name -\n");
+    assert_int_equal(run(text, sizeof text, "print", 5, "--data", "d", "--results=r", "-v", "-nx"),
+                     0);
+    assert_string_equal(text, "data d results r verbose 1 name x\n");
+    assert_int_equal(setenv("PRESIZE_DATA", "env", 1), 0);
+    assert_int_equal(run(text, sizeof text, "print", 1, "-q"), 0);
+    assert_string_equal(text, "data env results results verbose -1 name -\n");
+    unsetenv("PRESIZE_DATA");
+    assert_int_equal(run(text, sizeof text, "print", 1, "--version"), 0);
+    assert_string_equal(text, "demo (presize) " PRESIZE_VERSION "\n");
+    assert_int_equal(run(text, sizeof text, "print", 1, "--help"), 0);
+    assert_non_null(strstr(text, "--results=DIR"));
+}
+
+static void misuse_is_status_2(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(run(text, sizeof text, "print", 1, "--nmae=3"), 2);
+    assert_non_null(strstr(text, "did you mean --name?"));
+    assert_int_equal(run(text, sizeof text, "print", 1, "--zzzzzz"), 2);
+    assert_int_equal(run(text, sizeof text, "print", 1, "-n"), 2);
+    assert_int_equal(run(text, sizeof text, "print", 1, "--conf"), 0); /* a beginning will do */
+    assert_int_equal(run(text, sizeof text, "print", 2, "--", "--nmae"), 0);
+}
+
+static void failures_have_status_and_message(void **state)
+{
+    static const struct {
+        enum err_kind kind;
+        int status;
+    } cases[] = {{ERR_IO, 1},     {ERR_NETWORK, 4}, {ERR_CHECKSUM, 5}, {ERR_FULL, 6},
+                 {ERR_UNSAFE, 7}, {ERR_LOCKED, 8},  {ERR_NUMERIC, 1}};
+    char text[4096];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {.kind = cases[i].kind};
+
+        assert_int_equal(cli_status("fetch", &err), cases[i].status);
+        assert_int_equal(cli_status("train", &err), 1);
+    }
+    assert_int_equal(run(text, sizeof text, "die", 0), 5);
+    assert_string_equal(text, "fetch: error: a.tgz: not the bytes expected\n");
+    assert_int_equal(run(text, sizeof text, "full", 0), 1);
+    assert_non_null(strstr(text, "demo: error: cannot write the output: No space left"));
+}
+
+static void the_log_obeys_its_level(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(run(text, sizeof text, "log", 0), 0);
+    assert_string_equal(text, "demo: info: i 1\ndemo: warn: w\n");
+    assert_int_equal(run(text, sizeof text, "log", 1, "-q"), 0);
+    assert_string_equal(text, "demo: warn: w\n");
+    assert_int_equal(run(text, sizeof text, "log", 1, "-v"), 0);
+    assert_string_equal(text, "demo: debug: d\ndemo: info: i 1\ndemo: warn: w\n");
+}
+
+static void the_log_is_teed(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    (void)state;
+    log_begin("demo", LOG_INFO);
+    log_tee(file);
+    log_info("to both");
+    log_debug("to none");
+    log_tee(NULL);
+    log_info("to stderr only");
+    fclose(file);
+    assert_string_equal(text, "demo: info: to both\n");
+    free(text);
+}
+
+static void durations_and_names(void **state)
+{
+    char text[32];
+    double before = clock_seconds();
+
+    (void)state;
+    clock_duration(59.9, text, sizeof text);
+    assert_string_equal(text, "00:59");
+    clock_duration(3599, text, sizeof text);
+    assert_string_equal(text, "59:59");
+    clock_duration(36061, text, sizeof text);
+    assert_string_equal(text, "10:01:01");
+    clock_duration(-1, text, sizeof text);
+    assert_string_equal(text, "00:00");
+    clock_utc(text, sizeof text);
+    assert_int_equal(strlen(text), 20);
+    assert_int_equal(text[19], 'Z');
+    clock_utc_compact(text, sizeof text);
+    assert_int_equal(strlen(text), 15);
+    assert_true(clock_seconds() >= before);
+}
+
+static void isa_can_be_lowered_never_raised(void **state)
+{
+    enum isa best;
+
+    (void)state;
+    unsetenv("PRESIZE_ISA");
+    best = isa_best();
+    for (int i = 0; i < 3; i++) {
+        setenv("PRESIZE_ISA", isa_name((enum isa)i), 1);
+        assert_int_equal(isa_best(), i < (int)best ? i : (int)best);
+    }
+    setenv("PRESIZE_ISA", "other", 1);
+    assert_int_equal(isa_best(), best);
+    unsetenv("PRESIZE_ISA");
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(common_options),
+        cmocka_unit_test(misuse_is_status_2),
+        cmocka_unit_test(failures_have_status_and_message),
+        cmocka_unit_test(the_log_obeys_its_level),
+        cmocka_unit_test(the_log_is_teed),
+        cmocka_unit_test(durations_and_names),
+        cmocka_unit_test(isa_can_be_lowered_never_raised),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
