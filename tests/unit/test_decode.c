@@ -20,6 +20,7 @@
 
 #include "base/hash.h"
 #include "base/path.h"
+#include "base/rng.h"
 #include "image/decode.h"
 #include "image/resize.h"
 
@@ -358,6 +359,56 @@ static void damaged_jpeg(void **state)
     free(f.bytes);
 }
 
+/* Random damage: never a crash (the debug build watches), and what is accepted has its pixels. */
+static void mutate(const uint8_t *bytes, size_t size, uint32_t which)
+{
+    struct image img = {0};
+    uint8_t *copy = malloc(size);
+    struct rng r = rng_begin(3, RNG_TEST, 1, which);
+
+    assert_non_null(copy);
+    for (int i = 0; i < 400; i++) {
+        struct err err = {0};
+        size_t n = rng_below(&r, 4) ? size : rng_below(&r, (uint32_t)size);
+
+        memcpy(copy, bytes, size);
+        for (uint32_t k = 1 + rng_below(&r, 4); k > 0; k--)
+            copy[rng_below(&r, (uint32_t)(rng_below(&r, 2) && size > 64 ? 64 : size))] =
+                (uint8_t)rng_u32(&r);
+        if (image_decode(&img, copy, n, rng_below(&r, 2), &err) == 0)
+            assert_true(img.height > 0 && img.width > 0 &&
+                        (size_t)img.height * (size_t)img.width * 3 <= img.capacity);
+        else
+            assert_true(err.msg[0] != 0);
+    }
+    free(copy);
+    image_free(&img);
+}
+
+static void mutated_files(void **state)
+{
+    uint8_t rgb[12 * 20 * 3], *webp;
+    struct writer gif = {.size = 0};
+    struct file f;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * 37);
+    f = make_jpeg(rgb, 12, 20, 3, 6);
+    mutate(f.bytes, f.size, 0);
+    free(f.bytes);
+    f = make_png(rgb, 60, 20, 8, SPNG_COLOR_TYPE_TRUECOLOR, 1, NULL);
+    mutate(f.bytes, f.size, 1);
+    free(f.bytes);
+    make_gif(&gif, 2);
+    mutate(gif.bytes, gif.size, 2);
+    size = WebPEncodeRGB(rgb, 20, 12, 60, 80, &webp);
+    assert_true(size > 0);
+    mutate(webp, size, 3);
+    WebPFree(webp);
+}
+
 /* --- the real pictures --------------------------------------------------------------------------------- */
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -492,6 +543,7 @@ int main(void)
         cmocka_unit_test(jpeg_cmyk_and_grey),
         cmocka_unit_test(exif_orientation),
         cmocka_unit_test(damaged_jpeg),
+        cmocka_unit_test(mutated_files),
         cmocka_unit_test_setup_teardown(real_pictures, unpack, clean),
     };
 
