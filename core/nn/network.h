@@ -43,6 +43,7 @@ struct network {         /* what an architecture has, independent of batch and s
 int network_new(struct network **out, const struct model_options *o, int classes, struct err *err) MUST_USE;
 void network_free(struct network *n); /* NULL is fine */
 const char *arch_name(int arch);
+const struct param *network_param(const struct network *n, const char *name); /* NULL: none */
 
 struct network_shape {
     int batch, microbatch, size; /* microbatch 0: the largest divisor of batch up to 8 */

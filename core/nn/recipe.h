@@ -32,6 +32,7 @@ struct train_options {
 extern const struct key train_keys[];
 
 struct optim_options { /* Adam as fastai has it */
+    int name;                  /* of optim_names; adam alone so far */
     double lr, wd, mom, sqr_mom, eps;
     struct key_f64s moms;      /* mom at start, peak, end of a cycle: .95 .85 .95 */
 };

@@ -1,0 +1,172 @@
+/* network_backward.c - the backward list, derived by hand.
+ *
+ * Each weight gradient follows the data gradient of the same convolution, whose dy is still in cache;
+ * a block's last data gradients stand before the sums that read them.
+ * SPDX-License-Identifier: MIT */
+#include "nn/network_private.h"
+
+/* The two batch-wide sums behind norm NAME; *g is what flows into it. z is -1 where no ReLU follows. */
+static int norm_bwd_stats(struct build *b, const char *name, int dz, int dz2, int z, int y,
+                          int stats, int *g)
+{
+    int d[4], bstat;
+
+    build_dims(b, y, d);
+    *g = build_like(b, name, ".g", y);
+    bstat = build_stat(b, name, ".bstat", d[1]);
+    op_list_add(b->l, (struct op){.kind = OP_BN_BWD_STATS,
+                                  .in = {dz, dz2, z, y, stats, -1},
+                                  .out = {*g, bstat, build_gradient(b, name, "weight"),
+                                          build_gradient(b, name, "bias")},
+                                  .relu = z >= 0});
+    return bstat;
+}
+
+static int norm_bwd_apply(struct build *b, const char *name, int g, int y, int stats, int bstat,
+                          int gamma)
+{
+    int dy = build_like(b, name, ".dy", y);
+
+    op_list_add(b->l, (struct op){.kind = OP_BN_BWD_APPLY,
+                                  .in = {g, y, stats, bstat, gamma, -1},
+                                  .out = {dy, -1, -1, -1}});
+    return dy;
+}
+
+/* Through a convolution and the norm behind it, whose sums are BSTAT: the gradient of its input,
+ * -1 when WANT_DX is false. */
+static int unit_bwd(struct build *b, const struct unit *u, int g, int bstat, bool want_dx)
+{
+    int dy, dx = -1;
+
+    if (!want_dx && !build_trains_weight(b, u->conv))
+        return -1;
+    dy = norm_bwd_apply(b, u->norm, g, u->y, u->stat, bstat, u->gamma);
+    if (want_dx) {
+        dx = build_like(b, u->conv, ".dx", u->x);
+        op_list_add(b->l, (struct op){.kind = OP_CONV_BWD_DATA,
+                                      .in = {dy, u->weight, -1, -1, -1, -1},
+                                      .out = {dx, -1, -1, -1},
+                                      .stride = u->stride,
+                                      .pad = u->pad});
+    }
+    if (build_trains_weight(b, u->conv))
+        op_list_add(b->l, (struct op){.kind = OP_CONV_BWD_WEIGHT,
+                                      .in = {u->x, dy, -1, -1, -1, -1},
+                                      .out = {build_gradient(b, u->conv, "weight"), -1, -1, -1},
+                                      .stride = u->stride,
+                                      .pad = u->pad});
+    return dx;
+}
+
+/* The gradient of a block's output is *dz + *dz2 (either may be -1, not both); then that of its input. */
+static void block_bwd(struct build *b, const struct block *k, int *dz, int *dz2)
+{
+    const struct unit *last = &k->units[k->n_units - 1];
+    int g, shortcut, bstat, down_bstat = -1, dx;
+
+    bstat = norm_bwd_stats(b, last->norm, *dz, *dz2, k->z, last->y, last->stat, &g);
+    shortcut = g;
+    if (k->has_down)
+        down_bstat = norm_bwd_stats(b, k->down.norm, g, -1, -1, k->down.y, k->down.stat, &shortcut);
+    dx = unit_bwd(b, last, g, bstat, true);
+    for (int i = k->n_units - 2; i >= 0; i--) {
+        const struct unit *u = &k->units[i];
+
+        bstat = norm_bwd_stats(b, u->norm, dx, -1, u->z, u->y, u->stat, &g);
+        dx = unit_bwd(b, u, g, bstat, true);
+    }
+    if (k->has_down)
+        shortcut = unit_bwd(b, &k->down, shortcut, down_bstat, true);
+    *dz = dx;
+    *dz2 = shortcut;
+}
+
+static int linear_bwd(struct build *b, const char *name, int x, int dy)
+{
+    int w = build_param(b, name, "weight"), dx = build_like(b, name, ".dx", x);
+
+    op_list_add(b->l, (struct op){.kind = OP_LINEAR_BWD_DATA,
+                                  .in = {dy, w, -1, -1, -1, -1},
+                                  .out = {dx, -1, -1, -1}});
+    if (build_trains_weight(b, name))
+        op_list_add(b->l, (struct op){.kind = OP_LINEAR_BWD_WEIGHT,
+                                      .in = {x, dy, -1, -1, -1, -1},
+                                      .out = {build_gradient(b, name, "weight"), -1, -1, -1}});
+    return dx;
+}
+
+static int head_norm_bwd(struct build *b, int layer, int d)
+{
+    const struct norm *m = &b->head.norms[layer];
+    float rate = build_dropout(b, layer);
+    int g, bstat, t;
+
+    if (rate > 0) {
+        t = build_like(b, m->name, ".dz", d);
+        op_list_add(b->l, (struct op){.kind = OP_DROPOUT_BWD,
+                                      .in = {d, -1, -1, -1, -1, -1},
+                                      .out = {t, -1, -1, -1},
+                                      .rate = rate,
+                                      .layer = layer});
+        d = t;
+    }
+    bstat = norm_bwd_stats(b, m->name, d, -1, -1, m->x, m->stat, &g);
+    return norm_bwd_apply(b, m->name, g, m->x, m->stat, bstat, m->gamma);
+}
+
+static int head_bwd(struct build *b, int features)
+{
+    const struct head *h = &b->head;
+    int d = head_norm_bwd(b, 1, linear_bwd(b, "head.3", h->dropped[1], h->dlogits)), t;
+
+    t = build_like(b, "head.1", ".dy", d);
+    op_list_add(b->l, (struct op){.kind = OP_RELU_BWD,
+                                  .in = {d, h->relu, -1, -1, -1, -1},
+                                  .out = {t, -1, -1, -1}});
+    d = head_norm_bwd(b, 0, linear_bwd(b, "head.1", h->dropped[0], t));
+    t = build_like(b, "pooled", ".dx", features);
+    op_list_add(b->l, (struct op){.kind = OP_CONCAT_POOL_BWD,
+                                  .in = {d, h->argmax, -1, -1, -1, -1},
+                                  .out = {t, -1, -1, -1}});
+    return t;
+}
+
+void build_backward(struct build *b)
+{
+    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = -1, pool, g, bstat;
+
+    for (int i = b->n_blocks - 1; i >= 0; i--)
+        block_bwd(b, &b->blocks[i], &dz, &dz2);
+    pool = build_like(b, "maxpool", ".dx", b->stem.z);
+    op_list_add(b->l, (struct op){.kind = OP_MAX_POOL_BWD,
+                                  .in = {dz, dz2, b->argmax, -1, -1, -1},
+                                  .out = {pool, -1, -1, -1}});
+    bstat = norm_bwd_stats(b, b->stem.norm, pool, -1, b->stem.z, b->stem.y, b->stem.stat, &g);
+    unit_bwd(b, &b->stem, g, bstat, false);
+}
+
+void build_optimiser(struct build *b)
+{
+    for (int i = 0; i < b->n->n_params; i++) {
+        const struct param *p = &b->n->params[i];
+        char name[80];
+        int d[4], grad, w, m, v;
+
+        if (!build_trains(b, p))
+            continue;
+        snprintf(name, sizeof name, "%s.grad", p->name);
+        grad = op_list_find(b->l, name);
+        w = op_list_find(b->l, p->name);
+        if (grad < 0 || w < 0) /* out of memory before: op_list_check() will say so */
+            continue;
+        build_dims(b, w, d);
+        m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
+        v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
+        op_list_add(b->l, (struct op){.kind = OP_ADAM,
+                                      .in = {grad, w, m, v, -1, -1},
+                                      .out = {-1, -1, -1, -1},
+                                      .group = p->group,
+                                      .decay = !p->norm});
+    }
+}

@@ -1,0 +1,307 @@
+/* network_list.c - a network as op lists: the forward half.
+ *
+ * Order serves the cache: ops up to the next sum over microbatches run for one microbatch before the
+ * next is taken. So a block's downsample convolution and its statistics follow its first convolution,
+ * which reads the same input; in inference, where nothing is summed, it comes right before its use.
+ * SPDX-License-Identifier: MIT */
+#include "nn/network_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MICROBATCH_AUTO = 8, SIZE_MIN = 16, SIZE_MAX_PX = 4096, BATCH_MAX = 65536 };
+
+static void conv(struct build *b, struct unit *u, int x, int stride)
+{
+    int d[4], w[4];
+
+    u->x = x;
+    u->z = -1;
+    u->stride = stride;
+    u->weight = build_param(b, u->conv, "weight");
+    build_dims(b, x, d);
+    build_dims(b, u->weight, w);
+    u->pad = w[2] / 2;
+    d[1] = w[0];
+    d[2] = (d[2] + 2 * u->pad - w[2]) / stride + 1;
+    d[3] = (d[3] + 2 * u->pad - w[3]) / stride + 1;
+    u->y = build_tensor(b, u->conv, ".y", TENSOR_ACT, b->s->dtype, d);
+    op_list_add(b->l, (struct op){.kind = OP_CONV,
+                                  .in = {x, u->weight, -1, -1, -1, -1},
+                                  .out = {u->y, -1, -1, -1},
+                                  .stride = stride,
+                                  .pad = u->pad});
+}
+
+/* Sums of a batch norm, in training mode; the tensor that holds them. */
+static int norm_stats(struct build *b, const char *norm, int y)
+{
+    int d[4], t;
+
+    if (b->infer)
+        return -1;
+    build_dims(b, y, d);
+    t = build_stat(b, norm, ".stat", d[1]);
+    op_list_add(b->l, (struct op){.kind = OP_BN_STATS,
+                                  .in = {y, build_param(b, norm, "running_mean"),
+                                         build_param(b, norm, "running_var"), -1, -1, -1},
+                                  .out = {t, -1, -1, -1}});
+    return t;
+}
+
+static int norm_apply(struct build *b, const char *norm, int y, int stats, bool relu, int residual)
+{
+    int gamma = build_param(b, norm, "weight"), beta = build_param(b, norm, "bias");
+    int z = build_like(b, norm, ".z", y);
+
+    if (b->infer)
+        op_list_add(b->l,
+                    (struct op){.kind = OP_BN_INFER,
+                                .in = {y, build_param(b, norm, "running_mean"),
+                                       build_param(b, norm, "running_var"), gamma, beta, residual},
+                                .out = {z, -1, -1, -1},
+                                .relu = relu});
+    else
+        op_list_add(b->l, (struct op){.kind = OP_BN_APPLY,
+                                      .in = {y, stats, gamma, beta, residual, -1},
+                                      .out = {z, -1, -1, -1},
+                                      .relu = relu});
+    return z;
+}
+
+static void unit_stats(struct build *b, struct unit *u)
+{
+    u->stat = norm_stats(b, u->norm, u->y);
+    u->gamma = build_param(b, u->norm, "weight");
+}
+
+static void unit_apply(struct build *b, struct unit *u, bool relu, int residual)
+{
+    u->z = norm_apply(b, u->norm, u->y, u->stat, relu, residual);
+}
+
+static int input(struct build *b)
+{
+    const int d[4] = {b->s->batch, 3, b->s->size, b->s->size};
+    int x = build_tensor(b, "x", "", TENSOR_ACT, b->s->dtype, d);
+
+    if (b->s->augment)
+        op_list_add(b->l, (struct op){.kind = OP_AUGMENT,
+                                      .in = {-1, -1, -1, -1, -1, -1},
+                                      .out = {x, -1, -1, -1}});
+    return x;
+}
+
+static int stem(struct build *b)
+{
+    struct unit *u = &b->stem;
+    int d[4], p;
+
+    snprintf(u->conv, sizeof u->conv, "conv1");
+    snprintf(u->norm, sizeof u->norm, "bn1");
+    conv(b, u, input(b), 2);
+    unit_stats(b, u);
+    unit_apply(b, u, true, -1);
+    build_dims(b, u->z, d);
+    d[2] = (d[2] - 1) / 2 + 1;
+    d[3] = (d[3] - 1) / 2 + 1;
+    p = build_tensor(b, "maxpool", ".y", TENSOR_ACT, b->s->dtype, d);
+    b->argmax = build_tensor(b, "maxpool", ".argmax", TENSOR_ACT, DTYPE_U8, d);
+    op_list_add(b->l, (struct op){.kind = OP_MAX_POOL,
+                                  .in = {u->z, -1, -1, -1, -1, -1},
+                                  .out = {p, b->argmax, -1, -1}});
+    return p;
+}
+
+static void downsample(struct build *b, struct block *k, int x, int layer, int block, int stride)
+{
+    snprintf(k->down.conv, sizeof k->down.conv, "layer%d.%d.downsample.0", layer, block);
+    snprintf(k->down.norm, sizeof k->down.norm, "layer%d.%d.downsample.1", layer, block);
+    conv(b, &k->down, x, stride);
+    unit_stats(b, &k->down);
+}
+
+static int residual_block(struct build *b, int x, int layer, int block)
+{
+    const struct arch_shape *a = arch_shape(b->n->arch);
+    struct block *k = &b->blocks[b->n_blocks++];
+    int stride = arch_block_stride(layer, block), wide = a->bottleneck ? 1 : 0;
+    int from = x, shortcut = x;
+
+    BUG_IF(b->n_blocks > MAX_BLOCKS);
+    k->n_units = a->bottleneck ? 3 : 2;
+    k->has_down = arch_has_downsample(a, layer, block);
+    for (int i = 0; i < k->n_units; i++) {
+        struct unit *u = &k->units[i];
+
+        snprintf(u->conv, sizeof u->conv, "layer%d.%d.conv%d", layer, block, i + 1);
+        snprintf(u->norm, sizeof u->norm, "layer%d.%d.bn%d", layer, block, i + 1);
+        conv(b, u, from, i == wide ? stride : 1);
+        unit_stats(b, u);
+        if (i == 0 && k->has_down && !b->infer)
+            downsample(b, k, x, layer, block, stride);
+        if (i < k->n_units - 1) {
+            unit_apply(b, u, true, -1);
+            from = u->z;
+        }
+    }
+    if (k->has_down) {
+        if (b->infer)
+            downsample(b, k, x, layer, block, stride);
+        unit_apply(b, &k->down, false, -1);
+        shortcut = k->down.z;
+    }
+    unit_apply(b, &k->units[k->n_units - 1], true, shortcut);
+    k->z = k->units[k->n_units - 1].z;
+    return k->z;
+}
+
+/* Batch norm LAYER of the head and the dropout behind it. */
+static int head_norm(struct build *b, int layer, int x)
+{
+    struct norm *m = &b->head.norms[layer];
+    float rate = build_dropout(b, layer);
+    int t;
+
+    m->name = layer == 0 ? "head.0" : "head.2";
+    m->x = x;
+    m->stat = norm_stats(b, m->name, x);
+    m->gamma = build_param(b, m->name, "weight");
+    m->z = norm_apply(b, m->name, x, m->stat, false, -1);
+    b->head.dropped[layer] = m->z;
+    if (!(rate > 0))
+        return m->z;
+    t = build_like(b, m->name, ".dropped", m->z);
+    op_list_add(b->l, (struct op){.kind = OP_DROPOUT,
+                                  .in = {m->z, -1, -1, -1, -1, -1},
+                                  .out = {t, -1, -1, -1},
+                                  .rate = rate,
+                                  .layer = layer});
+    b->head.dropped[layer] = t;
+    return t;
+}
+
+static void head(struct build *b, int x)
+{
+    struct head *h = &b->head;
+    const int one[4] = {b->s->batch, 1, 1, 1};
+    int hidden, t, w, logits, prob, loss, d[4];
+
+    h->pooled = build_vectors(b, "pooled", 2 * b->n->features, DTYPE_F32);
+    h->argmax = build_vectors(b, "pooled.argmax", b->n->features, DTYPE_I32);
+    op_list_add(b->l, (struct op){.kind = OP_CONCAT_POOL,
+                                  .in = {x, -1, -1, -1, -1, -1},
+                                  .out = {h->pooled, h->argmax, -1, -1}});
+    t = head_norm(b, 0, h->pooled);
+    w = build_param(b, "head.1", "weight");
+    build_dims(b, w, d);
+    hidden = build_vectors(b, "head.1.y", d[0], DTYPE_F32);
+    op_list_add(
+        b->l,
+        (struct op){.kind = OP_LINEAR, .in = {t, w, -1, -1, -1, -1}, .out = {hidden, -1, -1, -1}});
+    h->relu = build_like(b, "head.1", ".z", hidden);
+    op_list_add(b->l, (struct op){.kind = OP_RELU,
+                                  .in = {hidden, -1, -1, -1, -1, -1},
+                                  .out = {h->relu, -1, -1, -1}});
+    t = head_norm(b, 1, h->relu);
+    w = build_param(b, "head.3", "weight");
+    logits = build_vectors(b, "logits", b->n->classes, DTYPE_F32);
+    op_list_add(
+        b->l,
+        (struct op){.kind = OP_LINEAR, .in = {t, w, -1, -1, -1, -1}, .out = {logits, -1, -1, -1}});
+    prob = build_like(b, "prob", "", logits);
+    loss = build_tensor(b, "loss", "", TENSOR_ACT, DTYPE_F32, one);
+    h->dlogits = b->infer ? -1 : build_like(b, "dlogits", "", logits);
+    op_list_add(b->l, (struct op){.kind = OP_SOFTMAX_LOSS,
+                                  .in = {logits, -1, -1, -1, -1, -1},
+                                  .out = {prob, loss, h->dlogits, -1}});
+}
+
+static void forward(struct build *b)
+{
+    const struct arch_shape *a = arch_shape(b->n->arch);
+    int x = stem(b);
+
+    for (int layer = 1; layer <= 4; layer++)
+        for (int i = 0; i < a->blocks[layer - 1]; i++)
+            x = residual_block(b, x, layer, i);
+    head(b, x);
+}
+
+static int microbatch_of(const struct network_shape *s)
+{
+    int m = MICROBATCH_AUTO;
+
+    if (s->microbatch)
+        return s->microbatch;
+    while (s->batch % m)
+        m--;
+    return m;
+}
+
+static int check_shape(const struct network_shape *s, bool infer, struct err *err)
+{
+    if (s->batch < (infer ? 1 : 2) || s->batch > BATCH_MAX)
+        return err_set(err, ERR_INPUT, "a batch of %d pictures: it takes %d to %d%s", s->batch,
+                       infer ? 1 : 2, BATCH_MAX, infer ? "" : " to norm a batch");
+    if (s->size < SIZE_MIN || s->size > SIZE_MAX_PX)
+        return err_set(err, ERR_INPUT, "pictures of %d px: a network takes %d to %d", s->size,
+                       SIZE_MIN, SIZE_MAX_PX);
+    if (s->microbatch < 0 || (s->microbatch && s->batch % s->microbatch))
+        return err_set(err, ERR_INPUT,
+                       "exec.microbatch %d does not divide the batch of %d pictures: take a "
+                       "divisor, or 0 for the largest up to %d",
+                       s->microbatch, s->batch, MICROBATCH_AUTO);
+    if (s->dtype != DTYPE_F32 && s->dtype != DTYPE_BF16)
+        return err_set(err, ERR_INPUT, "activations are fp32 or bf16, not %s",
+                       dtype_name(s->dtype));
+    BUG_IF(s->freeze_to < 0 || s->freeze_to > 2 || !(s->dropout >= 0 && s->dropout < 1));
+    return 0;
+}
+
+static int make(struct op_list **out, const struct network *n, const struct network_shape *s,
+                bool infer, struct err *err)
+{
+    struct build *b;
+
+    *out = NULL;
+    if (check_shape(s, infer, err) < 0)
+        return -1;
+    b = calloc(1, sizeof *b);
+    if (!b)
+        return err_set(err, ERR_NOMEM, "network: %zu bytes", sizeof *b);
+    b->n = n;
+    b->s = s;
+    b->infer = infer;
+    b->l = op_list_new(s->batch, microbatch_of(s));
+    if (!b->l) {
+        err_set(err, ERR_NOMEM, "network: list of ops");
+        goto fail;
+    }
+    forward(b);
+    if (!infer) {
+        build_backward(b);
+        build_optimiser(b);
+    }
+    if (op_list_check(b->l, err) < 0)
+        goto fail;
+    *out = b->l;
+    free(b);
+    return 0;
+fail:
+    op_list_free(b->l);
+    free(b);
+    return err_wrap(err, "%s", arch_name(n->arch));
+}
+
+int network_train_list(struct op_list **out, const struct network *n, const struct network_shape *s,
+                       struct err *err)
+{
+    return make(out, n, s, false, err);
+}
+
+int network_infer_list(struct op_list **out, const struct network *n, const struct network_shape *s,
+                       struct err *err)
+{
+    return make(out, n, s, true, err);
+}

@@ -1,0 +1,289 @@
+/* recipe.c - phases, schedules, the smoothed loss; the keys train.* and optim.*.
+ *
+ * Formulas are fastai's callback/schedule.py and optimizer.py, in double.
+ * SPDX-License-Identifier: MIT */
+#include "nn/recipe.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { GROUPS = 3, BODY_FROZEN = 2 };
+
+static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos", "constant", NULL};
+static const char *const precision_names[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const optim_names[] = {"adam", NULL};
+
+// clang-format off
+/* -1 and an empty list mean "not given". */
+static const struct key phase_rows[] = {
+    KEY_CHOICE(struct phase_options, kind, "kind", "one_cycle", kind_names,
+               "schedule; fine_tune is a frozen cycle of the head, then a cycle of everything"),
+    KEY_INT(struct phase_options, epochs, "epochs", "0", 0, 100000, "epochs",
+            "how long; must be given (fine_tune: of the part with everything trained)"),
+    KEY_INT(struct phase_options, freeze_epochs, "freeze_epochs", "-1", -1, 100000, "epochs",
+            "fine_tune: of its frozen part; -1: 1"),
+    KEY_F64(struct phase_options, base_lr, "base_lr", "-1", -1, 100, "1",
+            "fine_tune: the head's peak rate while frozen, half of it afterwards; -1: 2e-3"),
+    KEY_F64(struct phase_options, lr_mult, "lr_mult", "-1", -1, 1e9, "1",
+            "fine_tune: the head's rate over the first group's after unfreezing; -1: 100"),
+    KEY_F64S(struct phase_options, lr, "lr", "", 0, 100, "1",
+             "peak rate of all groups, of the first and last (geometric between), or of each of "
+             "the 3; none: optim.lr"),
+    KEY_BOOL(struct phase_options, freeze, "freeze", "false",
+             "train the head and the batch norms only"),
+    KEY_F64(struct phase_options, div, "div", "-1", -1, 1e12, "1",
+            "the cycle starts at the peak rate divided by this; -1: 25, fine_tune 5"),
+    KEY_F64(struct phase_options, div_final, "div_final", "-1", -1, 1e12, "1",
+            "and ends at the peak rate divided by this; -1: 1e5"),
+    KEY_F64(struct phase_options, pct_start, "pct_start", "-1", -1, 1, "1",
+            "share of the phase before the rate falls; -1: 0.25, fine_tune 0.3, flat_cos 0.75"),
+    KEY_INT(struct phase_options, size, "size", "0", 0, 4096, "px",
+            "side of the pictures in this phase; 0: train.size"),
+    KEY_INT(struct phase_options, batch, "batch", "0", 0, 65536, "pictures",
+            "pictures per step in this phase; 0: train.batch"),
+    KEY_END,
+};
+
+const struct key train_keys[] = {
+    KEY_INT(struct train_options, batch, "train.batch", "64", 2, 65536, "pictures",
+            "pictures per step; a last, smaller batch of an epoch is dropped"),
+    KEY_INT(struct train_options, size, "train.size", "224", 16, 4096, "px",
+            "side of the square pictures the network sees"),
+    KEY_CHOICE(struct train_options, precision, "train.precision", "fp32", precision_names,
+               "type of the body's activations; sums, weights and the head are fp32 or wider"),
+    KEY_LIST(struct train_options, phases_list, phases, "train.phases", phase_rows,
+             "what is done, one after the other"),
+    KEY_F64(struct train_options, checkpoint_minutes, "train.checkpoint_minutes", "0", 0, 100000,
+            "min", "0: a checkpoint after each epoch only"),
+    KEY_END,
+};
+
+const struct key optim_keys[] = {
+    KEY_CHOICE(struct optim_options, name, "optim.name", "adam", optim_names,
+               "optimiser; adam as fastai has it, decay decoupled"),
+    KEY_F64(struct optim_options, lr, "optim.lr", "1e-3", 0, 100, "1",
+            "peak learning rate of phases that give none"),
+    KEY_F64(struct optim_options, wd, "optim.wd", "0.01", 0, 1, "1",
+            "weight decay, decoupled; never of batch norms"),
+    KEY_F64(struct optim_options, mom, "optim.mom", "0.9", 0, 0.9999, "1",
+            "decay of the gradient's mean where the schedule has none (flat_cos, constant)"),
+    KEY_F64S(struct optim_options, moms, "optim.moms", "[0.95, 0.85, 0.95]", 0, 0.9999, "1",
+             "the same at the start, the peak and the end of a cycle"),
+    KEY_F64(struct optim_options, sqr_mom, "optim.sqr_mom", "0.99", 0, 0.999999, "1",
+            "decay of the squared gradient's mean"),
+    KEY_F64(struct optim_options, eps, "optim.eps", "1e-5", 1e-12, 1, "1",
+            "added to the root of the squared gradient's mean"),
+    KEY_END,
+};
+// clang-format on
+
+/* a (b/a)^(i/2) for the three groups. */
+static void even_mults(double lr[GROUPS], double a, double b)
+{
+    for (int i = 0; i < GROUPS; i++)
+        lr[i] = i == 0 ? a : i == GROUPS - 1 ? b : a * pow(b / a, (double)i / (GROUPS - 1));
+}
+
+static double given(double value, double preset)
+{
+    return value < 0 ? preset : value;
+}
+
+static int bad(struct err *err, int i, const char *key, const char *what)
+{
+    return err_set(err, ERR_INPUT, "train.phases.%d.%s: %s", i, key, what);
+}
+
+static int phase_rates(struct run_phase *p, const struct phase_options *o, int i, double lr,
+                       struct err *err)
+{
+    for (int k = 0; k < o->lr.n; k++)
+        if (!(o->lr.v[k] > 0))
+            return bad(err, i, "lr", "every rate must be above 0");
+    switch (o->lr.n) {
+    case 0:
+        even_mults(p->lr, lr, lr);
+        return 0;
+    case 1:
+        even_mults(p->lr, o->lr.v[0], o->lr.v[0]);
+        return 0;
+    case 2:
+        even_mults(p->lr, o->lr.v[0], o->lr.v[1]);
+        return 0;
+    case GROUPS:
+        memcpy(p->lr, o->lr.v, sizeof p->lr);
+        return 0;
+    default:
+        return err_set(err, ERR_INPUT,
+                       "train.phases.%d.lr: %d rates for %d parameter groups (conv1 to layer2, "
+                       "layer3 to layer4, head): give 1, 2 or %d",
+                       i, o->lr.n, GROUPS, GROUPS);
+    }
+}
+
+/* What only one kind of phase understands must not be given to another. */
+static int check_kind(const struct phase_options *o, int i, struct err *err)
+{
+    bool cycle = o->kind == PHASE_ONE_CYCLE || o->kind == PHASE_FINE_TUNE;
+
+    if (o->kind == PHASE_FINE_TUNE) {
+        if (o->lr.n > 0)
+            return bad(err, i, "lr", "fine_tune takes base_lr and lr_mult instead");
+        if (o->freeze)
+            return bad(err, i, "freeze", "fine_tune freezes its first part by itself");
+    } else {
+        if (o->freeze_epochs >= 0)
+            return bad(err, i, "freeze_epochs", "only fine_tune has a frozen part");
+        if (o->base_lr >= 0)
+            return bad(err, i, "base_lr", "only fine_tune has it; give lr");
+        if (o->lr_mult >= 0)
+            return bad(err, i, "lr_mult", "only fine_tune has it; give two rates in lr");
+    }
+    if (!cycle && o->div >= 0)
+        return bad(err, i, "div", "only one_cycle and fine_tune have it");
+    if (o->kind == PHASE_CONSTANT && o->div_final >= 0)
+        return bad(err, i, "div_final", "a constant phase has none");
+    if (o->kind == PHASE_CONSTANT && o->pct_start >= 0)
+        return bad(err, i, "pct_start", "a constant phase has none");
+    return 0;
+}
+
+static int check_phase(const struct phase_options *o, int i, struct err *err)
+{
+    if (o->epochs < 1)
+        return bad(err, i, "epochs", "must be given and at least 1");
+    if (o->base_lr == 0 || o->lr_mult == 0)
+        return bad(err, i, o->base_lr == 0 ? "base_lr" : "lr_mult", "must be above 0");
+    if (o->div == 0 || o->div_final == 0)
+        return bad(err, i, o->div == 0 ? "div" : "div_final", "must be above 0");
+    if (o->size > 0 && o->size < 16)
+        return bad(err, i, "size", "a network takes pictures of at least 16 px");
+    if (o->batch == 1)
+        return bad(err, i, "batch", "a batch norm takes at least 2 pictures");
+    return check_kind(o, i, err);
+}
+
+static struct run_phase begin_phase(const struct phase_options *o, const struct train_options *t,
+                                    const struct optim_options *optim)
+{
+    bool cycle = o->kind == PHASE_ONE_CYCLE || o->kind == PHASE_FINE_TUNE;
+    struct run_phase p = {.kind = cycle ? PHASE_ONE_CYCLE : o->kind,
+                          .epochs = (int)o->epochs,
+                          .size = (int)(o->size ? o->size : t->size),
+                          .batch = (int)(o->batch ? o->batch : t->batch),
+                          .div = given(o->div, 25),
+                          .div_final = given(o->div_final, 1e5),
+                          .freeze_to = o->freeze ? BODY_FROZEN : 0};
+
+    p.pct_start = given(o->pct_start, o->kind == PHASE_FLAT_COS ? 0.75 : 0.25);
+    for (int k = 0; k < 3; k++)
+        p.moms[k] = cycle ? optim->moms.v[optim->moms.n == 1 ? 0 : k] : optim->mom;
+    return p;
+}
+
+/* fastai's fine_tune: keys of the schedule go to the second part, div_final to both. */
+static void expand_fine_tune(struct run_phase *phases, int *n, const struct phase_options *o,
+                             struct run_phase p)
+{
+    double lr = given(o->base_lr, 2e-3);
+    int64_t freeze_epochs = o->freeze_epochs < 0 ? 1 : o->freeze_epochs;
+
+    if (freeze_epochs > 0) {
+        struct run_phase *frozen = &phases[(*n)++];
+
+        *frozen = p;
+        frozen->epochs = (int)freeze_epochs;
+        frozen->freeze_to = BODY_FROZEN;
+        frozen->lr[0] = frozen->lr[1] = lr / 10;
+        frozen->lr[2] = lr;
+        frozen->div = 25;
+        frozen->pct_start = 0.99;
+        snprintf(frozen->name, sizeof frozen->name, "frozen");
+    }
+    lr /= 2;
+    even_mults(p.lr, lr / given(o->lr_mult, 100), lr);
+    p.div = given(o->div, 5);
+    p.pct_start = given(o->pct_start, 0.3);
+    snprintf(p.name, sizeof p.name, "unfrozen");
+    phases[(*n)++] = p;
+}
+
+int recipe_expand(struct run_phase *phases, int *n, const struct train_options *t,
+                  const struct optim_options *o, struct err *err)
+{
+    *n = 0;
+    if (t->phases_list.n < 1)
+        return err_set(err, ERR_INPUT,
+                       "train.phases: nothing to do; give for instance "
+                       "\"phases: [{kind: fine_tune, epochs: 2}]\"");
+    BUG_IF(t->phases_list.n > KEY_LIST_MAX);
+    if (o->moms.n != 1 && o->moms.n != 3)
+        return err_set(err, ERR_INPUT,
+                       "optim.moms: %d values; give 1, or 3 for start, peak and end", o->moms.n);
+    for (int i = 0; i < t->phases_list.n; i++) {
+        const struct phase_options *item = &t->phases[i];
+        struct run_phase p;
+
+        if (check_phase(item, i, err) < 0)
+            return -1;
+        p = begin_phase(item, t, o);
+        if (item->kind == PHASE_FINE_TUNE) {
+            expand_fine_tune(phases, n, item, p);
+            continue;
+        }
+        if (!(o->lr > 0) && item->lr.n == 0)
+            return err_set(err, ERR_INPUT, "optim.lr: must be above 0 where a phase gives no lr");
+        if (phase_rates(&p, item, i, o->lr, err) < 0)
+            return -1;
+        snprintf(p.name, sizeof p.name, "%s%s", kind_names[item->kind],
+                 item->freeze ? "_frozen" : "");
+        phases[(*n)++] = p;
+    }
+    return 0;
+}
+
+/* From A to B along half a cosine; pos in [0, 1]. */
+static double cosine(double a, double b, double pos)
+{
+    return a + (1 + cos(3.14159265358979323846 * (1 - pos))) * (b - a) / 2;
+}
+
+static double two_cosines(double pct, double pos, double a, double b, double c)
+{
+    if (pos < pct)
+        return cosine(a, b, pos / pct);
+    return cosine(b, c, (pos - pct) / (1 - pct));
+}
+
+void recipe_step(struct step *step, const struct run_phase *p, const struct optim_options *o,
+                 uint64_t k, uint64_t n)
+{
+    double pos = (double)k / (double)n;
+
+    BUG_IF(k >= n);
+    memset(step->lr, 0, sizeof step->lr);
+    for (int g = 0; g < GROUPS; g++) {
+        double lr = p->lr[g];
+
+        if (p->kind == PHASE_ONE_CYCLE)
+            lr = two_cosines(p->pct_start, pos, lr / p->div, lr, lr / p->div_final);
+        else if (p->kind == PHASE_FLAT_COS)
+            lr = two_cosines(p->pct_start, pos, lr, lr, lr / p->div_final);
+        step->lr[g] = lr;
+    }
+    step->mom = p->kind == PHASE_ONE_CYCLE
+                    ? two_cosines(p->pct_start, pos, p->moms[0], p->moms[1], p->moms[2])
+                    : p->moms[0];
+    step->sqr_mom = o->sqr_mom;
+    step->eps = o->eps;
+    step->wd = o->wd;
+}
+
+double smooth_loss_add(struct smooth_loss *s, double loss)
+{
+    static const double beta = 0.98;
+
+    s->value = beta * s->value + (1 - beta) * loss;
+    s->count++;
+    return s->value / (1 - pow(beta, (double)s->count));
+}
