@@ -1,6 +1,6 @@
 /* bench_step.c - a training step against its bare convolutions, in one run.
  *
- *   bench_step [ARCH [PRECISION [BATCH [REPEATS]]]]     e.g. bench_step resnet50 bf16 32 5
+ *   bench_step [ARCH [PRECISION [BATCH [REPEATS [MICROBATCH]]]]]   e.g. bench_step resnet50 bf16 32 5
  *
  * Step and convolutions alone (the same primitives, order and buffers with all else left out) run
  * by turns; medians and the ratio of each pair are printed, with the seconds per kind of op.
@@ -62,9 +62,12 @@ static struct picture *make_pictures(int n)
     return p;
 }
 
-struct result {
-    double step, convs, ratio, low, high; /* images/s, images/s, medians; range of the ratio */
-    double planned_mb, peak_mb;
+struct bench { /* one network in one precision */
+    const char *arch, *type;
+    int batch, repeats, microbatch;
+    struct be *b;
+    struct network *net;
+    struct step step;
 };
 
 static double timed(struct be_program *p, struct step *s, uint64_t only)
@@ -91,58 +94,74 @@ static void print_profile(const struct be_program *p)
                    100 * seconds[k] / total);
 }
 
-static struct result measure(int arch, enum dtype dtype, int batch, int repeats, int freeze_to)
+static const uint64_t forward = 1u << OP_CONV,
+                      convs = 1u << OP_CONV | 1u << OP_CONV_BWD_DATA | 1u << OP_CONV_BWD_WEIGHT;
+
+/* Runs P whole and BARE's convolutions (ONLY) by turns and prints a row. */
+static void compare(struct bench *x, const char *what, struct be_program *p,
+                    struct be_program *bare_program, uint64_t only)
 {
-    const uint64_t convs = 1u << OP_CONV | 1u << OP_CONV_BWD_DATA | 1u << OP_CONV_BWD_WEIGHT;
-    struct exec_options o = {.winograd = getenv("PRESIZE_WINOGRAD") ? WINOGRAD_AUTO : WINOGRAD_OFF};
-    struct model_options m = {.arch = arch, .dropout = 0.5};
-    struct network_shape shape = {.batch = batch,
-                                  .size = SIZE,
-                                  .dtype = dtype,
-                                  .augment = true,
-                                  .freeze_to = freeze_to,
-                                  .dropout = 0.5};
-    struct step step = {.n_pictures = batch,
-                        .lr = {1e-3, 1e-3, 1e-3},
-                        .mom = 0.9,
-                        .sqr_mom = 0.99,
-                        .eps = 1e-5,
-                        .wd = 0.01};
     double whole[MOST], bare[MOST], ratio[MOST];
-    struct be_program *p;
-    struct op_list *list;
-    struct network *net;
     struct be_memory memory;
     struct rusage usage;
-    struct err err = {0};
-    struct be *b;
 
-    check(cpu_backend.open(&b, &o, &err), &err);
-    check(network_new(&net, &m, CLASSES, &err), &err);
-    check(network_train_list(&list, net, &shape, &err), &err);
-    check(cpu_backend.prepare(&p, b, list, &err), &err);
-    check(weights_init(&cpu_backend, b, net, 1, false, &err), &err);
-    step.pictures = make_pictures(batch);
-    timed(p, &step, 0);
-    for (int i = 0; i < repeats; i++) {
-        whole[i] = batch / timed(p, &step, 0);
-        bare[i] = batch / timed(p, &step, convs);
+    timed(p, &x->step, 0);
+    timed(bare_program, &x->step, only);
+    for (int i = 0; i < x->repeats; i++) {
+        whole[i] = x->batch / timed(p, &x->step, 0);
+        bare[i] = x->batch / timed(bare_program, &x->step, only);
         ratio[i] = whole[i] / bare[i];
     }
-    if (getenv("PROFILE"))
-        print_profile(p);
+    qsort(ratio, (size_t)x->repeats, sizeof *ratio, by_value);
     cpu_backend.memory(p, &memory);
     getrusage(RUSAGE_SELF, &usage);
-    cpu_backend.release(p);
-    cpu_backend.close(b);
+    printf("%-10s %-5s %-10s %9.2f %9.2f %7.3f %7.3f-%.3f %11.0f %9.0f\n", x->arch, x->type, what,
+           median(whole, x->repeats), median(bare, x->repeats), median(ratio, x->repeats), ratio[0],
+           ratio[x->repeats - 1], (double)memory.total / 1e6, (double)usage.ru_maxrss / 1e3);
+    if (getenv("PROFILE"))
+        print_profile(p);
+    fflush(stdout);
+}
+
+static struct be_program *prepared(struct bench *x, struct op_list *list)
+{
+    struct be_program *p;
+    struct err err = {0};
+
+    check(cpu_backend.prepare(&p, x->b, list, &err), &err);
     op_list_free(list);
-    network_free(net);
-    free((void *)(uintptr_t)step.pictures[0].pixels);
-    free((void *)(uintptr_t)step.pictures);
-    qsort(ratio, (size_t)repeats, sizeof *ratio, by_value);
-    return (struct result){
-        median(whole, repeats), median(bare, repeats),      median(ratio, repeats),       ratio[0],
-        ratio[repeats - 1],     (double)memory.total / 1e6, (double)usage.ru_maxrss / 1e3};
+    return p;
+}
+
+static void measure(struct bench *x, int arch, enum dtype dtype)
+{
+    const struct exec_options o = {.winograd =
+                                       getenv("PRESIZE_DIRECT") ? WINOGRAD_OFF : WINOGRAD_AUTO};
+    const struct model_options m = {.arch = arch, .dropout = 0.5};
+    struct network_shape shape = {
+        .batch = x->batch, .size = SIZE, .dtype = dtype, .augment = true, .dropout = 0.5};
+    struct be_program *train, *frozen, *infer;
+    struct op_list *list;
+    struct err err = {0};
+
+    check(cpu_backend.open(&x->b, &o, &err), &err);
+    check(network_new(&x->net, &m, CLASSES, &err), &err);
+    check(network_train_list(&list, x->net, &shape, &err), &err);
+    train = prepared(x, list);
+    check(weights_init(&cpu_backend, x->b, x->net, 1, false, &err), &err);
+    compare(x, "step", train, train, convs);
+    check(network_infer_list(&list, x->net, &shape, &err), &err);
+    infer = prepared(x, list);
+    compare(x, "inference", infer, train, forward);
+    cpu_backend.release(infer);
+    cpu_backend.release(train);
+    shape.freeze_to = 2;
+    check(network_train_list(&list, x->net, &shape, &err), &err);
+    frozen = prepared(x, list);
+    compare(x, "frozen", frozen, frozen, convs);
+    cpu_backend.release(frozen);
+    cpu_backend.close(x->b);
+    network_free(x->net);
 }
 
 int main(int argc, char **argv)
@@ -151,26 +170,30 @@ int main(int argc, char **argv)
         const char *name;
         int arch;
     } archs[] = {{"resnet18", RESNET18}, {"resnet34", RESNET34}, {"resnet50", RESNET50}};
-    const int batch = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 32;
-    const int repeats = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 5;
+    struct bench x = {.batch = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 32,
+                      .repeats = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 5,
+                      .microbatch = argc > 5 ? (int)strtol(argv[5], NULL, 10) : 0};
 
-    printf("training step at %d px, batch %d, %d repeats: images/s, the same convolutions alone, "
-           "ratio\n",
-           SIZE, batch, repeats);
-    printf("%-10s %-5s %-9s %9s %9s %7s %15s %11s %9s\n", "network", "type", "", "step", "convs",
-           "ratio", "range", "planned MB", "peak MB");
+    if (x.batch < 1 || x.repeats < 1 || x.repeats > MOST)
+        return 2;
+    x.step = (struct step){.pictures = make_pictures(x.batch),
+                           .n_pictures = x.batch,
+                           .lr = {1e-3, 1e-3, 1e-3},
+                           .mom = 0.9,
+                           .sqr_mom = 0.99,
+                           .eps = 1e-5,
+                           .wd = 0.01};
+    printf("%d px, batch %d, median of %d: images/s, the convolutions alone, their ratio\n", SIZE,
+           x.batch, x.repeats);
+    printf("%-10s %-5s %-10s %9s %9s %7s %15s %11s %9s\n", "network", "type", "what", "whole",
+           "convs", "ratio", "range", "planned MB", "peak MB");
     for (size_t a = 0; a < sizeof archs / sizeof *archs; a++)
         for (int t = 0; t < 2; t++) {
-            const char *type = t ? "bf16" : "fp32";
-            struct result r;
-
-            if ((argc > 1 && strcmp(argv[1], archs[a].name) != 0 && strcmp(argv[1], "all") != 0) ||
-                (argc > 2 && strcmp(argv[2], type) != 0 && strcmp(argv[2], "all") != 0))
-                continue;
-            r = measure(archs[a].arch, t ? DTYPE_BF16 : DTYPE_F32, batch, repeats, 0);
-            printf("%-10s %-5s %-9s %9.2f %9.2f %7.3f %7.3f-%.3f %11.0f %9.0f\n", archs[a].name,
-                   type, "", r.step, r.convs, r.ratio, r.low, r.high, r.planned_mb, r.peak_mb);
-            fflush(stdout);
+            x.arch = archs[a].name;
+            x.type = t ? "bf16" : "fp32";
+            if ((argc < 2 || strcmp(argv[1], x.arch) == 0 || strcmp(argv[1], "all") == 0) &&
+                (argc < 3 || strcmp(argv[2], x.type) == 0 || strcmp(argv[2], "all") == 0))
+                measure(&x, archs[a].arch, t ? DTYPE_BF16 : DTYPE_F32);
         }
     return 0;
 }
