@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/cpu/augment.h"
+#include "backend/cpu/sampler.h"
 #include "base/clock.h"
 #include "base/isa.h"
 #include "base/rng.h"
@@ -46,7 +46,7 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const char *isa, const struct augment_kernels *k, const struct map_case *m,
+static void measure(const char *isa, const struct sampler_kernels *k, const struct map_case *m,
                     const uint8_t *pixels, float *dst)
 {
     double rate[RUNS];
@@ -93,10 +93,10 @@ int main(void)
     for (size_t i = 0; i < bytes; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        measure(isa_name(isa_best()), augment_kernels(), &cases[i], pixels, dst);
+        measure(isa_name(isa_best()), sampler_kernels(), &cases[i], pixels, dst);
 #if defined(__x86_64__)
         if (isa_best() > ISA_AVX2)
-            measure(isa_name(ISA_AVX2), &augment_kernels_avx2, &cases[i], pixels, dst);
+            measure(isa_name(ISA_AVX2), &sampler_kernels_avx2, &cases[i], pixels, dst);
 #endif
     }
     free(pixels);

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "backend/cpu/augment.h"
+#include "backend/cpu/sampler.h"
 #include "backend/cpu/cpu.h"
 #include "backend/elem.h"
 #include "base/isa.h"
@@ -69,9 +69,9 @@ static void augment_run(const struct job *j)
         if (!picture)
             memset(out, 0, slice);
         else if (t->dtype == DTYPE_BF16)
-            augment_kernels()->bf16((uint16_t *)(void *)out, picture, t->dims[2]);
+            sampler_kernels()->bf16((uint16_t *)(void *)out, picture, t->dims[2]);
         else
-            augment_kernels()->f32((float *)(void *)out, picture, t->dims[2]);
+            sampler_kernels()->f32((float *)(void *)out, picture, t->dims[2]);
     }
 }
 

@@ -1,10 +1,10 @@
-/* augment_isa.c - the augmentation kernel, one row of output pixels at a time.
+/* sampler_isa.c - the augmentation kernel, one row of output pixels at a time.
  *
  * Each step is a plain loop over small arrays of independent pixels, which the compiler vectorises;
  * only the fetching of taps is scalar (two loads of four bytes fetch two neighbouring RGB pixels).
  * Same operations in the same order as elem_sample(), so the same bits. SPDX-License-Identifier:
  * MIT */
-#include "backend/cpu/augment.h"
+#include "backend/cpu/sampler.h"
 
 #include "backend/elem.h"
 #include "base/isa.h"
@@ -240,7 +240,7 @@ static void sample_bf16(uint16_t *dst, const struct picture *p, int size)
     sample(p, size, dst, store_bf16);
 }
 
-const struct augment_kernels ISA_NAME(augment_kernels) = {
+const struct sampler_kernels ISA_NAME(sampler_kernels) = {
     .f32 = sample_f32,
     .bf16 = sample_bf16,
 };
