@@ -57,6 +57,7 @@ struct dataset {
     uint32_t n;
     char **vocab;    /* sorted bytewise */
     int32_t n_classes;
+    int32_t *group;  /* of each class: index into options->groups, -1 none */
     uint32_t n_skipped; /* files left out by `skip` or not pictures by their magic bytes */
 };
 

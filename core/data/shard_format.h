@@ -25,9 +25,9 @@
 enum {
     SHARD_ZSTD_FILTER = 32015, /* registered with The HDF Group */
     SHARD_ZSTD_LEVEL = 3,
-    SHARD_FORMAT_TEXT = 8,     /* bytes of the source format's name, 0-padded */
-    SHARD_FILE_TEXT = 32,      /* "shard-00000.h5" */
-    SHARD_PATH_MAX = 4096,     /* longest path, bytes */
+    SHARD_FORMAT_TEXT = 8, /* bytes of the source format's name, 0-padded */
+    SHARD_FILE_TEXT = 32,  /* "shard-00000.h5" */
+    SHARD_PATH_MAX = 4096, /* longest path, bytes */
 };
 
 /* A row of /index in memory, packed as in the file; the path (PATH_SIZE bytes, 0-padded) follows it. */

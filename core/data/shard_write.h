@@ -26,8 +26,8 @@ struct shard_plan {
 struct shard_pixels {
     uint32_t height, width; /* after presizing, > 0 */
     uint32_t original_height, original_width;
-    const char *format; /* of the source, at most 7 bytes: "jpeg", "png", "gif", "webp", ... */
-    uint32_t crc32c;    /* of the height * width * 3 pixels, before compression */
+    const char *format;   /* of the source, at most 7 bytes: "jpeg", "png", "gif", "webp", ... */
+    uint32_t crc32c;      /* of the height * width * 3 pixels, before compression */
     const uint8_t *bytes; /* raw: the pixels, dense RGB; zstd: what shard_compress() made of them */
     size_t size;          /* bytes there; raw: height * width * 3 */
 };
@@ -65,7 +65,7 @@ uint64_t shard_writer_bytes(const struct shard_writer *w); /* of pictures, as st
 /* For the workers, storage zstd: one zstd frame of the pixels, equal bytes for equal pixels with one
  * version of the library. OUT has room for shard_compress_bound(size). ERR_NOMEM. */
 size_t shard_compress_bound(size_t size);
-int shard_compress(uint8_t *out, size_t capacity, size_t *stored, const uint8_t *pixels, size_t size,
-                   struct err *err) MUST_USE;
+int shard_compress(uint8_t *out, size_t capacity, size_t *stored, const uint8_t *pixels,
+                   size_t size, struct err *err) MUST_USE;
 
 #endif

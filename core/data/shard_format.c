@@ -1,0 +1,139 @@
+/* shard_format.c - the types and properties that writer, reader and check share.
+ * SPDX-License-Identifier: MIT */
+#include "data/shard_format.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static hid_t text_type(size_t size)
+{
+    hid_t t = H5Tcopy(H5T_C_S1);
+
+    if (t >= 0 && (H5Tset_size(t, size) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0)) {
+        H5Tclose(t);
+        return -1;
+    }
+    return t;
+}
+
+hid_t shard_row_type(size_t path_size, bool in_file)
+{
+    hid_t u32 = in_file ? H5T_STD_U32LE : H5T_NATIVE_UINT32;
+    hid_t i32 = in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32;
+    hid_t u64 = in_file ? H5T_STD_U64LE : H5T_NATIVE_UINT64;
+    hid_t format = text_type(SHARD_FORMAT_TEXT), path = text_type(path_size);
+    hid_t row = H5Tcreate(H5T_COMPOUND, sizeof(struct shard_row) + path_size);
+    const struct {
+        const char *name;
+        size_t offset;
+        hid_t type;
+    } fields[] = {
+        {"rank", offsetof(struct shard_row, rank), u32},
+        {"label", offsetof(struct shard_row, label), i32},
+        {"official", offsetof(struct shard_row, official), i32},
+        {"height", offsetof(struct shard_row, height), u32},
+        {"width", offsetof(struct shard_row, width), u32},
+        {"original_height", offsetof(struct shard_row, original_height), u32},
+        {"original_width", offsetof(struct shard_row, original_width), u32},
+        {"crc32c", offsetof(struct shard_row, crc32c), u32},
+        {"address", offsetof(struct shard_row, address), u64},
+        {"stored", offsetof(struct shard_row, stored), u64},
+        {"format", offsetof(struct shard_row, format), format},
+        {"path", sizeof(struct shard_row), path},
+    };
+    bool good = row >= 0 && format >= 0 && path >= 0;
+
+    for (size_t i = 0; good && i < sizeof fields / sizeof fields[0]; i++)
+        good = H5Tinsert(row, fields[i].name, fields[i].offset, fields[i].type) >= 0;
+    if (format >= 0)
+        H5Tclose(format);
+    if (path >= 0)
+        H5Tclose(path);
+    if (good)
+        return row;
+    if (row >= 0)
+        H5Tclose(row);
+    return -1;
+}
+
+/* Bounds: "1.8" both ends, so that the choice of structures does not move with the library's version
+ * and every reader since 2008 understands them. Locks off: flock() fails on some network file systems,
+ * and a shard is never read before it is whole. */
+hid_t shard_file_access(void)
+{
+    hid_t p;
+
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    p = H5Pcreate(H5P_FILE_ACCESS);
+    if (p >= 0 && (H5Pset_libver_bounds(p, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
+                   H5Pset_fclose_degree(p, H5F_CLOSE_STRONG) < 0 ||
+                   H5Pset_file_locking(p, false, true) < 0)) {
+        H5Pclose(p);
+        return -1;
+    }
+    return p;
+}
+
+struct stack_text {
+    char cause[512];
+    bool full;
+};
+
+/* The innermost record that says something; called outermost first. */
+static herr_t keep_last(unsigned n, const H5E_error2_t *e, void *arg)
+{
+    struct stack_text *s = arg;
+
+    (void)n;
+    if (e->desc && e->desc[0])
+        snprintf(s->cause, sizeof s->cause, "%s", e->desc);
+    if (e->desc && (strstr(e->desc, strerror(ENOSPC)) || strstr(e->desc, strerror(EDQUOT)) ||
+                    strstr(e->desc, strerror(EFBIG))))
+        s->full = true;
+    return 0;
+}
+
+int shard_hdf5_error(struct err *err, enum err_kind kind, const char *format, ...)
+{
+    struct stack_text s = {.cause = "no reason given"};
+    char context[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(context, sizeof context, format, args);
+    va_end(args);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_last, &s);
+    H5Eclear2(H5E_DEFAULT);
+    return err_set(err, s.full ? ERR_FULL : kind, "%s: HDF5: %s", context, s.cause);
+}
+
+int shard_text_attribute(hid_t object, const char *name, char **out)
+{
+    hid_t a = H5Aexists(object, name) > 0 ? H5Aopen(object, name, H5P_DEFAULT) : -1;
+    hid_t type = a >= 0 ? H5Aget_type(a) : -1;
+    hid_t space = a >= 0 ? H5Aget_space(a) : -1;
+    hsize_t n = space >= 0 ? (hsize_t)H5Sget_simple_extent_npoints(space) : 0;
+    int rc = -1;
+
+    *out = NULL;
+    if (type >= 0 && n == 1 && H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type)) {
+        *out = calloc(H5Tget_size(type) + 1, 1);
+        if (*out && H5Aread(a, type, *out) >= 0)
+            rc = 0;
+    }
+    if (rc < 0) {
+        free(*out);
+        *out = NULL;
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (a >= 0)
+        H5Aclose(a);
+    return rc;
+}

@@ -1,0 +1,397 @@
+/* shard_write.c - the folder of shards: order, one file after another, index.json, moving into place.
+ *
+ * Invariants: FOLDER.part is locked by its own descriptor while it is written; index.json is written
+ * last inside it, and the folder gets its name after that, so whatever bears the name is whole.
+ * SPDX-License-Identifier: MIT */
+#include "data/shard_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zstd.h>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "data/shard_file.h"
+#include "data/shard_format.h"
+
+struct shard_writer {
+    struct shard_plan plan;
+    struct shard_about about;
+    char folder[PATH_LEN], part[PATH_LEN];
+    int lock;        /* FOLDER.part as a descriptor, -1: not ours */
+    uint32_t *order; /* dataset->n */
+    uint32_t next;   /* in order: added or skipped so far */
+    uint32_t added, in_shard, n_shards;
+    uint64_t bytes;
+    char *settings;           /* JSON text, the same in every shard */
+    struct shard_file file;   /* the shard being written, when in_shard > 0 */
+    json_t *shards, *skipped; /* arrays of index.json */
+};
+
+/* --- opening ------------------------------------------------------------------------------------ */
+
+/* Makes FOLDER.part, empty and locked. */
+static int take_part(struct shard_writer *w, struct err *err)
+{
+    char *slash = strrchr(w->folder, '/');
+
+    if (slash && slash != w->folder) {
+        char parent[PATH_LEN];
+
+        if (path_format(parent, err, "%.*s", (int)(slash - w->folder), w->folder) < 0 ||
+            path_make_dirs(parent, err) < 0)
+            return -1;
+    }
+    for (int attempt = 0; attempt < 3; attempt++) {
+        bool made = mkdir(w->part, 0777) == 0;
+        int fd;
+
+        if (!made && errno != EEXIST)
+            return err_errno(err, "cannot make the folder %s", w->part);
+        fd = open(w->part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return err_errno(err, "cannot make the folder %s", w->part);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            close(fd);
+            return err_set(err, ERR_LOCKED,
+                           "%s: another process is writing here; wait for it, or "
+                           "stop it and try again",
+                           w->part);
+        }
+        if (made) {
+            w->lock = fd;
+            return 0;
+        }
+        if (path_remove_tree(w->part, err) < 0) { /* what a killed process left */
+            close(fd);
+            return -1;
+        }
+        close(fd);
+    }
+    return err_set(err, ERR_LOCKED, "%s: another process is writing here", w->part);
+}
+
+static const char *const storage_names[] = {"raw", "zstd"};
+static const char *const exif_names[] = {"ignore", "apply"};
+
+/* What decides about the bytes beside the pictures themselves. NULL: out of memory. */
+static json_t *settings_json(const struct dataset_options *o)
+{
+    return json_pack("{s:I, s:f, s:I, s:s, s:s}", "size", (json_int_t)o->size, "max_aspect",
+                     o->max_aspect, "pictures", (json_int_t)o->shard_pictures, "storage",
+                     storage_names[o->storage], "exif", exif_names[o->exif]);
+}
+
+static int prepare(struct shard_writer *w, struct err *err)
+{
+    const struct dataset *d = w->plan.dataset;
+    json_t *settings = settings_json(w->plan.options);
+    size_t path_size = 1;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        if (strlen(d->items[i].path) > path_size)
+            path_size = strlen(d->items[i].path);
+    BUG_IF(path_size >= SHARD_PATH_MAX);
+    w->settings = settings ? json_text(settings, 0) : NULL;
+    json_decref(settings);
+    w->order = malloc((d->n ? d->n : 1) * sizeof *w->order);
+    w->shards = json_array();
+    w->skipped = json_array();
+    if (!w->settings || !w->order || !w->shards || !w->skipped)
+        return err_set(err, ERR_NOMEM, "shards of %u pictures: out of memory", d->n);
+    rng_permutation(w->order, d->n, 0, RNG_SHARD, 0);
+    w->about = (struct shard_about){
+        .vocab = d->vocab,
+        .n_classes = d->n_classes,
+        .settings = w->settings,
+        .decoder = w->plan.decoder,
+        .manifest_sha256 = w->plan.manifest_sha256,
+        .path_size = path_size,
+        .storage = w->plan.options->storage,
+    };
+    return 0;
+}
+
+int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_plan *plan,
+                      struct err *err)
+{
+    struct shard_writer *w = calloc(1, sizeof *w);
+    size_t length;
+
+    *out = NULL;
+    BUG_IF(plan->options->shard_pictures < 1 || plan->dataset->n_classes < 1);
+    if (!w)
+        return err_set(err, ERR_NOMEM, "shards: out of memory");
+    w->plan = *plan;
+    w->lock = -1;
+    if (path_format(w->folder, err, "%s", folder) < 0)
+        goto fail;
+    for (length = strlen(w->folder); length > 1 && w->folder[length - 1] == '/'; length--)
+        w->folder[length - 1] = '\0';
+    if (path_format(w->part, err, "%s.part", w->folder) < 0 || prepare(w, err) < 0 ||
+        take_part(w, err) < 0)
+        goto fail;
+    *out = w;
+    return 0;
+fail:
+    shard_writer_abort(w);
+    return -1;
+}
+
+uint32_t shard_writer_order(const struct shard_writer *w, uint32_t i)
+{
+    BUG_IF(i >= w->plan.dataset->n);
+    return w->order[i];
+}
+
+uint64_t shard_writer_bytes(const struct shard_writer *w)
+{
+    return w->bytes;
+}
+
+/* --- adding ------------------------------------------------------------------------------------- */
+
+static int shard_path(const struct shard_writer *w, char path[PATH_LEN], char name[SHARD_FILE_TEXT],
+                      struct err *err)
+{
+    snprintf(name, SHARD_FILE_TEXT, "shard-%05u.h5", w->n_shards);
+    return path_format(path, err, "%s/%s", w->part, name);
+}
+
+/* Closes the shard and notes it; its pages start on their way to the disk, finish() waits for them. */
+static int end_shard(struct shard_writer *w, struct err *err)
+{
+    char path[PATH_LEN], name[SHARD_FILE_TEXT], hex[SHA256_HEX];
+    uint32_t count = w->in_shard;
+    uint64_t size;
+    json_t *entry;
+    int fd;
+
+    w->in_shard = 0;
+    if (shard_path(w, path, name, err) < 0 || shard_file_close(&w->file, err) < 0)
+        return -1;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        close(fd);
+    }
+    if (sha256_file(path, hex, &size, err) < 0)
+        return -1;
+    entry = json_pack("{s:s, s:I, s:I, s:s}", "file", name, "count", (json_int_t)count, "bytes",
+                      (json_int_t)size, "sha256", hex);
+    if (!entry || json_array_append_new(w->shards, entry) < 0)
+        return err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    w->n_shards++;
+    return 0;
+}
+
+int shard_writer_add(struct shard_writer *w, const struct shard_pixels *p, struct err *err)
+{
+    const struct dataset *d = w->plan.dataset;
+    char path[PATH_LEN], name[SHARD_FILE_TEXT];
+    uint32_t rank;
+
+    BUG_IF(w->next >= d->n || p->height == 0 || p->width == 0 || p->size == 0);
+    BUG_IF(w->about.storage == STORAGE_RAW && p->size != (size_t)p->height * p->width * 3);
+    rank = w->order[w->next];
+    if (w->in_shard == 0 &&
+        (shard_path(w, path, name, err) < 0 ||
+         shard_file_create(&w->file, path, (uint32_t)w->plan.options->shard_pictures, &w->about,
+                           err) < 0))
+        return -1;
+    w->in_shard++;
+    if (shard_file_add(&w->file, &d->items[rank], rank, p, err) < 0)
+        return -1;
+    w->next++;
+    w->added++;
+    w->bytes += p->size;
+    return w->in_shard == w->plan.options->shard_pictures ? end_shard(w, err) : 0;
+}
+
+int shard_writer_skip(struct shard_writer *w, struct err *err)
+{
+    json_t *path;
+
+    BUG_IF(w->next >= w->plan.dataset->n);
+    path = json_stringn_nocheck(w->plan.dataset->items[w->order[w->next]].path,
+                                strlen(w->plan.dataset->items[w->order[w->next]].path));
+    if (!path || json_array_append_new(w->skipped, path) < 0)
+        return err_set(err, ERR_NOMEM, "a skipped picture: out of memory");
+    w->next++;
+    return 0;
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+static json_t *classes_json(const struct dataset *d)
+{
+    json_t *classes = json_array();
+
+    for (int32_t i = 0; classes && i < d->n_classes; i++)
+        if (json_array_append_new(classes, json_string(d->vocab[i])) < 0) {
+            json_decref(classes);
+            return NULL;
+        }
+    return classes;
+}
+
+static json_t *groups_json(const struct dataset *d, const struct dataset_options *o)
+{
+    json_t *groups = json_array();
+
+    for (int g = 0; groups && g < o->groups_list.n; g++) {
+        json_t *labels = json_array();
+        bool good = labels != NULL;
+
+        for (int32_t i = 0; good && i < d->n_classes; i++)
+            if (d->group[i] == g)
+                good = json_array_append_new(labels, json_string(d->vocab[i])) == 0;
+        if (!good ||
+            json_array_append_new(groups, json_pack("{s:s, s:O}", "name", o->groups[g].name,
+                                                    "classes", labels)) < 0) {
+            json_decref(groups);
+            groups = NULL;
+        }
+        json_decref(labels);
+    }
+    return groups;
+}
+
+static int write_index_json(struct shard_writer *w, struct err *err)
+{
+    char path[PATH_LEN];
+    json_t *index;
+    int rc;
+
+    index = json_pack("{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:O, s:O}", "version",
+                      SHARD_VERSION, "set", w->plan.set, "count", (json_int_t)w->added, "size",
+                      (json_int_t)w->plan.options->size, "max_aspect", w->plan.options->max_aspect,
+                      "classes", classes_json(w->plan.dataset), "groups",
+                      groups_json(w->plan.dataset, w->plan.options), "settings",
+                      settings_json(w->plan.options), "decoder", w->plan.decoder, "manifest_sha256",
+                      w->plan.manifest_sha256, "skipped", w->skipped, "shards", w->shards);
+    if (!index)
+        return err_set(err, ERR_NOMEM, "%s: out of memory, or a name that is not UTF-8", w->folder);
+    rc = path_format(path, err, "%s/" SHARD_INDEX_FILE, w->part);
+    if (rc == 0)
+        rc = json_write(path, index, err);
+    json_decref(index);
+    return rc;
+}
+
+static int sync_shards(const struct shard_writer *w, struct err *err)
+{
+    char path[PATH_LEN];
+
+    for (uint32_t i = 0; i < w->n_shards; i++) {
+        int fd;
+
+        if (path_format(path, err, "%s/shard-%05u.h5", w->part, i) < 0)
+            return -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0) {
+            err_errno(err, "cannot write %s", path);
+            if (fd >= 0)
+                close(fd);
+            return -1;
+        }
+        close(fd);
+    }
+    return 0;
+}
+
+/* FOLDER.part becomes FOLDER; where one is, the two change places at once and the old one goes. */
+static int move_into_place(struct shard_writer *w, struct err *err)
+{
+    char parent[PATH_LEN];
+    const char *base = path_base(w->folder);
+    int fd;
+
+    if (renameat2(AT_FDCWD, w->part, AT_FDCWD, w->folder, RENAME_NOREPLACE) < 0) {
+        if (errno == EEXIST &&
+            renameat2(AT_FDCWD, w->part, AT_FDCWD, w->folder, RENAME_EXCHANGE) == 0) {
+            if (path_remove_tree(w->part, err) < 0)
+                return -1;
+        } else { /* a file system without these: for a moment there is neither */
+            if (path_remove_tree(w->folder, err) < 0)
+                return -1;
+            if (rename(w->part, w->folder) < 0)
+                return err_errno(err, "cannot move %s to %s", w->part, w->folder);
+        }
+    }
+    if (path_format(parent, err, "%.*s", base > w->folder ? (int)(base - w->folder) : 1,
+                    base > w->folder ? w->folder : ".") < 0)
+        return -1;
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    return 0;
+}
+
+int shard_writer_finish(struct shard_writer *w, struct err *err)
+{
+    int rc = -1;
+
+    BUG_IF(w->next < w->plan.dataset->n);
+    if (w->added == 0)
+        err_set(err, ERR_INPUT, "%s: not one picture is left to write", w->folder);
+    else if ((w->in_shard == 0 || end_shard(w, err) == 0) && sync_shards(w, err) == 0 &&
+             write_index_json(w, err) == 0)
+        rc = move_into_place(w, err);
+    if (rc == 0) {
+        close(w->lock); /* FOLDER.part may be another process's from here on */
+        w->lock = -1;
+    }
+    shard_writer_abort(w);
+    return rc;
+}
+
+void shard_writer_abort(struct shard_writer *w)
+{
+    if (!w)
+        return;
+    shard_file_discard(&w->file);
+    if (w->lock >= 0) {
+        struct err why;
+
+        if (path_remove_tree(w->part, &why) < 0)
+            log_debug("%s", why.msg);
+        close(w->lock);
+    }
+    json_decref(w->shards);
+    json_decref(w->skipped);
+    free(w->settings);
+    free(w->order);
+    free(w);
+}
+
+/* --- compression -------------------------------------------------------------------------------- */
+
+size_t shard_compress_bound(size_t size)
+{
+    return ZSTD_compressBound(size);
+}
+
+int shard_compress(uint8_t *out, size_t capacity, size_t *stored, const uint8_t *pixels,
+                   size_t size, struct err *err)
+{
+    size_t n = ZSTD_compress(out, capacity, pixels, size, SHARD_ZSTD_LEVEL);
+
+    if (ZSTD_isError(n))
+        return err_set(err, ERR_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
+    *stored = n;
+    return 0;
+}
