@@ -10,6 +10,12 @@
 #include "backend/ref.h"
 #include "base/rng.h"
 
+/* The picture at place N of the batch, NULL for padding and for steps without pictures. */
+static const struct picture *picture_at(const struct ref_call *c, int n)
+{
+    return c->step->pictures && n < c->step->n_pictures ? &c->step->pictures[n] : NULL;
+}
+
 static size_t plane_of(const struct ref_tensor *t)
 {
     return (size_t)t->d[2] * (size_t)t->d[3];
@@ -21,9 +27,11 @@ void ref_augment(const struct ref_call *c)
     size_t plane = plane_of(x);
 
     memset(x->v, 0, x->n * sizeof *x->v);
-    for (int n = 0; n < c->step->n_pictures; n++) {
-        const struct picture *p = &c->step->pictures[n];
+    for (int n = 0; n < x->d[0]; n++) {
+        const struct picture *p = picture_at(c, n);
 
+        if (!p)
+            continue;
         for (int i = 0; i < x->d[2]; i++)
             for (int j = 0; j < x->d[3]; j++) {
                 size_t at = (size_t)n * 3 * plane + (size_t)i * (size_t)x->d[3] + (size_t)j;
@@ -141,20 +149,19 @@ void ref_dropout(const struct ref_call *c)
     uint32_t threshold = dropout_threshold(c->op->rate);
     double keep = 1.0 - (double)c->op->rate;
 
-    for (int n = 0; n < x->d[0]; n++)
+    for (int n = 0; n < x->d[0]; n++) {
+        const struct picture *p = picture_at(c, n);
+        uint32_t position = p ? p->position : (uint32_t)n;
+
         for (size_t e = 0; e < per_picture; e++) {
             size_t at = (size_t)n * per_picture + e;
             uint32_t draw = (uint32_t)c->op->layer << 24 | (uint32_t)(e / 4);
             uint32_t words[4];
 
-            if (n >= c->step->n_pictures) {
-                c->out[0].v[at] = 0.0;
-                continue;
-            }
-            elem_philox(words, c->step->seed, RNG_DROPOUT, c->step->epoch,
-                        c->step->pictures[n].position, draw);
+            elem_philox(words, c->step->seed, RNG_DROPOUT, c->step->epoch, position, draw);
             ref_store(&c->out[0], at, words[e % 4] >= threshold ? x->v[at] / keep : 0.0);
         }
+    }
 }
 
 void ref_softmax_loss(const struct ref_call *c)
@@ -164,7 +171,8 @@ void ref_softmax_loss(const struct ref_call *c)
 
     for (int n = 0; n < c->batch; n++) {
         const double *row = logits->v + (size_t)n * classes;
-        int label = n < c->step->n_pictures ? c->step->pictures[n].label : -1;
+        const struct picture *picture = picture_at(c, n);
+        int label = picture ? picture->label : -1;
         double max = row[0], sum = 0.0;
 
         for (size_t k = 1; k < classes; k++)

@@ -1,0 +1,479 @@
+/* ops.h - one-op lists with seeded inputs, run on any backend and compared with ref.
+ *
+ * Bounds follow Higham 2002, section 3.1: a sum of K products in fp32, in any order, is off by at most gamma_K
+ * sum|x w|, gamma_K = K u / (1 - K u); twice that is allowed between two backends. Comparisons are
+ * written so that a NaN fails. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TESTS_OPS_H
+#define PRESIZE_TESTS_OPS_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#include "backend/backend.h"
+#include "backend/elem.h"
+#include "backend/ref.h"
+#include "base/rng.h"
+
+enum { MAX_IN = 6, MAX_OUT = 4, GUARD = 16, CLASSES_MAX = 64 };
+static const double unit = 0x1p-24; /* rounding error of fp32 */
+
+struct ops_case {
+    enum op_kind kind;
+    int n, micro;          /* pictures, microbatch */
+    int c, h, w;           /* the larger tensor; vectors have h = w = 1 */
+    int k, r, stride, pad; /* convolution; k also classes, linear's outputs */
+    bool relu, extra;      /* extra: residual, dz2, dy2, running statistics, dlogits */
+    enum dtype dtype;
+    bool refused; /* the cpu backend must answer ERR_UNSUPPORTED */
+};
+
+struct ops_setup { /* a case as a list, with inputs */
+    struct ops_case c;
+    struct op_list *list;
+    float *in[MAX_IN];
+    size_t n_in[MAX_IN], n_out[MAX_OUT];
+    struct picture *pictures;
+    struct step step;
+};
+
+struct ops_results {
+    float *out[MAX_OUT];  /* guarded on both sides */
+    float *state[MAX_IN]; /* persistent inputs after the run */
+};
+
+/* How a backend is opened. */
+struct ops_device {
+    const char *name;
+    struct exec_options options;
+};
+// clang-format off
+static const struct ops_device ops_devices[] = {
+    {"cpu", {.threads = 1, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
+    {"cpu", {.threads = 3, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
+    {"cpu", {.threads = 2, .layout = LAYOUT_NHWC, .winograd = WINOGRAD_OFF}},
+    {"cuda", {.threads = 1, .winograd = WINOGRAD_OFF}},
+};
+// clang-format on
+enum { N_DEVICES = sizeof ops_devices / sizeof ops_devices[0] };
+
+static inline const char *ops_case_name(const struct ops_case *c)
+{
+    static char name[200];
+
+    snprintf(name, sizeof name, "%s n=%d/%d c=%d %dx%d k=%d r=%d /%d p%d %s%s%s",
+             op_kind_name(c->kind), c->n, c->micro, c->c, c->h, c->w, c->k, c->r, c->stride, c->pad,
+             dtype_name(c->dtype), c->relu ? " relu" : "", c->extra ? " extra" : "");
+    return name;
+}
+
+/* --- lists ---------------------------------------------------------------------------------- */
+
+static inline int ops_tensor(struct op_list *l, enum tensor_role role, enum dtype t, int d0, int d1,
+                             int d2, int d3)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "t%d", l->n_tensors);
+    return op_list_tensor(l, name, role, t, d0, d1, d2, d3);
+}
+
+static inline int ops_act(struct op_list *l, const struct ops_case *c, enum dtype t, int ch, int h,
+                          int w)
+{
+    return ops_tensor(l, TENSOR_ACT, t, c->n, ch, h, w);
+}
+
+static inline int ops_vector(struct op_list *l, enum tensor_role role, int n)
+{
+    return ops_tensor(l, role, role == TENSOR_STAT ? DTYPE_F64 : DTYPE_F32,
+                      role == TENSOR_STAT ? 2 : n, role == TENSOR_STAT ? n : 1, 1, 1);
+}
+
+static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+#define ACT ops_act(l, c, c->dtype, c->c, c->h, c->w)
+    switch (c->kind) {
+    case OP_BN_STATS:
+        o->in[0] = ACT;
+        if (c->extra) {
+            o->in[1] = ops_vector(l, TENSOR_STATE, c->c);
+            o->in[2] = ops_vector(l, TENSOR_STATE, c->c);
+        }
+        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
+        return;
+    case OP_BN_APPLY:
+    case OP_BN_INFER: {
+        int at = 1;
+
+        o->in[0] = ACT;
+        if (c->kind == OP_BN_APPLY) {
+            o->in[at++] = ops_vector(l, TENSOR_STAT, c->c);
+        } else {
+            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
+            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
+        }
+        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
+        if (c->extra)
+            o->in[at] = ACT;
+        o->out[0] = ACT;
+        return;
+    }
+    case OP_BN_BWD_STATS:
+        o->in[0] = ACT;
+        o->in[1] = c->extra ? ACT : -1;
+        o->in[2] = c->relu ? ACT : -1;
+        o->in[3] = ACT;
+        o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[0] = ACT;
+        o->out[1] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
+        o->out[3] = ops_vector(l, TENSOR_GRAD, c->c);
+        return;
+    default: /* OP_BN_BWD_APPLY */
+        o->in[0] = ACT;
+        o->in[1] = ACT;
+        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[3] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->out[0] = ACT;
+    }
+}
+
+static inline void ops_build_conv(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+    int p = (c->h + 2 * c->pad - c->r) / c->stride + 1,
+        q = (c->w + 2 * c->pad - c->r) / c->stride + 1;
+    enum tensor_role role = c->kind == OP_CONV_BWD_WEIGHT ? TENSOR_GRAD : TENSOR_PARAM;
+    int x = ops_act(l, c, c->dtype, c->c, c->h, c->w), y = ops_act(l, c, c->dtype, c->k, p, q);
+    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c, c->r, c->r);
+
+    o->in[0] = c->kind == OP_CONV_BWD_DATA ? y : x;
+    o->in[1] = c->kind == OP_CONV_BWD_WEIGHT ? y : w;
+    o->out[0] = c->kind == OP_CONV ? y : c->kind == OP_CONV_BWD_DATA ? x : w;
+}
+
+static inline void ops_build_linear(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+    enum tensor_role role = c->kind == OP_LINEAR_BWD_WEIGHT ? TENSOR_GRAD : TENSOR_PARAM;
+    int x = ops_act(l, c, c->dtype, c->c, 1, 1), y = ops_act(l, c, c->dtype, c->k, 1, 1);
+    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c, 1, 1);
+
+    o->in[0] = c->kind == OP_LINEAR_BWD_DATA ? y : x;
+    o->in[1] = c->kind == OP_LINEAR_BWD_WEIGHT ? y : w;
+    o->out[0] = c->kind == OP_LINEAR ? y : c->kind == OP_LINEAR_BWD_DATA ? x : w;
+}
+
+static inline void ops_build_other(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+    int p = (c->h - 1) / 2 + 1, q = (c->w - 1) / 2 + 1;
+
+    switch (c->kind) {
+    case OP_AUGMENT:
+        o->out[0] = ops_act(l, c, c->dtype, 3, c->h, c->h);
+        return;
+    case OP_MAX_POOL:
+        o->in[0] = ACT;
+        o->out[0] = ops_act(l, c, c->dtype, c->c, p, q);
+        o->out[1] = ops_act(l, c, DTYPE_U8, c->c, p, q);
+        return;
+    case OP_MAX_POOL_BWD:
+        o->in[0] = ops_act(l, c, c->dtype, c->c, p, q);
+        o->in[1] = c->extra ? ops_act(l, c, c->dtype, c->c, p, q) : -1;
+        o->in[2] = ops_act(l, c, DTYPE_U8, c->c, p, q);
+        o->out[0] = ACT;
+        return;
+    case OP_CONCAT_POOL:
+        o->in[0] = ACT;
+        o->out[0] = ops_act(l, c, DTYPE_F32, 2 * c->c, 1, 1);
+        o->out[1] = ops_act(l, c, DTYPE_I32, c->c, 1, 1);
+        return;
+    case OP_CONCAT_POOL_BWD:
+        o->in[0] = ops_act(l, c, DTYPE_F32, 2 * c->c, 1, 1);
+        o->in[1] = ops_act(l, c, DTYPE_I32, c->c, 1, 1);
+        o->out[0] = ACT;
+        return;
+    case OP_SOFTMAX_LOSS:
+        o->in[0] = ops_act(l, c, c->dtype, c->k, 1, 1);
+        o->out[0] = ops_act(l, c, c->dtype, c->k, 1, 1);
+        o->out[1] = ops_act(l, c, DTYPE_F32, 1, 1, 1);
+        o->out[2] = c->extra ? ops_act(l, c, c->dtype, c->k, 1, 1) : -1;
+        return;
+    case OP_ADAM:
+        for (int i = 0; i < 4; i++)
+            o->in[i] = ops_tensor(l,
+                                  i == 0   ? TENSOR_GRAD
+                                  : i == 1 ? TENSOR_PARAM
+                                           : TENSOR_STATE,
+                                  DTYPE_F32, c->k, c->c, c->r, c->r);
+        return;
+    default: /* relu, dropout and theirs */
+        o->in[0] = ACT;
+        o->in[1] = c->kind == OP_RELU_BWD ? ACT : -1;
+        o->out[0] = ACT;
+    }
+}
+#undef ACT
+
+static inline struct op_list *ops_build(const struct ops_case *c)
+{
+    struct op_list *l = op_list_new(c->n, c->micro);
+    struct op o = op_none(c->kind);
+
+    assert_non_null(l);
+    o.stride = c->stride;
+    o.pad = c->pad;
+    o.relu = c->relu;
+    o.rate = 0.3f;
+    o.layer = 2;
+    o.group = 1;
+    o.decay = c->extra;
+    switch (c->kind) {
+    case OP_CONV:
+    case OP_CONV_BWD_DATA:
+    case OP_CONV_BWD_WEIGHT:
+        ops_build_conv(l, c, &o);
+        break;
+    case OP_LINEAR:
+    case OP_LINEAR_BWD_DATA:
+    case OP_LINEAR_BWD_WEIGHT:
+        ops_build_linear(l, c, &o);
+        break;
+    case OP_BN_STATS:
+    case OP_BN_APPLY:
+    case OP_BN_INFER:
+    case OP_BN_BWD_STATS:
+    case OP_BN_BWD_APPLY:
+        ops_build_norm(l, c, &o);
+        break;
+    default:
+        ops_build_other(l, c, &o);
+    }
+    op_list_add(l, o);
+    return l;
+}
+
+/* --- inputs --------------------------------------------------------------------------------- */
+
+/* A tap of max pooling's window at (I, J) that lies inside. */
+static inline float ops_tap(struct rng *r, const struct ops_case *c, int i, int j)
+{
+    for (;;) {
+        int tap = (int)rng_below(r, 9), row = 2 * i - 1 + tap / 3, col = 2 * j - 1 + tap % 3;
+
+        if (row >= 0 && row < c->h && col >= 0 && col < c->w)
+            return (float)tap;
+    }
+}
+
+static inline float ops_value(struct rng *r, const struct ops_case *c, int which, size_t i)
+{
+    float x = (float)rng_normal(r);
+    int q = (c->w - 1) / 2 + 1, p = (c->h - 1) / 2 + 1;
+    bool rstd = i >= (size_t)c->c;
+
+    switch (c->kind) {
+    case OP_BN_STATS: /* channels with means of several deviations; running variances positive */
+        return which == 2 ? fabsf(x) + 0.5f
+                          : x + 3.0f * (float)(i / ((size_t)c->h * (size_t)c->w) % 3);
+    case OP_BN_APPLY:
+        return which == 1 && rstd ? 0.5f + fabsf(x) : x;
+    case OP_BN_INFER:
+        return which == 2 ? 0.2f + fabsf(x) : x;
+    case OP_BN_BWD_STATS:
+        return which == 2 ? fmaxf(x, 0.0f) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
+    case OP_BN_BWD_APPLY:
+        return which == 2 && rstd ? 0.5f + fabsf(x) : x;
+    case OP_MAX_POOL: /* few levels, so that maxima are often shared */
+    case OP_CONCAT_POOL:
+        return floorf(2.0f * x) - 1.0f;
+    case OP_MAX_POOL_BWD:
+        return which == 2 ? ops_tap(r, c, (int)(i / (size_t)q % (size_t)p), (int)(i % (size_t)q))
+                          : x;
+    case OP_CONCAT_POOL_BWD:
+        return which == 1 ? (float)rng_below(r, (uint32_t)(c->h * c->w)) : x;
+    case OP_SOFTMAX_LOSS:
+        return i / (size_t)c->k == 1 ? 30.0f * x : 4.0f * x;
+    case OP_ADAM:
+        return which == 3 ? x * x : x;
+    default:
+        return x;
+    }
+}
+
+/* The setup of case C, its inputs drawn by SEED. */
+static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed)
+{
+    struct ops_setup s = {.c = *c, .list = ops_build(c)};
+    const struct op *o = &s.list->ops[0];
+    struct err err = {0};
+
+    if (op_list_check(s.list, &err) < 0)
+        fail_msg("%s: %s", ops_case_name(c), err.msg);
+    for (int i = 0; i < MAX_IN; i++) {
+        struct rng r = rng_begin(seed, RNG_TEST, 0, (uint32_t)i);
+        const struct tensor *t = o->in[i] < 0 ? NULL : &s.list->tensors[o->in[i]];
+
+        if (!t)
+            continue;
+        s.n_in[i] = tensor_elements(t);
+        s.in[i] = malloc(s.n_in[i] * sizeof(float));
+        assert_non_null(s.in[i]);
+        for (size_t e = 0; e < s.n_in[i]; e++) {
+            s.in[i][e] = ops_value(&r, c, i, e);
+            if (c->dtype == DTYPE_BF16 && t->role != TENSOR_STAT)
+                s.in[i][e] = f32_from_bf16(bf16_from_f32(s.in[i][e]));
+        }
+    }
+    for (int i = 0; i < MAX_OUT; i++)
+        s.n_out[i] = o->out[i] < 0 ? 0 : tensor_elements(&s.list->tensors[o->out[i]]);
+    s.pictures = calloc((size_t)c->n, sizeof *s.pictures);
+    assert_non_null(s.pictures);
+    for (int n = 0; n < c->n; n++) {
+        s.pictures[n].label = c->k ? (n * 7) % c->k : 0;
+        s.pictures[n].position = (uint32_t)(100 + n);
+    }
+    s.step = (struct step){.pictures = s.pictures,
+                           .n_pictures = c->n,
+                           .seed = seed,
+                           .epoch = 3,
+                           .lr = {0, 1e-2},
+                           .mom = 0.9,
+                           .sqr_mom = 0.99,
+                           .eps = 1e-5,
+                           .wd = 0.1,
+                           .adam_step = 3};
+    return s;
+}
+
+static inline void ops_end(struct ops_setup *s)
+{
+    for (int i = 0; i < MAX_IN; i++)
+        free(s->in[i]);
+    free(s->pictures);
+    op_list_free(s->list);
+}
+
+/* --- runs ----------------------------------------------------------------------------------- */
+
+static inline bool ops_persistent(const struct tensor *t)
+{
+    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
+}
+
+static inline float *ops_guarded(size_t n)
+{
+    float *v = malloc((n + 2 * GUARD) * sizeof *v);
+
+    assert_non_null(v);
+    for (size_t i = 0; i < n + 2 * GUARD; i++)
+        v[i] = 12345.0f;
+    return v + GUARD;
+}
+
+/* Frees V after a look at its guards. */
+static inline void ops_unguard(float *v, size_t n)
+{
+    if (!v)
+        return;
+    for (size_t i = 0; i < GUARD; i++)
+        assert_true(v[(ptrdiff_t)i - GUARD] == 12345.0f && v[n + i] == 12345.0f);
+    free(v - GUARD);
+}
+
+static inline void ops_results_free(struct ops_results *r, const struct ops_setup *s)
+{
+    for (int i = 0; i < MAX_OUT; i++)
+        ops_unguard(r->out[i], s->n_out[i]);
+    for (int i = 0; i < MAX_IN; i++)
+        ops_unguard(r->state[i], s->n_in[i]);
+    memset(r, 0, sizeof *r);
+}
+
+static inline int ops_give(const struct backend *k, struct be *b, struct be_program *p,
+                           const struct ops_setup *s, struct err *err)
+{
+    const struct op *o = &s->list->ops[0];
+
+    for (int i = 0; i < MAX_IN; i++) {
+        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+
+        if (t && (ops_persistent(t) ? k->put(b, t->name, s->in[i], err)
+                                    : k->write(p, o->in[i], s->in[i], err)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static inline int ops_take(const struct backend *k, struct be *b, struct be_program *p,
+                           const struct ops_setup *s, struct ops_results *r, struct err *err)
+{
+    const struct op *o = &s->list->ops[0];
+
+    for (int i = 0; i < MAX_OUT; i++) {
+        if (o->out[i] < 0)
+            continue;
+        r->out[i] = ops_guarded(s->n_out[i]);
+        if (k->read(p, o->out[i], r->out[i], err) < 0)
+            return -1;
+    }
+    for (int i = 0; i < MAX_IN; i++) {
+        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+
+        if (!t || !ops_persistent(t))
+            continue;
+        r->state[i] = ops_guarded(s->n_in[i]);
+        if (k->get(b, t->name, r->state[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static inline bool ops_same_bits(const struct ops_setup *s, const struct ops_results *a,
+                                 const struct ops_results *b)
+{
+    for (int i = 0; i < MAX_OUT; i++)
+        if (a->out[i] && memcmp(a->out[i], b->out[i], s->n_out[i] * sizeof(float)) != 0)
+            return false;
+    for (int i = 0; i < MAX_IN; i++)
+        if (a->state[i] && memcmp(a->state[i], b->state[i], s->n_in[i] * sizeof(float)) != 0)
+            return false;
+    return true;
+}
+
+/* Runs S twice from the same inputs (sums must start anew, the bits must repeat). 0, or -1 with ERR. */
+static inline int ops_run(const struct backend *k, const struct exec_options *options,
+                          const struct ops_setup *s, struct ops_results *r, struct err *err)
+{
+    struct be *b = NULL;
+    struct be_program *p = NULL;
+    struct ops_results again = {0};
+    int rc = -1;
+
+    memset(r, 0, sizeof *r);
+    if (k->open(&b, options, err) < 0 || k->prepare(&p, b, s->list, err) < 0)
+        goto out;
+    if (ops_give(k, b, p, s, err) < 0 || k->run(p, &s->step, err) < 0 ||
+        ops_take(k, b, p, s, r, err) < 0 || ops_give(k, b, p, s, err) < 0 ||
+        k->run(p, &s->step, err) < 0 || ops_take(k, b, p, s, &again, err) < 0)
+        goto out;
+    if (!ops_same_bits(s, r, &again))
+        fail_msg("%s on %s: a second run gives other bits", ops_case_name(&s->c), k->name);
+    rc = 0;
+out:
+    ops_results_free(&again, s);
+    k->release(p);
+    k->close(b);
+    return rc;
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* test_ops_conv.c - convolutions and linear layers on every backend against ref.
+ * SPDX-License-Identifier: MIT */
+#include "compare.h"
+
+// clang-format off
+#define ROWS(kind_, t) \
+    {.kind = kind_, .n = 6, .micro = 3, .c = 3,  .h = 23, .w = 19, .k = 16, .r = 7, .stride = 2, .pad = 3, .dtype = t}, \
+    {.kind = kind_, .n = 5, .micro = 1, .c = 16, .h = 9,  .w = 7,  .k = 32, .r = 3, .stride = 1, .pad = 1, .dtype = t}, \
+    {.kind = kind_, .n = 8, .micro = 4, .c = 32, .h = 13, .w = 11, .k = 16, .r = 3, .stride = 2, .pad = 1, .dtype = t}, \
+    {.kind = kind_, .n = 6, .micro = 3, .c = 48, .h = 5,  .w = 7,  .k = 64, .r = 1, .stride = 1, .pad = 0, .dtype = t}, \
+    {.kind = kind_, .n = 4, .micro = 2, .c = 64, .h = 9,  .w = 6,  .k = 32, .r = 1, .stride = 2, .pad = 0, .dtype = t}, \
+    {.kind = kind_, .n = 2, .micro = 2, .c = 16, .h = 2,  .w = 1,  .k = 16, .r = 3, .stride = 1, .pad = 1, .dtype = t}, \
+    {.kind = kind_, .n = 3, .micro = 3, .c = 16, .h = 1,  .w = 1,  .k = 16, .r = 3, .stride = 2, .pad = 1, .dtype = t}, \
+    {.kind = kind_, .n = 2, .micro = 1, .c = 24, .h = 5,  .w = 5,  .k = 16, .r = 3, .stride = 1, .pad = 1, .dtype = t, .refused = true}, \
+    {.kind = kind_, .n = 2, .micro = 1, .c = 16, .h = 5,  .w = 5,  .k = 20, .r = 3, .stride = 1, .pad = 1, .dtype = t, .refused = true}
+
+static const struct ops_case forward[] = {ROWS(OP_CONV, DTYPE_F32), ROWS(OP_CONV, DTYPE_BF16)};
+static const struct ops_case data[] = {ROWS(OP_CONV_BWD_DATA, DTYPE_F32), ROWS(OP_CONV_BWD_DATA, DTYPE_BF16)};
+static const struct ops_case weight[] = {ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16)};
+
+#define LINEAR_ROWS(kind_) \
+    {.kind = kind_, .n = 6, .micro = 3, .c = 33,  .h = 1, .w = 1, .k = 37, .dtype = DTYPE_F32}, \
+    {.kind = kind_, .n = 5, .micro = 1, .c = 512, .h = 1, .w = 1, .k = 5,  .dtype = DTYPE_F32}, \
+    {.kind = kind_, .n = 8, .micro = 4, .c = 1,   .h = 1, .w = 1, .k = 1,  .dtype = DTYPE_F32}, \
+    {.kind = kind_, .n = 6, .micro = 2, .c = 48,  .h = 1, .w = 1, .k = 16, .dtype = DTYPE_BF16}
+
+static const struct ops_case linear[] = {LINEAR_ROWS(OP_LINEAR)};
+static const struct ops_case linear_data[] = {LINEAR_ROWS(OP_LINEAR_BWD_DATA)};
+static const struct ops_case linear_weight[] = {LINEAR_ROWS(OP_LINEAR_BWD_WEIGHT)};
+// clang-format on
+
+#define CHECK(name, table)                                                                         \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        ops_check(table, sizeof table / sizeof table[0]);                                          \
+    }
+
+CHECK(conv, forward)
+CHECK(conv_bwd_data, data)
+CHECK(conv_bwd_weight, weight)
+CHECK(linear_forward, linear)
+CHECK(linear_bwd_data, linear_data)
+CHECK(linear_bwd_weight, linear_weight)
+
+/* Winograd's form is less exact than a direct sum: allowed is 3e-5 of the output's root mean square. */
+static void winograd_is_close(void **state)
+{
+    static const struct ops_case c = {.kind = OP_CONV,
+                                      .n = 4,
+                                      .micro = 4,
+                                      .c = 64,
+                                      .h = 28,
+                                      .w = 28,
+                                      .k = 64,
+                                      .r = 3,
+                                      .stride = 1,
+                                      .pad = 1,
+                                      .dtype = DTYPE_F32};
+    const struct exec_options options = {.threads = 2, .winograd = WINOGRAD_AUTO};
+    const struct backend *cpu = backend_find("cpu");
+    struct ops_setup s = ops_begin(&c, 1);
+    struct ops_results ref, got;
+    struct err err = {0};
+    double square = 0.0;
+
+    (void)state;
+    if (!cpu)
+        skip();
+    assert_int_equal(ops_run(&ref_backend, &options, &s, &ref, &err), 0);
+    assert_int_equal(ops_run(cpu, &options, &s, &got, &err), 0);
+    for (size_t i = 0; i < s.n_out[0]; i++)
+        square += (double)ref.out[0][i] * (double)ref.out[0][i];
+    for (size_t i = 0; i < s.n_out[0]; i++)
+        assert_true(fabs((double)got.out[0][i] - (double)ref.out[0][i]) <=
+                    3e-5 * sqrt(square / (double)s.n_out[0]));
+    ops_results_free(&got, &s);
+    ops_results_free(&ref, &s);
+    ops_end(&s);
+}
+
+/* The control: a filter tap dropped, a value made NaN, must be noticed by the comparison's bounds. */
+static void a_wrong_value_is_noticed(void **state)
+{
+    struct ops_setup s = ops_begin(&forward[1], 1);
+    float *tol[MAX_OUT] = {0};
+    struct ops_results ref;
+    struct err err = {0};
+    double most = 0.0, least = 1e9;
+
+    (void)state;
+    assert_int_equal(ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err), 0);
+    assert_non_null(tol[0] = calloc(s.n_out[0], sizeof(float)));
+    ops_bound_linear(&s, tol);
+    for (size_t i = 0; i < s.n_out[0]; i++) {
+        most = fmax(most, (double)tol[0][i]);
+        least = fmin(least, (double)tol[0][i]);
+        assert_false((double)fabsf(NAN - ref.out[0][i]) <= (double)tol[0][i]);
+    }
+    assert_true(least > 0.0 && most < 1e-2); /* one term of about 0.5 lost would show */
+    free(tol[0]);
+    ops_results_free(&ref, &s);
+    ops_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conv),
+        cmocka_unit_test(conv_bwd_data),
+        cmocka_unit_test(conv_bwd_weight),
+        cmocka_unit_test(linear_forward),
+        cmocka_unit_test(linear_bwd_data),
+        cmocka_unit_test(linear_bwd_weight),
+        cmocka_unit_test(winograd_is_close),
+        cmocka_unit_test(a_wrong_value_is_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
