@@ -5,9 +5,9 @@
 
 #include <stddef.h>
 
-double clock_seconds(void);               /* monotonic */
-void clock_utc(char *out, size_t size);   /* "2026-01-31T23:59:59Z" */
-void clock_utc_compact(char *out, size_t size); /* "20260131-235959", for names */
+double clock_seconds(void);                                  /* monotonic */
+void clock_utc(char *out, size_t size);                      /* "2026-01-31T23:59:59Z" */
+void clock_utc_compact(char *out, size_t size);              /* "20260131-235959", for names */
 void clock_duration(double seconds, char *out, size_t size); /* "mm:ss" or "h:mm:ss", truncated */
 
 #endif

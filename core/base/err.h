@@ -11,10 +11,10 @@
 
 enum err_kind {
     ERR_NONE,
-    ERR_IO,          /* the operating system refused: missing, unreadable, failed write */
-    ERR_FULL,        /* no space left on the device */
-    ERR_FORMAT,      /* bytes that are not what they should be: damaged, truncated, wrong version */
-    ERR_INPUT,       /* a value, key, label or data set that cannot be used */
+    ERR_IO,     /* the operating system refused: missing, unreadable, failed write */
+    ERR_FULL,   /* no space left on the device */
+    ERR_FORMAT, /* bytes that are not what they should be: damaged, truncated, wrong version */
+    ERR_INPUT,  /* a value, key, label or data set that cannot be used */
     ERR_NOMEM,
     ERR_NETWORK,
     ERR_CHECKSUM,

@@ -11,15 +11,15 @@
 
 /* What a draw is for. Numbers are part of the recipe: append only. */
 enum rng_purpose {
-    RNG_INIT = 1,      /* initial weights: position = tensor number, draw = element / 4 */
-    RNG_ORDER = 2,     /* order of an epoch */
-    RNG_AUGMENT = 3,   /* position = picture's place in the epoch */
-    RNG_DROPOUT = 4,   /* position = place in the epoch, draw = (layer << 24) + element / 4 */
+    RNG_INIT = 1,    /* initial weights: position = tensor number, draw = element / 4 */
+    RNG_ORDER = 2,   /* order of an epoch */
+    RNG_AUGMENT = 3, /* position = picture's place in the epoch */
+    RNG_DROPOUT = 4, /* position = place in the epoch, draw = (layer << 24) + element / 4 */
     RNG_MIXUP = 5,
     RNG_BOOTSTRAP = 6,
-    RNG_SHARD = 7,     /* order of pictures inside shards (fixed seed 0) */
+    RNG_SHARD = 7, /* order of pictures inside shards (fixed seed 0) */
     RNG_SPLIT = 8,
-    RNG_DEMO = 9,      /* the procedural demo set */
+    RNG_DEMO = 9, /* the procedural demo set */
     RNG_TEST = 10,
 };
 
@@ -40,8 +40,8 @@ struct rng {
 struct rng rng_begin(uint64_t seed, enum rng_purpose purpose, uint32_t epoch, uint32_t position);
 uint32_t rng_u32(struct rng *r);
 double rng_uniform(struct rng *r, double low, double high); /* [low, high), 2^-32 steps */
-uint32_t rng_below(struct rng *r, uint32_t n);              /* [0, n), n > 0, unbiased (Lemire 2019) */
-double rng_normal(struct rng *r);                           /* N(0, 1), Box-Muller (1958), in double */
+uint32_t rng_below(struct rng *r, uint32_t n); /* [0, n), n > 0, unbiased (Lemire 2019) */
+double rng_normal(struct rng *r);              /* N(0, 1), Box-Muller (1958), in double */
 
 /* Fisher-Yates over 0..n-1 into out, by (seed, purpose, epoch). O(n). */
 void rng_permutation(uint32_t *out, uint32_t n, uint64_t seed, enum rng_purpose purpose,

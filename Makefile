@@ -1,0 +1,64 @@
+# Thin: CMake builds, ctest tests; this names the few things one asks for. All targets are phony, as
+# folders bear some of their names. SPDX-License-Identifier: MIT
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+BUILD := build
+PREFIX := /usr/local
+JOBS := $(shell nproc)
+GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
+
+# Debian packages: what the build needs, and what two tests use when it is there (an outsider's
+# reader of shards, the layout of the sources).
+PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
+	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
+	libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
+EXTRA_PACKAGES := python3-h5py clang-format
+
+.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench cuda install clean
+.NOTPARALLEL:
+
+tools: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target tools
+	@ln -sfn $(BUILD)/bin bin
+
+all: tools
+	@cmake --build $(BUILD) --parallel $(JOBS)
+
+configure:
+	@[ -f $(BUILD)/CMakeCache.txt ] || cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release
+
+deps:
+	@./.ci/install-packages $(PACKAGES)
+
+deps-extra:
+	@./.ci/install-packages $(PACKAGES) $(EXTRA_PACKAGES)
+
+demo: deps tools
+	bin/fetch demo
+	bin/prep demo
+	run=$$(bin/train --exp demo | tee >(cat >&2) | tail -n 1); bin/eval "$$run" --most-confused; \
+	echo "run: $$run"; echo "report: $$run/report.html"
+
+pets-data: tools
+	bin/fetch pets
+	bin/prep pets
+
+test: deps all
+	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS) -LE slow
+
+test-long: deps all
+	ctest --test-dir $(BUILD) --output-on-failure -L slow
+
+bench: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target benches tools
+	@for program in $(BUILD)/bin/bench_*; do echo "== $${program##*/}"; "$$program"; done
+
+cuda:
+	@if ls core/backend/cuda/*.cu >/dev/null 2>&1; then cmake --build $(BUILD) --target presize_cuda; \
+	else echo "The CUDA backend is not there yet: this version trains on the CPU."; fi
+
+install: tools
+	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+clean:
+	rm -rf $(BUILD) bin

@@ -1,0 +1,25 @@
+#!/bin/bash
+# Every source names its licence, base names are unique, no text names a place on somebody's machine.
+# SPDX-License-Identifier: MIT
+. "$(dirname "$0")/lint.sh"
+
+check() {
+    c_files | xargs grep -L 'SPDX-License-Identifier: MIT' | sed 's/$/: no SPDX line/'
+    find $(existing_folders) -name '*.sh' -type f | LC_ALL=C sort |
+        xargs grep -L 'SPDX-License-Identifier: MIT' | sed 's/$/: no SPDX line/'
+    c_files | awk -F/ '{ if ($NF in seen) print $0 ": the name of " seen[$NF]; seen[$NF] = $0 }'
+    # written in pieces, so that this file does not name them itself
+    text_files | grep -v '^LICENSE$' | tr '\n' '\0' |
+        xargs -0 grep -nE "(^|[^A-Za-z0-9_./:}-])/(ho""me|ro""ot|wo""rk|Us""ers|mnt)(/|\$|[^A-Za-z0-9_])" |
+        sed 's/$/  <- a place on one machine/'
+}
+
+lint
+must_find "a file without licence" core/nn/planted.c 'int x;
+'
+must_find "a second file of a name" train/err.c '/* SPDX-License-Identifier: MIT */
+'
+must_find "a place on one machine" core/nn/planted.c "/* SPDX-License-Identifier: MIT */
+const char *s = \"/ho""me/me/data\";
+"
+finish

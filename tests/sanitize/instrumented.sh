@@ -1,0 +1,17 @@
+# instrumented.sh - a second tree with a sanitizer, and the few tests that are worth it there; sourced
+# by test_asan.sh and test_tsan.sh. SPDX-License-Identifier: MIT
+#
+# instrumented NAME SANITIZERS: configures BUILD/NAME, builds the target "instrumented", runs its tests.
+instrumented() {
+    tree=$BUILD/$1
+    generator="Unix Makefiles"
+    command -v ninja >/dev/null && generator=Ninja
+    [ -f "$tree/CMakeCache.txt" ] ||
+        cmake -S "$SOURCE" -B "$tree" -G "$generator" -DCMAKE_BUILD_TYPE=Debug \
+            -DPRESIZE_SANITIZE="$2" -DPRESIZE_WERROR=OFF >/dev/null || return 1
+    cmake --build "$tree" --parallel "$(nproc)" --target instrumented >"$tree/build.log" 2>&1 || {
+        tail -n 60 "$tree/build.log"
+        return 1
+    }
+    ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
+}
