@@ -1,0 +1,270 @@
+/* fetch.c - the tool: options, the list of sources, exit status.
+ * SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archives.h"
+#include "base/cli.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "manifest.h"
+#include "obtain.h"
+#include "recheck.h"
+#include "source.h"
+
+enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS };
+
+static const char tool[] = "fetch";
+
+static const struct argp_option options[] = {
+    {"list", OPT_LIST, NULL, 0, "list the sources: size, licence, hash, what is there", 0},
+    {"from", OPT_FROM, "FILE", 0,
+     "take this archive (a file, or an http(s) address) instead of the published one; repeat it "
+     "for a set of several archives. Any NAME will do",
+     0},
+    {"sha256", OPT_SHA256, "HEX", 0, "the hash that the archive of the --from before it must have",
+     0},
+    {"verify", OPT_VERIFY, NULL, 0,
+     "hash every file again and name each that is changed, missing or extra", 0},
+    {"mirror", OPT_MIRROR, "ADDRESS", 0,
+     "download from ADDRESS/FILE; size and hash must be the published ones", 0},
+    {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Get a picture data set: download, check, unpack, write a manifest.\v"
+    "Examples:\n"
+    "  fetch demo                        a small set, drawn on the spot, no download\n"
+    "  fetch pets                        Oxford-IIIT Pet, 811 MB\n"
+    "  fetch pets --from images.tar.gz --from annotations.tar.gz\n"
+    "                                    the same from files that are here already\n"
+    "  fetch flowers --from flowers.zip  any archive of pictures, under a name of your own\n"
+    "  fetch pets --verify               are all files still as they were unpacked?\n"
+    "  fetch --list                      what there is\n"
+    "\n"
+    "The pictures go to DATA/NAME/tree, with DATA/NAME/manifest.jsonl beside it (path, size and "
+    "SHA-256 of every file), which is written last. The last line on stdout is the tree's path. "
+    "A set that is complete is left alone.\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 misused, 4 network, 5 checksum (also differences found by "
+    "--verify), 6 disk full, 7 unsafe archive, 8 locked by another process.";
+
+struct args {
+    struct cli_common common;
+    const char *name, *mirror;
+    bool list, verify;
+    int attempts;
+    struct obtain_from from[MANIFEST_ARCHIVES_MAX];
+    size_t n_from;
+};
+
+static void add_sha256(struct args *a, const char *hex)
+{
+    if (a->n_from == 0)
+        die_usage(tool, "--sha256 belongs behind the --from whose archive it describes");
+    if (strlen(hex) != 64 || strspn(hex, "0123456789abcdef") != 64)
+        die_usage(tool, "--sha256 takes 64 hexadecimal digits, lower-case, not \"%s\"", hex);
+    a->from[a->n_from - 1].sha256 = hex;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct args *a = state->input;
+    char *end;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->name)
+            die_usage(tool, "one data set at a time: %s or %s", a->name, arg);
+        a->name = arg;
+        return 0;
+    case OPT_LIST:
+        a->list = true;
+        return 0;
+    case OPT_FROM:
+        if (a->n_from == MANIFEST_ARCHIVES_MAX)
+            die_usage(tool, "at most %d archives", MANIFEST_ARCHIVES_MAX);
+        a->from[a->n_from++].what = arg;
+        return 0;
+    case OPT_SHA256:
+        add_sha256(a, arg);
+        return 0;
+    case OPT_VERIFY:
+        a->verify = true;
+        return 0;
+    case OPT_MIRROR:
+        a->mirror = arg;
+        return 0;
+    case OPT_ATTEMPTS:
+        a->attempts = (int)strtol(arg, &end, 10);
+        if (end == arg || *end || a->attempts < 1 || a->attempts > 100)
+            die_usage(tool, "--attempts takes a number from 1 to 100, not \"%s\"", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
+static const struct argp cli = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "NAME [--from FILE...]\nNAME --verify\n--list",
+    .doc = doc,
+    .children = children,
+};
+
+/* --- the list --- */
+
+static const char *state_of(const char *data, const char *name)
+{
+    char path[PATH_LEN];
+
+    if (path_format(path, NULL, "%s/%s/manifest.jsonl", data, name) < 0)
+        return "";
+    return path_is_file(path) ? "here" : "-";
+}
+
+static void print_archive(FILE *out, const struct source_archive *k)
+{
+    if (!k->url)
+        return;
+    fprintf(out, "    %s  %" PRIu64 " bytes\n", k->url, k->size);
+    fprintf(out, "    %s %s\n", k->sha256 ? "SHA-256" : "MD5 of the first MiB",
+            k->sha256 ? k->sha256 : k->md5_first_mib);
+}
+
+static void print_sources(FILE *out, const char *data)
+{
+    fprintf(out, "%-12s %-5s %9s  %-12s %s\n", "NAME", "STATE", "SIZE", "LICENCE", "WHAT");
+    for (size_t i = 0; i < n_sources; i++) {
+        const struct source *s = &sources[i];
+        char size[32] = "-";
+        uint64_t bytes = 0;
+
+        for (size_t k = 0; k < source_archives(s); k++)
+            bytes += s->archives[k].size;
+        if (bytes > 0)
+            snprintf(size, sizeof size, "%.1f MB", (double)bytes / 1e6);
+        fprintf(out, "%-12s %-5s %9s  %-12s %s\n", s->name, state_of(data, s->name), size,
+                s->licence, s->title);
+        for (size_t k = 0; k < source_archives(s); k++)
+            print_archive(out, &s->archives[k]);
+    }
+}
+
+/* --- what the names mean --- */
+
+static void refuse_name(const struct args *a)
+{
+    const char *near;
+
+    if (!a->name) {
+        fputs("Which data set? Type one of these names, for a start:  fetch demo\n\n", stderr);
+        print_sources(stderr, a->common.data);
+        die_usage(tool, "no data set named");
+    }
+    if (strncmp(a->name, "weights/", 8) == 0) {
+        struct err err = {0};
+
+        err_set(&err, ERR_UNSUPPORTED,
+                "%s: this version fetches no pretrained weights; train from nothing by  "
+                "model.weights=none , or give a file by  model.weights=FILE",
+                a->name);
+        die(tool, &err);
+    }
+    if (!obtain_name_is_valid(a->name))
+        die_usage(tool,
+                  "\"%s\" is no name for a data set: letters, digits, \".\", \"_\" and "
+                  "\"-\", and neither \"archives\" nor \"weights\"",
+                  a->name);
+    if (a->verify && (a->n_from > 0 || a->mirror))
+        die_usage(tool,
+                  "--verify looks at what is there; it goes with neither --from nor --mirror");
+    if (source_find(a->name) || a->n_from > 0 || a->verify ||
+        strcmp(state_of(a->common.data, a->name), "here") == 0)
+        return;
+    near = source_near(a->name);
+    if (near)
+        die_usage(tool, "there is no source %s; did you mean %s?  fetch %s", a->name, near, near);
+    die_usage(tool,
+              "there is no source %s (fetch --list shows them); to make a set of that name "
+              "from an archive:  fetch %s --from FILE",
+              a->name, a->name);
+}
+
+static void check_way(const struct args *a, const struct source *s)
+{
+    bool published = s && s->archives[0].url;
+
+    if (a->mirror && (!published || a->n_from > 0))
+        die_usage(tool, "--mirror goes with a source that is downloaded, and not with --from");
+    if (a->mirror && !archives_is_address(a->mirror))
+        die_usage(tool, "--mirror takes an http or https address, not \"%s\"", a->mirror);
+    if (s && s->make && a->n_from > 0)
+        die_usage(tool, "%s is made on the spot; for an archive of your own take another name",
+                  a->name);
+    if (s && s->how && a->n_from == 0 && strcmp(state_of(a->common.data, a->name), "here") != 0)
+        die_usage(tool, "%s", s->how);
+}
+
+/* --- the way out --- */
+
+static void verify(const struct args *a)
+{
+    struct err err = {0};
+    size_t differences;
+
+    if (recheck(a->common.data, a->name, stdout, &differences, &err) < 0)
+        die(tool, &err);
+    if (differences > 0) {
+        cli_finish(tool);
+        err_set(&err, ERR_CHECKSUM,
+                "%s: %zu differences from its manifest, named above; to make it anew remove %s/%s "
+                "and fetch it again",
+                a->name, differences, a->common.data, a->name);
+        die(tool, &err);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct args a = {.common.tool = tool, .attempts = 5};
+    struct err err = {0};
+    const struct source *source;
+
+    cli_parse(&cli, argc, argv, &a.common, &a);
+    if (a.list) {
+        print_sources(stdout, a.common.data);
+        cli_finish(tool);
+        return 0;
+    }
+    refuse_name(&a);
+    source = source_find(a.name);
+    check_way(&a, source);
+    if (a.verify) {
+        verify(&a);
+    } else {
+        struct obtain o = {.data = a.common.data,
+                           .name = a.name,
+                           .source = source,
+                           .from = a.from,
+                           .n_from = a.n_from,
+                           .mirror = a.mirror,
+                           .attempts = a.attempts,
+                           .limits = unpack_limits_default};
+
+        if (obtain(&o, &err) < 0)
+            die(tool, &err);
+    }
+    printf("%s/%s/tree\n", a.common.data, a.name);
+    cli_finish(tool);
+    return 0;
+}

@@ -1,0 +1,320 @@
+/* manifest.c - JSON Lines: a header, then one line per file.
+ * SPDX-License-Identifier: MIT */
+#include "manifest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "entry_path.h"
+
+static const char what[] = "presize manifest"; /* the header's "format" */
+
+int manifest_add(struct manifest *m, const char *path, uint64_t size, const char *sha256,
+                 struct err *err)
+{
+    struct manifest_file *f;
+
+    if (m->n_files == m->capacity) {
+        size_t room = m->capacity ? 2 * m->capacity : 1024;
+        struct manifest_file *more = reallocarray(m->files, room, sizeof *more);
+
+        if (!more)
+            return err_set(err, ERR_NOMEM, "no memory for a manifest of %zu files", room);
+        m->files = more;
+        m->capacity = room;
+    }
+    f = &m->files[m->n_files];
+    f->path = strdup(path);
+    if (!f->path)
+        return err_set(err, ERR_NOMEM, "no memory for a manifest of %zu files", m->n_files);
+    f->size = size;
+    memcpy(f->sha256, sha256, SHA256_HEX);
+    m->n_files++;
+    return 0;
+}
+
+void manifest_free(struct manifest *m)
+{
+    for (size_t i = 0; i < m->n_files; i++)
+        free(m->files[i].path);
+    free(m->files);
+    *m = (struct manifest){0};
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct manifest_file *x = a, *y = b;
+
+    return strcmp(x->path, y->path);
+}
+
+static int by_folded_path(const void *a, const void *b)
+{
+    return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_case(const struct manifest *m, struct err *err)
+{
+    const char **paths = calloc(m->n_files + 1, sizeof *paths);
+    int rc = 0;
+
+    if (!paths)
+        return err_set(err, ERR_NOMEM, "no memory for a list of %zu files", m->n_files);
+    for (size_t i = 0; i < m->n_files; i++)
+        paths[i] = m->files[i].path;
+    qsort(paths, m->n_files, sizeof *paths, by_folded_path);
+    for (size_t i = 1; i < m->n_files && rc == 0; i++)
+        if (strcasecmp(paths[i - 1], paths[i]) == 0)
+            rc = err_set(err, ERR_UNSAFE,
+                         "the entries \"%s\" and \"%s\" differ in the case of letters only: on "
+                         "some file systems one would replace the other",
+                         paths[i - 1], paths[i]);
+    free(paths);
+    return rc;
+}
+
+int manifest_sort(struct manifest *m, struct err *err)
+{
+    if (m->n_files > 0)
+        qsort(m->files, m->n_files, sizeof m->files[0], by_path);
+    return check_case(m, err);
+}
+
+void manifest_common_top(const struct manifest *m, char *top)
+{
+    size_t length = m->n_files ? strcspn(m->files[0].path, "/") : 0;
+
+    top[0] = '\0';
+    for (size_t i = 0; i < m->n_files; i++)
+        if (strncmp(m->files[i].path, m->files[0].path, length) != 0 ||
+            m->files[i].path[length] != '/')
+            return;
+    if (length == 0 || length > ENTRY_NAME_MAX)
+        return;
+    memcpy(top, m->files[0].path, length);
+    top[length] = '\0';
+}
+
+void manifest_strip(struct manifest *m, const char *top)
+{
+    size_t n = strlen(top) + 1;
+
+    for (size_t i = 0; i < m->n_files; i++) {
+        char *path = m->files[i].path;
+
+        BUG_IF(strncmp(path, top, n - 1) != 0 || path[n - 1] != '/');
+        memmove(path, path + n, strlen(path + n) + 1);
+    }
+}
+
+uint64_t manifest_bytes(const struct manifest *m)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < m->n_files; i++)
+        bytes += m->files[i].size;
+    return bytes;
+}
+
+/* --- writing --- */
+
+static int put_line(FILE *file, json_t *line, struct err *err)
+{
+    char *text = line ? json_text(line, 0) : NULL;
+    int rc = 0;
+
+    json_decref(line);
+    if (!text)
+        return err_set(err, ERR_NOMEM, "no memory for a line of the manifest");
+    if (fprintf(file, "%s\n", text) < 0)
+        rc = err_errno(err, "cannot write");
+    free(text);
+    return rc;
+}
+
+static json_t *header_line(const struct manifest *m)
+{
+    json_t *archives = json_array();
+
+    for (size_t i = 0; archives && i < m->n_archives; i++) {
+        const struct manifest_archive *a = &m->archives[i];
+
+        if (json_array_append_new(archives, json_pack("{s:s, s:I, s:s}", "file", a->file, "size",
+                                                      (json_int_t)a->size, "sha256", a->sha256)) <
+            0) {
+            json_decref(archives);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:i, s:s, s:o, s:I, s:I}", "format", what, "version", MANIFEST_VERSION,
+                     "source", m->source, "archives", archives, "files", (json_int_t)m->n_files,
+                     "bytes", (json_int_t)manifest_bytes(m));
+}
+
+int manifest_write(const struct manifest *m, const char *path, struct err *err)
+{
+    struct new_file f;
+
+    if (new_file_begin(&f, path, err) < 0)
+        return -1;
+    if (put_line(f.file, header_line(m), err) < 0)
+        goto fail;
+    for (size_t i = 0; i < m->n_files; i++) {
+        const struct manifest_file *x = &m->files[i];
+
+        BUG_IF(i > 0 && strcmp(m->files[i - 1].path, x->path) >= 0);
+        if (put_line(f.file,
+                     json_pack("{s:s, s:I, s:s}", "path", x->path, "size", (json_int_t)x->size,
+                               "sha256", x->sha256),
+                     err) < 0)
+            goto fail;
+    }
+    return new_file_finish(&f, err);
+fail:
+    new_file_abort(&f);
+    return err_wrap(err, "%s", path);
+}
+
+/* --- reading --- */
+
+static bool is_sha256(const char *s)
+{
+    return strlen(s) == SHA256_HEX - 1 && strspn(s, "0123456789abcdef") == SHA256_HEX - 1;
+}
+
+static int get_size(const json_t *line, const char *key, uint64_t *out, struct err *err)
+{
+    json_int_t n;
+
+    if (json_get_int(line, key, &n, err) < 0)
+        return -1;
+    if (n < 0)
+        return err_set(err, ERR_FORMAT, "%s is negative", key);
+    *out = (uint64_t)n;
+    return 0;
+}
+
+static int get_sha256(const json_t *line, char out[SHA256_HEX], struct err *err)
+{
+    const char *hash;
+
+    if (json_get_string(line, "sha256", &hash, err) < 0)
+        return -1;
+    if (!is_sha256(hash))
+        return err_set(err, ERR_FORMAT, "sha256 is not 64 lower-case hexadecimal digits");
+    memcpy(out, hash, SHA256_HEX);
+    return 0;
+}
+
+static int get_name(const json_t *line, const char *key, char out[MANIFEST_NAME_MAX + 1],
+                    struct err *err)
+{
+    const char *name;
+
+    if (json_get_string(line, key, &name, err) < 0)
+        return -1;
+    if (!*name || strlen(name) > MANIFEST_NAME_MAX || strchr(name, '/'))
+        return err_set(err, ERR_FORMAT, "%s is not the name of a file", key);
+    snprintf(out, MANIFEST_NAME_MAX + 1, "%s", name);
+    return 0;
+}
+
+static int read_header(struct manifest *m, const json_t *line, uint64_t *files, struct err *err)
+{
+    const char *format;
+    json_int_t version;
+    json_t *archives, *item;
+    size_t i;
+
+    if (json_get_string(line, "format", &format, err) < 0)
+        return -1;
+    if (strcmp(format, what) != 0)
+        return err_set(err, ERR_FORMAT, "format is \"%s\", expected \"%s\"", format, what);
+    if (json_get_int(line, "version", &version, err) < 0)
+        return -1;
+    if (version != MANIFEST_VERSION)
+        return err_set(err, ERR_FORMAT, "version %lld, this program reads version %d",
+                       (long long)version, MANIFEST_VERSION);
+    if (get_name(line, "source", m->source, err) < 0 ||
+        json_get_array(line, "archives", &archives, err) < 0 ||
+        get_size(line, "files", files, err) < 0)
+        return -1;
+    if (json_array_size(archives) > MANIFEST_ARCHIVES_MAX)
+        return err_set(err, ERR_FORMAT, "more than %d archives", MANIFEST_ARCHIVES_MAX);
+    json_array_foreach(archives, i, item)
+    {
+        struct manifest_archive *a = &m->archives[i];
+
+        if (get_name(item, "file", a->file, err) < 0 || get_size(item, "size", &a->size, err) < 0 ||
+            get_sha256(item, a->sha256, err) < 0)
+            return -1;
+    }
+    m->n_archives = json_array_size(archives);
+    return 0;
+}
+
+static int read_file_line(struct manifest *m, const json_t *line, struct err *err)
+{
+    char clean[ENTRY_PATH_MAX + 1], sha256[SHA256_HEX];
+    const char *path;
+    uint64_t size = 0;
+
+    if (json_get_string(line, "path", &path, err) < 0 || get_size(line, "size", &size, err) < 0 ||
+        get_sha256(line, sha256, err) < 0)
+        return -1;
+    if (entry_path_clean(clean, path, NULL) < 0 || !*clean || strcmp(clean, path) != 0)
+        return err_set(err, ERR_FORMAT, "the path is not a plain one below the tree");
+    if (m->n_files > 0 && strcmp(m->files[m->n_files - 1].path, path) >= 0)
+        return err_set(err, ERR_FORMAT, "%s is out of order", path);
+    return manifest_add(m, path, size, sha256, err);
+}
+
+static int read_lines(struct manifest *m, FILE *file, struct err *err)
+{
+    uint64_t expected = 0, number = 0;
+    char *text = NULL;
+    size_t room = 0;
+    int rc = -1;
+
+    while (getline(&text, &room, file) >= 0) {
+        json_error_t at;
+        json_t *line = json_loads(text, JSON_REJECT_DUPLICATES, &at);
+
+        number++;
+        rc = !line         ? err_set(err, ERR_FORMAT, "column %d: %s", at.column, at.text)
+             : number == 1 ? read_header(m, line, &expected, err)
+                           : read_file_line(m, line, err);
+        json_decref(line);
+        if (rc < 0) {
+            err_wrap(err, "line %" PRIu64, number);
+            goto out;
+        }
+    }
+    rc = 0;
+    if (ferror(file))
+        rc = err_errno(err, "cannot read");
+    else if (number == 0 || m->n_files != expected)
+        rc = err_set(err, ERR_FORMAT,
+                     "the manifest ends too early: %zu files of %" PRIu64 " that it announces",
+                     m->n_files, expected);
+out:
+    free(text);
+    return rc;
+}
+
+int manifest_read(struct manifest *m, const char *path, struct err *err)
+{
+    FILE *file = fopen(path, "rbe");
+    int rc;
+
+    if (!file)
+        return err_errno(err, "%s", path);
+    rc = read_lines(m, file, err);
+    fclose(file);
+    return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}

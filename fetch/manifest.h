@@ -1,0 +1,61 @@
+/* manifest.h - manifest.jsonl: every file of a data set with its size and SHA-256.
+ *
+ * Written last, it is the mark that the tree beside it is complete. No times and no absolute paths:
+ * equal archives give equal manifests. Format: docs/formats.md.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_FETCH_MANIFEST_H
+#define PRESIZE_FETCH_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+enum { MANIFEST_VERSION = 1, MANIFEST_ARCHIVES_MAX = 16, MANIFEST_NAME_MAX = 255 };
+
+struct manifest_archive {
+    char file[MANIFEST_NAME_MAX + 1]; /* name without folder */
+    uint64_t size;                    /* bytes */
+    char sha256[SHA256_HEX];
+};
+
+struct manifest_file {
+    char *path; /* below tree/, '/' separated; owned */
+    uint64_t size;
+    char sha256[SHA256_HEX];
+};
+
+/* All zero is an empty manifest. */
+struct manifest {
+    char source[MANIFEST_NAME_MAX + 1]; /* the data set's name */
+    struct manifest_archive archives[MANIFEST_ARCHIVES_MAX];
+    size_t n_archives;
+    struct manifest_file *files;
+    size_t n_files, capacity;
+};
+
+int manifest_add(struct manifest *m, const char *path, uint64_t size, const char *sha256,
+                 struct err *err) MUST_USE;
+void manifest_free(struct manifest *m); /* leaves it empty */
+
+/* Sorts the files bytewise by path. ERR_UNSAFE when two paths are equal but for the case of ASCII
+ * letters: on some file systems they would be one file. */
+int manifest_sort(struct manifest *m, struct err *err) MUST_USE;
+
+/* The one folder that all files lie below, into TOP (ENTRY_NAME_MAX + 1 bytes); "" when there is
+ * none. */
+void manifest_common_top(const struct manifest *m, char *top);
+/* Takes "TOP/" off the front of every path; every path has it, or it is a bug. */
+void manifest_strip(struct manifest *m, const char *top);
+
+uint64_t manifest_bytes(const struct manifest *m); /* sum of the files' sizes */
+
+/* Replaces PATH as a whole. The files are sorted, or it is a bug. */
+int manifest_write(const struct manifest *m, const char *path, struct err *err) MUST_USE;
+
+/* Reads and checks everything that can be checked without the files: version, fields, safe paths,
+ * order, count. M starts empty and is to be freed. ERR_IO, ERR_FORMAT with the line's number. */
+int manifest_read(struct manifest *m, const char *path, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,33 @@
+/* unpack.h - an archive's files into a folder, none of them outside it.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_FETCH_UNPACK_H
+#define PRESIZE_FETCH_UNPACK_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "manifest.h"
+
+struct unpack_limits {
+    uint64_t entries;     /* names in the archive, folders and hidden files counted */
+    uint64_t file_bytes;  /* of one unpacked file */
+    uint64_t total_bytes; /* of all of them */
+    uint64_t ratio;       /* unpacked bytes may be RATIO times the archive's, and 64 MiB more */
+};
+extern const struct unpack_limits unpack_limits_default;
+
+struct unpack_report {
+    uint64_t hidden; /* files left out because a part of their path begins with a dot */
+    uint64_t bytes;  /* written */
+};
+
+/* Unpacks ARCHIVE (tar or zip by its magic bytes; gzip, bzip2, xz or zstd around a tar) below FOLDER,
+ * which exists, and adds each file with its SHA-256 to M. Only regular files are made; modes, owners
+ * and times of the archive are ignored. On an error what was written so far stays: the caller removes
+ * FOLDER.
+ * ERR_UNSAFE: a path that leads elsewhere, a link, a device, a name twice, a limit exceeded.
+ * ERR_FORMAT: not an archive, damaged, ends too early. ERR_FULL, ERR_IO, ERR_NOMEM. */
+int unpack(struct manifest *m, struct unpack_report *report, const char *archive,
+           const char *folder, const struct unpack_limits *limits, struct err *err) MUST_USE;
+
+#endif
