@@ -1,0 +1,491 @@
+/* weights.c - a network's persistent tensors: fresh, from files, to files, hashed.
+ *
+ * The open backend holds the values; here they pass through one buffer, tensor by tensor.
+ * SPDX-License-Identifier: MIT */
+#include "nn/weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "tensorfile/safetensors.h"
+
+enum { NAME_LEN = 96, LIST_MAX = 8 /* offenders named in a message */ };
+
+static const char batches_suffix[] = ".num_batches_tracked";
+
+/* Room for the largest tensor of N. */
+static float *buffer_new(const struct network *n, struct err *err)
+{
+    size_t largest = 1;
+    float *buffer;
+
+    for (int i = 0; i < n->n_params; i++)
+        if (n->params[i].n > largest)
+            largest = n->params[i].n;
+    buffer = malloc(largest * sizeof *buffer);
+    if (!buffer)
+        err_set(err, ERR_NOMEM, "weights: %zu numbers", largest);
+    return buffer;
+}
+
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+
+    return n >= m && strcmp(name + n - m, suffix) == 0;
+}
+
+static bool in_head(const char *name)
+{
+    return strncmp(name, "head.", 5) == 0;
+}
+
+/* "bn1.running_var" -> "bn1.num_batches_tracked" */
+static void batches_name(char out[NAME_LEN], const struct param *p)
+{
+    snprintf(out, NAME_LEN, "%.*s%s", (int)(strlen(p->name) - strlen(".running_var")), p->name,
+             batches_suffix);
+}
+
+/* --- initial values --------------------------------------------------------------------------- */
+
+/* N(0, std): words (0, 1) and (2, 3) of each draw give two numbers, Box and Muller 1958, in double. */
+static void normal(float *v, size_t n, double std, uint64_t seed, int tensor)
+{
+    static const double two_pi = 6.283185307179586476925286766559, unit = 0x1p-32;
+
+    for (size_t i = 0; i < n; i += 4) {
+        struct rng_counter c = {
+            .purpose = RNG_INIT, .position = (uint32_t)tensor, .draw = (uint32_t)(i / 4)};
+        uint32_t words[4];
+
+        rng_words(words, seed, c);
+        for (size_t k = 0; k < 4 && i + k < n; k += 2) {
+            double radius = std * sqrt(-2 * log((words[k] + 1.0) * unit));
+            double angle = two_pi * unit * words[k + 1], sine, cosine;
+
+            sincos(angle, &sine, &cosine);
+            v[i + k] = (float)(radius * cosine);
+            if (i + k + 1 < n)
+                v[i + k + 1] = (float)(radius * sine);
+        }
+    }
+}
+
+static void fresh(float *v, const struct param *p, uint64_t seed, int tensor)
+{
+    size_t area = p->n_dims == 4 ? (size_t)p->dims[2] * (size_t)p->dims[3] : 1;
+    float value = 0;
+
+    switch (p->init) {
+    case INIT_KAIMING_OUT: /* He, Zhang, Ren, Sun 2015 (ICCV), eq. 14 */
+        normal(v, p->n, sqrt(2.0 / (double)((size_t)p->dims[0] * area)), seed, tensor);
+        return;
+    case INIT_KAIMING_IN: /* eq. 10 */
+        normal(v, p->n, sqrt(2.0 / (double)((size_t)p->dims[1] * area)), seed, tensor);
+        return;
+    case INIT_ONE:
+        value = 1;
+        break;
+    case INIT_ZERO:
+        break;
+    case INIT_BN_BIAS:
+        value = 1e-3f;
+        break;
+    }
+    for (size_t i = 0; i < p->n; i++)
+        v[i] = value;
+}
+
+int weights_init(const struct backend *be, struct be *b, const struct network *n, uint64_t seed,
+                 bool head_only, struct err *err)
+{
+    float *buffer = buffer_new(n, err);
+    int rc = buffer ? 0 : -1;
+
+    for (int i = 0; i < n->n_params && rc == 0; i++) {
+        const struct param *p = &n->params[i];
+
+        if (head_only && !in_head(p->name))
+            continue;
+        fresh(buffer, p, seed, i);
+        rc = be->put(b, p->name, buffer, err);
+    }
+    free(buffer);
+    return rc;
+}
+
+/* --- saving ----------------------------------------------------------------------------------- */
+
+static int declare(struct safetensors_writer *w, const char *name, const struct param *p,
+                   struct err *err)
+{
+    uint64_t dims[4];
+
+    for (int i = 0; i < p->n_dims; i++)
+        dims[i] = (uint64_t)p->dims[i];
+    return safetensors_declare(w, name, ST_F32, p->n_dims, dims, err);
+}
+
+/* int64 first, so that every tensor is aligned to its numbers. */
+static int declare_all(struct safetensors_writer *w, const struct network *n, struct err *err)
+{
+    char name[NAME_LEN];
+
+    for (int i = 0; i < n->n_params; i++)
+        if (ends_in(n->params[i].name, ".running_var")) {
+            batches_name(name, &n->params[i]);
+            if (safetensors_declare(w, name, ST_I64, 0, NULL, err) < 0)
+                return -1;
+        }
+    for (int i = 0; i < n->n_params; i++)
+        if (declare(w, n->params[i].name, &n->params[i], err) < 0)
+            return -1;
+    return safetensors_note(w, "format", "pt", err);
+}
+
+static int write_all(struct safetensors_writer *w, const struct backend *be, struct be *b,
+                     const struct network *n, uint64_t batches, float *buffer, struct err *err)
+{
+    for (int i = 0; i < n->n_params; i++)
+        if (ends_in(n->params[i].name, ".running_var") &&
+            safetensors_write(w, &batches, sizeof batches, err) < 0)
+            return -1;
+    for (int i = 0; i < n->n_params; i++)
+        if (be->get(b, n->params[i].name, buffer, err) < 0 ||
+            safetensors_write(w, buffer, n->params[i].n * sizeof *buffer, err) < 0)
+            return -1;
+    return 0;
+}
+
+int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
+                 uint64_t batches_tracked, struct err *err)
+{
+    struct safetensors_writer *w = NULL;
+    float *buffer = buffer_new(n, err);
+    int rc = -1;
+
+    if (!buffer || safetensors_create(&w, path, err) < 0 || declare_all(w, n, err) < 0 ||
+        write_all(w, be, b, n, batches_tracked, buffer, err) < 0 || safetensors_finish(w, err) < 0)
+        goto out;
+    w = NULL;
+    rc = 0;
+out:
+    safetensors_abort(w);
+    free(buffer);
+    return rc;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+struct complaint { /* missing, extra or misshapen tensors, the first few named */
+    char text[2048];
+    int n;
+};
+
+static void complain(struct complaint *c, const char *what, const char *name, const char *detail)
+{
+    size_t at = strlen(c->text);
+
+    if (c->n++ < LIST_MAX)
+        snprintf(c->text + at, sizeof c->text - at, "%s%s %.100s%s", at ? "; " : "", what, name,
+                 detail);
+}
+
+static int settle(const struct complaint *c, const char *path, const struct network *n,
+                  struct err *err)
+{
+    if (c->n == 0)
+        return 0;
+    err_set(err, ERR_FORMAT, "%s does not fit %s with %d classes: %s", path, arch_name(n->arch),
+            n->classes, c->text);
+    if (c->n > LIST_MAX)
+        err_append(err, "; and %d more", c->n - LIST_MAX);
+    return -1;
+}
+
+static bool shape_fits(const struct st_tensor *t, const struct param *p, char detail[128])
+{
+    bool fits = t->n_dims == p->n_dims;
+    int at;
+
+    for (int i = 0; fits && i < p->n_dims; i++)
+        fits = t->dims[i] == (uint64_t)p->dims[i];
+    if (fits)
+        return true;
+    at = snprintf(detail, 128, " (");
+    for (int i = 0; i < t->n_dims && at < 60; i++)
+        at += snprintf(detail + at, 128 - (size_t)at, "%s%" PRIu64, i ? "x" : "", t->dims[i]);
+    at += snprintf(detail + at, 128 - (size_t)at, ", expected ");
+    for (int i = 0; i < p->n_dims && at < 115; i++)
+        at += snprintf(detail + at, 128 - (size_t)at, "%s%d", i ? "x" : "", p->dims[i]);
+    snprintf(detail + at, 128 - (size_t)at, ")");
+    return false;
+}
+
+/* Everything that does not fit, before anything is loaded. */
+static int check_file(const struct safetensors *s, const char *path, const struct network *n,
+                      bool body_only, struct err *err)
+{
+    struct complaint c = {{0}, 0};
+
+    for (int i = 0; i < n->n_params; i++) {
+        const struct param *p = &n->params[i];
+        const struct st_tensor *t = safetensors_find(s, p->name);
+        char detail[128];
+
+        if (body_only && in_head(p->name))
+            continue;
+        if (!t)
+            complain(&c, "missing", p->name, "");
+        else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
+            complain(&c, "not fp32, fp16 or bf16:", p->name, "");
+        else if (!shape_fits(t, p, detail))
+            complain(&c, "misshapen", p->name, detail);
+    }
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const struct st_tensor *t = safetensors_tensor(s, i);
+
+        if (network_param(n, t->name) || ends_in(t->name, batches_suffix) ||
+            (body_only && (in_head(t->name) || strncmp(t->name, "fc.", 3) == 0)))
+            continue;
+        complain(&c, "extra", t->name, "");
+    }
+    return settle(&c, path, n, err);
+}
+
+static int read_batches(const struct safetensors *s, uint64_t *out, struct err *err)
+{
+    const struct st_tensor *t = safetensors_find(s, "bn1.num_batches_tracked");
+    int64_t value = 0;
+
+    *out = 0;
+    if (!t) /* files older than PyTorch 0.4.1 have none */
+        return 0;
+    if (t->dtype != ST_I64 || t->bytes != sizeof value)
+        return err_set(err, ERR_FORMAT, "bn1.num_batches_tracked is not one int64 number");
+    if (safetensors_read_i64(s, t, &value, err) < 0)
+        return -1;
+    *out = value > 0 ? (uint64_t)value : 0;
+    return 0;
+}
+
+int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
+                 bool body_only, uint64_t *batches_tracked, struct err *err)
+{
+    struct safetensors *s;
+    float *buffer = NULL;
+    uint64_t batches;
+    int rc = -1;
+
+    if (safetensors_open(&s, path, err) < 0)
+        return -1;
+    buffer = buffer_new(n, err);
+    if (!buffer || check_file(s, path, n, body_only, err) < 0)
+        goto out;
+    if (read_batches(s, &batches, err) < 0) {
+        err_wrap(err, "%s", path);
+        goto out;
+    }
+    for (int i = 0; i < n->n_params; i++) {
+        const char *name = n->params[i].name;
+
+        if (body_only && in_head(name))
+            continue;
+        if (safetensors_read_f32(s, safetensors_find(s, name), buffer, err) < 0 ||
+            be->put(b, name, buffer, err) < 0)
+            goto out;
+    }
+    if (batches_tracked)
+        *batches_tracked = batches;
+    rc = 0;
+out:
+    free(buffer);
+    safetensors_close(s);
+    return rc;
+}
+
+/* --- the optimiser's moments ------------------------------------------------------------------ */
+
+static const char *const moments[] = {".m", ".v"};
+
+static void moment_name(char out[NAME_LEN], const struct param *p, int which)
+{
+    snprintf(out, NAME_LEN, "%s%s", p->name, moments[which]);
+}
+
+/* Whether the backend has moments of P: it does once a list that trains P was prepared. */
+static bool has_moments(const struct backend *be, struct be *b, const struct param *p,
+                        float *buffer)
+{
+    char name[NAME_LEN];
+    struct err ignored = {0};
+
+    moment_name(name, p, 0);
+    return p->trained && be->get(b, name, buffer, &ignored) == 0;
+}
+
+int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err)
+{
+    struct safetensors_writer *w = NULL;
+    float *buffer = buffer_new(n, err);
+    char name[NAME_LEN];
+    int rc = -1;
+
+    if (!buffer || safetensors_create(&w, path, err) < 0 ||
+        safetensors_note(w, "format", "pt", err) < 0)
+        goto out;
+    for (int i = 0; i < n->n_params; i++)
+        for (int k = 0; k < 2 && has_moments(be, b, &n->params[i], buffer); k++) {
+            moment_name(name, &n->params[i], k);
+            if (declare(w, name, &n->params[i], err) < 0)
+                goto out;
+        }
+    for (int i = 0; i < n->n_params; i++)
+        for (int k = 0; k < 2 && has_moments(be, b, &n->params[i], buffer); k++) {
+            moment_name(name, &n->params[i], k);
+            if (be->get(b, name, buffer, err) < 0 ||
+                safetensors_write(w, buffer, n->params[i].n * sizeof *buffer, err) < 0)
+                goto out;
+        }
+    if (safetensors_finish(w, err) < 0)
+        goto out;
+    w = NULL;
+    rc = 0;
+out:
+    safetensors_abort(w);
+    free(buffer);
+    return rc;
+}
+
+/* The parameter whose moment is called NAME; NULL: none. */
+static const struct param *moment_of(const struct network *n, const char *name)
+{
+    char prefix[NAME_LEN];
+    size_t length = strlen(name);
+
+    if (length < 3 || length >= sizeof prefix || (!ends_in(name, ".m") && !ends_in(name, ".v")))
+        return NULL;
+    memcpy(prefix, name, length - 2);
+    prefix[length - 2] = '\0';
+    return network_param(n, prefix);
+}
+
+static int check_moments(const struct safetensors *s, const char *path, const struct network *n,
+                         struct err *err)
+{
+    struct complaint c = {{0}, 0};
+
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const struct st_tensor *t = safetensors_tensor(s, i);
+        const struct param *p = moment_of(n, t->name);
+        char detail[128];
+
+        if (!p || !p->trained || t->dtype != ST_F32)
+            complain(&c, "not a moment:", t->name, "");
+        else if (!shape_fits(t, p, detail))
+            complain(&c, "misshapen", t->name, detail);
+    }
+    return settle(&c, path, n, err);
+}
+
+int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err)
+{
+    struct safetensors *s;
+    float *buffer = NULL;
+    int rc = -1;
+
+    if (safetensors_open(&s, path, err) < 0)
+        return -1;
+    buffer = buffer_new(n, err);
+    if (!buffer || check_moments(s, path, n, err) < 0)
+        goto out;
+    for (int i = 0; i < n->n_params; i++) {
+        const struct param *p = &n->params[i];
+
+        for (int k = 0; k < 2 && has_moments(be, b, p, buffer); k++) {
+            char name[NAME_LEN];
+            const struct st_tensor *t;
+
+            moment_name(name, p, k);
+            t = safetensors_find(s, name);
+            memset(buffer, 0, p->n * sizeof *buffer); /* not in the file: never trained before it */
+            if ((t && safetensors_read_f32(s, t, buffer, err) < 0) ||
+                be->put(b, name, buffer, err) < 0)
+                goto out;
+        }
+    }
+    rc = 0;
+out:
+    free(buffer);
+    safetensors_close(s);
+    return rc;
+}
+
+int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
+                            struct err *err)
+{
+    float *buffer = buffer_new(n, err);
+    int rc = buffer ? 0 : -1;
+
+    for (int i = 0; i < n->n_params && rc == 0; i++) {
+        const struct param *p = &n->params[i];
+
+        for (int k = 0; k < 2 && rc == 0 && has_moments(be, b, p, buffer); k++) {
+            char name[NAME_LEN];
+
+            moment_name(name, p, k);
+            memset(buffer, 0, p->n * sizeof *buffer);
+            rc = be->put(b, name, buffer, err);
+        }
+    }
+    free(buffer);
+    return rc;
+}
+
+/* --- the hash --------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct param *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+int weights_sha256(char hex[SHA256_HEX], const struct backend *be, struct be *b,
+                   const struct network *n, struct err *err)
+{
+    const struct param **sorted = malloc((size_t)n->n_params * sizeof(*sorted));
+    struct sha256 *hash = NULL;
+    float *buffer = buffer_new(n, err);
+    int rc = -1;
+
+    if (!buffer)
+        goto out;
+    if (!sorted) {
+        err_set(err, ERR_NOMEM, "weights: %d names", n->n_params);
+        goto out;
+    }
+    if (sha256_new(&hash, err) < 0)
+        goto out;
+    for (int i = 0; i < n->n_params; i++)
+        sorted[i] = &n->params[i];
+    qsort((void *)sorted, (size_t)n->n_params, sizeof *sorted, by_name);
+    for (int i = 0; i < n->n_params; i++) {
+        if (be->get(b, sorted[i]->name, buffer, err) < 0)
+            goto out;
+        sha256_update(hash, buffer, sorted[i]->n * sizeof *buffer);
+    }
+    sha256_hex(hash, hex);
+    rc = 0;
+out:
+    sha256_free(hash);
+    free(buffer);
+    free((void *)sorted);
+    return rc;
+}
