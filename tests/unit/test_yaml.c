@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "base/yaml.h"
 
 static void assert_parses(const char *yaml, const char *json)
@@ -160,6 +161,50 @@ static void what_is_written_reads_back_the_same(void **state)
     free(text);
 }
 
+/* Bytes changed, lost and doubled at random: an error or a tree, never harm (see the instrumented
+ * tree), and what is taken can be written and read again. */
+static void random_damage_does_no_harm(void **state)
+{
+    static const char whole[] =
+        "# a comment\nextends: other\nmodel: {arch: resnet18, weights: none}\n"
+        "train:\n  phases:\n    - {kind: one_cycle, lr: [1e-5, 1e-3]}\n"
+        "    - kind: \"fine\\ttune\"\n      epochs: 3\nlabel: '(.+)_\\d'\n";
+    static const char bytes[] = "\n \t:-[]{},'\"#&*!|>?%@a1\\\xff\x00\xc3";
+    struct rng r = rng_begin(1, RNG_TEST, 0, 0);
+    int taken = 0;
+
+    (void)state;
+    for (int i = 0; i < 4000; i++) {
+        char text[sizeof whole + 8];
+        struct err err = {0};
+        json_t *tree, *back;
+        char *again;
+
+        memcpy(text, whole, sizeof whole);
+        for (uint32_t k = rng_below(&r, 4); k < 4; k++) {
+            size_t at = rng_below(&r, (uint32_t)strlen(text) + 1), rest = strlen(text + at);
+
+            if (rng_below(&r, 3) == 0 && rest > 0)
+                memmove(text + at, text + at + 1, rest);
+            else if (rest > 0)
+                text[at] = bytes[rng_below(&r, sizeof bytes - 1)];
+        }
+        if (yaml_parse(&tree, text, &err) < 0) {
+            assert_int_equal(err.kind, ERR_FORMAT);
+            continue;
+        }
+        taken++;
+        again = written(tree);
+        if (yaml_parse(&back, again, &err) < 0)
+            fail_msg("%s\n%s", err.msg, again);
+        assert_true(json_equal(tree, back));
+        free(again);
+        json_decref(tree);
+        json_decref(back);
+    }
+    assert_in_range(taken, 200, 3800); /* both roads were walked */
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -168,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(block_style),
         cmocka_unit_test(what_is_written_reads_back_the_same),
+        cmocka_unit_test(random_damage_does_no_harm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
