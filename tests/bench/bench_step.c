@@ -138,8 +138,12 @@ static void measure(struct bench *x, int arch, enum dtype dtype)
     const struct exec_options o = {.winograd =
                                        getenv("PRESIZE_DIRECT") ? WINOGRAD_OFF : WINOGRAD_AUTO};
     const struct model_options m = {.arch = arch, .dropout = 0.5};
-    struct network_shape shape = {
-        .batch = x->batch, .size = SIZE, .dtype = dtype, .augment = true, .dropout = 0.5};
+    struct network_shape shape = {.batch = x->batch,
+                                  .microbatch = x->microbatch,
+                                  .size = SIZE,
+                                  .dtype = dtype,
+                                  .augment = true,
+                                  .dropout = 0.5};
     struct be_program *train, *frozen, *infer;
     struct op_list *list;
     struct err err = {0};
