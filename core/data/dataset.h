@@ -23,18 +23,18 @@ struct dataset_group { /* classes that belong together (cat, dog): a PCRE2 patte
 
 struct dataset_options {
     char title[128], source[64], licence[256];
-    char images[256];         /* picture root below the tree, "" for the tree itself */
-    char root[1024];          /* a folder of one's own instead of DATA/NAME/tree; "" */
-    int label_from;           /* enum label_from */
-    char label_regex[512];    /* PCRE2 searched in the file name; group 1 is the label */
-    char label_csv[256];      /* file below the tree: path,label */
-    char skip[256];           /* PCRE2 on the path: files that are not pictures of the set (\.mat$) */
+    char images[256];      /* picture root below the tree, "" for the tree itself */
+    char root[1024];       /* a folder of one's own instead of DATA/NAME/tree; "" */
+    int label_from;        /* enum label_from */
+    char label_regex[512]; /* PCRE2 searched in the file name; group 1 is the label */
+    char label_csv[256];   /* file below the tree: path,label */
+    char skip[256];        /* PCRE2 on the path: files that are not pictures of the set (\.mat$) */
     char official_trainval[256], official_test[256]; /* list files below the tree, Oxford form */
     int exif, on_error;
-    int64_t size;             /* presize.size, short side in pixels */
-    double max_aspect;        /* presize.max_aspect */
-    int64_t shard_pictures;   /* shard.pictures */
-    int storage;              /* shard.storage */
+    int64_t size;                /* presize.size, short side in pixels */
+    double max_aspect;           /* presize.max_aspect */
+    int64_t shard_pictures;      /* shard.pictures */
+    int storage;                 /* shard.storage */
     struct key_list groups_list; /* n, then groups */
     struct dataset_group groups[KEY_LIST_MAX];
 };
@@ -46,18 +46,18 @@ int dataset_read(struct dataset_options *o, const char *name, char *const *overr
                  struct err *err) MUST_USE;
 
 struct dataset_item {
-    char *path;    /* below the picture root, '/' separated; the picture's id */
-    int32_t label; /* index into the vocabulary */
+    char *path;       /* below the picture root, '/' separated; the picture's id */
+    int32_t label;    /* index into the vocabulary */
     int32_t official; /* 0 trainval, 1 test, -1 not named by the official lists */
 };
 
 struct dataset {
-    char root[4096]; /* folder the paths are below */
+    char root[4096];            /* folder the paths are below */
     struct dataset_item *items; /* sorted bytewise by path */
     uint32_t n;
-    char **vocab;    /* sorted bytewise */
+    char **vocab; /* sorted bytewise */
     int32_t n_classes;
-    int32_t *group;  /* of each class: index into options->groups, -1 none */
+    int32_t *group;     /* of each class: index into options->groups, -1 none */
     uint32_t n_skipped; /* files left out by `skip` or not pictures by their magic bytes */
 };
 

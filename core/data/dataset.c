@@ -1,0 +1,272 @@
+/* dataset.c - describe a set by its YAML file and list its pictures.
+ * SPDX-License-Identifier: MIT */
+#include "data/dataset.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "base/yaml.h"
+#include "data/label.h"
+#include "data/offenders.h"
+#include "data/pattern.h"
+
+int dataset_read(struct dataset_options *o, const char *name, char *const *overrides, int n,
+                 struct err *err)
+{
+    const struct key_table tables[] = {{dataset_keys, 0}};
+    const size_t length = strlen(name);
+    char path[PATH_LEN];
+    json_t *tree = NULL;
+    int rc = -1;
+
+    memset(o, 0, sizeof *o);
+    if (length > 5 && strcmp(name + length - 5, ".yaml") == 0) {
+        if (path_format(path, err, "%s", name) < 0)
+            return -1;
+    } else if (path_find_share(path, "prep/datasets", name, err) < 0) {
+        return -1;
+    }
+    if (yaml_read(&tree, path, err) < 0)
+        return -1;
+    if (!json_is_object(tree)) {
+        err_set(err, ERR_FORMAT, "%s: not a map of keys", path);
+        goto out;
+    }
+    keys_default(tables, 1, o);
+    if (keys_apply(tables, 1, o, tree, path, err) < 0)
+        goto out;
+    for (int i = 0; i < n; i++)
+        if (keys_override(tree, overrides[i], err) < 0)
+            goto out;
+    keys_default(tables, 1, o);
+    if (keys_apply(tables, 1, o, tree, "command line", err) < 0)
+        goto out;
+    if (o->label_from == LABEL_REGEX && !o->label_regex[0])
+        err_set(err, ERR_INPUT, "%s: label.from is regex, so label.regex must be given", path);
+    else if (o->label_from == LABEL_CSV && !o->label_csv[0])
+        err_set(err, ERR_INPUT, "%s: label.from is csv, so label.csv must be given", path);
+    else
+        rc = 0;
+out:
+    json_decref(tree);
+    return rc;
+}
+
+/* --- listing ------------------------------------------------------------------------------------ */
+
+struct listing {
+    struct dataset *d;
+    uint32_t room;
+    size_t root_length;   /* of the root with its '/' */
+    struct pattern *skip; /* NULL: none */
+    int (*is_picture)(const char *path);
+    struct offenders unreadable;
+};
+
+static bool is_utf8(const char *text)
+{
+    json_t *s = json_string(text); /* refuses what is not UTF-8 */
+
+    json_decref(s);
+    return s != NULL;
+}
+
+static int add_item(struct listing *l, const char *path, struct err *err)
+{
+    struct dataset *d = l->d;
+
+    if (d->n == l->room) {
+        uint32_t room = l->room ? 2 * l->room : 1024;
+        struct dataset_item *more = room > l->room ? realloc(d->items, room * sizeof *more) : NULL;
+
+        if (!more)
+            return err_set(err, ERR_NOMEM, "%u pictures: out of memory", d->n);
+        d->items = more;
+        l->room = room;
+    }
+    d->items[d->n] = (struct dataset_item){.path = strdup(path), .official = -1};
+    if (!d->items[d->n].path)
+        return err_set(err, ERR_NOMEM, "%u pictures: out of memory", d->n);
+    d->n++;
+    return 0;
+}
+
+static int visit_file(struct listing *l, const char *full, struct err *err)
+{
+    const char *path = full + l->root_length;
+    int picture;
+
+    if (!is_utf8(path))
+        return err_set(err, ERR_INPUT, "%s: the name is not UTF-8; rename the file", full);
+    if (l->skip) {
+        int found = pattern_search(l->skip, path, NULL, NULL, err);
+
+        if (found != 0) {
+            l->d->n_skipped++;
+            return found < 0 ? -1 : 0;
+        }
+    }
+    picture = l->is_picture(full);
+    if (picture < 0)
+        offenders_add(&l->unreadable, "%s", path);
+    if (picture == 0)
+        l->d->n_skipped++;
+    return picture > 0 ? add_item(l, path, err) : 0;
+}
+
+static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
+{
+    bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
+
+    switch (entry->fts_info) {
+    case FTS_D:
+        if (hidden)
+            fts_set(walk, entry, FTS_SKIP);
+        return 0;
+    case FTS_F:
+        return hidden ? 0 : visit_file(l, entry->fts_path, err);
+    case FTS_DC:
+        return err_set(err, ERR_INPUT, "%s: a link to a folder it lies in", entry->fts_path);
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        errno = entry->fts_errno;
+        return err_errno(err, "cannot list %s", entry->fts_path);
+    case FTS_SLNONE:
+        if (!hidden)
+            offenders_add(&l->unreadable, "%s", entry->fts_path + l->root_length);
+        return 0;
+    default: /* FTS_DP; devices, sockets */
+        return 0;
+    }
+}
+
+static int walk_tree(struct listing *l, struct err *err)
+{
+    char *roots[] = {l->d->root, NULL};
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTSENT *entry;
+    int rc = 0;
+
+    if (!walk)
+        return err_errno(err, "cannot list %s", l->d->root);
+    while (rc == 0 && (errno = 0, entry = fts_read(walk)) != NULL)
+        rc = visit(l, walk, entry, err);
+    if (rc == 0 && errno != 0)
+        rc = err_errno(err, "cannot list %s", l->d->root);
+    fts_close(walk);
+    if (rc == 0 && l->unreadable.n > 0) {
+        err_set(err, ERR_IO, "%s: %u files cannot be read", l->d->root, l->unreadable.n);
+        rc = offenders_append(err, &l->unreadable);
+    }
+    return rc;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct dataset_item *)a)->path, ((const struct dataset_item *)b)->path);
+}
+
+static int list(struct dataset *d, const struct dataset_options *o,
+                int (*is_picture)(const char *path), struct err *err)
+{
+    struct listing l = {.d = d, .is_picture = is_picture, .root_length = strlen(d->root) + 1};
+    int rc;
+
+    if (!path_is_dir(d->root))
+        return err_set(err, ERR_IO,
+                       "%s: no such folder; fetch the set first, or set the keys images "
+                       "and root",
+                       d->root);
+    if (o->skip[0] && pattern_new(&l.skip, "skip", o->skip, false, err) < 0)
+        return -1;
+    rc = walk_tree(&l, err);
+    pattern_free(l.skip);
+    if (rc < 0)
+        return -1;
+    if (d->n == 0)
+        return err_set(err, ERR_INPUT, "%s: no pictures here (%u other files)", d->root,
+                       d->n_skipped);
+    qsort(d->items, d->n, sizeof *d->items, by_path);
+    return 0;
+}
+
+int dataset_list(struct dataset **out, const struct dataset_options *o, const char *tree,
+                 int (*is_picture)(const char *path), struct err *err)
+{
+    struct dataset *d = calloc(1, sizeof *d);
+    size_t length;
+
+    *out = NULL;
+    if (!d)
+        return err_set(err, ERR_NOMEM, "data set: out of memory");
+    if ((size_t)snprintf(d->root, sizeof d->root, "%s%s%s", tree, o->images[0] ? "/" : "",
+                         o->images) >= sizeof d->root) {
+        err_set(err, ERR_INPUT, "%s: the path is too long", tree);
+        goto fail;
+    }
+    for (length = strlen(d->root); length > 1 && d->root[length - 1] == '/'; length--)
+        d->root[length - 1] = '\0';
+    if (list(d, o, is_picture, err) < 0 || label_items(d, o, tree, err) < 0 ||
+        label_official(d, o, tree, err) < 0)
+        goto fail;
+    *out = d;
+    return 0;
+fail:
+    dataset_free(d);
+    return -1;
+}
+
+void dataset_free(struct dataset *d)
+{
+    if (!d)
+        return;
+    for (uint32_t i = 0; i < d->n; i++)
+        free(d->items[i].path);
+    for (int32_t i = 0; i < d->n_classes; i++)
+        free(d->vocab[i]);
+    free(d->items);
+    free(d->vocab);
+    free(d->group);
+    free(d);
+}
+
+static const char *const label_from_names[] = {"regex", "folder", "csv", NULL};
+static const char *const exif_names[] = {"ignore", "apply", NULL};
+static const char *const on_error_names[] = {"fail", "skip", NULL};
+static const char *const storage_names[] = {"raw", "zstd", NULL};
+
+// clang-format off
+static const struct key group_keys[] = {
+    KEY_STR(struct dataset_group, name, "name", "", "name of the group"),
+    KEY_STR(struct dataset_group, regex, "regex", "", "PCRE2 on the label: classes of the group"),
+    KEY_END,
+};
+
+#define S struct dataset_options
+const struct key dataset_keys[] = {
+    KEY_STR(S, title, "title", "", "the set's name for people"),
+    KEY_STR(S, source, "source", "", "what fetch gets it from"),
+    KEY_STR(S, licence, "licence", "", "under which the pictures may be used"),
+    KEY_STR(S, images, "images", "", "folder of the pictures below the tree"),
+    KEY_STR(S, root, "root", "", "a folder of one's own in place of the fetched tree"),
+    KEY_CHOICE(S, label_from, "label.from", "folder", label_from_names, "where a picture's label is found"),
+    KEY_STR(S, label_regex, "label.regex", "", "PCRE2 searched in the file name; group 1 is the label"),
+    KEY_STR(S, label_csv, "label.csv", "", "table below the tree with the columns path and label"),
+    KEY_STR(S, skip, "skip", "", "PCRE2 on the path: files that are no pictures of the set"),
+    KEY_STR(S, official_trainval, "official.trainval", "", "list below the tree: pictures to train with"),
+    KEY_STR(S, official_test, "official.test", "", "list below the tree: pictures to test with"),
+    KEY_CHOICE(S, exif, "decode.exif", "ignore", exif_names, "the orientation a camera noted"),
+    KEY_CHOICE(S, on_error, "decode.on_error", "fail", on_error_names, "a picture that cannot be decoded"),
+    KEY_INT(S, size, "presize.size", "460", 8, 8192, "px", "short side after presizing"),
+    KEY_F64(S, max_aspect, "presize.max_aspect", "2.0", 1, 100, "1", "longer pictures are cut to this ratio, centred"),
+    KEY_INT(S, shard_pictures, "shard.pictures", "512", 1, 65536, "pictures", "per shard"),
+    KEY_CHOICE(S, storage, "shard.storage", "raw", storage_names, "pixels as they are, or compressed"),
+    KEY_LIST(S, groups_list, groups, "groups", group_keys, "classes that belong together, for confusions between groups"),
+    KEY_END,
+};
+#undef S
+// clang-format on
