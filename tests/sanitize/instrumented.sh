@@ -13,5 +13,9 @@ instrumented() {
         tail -n 60 "$tree/build.log"
         return 1
     }
+    if ! grep -q "__${1}_init" "$tree/bin/test_err" "$tree/bin/test_thread" 2>/dev/null; then
+        echo "the programs in $tree are not instrumented"
+        return 1
+    fi
     ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
 }
