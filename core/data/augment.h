@@ -13,9 +13,9 @@ enum augment_mode { AUGMENT_PRESIZE, AUGMENT_FASTAI, AUGMENT_NONE };
 /* Keys augment.*; defaults are those of aug_transforms(size=224, min_scale=0.75) (fastai.md 3.1). */
 struct augment_options {
     int mode;
-    double min_scale;      /* area of the smallest crop, (0, 1] */
+    double min_scale; /* area of the smallest crop, (0, 1] */
     bool flip;
-    double max_rotate;     /* degrees */
+    double max_rotate; /* degrees */
     double min_zoom, max_zoom;
     double max_warp, max_lighting;
     double p_affine, p_lighting;
@@ -29,10 +29,11 @@ struct augment_draw {
     double rotate;                /* degrees */
     double zoom, zoom_x, zoom_y;  /* centre fractions */
     double warp_x, warp_y;
-    double brightness, contrast;  /* neutral: 0.5, 1 */
+    double brightness, contrast; /* neutral: 0.5, 1 */
 };
 
-/* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). */
+/* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). Every
+ * parameter has its own fixed draw, so that turning one option off leaves the others as they were. */
 void augment_draw(struct augment_draw *d, const struct augment_options *o, int height, int width,
                   uint64_t seed, uint32_t epoch, uint32_t position);
 /* One matrix, lighting and samples per pixel from the draw, to SIZE x SIZE. */
@@ -40,5 +41,12 @@ void augment_compose(struct sample_map *m, const struct augment_draw *d, int hei
                      int size);
 /* Validation and AUGMENT_NONE: the centre square, whole, shrunk to SIZE, no draw. */
 void augment_centre(struct sample_map *m, int height, int width, int size);
+
+/* The map of the draw from output to source in the crop's coordinates, both [-1, 1] over the crop,
+ * x to the right: row-major 3 x 3, projective. Zoom, rotation, flip, then the warp. */
+void augment_matrix(double m[9], const struct augment_draw *d);
+/* fastai's perspective (find_coeffs): x' = (c0 x + c1 y + c2) / (c6 x + c7 y + 1), y' likewise with
+ * c3..c5. |WX|, |WY| < 1. */
+void augment_warp(double c[8], double wx, double wy);
 
 #endif

@@ -344,6 +344,10 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
         err_set(err, ERR_NOMEM, "split: out of memory");
         goto out;
     }
+    if (o->stratify && (o->split == SPLIT_HASH || o->split == SPLIT_CSV)) {
+        err_set(err, ERR_INPUT, "data.stratify goes with data.split random and official only");
+        goto out;
+    }
     if (assign(parts, order, o, s, err) < 0 || collect(p, parts, order, n, err) < 0)
         goto out;
     if (p->n_train == 0 || p->n_valid == 0) {

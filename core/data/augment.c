@@ -1,0 +1,233 @@
+/* augment.c - draw and compose a picture's augmentation.
+ *
+ * After fastai's aug_transforms (vision/augment.py): same parameters, same distributions, same order;
+ * but one interpolation in all, and a crop of its own for every picture.
+ * SPDX-License-Identifier: MIT */
+#include "data/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+
+static const double pi = 3.14159265358979323846;
+
+/* Places of the draws of one picture. Part of the recipe: append only. */
+enum {
+    DRAW_AREA,
+    DRAW_TOP,
+    DRAW_LEFT,
+    DRAW_FLIP,
+    DRAW_ROTATE_P,
+    DRAW_ROTATE,
+    DRAW_ZOOM_P,
+    DRAW_ZOOM,
+    DRAW_ZOOM_X,
+    DRAW_ZOOM_Y,
+    DRAW_WARP_X_P,
+    DRAW_WARP_Y_P,
+    DRAW_WARP_X,
+    DRAW_WARP_Y,
+    DRAW_BRIGHTNESS_P,
+    DRAW_BRIGHTNESS,
+    DRAW_CONTRAST_P,
+    DRAW_CONTRAST,
+    DRAWS
+};
+
+static double between(double u, double low, double high)
+{
+    return low + u * (high - low);
+}
+
+void augment_draw(struct augment_draw *d, const struct augment_options *o, int height, int width,
+                  uint64_t seed, uint32_t epoch, uint32_t position)
+{
+    struct rng r = rng_begin(seed, RNG_AUGMENT, epoch, position);
+    double u[DRAWS], side, log_contrast = -log(1 - o->max_lighting);
+
+    for (int i = 0; i < DRAWS; i++)
+        u[i] = rng_uniform(&r, 0, 1);
+    d->scale_area = between(u[DRAW_AREA], o->min_scale, 1);
+    side = sqrt(d->scale_area) * (height < width ? height : width);
+    d->top = u[DRAW_TOP] * (height - side);
+    d->left = u[DRAW_LEFT] * (width - side);
+    d->flip = o->flip && u[DRAW_FLIP] < 0.5 ? -1 : 1;
+    d->rotate =
+        u[DRAW_ROTATE_P] < o->p_affine ? between(u[DRAW_ROTATE], -o->max_rotate, o->max_rotate) : 0;
+    d->zoom = u[DRAW_ZOOM_P] < o->p_affine ? between(u[DRAW_ZOOM], o->min_zoom, o->max_zoom) : 1;
+    d->zoom_x = u[DRAW_ZOOM_X];
+    d->zoom_y = u[DRAW_ZOOM_Y];
+    d->warp_x =
+        u[DRAW_WARP_X_P] < o->p_affine ? between(u[DRAW_WARP_X], -o->max_warp, o->max_warp) : 0;
+    d->warp_y =
+        u[DRAW_WARP_Y_P] < o->p_affine ? between(u[DRAW_WARP_Y], -o->max_warp, o->max_warp) : 0;
+    d->brightness =
+        u[DRAW_BRIGHTNESS_P] < o->p_lighting
+            ? between(u[DRAW_BRIGHTNESS], 0.5 * (1 - o->max_lighting), 0.5 * (1 + o->max_lighting))
+            : 0.5;
+    d->contrast = u[DRAW_CONTRAST_P] < o->p_lighting
+                      ? exp(between(u[DRAW_CONTRAST], -log_contrast, log_contrast))
+                      : 1;
+}
+
+/* out = a b, all row-major 3 x 3; OUT may be either. */
+static void multiply(double out[9], const double a[9], const double b[9])
+{
+    double c[9];
+
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            c[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j];
+    memcpy(out, c, sizeof c);
+}
+
+/* Solves the 8 equations in place by elimination with row exchanges; false where there is no one
+ * solution. ROWS: coefficients and, in column 8, the right side, afterwards the solution. */
+static bool solve(double rows[8][9])
+{
+    for (int i = 0; i < 8; i++) {
+        int pivot = i;
+
+        for (int k = i + 1; k < 8; k++)
+            if (fabs(rows[k][i]) > fabs(rows[pivot][i]))
+                pivot = k;
+        if (fabs(rows[pivot][i]) < 1e-12)
+            return false;
+        for (int j = 0; j < 9; j++) {
+            double swap = rows[i][j];
+
+            rows[i][j] = rows[pivot][j];
+            rows[pivot][j] = swap;
+        }
+        for (int k = 0; k < 8; k++) {
+            double f = k == i ? 0 : rows[k][i] / rows[i][i];
+
+            for (int j = i; f != 0 && j < 9; j++)
+                rows[k][j] -= f * rows[i][j];
+        }
+    }
+    for (int i = 0; i < 8; i++)
+        rows[i][8] /= rows[i][i];
+    return true;
+}
+
+void augment_warp(double c[8], double wx, double wy)
+{
+    /* the corner o of the source shows up at t in the output: H(t) = o */
+    const double o[4][2] = {{-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
+    const double t[4][2] = {
+        {-1 - wy, -1 - wx}, {-1 + wy, 1 + wx}, {1 + wy, -1 + wx}, {1 - wy, 1 - wx}};
+    static const double none[8] = {1, 0, 0, 0, 1, 0, 0, 0};
+    double rows[8][9];
+
+    for (int k = 0; k < 4; k++) {
+        double x = t[k][0], y = t[k][1], ox = o[k][0], oy = o[k][1];
+        const double two[2][9] = {{x, y, 1, 0, 0, 0, -ox * x, -ox * y, ox},
+                                  {0, 0, 0, x, y, 1, -oy * x, -oy * y, oy}};
+
+        memcpy(rows[2 * k], two, sizeof two);
+    }
+    if (!solve(rows)) {
+        memcpy(c, none, sizeof none);
+        return;
+    }
+    for (int i = 0; i < 8; i++)
+        c[i] = rows[i][8];
+}
+
+void augment_matrix(double m[9], const struct augment_draw *d)
+{
+    double t = d->rotate * pi / 180, s = 1 / d->zoom;
+    const double flip[9] = {d->flip, 0, 0, 0, 1, 0, 0, 0, 1};
+    const double rotate[9] = {cos(t), sin(t), 0, -sin(t), cos(t), 0, 0, 0, 1};
+    const double zoom[9] = {
+        s, 0, (1 - s) * (2 * d->zoom_x - 1), 0, s, (1 - s) * (2 * d->zoom_y - 1), 0, 0, 1};
+    double c[9];
+
+    multiply(m, flip, rotate);
+    multiply(m, m, zoom);
+    if (d->warp_x == 0 && d->warp_y == 0)
+        return;
+    augment_warp(c, d->warp_x, d->warp_y);
+    c[8] = 1;
+    multiply(m, c, m);
+}
+
+/* Largest singular value of the map's Jacobian at output (X, Y): source pixels per output pixel. */
+static double stretch_at(const double m[9], double x, double y)
+{
+    double c = m[6] * x + m[7] * y + m[8];
+    double sx = (m[0] * x + m[1] * y + m[2]) / c, sy = (m[3] * x + m[4] * y + m[5]) / c;
+    double j00 = (m[0] - sx * m[6]) / c, j01 = (m[1] - sx * m[7]) / c;
+    double j10 = (m[3] - sy * m[6]) / c, j11 = (m[4] - sy * m[7]) / c;
+    double sum = j00 * j00 + j01 * j01 + j10 * j10 + j11 * j11;
+    double det = j00 * j11 - j01 * j10;
+    double root = sum * sum - 4 * det * det;
+
+    return sqrt((sum + sqrt(root > 0 ? root : 0)) / 2);
+}
+
+/* INNER maps crop coordinates to crop coordinates; the crop is SIDE pixels at (LEFT, TOP). */
+static void place(struct sample_map *out, const double inner[9], double left, double top,
+                  double side, int size)
+{
+    const double to_crop[9] = {2.0 / size, 0, 1.0 / size - 1, 0, 2.0 / size, 1.0 / size - 1, 0,
+                               0,          1};
+    const double to_source[9] = {
+        side / 2, 0, left + side / 2 - 0.5, 0, side / 2, top + side / 2 - 0.5, 0, 0, 1};
+    double m[9], k;
+
+    multiply(m, inner, to_crop);
+    multiply(m, to_source, m);
+    k = ceil(stretch_at(m, (size - 1) / 2.0, (size - 1) / 2.0) - 0.25);
+    out->k = k < 1 ? 1 : k > 3 ? 3 : (int32_t)k;
+    for (int i = 0; i < 9; i++)
+        out->m[i] = (float)m[i];
+}
+
+void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
+                     int size)
+{
+    double inner[9];
+
+    BUG_IF(height < 1 || width < 1 || size < 1);
+    augment_matrix(inner, d);
+    place(m, inner, d->left, d->top, sqrt(d->scale_area) * (height < width ? height : width), size);
+    m->lighting = d->brightness != 0.5 || d->contrast != 1;
+    m->brightness = (float)log(d->brightness / (1 - d->brightness));
+    m->contrast = (float)d->contrast;
+}
+
+void augment_centre(struct sample_map *m, int height, int width, int size)
+{
+    static const double same[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+    int side = height < width ? height : width;
+
+    BUG_IF(height < 1 || width < 1 || size < 1);
+    place(m, same, (width - side) / 2, (height - side) / 2, side, size); /* whole pixels */
+    m->lighting = 0;
+    m->brightness = 0;
+    m->contrast = 1;
+}
+
+static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
+
+// clang-format off
+#define S struct augment_options
+const struct key augment_keys[] = {
+    KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names, "one interpolation, antialiased; fastai's own two are not there yet; none: the centre square"),
+    KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1", "area of the smallest crop, of the short side's square"),
+    KEY_BOOL(S, flip, "augment.flip", "true", "mirror every second picture"),
+    KEY_F64(S, max_rotate, "augment.max_rotate", "10", 0, 180, "degrees", "largest rotation either way"),
+    KEY_F64(S, min_zoom, "augment.min_zoom", "1.0", 0.1, 10, "1", "smallest zoom"),
+    KEY_F64(S, max_zoom, "augment.max_zoom", "1.1", 0.1, 10, "1", "largest zoom"),
+    KEY_F64(S, max_warp, "augment.max_warp", "0.2", 0, 0.9, "1", "largest shift of a corner by perspective, of half the side"),
+    KEY_F64(S, max_lighting, "augment.max_lighting", "0.2", 0, 0.95, "1", "largest change of brightness and contrast"),
+    KEY_F64(S, p_affine, "augment.p_affine", "0.75", 0, 1, "1", "probability of rotation, of zoom and of each warp"),
+    KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1", "probability of a change of brightness, and of contrast"),
+    KEY_END,
+};
+#undef S
+// clang-format on
