@@ -11,24 +11,28 @@
 struct stream_options {
     const uint32_t *ranks; /* borrowed while the stream is open */
     uint32_t n;
-    int batch, size;       /* pictures; output side in pixels */
-    bool train;            /* shuffled, augmented, the last partial batch dropped */
+    int batch, size; /* pictures; output side in pixels */
+    bool train;      /* shuffled, augmented, the last partial batch dropped */
     const struct augment_options *augment;
     uint64_t seed;
-    uint32_t epoch;        /* counted over the whole run */
-    uint32_t first_batch;  /* to resume inside an epoch */
-    int prefetch;          /* batches read ahead, >= 1 */
+    uint32_t epoch;       /* counted over the whole run */
+    uint32_t first_batch; /* to resume inside an epoch */
+    int prefetch;         /* batches read ahead, >= 1 */
     bool verify;
 };
 
 struct stream;
+/* Starts the reader. prefetch + 1 batches of pixels are in memory. ERR_INPUT: fewer training pictures
+ * than one batch, zoom limits the wrong way round. ERR_UNSUPPORTED: augment.mode fastai. ERR_NOMEM,
+ * ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,
                 struct err *err) MUST_USE;
-void stream_close(struct stream *s);            /* NULL is fine; stops the thread */
+void stream_close(struct stream *s);             /* NULL is fine; stops the thread */
 uint32_t stream_batches(const struct stream *s); /* of the whole epoch */
 
 /* The next batch: 1 with *pictures (n of them, valid until the next call), 0 at the end, -1 with the
- * reader's error. picture.position is the place in the epoch (train) or in ranks. */
+ * reader's error, after the batches before it; it then stays. picture.position is the place in the
+ * epoch (train) or in ranks. One thread. */
 int stream_next(struct stream *s, const struct picture **pictures, const uint32_t **ranks, int *n,
                 struct err *err) MUST_USE;
 double stream_wait_seconds(const struct stream *s); /* time stream_next() waited for the reader */

@@ -1,0 +1,309 @@
+/* stream.c - a ring of batches between one reader thread and the caller.
+ *
+ * Invariants: what a batch holds is a function of its number alone, so neither prefetch nor timing can
+ * change it. Batch b lies in slot b % n_slots; the reader fills batches below released + n_slots, the
+ * caller holds the one before `taken`.
+ * Threads: `lock` guards ready, released, stop, failed and err; a slot belongs to the reader until
+ * it is ready and again once it is released.
+ * SPDX-License-Identifier: MIT */
+#include "data/stream.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "base/size.h"
+
+enum {
+    PICTURE_ALIGN = 64,
+    TAIL = 64
+}; /* bytes: cache lines; vector loads may look behind the end */
+
+struct slot {
+    uint8_t *pixels;
+    size_t room;
+    struct picture *pictures;
+    uint32_t *ranks;
+    int n;
+};
+
+struct stream {
+    const struct shard_set *set;
+    struct stream_options o;
+    uint32_t batches; /* of the whole epoch */
+    uint32_t *order;  /* train: order[position] is a place in o.ranks */
+    struct slot *slots;
+    uint32_t n_slots;
+    bool started;
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t filled, freed;
+    uint32_t ready, taken, released; /* batches, counted over the epoch */
+    bool stop, failed;               /* failed: batch number `ready` could not be read */
+    struct err err;
+
+    double wait_seconds; /* the caller's own */
+};
+
+/* --- the reader --------------------------------------------------------------------------------- */
+
+static uint32_t rank_at(const struct stream *s, uint32_t position)
+{
+    return s->o.ranks[s->order ? s->order[position] : position];
+}
+
+static void map_picture(const struct stream *s, struct picture *p)
+{
+    const struct augment_options *a = s->o.augment;
+    struct augment_draw d;
+
+    if (!s->o.train || a->mode == AUGMENT_NONE) {
+        augment_centre(&p->map, p->height, p->width, s->o.size);
+        return;
+    }
+    augment_draw(&d, a, p->height, p->width, s->o.seed, s->o.epoch, p->position);
+    augment_compose(&p->map, &d, p->height, p->width, s->o.size);
+}
+
+static int reserve(struct slot *slot, size_t bytes, struct err *err)
+{
+    size_t room = bytes + bytes / 8; /* so that batches a little larger do not ask again */
+
+    if (slot->room >= bytes)
+        return 0;
+    free(slot->pixels);
+    slot->room = 0;
+    slot->pixels = aligned_alloc(PICTURE_ALIGN, align_up(room, PICTURE_ALIGN));
+    if (!slot->pixels)
+        return err_set(err, ERR_NOMEM, "a batch of %zu bytes: out of memory", bytes);
+    slot->room = room;
+    return 0;
+}
+
+static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struct err *err)
+{
+    uint32_t first = batch * (uint32_t)s->o.batch, left = s->o.n - first;
+    size_t at = 0;
+
+    slot->n = left < (uint32_t)s->o.batch ? (int)left : s->o.batch;
+    for (int i = 0; i < slot->n; i++) {
+        const struct shard_picture *p;
+
+        slot->ranks[i] = rank_at(s, first + (uint32_t)i);
+        p = shard_set_picture(s->set, slot->ranks[i]);
+        at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
+    }
+    if (reserve(slot, at + TAIL, err) < 0)
+        return -1;
+    at = 0;
+    for (int i = 0; i < slot->n; i++) {
+        const struct shard_picture *p = shard_set_picture(s->set, slot->ranks[i]);
+
+        slot->pictures[i] = (struct picture){
+            .pixels = slot->pixels + at,
+            .height = (int32_t)p->height,
+            .width = (int32_t)p->width,
+            .label = p->label,
+            .position = first + (uint32_t)i,
+        };
+        map_picture(s, &slot->pictures[i]);
+        if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
+            return -1;
+        at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
+    }
+    return 0;
+}
+
+static void *reader(void *arg)
+{
+    struct stream *s = arg;
+    struct err err;
+
+    for (uint32_t batch = s->o.first_batch; batch < s->batches; batch++) {
+        int rc;
+
+        pthread_mutex_lock(&s->lock);
+        while (!s->stop && batch - s->released >= s->n_slots)
+            pthread_cond_wait(&s->freed, &s->lock);
+        rc = s->stop ? -1 : 0;
+        pthread_mutex_unlock(&s->lock);
+        if (rc < 0)
+            break;
+        rc = fill(s, &s->slots[batch % s->n_slots], batch, &err);
+        pthread_mutex_lock(&s->lock);
+        if (rc == 0) {
+            s->ready = batch + 1;
+        } else {
+            s->err = err;
+            s->failed = true;
+        }
+        pthread_cond_signal(&s->filled);
+        pthread_mutex_unlock(&s->lock);
+        if (rc < 0)
+            break;
+    }
+    return NULL;
+}
+
+/* --- the caller --------------------------------------------------------------------------------- */
+
+static int check_options(const struct stream_options *o, struct err *err)
+{
+    if (o->train && o->n < (uint32_t)o->batch)
+        return err_set(err, ERR_INPUT,
+                       "train.batch: %d pictures, but only %u to train with; make it "
+                       "smaller",
+                       o->batch, o->n);
+    if (!o->train || o->augment->mode == AUGMENT_NONE)
+        return 0;
+    if (o->augment->mode == AUGMENT_FASTAI)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "augment.mode: fastai is not there yet; use presize or "
+                       "none");
+    if (o->augment->min_zoom > o->augment->max_zoom)
+        return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
+                       o->augment->min_zoom, o->augment->max_zoom);
+    return 0;
+}
+
+static int make_slots(struct stream *s, struct err *err)
+{
+    size_t batch = (size_t)s->o.batch;
+
+    s->n_slots = (uint32_t)s->o.prefetch + 1;
+    s->slots = calloc(s->n_slots, sizeof *s->slots);
+    if (!s->slots)
+        return err_set(err, ERR_NOMEM, "stream: out of memory");
+    for (uint32_t i = 0; i < s->n_slots; i++) {
+        s->slots[i].pictures = calloc(batch, sizeof *s->slots[i].pictures);
+        s->slots[i].ranks = calloc(batch, sizeof *s->slots[i].ranks);
+        if (!s->slots[i].pictures || !s->slots[i].ranks)
+            return err_set(err, ERR_NOMEM, "stream: out of memory");
+    }
+    if (!s->o.train)
+        return 0;
+    s->order = malloc(s->o.n * sizeof *s->order);
+    if (!s->order)
+        return err_set(err, ERR_NOMEM, "the order of %u pictures: out of memory", s->o.n);
+    rng_permutation(s->order, s->o.n, s->o.seed, RNG_ORDER, s->o.epoch);
+    return 0;
+}
+
+/* Signals are the business of the threads that were there before. */
+static int start(struct stream *s, struct err *err)
+{
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    errno = pthread_create(&s->thread, NULL, reader, s);
+    s->started = errno == 0;
+    if (!s->started)
+        err_errno(err, "cannot start the reading thread");
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return s->started ? 0 : -1;
+}
+
+int stream_open(struct stream **out, const struct shard_set *set, const struct stream_options *o,
+                struct err *err)
+{
+    struct stream *s;
+
+    *out = NULL;
+    BUG_IF(o->n == 0 || o->batch < 1 || o->size < 1 || o->prefetch < 1);
+    if (check_options(o, err) < 0)
+        return -1;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_NOMEM, "stream: out of memory");
+    s->set = set;
+    s->o = *o;
+    s->batches = o->n / (uint32_t)o->batch;
+    if (!o->train && o->n % (uint32_t)o->batch)
+        s->batches++;
+    BUG_IF(o->first_batch > s->batches);
+    s->ready = s->taken = s->released = o->first_batch;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->filled, NULL);
+    pthread_cond_init(&s->freed, NULL);
+    if (make_slots(s, err) < 0 || start(s, err) < 0) {
+        stream_close(s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s)
+        return;
+    if (s->started) {
+        pthread_mutex_lock(&s->lock);
+        s->stop = true;
+        pthread_cond_signal(&s->freed);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    for (uint32_t i = 0; s->slots && i < s->n_slots; i++) {
+        free(s->slots[i].pixels);
+        free(s->slots[i].pictures);
+        free(s->slots[i].ranks);
+    }
+    pthread_cond_destroy(&s->freed);
+    pthread_cond_destroy(&s->filled);
+    pthread_mutex_destroy(&s->lock);
+    free(s->slots);
+    free(s->order);
+    free(s);
+}
+
+uint32_t stream_batches(const struct stream *s)
+{
+    return s->batches;
+}
+
+int stream_next(struct stream *s, const struct picture **pictures, const uint32_t **ranks, int *n,
+                struct err *err)
+{
+    const struct slot *slot;
+    bool failed;
+
+    pthread_mutex_lock(&s->lock);
+    s->released = s->taken; /* what was handed out before is the reader's again */
+    pthread_cond_signal(&s->freed);
+    if (s->taken < s->batches && s->ready == s->taken && !s->failed) {
+        double begin = clock_seconds();
+
+        while (s->ready == s->taken && !s->failed)
+            pthread_cond_wait(&s->filled, &s->lock);
+        s->wait_seconds += clock_seconds() - begin;
+    }
+    failed = s->taken < s->batches && s->ready == s->taken; /* only after the batches before it */
+    if (failed)
+        err_set(err, s->err.kind, "%s", s->err.msg);
+    pthread_mutex_unlock(&s->lock);
+    if (failed)
+        return -1;
+    *pictures = NULL;
+    *ranks = NULL;
+    *n = 0;
+    if (s->taken == s->batches)
+        return 0;
+    slot = &s->slots[s->taken % s->n_slots];
+    s->taken++; /* only this thread reads or writes it */
+    *pictures = slot->pictures;
+    *ranks = slot->ranks;
+    *n = slot->n;
+    return 1;
+}
+
+double stream_wait_seconds(const struct stream *s)
+{
+    return s->wait_seconds;
+}
