@@ -1,20 +1,34 @@
-/* plot.h - SVG (and PNG) drawings by cairo: curves, confusion matrix.
+/* plot.h - SVG and PNG drawings: curves, confusion matrix.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_PLOT_H
 #define PRESIZE_RECORD_PLOT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
-struct plot_series { const char *name; const double *x, *y; int n; bool points; };
-struct plot_options { const char *title, *x_label, *y_label; bool log_x; };
-/* PATH ends in .svg or .png. Deterministic bytes for equal input. */
+struct plot_series {
+    const char *name;
+    const double *x, *y; /* n; points that are not finite are left out */
+    int n;
+    bool points; /* a dot at each */
+};
+struct plot_options {
+    const char *title, *x_label, *y_label;
+    bool log_x; /* points with x <= 0 are then left out */
+};
+/* PATH ends in .svg or .png; replaced whole or not at all. Equal input gives equal bytes (PNG: on one
+ * machine, with its fonts). */
 int plot_lines(const char *path, const struct plot_options *o, const struct plot_series *series,
                int n, struct err *err) MUST_USE;
-/* Rows actual, columns predicted, cells shaded by row share, counts printed; labels rotated below. */
+/* COUNTS (classes, classes): rows actual, columns predicted. Cells shaded by row share, right ones
+ * blue, mistakes red; counts printed where there is room; labels rotated below. */
 int plot_confusion(const char *path, const char *title, const uint32_t *counts, char *const *vocab,
                    int32_t classes, struct err *err) MUST_USE;
+/* The same as SVG onto FILE, for a page. A write error stays in FILE. */
+int plot_confusion_svg(FILE *file, const char *title, const uint32_t *counts, char *const *vocab,
+                       int32_t classes, struct err *err) MUST_USE;
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_RECORD_PREDICTIONS_H
 #define PRESIZE_RECORD_PREDICTIONS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -10,26 +11,41 @@
 struct predictions {
     uint32_t n;
     int32_t classes;
-    char **ids;          /* n paths: the pictures' ids */
+    char **ids;                  /* n paths: the pictures' ids */
     int32_t *actual, *predicted; /* n labels */
-    float *prob;         /* (n, classes), rows add up to 1 */
-    float *loss;         /* n, nat */
-    char **vocab;        /* classes */
+    float *prob;                 /* (n, classes), rows add up to 1 */
+    float *loss;                 /* n, nat */
+    char **vocab;                /* classes */
 };
-int predictions_new(struct predictions **out, uint32_t n, int32_t classes, struct err *err) MUST_USE;
-void predictions_free(struct predictions *p); /* frees ids and vocab strings too */
+int predictions_new(struct predictions **out, uint32_t n, int32_t classes,
+                    struct err *err) MUST_USE;
+void predictions_free(struct predictions *p); /* frees ids and vocab strings too; NULL is fine */
 
-/* FOLDER/predictions.csv: id,actual,predicted,p_actual,p_predicted,loss (RFC 4180); predictions.h5: ids, actual,
- * predicted, prob, loss, vocab; confusion.csv: rows actual, columns predicted; per_class.csv. Each whole or not. */
+/* FOLDER/predictions.csv: id,actual,predicted,p_actual,p_predicted,loss (quoted as RFC 4180 says,
+ * lines end in LF); predictions.h5: ids, actual, predicted, prob, loss, vocab; confusion.csv: rows
+ * actual, columns predicted; per_class.csv. Each whole or not; equal input gives equal bytes. */
 int predictions_write(const struct predictions *p, const char *folder, struct err *err) MUST_USE;
-/* From predictions.h5. ERR_IO, ERR_FORMAT. */
+/* From predictions.h5. ERR_INPUT when there is none, ERR_IO, ERR_FORMAT. */
 int predictions_read(struct predictions **out, const char *folder, struct err *err) MUST_USE;
 
-/* counts (classes, classes), rows actual. */
+/* counts (classes, classes), rows actual; owned by the caller. */
 int confusion_count(uint32_t **counts, const struct predictions *p, struct err *err) MUST_USE;
-struct confused { int32_t actual, predicted; uint32_t count; };
-/* Off-diagonal cells >= MIN by count, ties in row-major order (fastai.md 8). Owned by the caller. */
+struct confused {
+    int32_t actual, predicted;
+    uint32_t count;
+};
+/* Off-diagonal cells >= MIN (0 is taken as 1) by count, ties in row-major order (as fastai's
+ * most_confused). Owned by the caller. */
 int confusion_most(struct confused **out, size_t *n, const uint32_t *counts, int32_t classes,
                    uint32_t min, struct err *err) MUST_USE;
+
+/* One class: 0 where the quotient is 0/0, as scikit-learn has it. */
+struct class_score {
+    double precision, recall, f1; /* fractions */
+    double low, high;             /* 95 % interval of recall (stats_wilson) */
+    uint32_t support, predicted, correct;
+};
+/* scores out: CLASSES. */
+void confusion_scores(struct class_score *scores, const uint32_t *counts, int32_t classes);
 
 #endif

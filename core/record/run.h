@@ -1,7 +1,8 @@
 /* run.h - a run folder: one experiment's results as plain files (docs/formats.md).
  *
- * run.json is written at begin with status "running" and replaced at finish; a lock on it is held in
- * between, so a run whose lock is free and that still says running was killed.
+ * run.json is written at begin with status "running" and replaced at the end. In between a lock is
+ * held (flock on the folder's file .lock, which goes with the lock's holder), so a run whose lock is
+ * free and that still says running was killed.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_RUN_H
 #define PRESIZE_RECORD_RUN_H
@@ -11,38 +12,50 @@
 
 #include "base/err.h"
 
+enum { RUN_VERSION = 1 }; /* of run.json and the folder */
+
 struct run; /* owned by whoever began or resumed it */
 
-/* Makes RESULTS/NAME (ERR_INPUT when it exists) with checkpoints/ and plots/, writes run.json = FACTS (an object, not
- * taken over) plus version, status, start; tees the log into log.txt. */
+/* Makes RESULTS/NAME (ERR_INPUT when it exists) with checkpoints/ and plots/, writes run.json = FACTS
+ * (an object, not taken over) after version, status, start; tees the log into log.txt. When anything
+ * fails, what was made is removed. */
 int run_begin(struct run **out, const char *results, const char *name, const json_t *facts,
               struct err *err) MUST_USE;
-/* Opens an unfinished or failed run to go on; ERR_LOCKED when another process holds it; metrics.jsonl is cut to METRICS_BYTES
- * (and timing.jsonl to whole lines). */
-int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, struct err *err) MUST_USE;
+/* Opens a run that is not done, to go on; ERR_LOCKED when another process holds it, ERR_INPUT when
+ * it is done; metrics.jsonl is cut to METRICS_BYTES (ERR_FORMAT when it is shorter), timing.jsonl to
+ * whole lines. TensorBoard is told to forget what comes after the first scalar's step. */
+int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes,
+               struct err *err) MUST_USE;
 const char *run_folder(const struct run *r); /* path, borrowed */
 
 /* Appends LINE to metrics.jsonl (nothing that differs between equal runs) or timing.jsonl; fsynced. */
 int run_metric(struct run *r, const json_t *line, struct err *err) MUST_USE;
 int run_timing(struct run *r, const json_t *line, struct err *err) MUST_USE;
 uint64_t run_metrics_bytes(const struct run *r); /* length of metrics.jsonl */
-/* A scalar for TensorBoard's events file. */
-int run_scalar(struct run *r, const char *tag, uint64_t step, double value, struct err *err) MUST_USE;
-/* Adds facts to run.json (atomically). */
+/* A scalar for TensorBoard's events file; stored as float32. */
+int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
+               struct err *err) MUST_USE;
+/* Adds FACTS to run.json (atomically), replacing members of the same name. */
 int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
 
-/* status "done" or "failed" (+ "error": message); releases the lock and frees R. */
+/* Either ends the run, releases the lock and frees R, whatever it returns.
+ * finish: status "done". fail: status "failed", or "stopped" when WHY is ERR_STOPPED, and "error":
+ * WHY's message. Both add "stop", the time. */
 int run_finish(struct run *r, struct err *err) MUST_USE;
 void run_fail(struct run *r, const struct err *why);
 
 /* The results folder, read. */
 struct run_entry {
     char name[256], folder[4096];
-    json_t *run;      /* run.json */
-    json_t *metrics;  /* metrics.json, NULL until there is one */
-    const char *status; /* running, done, failed, killed (running without a lock) */
+    json_t *run;        /* run.json */
+    json_t *metrics;    /* metrics.json, NULL until there is one */
+    const char *status; /* running, done, failed, stopped, killed (running without a lock) */
 };
-/* All runs below RESULTS sorted by start, newest last; others are skipped. */
+/* One run folder, read. ERR_INPUT when FOLDER has no run.json, ERR_FORMAT when it cannot be used. */
+int run_open(struct run_entry *out, const char *folder, struct err *err) MUST_USE;
+void run_entry_free(struct run_entry *e); /* what it points to; all zero is fine */
+/* All runs below RESULTS sorted by start, newest last; what cannot be read is skipped. A missing
+ * folder has none. */
 int run_list(struct run_entry **out, size_t *n, const char *results, struct err *err) MUST_USE;
 void run_list_free(struct run_entry *entries, size_t n);
 /* Folder of RUN (a path or a name below RESULTS; NULL: the latest). ERR_INPUT: none, with near names. */

@@ -1,0 +1,21 @@
+/* events.h - TensorBoard's events file, by hand: TFRecord frames around a few protobuf messages.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_EVENTS_H
+#define PRESIZE_RECORD_EVENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct events; /* opaque; one writer per process */
+
+/* A new file FOLDER/events.out.tfevents.TIME.presize; when AGAIN, the first scalar is preceded by a
+ * session start at its step, at which TensorBoard drops what earlier files say of later steps. */
+int events_open(struct events **out, const char *folder, bool again, struct err *err) MUST_USE;
+/* TAG at most 200 bytes. */
+int events_scalar(struct events *e, const char *tag, uint64_t step, double value,
+                  struct err *err) MUST_USE;
+int events_close(struct events *e, struct err *err) MUST_USE; /* NULL is fine; frees E anyway */
+
+#endif

@@ -1,0 +1,19 @@
+/* markup.h - text that comes from outside (names of files, labels, messages) into SVG and HTML.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_MARKUP_H
+#define PRESIZE_RECORD_MARKUP_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* TEXT with the five characters that mean something in HTML and XML replaced; bytes that are not
+ * UTF-8 and characters that XML forbids become U+FFFD. NULL prints nothing. */
+void markup_text(FILE *out, const char *text);
+/* The same cleaning without the replacing: at most SIZE - 1 bytes, cut between characters. */
+void markup_clean(char *out, size_t size, const char *text);
+/* Characters of TEXT (its bytes that begin one). */
+size_t markup_length(const char *text);
+/* SIZE bytes as base64 (RFC 4648, section 4), for data: addresses. */
+void markup_base64(FILE *out, const void *data, size_t size);
+
+#endif

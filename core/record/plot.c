@@ -1,0 +1,265 @@
+/* plot.c - curves with axes.
+ * SPDX-License-Identifier: MIT */
+#include "record/plot.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "record/canvas.h"
+#include "record/plot_private.h"
+
+/* Page, px; the frame lies inside the margins. */
+enum { WIDTH = 720, HEIGHT = 420, LEFT = 72, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7 };
+enum { BUCKETS = 2 * (WIDTH - LEFT - RIGHT) }; /* a longer series is drawn by its extremes */
+
+/* Okabe and Ito 2008, "Color universal design": told apart by colour-blind readers. */
+static const uint32_t colours[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9};
+static const uint32_t ink = 0x333333, grid = 0xe6e6e6, frame = 0x999999;
+
+struct range {
+    double low, high;
+};
+
+struct chart {
+    struct canvas *canvas;
+    const struct plot_options *o;
+    struct range x, y; /* of the frame; x is log10 under log_x */
+};
+
+int plot_page(const char *path, struct plot_page page,
+              int (*draw)(struct canvas *c, const void *what, struct err *err), const void *what,
+              struct err *err)
+{
+    size_t length = strlen(path);
+    struct new_file f;
+    struct canvas *c;
+    int rc;
+
+    if (length > 4 && strcmp(path + length - 4, ".png") == 0) {
+        if (canvas_new_png(&c, page.width, page.height, err) < 0)
+            return err_wrap(err, "%s", path);
+        rc = draw(c, what, err);
+        if (rc == 0)
+            rc = canvas_write_png(c, path, err);
+        canvas_free(c);
+        return rc;
+    }
+    BUG_IF(length < 5 || strcmp(path + length - 4, ".svg") != 0);
+    if (new_file_begin(&f, path, err) < 0)
+        return -1;
+    if (canvas_new_svg(&c, f.file, page.width, page.height, err) < 0) {
+        new_file_abort(&f);
+        return -1;
+    }
+    rc = draw(c, what, err);
+    canvas_end_svg(c);
+    canvas_free(c);
+    if (rc < 0) {
+        new_file_abort(&f);
+        return -1;
+    }
+    return new_file_finish(&f, err);
+}
+
+/* --- axes ----------------------------------------------------------------------------------------- */
+
+static bool point(const struct chart *c, const struct plot_series *s, int i, double *x, double *y)
+{
+    *x = c->o->log_x ? (s->x[i] > 0 ? log10(s->x[i]) : NAN) : s->x[i];
+    *y = s->y[i];
+    return isfinite(*x) && isfinite(*y);
+}
+
+static void include(struct range *r, double x)
+{
+    r->low = fmin(r->low, x);
+    r->high = fmax(r->high, x);
+}
+
+/* 1, 2 or 5 times a power of ten, so that at most TICKS fit. */
+static double tick_step(struct range r)
+{
+    static const double steps[] = {1, 2, 5, 10};
+    double rough = (r.high - r.low) / TICKS, power = pow(10, floor(log10(rough)));
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (steps[i] * power >= rough * (1 - 1e-9))
+            return steps[i] * power;
+    return 10 * power;
+}
+
+static void find_ranges(struct chart *c, const struct plot_series *series, int n)
+{
+    double x, y;
+
+    c->x = c->y = (struct range){INFINITY, -INFINITY};
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < series[k].n; i++)
+            if (point(c, &series[k], i, &x, &y)) {
+                include(&c->x, x);
+                include(&c->y, y);
+            }
+    if (c->x.low > c->x.high) /* nothing to show */
+        c->x = c->y = (struct range){0, 1};
+    if (c->y.low >= 0 && c->y.low < 0.5 * c->y.high)
+        c->y.low = 0; /* a loss or a rate: its zero is the mark to compare with */
+    for (int axis = 0; axis < 2; axis++) {
+        struct range *r = axis ? &c->y : &c->x;
+        double step;
+
+        if (r->high - r->low <= 1e-12 * fmax(fabs(r->low), fabs(r->high)) || r->high == r->low) {
+            r->low -= r->low != 0 ? 0.5 * fabs(r->low) : 0.5;
+            r->high += r->high != 0 ? 0.5 * fabs(r->high) : 0.5;
+        }
+        if (axis == 0)
+            continue; /* curves reach from side to side */
+        step = tick_step(*r);
+        r->low = floor(r->low / step + 1e-9) * step;
+        r->high = ceil(r->high / step - 1e-9) * step;
+    }
+}
+
+static double at_x(const struct chart *c, double x)
+{
+    return LEFT + (x - c->x.low) / (c->x.high - c->x.low) * (WIDTH - LEFT - RIGHT);
+}
+
+static double at_y(const struct chart *c, double y)
+{
+    return HEIGHT - BOTTOM - (y - c->y.low) / (c->y.high - c->y.low) * (HEIGHT - TOP - BOTTOM);
+}
+
+static void line(const struct chart *c, double x0, double y0, double x1, double y1, uint32_t colour)
+{
+    const double x[] = {x0, x1}, y[] = {y0, y1};
+
+    canvas_line(c->canvas, x, y, 2, colour, 1);
+}
+
+static void draw_ticks(const struct chart *c)
+{
+    double step = tick_step(c->y);
+    char text[32];
+
+    for (double k = ceil(c->y.low / step - 1e-9); k * step <= c->y.high + 1e-9 * step; k++) {
+        double y = at_y(c, k * step);
+
+        line(c, LEFT, y, WIDTH - RIGHT, y, grid);
+        snprintf(text, sizeof text, "%.6g", k * step);
+        canvas_text(c->canvas, LEFT - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
+    }
+    step = c->o->log_x ? fmax(1, tick_step(c->x)) : tick_step(c->x);
+    for (double k = ceil(c->x.low / step - 1e-9); k * step <= c->x.high + 1e-9 * step; k++) {
+        double x = at_x(c, k * step);
+
+        line(c, x, TOP, x, HEIGHT - BOTTOM, grid);
+        snprintf(text, sizeof text, "%.6g", c->o->log_x ? pow(10, k * step) : k * step);
+        canvas_text(c->canvas, x, HEIGHT - BOTTOM + 18, 12, ANCHOR_MIDDLE, 0, ink, text);
+    }
+}
+
+static void draw_words(const struct chart *c, const struct plot_series *series, int n)
+{
+    double x = LEFT;
+
+    canvas_text(c->canvas, LEFT, 24, 16, ANCHOR_START, 0, ink, c->o->title);
+    canvas_text(c->canvas, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 12, 12, ANCHOR_MIDDLE, 0, ink,
+                c->o->x_label);
+    canvas_text(c->canvas, 20, (TOP + HEIGHT - BOTTOM) / 2.0, 12, ANCHOR_MIDDLE, -90, ink,
+                c->o->y_label);
+    for (int k = 0; k < n; k++) {
+        canvas_rect(c->canvas, x, 42, 14, 4,
+                    colours[(size_t)k % (sizeof colours / sizeof *colours)], NULL);
+        canvas_text(c->canvas, x + 20, 48, 12, ANCHOR_START, 0, ink, series[k].name);
+        x += 20 + canvas_text_width(series[k].name, 12) + 24;
+    }
+}
+
+/* --- curves --------------------------------------------------------------------------------------- */
+
+/* Puts the finite points of S into X and Y (page units); of a series with more points than the page
+ * has columns, each column's lowest and highest. Returns how many. */
+static size_t reduce(const struct chart *c, const struct plot_series *s, double *x, double *y)
+{
+    bool all = s->n <= 2 * BUCKETS;
+    int bucket = -1;
+    size_t n = 0;
+    double px, py;
+
+    for (int i = 0; i < s->n; i++) {
+        int column;
+
+        if (!point(c, s, i, &px, &py))
+            continue;
+        px = at_x(c, px);
+        py = at_y(c, py);
+        column = (int)((px - LEFT) * BUCKETS / (WIDTH - LEFT - RIGHT));
+        if (all || column != bucket || n < 2) {
+            if (!all && column != bucket) { /* a pair: lowest, highest */
+                x[n] = px;
+                y[n++] = py;
+            }
+            x[n] = px;
+            y[n++] = py;
+            bucket = column;
+            continue;
+        }
+        y[n - 2] = fmin(y[n - 2], py);
+        y[n - 1] = fmax(y[n - 1], py);
+    }
+    return n;
+}
+
+static int draw_series(const struct chart *c, const struct plot_series *s, uint32_t colour,
+                       struct err *err)
+{
+    size_t room = 2 * (size_t)s->n + 2, n; /* x may go back and forth */
+    double *x = calloc(room, sizeof *x), *y = calloc(room, sizeof *y);
+    int rc = 0;
+
+    if (x && y) {
+        n = reduce(c, s, x, y);
+        if (n > 1)
+            canvas_line(c->canvas, x, y, n, colour, 1.6);
+        for (size_t i = 0; i < n && (s->points || n == 1); i++)
+            canvas_dot(c->canvas, x[i], y[i], 3.5, colour);
+    } else {
+        rc = err_set(err, ERR_NOMEM, "plot");
+    }
+    free(x);
+    free(y);
+    return rc;
+}
+
+struct lines {
+    const struct plot_options *o;
+    const struct plot_series *series;
+    int n;
+};
+
+static int draw_lines(struct canvas *canvas, const void *what, struct err *err)
+{
+    const struct lines *l = what;
+    struct chart c = {.canvas = canvas, .o = l->o};
+
+    find_ranges(&c, l->series, l->n);
+    draw_ticks(&c);
+    line(&c, LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, frame);
+    line(&c, LEFT, TOP, LEFT, HEIGHT - BOTTOM, frame);
+    draw_words(&c, l->series, l->n);
+    for (int k = 0; k < l->n; k++)
+        if (draw_series(&c, &l->series[k], colours[(size_t)k % (sizeof colours / sizeof *colours)],
+                        err) < 0)
+            return -1;
+    return 0;
+}
+
+int plot_lines(const char *path, const struct plot_options *o, const struct plot_series *series,
+               int n, struct err *err)
+{
+    struct lines l = {o, series, n};
+
+    return plot_page(path, (struct plot_page){WIDTH, HEIGHT}, draw_lines, &l, err);
+}

@@ -1,0 +1,398 @@
+/* run.c - one run's folder, from begin or resume to finish or fail.
+ * SPDX-License-Identifier: MIT */
+#include "record/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "record/events.h"
+
+enum { LOCK_TRIES = 20, LOCK_PAUSE_MS = 10 };
+
+struct run {
+    char folder[PATH_LEN];
+    int lock; /* fd of .lock, -1: not held */
+    json_t *json;
+    FILE *log, *metrics, *timing;
+    uint64_t metrics_bytes;
+    struct events *events;
+};
+
+/* As clock_utc() with microseconds: runs are sorted by it. */
+static void start_time(char *out, size_t size)
+{
+    struct timespec now;
+    struct tm utc;
+    char whole[32];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out, size, "%s.%06ldZ", whole, now.tv_nsec / 1000);
+}
+
+static FILE *open_in(const struct run *r, const char *name, const char *mode, struct err *err)
+{
+    char path[PATH_LEN];
+    FILE *file;
+
+    if (path_format(path, err, "%s/%s", r->folder, name) < 0)
+        return NULL;
+    file = fopen(path, mode);
+    if (!file)
+        err_errno(err, "cannot open %s", path);
+    return file;
+}
+
+static int write_json(const struct run *r, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (path_format(path, err, "%s/run.json", r->folder) < 0)
+        return -1;
+    return json_write(path, r->json, err);
+}
+
+/* --- the lock ------------------------------------------------------------------------------------- */
+
+/* 1 locked, 0 held by another process or gone meanwhile, -1. */
+static int try_lock(int *fd, const char *path, struct err *err)
+{
+    struct stat mine, there;
+
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return err_errno(err, "cannot open %s", path);
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
+        /* The holder before may have removed the file between our two calls. */
+        if (fstat(*fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino)
+            return 1;
+    } else if (errno != EWOULDBLOCK) {
+        err_errno(err, "cannot lock %s", path);
+        close(*fd);
+        return -1;
+    }
+    close(*fd);
+    return 0;
+}
+
+static int take_lock(struct run *r, struct err *err)
+{
+    const struct timespec pause = {0, LOCK_PAUSE_MS * 1000000L};
+    char path[PATH_LEN];
+    int got = 0, fd = -1;
+
+    if (path_format(path, err, "%s/.lock", r->folder) < 0)
+        return -1;
+    /* Whoever only looks (run_list) holds a shared lock for a moment: try for a while. */
+    for (int i = 0; i < LOCK_TRIES && got == 0; i++) {
+        if (i > 0)
+            nanosleep(&pause, NULL);
+        got = try_lock(&fd, path, err);
+    }
+    if (got < 0)
+        return -1;
+    if (got == 0)
+        return err_set(err, ERR_LOCKED, "%s: another process is at work on this run", r->folder);
+    r->lock = fd;
+    return 0;
+}
+
+static void drop_lock(struct run *r)
+{
+    char path[PATH_LEN];
+
+    if (r->lock < 0)
+        return;
+    if (path_format(path, NULL, "%s/.lock", r->folder) == 0)
+        unlink(path);
+    close(r->lock);
+    r->lock = -1;
+}
+
+/* --- open and close ------------------------------------------------------------------------------- */
+
+static struct run *run_new(struct err *err)
+{
+    struct run *r = calloc(1, sizeof *r);
+
+    if (!r)
+        err_set(err, ERR_NOMEM, "run: %zu bytes", sizeof *r);
+    else
+        r->lock = -1;
+    return r;
+}
+
+/* Everything but run.json's last words. 0, or -1 with the first thing that could not be written. */
+static int run_close(struct run *r, struct err *err)
+{
+    int rc = 0;
+
+    if (!r)
+        return 0;
+    if (r->log) {
+        log_tee(NULL);
+        fclose(r->log); /* a log that is cut short is no reason to fail */
+    }
+    if (r->metrics && fclose(r->metrics) != 0 && rc == 0)
+        rc = err_errno(err, "%s/metrics.jsonl", r->folder);
+    if (r->timing && fclose(r->timing) != 0 && rc == 0)
+        rc = err_errno(err, "%s/timing.jsonl", r->folder);
+    if (r->events && events_close(r->events, rc == 0 ? err : NULL) < 0)
+        rc = -1;
+    drop_lock(r);
+    json_decref(r->json);
+    free(r);
+    return rc;
+}
+
+static int open_files(struct run *r, bool again, struct err *err)
+{
+    r->log = open_in(r, "log.txt", "ae", err);
+    if (!r->log)
+        return -1;
+    setvbuf(r->log, NULL, _IOLBF, 0);
+    log_tee(r->log);
+    r->metrics = open_in(r, "metrics.jsonl", "ae", err);
+    if (!r->metrics)
+        return -1;
+    r->timing = open_in(r, "timing.jsonl", "ae", err);
+    if (!r->timing)
+        return -1;
+    return events_open(&r->events, r->folder, again, err);
+}
+
+static int first_json(struct run *r, const json_t *facts, struct err *err)
+{
+    char now[64];
+
+    start_time(now, sizeof now);
+    r->json =
+        json_pack("{s:i, s:s, s:s}", "version", RUN_VERSION, "status", "running", "start", now);
+    if (!r->json || json_object_update_missing(r->json, (json_t *)(uintptr_t)facts) < 0)
+        return err_set(err, ERR_NOMEM, "run.json");
+    return write_json(r, err);
+}
+
+static int make_folders(const struct run *r, struct err *err)
+{
+    static const char *const folders[] = {"checkpoints", "plots"};
+    char path[PATH_LEN];
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (path_format(path, err, "%s/%s", r->folder, folders[i]) < 0 ||
+            path_make_dirs(path, err) < 0)
+            return -1;
+    return 0;
+}
+
+int run_begin(struct run **out, const char *results, const char *name, const json_t *facts,
+              struct err *err)
+{
+    char folder[PATH_LEN];
+    struct run *r;
+
+    *out = NULL;
+    BUG_IF(!json_is_object(facts));
+    r = run_new(err);
+    if (!r)
+        return -1;
+    if (path_format(r->folder, err, "%s/%s", results, name) < 0 || path_make_dirs(results, err) < 0)
+        goto fail;
+    if (mkdir(r->folder, 0777) < 0) {
+        if (errno == EEXIST)
+            err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another name",
+                    r->folder);
+        else
+            err_errno(err, "cannot make the folder %s", r->folder);
+        goto fail;
+    }
+    if (take_lock(r, err) < 0 || make_folders(r, err) < 0 || open_files(r, false, err) < 0 ||
+        first_json(r, facts, err) < 0)
+        goto remove;
+    *out = r;
+    return 0;
+remove:
+    snprintf(folder, sizeof folder, "%s", r->folder);
+    run_close(r, NULL);
+    if (path_remove_tree(folder, NULL) < 0)
+        log_debug("%s: left behind", folder);
+    return -1;
+fail:
+    run_close(r, NULL);
+    return -1;
+}
+
+static int cut_metrics(struct run *r, uint64_t bytes, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fileno(r->metrics), &st) < 0)
+        return err_errno(err, "%s/metrics.jsonl", r->folder);
+    if ((uint64_t)st.st_size < bytes)
+        return err_set(err, ERR_FORMAT,
+                       "%s/metrics.jsonl: %llu bytes, the checkpoint was written after %llu: lines "
+                       "were lost",
+                       r->folder, (unsigned long long)st.st_size, (unsigned long long)bytes);
+    if (ftruncate(fileno(r->metrics), (off_t)bytes) < 0)
+        return err_errno(err, "cannot cut %s/metrics.jsonl", r->folder);
+    r->metrics_bytes = bytes;
+    return 0;
+}
+
+/* What a killed process wrote of a line goes. */
+static int cut_timing(struct run *r, struct err *err)
+{
+    char path[PATH_LEN], *text;
+    size_t size;
+    int rc = 0;
+
+    if (path_format(path, err, "%s/timing.jsonl", r->folder) < 0 ||
+        path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
+        return -1;
+    while (size > 0 && text[size - 1] != '\n')
+        size--;
+    free(text);
+    if (ftruncate(fileno(r->timing), (off_t)size) < 0)
+        rc = err_errno(err, "cannot cut %s", path);
+    return rc;
+}
+
+static int reopen_json(struct run *r, struct err *err)
+{
+    char path[PATH_LEN];
+    const char *status;
+
+    if (path_format(path, err, "%s/run.json", r->folder) < 0)
+        return -1;
+    if (!path_exists(path))
+        return err_set(err, ERR_INPUT, "%s: no run folder: it has no run.json", r->folder);
+    if (json_read(&r->json, path, err) < 0)
+        return -1;
+    if (json_get_string(r->json, "status", &status, err) < 0)
+        return err_wrap(err, "%s", path);
+    if (strcmp(status, "done") == 0)
+        return err_set(err, ERR_INPUT, "%s: the run is done; nothing is left to resume", r->folder);
+    return 0;
+}
+
+int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, struct err *err)
+{
+    struct run *r = run_new(err);
+
+    *out = NULL;
+    if (!r)
+        return -1;
+    if (path_format(r->folder, err, "%s", folder) < 0 || reopen_json(r, err) < 0 ||
+        take_lock(r, err) < 0)
+        goto fail;
+    json_decref(r->json); /* it may have changed before the lock was ours */
+    r->json = NULL;
+    if (reopen_json(r, err) < 0 || make_folders(r, err) < 0 || open_files(r, true, err) < 0 ||
+        cut_metrics(r, metrics_bytes, err) < 0 || cut_timing(r, err) < 0)
+        goto fail;
+    json_object_del(r->json, "stop");
+    json_object_del(r->json, "error");
+    if (json_object_set_new(r->json, "status", json_string("running")) < 0) {
+        err_set(err, ERR_NOMEM, "run.json");
+        goto fail;
+    }
+    if (write_json(r, err) < 0)
+        goto fail;
+    *out = r;
+    return 0;
+fail:
+    run_close(r, NULL);
+    return -1;
+}
+
+/* --- while it runs -------------------------------------------------------------------------------- */
+
+const char *run_folder(const struct run *r)
+{
+    return r->folder;
+}
+
+int run_metric(struct run *r, const json_t *line, struct err *err)
+{
+    long at;
+
+    if (json_append_line(r->metrics, line, err) < 0)
+        return err_wrap(err, "%s/metrics.jsonl", r->folder);
+    at = ftell(r->metrics);
+    if (at < 0)
+        return err_errno(err, "%s/metrics.jsonl", r->folder);
+    r->metrics_bytes = (uint64_t)at;
+    return 0;
+}
+
+int run_timing(struct run *r, const json_t *line, struct err *err)
+{
+    if (json_append_line(r->timing, line, err) < 0)
+        return err_wrap(err, "%s/timing.jsonl", r->folder);
+    return 0;
+}
+
+uint64_t run_metrics_bytes(const struct run *r)
+{
+    return r->metrics_bytes;
+}
+
+int run_scalar(struct run *r, const char *tag, uint64_t step, double value, struct err *err)
+{
+    return events_scalar(r->events, tag, step, value, err);
+}
+
+int run_note(struct run *r, const json_t *facts, struct err *err)
+{
+    if (json_object_update(r->json, (json_t *)(uintptr_t)facts) < 0)
+        return err_set(err, ERR_NOMEM, "run.json");
+    return write_json(r, err);
+}
+
+/* --- the end -------------------------------------------------------------------------------------- */
+
+static int last_json(struct run *r, const char *status, const char *why, struct err *err)
+{
+    char now[32];
+
+    clock_utc(now, sizeof now);
+    if (json_object_set_new(r->json, "status", json_string(status)) < 0 ||
+        json_object_set_new(r->json, "stop", json_string(now)) < 0)
+        return err_set(err, ERR_NOMEM, "run.json");
+    /* NULL from json_string is a message that is not UTF-8 (a file's name): it is in the log. */
+    if (why && json_object_set_new(r->json, "error", json_string(why)) < 0)
+        json_object_set_new(r->json, "error", json_string("see log.txt"));
+    return write_json(r, err);
+}
+
+int run_finish(struct run *r, struct err *err)
+{
+    if (last_json(r, "done", NULL, err) < 0) {
+        run_close(r, NULL);
+        return -1;
+    }
+    return run_close(r, err);
+}
+
+void run_fail(struct run *r, const struct err *why)
+{
+    struct err err;
+    bool stopped = why && why->kind == ERR_STOPPED;
+
+    fprintf(r->log, "%s: %s\n", stopped ? "stopped" : "error", why ? why->msg : "");
+    if (last_json(r, stopped ? "stopped" : "failed", why ? why->msg : "", &err) < 0)
+        log_error("%s", err.msg);
+    run_close(r, NULL);
+}
