@@ -81,17 +81,25 @@ static double timed(struct be_program *p, struct step *s, uint64_t only)
     return clock_seconds() - start;
 }
 
-static void print_profile(const struct be_program *p)
+/* Where one more run of P spends its time, and what of it no op accounts for. */
+static void print_profile(struct be_program *p, struct bench *x)
 {
-    double seconds[OP_KINDS], total = 0;
+    double before[OP_KINDS], after[OP_KINDS], wall, left;
+    struct be_info info;
 
-    cpu_backend.profile(p, seconds);
-    for (int k = 0; k < OP_KINDS; k++)
-        total += seconds[k];
-    for (int k = 0; k < OP_KINDS; k++)
-        if (seconds[k] > 0)
-            printf("      %-18s %6.2f %%\n", op_kind_name((enum op_kind)k),
-                   100 * seconds[k] / total);
+    cpu_backend.info(x->b, &info);
+    cpu_backend.profile(p, before);
+    wall = timed(p, &x->step, 0) * info.threads;
+    cpu_backend.profile(p, after);
+    left = wall;
+    for (int k = 0; k < OP_KINDS; k++) {
+        const double seconds = after[k] - before[k];
+
+        left -= seconds;
+        if (seconds > 0)
+            printf("      %-18s %6.2f %%\n", op_kind_name((enum op_kind)k), 100 * seconds / wall);
+    }
+    printf("      %-18s %6.2f %%\n", "(waiting, serial)", 100 * left / wall);
 }
 
 static const uint64_t forward = 1u << OP_CONV,
@@ -119,7 +127,7 @@ static void compare(struct bench *x, const char *what, struct be_program *p,
            median(whole, x->repeats), median(bare, x->repeats), median(ratio, x->repeats), ratio[0],
            ratio[x->repeats - 1], (double)memory.total / 1e6, (double)usage.ru_maxrss / 1e3);
     if (getenv("PROFILE"))
-        print_profile(p);
+        print_profile(p, x);
     fflush(stdout);
 }
 
