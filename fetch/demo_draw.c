@@ -100,8 +100,8 @@ static const struct {
     enum pattern pattern;
     double degrees, jitter; /* the texture's direction and how far it strays from it */
 } looks[DEMO_KINDS] = {
-    [0] = {TRIANGLE, 0, 180}, [1] = {STRIPES, 90, 7}, [2] = {BULLSEYE, 0, 180},
-    [3] = {CHECKS, 0, 20},    [4] = {STRIPES, 0, 7},  [5] = {RINGS, 0, 180},
+    [0] = {TRIANGLE, 0, 180}, [1] = {STRIPES, 0, 7},  [2] = {BULLSEYE, 0, 180},
+    [3] = {CHECKS, 0, 20},    [4] = {STRIPES, 90, 7}, [5] = {RINGS, 0, 180},
     [6] = {SPOTS, 0, 180},    [7] = {STAR, 0, 180},
 };
 

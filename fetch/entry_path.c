@@ -40,9 +40,8 @@ void entry_path_quote(char *out, int size, const char *name)
         int length = utf8_length(s);
         bool plain = length > 1 ? !(s[0] == 0xC2 && s[1] < 0xA0) : *s >= 0x20 && *s < 0x7F;
 
-        if (n + 5 >= size) {
-            if (n + 4 <= size)
-                memcpy(out + n, "...", 4);
+        if (n + (plain && length > 0 ? length : 4) + 4 > size) { /* "..." still fits */
+            memcpy(out + n, "...", 4);
             return;
         }
         if (plain && length > 0) {

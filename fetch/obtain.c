@@ -199,9 +199,23 @@ static void sync_folder(const char *folder)
         close(fd);
 }
 
+/* One flush of everything instead of one per picture. */
+static int flush_tree(const char *root, struct err *err)
+{
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_errno(err, "cannot open the folder %s", root);
+    rc = syncfs(fd) < 0 ? err_errno(err, "cannot write to %s", root) : 0;
+    close(fd);
+    return rc;
+}
+
 /* The two renames that make the set complete. */
 static int commit(const char *root, const struct places *p, struct err *err)
 {
+    if (flush_tree(root, err) < 0)
+        return -1;
     if (rename(root, p->tree) < 0)
         return err_errno(err, "cannot rename %s to %s", root, p->tree);
     if (rename(p->manifest_part, p->manifest) < 0) {

@@ -308,8 +308,6 @@ static int unpack_from(struct job *j, int fd, const char *folder, struct err *er
         err_set(err, ERR_NOMEM, "%d bytes", BLOCK);
     else if (open_archive(j, fd, err) == 0)
         rc = unpack_entries(j, err);
-    if (rc == 0 && syncfs(j->folder) < 0) /* one flush instead of one per picture */
-        rc = err_errno(err, "cannot write to %s", folder);
     progress_end();
     archive_read_free(j->archive);
     free(j->block);

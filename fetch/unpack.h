@@ -24,7 +24,7 @@ struct unpack_report {
 /* Unpacks ARCHIVE (tar or zip by its magic bytes; gzip, bzip2, xz or zstd around a tar) below FOLDER,
  * which exists, and adds each file with its SHA-256 to M. Only regular files are made; modes, owners
  * and times of the archive are ignored. On an error what was written so far stays: the caller removes
- * FOLDER.
+ * FOLDER. Nothing is flushed to the disk: the caller does that once, before it commits.
  * ERR_UNSAFE: a path that leads elsewhere, a link, a device, a name twice, a limit exceeded.
  * ERR_FORMAT: not an archive, damaged, ends too early. ERR_FULL, ERR_IO, ERR_NOMEM. */
 int unpack(struct manifest *m, struct unpack_report *report, const char *archive,
