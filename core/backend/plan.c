@@ -91,6 +91,16 @@ static void find_lives(struct life *lives, const struct op_list *l)
     }
 }
 
+/* A backend may let a CONV write what the BN_INFER after it returns: that must not lie on the CONV's
+ * inputs. */
+static void allow_folding(struct life *lives, const struct op_list *l)
+{
+    for (int o = 1; o < l->n_ops; o++)
+        if (l->ops[o].kind == OP_BN_INFER && l->ops[o - 1].kind == OP_CONV &&
+            l->ops[o - 1].out[0] == l->ops[o].in[0])
+            lives[l->ops[o].out[0]].first = o - 1;
+}
+
 static int larger_first(const void *a, const void *b)
 {
     const struct life *x = a, *y = b;
@@ -172,6 +182,7 @@ static int place_tensors(struct plan *p, const struct op_list *l, const int *seg
     if (!busy)
         return err_set(err, ERR_NOMEM, "plan");
     find_lives(lives, l);
+    allow_folding(lives, l);
     for (int t = 0; t < l->n_tensors; t++) {
         struct life life = lives[t];
 

@@ -7,7 +7,9 @@
  *
  * An ACT tensor whose writers and readers lie in one segment is LOCAL: every worker has room for one
  * microbatch of it. The others lie in the arena, whole batches, and share room when their lives (first to
- * last segment) do not overlap. Tensors read or written from outside are never shared.
+ * last segment) do not overlap. Tensors read or written from outside are never shared. The output of a
+ * BN_INFER right after the CONV it reads shares no room with that CONV's inputs, so the two may be run
+ * as one.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_PLAN_H
 #define PRESIZE_BACKEND_PLAN_H

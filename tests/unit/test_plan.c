@@ -244,6 +244,40 @@ static void segments_end_where_a_sum_is_read(void **state)
     op_list_free(l);
 }
 
+/* Backends run a CONV and the BN_INFER after it as one. */
+static void a_folded_norm_does_not_overwrite_its_input(void **state)
+{
+    struct op_list *l = op_list_new(BATCH, MICRO);
+    struct err err = {0};
+    struct plan *p;
+    static const char *const weights[] = {"w0", "w1", "w2", "w3"};
+    int x[8];
+
+    (void)state;
+    x[0] = act(l, 16);
+    for (int i = 0; i < 4; i++) {
+        int y = act(l, 16),
+            w = op_list_tensor(l, weights[i], TENSOR_PARAM, DTYPE_F32, 16, 16, 1, 1);
+        int v[4];
+
+        for (int k = 0; k < 4; k++)
+            v[k] = other(l, "v", k < 2 ? TENSOR_STATE : TENSOR_PARAM, 16, 1);
+        x[i + 1] = act(l, 16);
+        op_list_add(
+            l, OP(OP_CONV, .in = {x[i], w, -1, -1, -1, -1}, .out = {y, -1, -1, -1}, .stride = 1));
+        op_list_add(l, OP(OP_BN_INFER, .in = {y, v[0], v[1], v[2], v[3], -1},
+                          .out = {x[i + 1], -1, -1, -1}));
+    }
+    assert_int_equal(op_list_check(l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(p->tensors[x[i]].place, PLACE_LOCAL);
+        assert_int_not_equal(p->tensors[x[i]].offset, p->tensors[x[i + 1]].offset);
+    }
+    plan_free(p);
+    op_list_free(l);
+}
+
 static size_t huge(const void *ctx, int tensor)
 {
     (void)ctx;
@@ -287,6 +321,7 @@ int main(void)
         cmocka_unit_test(random_lists_never_overlap),
         cmocka_unit_test(memory_is_shared),
         cmocka_unit_test(segments_end_where_a_sum_is_read),
+        cmocka_unit_test(a_folded_norm_does_not_overwrite_its_input),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(an_empty_list_has_a_plan),
     };
