@@ -14,15 +14,15 @@
 #include "base/hash.h"
 
 struct shard_picture {
-    const char *path;            /* below the set's picture root; borrowed until shard_set_close() */
-    uint32_t rank;               /* in the sorted listing of the whole set */
-    int32_t label;               /* in [0, classes) */
-    int32_t official;            /* 0 trainval, 1 test, -1 unlisted */
-    uint32_t height, width;      /* pixels after presizing, > 0; 3 channels, RGB */
+    const char *path;       /* below the set's picture root; borrowed until shard_set_close() */
+    uint32_t rank;          /* in the sorted listing of the whole set */
+    int32_t label;          /* in [0, classes) */
+    int32_t official;       /* 0 trainval, 1 test, -1 unlisted */
+    uint32_t height, width; /* pixels after presizing, > 0; 3 channels, RGB */
     uint32_t original_height, original_width;
-    uint32_t crc32c;             /* of the height * width * 3 pixels */
-    uint32_t shard;              /* which file */
-    uint64_t address, stored;    /* byte offset in the file; bytes there (zstd: compressed) */
+    uint32_t crc32c;          /* of the height * width * 3 pixels */
+    uint32_t shard;           /* which file */
+    uint64_t address, stored; /* byte offset in the file; bytes there (zstd: compressed) */
 };
 
 struct shard_set; /* opaque: all shards of one folder */

@@ -20,13 +20,14 @@ struct data_options {
     double valid;       /* fraction of the pictures (official: of trainval) */
     int64_t split_seed; /* 42, the chapter's; independent of seed */
     bool stratify;
-    char csv[1024];     /* data.split_csv: path,split (train, valid, test) */
-    int verify;         /* enum data_verify */
+    char csv[1024]; /* data.split_csv: path,split (train, valid, test) */
+    int verify;     /* enum data_verify */
 };
 extern const struct key data_keys[];
 
 struct split {
-    uint32_t *train, *valid, *test; /* ranks; train and valid in the split's own order, test sorted */
+    uint32_t *train, *valid,
+        *test; /* ranks; train and valid in the split's own order, test sorted */
     uint32_t n_train, n_valid, n_test, n_left_out;
 };
 

@@ -43,11 +43,12 @@ struct stream {
 
     pthread_mutex_t lock;
     pthread_cond_t filled, freed;
-    uint32_t ready, taken, released; /* batches, counted over the epoch */
-    bool stop, failed;               /* failed: batch number `ready` could not be read */
+    uint32_t ready, released; /* batches, counted over the epoch */
+    bool stop, failed;        /* failed: batch number `ready` could not be read */
     struct err err;
 
-    double wait_seconds; /* the caller's own */
+    uint32_t taken; /* this and the next: the caller's own */
+    double wait_seconds;
 };
 
 /* --- the reader --------------------------------------------------------------------------------- */

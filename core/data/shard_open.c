@@ -1,0 +1,382 @@
+/* shard_open.c - read index.json and the tables of the shards, trusting nothing.
+ *
+ * Every row is checked against its file's size before a byte is read by it.
+ * Threads: HDF5 is called here, by one thread at a time (the library may be built without locks).
+ * SPDX-License-Identifier: MIT */
+#include "data/shard_open.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "base/size.h"
+
+enum {
+    SIDE_MAX = 1 << 20,       /* pixels; more is damage */
+    INDEX_JSON_MAX = 1 << 28, /* bytes */
+};
+
+/* --- index.json --------------------------------------------------------------------------------- */
+
+static bool has_shards(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    bool found = false;
+
+    while (dir && !found && (entry = readdir(dir)) != NULL)
+        found = strncmp(entry->d_name, "shard-", 6) == 0;
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+static int read_index_json(struct shard_set *s, struct err *err)
+{
+    char path[PATH_LEN], *text;
+    size_t size;
+    json_error_t why;
+
+    if (path_format(path, err, "%s/" SHARD_INDEX_FILE, s->folder) < 0)
+        return -1;
+    if (!path_exists(path)) {
+        if (!path_is_dir(s->folder))
+            return err_set(err, ERR_IO, "no such folder of shards; make it with prep");
+        if (has_shards(s->folder))
+            return err_set(err, ERR_FORMAT,
+                           "shards without " SHARD_INDEX_FILE ", which is written "
+                           "last: they are not finished; run prep again");
+        return err_set(err, ERR_IO, "no " SHARD_INDEX_FILE " and no shards here");
+    }
+    if (path_read(&text, &size, path, INDEX_JSON_MAX, err) < 0)
+        return -1;
+    sha256_of(text, size, s->sha256);
+    s->index = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    free(text);
+    if (!s->index)
+        return err_set(err, ERR_FORMAT, SHARD_INDEX_FILE ": line %d, column %d: %s", why.line,
+                       why.column, why.text);
+    return 0;
+}
+
+static int read_classes(struct shard_set *s, struct err *err)
+{
+    json_t *classes;
+
+    if (json_get_array(s->index, "classes", &classes, err) < 0)
+        return -1;
+    if (json_array_size(classes) < 1 || json_array_size(classes) > INT32_MAX)
+        return err_set(err, ERR_FORMAT, "no classes");
+    s->n_classes = (int32_t)json_array_size(classes);
+    s->vocab = calloc((size_t)s->n_classes, sizeof *s->vocab);
+    s->group = calloc((size_t)s->n_classes, sizeof *s->group);
+    if (!s->vocab || !s->group)
+        return err_set(err, ERR_NOMEM, "%d classes: out of memory", s->n_classes);
+    for (int32_t i = 0; i < s->n_classes; i++) {
+        s->vocab[i] = json_string_value(json_array_get(classes, (size_t)i));
+        if (!s->vocab[i] || (i > 0 && strcmp(s->vocab[i - 1], s->vocab[i]) >= 0))
+            return err_set(err, ERR_FORMAT, "classes: not sorted texts at number %d", i);
+    }
+    return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int read_groups(struct shard_set *s, struct err *err)
+{
+    json_t *groups, *group, *classes, *label;
+    size_t i, j;
+
+    if (json_get_array(s->index, "groups", &groups, err) < 0)
+        return -1;
+    json_array_foreach(groups, i, group)
+    {
+        const char *name;
+
+        if (json_get_string(group, "name", &name, err) < 0 ||
+            json_get_array(group, "classes", &classes, err) < 0)
+            return -1;
+        json_array_foreach(classes, j, label)
+        {
+            const char *text = json_string_value(label);
+            const char **at =
+                text ? bsearch(&text, s->vocab, (size_t)s->n_classes, sizeof *s->vocab, by_text)
+                     : NULL;
+
+            if (!at)
+                return err_set(err, ERR_FORMAT, "group %s has a class that is none", name);
+            s->group[at - s->vocab] = name;
+        }
+    }
+    return 0;
+}
+
+static int read_shard_list(struct shard_set *s, struct err *err)
+{
+    json_t *shards, *entry;
+    json_int_t total = 0;
+    size_t i;
+
+    if (json_get_array(s->index, "shards", &shards, err) < 0)
+        return -1;
+    if (json_array_size(shards) < 1 || json_array_size(shards) > UINT32_MAX)
+        return err_set(err, ERR_FORMAT, "no shards");
+    s->n_shards = (uint32_t)json_array_size(shards);
+    s->shards = calloc(s->n_shards, sizeof *s->shards);
+    if (!s->shards)
+        return err_set(err, ERR_NOMEM, "%u shards: out of memory", s->n_shards);
+    for (i = 0; i < s->n_shards; i++)
+        s->shards[i].fd = -1;
+    json_array_foreach(shards, i, entry)
+    {
+        const char *file;
+        json_int_t count, bytes;
+
+        if (json_get_string(entry, "file", &file, err) < 0 ||
+            json_get_int(entry, "count", &count, err) < 0 ||
+            json_get_int(entry, "bytes", &bytes, err) < 0)
+            return err_wrap(err, "shards: number %zu", i);
+        if (strchr(file, '/') || strlen(file) >= SHARD_FILE_TEXT || !file[0])
+            return err_set(err, ERR_FORMAT, "shards: number %zu: no file's name: %s", i, file);
+        if (count < 1 || bytes < 1 || count > bytes || (total += count) > UINT32_MAX)
+            return err_set(err, ERR_FORMAT, "shards: %s: impossible count or size", file);
+        memcpy(s->shards[i].file, file, strlen(file) + 1);
+        s->shards[i].count = (uint32_t)count;
+        s->shards[i].bytes = (uint64_t)bytes;
+    }
+    s->n = (uint32_t)total;
+    return 0;
+}
+
+static int read_index(struct shard_set *s, struct err *err)
+{
+    json_int_t version, size, count;
+    const char *storage;
+
+    if (json_get_int(s->index, "version", &version, err) < 0)
+        return -1;
+    if (version != SHARD_VERSION)
+        return err_set(err, ERR_FORMAT,
+                       "version %lld, this program reads version %d; run prep again",
+                       (long long)version, SHARD_VERSION);
+    if (json_get_int(s->index, "size", &size, err) < 0 ||
+        json_get_int(s->index, "count", &count, err) < 0 ||
+        json_get_string(s->index, "manifest_sha256", &s->manifest, err) < 0 ||
+        json_get_string(json_object_get(s->index, "settings"), "storage", &storage, err) < 0 ||
+        read_classes(s, err) < 0 || read_groups(s, err) < 0 || read_shard_list(s, err) < 0)
+        return -1;
+    if (strcmp(storage, "raw") != 0 && strcmp(storage, "zstd") != 0)
+        return err_set(err, ERR_FORMAT, "unknown storage %s", storage);
+    if (size < 1 || size > SIDE_MAX || (json_int_t)s->n != count)
+        return err_set(err, ERR_FORMAT,
+                       "size %lld, count %lld and %u pictures in its shards do not "
+                       "go together",
+                       (long long)size, (long long)count, s->n);
+    s->zstd = strcmp(storage, "zstd") == 0;
+    s->size = (int32_t)size;
+    return 0;
+}
+
+/* --- the tables of the shards ------------------------------------------------------------------- */
+
+static int check_row(const struct shard_set *s, const struct shard *sh, const struct shard_row *r,
+                     size_t path_length, struct err *err)
+{
+    uint64_t pixels = (uint64_t)r->height * r->width * 3;
+
+    if (path_length == 0)
+        return err_set(err, ERR_FORMAT, "a picture without a path");
+    if (r->height < 1 || r->width < 1 || r->height > SIDE_MAX || r->width > SIDE_MAX)
+        return err_set(err, ERR_FORMAT, "impossible size %u x %u", r->width, r->height);
+    if (r->label < 0 || r->label >= s->n_classes || r->official < -1 || r->official > 1)
+        return err_set(err, ERR_FORMAT, "label %d of %d classes, official %d", r->label,
+                       s->n_classes, r->official);
+    if (r->stored < 1 || r->stored > sh->bytes || r->address > sh->bytes - r->stored ||
+        (!s->zstd && r->stored != pixels))
+        return err_set(err, ERR_FORMAT, "%llu bytes at %llu of a file of %llu",
+                       (unsigned long long)r->stored, (unsigned long long)r->address,
+                       (unsigned long long)sh->bytes);
+    return 0;
+}
+
+/* ROWS is the file's /index: COUNT rows, each with PATH_SIZE bytes of path. */
+static int take_rows(struct shard_set *s, uint32_t number, const uint8_t *rows, size_t path_size,
+                     struct shard_picture *out, struct err *err)
+{
+    struct shard *sh = &s->shards[number];
+    size_t row_size = sizeof(struct shard_row) + path_size, room;
+    char *to;
+
+    if (!mul_size(&room, sh->count, path_size + 1) || !(sh->paths = malloc(room)))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    to = sh->paths;
+    for (uint32_t i = 0; i < sh->count; i++) {
+        const char *path = (const char *)rows + i * row_size + sizeof(struct shard_row);
+        size_t length = strnlen(path, path_size);
+        struct shard_row r;
+
+        memcpy(&r, rows + i * row_size, sizeof r);
+        memcpy(to, path, length);
+        to[length] = '\0';
+        if (check_row(s, sh, &r, length, err) < 0)
+            return err_wrap(err, SHARD_INDEX ": row %u (%s)", i, to);
+        out[i] = (struct shard_picture){
+            .path = to,
+            .rank = r.rank,
+            .label = r.label,
+            .official = r.official,
+            .height = r.height,
+            .width = r.width,
+            .original_height = r.original_height,
+            .original_width = r.original_width,
+            .crc32c = r.crc32c,
+            .shard = number,
+            .address = r.address,
+            .stored = r.stored,
+        };
+        to += length + 1;
+    }
+    return 0;
+}
+
+static int check_version(hid_t file, struct err *err)
+{
+    int32_t version = 0;
+    hid_t a = H5Aexists(file, SHARD_ATTR_VERSION) > 0
+                  ? H5Aopen(file, SHARD_ATTR_VERSION, H5P_DEFAULT)
+                  : -1;
+    bool read = a >= 0 && H5Aread(a, H5T_NATIVE_INT32, &version) >= 0;
+
+    if (a >= 0)
+        H5Aclose(a);
+    if (!read)
+        return err_set(err, ERR_FORMAT,
+                       "no shard: the attribute " SHARD_ATTR_VERSION " is missing");
+    if (version != SHARD_VERSION)
+        return err_set(err, ERR_FORMAT, "version %d, this program reads version %d; run prep again",
+                       version, SHARD_VERSION);
+    return 0;
+}
+
+static int check_manifest(const struct shard_set *s, hid_t file, struct err *err)
+{
+    char *manifest;
+    bool same = shard_text_attribute(file, SHARD_ATTR_MANIFEST, &manifest) == 0 &&
+                strcmp(manifest, s->manifest) == 0;
+
+    free(manifest);
+    if (!same)
+        return err_set(err, ERR_FORMAT,
+                       "made from another manifest than " SHARD_INDEX_FILE " says; run prep again");
+    return 0;
+}
+
+/* Reads /index; its type must be ours but for the length of the path. */
+static int read_rows(struct shard_set *s, uint32_t number, hid_t file, struct shard_picture *out,
+                     struct err *err)
+{
+    const uint32_t count = s->shards[number].count;
+    hid_t dataset = H5Dopen2(file, SHARD_INDEX, H5P_DEFAULT);
+    hid_t type = dataset >= 0 ? H5Dget_type(dataset) : -1;
+    hid_t space = dataset >= 0 ? H5Dget_space(dataset) : -1;
+    size_t size = type >= 0 ? H5Tget_size(type) : 0, bytes, path_size = 0;
+    hid_t expected = -1, memory = -1;
+    uint8_t *rows = NULL;
+    int rc = -1;
+
+    if (size > sizeof(struct shard_row) && size < sizeof(struct shard_row) + SHARD_PATH_MAX) {
+        path_size = size - sizeof(struct shard_row);
+        expected = shard_row_type(path_size, true);
+        memory = shard_row_type(path_size, false);
+    }
+    if (space < 0 || expected < 0 || memory < 0 || H5Tequal(type, expected) <= 0)
+        err_set(err, ERR_FORMAT, SHARD_INDEX " is missing or not the table it should be");
+    else if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_npoints(space) != count)
+        err_set(err, ERR_FORMAT, SHARD_INDEX " has %lld rows, " SHARD_INDEX_FILE " says %u",
+                (long long)H5Sget_simple_extent_npoints(space), count);
+    else if (!mul_size(&bytes, size, count) || !(rows = malloc(bytes)))
+        err_set(err, ERR_NOMEM, SHARD_INDEX ": out of memory");
+    else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) < 0)
+        shard_hdf5_error(err, ERR_FORMAT, "cannot read " SHARD_INDEX);
+    else
+        rc = take_rows(s, number, rows, path_size, out, err);
+    free(rows);
+    if (memory >= 0)
+        H5Tclose(memory);
+    if (expected >= 0)
+        H5Tclose(expected);
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    H5Eclear2(H5E_DEFAULT);
+    return rc;
+}
+
+int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture *out,
+                     struct err *err)
+{
+    struct shard *sh = &s->shards[number];
+    char path[PATH_LEN];
+    struct stat st;
+    hid_t access, file;
+    int rc = -1;
+
+    if (path_format(path, err, "%s/%s", s->folder, sh->file) < 0)
+        return -1;
+    sh->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (sh->fd < 0 || fstat(sh->fd, &st) < 0)
+        return errno == ENOENT
+                   ? err_set(err, ERR_IO,
+                             "missing, though " SHARD_INDEX_FILE " lists it; run prep again")
+                   : err_errno(err, "cannot open");
+    if ((uint64_t)st.st_size != sh->bytes)
+        return err_set(err, ERR_FORMAT,
+                       "%lld bytes, " SHARD_INDEX_FILE " says %llu: cut short or "
+                       "changed; run prep again",
+                       (long long)st.st_size, (unsigned long long)sh->bytes);
+    access = shard_file_access();
+    file = access < 0 ? -1 : H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file < 0)
+        shard_hdf5_error(err, ERR_FORMAT, "cannot open as HDF5");
+    else if (check_version(file, err) == 0 && check_manifest(s, file, err) == 0)
+        rc = read_rows(s, number, file, out, err);
+    if (file >= 0)
+        H5Fclose(file);
+    if (access >= 0)
+        H5Pclose(access);
+    return rc;
+}
+
+int shard_index_open(struct shard_set **out, const char *folder, struct err *err)
+{
+    struct shard_set *s = calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (!s || !(s->folder = strdup(folder))) {
+        err_set(err, ERR_NOMEM, "shards: out of memory");
+        goto fail;
+    }
+    if (read_index_json(s, err) < 0)
+        goto fail;
+    if (read_index(s, err) < 0) {
+        err_wrap(err, SHARD_INDEX_FILE);
+        goto fail;
+    }
+    *out = s;
+    return 0;
+fail:
+    shard_set_close(s);
+    return -1;
+}

@@ -1,0 +1,42 @@
+/* shard_open.h - a folder of shards, opened piece by piece; private to shard and shard_check.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DATA_SHARD_OPEN_H
+#define PRESIZE_DATA_SHARD_OPEN_H
+
+#include "data/shard_format.h"
+
+struct shard {
+    char file[SHARD_FILE_TEXT];
+    int fd;
+    uint64_t bytes;
+    uint32_t count;
+    char *paths; /* of its pictures, each 0-terminated */
+};
+
+struct shard_set {
+    char *folder;
+    struct shard *shards;
+    uint32_t n_shards;
+    struct shard_picture *pictures; /* by dense rank */
+    uint32_t n;
+    json_t *index;      /* index.json; owns the labels and group names */
+    const char **vocab; /* borrowed from index */
+    const char **group; /* of each label, NULL none; borrowed from index */
+    int32_t n_classes, size;
+    bool zstd;
+    const char *manifest;
+    char sha256[SHA256_HEX];
+};
+
+/* Reads and checks FOLDER/index.json; no shard is opened (fd -1) and there are no pictures yet.
+ * Release with shard_set_close(). */
+int shard_index_open(struct shard_set **out, const char *folder, struct err *err) MUST_USE;
+/* Opens shard NUMBER: size, version, manifest and /index, whose rows go to OUT (count of them), their
+ * rank still that of the whole listing. The messages name neither folder nor file. */
+int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture *out,
+                     struct err *err) MUST_USE;
+/* As shard_set_read() of a picture that stands nowhere else; the message names neither. */
+int shard_read_picture(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
+                       bool verify, struct err *err) MUST_USE;
+
+#endif
