@@ -18,10 +18,17 @@
 
 enum { COMPACT_ATTRIBUTE_MAX = 60000 }; /* the format allows 64 KiB in an object's header */
 
+/* Keeps the library's error stack, which every other call of it clears: a failure is told last. */
 static void close_id(hid_t id)
 {
-    if (id > 0 && H5Iis_valid(id) > 0)
+    hid_t stack;
+
+    if (id <= 0)
+        return;
+    stack = H5Eget_current_stack();
+    if (H5Iis_valid(id) > 0)
         H5Idec_ref(id);
+    H5Eset_current_stack(stack);
 }
 
 /* After a failed write the library still wants to write what it holds, now, again when it is closed
@@ -158,12 +165,11 @@ static int make_parents(hid_t images, const char *path)
 /* TEXTS is N strings of exactly SIZE bytes each. N 0: a scalar. */
 static int put_text(hid_t object, const char *name, const char *texts, size_t size, hsize_t n)
 {
-    hid_t type = H5Tcopy(H5T_C_S1), attribute = -1;
+    hid_t type = shard_text_type(size), attribute = -1;
     hid_t space = n ? H5Screate_simple(1, &n, NULL) : H5Screate(H5S_SCALAR);
     int rc = -1;
 
-    if (type >= 0 && space >= 0 && H5Tset_size(type, size) >= 0 &&
-        H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0)
+    if (type >= 0 && space >= 0)
         attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     if (attribute >= 0 && H5Awrite(attribute, type, texts) >= 0)
         rc = 0;

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static hid_t text_type(size_t size)
+hid_t shard_text_type(size_t size)
 {
     hid_t t = H5Tcopy(H5T_C_S1);
 
-    if (t >= 0 && (H5Tset_size(t, size) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0)) {
+    if (t >= 0 && (H5Tset_size(t, size) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0 ||
+                   H5Tset_cset(t, H5T_CSET_UTF8) < 0)) {
         H5Tclose(t);
         return -1;
     }
@@ -25,7 +26,7 @@ hid_t shard_row_type(size_t path_size, bool in_file)
     hid_t u32 = in_file ? H5T_STD_U32LE : H5T_NATIVE_UINT32;
     hid_t i32 = in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32;
     hid_t u64 = in_file ? H5T_STD_U64LE : H5T_NATIVE_UINT64;
-    hid_t format = text_type(SHARD_FORMAT_TEXT), path = text_type(path_size);
+    hid_t format = shard_text_type(SHARD_FORMAT_TEXT), path = shard_text_type(path_size);
     hid_t row = H5Tcreate(H5T_COMPOUND, sizeof(struct shard_row) + path_size);
     const struct {
         const char *name;
@@ -83,17 +84,26 @@ struct stack_text {
     bool full;
 };
 
-/* The innermost record that says something; called outermost first. */
+/* The innermost record that says something; called outermost first. What the library says about a
+ * failed call to the system holds addresses and times: only the system's own words are kept. */
 static herr_t keep_last(unsigned n, const H5E_error2_t *e, void *arg)
 {
+    static const char words[] = "error message = '";
     struct stack_text *s = arg;
+    const char *found;
 
     (void)n;
-    if (e->desc && e->desc[0])
+    if (!e->desc || !e->desc[0])
+        return 0;
+    found = strstr(e->desc, words);
+    if (found) {
+        found += sizeof words - 1;
+        snprintf(s->cause, sizeof s->cause, "%.*s", (int)strcspn(found, "'"), found);
+        s->full = strcmp(s->cause, strerror(ENOSPC)) == 0 ||
+                  strcmp(s->cause, strerror(EDQUOT)) == 0 || strcmp(s->cause, strerror(EFBIG)) == 0;
+    } else {
         snprintf(s->cause, sizeof s->cause, "%s", e->desc);
-    if (e->desc && (strstr(e->desc, strerror(ENOSPC)) || strstr(e->desc, strerror(EDQUOT)) ||
-                    strstr(e->desc, strerror(EFBIG))))
-        s->full = true;
+    }
     return 0;
 }
 

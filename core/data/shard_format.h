@@ -40,6 +40,9 @@ struct shard_row {
     char format[SHARD_FORMAT_TEXT];
 };
 
+/* UTF-8 text of exactly SIZE bytes, 0-padded. Negative on failure; released with H5Tclose(). */
+hid_t shard_text_type(size_t size);
+
 /* The compound type of /index: offsets as in struct shard_row, then "path" of PATH_SIZE bytes; the
  * same in memory and in the file but for the byte order, which in the file is little-endian.
  * Negative on failure; released with H5Tclose(). */
