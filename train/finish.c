@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "record/html.h"
 #include "record/plot.h"
 #include "record/predictions.h"
 
@@ -121,17 +122,18 @@ static int write_metrics(struct session *s, const char *folder, const struct sta
         return err_set(err, ERR_NOMEM, "metrics.json");
     if (s->e->score_train) {
         struct verdict v = {0};
-        const struct score *score = &v.score;
+        struct score score;
         int scored =
             loop_score(s, s->split->train, s->split->n_train, "Training pictures", &v, err);
 
+        score = v.score;
         verdict_free(&v);
         if (scored < 0)
             goto out;
         if (json_object_set_new(out, "train",
-                                json_pack("{s:f, s:f, s:f, s:I}", "loss", score->loss, "error_rate",
-                                          score->error_rate, "accuracy", score->accuracy,
-                                          "pictures", (json_int_t)s->split->n_train)) < 0) {
+                                json_pack("{s:f, s:f, s:f, s:I}", "loss", score.loss, "error_rate",
+                                          score.error_rate, "accuracy", score.accuracy, "pictures",
+                                          (json_int_t)s->split->n_train)) < 0) {
             err_set(err, ERR_NOMEM, "metrics.json");
             goto out;
         }
@@ -157,5 +159,5 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
     if (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0 ||
         write_metrics(s, folder, st, err) < 0)
         return -1;
-    return 0;
+    return html_report(folder, err);
 }

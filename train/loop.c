@@ -310,15 +310,15 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
     return 0;
 }
 
-/* Says it when a phase made the network no better than guessing: the sign of too high a rate. */
+/* Says it when a phase ends with a network no better than guessing. */
 static void notice_divergence(const struct session *s, const struct run_phase *p,
                               const struct score *score)
 {
     double chance = log(s->network->classes);
 
     if (score->loss > chance)
-        log_warn("phase %s ended with a validation loss of %.2f, worse than guessing (%.2f): its "
-                 "learning rate, %g, is probably too high",
+        log_warn("phase %s ended with a validation loss of %.2f, worse than guessing (%.2f): it "
+                 "diverged or hardly began to learn; try a lower rate than %g, or more epochs",
                  p->name, score->loss, chance, p->lr[2]);
 }
 

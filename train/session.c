@@ -77,7 +77,7 @@ static int check_phase(const struct session *s, int phase, struct err *err)
     return 0;
 }
 
-/* presize.max_aspect of the shards, from their index.json. */
+/* max_aspect of the shards, from their index.json. */
 static int read_aspect(struct session *s, struct err *err)
 {
     char path[PATH_LEN];
@@ -87,7 +87,7 @@ static int read_aspect(struct session *s, struct err *err)
         return -1;
     if (json_read(&index, path, err) < 0)
         return -1;
-    value = json_object_get(json_object_get(index, "presize"), "max_aspect");
+    value = json_object_get(index, "max_aspect");
     s->max_aspect = json_is_number(value) ? json_number_value(value) : 2.0;
     json_decref(index);
     return 0;

@@ -1,0 +1,353 @@
+/* test_experiment.c - the extends chain, overrides, the resolved copy and its hash.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+
+#include "base/path.h"
+#include "experiment/experiment.h"
+#include "experiment/infer.h"
+
+static char scratch[PATH_LEN];
+
+static const char *at(const char *name)
+{
+    static char paths[8][PATH_LEN];
+    static int next;
+    char *path = paths[next++ % 8];
+
+    assert_int_equal(path_format(path, NULL, "%s/%s", scratch, name), 0);
+    return path;
+}
+
+static void put(const char *name, const char *text)
+{
+    struct err err = {0};
+
+    assert_int_equal(path_write(at(name), text, strlen(text), &err), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(scratch, sizeof scratch, "%s/experiment-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    return mkdtemp(scratch) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct err err;
+
+    (void)state;
+    return path_remove_tree(scratch, &err);
+}
+
+static struct experiment *read_ok(const char *name, char *const *words, int n)
+{
+    struct experiment *e;
+    struct err err = {0};
+
+    if (experiment_read(&e, name, words, n, &err) < 0)
+        fail_msg("%s", err.msg);
+    return e;
+}
+
+static void refused(const char *name, const char *word, const char *says)
+{
+    struct experiment *e;
+    struct err err = {0};
+    char *words[] = {(char *)(uintptr_t)word};
+
+    assert_true(experiment_read(&e, name, words, word ? 1 : 0, &err) < 0);
+    assert_null(e);
+    if (!strstr(err.msg, says))
+        fail_msg("expected \"%s\" in: %s", says, err.msg);
+}
+
+static void maps_merge_and_lists_replace(void **state)
+{
+    struct experiment *e;
+
+    (void)state;
+    put("base.yaml", "title: base\nseed: 7\ntrain:\n  batch: 32\n  phases:\n"
+                     "    - {kind: one_cycle, epochs: 3}\n    - {kind: one_cycle, epochs: 4}\n");
+    put("child.yaml", "extends: base\ntrain:\n  phases:\n    - {kind: constant, epochs: 2}\n");
+    e = read_ok(at("child.yaml"), NULL, 0);
+    assert_string_equal(e->name, "child");
+    assert_string_equal(e->title, "base");
+    assert_int_equal(e->seed, 7);
+    assert_int_equal(e->train.batch, 32);
+    assert_int_equal(e->train.phases_list.n, 1);
+    assert_int_equal(e->train.phases[0].kind, PHASE_CONSTANT);
+    assert_int_equal(e->train.phases[0].epochs, 2);
+    experiment_free(e);
+}
+
+static void words_override(void **state)
+{
+    char *words[] = {"train.phases.1.epochs=9", "train.batch=8", "optim.lr=0.5"};
+    struct experiment *e = read_ok(at("base.yaml"), words, 3);
+
+    (void)state;
+    assert_int_equal(e->train.phases_list.n, 2);
+    assert_int_equal(e->train.phases[0].epochs, 3);
+    assert_int_equal(e->train.phases[1].epochs, 9);
+    assert_int_equal(e->train.batch, 8);
+    assert_true(e->optim.lr > 0.4999 && e->optim.lr < 0.5001);
+    experiment_free(e);
+}
+
+static void bad_files_are_named(void **state)
+{
+    (void)state;
+    put("typo.yaml", "train:\n  bacth: 3\n");
+    put("on_typo.yaml", "extends: typo\nseed: 1\n");
+    refused(at("on_typo.yaml"), NULL, "typo.yaml");
+    refused(at("on_typo.yaml"), NULL, "train.batch");
+    put("range.yaml", "train: {batch: -1}\n");
+    refused(at("range.yaml"), NULL, "range.yaml");
+    put("a.yaml", "extends: b\n");
+    put("b.yaml", "extends: a\n");
+    refused(at("a.yaml"), NULL, "loop");
+    put("list.yaml", "- 1\n- 2\n");
+    refused(at("list.yaml"), NULL, "list.yaml");
+    put("extends_list.yaml", "extends: [a, b]\n");
+    refused(at("extends_list.yaml"), NULL, "extends");
+    put("no_base.yaml", "extends: nowhere_to_be_found\n");
+    refused(at("no_base.yaml"), NULL, "nowhere_to_be_found");
+    refused(at("none.yaml"), NULL, "none.yaml");
+    refused("smokee", NULL, "smoke");
+}
+
+static void a_deep_chain_is_refused(void **state)
+{
+    char name[32], text[32];
+
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "deep%d.yaml", i);
+        snprintf(text, sizeof text, "extends: deep%d\n", i + 1);
+        put(name, i < 8 ? text : "seed: 3\n");
+    }
+    refused(at("deep0.yaml"), NULL, "8 files");
+    experiment_free(read_ok(at("deep1.yaml"), NULL, 0));
+}
+
+static void bad_words_say_command_line(void **state)
+{
+    static const char *const words[] = {"train.bacth=3", "train.batch=-3", "train.batch=many",
+                                        "model.arch=resnet9", "train.phases.7.epochs=1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct experiment *e;
+        struct err err = {0};
+        char *word = (char *)(uintptr_t)words[i];
+
+        assert_true(experiment_read(&e, at("base.yaml"), &word, 1, &err) < 0);
+        assert_int_equal(err.kind, ERR_INPUT);
+        if (strncmp(err.msg, "command line", 12) != 0)
+            fail_msg("%s", err.msg);
+    }
+    refused(at("base.yaml"), "train.bacth=3", "train.batch");
+}
+
+static void hash_of(const struct experiment *e, char hex[SHA256_HEX])
+{
+    struct err err = {0};
+
+    assert_int_equal(experiment_sha256(e, hex, &err), 0);
+}
+
+/* What is written is read back to the same experiment, whatever it holds. */
+static void resolved_reads_back(void **state)
+{
+    static const char *const names[] = {"base.yaml", "child.yaml", "odd.yaml"};
+    struct err err = {0};
+    char one[SHA256_HEX], two[SHA256_HEX];
+
+    (void)state;
+    put("odd.yaml", "title: \"a: #b 'c' \\\"d\\\" [e]\"\noptim: {lr: 3e-3}\ntrain:\n  phases:\n"
+                    "    - {kind: one_cycle, epochs: 1, lr: [1e-6, 1e-4], freeze: true}\n"
+                    "    - {kind: fine_tune, epochs: 2, base_lr: 0.1}\n");
+    for (size_t i = 0; i < 3; i++) {
+        struct experiment *e = read_ok(at(names[i]), NULL, 0), *again;
+
+        if (experiment_write(e, scratch, &err) < 0)
+            fail_msg("%s", err.msg);
+        again = read_ok(at("resolved.yaml"), NULL, 0);
+        hash_of(e, one);
+        hash_of(again, two);
+        assert_string_equal(one, two);
+        assert_string_equal(e->title, again->title);
+        assert_memory_equal(&e->train, &again->train, sizeof e->train);
+        assert_memory_equal(&e->optim, &again->optim, sizeof e->optim);
+        assert_true(path_is_file(at("params.yaml")));
+        assert_true(path_is_file(at("experiment.yaml")));
+        experiment_free(e);
+        experiment_free(again);
+    }
+}
+
+static void hash_covers_what_changes_bits(void **state)
+{
+    static const struct {
+        const char *word;
+        bool same;
+    } cases[] = {
+        {"exec.threads=3", true},
+        {"exec.prefetch=7", true},
+        {"title=other", true},
+        {"data.verify=off", true},
+        {"seed=8", false},
+        {"exec.microbatch=4", false},
+        {"exec.winograd=off", false},
+        {"train.precision=bf16", false},
+        {"train.phases.1.epochs=5", false},
+        {"model.weights=none", false},
+    };
+    char *fixed[] = {"model.weights=imagenet", NULL};
+    struct experiment *e = read_ok(at("base.yaml"), fixed, 1);
+    char before[SHA256_HEX], after[SHA256_HEX];
+
+    (void)state;
+    hash_of(e, before);
+    experiment_free(e);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixed[1] = (char *)(uintptr_t)cases[i].word;
+        e = read_ok(at("base.yaml"), fixed, 2);
+        hash_of(e, after);
+        if ((strcmp(before, after) == 0) != cases[i].same)
+            fail_msg("%s", cases[i].word);
+        experiment_free(e);
+    }
+}
+
+/* Every experiment that is shipped reads, expands and says its question first. */
+static void shipped_experiments_read(void **state)
+{
+    DIR *dir = opendir("experiments");
+    const struct dirent *entry;
+    int n = 0;
+
+    (void)state;
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        struct run_phase phases[2 * KEY_LIST_MAX];
+        struct err err = {0};
+        struct experiment *e;
+        char name[300];
+        size_t length = strlen(entry->d_name);
+        int n_phases;
+
+        if (length < 6 || strcmp(entry->d_name + length - 5, ".yaml") != 0)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)length - 5, entry->d_name);
+        e = read_ok(name, NULL, 0);
+        if (recipe_expand(phases, &n_phases, &e->train, &e->optim, &err) < 0)
+            fail_msg("%s: %s", name, err.msg);
+        if (e->given[0] != '#' || !strpbrk(e->given, "?."))
+            fail_msg("%s: the first line is no comment that asks a question", name);
+        experiment_free(e);
+        n++;
+    }
+    closedir(dir);
+    assert_true(n >= 8);
+}
+
+static void shards_are_found_by_size(void **state)
+{
+    struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
+    struct err err = {0};
+    char folder[PATH_LEN];
+
+    (void)state;
+    snprintf(e->data.set, sizeof e->data.set, "%s", "mine");
+    e->data.size = 0;
+    assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+    assert_non_null(strstr(err.msg, "prep mine"));
+    assert_int_equal(path_make_dirs(at("mine/shards-64"), &err), 0);
+    assert_int_equal(path_make_dirs(at("mine/shards-460"), &err), 0);
+    assert_int_equal(path_make_dirs(at("mine/shards-512"), &err), 0); /* no index: not complete */
+    assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+    assert_non_null(strstr(err.msg, "prep mine"));
+    put("mine/shards-64/index.json", "{}");
+    put("mine/shards-460/index.json", "{}");
+    assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
+    assert_string_equal(folder, at("mine/shards-460"));
+    e->data.size = 64;
+    assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
+    assert_string_equal(folder, at("mine/shards-64"));
+    e->data.size = 512;
+    assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+    assert_non_null(strstr(err.msg, "512"));
+    experiment_free(e);
+}
+
+static void precision_falls_back_and_says_so(void **state)
+{
+    struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
+    struct be_info with = {.has_bf16 = true}, without = {.has_bf16 = false};
+    const char *note;
+
+    (void)state;
+    e->train.precision = PRECISION_FP32;
+    assert_int_equal(experiment_dtype(e, &with, &note), DTYPE_F32);
+    assert_null(note);
+    e->train.precision = PRECISION_BF16;
+    assert_int_equal(experiment_dtype(e, &with, &note), DTYPE_BF16);
+    assert_null(note);
+    assert_int_equal(experiment_dtype(e, &without, &note), DTYPE_F32);
+    assert_non_null(note);
+    e->train.precision = PRECISION_FP16;
+    assert_int_equal(experiment_dtype(e, &with, &note), DTYPE_BF16);
+    assert_non_null(strstr(note, "bf16"));
+    assert_int_equal(experiment_dtype(e, &without, &note), DTYPE_F32);
+    assert_non_null(strstr(note, "fp32"));
+    experiment_free(e);
+}
+
+static void scores_count_the_first_largest(void **state)
+{
+    static const float prob[] = {.5f, .5f, 0, .1f, .2f, .7f, .6f, .2f, .2f, .3f, .3f, .4f};
+    static const float loss[] = {1, 2, 3, 6};
+    static const int32_t labels[] = {0, 2, 1, 2};
+    int32_t predicted[4];
+    struct score s;
+
+    (void)state;
+    infer_score(&s, 4, 3, prob, loss, labels, predicted);
+    assert_int_equal(predicted[0], 0); /* a tie goes to the first */
+    assert_int_equal(predicted[2], 0);
+    assert_int_equal(s.errors, 1);
+    assert_true(s.loss == 3 && s.error_rate == 0.25 && s.accuracy == 0.75);
+    infer_score(&s, 0, 3, prob, loss, labels, NULL);
+    assert_true(s.loss == 0 && s.errors == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maps_merge_and_lists_replace),
+        cmocka_unit_test(words_override),
+        cmocka_unit_test(bad_files_are_named),
+        cmocka_unit_test(a_deep_chain_is_refused),
+        cmocka_unit_test(bad_words_say_command_line),
+        cmocka_unit_test(resolved_reads_back),
+        cmocka_unit_test(hash_covers_what_changes_bits),
+        cmocka_unit_test(shipped_experiments_read),
+        cmocka_unit_test(shards_are_found_by_size),
+        cmocka_unit_test(precision_falls_back_and_says_so),
+        cmocka_unit_test(scores_count_the_first_largest),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
