@@ -6,6 +6,28 @@
 #include "record/predictions.h"
 #include "record/stats.h"
 
+/* qsort_r: the losses are CTX. */
+static int by_loss(const void *a, const void *b, void *ctx)
+{
+    const uint32_t *i = a, *j = b;
+    const float *loss = ctx;
+
+    if (loss[*i] != loss[*j])
+        return loss[*i] < loss[*j] ? 1 : -1;
+    return (*i > *j) - (*i < *j);
+}
+
+int predictions_by_loss(uint32_t **order, const struct predictions *p, struct err *err)
+{
+    *order = calloc((size_t)p->n + 1, sizeof **order);
+    if (!*order)
+        return err_set(err, ERR_NOMEM, "order of %u pictures", p->n);
+    for (uint32_t i = 0; i < p->n; i++)
+        (*order)[i] = i;
+    qsort_r(*order, p->n, sizeof **order, by_loss, p->loss);
+    return 0;
+}
+
 int confusion_count(uint32_t **counts, const struct predictions *p, struct err *err)
 {
     size_t classes = (size_t)p->classes, cells;

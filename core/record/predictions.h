@@ -28,6 +28,10 @@ int predictions_write(const struct predictions *p, const char *folder, struct er
 /* From predictions.h5. ERR_INPUT when there is none, ERR_IO, ERR_FORMAT. */
 int predictions_read(struct predictions **out, const char *folder, struct err *err) MUST_USE;
 
+/* order: the N pictures by falling loss, ties by place (as torch.topk gives them); owned by the
+ * caller. */
+int predictions_by_loss(uint32_t **order, const struct predictions *p, struct err *err) MUST_USE;
+
 /* counts (classes, classes), rows actual; owned by the caller. */
 int confusion_count(uint32_t **counts, const struct predictions *p, struct err *err) MUST_USE;
 struct confused {

@@ -391,7 +391,7 @@ void run_fail(struct run *r, const struct err *why)
     struct err err;
     bool stopped = why && why->kind == ERR_STOPPED;
 
-    fprintf(r->log, "%s: %s\n", stopped ? "stopped" : "error", why ? why->msg : "");
+    fprintf(r->log, "run %s: %s\n", stopped ? "stopped" : "failed", why ? why->msg : "");
     if (last_json(r, stopped ? "stopped" : "failed", why ? why->msg : "", &err) < 0)
         log_error("%s", err.msg);
     run_close(r, NULL);

@@ -1,0 +1,283 @@
+/* test_plot.c - plots have the same bytes twice, hold what they should, and escape what they are given.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "record/markup.h"
+#include "record/plot.h"
+
+static char folder[PATH_LEN];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/plot-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct err err;
+
+    (void)state;
+    return path_remove_tree(folder, &err);
+}
+
+static const char *at(const char *name)
+{
+    static char paths[4][PATH_LEN];
+    static int next;
+    char *path = paths[next++ % 4];
+
+    assert_int_equal(path_format(path, NULL, "%s/%s", folder, name), 0);
+    return path;
+}
+
+static char *read_all(const char *name, size_t *size)
+{
+    struct err err = {0};
+    char *text;
+
+    if (path_read(&text, size, at(name), 1 << 26, &err) < 0)
+        fail_msg("%s", err.msg);
+    return text;
+}
+
+static bool same_bytes(const char *a, const char *b)
+{
+    size_t n, m;
+    char *x = read_all(a, &n), *y = read_all(b, &m);
+    bool same = n == m && memcmp(x, y, n) == 0;
+
+    free(x);
+    free(y);
+    return same;
+}
+
+static size_t count(const char *text, const char *word)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text += strlen(word))
+        n++;
+    return n;
+}
+
+static void curve(const char *name, double last)
+{
+    const double x[] = {0, 1, 2, 3}, y[] = {3, NAN, 2, last}, dots[] = {2.5, 2.25, 2, INFINITY};
+    const struct plot_series series[] = {{"train", x, y, 4, false}, {"valid", x, dots, 4, true}};
+    const struct plot_options o = {.title = "Loss <nat>", .x_label = "epoch", .y_label = "loss"};
+    struct err err = {0};
+
+    if (plot_lines(at(name), &o, series, 2, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static void curves_are_repeatable(void **state)
+{
+    size_t size;
+    char *svg, *png;
+
+    (void)state;
+    curve("a.svg", 1);
+    curve("b.png", 1);
+    curve("b.svg", 1);
+    curve("a.png", 1);
+    curve("c.svg", 1.5);
+    curve("c.png", 1.5);
+    assert_true(same_bytes("a.svg", "b.svg") && same_bytes("a.png", "b.png"));
+    assert_false(same_bytes("a.svg", "c.svg") || same_bytes("a.png", "c.png")); /* the control */
+    svg = read_all("a.svg", &size);
+    assert_int_equal(count(svg, "<circle"), 3);         /* the infinite one is left out */
+    assert_int_equal(count(svg, "#d55e00"), 1 + 1 + 3); /* key, line, dots */
+    assert_non_null(strstr(svg, "Loss &lt;nat&gt;"));
+    free(svg);
+    png = read_all("a.png", &size);
+    assert_memory_equal(png, "\x89PNG\r\n", 6);
+    free(png);
+}
+
+static void odd_series_are_drawn(void **state)
+{
+    enum { MANY = 50000 };
+    const double nothing[] = {NAN, INFINITY}, flat[] = {2, 2}, rates[] = {1e-7, 10};
+    const struct plot_options o = {.title = "", .x_label = "", .y_label = ""};
+    const struct plot_options log_x = {.title = "", .x_label = "", .y_label = "", .log_x = true};
+    struct plot_series s = {"none", nothing, nothing, 2, false};
+    double *x = calloc(MANY, sizeof *x), *y = calloc(MANY, sizeof *y);
+    struct err err = {0};
+    size_t size;
+    char *svg;
+
+    (void)state;
+    assert_int_equal(plot_lines(at("nothing.svg"), &o, &s, 1, &err), 0);
+    assert_int_equal(plot_lines(at("empty.svg"), &o, NULL, 0, &err), 0);
+    s = (struct plot_series){"flat", flat, flat, 2, true};
+    assert_int_equal(plot_lines(at("flat.svg"), &o, &s, 1, &err), 0);
+    s = (struct plot_series){"rates", rates, flat, 2, true};
+    assert_int_equal(plot_lines(at("log.svg"), &log_x, &s, 1, &err), 0);
+    svg = read_all("log.svg", &size);
+    assert_non_null(strstr(svg, ">0.0001<"));
+    assert_null(strstr(svg, "nan"));
+    free(svg);
+    for (int i = 0; i < MANY; i++) {
+        x[i] = i;
+        y[i] = i == 777 ? 9 : sin(i * 0.01);
+    }
+    s = (struct plot_series){"many", x, y, MANY, false};
+    assert_int_equal(plot_lines(at("many.svg"), &o, &s, 1, &err), 0);
+    svg = read_all("many.svg", &size);
+    assert_true(size < 100000);
+    free(svg);
+    for (int i = 0; i < MANY; i++) /* columns in turn: more of them than the page has */
+        x[i] = i % 2;
+    assert_int_equal(plot_lines(at("jumps.svg"), &o, &s, 1, &err), 0);
+    free(x);
+    free(y);
+}
+
+static void confusion_says_what_it_shows(void **state)
+{
+    char *vocab[] = {"<script>alert('a')</script>", "b & c", "\xff\x01 not UTF-8"};
+    const uint32_t counts[] = {5, 2, 0, /**/ 0, 7, 0, /**/ 0, 0, 0};
+    struct err err = {0};
+    size_t size;
+    char *svg;
+
+    (void)state;
+    assert_int_equal(plot_confusion(at("m.svg"), "Title", counts, vocab, 3, &err), 0);
+    assert_int_equal(plot_confusion(at("m.png"), "Title", counts, vocab, 3, &err), 0);
+    assert_int_equal(plot_confusion(at("n.svg"), "Title", counts, vocab, 3, &err), 0);
+    assert_true(same_bytes("m.svg", "n.svg"));
+    svg = read_all("m.svg", &size);
+    assert_null(strstr(svg, "<script>"));
+    assert_non_null(strstr(svg, "&lt;script&gt;alert(&#39;a&#39;)"));
+    assert_non_null(strstr(svg, "b &amp; c"));
+    assert_non_null(strstr(svg, "\xef\xbf\xbd\xef\xbf\xbd not UTF-8"));
+    assert_int_equal(count(svg, "<title>"), 3); /* cells that are not 0 */
+    assert_non_null(strstr(svg, "predicted b &amp; c: 2 of 7"));
+    assert_non_null(strstr(svg, "14 pictures, 2 mistaken"));
+    assert_non_null(strstr(svg, ">actual<"));
+    free(svg);
+}
+
+/* Classes as many as some sets have: the page stays of a size that can be looked at. */
+static void many_classes_fit(void **state)
+{
+    static const int32_t sizes[] = {1, 2, 11, 37, 120, 1000};
+    char *vocab[1000], size_text[64];
+    struct err err = {0};
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        vocab[i] = calloc(1, 64);
+        snprintf(vocab[i], 64, "a_class_with_a_long_name_%d_%030d", i, i);
+    }
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        uint32_t *counts = calloc((size_t)sizes[k] * (size_t)sizes[k], sizeof *counts);
+        double width;
+        char *svg;
+
+        for (int32_t c = 0; c < sizes[k]; c++)
+            counts[c * sizes[k] + c] = 1;
+        snprintf(size_text, sizeof size_text, "%d.svg", sizes[k]);
+        assert_int_equal(plot_confusion(at(size_text), "Title", counts, vocab, sizes[k], &err), 0);
+        svg = read_all(size_text, &size);
+        width = strtod(strstr(svg, "width=\"") + 7, NULL);
+        assert_true(width >= 360 && width < 2000);
+        free(svg);
+        free(counts);
+    }
+    for (int i = 0; i < 1000; i++)
+        free(vocab[i]);
+}
+
+static void errors_name_the_file(void **state)
+{
+    const uint32_t counts[] = {1};
+    char *vocab[] = {"a"};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(plot_confusion(at("none/m.svg"), "Title", counts, vocab, 1, &err) < 0);
+    assert_non_null(strstr(err.msg, "none/m.svg"));
+    assert_true(plot_confusion(at("none/m.png"), "Title", counts, vocab, 1, &err) < 0);
+    assert_non_null(strstr(err.msg, "none/m.png"));
+}
+
+static void text_is_cleaned(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"plain", "plain"},
+        {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xb1", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xb1"},
+        {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* too long a form of '/' */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* half a pair */
+        {"a\xe2\x82", "a\xef\xbf\xbd\xef\xbf\xbd"},               /* cut short */
+        {"\x1b[0m", "\xef\xbf\xbd[0m"},
+        {"\xf5\x80\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    };
+    char out[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        markup_clean(out, sizeof out, cases[i].in);
+        assert_string_equal(out, cases[i].out);
+    }
+    markup_clean(out, 4, "ab\xc3\xa9"); /* no half characters at the end */
+    assert_string_equal(out, "ab");
+    assert_int_equal(markup_length("a\xc3\xa9\xe2\x82\xac"), 3);
+}
+
+static void base64_meets_rfc_4648(void **state)
+{
+    static const char *const cases[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        assert_non_null(out);
+        markup_base64(out, cases[i][0], strlen(cases[i][0]));
+        fclose(out);
+        assert_string_equal(text, cases[i][1]);
+        free(text);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(curves_are_repeatable, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_series_are_drawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(confusion_says_what_it_shows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_classes_fit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(errors_name_the_file, set_up, tear_down),
+        cmocka_unit_test(text_is_cleaned),
+        cmocka_unit_test(base64_meets_rfc_4648),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
