@@ -23,8 +23,11 @@ static struct range inside(int n_out, int n_in, int t, int stride, int pad)
     return r;
 }
 
+enum { MAX_TAPS = 255 }; /* op_list_check() refuses longer filters */
+
 struct geometry { /* x (n,c,h,w), weight (k,c,r,s), y (n,k,p,q) */
     int n, c, h, w, k, r, s, p, q, stride, pad;
+    struct range rows[MAX_TAPS], cols[MAX_TAPS]; /* of p and q, by r and s; set by convolve() */
 };
 
 static struct geometry geometry_of(const struct ref_call *call, const int *x, const int *weight,
@@ -49,10 +52,10 @@ enum pass { FORWARD, DATA, WEIGHT };
 static void planes(const struct geometry *g, enum pass pass, double *x, double *w, double *y)
 {
     for (int r = 0; r < g->r; r++) {
-        struct range rows = inside(g->p, g->h, r, g->stride, g->pad);
+        struct range rows = g->rows[r];
 
         for (int s = 0; s < g->s; s++) {
-            struct range cols = inside(g->q, g->w, s, g->stride, g->pad);
+            struct range cols = g->cols[s];
             double weight = w[r * g->s + s], sum = 0.0;
 
             for (int p = rows.from; p < rows.to; p++) {
@@ -76,11 +79,15 @@ static void planes(const struct geometry *g, enum pass pass, double *x, double *
     }
 }
 
-static void convolve(const struct geometry *g, enum pass pass, double *x, double *w, double *y)
+static void convolve(struct geometry *g, enum pass pass, double *x, double *w, double *y)
 {
     size_t x_plane = (size_t)g->h * (size_t)g->w, y_plane = (size_t)g->p * (size_t)g->q;
     size_t filter = (size_t)g->r * (size_t)g->s;
 
+    for (int r = 0; r < g->r; r++)
+        g->rows[r] = inside(g->p, g->h, r, g->stride, g->pad);
+    for (int t = 0; t < g->s; t++)
+        g->cols[t] = inside(g->q, g->w, t, g->stride, g->pad);
     for (int n = 0; n < g->n; n++)
         for (int k = 0; k < g->k; k++)
             for (int c = 0; c < g->c; c++)
