@@ -138,12 +138,13 @@ static void line(const struct chart *c, double x0, double y0, double x1, double 
     canvas_line(c->canvas, x, y, 2, colour, 1);
 }
 
+/* + 0.0 makes 0 of -0. */
 static void draw_ticks(const struct chart *c)
 {
     double step = tick_step(c->y);
     char text[32];
 
-    for (double k = ceil(c->y.low / step - 1e-9); k * step <= c->y.high + 1e-9 * step; k++) {
+    for (double k = ceil(c->y.low / step - 1e-9) + 0.0; k * step <= c->y.high + 1e-9 * step; k++) {
         double y = at_y(c, k * step);
 
         line(c, LEFT, y, WIDTH - RIGHT, y, grid);
@@ -151,7 +152,7 @@ static void draw_ticks(const struct chart *c)
         canvas_text(c->canvas, LEFT - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
     }
     step = c->o->log_x ? fmax(1, tick_step(c->x)) : tick_step(c->x);
-    for (double k = ceil(c->x.low / step - 1e-9); k * step <= c->x.high + 1e-9 * step; k++) {
+    for (double k = ceil(c->x.low / step - 1e-9) + 0.0; k * step <= c->x.high + 1e-9 * step; k++) {
         double x = at_x(c, k * step);
 
         line(c, x, TOP, x, HEIGHT - BOTTOM, grid);

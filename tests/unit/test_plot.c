@@ -131,6 +131,7 @@ static void odd_series_are_drawn(void **state)
     svg = read_all("log.svg", &size);
     assert_non_null(strstr(svg, ">0.0001<"));
     assert_null(strstr(svg, "nan"));
+    assert_null(strstr(svg, ">-0<"));
     free(svg);
     for (int i = 0; i < MANY; i++) {
         x[i] = i;
