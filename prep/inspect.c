@@ -6,50 +6,97 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "data/shard.h"
 #include "data/shard_check.h"
 #include "prep.h"
 
-static const struct key_table tables[] = {{dataset_keys, 0}};
-
-/* The first way in which the index differs from what would be made now. */
-static bool index_differs(const struct prep *p, json_t *index, char why[256])
+/* The settings that the writer recorded, against those of now. */
+static bool settings_differ(const struct dataset_options *o, const json_t *settings)
 {
-    const char *manifest, *decoder;
-    json_t *settings, *now = keys_tree(tables, 1, &p->options, false);
-    bool differs = true;
+    const char *storage = json_string_value(json_object_get(settings, "storage"));
+    const char *exif = json_string_value(json_object_get(settings, "exif"));
 
-    why[0] = 0;
-    settings = json_object_get(index, "settings");
-    if (json_get_string(index, "manifest_sha256", &manifest, NULL) < 0 ||
-        json_get_string(index, "decoder", &decoder, NULL) < 0 || !now)
-        snprintf(why, 256, "its index cannot be understood");
-    else if (strcmp(manifest, p->manifest_sha256) != 0)
+    return json_integer_value(json_object_get(settings, "size")) != o->size ||
+           json_integer_value(json_object_get(settings, "pictures")) != o->shard_pictures ||
+           json_number_value(json_object_get(settings, "max_aspect")) < o->max_aspect ||
+           json_number_value(json_object_get(settings, "max_aspect")) > o->max_aspect || !storage ||
+           strcmp(storage, o->storage == STORAGE_ZSTD ? "zstd" : "raw") != 0 || !exif ||
+           strcmp(exif, o->exif == EXIF_APPLY ? "apply" : "ignore") != 0;
+}
+
+static bool classes_differ(const struct prep *p, const struct shard_set *s)
+{
+    const struct dataset *d = p->dataset;
+
+    if (shard_set_classes(s) != d->n_classes)
+        return true;
+    for (int32_t i = 0; i < d->n_classes; i++) {
+        const char *was = shard_set_group(s, i);
+        const char *now = d->group[i] >= 0 ? p->options.groups[d->group[i]].name : NULL;
+
+        if (strcmp(shard_set_label(s, i), d->vocab[i]) != 0 || !was != !now ||
+            (was && strcmp(was, now) != 0))
+            return true;
+    }
+    return false;
+}
+
+/* Paths, labels and official lists of all pictures; those that were left out are passed over. */
+static bool pictures_differ(const struct dataset *d, const struct shard_set *s, size_t n_skipped)
+{
+    const uint32_t n = shard_set_count(s);
+    uint32_t rank = 0;
+
+    for (uint32_t i = 0; i < d->n && rank < n; i++) {
+        const struct shard_picture *was = shard_set_picture(s, rank);
+
+        if (strcmp(was->path, d->items[i].path) != 0)
+            continue;
+        if (was->label != d->items[i].label || was->official != d->items[i].official)
+            return true;
+        rank++;
+    }
+    return rank != n || n + n_skipped != d->n;
+}
+
+/* The first way in which the finished shards differ from what would be made now. */
+static bool differs(const struct prep *p, const json_t *index, const struct shard_set *s,
+                    char why[256])
+{
+    const char *decoder = json_string_value(json_object_get(index, "decoder"));
+    const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
+
+    if (strcmp(shard_set_manifest_sha256(s), p->manifest_sha256) != 0)
         snprintf(why, 256, "the pictures are others than those it was made from");
-    else if (!json_equal(settings, now))
+    else if (settings_differ(&p->options, json_object_get(index, "settings")))
         snprintf(why, 256, "the settings are others");
-    else if (strcmp(decoder, image_decoder_version()) != 0)
-        snprintf(why, 256, "it was decoded by %s", decoder);
+    else if (n_skipped && p->options.on_error == ON_ERROR_FAIL)
+        snprintf(why, 256, "%zu pictures were left out", n_skipped);
+    else if (classes_differ(p, s) || pictures_differ(p->dataset, s, n_skipped))
+        snprintf(why, 256, "labels, groups or lists are others");
+    else if (!decoder || strcmp(decoder, image_decoder_version()) != 0)
+        snprintf(why, 256, "it was decoded by %.200s", decoder ? decoder : "an unknown library");
     else
-        differs = false;
-    json_decref(now);
-    return differs;
+        return false;
+    return true;
 }
 
 bool prep_is_current(const struct prep *p, char why[256])
 {
     char path[PATH_LEN];
     struct err err = {0};
-    json_t *index;
-    bool current;
+    struct shard_set *s = NULL;
+    json_t *index = NULL;
+    bool current = false;
 
     why[0] = 0;
     if (path_format(path, &err, "%s/index.json", p->folder) < 0 || !path_exists(path))
         return false;
-    if (json_read(&index, path, &err) < 0) {
-        snprintf(why, 256, "%.200s", err.msg);
-        return false;
-    }
-    current = !index_differs(p, index, why);
+    if (json_read(&index, path, &err) < 0 || shard_set_open(&s, p->folder, &err) < 0)
+        snprintf(why, 256, "%.250s", err.msg);
+    else
+        current = !differs(p, index, s, why);
+    shard_set_close(s);
     json_decref(index);
     return current;
 }

@@ -18,7 +18,7 @@
 #include "data/shard_write.h"
 #include "prep.h"
 
-enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256, WARNINGS_SHOWN = 20, NAMED_IN_ERROR = 10 };
+enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256, WARNINGS_SHOWN = 20 };
 
 struct slot { /* one picture between its worker and the writer */
     bool full, failed, cut;
@@ -44,7 +44,6 @@ struct job {
     bool check_only; /* a picture was bad: only look for the others */
 
     uint32_t bad, cut, warned;
-    char names[2048]; /* of the first bad ones */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -230,11 +229,6 @@ static int take_bad(struct job *j, const struct slot *s, struct err *err)
         log_warn("left out: %s", s->err.msg);
     else
         log_error("%s", s->err.msg);
-    if (j->bad < NAMED_IN_ERROR) {
-        const size_t used = strlen(j->names);
-
-        snprintf(j->names + used, sizeof j->names - used, "\n  %.180s", s->err.msg);
-    }
     j->bad++;
     if (skip)
         return shard_writer_skip(j->writer, err);
@@ -281,11 +275,10 @@ static int take_all(struct job *j, struct err *err)
     }
     progress_end();
     if (j->bad && j->p->options.on_error == ON_ERROR_FAIL)
-        return err_set(
-            err, ERR_FORMAT,
-            "%u of %u pictures cannot be decoded; remove or replace them, or leave them out "
-            "with decode.on_error=skip; nothing was written:%s%s",
-            j->bad, j->n, j->names, j->bad > NAMED_IN_ERROR ? "\n  ... (all named above)" : "");
+        return err_set(err, ERR_FORMAT,
+                       "%u of %u pictures cannot be decoded (all named above); remove or replace "
+                       "them, or leave them out with decode.on_error=skip; nothing was written",
+                       j->bad, j->n);
     return 0;
 }
 
