@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "tensorfile/safetensors.h"
+#include "tensorfile/tensorfile.h"
 
 enum { NAME_LEN = 96, LIST_MAX = 8 /* offenders named in a message */ };
 
@@ -226,48 +226,120 @@ static bool shape_fits(const struct st_tensor *t, const struct param *p, char de
     return false;
 }
 
-/* Everything that does not fit, before anything is loaded. */
-static int check_file(const struct safetensors *s, const char *path, const struct network *n,
-                      bool body_only, struct err *err)
+struct source { /* a file of weights */
+    const struct tensorfile *file;
+    const char *path;
+    char prefix[NAME_LEN]; /* of every name: "", "module.", "backbone." ... */
+};
+
+static const struct st_tensor *source_find(const struct source *s, const char *name)
 {
-    struct complaint c = {{0}, 0};
+    char full[2 * NAME_LEN];
+
+    snprintf(full, sizeof full, "%s%s", s->prefix, name);
+    return tensorfile_find(s->file, full);
+}
+
+/* What stands before "conv1.weight" where that name is not there by itself. */
+static void find_prefix(struct source *s)
+{
+    static const char stem[] = ".conv1.weight";
+
+    s->prefix[0] = '\0';
+    if (tensorfile_find(s->file, stem + 1))
+        return;
+    for (size_t i = 0; i < tensorfile_count(s->file); i++) {
+        const struct st_tensor *t = tensorfile_tensor(s->file, i);
+        size_t size = strlen(t->name) - (ends_in(t->name, stem) ? sizeof stem - 2 : 0);
+
+        if (size == strlen(t->name) || size >= sizeof s->prefix || t->n_dims != 4 ||
+            t->dims[3] != 7)
+            continue;
+        memcpy(s->prefix, t->name, size);
+        s->prefix[size] = '\0';
+        return;
+    }
+}
+
+/* Everything that does not fit, before anything is loaded. */
+static void compare(struct complaint *c, const struct source *s, const struct network *n,
+                    bool body_only)
+{
+    size_t skip = strlen(s->prefix);
 
     for (int i = 0; i < n->n_params; i++) {
         const struct param *p = &n->params[i];
-        const struct st_tensor *t = safetensors_find(s, p->name);
+        const struct st_tensor *t;
         char detail[128];
 
         if (body_only && in_head(p->name))
             continue;
+        t = source_find(s, p->name);
         if (!t)
-            complain(&c, "missing", p->name, "");
+            complain(c, "missing", p->name, "");
         else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
-            complain(&c, "not fp32, fp16 or bf16:", p->name, "");
+            complain(c, "not fp32, fp16 or bf16:", p->name, "");
         else if (!shape_fits(t, p, detail))
-            complain(&c, "misshapen", p->name, detail);
+            complain(c, "misshapen", p->name, detail);
     }
-    for (size_t i = 0; i < safetensors_count(s); i++) {
-        const struct st_tensor *t = safetensors_tensor(s, i);
+    for (size_t i = 0; i < tensorfile_count(s->file); i++) {
+        const char *name = tensorfile_tensor(s->file, i)->name;
 
-        if (network_param(n, t->name) || ends_in(t->name, batches_suffix) ||
-            (body_only && (in_head(t->name) || strncmp(t->name, "fc.", 3) == 0)))
+        if (strncmp(name, s->prefix, skip) != 0) /* beside the body: another's head, an average */
             continue;
-        complain(&c, "extra", t->name, "");
+        name += skip;
+        if (network_param(n, name) || ends_in(name, batches_suffix) ||
+            (body_only && (in_head(name) || strncmp(name, "fc.", 3) == 0)))
+            continue;
+        complain(c, "extra", name, "");
     }
-    return settle(&c, path, n, err);
 }
 
-static int read_batches(const struct safetensors *s, uint64_t *out, struct err *err)
+/* The architecture whose body the file holds, -1 when it is none. */
+static int recognise(const struct source *s)
 {
-    const struct st_tensor *t = safetensors_find(s, "bn1.num_batches_tracked");
+    for (int arch = RESNET18; arch <= RESNET152; arch++) {
+        const struct model_options o = {.arch = arch};
+        struct complaint c = {{0}, 0};
+        struct network *n;
+        struct err ignored = {0};
+
+        if (network_new(&n, &o, 2, &ignored) < 0)
+            return -1;
+        compare(&c, s, n, true);
+        network_free(n);
+        if (c.n == 0)
+            return arch;
+    }
+    return -1;
+}
+
+static int check_file(const struct source *s, const struct network *n, bool body_only,
+                      struct err *err)
+{
+    struct complaint c = {{0}, 0};
+    int looks;
+
+    compare(&c, s, n, body_only);
+    if (settle(&c, s->path, n, err) == 0)
+        return 0;
+    looks = recognise(s);
+    if (looks >= 0 && looks != n->arch)
+        err_append(err, "; it looks like %s: set model.arch", arch_name(looks));
+    return -1;
+}
+
+static int read_batches(const struct source *s, uint64_t *out, struct err *err)
+{
+    const struct st_tensor *t = source_find(s, "bn1.num_batches_tracked");
     int64_t value = 0;
 
     *out = 0;
     if (!t) /* files older than PyTorch 0.4.1 have none */
         return 0;
     if (t->dtype != ST_I64 || t->bytes != sizeof value)
-        return err_set(err, ERR_FORMAT, "bn1.num_batches_tracked is not one int64 number");
-    if (safetensors_read_i64(s, t, &value, err) < 0)
+        return err_set(err, ERR_FORMAT, "%s: %s is not one int64 number", s->path, t->name);
+    if (tensorfile_read_i64(s->file, t, &value, err) < 0)
         return -1;
     *out = value > 0 ? (uint64_t)value : 0;
     return 0;
@@ -276,26 +348,25 @@ static int read_batches(const struct safetensors *s, uint64_t *out, struct err *
 int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  bool body_only, uint64_t *batches_tracked, struct err *err)
 {
-    struct safetensors *s;
+    struct tensorfile *file;
+    struct source s = {.path = path};
     float *buffer = NULL;
     uint64_t batches;
     int rc = -1;
 
-    if (safetensors_open(&s, path, err) < 0)
+    if (tensorfile_open(&file, path, err) < 0)
         return -1;
+    s.file = file;
+    find_prefix(&s);
     buffer = buffer_new(n, err);
-    if (!buffer || check_file(s, path, n, body_only, err) < 0)
+    if (!buffer || check_file(&s, n, body_only, err) < 0 || read_batches(&s, &batches, err) < 0)
         goto out;
-    if (read_batches(s, &batches, err) < 0) {
-        err_wrap(err, "%s", path);
-        goto out;
-    }
     for (int i = 0; i < n->n_params; i++) {
         const char *name = n->params[i].name;
 
         if (body_only && in_head(name))
             continue;
-        if (safetensors_read_f32(s, safetensors_find(s, name), buffer, err) < 0 ||
+        if (tensorfile_read_f32(file, source_find(&s, name), buffer, err) < 0 ||
             be->put(b, name, buffer, err) < 0)
             goto out;
     }
@@ -304,7 +375,7 @@ int weights_load(const char *path, const struct backend *be, struct be *b, const
     rc = 0;
 out:
     free(buffer);
-    safetensors_close(s);
+    tensorfile_close(file);
     return rc;
 }
 

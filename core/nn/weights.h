@@ -15,7 +15,9 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
  * batch norm; no time or path inside. Atomic. ERR_IO, ERR_FULL. */
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  uint64_t batches_tracked, struct err *err) MUST_USE;
-/* Loads such a file (body_only: all but head.*). ERR_FORMAT lists missing, extra and misshapen tensors. */
+/* Loads such a file, or a .pth with torchvision's names, all of them behind one prefix or none
+ * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT lists missing, extra and misshapen tensors,
+ * and nothing is loaded then. BATCHES_TRACKED may be NULL. */
 int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  bool body_only, uint64_t *batches_tracked, struct err *err) MUST_USE;
 /* The Adam moments of every trained parameter ("NAME.m", "NAME.v"), the same way. */

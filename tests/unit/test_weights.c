@@ -294,6 +294,90 @@ static void misfits_are_listed(void **state)
     closed(&w);
 }
 
+/* The body under names PREFIX..., as a bfloat16 file without num_batches_tracked, beside a tensor
+ * of something else. */
+static void save_prefixed(const struct world *w, const char *prefix)
+{
+    static const uint64_t dims[] = {4};
+    static const uint16_t zeros[4] = {0};
+    struct safetensors_writer *f;
+    struct err err = {0};
+
+    if (safetensors_create(&f, file, &err) < 0 ||
+        safetensors_declare(f, "ema.decay", ST_BF16, 1, dims, &err) < 0)
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < w->n->n_params; i++) {
+        const struct param *p = &w->n->params[i];
+        uint64_t d[4];
+        char name[96];
+
+        for (int k = 0; k < p->n_dims; k++)
+            d[k] = (uint64_t)p->dims[k];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        if (safetensors_declare(f, name, ST_BF16, p->n_dims, d, &err) < 0)
+            fail_msg("%s", err.msg);
+    }
+    if (safetensors_write(f, zeros, sizeof zeros, &err) < 0)
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < w->n->n_params; i++) {
+        size_t n;
+        float *v = value(w, w->n->params[i].name, &n);
+        uint16_t *upper = malloc(n * sizeof *upper);
+
+        assert_non_null(upper);
+        for (size_t k = 0; k < n; k++)
+            upper[k] = (uint16_t)((const uint16_t *)v)[2 * k + 1];
+        if (safetensors_write(f, upper, n * sizeof *upper, &err) < 0)
+            fail_msg("%s", err.msg);
+        free(upper);
+        free(v);
+    }
+    if (safetensors_finish(f, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static void a_prefix_is_found(void **state)
+{
+    struct world w = opened(3, false, 0);
+    struct err err = {0};
+    uint64_t batches = 9;
+    size_t n;
+    float *before, *after;
+
+    (void)state;
+    init(&w, 1, false);
+    before = value(&w, "layer4.1.conv2.weight", &n);
+    save_prefixed(&w, "model.backbone.");
+    init(&w, 2, false);
+    if (weights_load(file, w.be, w.b, w.n, true, &batches, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(batches, 0);
+    after = value(&w, "layer4.1.conv2.weight", &n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabsf(after[i] - before[i]) <= fabsf(before[i]) / 128); /* cut to 8 bits */
+    free(before);
+    free(after);
+    closed(&w);
+}
+
+static void another_architecture_is_recognised(void **state)
+{
+    const struct model_options o = {.arch = RESNET34};
+    struct world w = opened(3, false, 0);
+    struct network *other;
+    struct err err = {0};
+
+    (void)state;
+    init(&w, 1, false);
+    if (weights_save(file, w.be, w.b, w.n, 0, &err) < 0 || network_new(&other, &o, 3, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_true(weights_load(file, w.be, w.b, other, true, NULL, &err) < 0);
+    assert_non_null(strstr(err.msg, "missing layer1.2.conv1.weight"));
+    assert_non_null(strstr(err.msg, "looks like resnet18"));
+    network_free(other);
+    closed(&w);
+}
+
 static void moments_come_back(void **state)
 {
     struct world w = opened(3, true, 2), all = opened(3, true, 0);
@@ -334,9 +418,14 @@ static void moments_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(initial_values_are_torchs), cmocka_unit_test(initial_values_are_fixed),
-        cmocka_unit_test(hash_follows_the_seed),     cmocka_unit_test(saved_and_loaded_again),
-        cmocka_unit_test(a_body_fits_another_head),  cmocka_unit_test(misfits_are_listed),
+        cmocka_unit_test(initial_values_are_torchs),
+        cmocka_unit_test(initial_values_are_fixed),
+        cmocka_unit_test(hash_follows_the_seed),
+        cmocka_unit_test(saved_and_loaded_again),
+        cmocka_unit_test(a_body_fits_another_head),
+        cmocka_unit_test(misfits_are_listed),
+        cmocka_unit_test(a_prefix_is_found),
+        cmocka_unit_test(another_architecture_is_recognised),
         cmocka_unit_test(moments_come_back),
     };
 
