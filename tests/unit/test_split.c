@@ -1,0 +1,288 @@
+/* test_split.c - torch's permutation and the four kinds of split.
+ * SPDX-License-Identifier: MIT */
+#include "shards.h"
+
+#include "data/split.h"
+
+static void randperm_is_torchs(void **state)
+{
+    /* torch 1.13: torch.manual_seed(42); torch.randperm(n) */
+    static const uint32_t ten[] = {2, 6, 1, 8, 4, 5, 0, 9, 3, 7};
+    static const uint32_t begin[] = {4512, 4290, 5770, 706,  2200, 4320,
+                                     6450, 501,  1290, 6435, 5468, 5015};
+    enum { PETS = 7390 };
+    uint32_t *r = malloc(PETS * sizeof *r), small[10];
+    char *text = malloc(PETS * 6), hex[MD5_HEX];
+    size_t length = 0;
+    uint64_t sum = 0;
+
+    (void)state;
+    torch_randperm(small, 10, 42);
+    assert_memory_equal(small, ten, sizeof ten);
+    assert_non_null(r);
+    assert_non_null(text);
+    torch_randperm(r, PETS, 42);
+    assert_memory_equal(r, begin, sizeof begin);
+    assert_int_equal(r[1475], 4040);
+    assert_int_equal(r[1477], 41);
+    assert_int_equal(r[PETS - 1], 7194);
+    for (int i = 0; i < PETS; i++) {
+        length += (size_t)snprintf(text + length, 6, i ? ",%u" : "%u", r[i]);
+        sum += i < 1478 ? r[i] : 0;
+    }
+    assert_int_equal(sum, 5470884);
+    md5_of(text, length, hex);
+    assert_string_equal(hex, "9f7233ba204910a58733dce3ac8c808f");
+    free(r);
+    free(text);
+}
+
+struct opened {
+    struct shards t;
+    struct shard_set *s;
+};
+
+static int set_up(void **state)
+{
+    struct opened *o = calloc(1, sizeof *o);
+    struct err err;
+
+    assert_non_null(o);
+    shards_describe(&o->t, 33);
+    assert_int_equal(shards_write(&o->t, &err), 0);
+    assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
+    *state = o;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct opened *o = *state;
+
+    shard_set_close(o->s);
+    shards_end(&o->t);
+    free(o);
+    return 0;
+}
+
+static struct data_options options(int split)
+{
+    struct data_options o;
+
+    keys_default(&(struct key_table){data_keys, 0}, 1, &o);
+    o.split = split;
+    return o;
+}
+
+/* Every picture is in exactly one part. */
+static void check_partition(const struct split *p, uint32_t n)
+{
+    uint8_t seen[SHARDS_MAX] = {0};
+
+    for (uint32_t i = 0; i < p->n_train; i++)
+        seen[p->train[i]]++;
+    for (uint32_t i = 0; i < p->n_valid; i++)
+        seen[p->valid[i]]++;
+    for (uint32_t i = 0; i < p->n_test; i++)
+        seen[p->test[i]]++;
+    for (uint32_t i = 0; i < n; i++)
+        assert_true(seen[i] <= 1);
+    assert_int_equal(p->n_train + p->n_valid + p->n_test + p->n_left_out, n);
+}
+
+static void random_is_the_first_of_the_permutation(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_RANDOM);
+    struct split *p;
+    struct err err;
+    uint32_t r[33];
+
+    assert_int_equal(o.split_seed, 42);
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    torch_randperm(r, 33, 42);
+    assert_int_equal(p->n_valid, 6); /* int(0.2 * 33) */
+    assert_int_equal(p->n_train, 27);
+    assert_memory_equal(p->valid, r, 6 * sizeof *r);
+    assert_memory_equal(p->train, r + 6, 27 * sizeof *r);
+    check_partition(p, 33);
+    split_free(p);
+}
+
+static void official_keeps_the_test_part(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_OFFICIAL);
+    struct split *p;
+    struct err err;
+    uint32_t n[3] = {0, 0, 0};
+
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    for (uint32_t i = 0; i < 33; i++)
+        n[shard_set_picture(t->s, i)->official + 1]++;
+    assert_int_equal(p->n_left_out, n[0]);
+    assert_int_equal(p->n_test, n[2]);
+    assert_int_equal(p->n_valid, n[1] / 5);
+    check_partition(p, 33);
+    for (uint32_t i = 0; i < p->n_test; i++) {
+        assert_int_equal(shard_set_picture(t->s, p->test[i])->official, 1);
+        assert_true(i == 0 || p->test[i] > p->test[i - 1]);
+    }
+    for (uint32_t i = 0; i < p->n_train; i++)
+        assert_int_equal(shard_set_picture(t->s, p->train[i])->official, 0);
+    split_free(p);
+}
+
+static void stratified_shares_are_equal(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_RANDOM);
+    struct split *p;
+    struct err err;
+    int n[SHARDS_CLASSES] = {0};
+
+    o.stratify = true;
+    o.valid = 0.3;
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    for (uint32_t i = 0; i < p->n_valid; i++)
+        n[shard_set_picture(t->s, p->valid[i])->label]++;
+    for (int c = 0; c < SHARDS_CLASSES; c++)
+        assert_true(n[c] == 3 || n[c] == 4); /* of 11 */
+    assert_int_equal(p->n_valid, 9);
+    check_partition(p, 33);
+    split_free(p);
+    o.split = SPLIT_HASH;
+    assert_int_equal(split_make(&p, &o, t->s, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+}
+
+static void hash_depends_on_path_and_seed_alone(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_HASH);
+    struct split *p, *q;
+    struct shards smaller;
+    struct shard_set *s;
+    struct err err;
+    int same = 0;
+
+    o.valid = 0.4;
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    check_partition(p, 33);
+    /* a set that lacks a picture: all others stay where they were */
+    shards_describe(&smaller, 33);
+    smaller.skip = 0;
+    assert_int_equal(shards_write(&smaller, &err), 0);
+    assert_int_equal(shard_set_open(&s, smaller.folder, &err), 0);
+    assert_int_equal(split_make(&q, &o, s, &err), 0);
+    for (uint32_t i = 0; i < q->n_valid; i++)
+        for (uint32_t j = 0; j < p->n_valid; j++)
+            same += strcmp(shard_set_picture(s, q->valid[i])->path,
+                           shard_set_picture(t->s, p->valid[j])->path) == 0;
+    assert_int_equal(same, q->n_valid);
+    split_free(q);
+    shard_set_close(s);
+    shards_end(&smaller);
+    /* the control: another seed */
+    o.split_seed = 43;
+    assert_int_equal(split_make(&q, &o, t->s, &err), 0);
+    assert_true(q->n_valid != p->n_valid ||
+                memcmp(q->valid, p->valid, q->n_valid * sizeof *q->valid) != 0);
+    split_free(q);
+    split_free(p);
+}
+
+static int split_csv(struct split **p, struct opened *t, const char *text, struct err *err)
+{
+    struct data_options o = options(SPLIT_CSV);
+
+    snprintf(o.csv, sizeof o.csv, "%s/split.csv", t->t.scratch);
+    assert_int_equal(path_write(o.csv, text, strlen(text), err), 0);
+    return split_make(p, &o, t->s, err);
+}
+
+static void csv_is_followed(void **state)
+{
+    struct opened *t = *state;
+    struct split *p;
+    struct err err;
+
+    /* n001 and n004 have label 1, n002 and n005 label 2 */
+    assert_int_equal(split_csv(&p, t,
+                               "split,note,path\r\ntrain,x,n001.jpg\r\n"
+                               "valid,\"a, \"\"b\"\"\",n004.jpg\r\ntest,,\"n002.jpg\"\r\n",
+                               &err),
+                     0);
+    assert_int_equal(p->n_train, 1);
+    assert_int_equal(p->n_valid, 1);
+    assert_int_equal(p->n_test, 1);
+    assert_int_equal(p->n_left_out, 30);
+    assert_string_equal(shard_set_picture(t->s, p->valid[0])->path, "n004.jpg");
+    check_partition(p, 33);
+    split_free(p);
+}
+
+static void bad_csvs_are_explained(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"path,split\nn001.jpg,train\nnone.jpg,valid\nn004.jpg,valid\nzz.jpg,test\n",
+         "2 pictures that are not in the set: none.jpg, zz.jpg"},
+        {"path,split\nn001.jpg,learn\n", "line 2: split is learn"},
+        {"file,split\nn001.jpg,train\n", "columns path and split"},
+        {"path,split\nn001.jpg\n", "line 2: 1 columns"},
+        {"path,split\nn001.jpg,train\n\nn001.jpg,valid\n", "lines 2 and 4 both name n001.jpg"},
+        {"path,split\n\"n001.jpg,train\n", "line 2: a quote"},
+        {"path,split\nn001.jpg,train\n", "no pictures for the validation part"},
+        {"path,split\nn001.jpg,train\nn002.jpg,valid\na/0/n003.jpg,valid\n",
+         "2 classes are only in the validation part"},
+        {"path,split\nn001.jpg,train\nn002.jpg,valid\n", ": dog\xc3\xa9"},
+    };
+    struct opened *t = *state;
+    struct split *p;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct err err = {0};
+
+        assert_int_equal(split_csv(&p, t, bad[i].text, &err), -1);
+        assert_null(p);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("no %s in: %s", bad[i].says, err.msg);
+    }
+}
+
+static void empty_parts_are_refused(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_RANDOM);
+    struct split *p;
+    struct err err;
+
+    o.valid = 0;
+    assert_int_equal(split_make(&p, &o, t->s, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    o.valid = 1;
+    assert_int_equal(split_make(&p, &o, t->s, &err), -1);
+    assert_non_null(strstr(err.msg, "training part"));
+    o.valid = 0.97;
+    o.split_seed = 1;
+    assert_int_equal(split_make(&p, &o, t->s, &err), -1);
+    assert_non_null(strstr(err.msg, "only in the validation part"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(randperm_is_torchs),
+        cmocka_unit_test(random_is_the_first_of_the_permutation),
+        cmocka_unit_test(official_keeps_the_test_part),
+        cmocka_unit_test(stratified_shares_are_equal),
+        cmocka_unit_test(hash_depends_on_path_and_seed_alone),
+        cmocka_unit_test(csv_is_followed),
+        cmocka_unit_test(bad_csvs_are_explained),
+        cmocka_unit_test(empty_parts_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,344 @@
+/* test_stream.c - the same batches whatever is read ahead, errors in their place, resumption.
+ * SPDX-License-Identifier: MIT */
+#include "shards.h"
+
+#include <fcntl.h>
+
+#include "data/stream.h"
+
+struct opened {
+    struct shards t;
+    struct shard_set *s;
+    uint32_t ranks[33];
+    struct augment_options augment;
+};
+
+static int set_up(void **state)
+{
+    struct opened *o = calloc(1, sizeof *o);
+    struct err err;
+
+    assert_non_null(o);
+    shards_describe(&o->t, 33);
+    assert_int_equal(shards_write(&o->t, &err), 0);
+    assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
+    for (uint32_t i = 0; i < 33; i++)
+        o->ranks[i] = 32 - i;
+    keys_default(&(struct key_table){augment_keys, 0}, 1, &o->augment);
+    *state = o;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct opened *o = *state;
+
+    shard_set_close(o->s);
+    shards_end(&o->t);
+    free(o);
+    return 0;
+}
+
+static struct stream_options training(const struct opened *o)
+{
+    return (struct stream_options){.ranks = o->ranks,
+                                   .n = 33,
+                                   .batch = 5,
+                                   .size = 32,
+                                   .train = true,
+                                   .augment = &o->augment,
+                                   .seed = 11,
+                                   .epoch = 2,
+                                   .prefetch = 2,
+                                   .verify = true};
+}
+
+/* Reads on to the end; SHA-256 of all that was handed out. PAUSE_US between batches. */
+static uint32_t drain(struct stream *s, char hex[SHA256_HEX], useconds_t pause_us)
+{
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct sha256 *sha;
+    struct err err;
+    uint32_t batches = 0;
+    int n, rc;
+
+    assert_int_equal(sha256_new(&sha, &err), 0);
+    while ((rc = stream_next(s, &p, &ranks, &n, &err)) == 1) {
+        usleep(pause_us);
+        for (int i = 0; i < n; i++) {
+            sha256_update(sha, p[i].pixels, (size_t)p[i].height * (size_t)p[i].width * 3);
+            sha256_update(sha, &p[i].map, sizeof p[i].map);
+            sha256_update(sha, &p[i].label, sizeof p[i].label);
+            sha256_update(sha, &p[i].position, sizeof p[i].position);
+            sha256_update(sha, &ranks[i], sizeof ranks[i]);
+        }
+        batches++;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 0);
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    return batches;
+}
+
+static void hash_of(const struct opened *t, const struct stream_options *o, char hex[SHA256_HEX],
+                    useconds_t pause_us)
+{
+    struct stream *s;
+    struct err err;
+
+    assert_int_equal(stream_open(&s, t->s, o, &err), 0);
+    drain(s, hex, pause_us);
+    assert_true(stream_wait_seconds(s) >= 0);
+    stream_close(s);
+}
+
+static void prefetch_changes_nothing(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    char first[SHA256_HEX], other[SHA256_HEX];
+
+    hash_of(t, &o, first, 0);
+    for (o.prefetch = 1; o.prefetch <= 4; o.prefetch++)
+        for (useconds_t pause = 0; pause <= 300; pause += 300) {
+            hash_of(t, &o, other, pause);
+            assert_string_equal(first, other);
+        }
+    o.prefetch = 40; /* more than there are */
+    hash_of(t, &o, other, 0);
+    assert_string_equal(first, other);
+    o.seed++;
+    hash_of(t, &o, other, 0);
+    assert_string_not_equal(first, other);
+    o = training(t);
+    o.epoch++;
+    hash_of(t, &o, other, 0);
+    assert_string_not_equal(first, other);
+}
+
+static void a_training_epoch_takes_each_picture_once(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct err err;
+    uint8_t seen[33] = {0}, pixels[40000];
+    uint32_t position = 0;
+    int n, in_order = 0;
+
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    assert_int_equal(stream_batches(s), 6); /* 3 of 33 are left over */
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        assert_int_equal(n, 5);
+        for (int i = 0; i < n; i++, position++) {
+            const struct shard_picture *q = shard_set_picture(t->s, ranks[i]);
+
+            assert_int_equal(seen[ranks[i]]++, 0);
+            assert_int_equal(p[i].position, position);
+            assert_int_equal(p[i].label, q->label);
+            assert_int_equal(p[i].height, q->height);
+            assert_int_equal(p[i].width, q->width);
+            shards_pixels(ranks[i], pixels);
+            assert_memory_equal(p[i].pixels, pixels, shards_size(ranks[i]));
+            in_order += ranks[i] == 32 - position;
+        }
+    }
+    assert_int_equal(position, 30);
+    assert_true(in_order < 10);
+    stream_close(s);
+}
+
+static void evaluation_keeps_order_and_the_last_batch(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct sample_map centre;
+    struct err err;
+    uint32_t position = 0;
+    int n = 0, last = 0;
+
+    o.train = false;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    assert_int_equal(stream_batches(s), 7);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        last = n;
+        for (int i = 0; i < n; i++, position++) {
+            assert_int_equal(ranks[i], 32 - position);
+            augment_centre(&centre, p[i].height, p[i].width, 32);
+            assert_memory_equal(&centre, &p[i].map, sizeof centre);
+        }
+    }
+    assert_int_equal(position, 33);
+    assert_int_equal(last, 3);
+    stream_close(s);
+}
+
+static void any_batch_can_be_first(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    const struct picture *p;
+    const uint32_t *ranks, *resumed;
+    struct stream *whole, *rest;
+    struct err err;
+    int n;
+
+    assert_int_equal(stream_open(&whole, t->s, &o, &err), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(stream_next(whole, &p, &ranks, &n, &err), 1);
+    o.first_batch = 4;
+    assert_int_equal(stream_open(&rest, t->s, &o, &err), 0);
+    for (int i = 4; i < 6; i++) {
+        const struct picture *q;
+
+        assert_int_equal(stream_next(whole, &p, &ranks, &n, &err), 1);
+        assert_int_equal(stream_next(rest, &q, &resumed, &n, &err), 1);
+        assert_memory_equal(ranks, resumed, sizeof *ranks * 5);
+        assert_memory_equal(&p[4].map, &q[4].map, sizeof p[4].map);
+        assert_int_equal(p[4].position, q[4].position);
+    }
+    assert_int_equal(stream_next(rest, &p, &ranks, &n, &err), 0);
+    stream_close(rest);
+    stream_close(whole);
+    o.first_batch = 6; /* nothing left */
+    assert_int_equal(stream_open(&rest, t->s, &o, &err), 0);
+    assert_int_equal(stream_next(rest, &p, &ranks, &n, &err), 0);
+    stream_close(rest);
+}
+
+/* Borrowed until the next call: the reader, far ahead, must not have touched what the caller holds. */
+static void pixels_stay_until_the_next_call(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct err err;
+    uint8_t pixels[40000];
+    int n;
+
+    o.prefetch = 1;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        usleep(2000);
+        for (int i = 0; i < n; i++) {
+            shards_pixels(ranks[i], pixels);
+            assert_memory_equal(p[i].pixels, pixels, shards_size(ranks[i]));
+        }
+    }
+    stream_close(s);
+}
+
+static void closing_early_is_fine(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct err err;
+    int n;
+
+    for (int taken = 0; taken < 4; taken++) {
+        assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+        for (int i = 0; i < taken; i++)
+            assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 1);
+        stream_close(s);
+    }
+}
+
+static void a_damaged_picture_comes_in_its_place(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    const struct shard_picture *q;
+    struct err err = {0};
+    char file[32];
+    int n, fd;
+    uint8_t byte;
+
+    o.train = false;
+    o.prefetch = 4;
+    q = shard_set_picture(t->s, t->ranks[17]); /* batch 3 */
+    snprintf(file, sizeof file, "shard-%05u.h5", q->shard);
+    fd = open(shards_file(&t->t, file), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)q->address + 9), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)q->address + 9), 1);
+    for (int wait = 0; wait <= 5000; wait += 5000) { /* the reader is ahead, or is not */
+        assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+        usleep((useconds_t)wait);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 1);
+        for (int i = 0; i < 2; i++) {
+            memset(&err, 0, sizeof err);
+            assert_int_equal(stream_next(s, &p, &ranks, &n, &err), -1);
+            assert_int_equal(err.kind, ERR_FORMAT);
+            assert_non_null(strstr(err.msg, file));
+            assert_non_null(strstr(err.msg, q->path));
+        }
+        stream_close(s);
+    }
+    o.verify = false; /* the control: unasked, it goes through */
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 1);
+    stream_close(s);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)q->address + 9), 1);
+    close(fd);
+}
+
+static void impossible_options_are_refused(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    struct err err;
+
+    o.batch = 34;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "34"));
+    o.train = false; /* one partial batch */
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    assert_int_equal(stream_batches(s), 1);
+    stream_close(s);
+    o = training(t);
+    t->augment.mode = AUGMENT_FASTAI;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
+    assert_int_equal(err.kind, ERR_UNSUPPORTED);
+    t->augment.mode = AUGMENT_PRESIZE;
+    t->augment.min_zoom = 2;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    t->augment.min_zoom = 1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prefetch_changes_nothing),
+        cmocka_unit_test(a_training_epoch_takes_each_picture_once),
+        cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
+        cmocka_unit_test(any_batch_can_be_first),
+        cmocka_unit_test(pixels_stay_until_the_next_call),
+        cmocka_unit_test(closing_early_is_fine),
+        cmocka_unit_test(a_damaged_picture_comes_in_its_place),
+        cmocka_unit_test(impossible_options_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
