@@ -60,9 +60,11 @@ finish() {
     exit 0
 }
 
-# C without comments and the insides of strings, line numbers kept: FILE, on stdout.
-strip_c() {
-    perl -0777 -pe '
+# All C files without comments and the insides of strings, a line as "FILE<tab>LINE<tab>code".
+stripped_c() {
+    c_files | xargs perl -0777 -ne '
         s{(/\*.*?\*/)|(//[^\n]*)|("(?:\\.|[^"\\\n])*")|(\x27(?:\\.|[^\x27\\\n])*\x27)}
-         { my $s = $&; defined $3 ? "\"\"" : defined $4 ? "0" : ($s =~ tr/\n//cdr) }gse' "$1"
+         { my $s = $&; defined $3 ? "\"\"" : defined $4 ? "0" : ($s =~ tr/\n//cdr) }gse;
+        my $line = 0;
+        print "$ARGV\t", ++$line, "\t$_\n" for split /\n/;'
 }
