@@ -227,6 +227,18 @@ static int commit(const char *root, const struct places *p, struct err *err)
     return 0;
 }
 
+/* What archive I's hash was held against. */
+static const char *trust_text(const struct obtain *o, size_t i)
+{
+    const struct source *s = o->source;
+
+    if (s && s->make)
+        return "made here";
+    if (s && i < source_archives(s))
+        return s->archives[i].sha256 ? "as published" : "recorded; size and MD5 are as published";
+    return o->from[i].sha256 ? "as asked for" : "recorded: no published hash is known for it";
+}
+
 static int make_tree(struct manifest *m, struct archives *a, const struct obtain *o,
                      const struct places *p, struct err *err)
 {
@@ -239,10 +251,8 @@ static int make_tree(struct manifest *m, struct archives *a, const struct obtain
         manifest_write(m, p->manifest_part, err) < 0 || commit(root, p, err) < 0)
         return -1;
     for (size_t i = 0; i < m->n_archives; i++)
-        log_info("%s %s%s", m->archives[i].sha256, m->archives[i].file,
-                 o->source && i < source_archives(o->source) && o->source->archives[i].sha256
-                     ? " is as published"
-                     : ": no published hash is known, this one is recorded");
+        log_info("%s: SHA-256 %s, %s", m->archives[i].file, m->archives[i].sha256,
+                 trust_text(o, i));
     log_info("%s: %zu files, %.1f MB", o->name, m->n_files, (double)manifest_bytes(m) / 1e6);
     return 0;
 }
