@@ -18,5 +18,7 @@ instrumented() {
         return 1
     fi
     # damaged HDF5 files make that library ask for any amount; as without a sanitizer, it is refused
-    ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-} ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
+    ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-} \
+        LSAN_OPTIONS=suppressions=$SOURCE/tests/sanitize/lsan.supp:print_suppressions=0 \
+        ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
 }
