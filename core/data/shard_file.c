@@ -31,19 +31,24 @@ static void close_id(hid_t id)
     H5Eset_current_stack(stack);
 }
 
-/* After a failed write the library still wants to write what it holds, now, again when it is closed
- * and again at exit. The file is lost anyway: let that go nowhere, so that the library can let go. */
+/* After a failed write the library still wants to write what it holds, when an object is closed, when
+ * the file is, and at exit; and an object whose closing fails is freed and keeps its number, which ends
+ * the process at exit. The file is lost anyway: so let all that go nowhere, before anything is closed. */
+static void let_go(struct shard_file *f)
+{
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (nowhere < 0)
+        return;
+    if (f->fd >= 0)
+        dup3(nowhere, f->fd, O_CLOEXEC);
+    close(nowhere);
+}
+
 void shard_file_discard(struct shard_file *f)
 {
-    int nowhere;
-
     if (f->file > 0) {
-        nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (nowhere >= 0) {
-            if (f->fd >= 0)
-                dup2(nowhere, f->fd);
-            close(nowhere);
-        }
+        let_go(f);
         close_id(f->images);
         H5Fclose(f->file);
         H5Eclear2(H5E_DEFAULT);
@@ -255,8 +260,10 @@ static int put_picture(struct shard_file *f, const char *path, const struct shar
         dataset =
             H5Dcreate2(f->images, path, H5T_STD_U8LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
     if (dataset >= 0 && put_image_attributes(dataset) >= 0 &&
-        write_pixels(dataset, f->about->storage, p, row) >= 0)
+        write_pixels(dataset, f->about->storage, p, row) >= 0 && H5Dflush(dataset) >= 0)
         rc = 0;
+    if (rc < 0)
+        let_go(f);
     close_id(dataset);
     close_id(space);
     close_id(create);
