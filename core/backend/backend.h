@@ -31,7 +31,7 @@ extern const struct key exec_keys[];
 struct be;         /* an open device */
 struct be_program; /* a prepared list */
 
-struct be_info {    /* recorded in run.json */
+struct be_info {      /* recorded in run.json */
     char device[128]; /* processor's name */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */

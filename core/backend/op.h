@@ -36,7 +36,8 @@ struct tensor {
 };
 
 /* in[] and out[] hold tensor numbers, -1 where absent. Columns in that order. "f32/16": the dtype of
- * the ACT tensors may be F32 or BF16; sums and arithmetic are at least f32; one rounding on store.
+ * the ACT tensors may be F32 or BF16, one type within an op (but for those said to be f32, and the loss, f32 too); sums and
+ * arithmetic are at least f32; one rounding on store.
  *
  *  kind               in                                     out
  *  AUGMENT            (step pictures)                        x (n,3,h,w) f32/16
@@ -58,7 +59,7 @@ struct tensor {
  *  LINEAR_BWD_WEIGHT  x, dy                                  dweight GRAD
  *  DROPOUT_BWD        dy                                     dx           (same draws as DROPOUT)
  *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
- *  CONCAT_POOL_BWD    dy (n,2c), argmax                      dx
+ *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                     dx
  *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
  *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g = (dz + dz2) (z > 0), bstat (2,c) = sum g,
  *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
@@ -72,10 +73,27 @@ struct tensor {
  * * optional. y^ = (y - mean) rstd. g is rounded to its stored type before it enters bstat. All gradients are of the
  * mean loss over the batch. */
 enum op_kind {
-    OP_AUGMENT, OP_CONV, OP_BN_STATS, OP_BN_APPLY, OP_BN_INFER, OP_RELU, OP_MAX_POOL,
-    OP_CONCAT_POOL, OP_LINEAR, OP_DROPOUT, OP_SOFTMAX_LOSS,
-    OP_LINEAR_BWD_DATA, OP_LINEAR_BWD_WEIGHT, OP_DROPOUT_BWD, OP_RELU_BWD, OP_CONCAT_POOL_BWD,
-    OP_MAX_POOL_BWD, OP_BN_BWD_STATS, OP_BN_BWD_APPLY, OP_CONV_BWD_DATA, OP_CONV_BWD_WEIGHT,
+    OP_AUGMENT,
+    OP_CONV,
+    OP_BN_STATS,
+    OP_BN_APPLY,
+    OP_BN_INFER,
+    OP_RELU,
+    OP_MAX_POOL,
+    OP_CONCAT_POOL,
+    OP_LINEAR,
+    OP_DROPOUT,
+    OP_SOFTMAX_LOSS,
+    OP_LINEAR_BWD_DATA,
+    OP_LINEAR_BWD_WEIGHT,
+    OP_DROPOUT_BWD,
+    OP_RELU_BWD,
+    OP_CONCAT_POOL_BWD,
+    OP_MAX_POOL_BWD,
+    OP_BN_BWD_STATS,
+    OP_BN_BWD_APPLY,
+    OP_CONV_BWD_DATA,
+    OP_CONV_BWD_WEIGHT,
     OP_ADAM,
     OP_KINDS
 };
@@ -102,18 +120,20 @@ struct op_list {
 /* One batch's worth of outside values, borrowed for the call of run(). */
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
-    int n_pictures;  /* = batch for a list with BN_STATS or a loss gradient; fewer: the rest is padding */
-    uint64_t seed;   /* dropout: counter (RNG_DROPOUT, epoch, picture.position, layer << 24 | element / 4) */
+    int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: the rest is padding */
+    uint64_t
+        seed; /* dropout: counter (RNG_DROPOUT, epoch, picture.position, layer << 24 | element / 4) */
     uint32_t epoch;
-    double lr[8];    /* per parameter group */
+    double lr[8];                 /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
     uint32_t adam_step;           /* 1 for the first step since the state was cleared */
-    uint64_t only;   /* bit (1 << op_kind) set: run only these kinds (benchmarks); 0: all */
+    uint64_t only; /* bit (1 << op_kind) set: run only these kinds (benchmarks); 0: all */
 };
 
-struct op_list *op_list_new(int batch, int microbatch); /* NULL: out of memory; microbatch | batch */
-struct op_list *op_list_copy(const struct op_list *l);  /* NULL: out of memory */
-void op_list_free(struct op_list *l);                   /* NULL is fine */
+struct op_list *op_list_new(int batch,
+                            int microbatch);           /* NULL: out of memory; microbatch | batch */
+struct op_list *op_list_copy(const struct op_list *l); /* NULL: out of memory */
+void op_list_free(struct op_list *l);                  /* NULL is fine */
 /* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
 int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
                    int d0, int d1, int d2, int d3);

@@ -17,8 +17,8 @@
 #include "backend/op.h"
 
 struct segment {
-    int first, n;      /* ops [first, first + n) */
-    bool elementwise;  /* ADAM: no pictures */
+    int first, n;     /* ops [first, first + n) */
+    bool elementwise; /* ADAM: no pictures */
 };
 
 enum place { PLACE_NONE, PLACE_ARENA, PLACE_LOCAL };
@@ -26,7 +26,10 @@ enum place { PLACE_NONE, PLACE_ARENA, PLACE_LOCAL };
 struct plan {
     struct segment *segments;
     int n_segments;
-    struct { enum place place; size_t offset; } *tensors; /* n_tensors; bytes, 64-byte aligned; ARENA: of
+    struct {
+        enum place place;
+        size_t offset;
+    } * tensors;                     /* n_tensors; bytes, 64-byte aligned; ARENA: of
                                                              the whole batch, LOCAL: of one microbatch */
     size_t arena_bytes, local_bytes; /* local: per worker */
 };
@@ -35,7 +38,8 @@ struct plan {
  * of a tensor are contiguous). Best-fit by size, largest first, ties by tensor number: a function of the
  * list alone. ERR_NOMEM. */
 int plan_make(struct plan **out, const struct op_list *l,
-              size_t (*size)(const void *ctx, int tensor), const void *ctx, struct err *err) MUST_USE;
+              size_t (*size)(const void *ctx, int tensor), const void *ctx,
+              struct err *err) MUST_USE;
 void plan_free(struct plan *p); /* NULL is fine */
 
 #endif

@@ -1,8 +1,8 @@
 /* infer.h - the one inference path: validation in train, eval and predict all go through here.
  *
  * Pictures are centred and shrunk (augment_centre), run with running statistics, padded to the
- * fixed batch: a picture's probabilities do not depend on its neighbours. SPDX-License-Identifier:
- * MIT */
+ * fixed batch: a picture's probabilities do not depend on its neighbours.
+ * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_EXPERIMENT_INFER_H
 #define PRESIZE_EXPERIMENT_INFER_H
 

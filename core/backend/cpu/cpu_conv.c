@@ -1,8 +1,8 @@
 /* cpu_conv.c - convolutions and linear layers on the cpu: oneDNN, one thread per microbatch.
  *
  * Weight gradients: every microbatch writes a leaf of its own; the leaves are summed by the fixed
- * tree and put into plain layout later, as work that fills idle threads. SPDX-License-Identifier:
- * MIT */
+ * tree and put into plain layout later, as work that fills idle threads.
+ * SPDX-License-Identifier: MIT */
 #include "backend/cpu/cpu.h"
 #include "base/size.h"
 

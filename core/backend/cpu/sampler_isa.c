@@ -2,8 +2,8 @@
  *
  * Each step is a plain loop over small arrays of independent pixels, which the compiler vectorises;
  * only the fetching of taps is scalar (two loads of four bytes fetch two neighbouring RGB pixels).
- * Same operations in the same order as elem_sample(), so the same bits. SPDX-License-Identifier:
- * MIT */
+ * Same operations in the same order as elem_sample(), so the same bits.
+ * SPDX-License-Identifier: MIT */
 #include "backend/cpu/sampler.h"
 
 #include "backend/elem.h"
