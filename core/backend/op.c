@@ -32,12 +32,12 @@ static const struct op_row rows[OP_KINDS] = {
     [OP_CONCAT_POOL]       = {"concat_pool",       "a",      "fi"},
     [OP_LINEAR]            = {"linear",            "ap",     "a"},
     [OP_DROPOUT]           = {"dropout",           "a",      "a"},
-    [OP_SOFTMAX_LOSS]      = {"softmax_loss",      "a",      "aaA"},
+    [OP_SOFTMAX_LOSS]      = {"softmax_loss",      "a",      "afA"},
     [OP_LINEAR_BWD_DATA]   = {"linear_bwd_data",   "ap",     "a"},
     [OP_LINEAR_BWD_WEIGHT] = {"linear_bwd_weight", "aa",     "g"},
     [OP_DROPOUT_BWD]       = {"dropout_bwd",       "a",      "a"},
     [OP_RELU_BWD]          = {"relu_bwd",          "aa",     "a"},
-    [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "ai",     "a"},
+    [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "fi",     "a"},
     [OP_MAX_POOL_BWD]      = {"max_pool_bwd",      "aAu",    "a"},
     [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aAAat",  "atgg"},
     [OP_BN_BWD_APPLY]      = {"bn_bwd_apply",      "aattp",  "a"},
@@ -259,6 +259,30 @@ static int check_places(const struct check *c, const char *letters, const int *p
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d, %s, has the wrong role or type",
                            op_number(c), op_kind_name(c->op->kind), side, i,
                            c->l->tensors[place[i]].name);
+    }
+    return 0;
+}
+
+/* Tensors that may be F32 or BF16 are of one type within an op. */
+static int check_types(const struct check *c)
+{
+    const struct op_row *row = &rows[c->op->kind];
+    int first = -1;
+
+    for (int i = 0; i < MAX_IN + MAX_OUT; i++) {
+        bool input = i < MAX_IN;
+        const char *letters = input ? row->in : row->out;
+        int k = input ? i : i - MAX_IN, t = input ? c->op->in[k] : c->op->out[k];
+
+        if (t < 0 || (letters[k] | 0x20) != 'a')
+            continue;
+        if (first < 0)
+            first = t;
+        if (c->l->tensors[t].dtype != c->l->tensors[first].dtype)
+            return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %s, but %s is %s", op_number(c),
+                           row->name, c->l->tensors[first].name,
+                           dtype_name(c->l->tensors[first].dtype), c->l->tensors[t].name,
+                           dtype_name(c->l->tensors[t].dtype));
     }
     return 0;
 }
@@ -502,7 +526,7 @@ int op_list_check(const struct op_list *l, struct err *err)
             return refuse(&c, "not an op");
         if (check_places(&c, rows[c.op->kind].in, c.op->in, MAX_IN, "input") < 0 ||
             check_places(&c, rows[c.op->kind].out, c.op->out, MAX_OUT, "output") < 0 ||
-            check_shapes(&c) < 0)
+            check_types(&c) < 0 || check_shapes(&c) < 0)
             return -1;
     }
     writer = malloc(sizeof *writer * ((size_t)l->n_tensors + 1));

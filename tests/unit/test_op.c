@@ -128,6 +128,20 @@ static void order_is_checked(void **state)
     refused(n.l, "y was written by op 0 already");
 }
 
+static void types_agree_within_an_op(void **state)
+{
+    struct net n = small_net();
+    struct err err = {0};
+
+    (void)state;
+    n.l->tensors[n.z].dtype = DTYPE_BF16;
+    refused(n.l, "op 2 (bn_apply): y is fp32, but z is bf16");
+    n = small_net();
+    n.l->tensors[n.x].dtype = n.l->tensors[n.y].dtype = n.l->tensors[n.z].dtype = DTYPE_BF16;
+    assert_int_equal(op_list_check(n.l, &err), 0);
+    op_list_free(n.l);
+}
+
 static void options_are_checked(void **state)
 {
     struct net n = small_net();
@@ -167,11 +181,9 @@ static void the_table_names_every_tensor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sound_list_passes),
-        cmocka_unit_test(shapes_are_checked),
-        cmocka_unit_test(roles_and_places_are_checked),
-        cmocka_unit_test(order_is_checked),
-        cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(a_sound_list_passes),          cmocka_unit_test(shapes_are_checked),
+        cmocka_unit_test(roles_and_places_are_checked), cmocka_unit_test(order_is_checked),
+        cmocka_unit_test(types_agree_within_an_op),     cmocka_unit_test(options_are_checked),
         cmocka_unit_test(the_table_names_every_tensor),
     };
 
