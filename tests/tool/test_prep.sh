@@ -1,0 +1,257 @@
+#!/bin/bash
+# test_prep.sh - prep on small sets made here: same bytes at any number of workers, every kind of bad
+# input, and what each option prints. Needs BIN. SPDX-License-Identifier: MIT
+set -u
+export LC_ALL=C
+unset PRESIZE_DATA
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+cd "$WORK" || exit 1
+mkdir -p prep/datasets
+FAILED=0
+prep=$BIN/prep
+[ -x "$prep" ] || { echo "no $prep"; exit 1; }
+
+fail() { echo "FAILED: $*"; FAILED=1; }
+ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
+# refuse STATUS COMMAND...: it must end with that status
+refuse() {
+    local want=$1 got
+    shift
+    "$@" >out 2>err
+    got=$?
+    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
+}
+says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
+prints() { grep -qF -- "$1" out || { fail "stdout lacks '$1'"; cat out; }; }
+nothing_left() { [ -z "$(ls "$1" 2>/dev/null)" ] || fail "left behind in $1: $(ls -R "$1")"; }
+hashes() { (cd "$1" && sha256sum shard-*.h5 index.json | sort -k 2); }
+
+# picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program
+picture() {
+    mkdir -p "$(dirname "$1")"
+    { printf 'P6\n%d %d\n255\n' "$2" "$3"; tail -c +"$4" "$prep" | head -c $(($2 * $3 * 3)); } >"$1"
+}
+offset=1000
+for label in Cat_a cat_b dog; do
+    for i in 1 2 3 4 5 6 7; do
+        offset=$((offset + 977))
+        picture "flat/${label}_$i.jpg" $((20 + 7 * i)) $((61 - 6 * i)) $offset
+        mkdir -p "nested/train/$label"
+        cp "flat/${label}_$i.jpg" "nested/train/$label/picture$i.ppm"
+    done
+done
+picture flat/dog_8.jpg 90 20 5000 # longer than twice its height
+printf 'hello' >flat/notes.txt
+printf 'x' >flat/.hidden_1.jpg
+
+cat >prep/datasets/flat.yaml <<END
+title: flat
+root: $WORK/flat
+skip: '\.txt$'
+label: {from: regex, regex: '(.+)_\d+.jpg$'}
+presize: {size: 32}
+shard: {pictures: 8}
+END
+cat >prep/datasets/nested.yaml <<END
+title: nested
+root: $WORK/nested
+label: {from: folder}
+presize: {size: 32}
+END
+
+# --- the same bytes at 1 and 2 workers, two seconds apart; the last line is the folder
+for set in flat nested; do
+    ok "$prep" $set --data one --workers 1
+    [ "$(tail -n 1 out)" = "one/$set/shards-32" ] || fail "$set: last line '$(tail -n 1 out)'"
+done
+sleep 2
+for set in flat nested; do
+    ok "$prep" $set --data two --workers 2
+    hashes "one/$set/shards-32" >a
+    hashes "two/$set/shards-32" >b
+    cmp -s a b || { fail "$set: bytes differ between 1 and 2 workers"; diff a b; }
+done
+[ "$(ls one/flat/shards-32 | tr '\n' ' ')" = "index.json shard-00000.h5 shard-00001.h5 shard-00002.h5 " ] ||
+    fail "files: $(ls one/flat/shards-32)"
+[ "$(ls one/flat)" = shards-32 ] || fail "left behind: $(ls one/flat)"
+# control: another size gives other bytes
+ok "$prep" flat --data two presize.size=33
+cmp -s one/flat/shards-32/shard-00000.h5 two/flat/shards-33/shard-00000.h5 && fail "33 equals 32"
+
+# --- up to date: does nothing; --force, another setting or other pictures: makes it anew
+stamp() { stat -c '%i %Y %Z' one/flat/shards-32/index.json; }
+before=$(stamp)
+ok "$prep" flat --data one
+says "up to date"
+[ "$(stamp)" = "$before" ] || fail "an up-to-date set was written"
+[ "$(tail -n 1 out)" = one/flat/shards-32 ] || fail "no folder on stdout when up to date"
+ok "$prep" flat --data one --force
+[ "$(stamp)" != "$before" ] || fail "--force did nothing"
+before=$(stamp)
+ok "$prep" flat --data one presize.max_aspect=3
+says "settings"
+[ "$(stamp)" != "$before" ] || fail "another setting did nothing"
+ok "$prep" flat --data one
+cp flat/dog_1.jpg keep
+picture flat/dog_1.jpg 27 55 9000
+ok "$prep" flat --data one
+says "pictures are others"
+cp keep flat/dog_1.jpg
+ok "$prep" flat --data one
+hashes one/flat/shards-32 >b
+hashes two/flat/shards-32 >a
+cmp -s a b || fail "the old pictures do not give the old bytes"
+
+# --- zstd holds the same pictures
+ok "$prep" flat --data zstd shard.storage=zstd --workers 2
+ok "$prep" flat --data zstd shard.storage=zstd --check
+prints "22 pictures"
+
+# --- what the options print
+ok "$prep" flat --data one --vocab
+printf '0\tCat_a\t7\n1\tcat_b\t7\n2\tdog\t8\n' | cmp -s - out || fail "--vocab: $(cat out)"
+ok "$prep" flat --data one --check
+prints "3 shards, 22 pictures"
+[ "$(tail -n 1 out)" = one/flat/shards-32 ] || fail "--check: last line"
+ok "$prep" flat --data none --plan
+prints "22 pictures of 3 classes"
+prints "standard error"
+prints "memory"
+[ -e none ] && fail "--plan wrote something"
+ok "$prep" flat --data none --summary
+prints "uint8 55 x 27 x 3"
+prints "cut       to 54 x 27"
+prints "uint8 64 x 32 x 3"
+prints "class 0 of 3"
+ok "$prep" flat --data none --show sheet.png
+[ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "--show: not a PNG"
+[ "$(stat -c %s sheet.png)" -gt 5000 ] || fail "--show: an empty sheet"
+refuse 1 "$prep" flat --data none --show no/such/folder/sheet.png
+ok "$prep" nested --data one --vocab
+prints "cat_b"
+
+# --- --init proposes what then works
+for folder in flat nested; do
+    ok "$prep" --init $folder
+    cp out prep/datasets/made_$folder.yaml
+    ok "$prep" made_$folder --data made presize.size=32
+    ok "$prep" made_$folder --data made presize.size=32 --vocab
+    [ "$(wc -l <out)" = 3 ] || fail "--init $folder: $(cat out)"
+done
+mkdir single && cp flat/dog_1.jpg single/
+refuse 1 "$prep" --init single
+says "cannot see how its pictures are labelled"
+refuse 1 "$prep" --init nowhere
+says "no such folder"
+
+# --- a flipped byte in a shard
+cp -r one/flat/shards-32 keep_shards
+printf '\377' | dd of=one/flat/shards-32/shard-00001.h5 bs=1 seek=9000 conv=notrunc 2>/dev/null
+refuse 1 "$prep" flat --data one --check
+says shard-00001.h5
+says --force
+ok "$prep" flat --data one --force
+ok "$prep" flat --data one --check
+rm one/flat/shards-32/shard-00002.h5
+refuse 1 "$prep" flat --data one --check
+says shard-00002.h5
+refuse 1 "$prep" flat --data none --check
+says "run \`prep flat\` first"
+
+# --- pictures that cannot be decoded: all named, nothing left behind; skipped when asked
+head -c 700 flat/dog_5.jpg >flat/dog_91.jpg
+printf '\377\330\377\340garbage' >flat/cat_b_92.jpg
+refuse 1 "$prep" flat --data bad --workers 2
+says dog_91.jpg
+says cat_b_92.jpg
+says "2 of 24 pictures"
+says decode.on_error=skip
+nothing_left bad/flat
+ok "$prep" flat --data bad decode.on_error=skip
+says dog_91.jpg
+says cat_b_92.jpg
+ok "$prep" flat --data bad decode.on_error=skip --check
+prints "22 pictures"
+rm flat/dog_91.jpg flat/cat_b_92.jpg
+mkdir broken && for i in 1 2 3; do picture broken/a_$i.jpg 30 30 $((i * 900)); done
+picture broken/b_1.jpg 30 30 9999
+printf "title: b\nroot: $WORK/broken\nlabel: {from: regex, regex: '(.+)_\\\\d+.jpg$'}\n" >prep/datasets/broken.yaml
+
+# --- labels and patterns
+picture flat/unlabelled.jpg 30 30 7000
+refuse 1 "$prep" flat --data bad2
+says unlabelled.jpg
+rm flat/unlabelled.jpg
+refuse 1 "$prep" flat --data bad2 'label.regex=(.+_\d+.jpg$'
+says "label.regex"
+says "at"
+refuse 1 "$prep" flat --data bad2 'label.regex=nothing(.)like this'
+says Cat_a_1.jpg
+nothing_left bad2
+
+# --- keys, names, options
+refuse 2 "$prep" flat presize.siez=32
+says "presize.size"
+refuse 2 "$prep" flat presize.size=0
+says "presize.size"
+sed 's/size: 32/siez: 32/' prep/datasets/flat.yaml >prep/datasets/typo.yaml
+refuse 1 "$prep" typo
+says typo.yaml
+says presize.size
+refuse 1 "$prep" no_such_set
+says no_such_set
+mkdir -p data/fetched/tree && cp flat/*.jpg data/fetched/tree/
+refuse 1 "$prep" fetched
+says "prep --init data/fetched/tree > prep/datasets/fetched.yaml"
+"$prep" --init data/fetched/tree >prep/datasets/fetched.yaml 2>err || fail "--init of a fetched tree"
+ok "$prep" fetched presize.size=32
+[ "$(tail -n 1 out)" = data/fetched/shards-32 ] || fail "fetched: $(cat out err)"
+refuse 2 "$prep"
+refuse 2 "$prep" flat --workers 0
+refuse 2 "$prep" flat --workers x
+refuse 2 "$prep" flat --check --plan
+refuse 2 "$prep" flat nested
+refuse 2 "$prep" flat --no-such-option
+rm -rf gone && printf 'title: g\nroot: gone\n' >prep/datasets/gone.yaml
+refuse 1 "$prep" gone
+says "no such folder"
+printf 'title: p\nlabel: {from: folder}\n' >prep/datasets/unfetched.yaml
+refuse 1 "$prep" unfetched
+says "run \`fetch unfetched\` first"
+
+# --- a full disk, where a small file system can be mounted: says so, leaves nothing
+mkdir full
+if unshare -rm mount -t tmpfs -o size=64k none full 2>/dev/null; then
+    unshare -rm sh -c "mount -t tmpfs -o size=64k none full && \
+        { '$prep' flat --data full 2>err; echo \$? >status; find full -type f | wc -l >left; }"
+    [ "$(cat status)" = 1 ] || fail "full disk: status $(cat status)"
+    grep -qi "no space" err || { fail "full disk: not said"; cat err; }
+    [ "$(cat left)" = 0 ] || fail "full disk: $(cat left) files left"
+else
+    echo "skipped: the full disk (no private mounts here)"
+fi
+
+# --- stopped by a signal: nothing left behind
+for i in $(seq 1 400); do
+    cp flat/dog_$((i % 7 + 1)).jpg "broken/a_$((i + 10)).jpg"
+done
+"$prep" broken --data stopped presize.size=900 --workers 1 >out 2>err &
+pid=$!
+for i in $(seq 1 100); do
+    [ -e stopped/broken ] && break
+    sleep 0.02
+done
+kill -INT $pid
+wait $pid
+status=$?
+if [ "$status" = 0 ]; then
+    echo "skipped: the signal came too late"
+else
+    [ "$status" = 1 ] || fail "stopped: status $status"
+    says "stopped by a signal"
+    [ -z "$(find stopped -type f 2>/dev/null)" ] || fail "stopped: left $(find stopped -type f)"
+fi
+
+[ $FAILED = 0 ] && echo "ok"
+exit $FAILED
