@@ -123,29 +123,6 @@ static int write_table(const struct predictions *p, const char *folder, struct e
     return new_file_finish(&f, err);
 }
 
-static int write_confusion(const struct predictions *p, const uint32_t *counts, const char *folder,
-                           struct err *err)
-{
-    struct new_file f;
-    char path[PATH_LEN];
-
-    if (path_format(path, err, "%s/confusion.csv", folder) < 0 || new_file_begin(&f, path, err) < 0)
-        return -1;
-    fputs("actual", f.file);
-    for (int32_t c = 0; c < p->classes; c++) {
-        fputc(',', f.file);
-        put_field(f.file, p->vocab[c]);
-    }
-    fputc('\n', f.file);
-    for (int32_t a = 0; a < p->classes; a++) {
-        put_field(f.file, p->vocab[a]);
-        for (int32_t c = 0; c < p->classes; c++)
-            fprintf(f.file, ",%u", counts[(size_t)a * (size_t)p->classes + (size_t)c]);
-        fputc('\n', f.file);
-    }
-    return new_file_finish(&f, err);
-}
-
 static int write_classes(const struct predictions *p, const uint32_t *counts, const char *folder,
                          struct err *err)
 {
@@ -366,9 +343,33 @@ int predictions_write(const struct predictions *p, const char *folder, struct er
     BUG_IF(check_whole(p, NULL) < 0);
     if (confusion_count(&counts, p, err) < 0)
         return -1;
-    if (write_table(p, folder, err) == 0 && write_confusion(p, counts, folder, err) == 0 &&
+    if (write_table(p, folder, err) == 0 &&
+        predictions_write_confusion(p, counts, folder, err) == 0 &&
         write_classes(p, counts, folder, err) == 0)
         rc = write_hdf5(p, folder, err);
     free(counts);
     return rc;
+}
+
+int predictions_write_confusion(const struct predictions *p, const uint32_t *counts,
+                                const char *folder, struct err *err)
+{
+    struct new_file f;
+    char path[PATH_LEN];
+
+    if (path_format(path, err, "%s/confusion.csv", folder) < 0 || new_file_begin(&f, path, err) < 0)
+        return -1;
+    fputs("actual", f.file);
+    for (int32_t c = 0; c < p->classes; c++) {
+        fputc(',', f.file);
+        put_field(f.file, p->vocab[c]);
+    }
+    fputc('\n', f.file);
+    for (int32_t a = 0; a < p->classes; a++) {
+        put_field(f.file, p->vocab[a]);
+        for (int32_t c = 0; c < p->classes; c++)
+            fprintf(f.file, ",%u", counts[(size_t)a * (size_t)p->classes + (size_t)c]);
+        fputc('\n', f.file);
+    }
+    return new_file_finish(&f, err);
 }

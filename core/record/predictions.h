@@ -25,6 +25,9 @@ void predictions_free(struct predictions *p); /* frees ids and vocab strings too
  * lines end in LF); predictions.h5: ids, actual, predicted, prob, loss, vocab; confusion.csv: rows
  * actual, columns predicted; per_class.csv. Each whole or not; equal input gives equal bytes. */
 int predictions_write(const struct predictions *p, const char *folder, struct err *err) MUST_USE;
+/* confusion.csv alone; COUNTS by confusion_count(). */
+int predictions_write_confusion(const struct predictions *p, const uint32_t *counts,
+                                const char *folder, struct err *err) MUST_USE;
 /* From predictions.h5. ERR_INPUT when there is none, ERR_IO, ERR_FORMAT. */
 int predictions_read(struct predictions **out, const char *folder, struct err *err) MUST_USE;
 

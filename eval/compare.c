@@ -1,0 +1,383 @@
+/* compare.c - three tables: keys that differ, figures, tests; and a sentence for each test.
+ * SPDX-License-Identifier: MIT */
+#include "compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "look.h"
+#include "pairing.h"
+#include "record/stats.h"
+
+struct comparison {
+    struct look *runs;
+    size_t n;
+    struct pairing *pairs;                   /* n; of run i with run 0, the first unused */
+    json_t *keys, *figures, *groups, *tests; /* rows */
+};
+
+static void comparison_free(struct comparison *c)
+{
+    for (size_t i = 0; c->runs && i < c->n; i++)
+        look_close(&c->runs[i]);
+    free(c->runs);
+    free(c->pairs);
+    json_decref(c->keys);
+    json_decref(c->figures);
+    json_decref(c->groups);
+    json_decref(c->tests);
+}
+
+static int open_runs(struct comparison *c, const struct request *r, struct err *err)
+{
+    c->n = 0;
+    c->runs = calloc((size_t)r->n_words, sizeof *c->runs);
+    c->pairs = calloc((size_t)r->n_words, sizeof *c->pairs);
+    c->keys = json_array();
+    c->figures = json_array();
+    c->groups = json_array();
+    c->tests = json_array();
+    if (!c->runs || !c->pairs || !c->keys || !c->figures || !c->groups || !c->tests)
+        return err_set(err, ERR_NOMEM, "comparison");
+    for (int i = 0; i < r->n_words; i++, c->n++)
+        if (look_open(&c->runs[i], r->results, r->words[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* --- keys that differ ----------------------------------------------------------------------------- */
+
+static bool differs(const struct comparison *c, const char *key)
+{
+    for (size_t i = 1; i < c->n; i++) {
+        const json_t *a = json_object_get(c->runs[0].params, key);
+        const json_t *b = json_object_get(c->runs[i].params, key);
+
+        if ((!a) != (!b) || (a && !json_equal(a, b)))
+            return true;
+    }
+    return false;
+}
+
+static int add_key(struct comparison *c, const char *key, struct err *err)
+{
+    json_t *row = json_pack("[s]", key);
+
+    for (size_t i = 0; row && i < c->n; i++) {
+        json_t *value = json_object_get(c->runs[i].params, key);
+
+        json_array_append(row, value ? value : json_null());
+    }
+    return tabular_add(c->keys, row, err);
+}
+
+/* Keys of run I that none before it has, in their order. */
+static int find_keys(struct comparison *c, struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    for (size_t i = 0; i < c->n; i++)
+        json_object_foreach(c->runs[i].params, key, value)
+        {
+            bool before = false;
+
+            for (size_t k = 0; k < i && !before; k++)
+                before = json_object_get(c->runs[k].params, key) != NULL;
+            if (!before && differs(c, key) && add_key(c, key, err) < 0)
+                return -1;
+        }
+    return 0;
+}
+
+/* --- figures -------------------------------------------------------------------------------------- */
+
+static int find_figures(struct comparison *c, struct err *err)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const struct look *l = &c->runs[i];
+        const json_t *metrics = l->run.metrics;
+        double low = 0, high = 0;
+        bool has = l->p && l->p->n > 0;
+        json_t *row;
+
+        if (has)
+            stats_wilson(&low, &high, l->errors, l->p->n);
+        row = json_pack("[s, s, o, o, o, o, O?, O?]", l->run.name, l->run.status,
+                        has ? json_real((double)l->errors / l->p->n) : json_null(),
+                        has ? json_real(low) : json_null(), has ? json_real(high) : json_null(),
+                        has ? json_integer(l->p->n) : json_null(),
+                        look_get(metrics, "final", "valid_loss"),
+                        look_get(metrics, "best", "error_rate"));
+        if (tabular_add(c->figures, row, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Keys that change what is computed, the seed left out. */
+static bool same_recipe(const struct look *a, const struct look *b)
+{
+    static const char *const free_keys[] = {"seed", "title", "exec.threads", "exec.prefetch"};
+    json_t *x = json_copy(a->params), *y = json_copy(b->params);
+    bool same;
+
+    for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++) {
+        json_object_del(x, free_keys[i]);
+        json_object_del(y, free_keys[i]);
+    }
+    same = x && y && json_object_size(x) > 0 && json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
+static json_int_t seed_of(const struct look *l)
+{
+    return json_integer_value(look_get(l->run.run, "seed", NULL));
+}
+
+/* Collects run FIRST and those after it with its recipe: *N rates, one for each seed, and their runs'
+ * names. */
+static void collect(const struct comparison *c, size_t first, bool *done, double *rates, int *n,
+                    json_t *names)
+{
+    *n = 0;
+    for (size_t k = first; k < c->n; k++) {
+        const struct look *l = &c->runs[k];
+        bool again = false;
+
+        if (done[k] || !l->p || l->p->n == 0 || !same_recipe(&c->runs[first], l))
+            continue;
+        for (size_t i = first; i < k && !again; i++)
+            again = done[i] && seed_of(&c->runs[i]) == seed_of(l) &&
+                    same_recipe(&c->runs[first], &c->runs[i]);
+        done[k] = true;
+        if (again) /* the same run twice is no second sample */
+            continue;
+        rates[(*n)++] = (double)l->errors / l->p->n;
+        json_array_append_new(names, tabular_string(l->run.name));
+    }
+}
+
+/* Runs that differ in their seed only, one row for each group of two and more. */
+static int find_groups(struct comparison *c, struct err *err)
+{
+    double *rates = calloc(c->n, sizeof *rates), mean, deviation;
+    bool *done = calloc(c->n, sizeof *done);
+    int rc = rates && done ? 0 : err_set(err, ERR_NOMEM, "comparison"), n;
+
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        json_t *names = json_array();
+
+        collect(c, i, done, rates, &n, names);
+        if (n > 1) {
+            stats_mean(&mean, &deviation, rates, n);
+            rc = tabular_add(c->groups, json_pack("[O, i, f, f]", names, n, mean, deviation), err);
+        }
+        json_decref(names);
+    }
+    free(rates);
+    free(done);
+    return rc;
+}
+
+/* --- tests ---------------------------------------------------------------------------------------- */
+
+static const char *const verdicts[] = {[VERDICT_UNTESTED] = "not tested",
+                                       [VERDICT_SAME] = "not distinguishable",
+                                       [VERDICT_BETTER] = "better",
+                                       [VERDICT_WORSE] = "worse"};
+
+static json_t *test_row(const struct comparison *c, size_t i)
+{
+    const struct pairing *p = &c->pairs[i];
+    const char *verdict = p->identical ? "identical" : verdicts[pairing_verdict(p)];
+
+    if (!p->tested)
+        return json_pack("[s, s, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
+                         c->runs[0].run.name, verdict, tabular_string(p->why_not));
+    return json_pack("[s, s, i, i, i, f, f, f, f, s, n]", c->runs[i].run.name, c->runs[0].run.name,
+                     (int)p->n, (int)p->first_only, (int)p->second_only, p->difference, p->low,
+                     p->high, p->adjusted, verdict);
+}
+
+static int find_tests(struct comparison *c, struct err *err)
+{
+    double *p = calloc(c->n, sizeof *p);
+    int n = 0, rc = -1;
+
+    if (!p)
+        return err_set(err, ERR_NOMEM, "comparison");
+    for (size_t i = 1; i < c->n; i++) {
+        struct pairing *pair = &c->pairs[i];
+        size_t without = c->runs[0].p ? i : 0;
+
+        if (!c->runs[0].p || !c->runs[i].p)
+            snprintf(pair->why_not, sizeof pair->why_not, "%.255s has no predictions (%s)",
+                     c->runs[without].run.name, c->runs[without].run.status);
+        else if (pairing_test(pair, c->runs[0].p, c->runs[i].p, err) < 0)
+            goto out;
+        if (pair->tested)
+            p[n++] = pair->p;
+    }
+    stats_holm(p, n);
+    n = 0;
+    for (size_t i = 1; i < c->n; i++) {
+        if (c->pairs[i].tested)
+            c->pairs[i].adjusted = p[n++];
+        if (tabular_add(c->tests, test_row(c, i), err) < 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    free(p);
+    return rc;
+}
+
+/* --- output --------------------------------------------------------------------------------------- */
+
+static const struct column figure_columns[] = {
+    {"run", -1},   {"status", -1},   {"error_rate", 4}, {"low95", 4},
+    {"high95", 4}, {"pictures", -1}, {"valid_loss", 4}, {"best_error_rate", 4}};
+static const struct column group_columns[] = {
+    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}};
+static const struct column test_columns[] = {{"run", -1},
+                                             {"against", -1},
+                                             {"pictures", -1},
+                                             {"only_first_wrong", -1},
+                                             {"only_this_wrong", -1},
+                                             {"difference", 4},
+                                             {"low95", 4},
+                                             {"high95", 4},
+                                             {"p", 4},
+                                             {"verdict", -1},
+                                             {"reason", -1}};
+enum { FIGURES = 8, GROUPS = 4, TESTS = 11 };
+
+static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
+{
+    struct column *columns = calloc(c->n + 1, sizeof *columns);
+
+    if (!columns)
+        return err_set(err, ERR_NOMEM, "comparison");
+    columns[0] = (struct column){"key", -1};
+    for (size_t i = 0; i < c->n; i++)
+        columns[i + 1] = (struct column){c->runs[i].run.name, -1};
+    tabular_print(out, form, columns, c->n + 1, c->keys);
+    free(columns);
+    return 0;
+}
+
+static int print_json(FILE *out, const struct comparison *c, struct err *err)
+{
+    json_t *keys = json_object(), *all;
+    int rc;
+
+    for (size_t k = 0; keys && k < json_array_size(c->keys); k++) {
+        const json_t *row = json_array_get(c->keys, k);
+        json_t *values = json_object();
+
+        for (size_t i = 0; i < c->n; i++)
+            json_object_set(values, c->runs[i].run.name, json_array_get(row, i + 1));
+        json_object_set_new(keys, json_string_value(json_array_get(row, 0)), values);
+    }
+    all = json_pack("{s:o, s:o, s:o, s:o}", "keys", keys, "runs",
+                    tabular_objects(figure_columns, FIGURES, c->figures), "groups",
+                    tabular_objects(group_columns, GROUPS, c->groups), "tests",
+                    tabular_objects(test_columns, TESTS, c->tests));
+    rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+    json_decref(all);
+    return rc;
+}
+
+static void print_test(FILE *out, const struct comparison *c, size_t i)
+{
+    const struct pairing *p = &c->pairs[i];
+
+    tabular_text(out, c->runs[i].run.name);
+    fputs(" against ", out);
+    tabular_text(out, c->runs[0].run.name);
+    fputs(": ", out);
+    if (!p->tested) {
+        fputs("not tested: ", out);
+        tabular_text(out, p->why_not);
+        fputc('\n', out);
+        return;
+    }
+    if (p->identical) {
+        fprintf(out, "identical: every probability of %u pictures has the same bits\n", p->n);
+        return;
+    }
+    fprintf(out, "%s", verdicts[pairing_verdict(p)]);
+    fprintf(out,
+            "\n  error rate %+.4f (95 %% interval %+.4f to %+.4f) on %u pictures; %u only wrong "
+            "there, %u only wrong here\n  McNemar mid-p %.4g%s",
+            p->difference, p->low, p->high, p->n, p->first_only, p->second_only, p->p,
+            c->n > 2 ? "" : "\n");
+    if (c->n > 2)
+        fprintf(out, "; %.4g for %zu tests at once (Holm)\n", p->adjusted, c->n - 1);
+    if (pairing_verdict(p) == VERDICT_SAME)
+        fprintf(out, "  at this disagreement, a difference below %.4f cannot be told from none\n",
+                p->least);
+}
+
+static int print_text(FILE *out, const struct comparison *c, struct err *err)
+{
+    if (json_array_size(c->keys) == 0) {
+        fputs("no key differs\n", out);
+    } else {
+        fputs("keys that differ:\n", out);
+        if (print_keys(out, FORM_TEXT, c, err) < 0)
+            return -1;
+    }
+    fputc('\n', out);
+    tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
+    if (json_array_size(c->groups) > 0) {
+        fputs("\nby recipe (these differ in nothing but their seed):\n", out);
+        tabular_print(out, FORM_TEXT, group_columns, GROUPS, c->groups);
+    }
+    fputc('\n', out);
+    for (size_t i = 1; i < c->n; i++)
+        print_test(out, c, i);
+    fputs("(a test of two runs says whether these two networks differ; that one recipe is better\n"
+          "takes several seeds of each)\n",
+          out);
+    return 0;
+}
+
+static int all_tested(const struct comparison *c, struct err *err)
+{
+    for (size_t i = 1; i < c->n; i++)
+        if (!c->pairs[i].tested)
+            return err_set(err, ERR_INPUT,
+                           "--fail-on-regression: %s cannot be tested against %s: %s",
+                           c->runs[i].run.name, c->runs[0].run.name, c->pairs[i].why_not);
+    return 0;
+}
+
+int compare_runs(FILE *out, const struct request *r, bool *regression, struct err *err)
+{
+    struct comparison c = {0};
+    int rc = -1;
+
+    *regression = false;
+    if (open_runs(&c, r, err) < 0 || find_keys(&c, err) < 0 || find_figures(&c, err) < 0 ||
+        find_groups(&c, err) < 0 || find_tests(&c, err) < 0)
+        goto out;
+    if (r->form == FORM_JSON)
+        rc = print_json(out, &c, err);
+    else if (r->form == FORM_TEXT)
+        rc = print_text(out, &c, err);
+    else {
+        tabular_print(out, FORM_CSV, figure_columns, FIGURES, c.figures);
+        rc = 0;
+    }
+    for (size_t i = 1; i < c.n; i++)
+        *regression |= pairing_verdict(&c.pairs[i]) == VERDICT_WORSE;
+    if (rc == 0 && r->fail_on_regression)
+        rc = all_tested(&c, err);
+out:
+    comparison_free(&c);
+    return rc;
+}

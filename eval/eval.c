@@ -1,0 +1,280 @@
+/* eval.c - the command: look at runs, compare them, predict with them, check them.
+ * SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "compare.h"
+#include "look.h"
+#include "mistakes.h"
+#include "overview.h"
+#include "predict.h"
+#include "record/html.h"
+#include "verify.h"
+
+enum {
+    OPT_CONFUSED = 256,
+    OPT_CONFUSION,
+    OPT_LOSSES,
+    OPT_REPORT,
+    OPT_COMPARE,
+    OPT_FAIL,
+    OPT_PREDICT,
+    OPT_BEST,
+    OPT_VERIFY,
+    OPT_LIST,
+    OPT_JSON,
+    OPT_CSV
+};
+enum { STATUS_REGRESSION = 3, DEFAULT_LOSSES = 9 };
+
+struct args {
+    struct cli_common common;
+    struct request request;
+    int action; /* an OPT_, 0: the overview */
+    const char *action_name;
+    char **before, **after; /* words before and after the action, room for argc */
+    int n_before, n_after;
+    char backend[64];
+};
+
+// clang-format off
+static const struct argp_option options[] = {
+    {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "pairs of classes confused MIN times or more (default: 1)", 0},
+    {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
+    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with the largest loss (default: 9)", 0},
+    {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
+    {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
+    {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
+    {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
+    {"best",          OPT_BEST,      NULL,   0, "with --predict: the weights of the best epoch, not the last", 0},
+    {"backend",       'B',           "NAME", 0, "with --predict: short for exec.backend=NAME", 0},
+    {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
+    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last", 0},
+    {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
+    {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
+    {0},
+};
+// clang-format on
+
+static uint32_t count_option(const char *option, const char *text)
+{
+    char *end;
+    long long n = strtoll(text, &end, 10);
+
+    if (*end || !*text || n < 1 || n > 1000000000)
+        die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
+    return (uint32_t)n;
+}
+
+static void set_action(struct args *a, int action, const char *name)
+{
+    if (a->action && a->action != action)
+        die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
+    a->action = action;
+    a->action_name = name;
+}
+
+static void set_form(struct args *a, enum form form)
+{
+    if (a->request.form != FORM_TEXT && a->request.form != form)
+        die_usage("eval", "--json and --csv: one at a time");
+    a->request.form = form;
+}
+
+static error_t parse_action(int key, char *arg, struct args *a)
+{
+    switch (key) {
+    case OPT_CONFUSED:
+        a->request.min = arg ? count_option("--most-confused", arg) : 1;
+        set_action(a, key, "most-confused");
+        return 0;
+    case OPT_CONFUSION:
+        set_action(a, key, "confusion");
+        return 0;
+    case OPT_LOSSES:
+        a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
+        set_action(a, key, "top-losses");
+        return 0;
+    case OPT_REPORT:
+        set_action(a, key, "report");
+        return 0;
+    case OPT_COMPARE:
+        set_action(a, key, "compare");
+        return 0;
+    case OPT_PREDICT:
+        set_action(a, key, "predict");
+        return 0;
+    case OPT_VERIFY:
+        set_action(a, key, "verify");
+        return 0;
+    case OPT_LIST:
+        set_action(a, key, "list");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct args *a = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case OPT_FAIL:
+        a->request.fail_on_regression = true;
+        return 0;
+    case OPT_BEST:
+        a->request.which = "best";
+        return 0;
+    case OPT_JSON:
+        set_form(a, FORM_JSON);
+        return 0;
+    case OPT_CSV:
+        set_form(a, FORM_CSV);
+        return 0;
+    case 'B':
+        if (snprintf(a->backend, sizeof a->backend, "exec.backend=%s", arg) >=
+            (int)sizeof a->backend)
+            die_usage("eval", "--backend %s: no such backend", arg);
+        a->request.backend = a->backend;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->action)
+            a->after[a->n_after++] = arg;
+        else
+            a->before[a->n_before++] = arg;
+        return 0;
+    default:
+        return parse_action(key, arg, a);
+    }
+}
+
+/* Words into runs and files: RUN comes first, FILEs last. */
+static void share_words(struct args *a)
+{
+    struct request *r = &a->request;
+
+    if (a->action == OPT_COMPARE) { /* all are runs */
+        for (int i = 0; i < a->n_after; i++)
+            a->before[a->n_before++] = a->after[i];
+        r->words = a->before;
+        r->n_words = a->n_before;
+        if (r->n_words < 2)
+            die_usage("eval", "--compare takes two runs or more: eval --compare RUN RUN...");
+        return;
+    }
+    if (a->action == OPT_PREDICT) {
+        r->words = a->after;
+        r->n_words = a->n_after;
+        if (r->n_words == 0)
+            die_usage("eval", "--predict: which pictures? eval [RUN] --predict FILE...");
+    } else {
+        for (int i = 0; i < a->n_after; i++)
+            a->before[a->n_before++] = a->after[i];
+    }
+    if (a->n_before > 1)
+        die_usage("eval", "%s and %s: one run at a time (or --compare)", a->before[0],
+                  a->before[1]);
+    r->run = a->n_before ? a->before[0] : NULL;
+    if (a->action == OPT_LIST && r->run)
+        die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
+}
+
+static void check_options(const struct args *a)
+{
+    const struct request *r = &a->request;
+
+    if (r->fail_on_regression && a->action != OPT_COMPARE)
+        die_usage("eval", "--fail-on-regression goes with --compare");
+    if (strcmp(r->which, "best") == 0 && a->action != OPT_PREDICT)
+        die_usage("eval", "--best goes with --predict");
+    if (r->backend && a->action != OPT_PREDICT)
+        die_usage("eval", "--backend goes with --predict");
+    if (r->form != FORM_TEXT && a->action == OPT_REPORT)
+        die_usage("eval", "--report prints a path only");
+    if (r->form == FORM_CSV && a->action == 0)
+        die_usage("eval", "the overview is no table; take --json");
+}
+
+static int write_report(const struct request *r, struct err *err)
+{
+    struct look l;
+    int rc;
+
+    if (look_open(&l, r->results, r->run, err) < 0)
+        return -1;
+    rc = html_report(l.run.folder, err);
+    if (rc == 0)
+        printf("%s/report.html\n", l.run.folder);
+    look_close(&l);
+    return rc;
+}
+
+static int eval(const struct args *a, bool *regression, struct err *err)
+{
+    const struct request *r = &a->request;
+
+    *regression = false;
+    switch (a->action) {
+    case OPT_CONFUSED:
+        return mistakes_confused(stdout, r, err);
+    case OPT_CONFUSION:
+        return mistakes_matrix(stdout, r, err);
+    case OPT_LOSSES:
+        return mistakes_losses(stdout, r, err);
+    case OPT_REPORT:
+        return write_report(r, err);
+    case OPT_COMPARE:
+        return compare_runs(stdout, r, regression, err);
+    case OPT_PREDICT:
+        return predict_files(stdout, r, err);
+    case OPT_VERIFY:
+        return verify_run(stdout, r, err);
+    case OPT_LIST:
+        return overview_list(stdout, r, err);
+    default:
+        return overview_run(stdout, r, err);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
+    static const struct argp cli = {
+        options,
+        parse,
+        "[RUN]\n[RUN] --predict FILE...\n--compare RUN RUN...",
+        "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
+        "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one.",
+        children,
+        NULL,
+        NULL};
+    struct args a = {.common.tool = "eval", .request.which = "last"};
+    struct err err = {0};
+    bool regression;
+
+    a.before = calloc(2 * (size_t)argc + 2, sizeof *a.before);
+    if (!a.before) {
+        err_set(&err, ERR_NOMEM, "arguments");
+        die("eval", &err);
+    }
+    a.after = a.before + argc + 1;
+    cli_parse(&cli, argc, argv, &a.common, &a);
+    a.request.data = a.common.data;
+    a.request.results = a.common.results;
+    share_words(&a);
+    check_options(&a);
+    if (eval(&a, &regression, &err) < 0) {
+        fflush(stdout);
+        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
+            die_usage("eval", "%s", err.msg);
+        die("eval", &err);
+    }
+    cli_finish("eval");
+    free(a.before);
+    return a.request.fail_on_regression && regression ? STATUS_REGRESSION : 0;
+}

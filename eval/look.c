@@ -1,0 +1,114 @@
+/* look.c - reads what every view of a run needs.
+ * SPDX-License-Identifier: MIT */
+#include "look.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/yaml.h"
+
+static int read_params(struct look *l, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (path_format(path, err, "%s/params.yaml", l->run.folder) < 0)
+        return -1;
+    if (path_exists(path)) {
+        if (yaml_read(&l->params, path, err) < 0)
+            return err_wrap(err, "%s", path);
+        if (json_is_object(l->params))
+            return 0;
+        json_decref(l->params);
+    }
+    l->params = json_object();
+    return l->params ? 0 : err_set(err, ERR_NOMEM, "%s", path);
+}
+
+static int read_predictions(struct look *l, struct err *err)
+{
+    struct err why = {0};
+
+    if (predictions_read(&l->p, l->run.folder, &why) < 0) {
+        if (why.kind == ERR_INPUT)
+            return 0;
+        return err_set(err, why.kind, "%s", why.msg);
+    }
+    for (uint32_t i = 0; i < l->p->n; i++)
+        l->errors += l->p->predicted[i] != l->p->actual[i];
+    return 0;
+}
+
+int look_open(struct look *l, const char *results, const char *run, struct err *err)
+{
+    char folder[PATH_LEN];
+
+    memset(l, 0, sizeof *l);
+    if (run_find(folder, results, run, err) < 0)
+        return -1;
+    if (run_open(&l->run, folder, err) < 0)
+        return -1;
+    if (read_params(l, err) < 0 || read_predictions(l, err) < 0) {
+        look_close(l);
+        return -1;
+    }
+    return 0;
+}
+
+void look_close(struct look *l)
+{
+    json_decref(l->params);
+    predictions_free(l->p);
+    run_entry_free(&l->run);
+    memset(l, 0, sizeof *l);
+}
+
+int look_needs_predictions(const struct look *l, struct err *err)
+{
+    if (l->p && l->p->n > 0)
+        return 0;
+    if (l->p)
+        return err_set(err, ERR_INPUT, "%s: predictions of no picture", l->run.folder);
+    err_set(err, ERR_INPUT, "%s has no predictions.h5", l->run.folder);
+    if (strcmp(l->run.status, "running") == 0)
+        err_append(err, ": the run is still going on, they are written at its end");
+    else if (strcmp(l->run.status, "done") == 0)
+        err_append(err, ", although the run is done: the file was removed");
+    else
+        err_append(err, ": the run %s before its end; `train --resume %s` goes on with it",
+                   strcmp(l->run.status, "stopped") == 0  ? "was stopped"
+                   : strcmp(l->run.status, "killed") == 0 ? "was killed"
+                                                          : "failed",
+                   l->run.name);
+    return -1;
+}
+
+const json_t *look_get(const json_t *object, const char *a, const char *b)
+{
+    const json_t *found = json_object_get(object, a);
+
+    return b ? json_object_get(found, b) : found;
+}
+
+const char *look_text(const json_t *object, const char *a, const char *b, const char *fallback)
+{
+    const char *text = json_string_value(look_get(object, a, b));
+
+    return text ? text : fallback;
+}
+
+void look_split(char *out, size_t size, const struct look *l)
+{
+    const char *kind = look_text(l->params, "data.split", NULL, NULL);
+
+    if (!kind)
+        snprintf(out, size, "split unknown");
+    else if (strcmp(kind, "csv") == 0)
+        snprintf(out, size, "split csv %s", look_text(l->params, "data.split_csv", NULL, ""));
+    else
+        snprintf(out, size, "split %s, valid %s, split_seed %s", kind,
+                 look_text(l->params, "data.valid", NULL, "?"),
+                 look_text(l->params, "data.split_seed", NULL, "?"));
+}

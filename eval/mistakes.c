@@ -1,0 +1,189 @@
+/* mistakes.c - the confusion matrix in its forms, and the top losses.
+ * SPDX-License-Identifier: MIT */
+#include "mistakes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "look.h"
+#include "record/plot.h"
+
+enum { PRINTED_CLASSES = 12 };
+
+static int open_needed(struct look *l, const struct request *r, struct err *err)
+{
+    if (look_open(l, r->results, r->run, err) < 0)
+        return -1;
+    if (look_needs_predictions(l, err) == 0)
+        return 0;
+    look_close(l);
+    return -1;
+}
+
+int mistakes_pairs(json_t **rows, const struct predictions *p, uint32_t min, size_t most,
+                   struct err *err)
+{
+    struct confused *pairs = NULL;
+    uint32_t *counts;
+    size_t n;
+    int rc = -1;
+
+    *rows = json_array();
+    if (confusion_count(&counts, p, err) < 0)
+        goto out;
+    if (confusion_most(&pairs, &n, counts, p->classes, min, err) < 0)
+        goto out;
+    for (size_t i = 0; i < n && (most == 0 || i < most); i++)
+        if (tabular_add(*rows,
+                        json_pack("[o, o, i]", tabular_string(p->vocab[pairs[i].actual]),
+                                  tabular_string(p->vocab[pairs[i].predicted]),
+                                  (int)pairs[i].count),
+                        err) < 0)
+            goto out;
+    rc = 0;
+out:
+    free(pairs);
+    free(counts);
+    if (rc < 0) {
+        json_decref(*rows);
+        *rows = NULL;
+    }
+    return rc;
+}
+
+void mistakes_print_pairs(FILE *out, enum form form, const json_t *rows)
+{
+    static const struct column columns[] = {{"actual", -1}, {"predicted", -1}, {"count", -1}};
+
+    tabular_print(out, form, columns, 3, rows);
+}
+
+int mistakes_confused(FILE *out, const struct request *r, struct err *err)
+{
+    struct look l;
+    json_t *rows;
+    int rc;
+
+    if (open_needed(&l, r, err) < 0)
+        return -1;
+    rc = mistakes_pairs(&rows, l.p, r->min, 0, err);
+    if (rc == 0) {
+        if (json_array_size(rows) == 0 && r->form == FORM_TEXT)
+            fprintf(out, "no two classes are confused %u times or more (%u mistakes in %u)\n",
+                    r->min, l.errors, l.p->n);
+        else
+            mistakes_print_pairs(out, r->form, rows);
+        json_decref(rows);
+    }
+    look_close(&l);
+    return rc;
+}
+
+/* Classes as columns, numbered as the rows are. */
+static int print_matrix(FILE *out, enum form form, const uint32_t *counts,
+                        const struct predictions *p, struct err *err)
+{
+    size_t classes = (size_t)p->classes;
+    struct column *columns = calloc(classes + 1, sizeof *columns);
+    json_t *rows = json_array();
+    int rc = columns && rows ? 0 : err_set(err, ERR_NOMEM, "confusion");
+
+    for (size_t a = 0; rc == 0 && a < classes; a++) {
+        json_t *row = json_pack("[o]", tabular_string(p->vocab[a]));
+
+        columns[0] = (struct column){"actual", -1};
+        columns[a + 1] = (struct column){p->vocab[a], -1};
+        for (size_t c = 0; row && c < classes; c++)
+            json_array_append_new(row, json_integer(counts[a * classes + c]));
+        rc = tabular_add(rows, row, err);
+    }
+    if (rc == 0)
+        tabular_print(out, form, columns, classes + 1, rows);
+    free(columns);
+    json_decref(rows);
+    return rc;
+}
+
+static int draw(const struct look *l, const uint32_t *counts, const char *ending,
+                char path[PATH_LEN], struct err *err)
+{
+    if (path_format(path, err, "%s/plots", l->run.folder) < 0 || path_make_dirs(path, err) < 0)
+        return -1;
+    if (path_format(path, err, "%s/plots/confusion.%s", l->run.folder, ending) < 0)
+        return -1;
+    return plot_confusion(path, "Confusion matrix, validation pictures", counts, l->p->vocab,
+                          l->p->classes, err);
+}
+
+static int write_matrix(FILE *out, const struct look *l, const uint32_t *counts, enum form form,
+                        struct err *err)
+{
+    char svg[PATH_LEN], png[PATH_LEN], csv[PATH_LEN];
+
+    if (form != FORM_TEXT)
+        return print_matrix(out, form, counts, l->p, err);
+    if (draw(l, counts, "svg", svg, err) < 0 || draw(l, counts, "png", png, err) < 0)
+        return -1;
+    if (predictions_write_confusion(l->p, counts, l->run.folder, err) < 0 ||
+        path_format(csv, err, "%s/confusion.csv", l->run.folder) < 0)
+        return -1;
+    if (l->p->classes <= PRINTED_CLASSES && print_matrix(out, form, counts, l->p, err) < 0)
+        return -1;
+    fprintf(out, "%s%s\n%s\n%s\n", l->p->classes <= PRINTED_CLASSES ? "\n" : "", csv, png, svg);
+    return 0;
+}
+
+int mistakes_matrix(FILE *out, const struct request *r, struct err *err)
+{
+    uint32_t *counts;
+    struct look l;
+    int rc;
+
+    if (open_needed(&l, r, err) < 0)
+        return -1;
+    rc = confusion_count(&counts, l.p, err);
+    if (rc == 0)
+        rc = write_matrix(out, &l, counts, r->form, err);
+    free(counts);
+    look_close(&l);
+    return rc;
+}
+
+int mistakes_losses(FILE *out, const struct request *r, struct err *err)
+{
+    static const struct column columns[] = {
+        {"id", -1}, {"predicted", -1}, {"actual", -1}, {"loss", 2}, {"probability", 2}};
+    json_t *rows = json_array();
+    uint32_t *order = NULL;
+    struct look l;
+    int rc = -1;
+
+    if (!rows)
+        return err_set(err, ERR_NOMEM, "top losses");
+    if (open_needed(&l, r, err) < 0) {
+        json_decref(rows);
+        return -1;
+    }
+    if (predictions_by_loss(&order, l.p, err) < 0)
+        goto out;
+    for (uint32_t k = 0; k < l.p->n && k < r->count; k++) {
+        uint32_t i = order[k];
+        const float *prob = l.p->prob + (size_t)i * (size_t)l.p->classes;
+
+        if (tabular_add(rows,
+                        json_pack("[o, o, o, f, f]", tabular_string(l.p->ids[i]),
+                                  tabular_string(l.p->vocab[l.p->predicted[i]]),
+                                  tabular_string(l.p->vocab[l.p->actual[i]]), (double)l.p->loss[i],
+                                  (double)prob[l.p->predicted[i]]),
+                        err) < 0)
+            goto out;
+    }
+    tabular_print(out, r->form, columns, 5, rows);
+    rc = 0;
+out:
+    free(order);
+    look_close(&l);
+    json_decref(rows);
+    return rc;
+}

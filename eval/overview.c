@@ -1,0 +1,268 @@
+/* overview.c - the figures of a run with what they are figures of.
+ * SPDX-License-Identifier: MIT */
+#include "overview.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "look.h"
+#include "mistakes.h"
+#include "record/stats.h"
+
+enum { SHOWN_PAIRS = 5 };
+
+struct times {
+    double seconds, images_per_s; /* of all epochs; the last one's, training */
+    int epochs;
+};
+
+static void read_times(struct times *t, const struct look *l)
+{
+    char path[PATH_LEN], *text, *rest, *line;
+    struct err err;
+    size_t size;
+
+    *t = (struct times){0};
+    if (path_format(path, &err, "%s/timing.jsonl", l->run.folder) < 0 ||
+        path_read(&text, &size, path, (size_t)1 << 28, &err) < 0)
+        return;
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *object = json_loads(line, 0, NULL);
+
+        if (json_is_number(json_object_get(object, "seconds"))) {
+            t->seconds += json_number_value(json_object_get(object, "seconds"));
+            t->images_per_s = json_number_value(json_object_get(object, "images_per_s"));
+            t->epochs++;
+        }
+        json_decref(object);
+    }
+    free(text);
+}
+
+/* Everything that is known, for --json; also the source of the text. NULL: out of memory. */
+static json_t *facts(const struct look *l, const struct times *t)
+{
+    double low = 0, high = 1;
+    json_t *all, *more;
+    char split[256];
+
+    look_split(split, sizeof split, l);
+    all = json_pack(
+        "{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:s, s:O?, s:O?, s:O?, s:O?, "
+        "s:O?, s:i, s:f, s:f}",
+        "run", l->run.name, "folder", l->run.folder, "status", l->run.status, "error",
+        look_get(l->run.run, "error", NULL), "experiment", look_get(l->run.run, "experiment", NULL),
+        "title", look_get(l->run.run, "title", NULL), "start", look_get(l->run.run, "start", NULL),
+        "set", look_get(l->run.run, "set", NULL), "split", split, "pictures",
+        look_get(l->run.run, "pictures", NULL), "classes", look_get(l->run.run, "classes", NULL),
+        "seed", look_get(l->run.run, "seed", NULL), "final",
+        look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
+        "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s);
+    if (!all || !l->p || l->p->n == 0)
+        return all;
+    stats_wilson(&low, &high, l->errors, l->p->n);
+    more = json_pack("{s:f, s:i, s:i, s:[f, f]}", "error_rate", (double)l->errors / l->p->n,
+                     "errors", (int)l->errors, "n", (int)l->p->n, "interval95", low, high);
+    if (json_object_update(all, more) < 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(more);
+    return all;
+}
+
+static void line(FILE *out, const char *name)
+{
+    fprintf(out, "%-12s", name);
+}
+
+static void print_run(FILE *out, const struct look *l, const struct times *t)
+{
+    char text[32];
+
+    line(out, "run");
+    tabular_text(out, l->run.folder);
+    fprintf(out, "  (%s", l->run.status);
+    if (t->epochs > 0) {
+        clock_duration(t->seconds, text, sizeof text);
+        fprintf(out, ", %d epoch%s in %s", t->epochs, t->epochs == 1 ? "" : "s", text);
+    }
+    fputs(")\n", out);
+    if (look_text(l->run.run, "error", NULL, NULL)) {
+        line(out, "");
+        tabular_text(out, look_text(l->run.run, "error", NULL, ""));
+        fputc('\n', out);
+    }
+    line(out, "experiment");
+    tabular_text(out, look_text(l->run.run, "experiment", NULL, "?"));
+    if (look_text(l->run.run, "title", NULL, "")[0]) {
+        fputs(": ", out);
+        tabular_text(out, look_text(l->run.run, "title", NULL, ""));
+    }
+    fputc('\n', out);
+}
+
+static void print_what_ran(FILE *out, const struct look *l, const struct times *t)
+{
+    const json_t *run = l->run.run;
+
+    line(out, "ran");
+    tabular_text(out, look_text(l->params, "model.arch", NULL, "?"));
+    fputs(", weights ", out);
+    tabular_text(out, look_text(l->params, "model.weights", NULL, "?"));
+    fprintf(out, ", %s", look_text(run, "precision", "ran", "?"));
+    if (strcmp(look_text(run, "precision", "asked", ""), look_text(run, "precision", "ran", "")))
+        fprintf(out, " (%s asked for)", look_text(run, "precision", "asked", "?"));
+    fprintf(out, ", %s px, seed %" JSON_INTEGER_FORMAT,
+            look_text(l->params, "train.size", NULL, "?"),
+            json_integer_value(look_get(run, "seed", NULL)));
+    fprintf(out, "; %s (", look_text(run, "backend", NULL, "?"));
+    tabular_text(out, look_text(run, "libraries", "backend", "?"));
+    fprintf(out, "), %s, %" JSON_INTEGER_FORMAT " threads", look_text(run, "machine", "isa", "?"),
+            json_integer_value(look_get(run, "machine", "threads")));
+    if (t->images_per_s > 0)
+        fprintf(out, ", %.1f images/s", t->images_per_s);
+    fputc('\n', out);
+    line(out, "pictures");
+    tabular_text(out, look_text(run, "set", NULL, "?"));
+    fprintf(out,
+            ", %" JSON_INTEGER_FORMAT " classes: %" JSON_INTEGER_FORMAT
+            " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test\n",
+            json_integer_value(look_get(run, "classes", NULL)),
+            json_integer_value(look_get(run, "pictures", "train")),
+            json_integer_value(look_get(run, "pictures", "valid")),
+            json_integer_value(look_get(run, "pictures", "test")));
+}
+
+static void print_figures(FILE *out, const struct look *l)
+{
+    const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
+    const json_t *best = look_get(l->run.metrics, "best", NULL);
+    double low, high;
+    char split[256];
+
+    if (l->p && l->p->n > 0) {
+        stats_wilson(&low, &high, l->errors, l->p->n);
+        look_split(split, sizeof split, l);
+        line(out, "error rate");
+        fprintf(out, "%.4f  (%u of %u, 95 %% interval %.4f to %.4f) on the validation pictures, ",
+                (double)l->errors / l->p->n, l->errors, l->p->n, low, high);
+        tabular_text(out, split);
+        fputc('\n', out);
+    }
+    if (json_is_number(loss)) {
+        line(out, "loss");
+        fprintf(out, "%.4f nat", json_number_value(loss));
+        if (json_is_number(json_object_get(best, "valid_loss")))
+            fprintf(out, "; the least %.4f in epoch %" JSON_INTEGER_FORMAT " (error rate %.4f)",
+                    json_number_value(json_object_get(best, "valid_loss")),
+                    json_integer_value(json_object_get(best, "epoch")),
+                    json_number_value(json_object_get(best, "error_rate")));
+        fputc('\n', out);
+    }
+}
+
+static void print_files(FILE *out, const struct look *l)
+{
+    static const char *const files[] = {"report.html", "plots/confusion.svg", "predictions.csv",
+                                        "checkpoints/last.safetensors"};
+    char path[PATH_LEN];
+    bool first = true;
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (path_format(path, NULL, "%s/%s", l->run.folder, files[i]) == 0 && path_exists(path)) {
+            line(out, first ? "files" : "");
+            tabular_text(out, path);
+            fputc('\n', out);
+            first = false;
+        }
+}
+
+static int print_text(FILE *out, const struct look *l, const struct times *t, struct err *err)
+{
+    json_t *pairs;
+
+    print_run(out, l, t);
+    print_what_ran(out, l, t);
+    print_figures(out, l);
+    print_files(out, l);
+    if (!l->p || l->errors == 0)
+        return 0;
+    if (mistakes_pairs(&pairs, l->p, 1, SHOWN_PAIRS, err) < 0)
+        return -1;
+    fputs("\nmost confused:\n", out);
+    mistakes_print_pairs(out, FORM_TEXT, pairs);
+    json_decref(pairs);
+    return 0;
+}
+
+static int print_json(FILE *out, const struct look *l, const struct times *t, struct err *err)
+{
+    json_t *all = facts(l, t);
+    int rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+
+    json_decref(all);
+    return rc;
+}
+
+int overview_run(FILE *out, const struct request *r, struct err *err)
+{
+    struct times t;
+    struct look l;
+    int rc;
+
+    if (look_open(&l, r->results, r->run, err) < 0)
+        return -1;
+    read_times(&t, &l);
+    rc = r->form == FORM_JSON ? print_json(out, &l, &t, err) : print_text(out, &l, &t, err);
+    if (rc == 0 && !l.p && r->form == FORM_TEXT) {
+        struct err why = {0};
+
+        if (look_needs_predictions(&l, &why) < 0)
+            fprintf(out, "\n%s\n", why.msg);
+    }
+    look_close(&l);
+    return rc;
+}
+
+int overview_list(FILE *out, const struct request *r, struct err *err)
+{
+    static const struct column columns[] = {{"run", -1},        {"status", -1},   {"start", -1},
+                                            {"experiment", -1}, {"set", -1},      {"seed", -1},
+                                            {"error_rate", 4},  {"valid_loss", 4}};
+    struct run_entry *runs;
+    json_t *rows = json_array();
+    size_t n;
+    int rc = 0;
+
+    if (!rows)
+        return err_set(err, ERR_NOMEM, "list");
+    if (run_list(&runs, &n, r->results, err) < 0) {
+        json_decref(rows);
+        return -1;
+    }
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const json_t *run = runs[i].run;
+
+        rc = tabular_add(rows,
+                         json_pack("[s, s, s%, O?, O?, O?, O?, O?]", runs[i].name, runs[i].status,
+                                   look_text(run, "start", NULL, ""),
+                                   strcspn(look_text(run, "start", NULL, ""), "."),
+                                   look_get(run, "experiment", NULL), look_get(run, "set", NULL),
+                                   look_get(run, "seed", NULL),
+                                   look_get(runs[i].metrics, "final", "error_rate"),
+                                   look_get(runs[i].metrics, "final", "valid_loss")),
+                         err);
+    }
+    if (rc == 0 && n == 0 && r->form == FORM_TEXT)
+        fprintf(out, "no run in %s yet; `train --exp NAME` makes one\n", r->results);
+    else if (rc == 0)
+        tabular_print(out, r->form, columns, sizeof columns / sizeof *columns, rows);
+    run_list_free(runs, n);
+    json_decref(rows);
+    return rc;
+}

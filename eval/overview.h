@@ -1,0 +1,11 @@
+/* overview.h - one run at a glance, and all runs in a list.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EVAL_OVERVIEW_H
+#define PRESIZE_EVAL_OVERVIEW_H
+
+#include "request.h"
+
+int overview_run(FILE *out, const struct request *r, struct err *err) MUST_USE;
+int overview_list(FILE *out, const struct request *r, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,32 @@
+/* pairing.h - two runs' predictions of the same pictures, brought together by the pictures' ids.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EVAL_PAIRING_H
+#define PRESIZE_EVAL_PAIRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "record/predictions.h"
+#include "record/stats.h"
+
+struct pairing {
+    bool tested;
+    char why_not[512];                         /* tested is false */
+    bool identical;                            /* all probabilities equal to the bit */
+    uint32_t n, first_only, second_only, both; /* pictures; mistaken by ... */
+    double difference, low, high; /* error rate of the second less the first's; 95 % bootstrap */
+    double p, adjusted;           /* mid-p of McNemar; by Holm over all pairs of a comparison */
+    double exact;
+    double least; /* a difference below this could not have been told from none, at this n */
+};
+
+/* ERR_NOMEM; pictures that are not the same are no error but a reason in WHY_NOT. */
+int pairing_test(struct pairing *out, const struct predictions *a, const struct predictions *b,
+                 struct err *err) MUST_USE;
+
+enum verdict_kind { VERDICT_UNTESTED, VERDICT_SAME, VERDICT_BETTER, VERDICT_WORSE };
+/* At 5 %, adjusted. */
+enum verdict_kind pairing_verdict(const struct pairing *p);
+
+#endif

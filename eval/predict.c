@@ -1,0 +1,214 @@
+/* predict.c - files to presized pictures to probabilities, a batch at a time.
+ * SPDX-License-Identifier: MIT */
+#include "predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "data/augment.h"
+#include "experiment/infer.h"
+#include "image/decode.h"
+#include "image/resize.h"
+#include "record/run.h"
+
+enum { CHUNK = 32, BEST = 5, FILE_MAX = 1 << 30 };
+
+struct job {
+    const struct request *r;
+    struct trained *t;
+    struct resizer resizer;
+    struct image image;
+    uint8_t *pixels[CHUNK]; /* presized */
+    struct picture pictures[CHUNK];
+    const char *files[CHUNK];
+    int n;       /* in the chunk */
+    int failed;  /* files in all */
+    float *prob; /* (CHUNK, classes) */
+    json_t *rows, *list;
+};
+
+static void job_free(struct job *j)
+{
+    for (int i = 0; i < CHUNK; i++)
+        free(j->pixels[i]);
+    resizer_free(&j->resizer);
+    image_free(&j->image);
+    trained_close(j->t);
+    free(j->prob);
+    json_decref(j->rows);
+    json_decref(j->list);
+}
+
+static int load(struct job *j, const char *path, struct err *err)
+{
+    struct picture *p = &j->pictures[j->n];
+    struct presize plan;
+    char *bytes;
+    size_t size;
+    int rc;
+
+    if (path_is_dir(path))
+        return err_set(err, ERR_INPUT, "is a folder; name the files in it: %s/*", path);
+    if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
+        return -1;
+    rc = image_decode(&j->image, (const uint8_t *)bytes, size, false, err);
+    free(bytes);
+    if (rc < 0)
+        return -1;
+    if (j->image.warning[0])
+        log_warn("%s: %s", path, j->image.warning);
+    plan = presize_plan(j->image.height, j->image.width, j->t->presize, j->t->max_aspect);
+    free(j->pixels[j->n]);
+    j->pixels[j->n] = malloc((size_t)plan.height * (size_t)plan.width * 3);
+    if (!j->pixels[j->n])
+        return err_set(err, ERR_NOMEM, "%d x %d pixels", plan.width, plan.height);
+    if (resize_bilinear(&j->resizer, j->pixels[j->n], plan.height, plan.width, j->image.pixels,
+                        j->image.height, j->image.width, plan.box, err) < 0)
+        return -1;
+    *p = (struct picture){.pixels = j->pixels[j->n],
+                          .height = plan.height,
+                          .width = plan.width,
+                          .label = -1,
+                          .position = (uint32_t)j->n};
+    augment_centre(&p->map, plan.height, plan.width, j->t->size);
+    j->files[j->n++] = path;
+    return 0;
+}
+
+/* The BEST largest, largest first; ties by label. Returns how many. */
+static int find_best(int best[BEST], const float *prob, int classes)
+{
+    int n = 0;
+
+    for (int c = 0; c < classes; c++) {
+        int place = n;
+
+        while (place > 0 && prob[c] > prob[best[place - 1]])
+            place--;
+        if (place == BEST)
+            continue;
+        if (n < BEST)
+            n++;
+        for (int k = n - 1; k > place; k--)
+            best[k] = best[k - 1];
+        best[place] = c;
+    }
+    return n;
+}
+
+static int add_result(struct job *j, const char *file, const float *prob, struct err *err)
+{
+    json_t *best = json_array(), *item;
+    int order[BEST], n = find_best(order, prob, j->t->classes), rc = -1;
+    char text[1024] = "";
+    size_t used = 0;
+
+    for (int k = 0; best && k < n; k++) {
+        json_array_append_new(best, json_pack("{s:o, s:f}", "label",
+                                              tabular_string(j->t->vocab[order[k]]), "probability",
+                                              (double)prob[order[k]]));
+        if (k > 0 && used < sizeof text)
+            used +=
+                (size_t)snprintf(text + used, sizeof text - used, "%s%s %.4f", k > 1 ? ", " : "",
+                                 j->t->vocab[order[k]], (double)prob[order[k]]);
+    }
+    item = json_pack("{s:o, s:o, s:f, s:O}", "file", tabular_string(file), "label",
+                     tabular_string(j->t->vocab[order[0]]), "probability", (double)prob[order[0]],
+                     "best", best);
+    if (!best || !item || json_array_append(j->list, item) < 0)
+        err_set(err, ERR_NOMEM, "%s", file);
+    else
+        rc = tabular_add(j->rows,
+                         json_pack("[o, o, f, o]", tabular_string(file),
+                                   tabular_string(j->t->vocab[order[0]]), (double)prob[order[0]],
+                                   tabular_string(text)),
+                         err);
+    json_decref(best);
+    json_decref(item);
+    return rc;
+}
+
+static int run_chunk(struct job *j, struct err *err)
+{
+    if (j->n == 0)
+        return 0;
+    if (infer_run(j->t->infer, j->pictures, j->n, j->prob, NULL, err) < 0)
+        return -1;
+    for (int i = 0; i < j->n; i++)
+        if (add_result(j, j->files[i], j->prob + (size_t)i * (size_t)j->t->classes, err) < 0)
+            return -1;
+    j->n = 0;
+    return 0;
+}
+
+static int run_files(struct job *j, struct err *err)
+{
+    const struct request *r = j->r;
+
+    for (int i = 0; i < r->n_words; i++) {
+        struct err why = {0};
+
+        if (load(j, r->words[i], &why) < 0) {
+            if (why.kind == ERR_NOMEM)
+                return err_set(err, why.kind, "%s: %s", r->words[i], why.msg);
+            if (strstr(why.msg, r->words[i]))
+                log_error("%s", why.msg);
+            else
+                log_error("%s: %s", r->words[i], why.msg);
+            j->failed++;
+        }
+        if (j->n == CHUNK && run_chunk(j, err) < 0)
+            return -1;
+    }
+    return run_chunk(j, err);
+}
+
+static int open_job(struct job *j, const struct request *r, struct err *err)
+{
+    char folder[PATH_LEN], backend[80];
+    char *words[1] = {backend};
+
+    j->r = r;
+    if (run_find(folder, r->results, r->run, err) < 0)
+        return -1;
+    snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
+    if (trained_open(&j->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
+        return err_wrap(err, "%s", folder);
+    log_debug("%s: %d classes, %d px of %d px", folder, j->t->classes, j->t->size, j->t->presize);
+    j->prob = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->prob);
+    j->rows = json_array();
+    j->list = json_array();
+    if (!j->prob || !j->rows || !j->list)
+        return err_set(err, ERR_NOMEM, "predictions");
+    return 0;
+}
+
+int predict_files(FILE *out, const struct request *r, struct err *err)
+{
+    static const struct column columns[] = {
+        {"file", -1}, {"label", -1}, {"probability", 4}, {"next", -1}};
+    struct job *j = calloc(1, sizeof *j);
+    int rc = -1;
+
+    if (!j)
+        return err_set(err, ERR_NOMEM, "predictions");
+    if (open_job(j, r, err) < 0 || run_files(j, err) < 0)
+        goto out;
+    if (r->form == FORM_JSON)
+        rc = tabular_json(out, j->list, err);
+    else if (json_array_size(j->rows) > 0) {
+        tabular_print(out, r->form, columns, 4, j->rows);
+        rc = 0;
+    } else {
+        rc = 0;
+    }
+    if (rc == 0 && j->failed > 0)
+        rc = err_set(err, ERR_INPUT, "%d of %d files cannot be read as pictures", j->failed,
+                     r->n_words);
+out:
+    job_free(j);
+    free(j);
+    return rc;
+}

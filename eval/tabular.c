@@ -1,0 +1,196 @@
+/* tabular.c - alignment, quoting, and objects made of rows.
+ * SPDX-License-Identifier: MIT */
+#include "tabular.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "record/markup.h"
+
+enum { CELL = 1024, GAP = 2 };
+
+/* A list of texts, as many as fit. */
+static void join(char out[CELL], const json_t *list)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < json_array_size(list) && used + 2 < CELL; i++) {
+        if (i > 0)
+            out[used++] = ' ';
+        markup_clean(out + used, CELL - used, json_string_value(json_array_get(list, i)));
+        used += strlen(out + used);
+    }
+}
+
+static void cell_text(char out[CELL], const struct column *column, const json_t *value)
+{
+    char *text;
+
+    out[0] = 0;
+    if (!value || json_is_null(value))
+        return;
+    if (json_is_string(value)) {
+        markup_clean(out, CELL, json_string_value(value));
+    } else if (json_is_real(value) && column->decimals >= 0) {
+        snprintf(out, CELL, "%.*f", column->decimals, json_real_value(value));
+    } else if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
+        join(out, value);
+    } else {
+        text = json_text(value, 0);
+        markup_clean(out, CELL, text ? text : "");
+        free(text);
+    }
+}
+
+static void put_padded(FILE *out, const char *text, size_t width, bool right, bool last)
+{
+    size_t length = markup_length(text), pad = width > length ? width - length : 0;
+
+    if (right)
+        fprintf(out, "%*s", (int)pad, "");
+    fputs(text, out);
+    if (!right && !last)
+        fprintf(out, "%*s", (int)pad, "");
+    fputs(last ? "\n" : "  ", out);
+}
+
+static void print_text(FILE *out, const struct column *columns, size_t n, const json_t *rows)
+{
+    size_t *width = calloc(n, sizeof *width);
+    bool *right = calloc(n, sizeof *right);
+    char text[CELL];
+
+    if (width && right) {
+        for (size_t c = 0; c < n; c++) {
+            width[c] = strlen(columns[c].name);
+            for (size_t r = 0; r < json_array_size(rows); r++) {
+                const json_t *value = json_array_get(json_array_get(rows, r), c);
+
+                cell_text(text, &columns[c], value);
+                width[c] = markup_length(text) > width[c] ? markup_length(text) : width[c];
+                right[c] |= json_is_number(value);
+            }
+        }
+        for (size_t c = 0; c < n; c++)
+            put_padded(out, columns[c].name, width[c], right[c], c + 1 == n);
+        for (size_t r = 0; r < json_array_size(rows); r++)
+            for (size_t c = 0; c < n; c++) {
+                cell_text(text, &columns[c], json_array_get(json_array_get(rows, r), c));
+                put_padded(out, text, width[c], right[c], c + 1 == n);
+            }
+    }
+    free(width);
+    free(right);
+}
+
+/* RFC 4180. */
+static void put_quoted(FILE *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void print_csv(FILE *out, const struct column *columns, size_t n, const json_t *rows)
+{
+    for (size_t c = 0; c < n; c++) {
+        put_quoted(out, columns[c].name);
+        fputc(c + 1 == n ? '\n' : ',', out);
+    }
+    for (size_t r = 0; r < json_array_size(rows); r++)
+        for (size_t c = 0; c < n; c++) {
+            const json_t *value = json_array_get(json_array_get(rows, r), c);
+
+            if (json_is_string(value)) {
+                put_quoted(out, json_string_value(value));
+            } else if (value && !json_is_null(value)) {
+                char *text = json_text(value, 0);
+
+                put_quoted(out, text ? text : "");
+                free(text);
+            }
+            fputc(c + 1 == n ? '\n' : ',', out);
+        }
+}
+
+json_t *tabular_objects(const struct column *columns, size_t n, const json_t *rows)
+{
+    json_t *list = json_array();
+
+    for (size_t r = 0; list && r < json_array_size(rows); r++) {
+        json_t *object = json_object();
+
+        for (size_t c = 0; c < n; c++)
+            json_object_set(object, columns[c].name, json_array_get(json_array_get(rows, r), c));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+void tabular_print(FILE *out, enum form form, const struct column *columns, size_t n,
+                   const json_t *rows)
+{
+    json_t *list;
+
+    switch (form) {
+    case FORM_TEXT:
+        print_text(out, columns, n, rows);
+        break;
+    case FORM_CSV:
+        print_csv(out, columns, n, rows);
+        break;
+    case FORM_JSON:
+        list = tabular_objects(columns, n, rows);
+        if (list && tabular_json(out, list, NULL) < 0)
+            fputs("null\n", out);
+        json_decref(list);
+        break;
+    }
+}
+
+int tabular_json(FILE *out, const json_t *value, struct err *err)
+{
+    char *text = json_text(value, 2);
+
+    if (!text)
+        return err_set(err, ERR_NOMEM, "JSON");
+    fprintf(out, "%s\n", text);
+    free(text);
+    return 0;
+}
+
+void tabular_text(FILE *out, const char *text)
+{
+    char clean[CELL];
+
+    markup_clean(clean, sizeof clean, text ? text : "");
+    fputs(clean, out);
+}
+
+json_t *tabular_string(const char *text)
+{
+    json_t *value = json_string(text);
+    char clean[CELL];
+
+    if (value)
+        return value;
+    markup_clean(clean, sizeof clean, text);
+    return json_string(clean);
+}
+
+int tabular_add(json_t *rows, json_t *row, struct err *err)
+{
+    if (!row || json_array_append_new(rows, row) < 0)
+        return err_set(err, ERR_NOMEM, "table");
+    return 0;
+}

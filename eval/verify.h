@@ -1,0 +1,11 @@
+/* verify.h - walks a run's chain of hashes back: predictions, weights, configuration, shards, manifest.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EVAL_VERIFY_H
+#define PRESIZE_EVAL_VERIFY_H
+
+#include "request.h"
+
+/* Prints one line per link: ok, FAILED or "not checked" and why. ERR_CHECKSUM when any link failed. */
+int verify_run(FILE *out, const struct request *r, struct err *err) MUST_USE;
+
+#endif
