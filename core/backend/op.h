@@ -59,7 +59,7 @@ struct tensor {
  *  LINEAR_BWD_WEIGHT  x, dy                                  dweight GRAD
  *  DROPOUT_BWD        dy                                     dx           (same draws as DROPOUT)
  *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
- *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                 dx
+ *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                  dx
  *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
  *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g = (dz + dz2) (z > 0), bstat (2,c) = sum g,
  *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
