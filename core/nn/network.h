@@ -2,7 +2,7 @@
  *
  * Names and shapes of the body are torchvision's (v1.5: stride on the 3x3); the head is
  * head.0 batch norm, head.1 linear 2f -> 512, head.2 batch norm, head.3 linear 512 -> classes
- * (fastai.md 5.1: concat pool max first, dropout 0.25 and 0.5, ReLU after the first linear layer, no biases).
+ * (concat pool max first, dropout 0.25 and 0.5, ReLU after the first linear layer, no biases).
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_NN_NETWORK_H
 #define PRESIZE_NN_NETWORK_H
@@ -16,31 +16,36 @@ enum arch { RESNET18, RESNET34, RESNET50, RESNET101, RESNET152 };
 struct model_options {
     int arch;
     char weights[1024]; /* none, imagenet, imagenet-v2, a FILE, run:NAME */
-    double dropout;     /* model.head.dropout: of the last layer; the first has half of it (0.5 -> 0.25) */
+    double dropout;     /* model.head.dropout: of the last layer; half of it before the first */
 };
 extern const struct key model_keys[];
 
-enum param_init { INIT_KAIMING_OUT /* body convolutions: normal, fan_out, gain sqrt 2 (torchvision) */,
-                  INIT_KAIMING_IN /* head linear: normal, fan_in, gain sqrt 2 (fastai) */,
-                  INIT_ONE, INIT_ZERO, INIT_BN_BIAS /* 1e-3, head norms */ };
+enum param_init {
+    INIT_KAIMING_OUT, /* body convolutions: normal, fan_out, gain sqrt 2 (torchvision) */
+    INIT_KAIMING_IN,  /* head linear: normal, fan_in, gain sqrt 2 (fastai) */
+    INIT_ONE,
+    INIT_ZERO,
+    INIT_BN_BIAS /* 1e-3, head norms */
+};
 
 /* One persistent tensor of the network. */
 struct param {
     char name[64];
     int dims[4], n_dims;
-    size_t n;            /* elements */
-    int group;           /* 0: conv1 bn1 layer1 layer2, 1: layer3 layer4, 2: head */
-    bool trained;        /* false: running_mean, running_var */
-    bool norm;           /* weight or bias of a batch norm: trained even when frozen, no weight decay */
+    size_t n;     /* elements */
+    int group;    /* 0: conv1 bn1 layer1 layer2, 1: layer3 layer4, 2: head */
+    bool trained; /* false: running_mean, running_var */
+    bool norm;    /* weight or bias of a batch norm: trained even when frozen, no weight decay */
     enum param_init init;
 };
 
-struct network {         /* what an architecture has, independent of batch and size */
+struct network { /* what an architecture has, independent of batch and size */
     int arch, classes, features;
     struct param *params; /* in torchvision's state-dict order, head last */
     int n_params;
 };
-int network_new(struct network **out, const struct model_options *o, int classes, struct err *err) MUST_USE;
+int network_new(struct network **out, const struct model_options *o, int classes,
+                struct err *err) MUST_USE;
 void network_free(struct network *n); /* NULL is fine */
 const char *arch_name(int arch);
 const struct param *network_param(const struct network *n, const char *name); /* NULL: none */
@@ -48,12 +53,13 @@ const struct param *network_param(const struct network *n, const char *name); /*
 struct network_shape {
     int batch, microbatch, size; /* microbatch 0: the largest divisor of batch up to 8 */
     enum dtype dtype;            /* activations and gradients of the body; the head is f32 */
-    bool augment;                /* first op is AUGMENT; false: tensor "x" is written from outside */
-    int freeze_to;               /* parameters of groups below are frozen (norms excepted): 0 none, 2 body */
+    bool augment;  /* first op is AUGMENT; false: tensor "x" is written from outside */
+    int freeze_to; /* parameters of groups below are frozen (norms excepted): 0 none, 2 body */
     double dropout;
 };
-/* Forward in training mode, loss, backward, Adam. Tensors by name: "x", "logits", "prob", "loss". Adam moments are STATE
- * "PARAM.m", "PARAM.v". Owned by the caller. ERR_NOMEM, ERR_INPUT. */
+/* Forward in training mode, loss, backward, Adam. Tensors by name: "x", "logits", "prob", "loss";
+ * gradients are "PARAM.grad", Adam's moments STATE "PARAM.m" and "PARAM.v". Owned by the caller.
+ * ERR_NOMEM, ERR_INPUT. */
 int network_train_list(struct op_list **out, const struct network *n, const struct network_shape *s,
                        struct err *err) MUST_USE;
 /* Forward with running statistics, "prob" and "loss". */

@@ -46,7 +46,7 @@ static struct counts count(const struct network *n)
     return c;
 }
 
-/* fastai.md 5.1, counted in PyTorch. */
+/* Counted in PyTorch, on fastai's learner. */
 static void parameters_are_counted(void **state)
 {
     struct network *n = network(RESNET34, 37);
