@@ -1,0 +1,71 @@
+# test_train_bad.sh - what cannot be trained is refused clearly, and nothing is left behind.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+demo_set
+demo_split "$scratch/split.csv" 4 2
+cat > "$scratch/tiny.yaml" <<YAML
+# What happens to a training that cannot be?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train:
+  size: 32
+  batch: 8
+  phases:
+    - {kind: one_cycle, epochs: 3, lr: 1e-3}
+exec: {microbatch: 8}
+YAML
+tiny="--exp $scratch/tiny.yaml"
+
+# The command line: status 2. A file: status 1.
+refused 2 "smoke"
+refused 2 "--exp" smoke
+refused 2 "train.batch" $tiny train.bacth=3
+refused 2 "command line" $tiny train.batch=0
+refused 2 "resnet18" $tiny model.arch=resnet19
+refused 2 "epochs" $tiny train.phases.0.epoch=3
+refused 2 "backend" $tiny -B abacus
+refused 2 "--stop-after" $tiny --stop-after none
+refused 2 "leave out" $tiny --resume x
+refused 1 "smoke" --exp smokey
+refused 1 "no such file" --exp none.yaml
+printf 'train:\n  bacth: 3\n' > "$scratch/typo.yaml"
+refused 1 "typo.yaml" --exp "$scratch/typo.yaml"
+refused 1 "train.batch" --exp "$scratch/typo.yaml"
+printf 'train: [\n' > "$scratch/torn.yaml"
+refused 1 "line" --exp "$scratch/torn.yaml"
+
+# Pictures, batches, sizes, weights.
+refused 1 "fetch nowhere" $tiny data.set=nowhere
+mkdir -p "$scratch/empty/demo"
+"$BIN/train" --data "$scratch/empty" --results "$results" $tiny 2> "$scratch/err" &&
+    fail "a set without shards"
+grep -q "prep demo" "$scratch/err" || fail "missing shards: does not say prep"
+refused 1 "larger than the training set (32 pictures" $tiny train.batch=64 
+refused 1 "train.batch=32" $tiny train.batch=64
+refused 1 "exec.microbatch" $tiny exec.microbatch=3
+refused 1 "prep demo presize.size=2048" $tiny train.size=2048
+refused 1 "weights/resnet18.safetensors is missing" $tiny model.weights=imagenet
+refused 1 "model.weights=none" $tiny model.weights=imagenet
+refused 1 "no such file" $tiny model.weights=nothing.safetensors
+refused 1 "run:none" $tiny model.weights=run:none
+refused 1 "none" --resume none
+refused 1 "name" $tiny --name a/b
+[ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
+
+# A name that is taken.
+mkdir -p "$results/taken"
+refused 1 "never overwritten" $tiny --name taken
+rm -rf "$results"
+
+# A rate that blows the weights up: stops, says where, marks the run.
+refused 1 "learning rate" $tiny --name boom optim.wd=1 \
+    train.phases.0.kind=constant train.phases.0.lr=100 train.phases.0.epochs=20
+grep -q "batch" "$scratch/err" || fail "diverged: the batch is not named"
+grep -q '"status": "failed"' "$results/boom/run.json" || fail "diverged: status of the run"
+grep -q "diverged" "$results/boom/run.json" || fail "diverged: the reason in run.json"
+
+# Devices without the precision asked for run in another, say so and record it.
+train_run half $tiny train.precision=fp16 train.phases.0.epochs=1
+grep -q "fp16" "$scratch/err" || fail "fp16: no notice"
+grep -A4 '"precision"' "$results/half/run.json" | grep -Eq '"ran": "(bf16|fp32)"' ||
+    fail "fp16: not recorded"

@@ -1,0 +1,41 @@
+# test_train_bits.sh - one recipe and one seed give the same bits at any number of threads.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+demo_set
+demo_split "$scratch/split.csv" 6 2
+cat > "$scratch/tiny.yaml" <<YAML
+# Do threads change a bit?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train:
+  size: 32
+  batch: 16
+  phases:
+    - {kind: fine_tune, epochs: 1}
+exec: {microbatch: 4}
+YAML
+tiny="--exp $scratch/tiny.yaml"
+
+train_run one $tiny exec.threads=1
+train_run again $tiny exec.threads=1
+train_run two $tiny exec.threads=2
+train_run three $tiny exec.threads=3
+OMP_NUM_THREADS=1 train_run omp1 $tiny exec.threads=2
+OMP_NUM_THREADS=2 train_run omp2 $tiny exec.threads=2
+OMP_NUM_THREADS=3 train_run omp3 $tiny exec.threads=3
+train_run ahead $tiny exec.threads=2 exec.prefetch=7
+for run in again two three omp1 omp2 omp3 ahead; do
+    same one $run
+done
+[ "$(wc -l < "$results/one/metrics.jsonl")" = 2 ] || fail "two epochs, two lines"
+[ "$(weights_hash one)" ] || fail "no weights_sha256"
+
+train_run half $tiny train.precision=bf16 exec.threads=1
+train_run half3 $tiny train.precision=bf16 exec.threads=3
+same half half3
+
+# The control: what the comparison must see.
+train_run seed $tiny exec.threads=1 seed=43
+[ "$(weights_hash seed)" != "$(weights_hash one)" ] || fail "another seed has the same weights"
+cmp -s "$results/seed/metrics.jsonl" "$results/one/metrics.jsonl" && fail "another seed, same metrics"
+echo "weights $(weights_hash one) at 1, 2, 3 threads, under OMP_NUM_THREADS 1, 2, 3"

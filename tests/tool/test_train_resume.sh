@@ -1,0 +1,103 @@
+# test_train_resume.sh - stopped, interrupted or killed, a run goes on to the same bits.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+demo_set
+demo_split "$scratch/split.csv" 4 2
+cat > "$scratch/tiny.yaml" <<YAML
+# Does a run that was interrupted end like one that was not?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train:
+  size: 32
+  batch: 16
+  phases:
+    - {kind: fine_tune, epochs: 2}
+    - {kind: constant, epochs: 1, lr: 1e-4}
+exec: {microbatch: 8}
+YAML
+tiny="--exp $scratch/tiny.yaml"
+train="$BIN/train --data $data --results $results"
+
+train_run whole $tiny
+[ "$(wc -l < "$results/whole/metrics.jsonl")" = 4 ] || fail "four epochs, four lines"
+grep -q '"status": "done"' "$results/whole/run.json" || fail "status of a whole run"
+
+# After each epoch in turn, across both changes of phase.
+refused 1 "--resume parts" --name parts $tiny --stop-after 1
+[ "$(wc -l < "$results/parts/metrics.jsonl")" = 1 ] || fail "one epoch, one line"
+grep -q '"status": "done"' "$results/parts/run.json" && fail "a stopped run is not done"
+refused 1 "--resume parts" --resume parts --stop-after 2
+refused 1 "--resume parts" --resume parts --stop-after 3
+refused 2 "same experiment" --resume parts seed=43
+$train --resume parts exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "--resume parts"
+[ "$(tail -n 1 "$scratch/out")" = "$results/parts" ] || fail "last line of stdout"
+same whole parts
+refused 1 "done" --resume parts
+
+# until_epoch RUN: waits for its first line of metrics, then for LATER seconds.
+until_epoch() {
+    local tries=0
+    until [ -s "$results/$1/checkpoints/last.json" ] || [ $((tries += 1)) -gt 600 ]; do
+        sleep 0.05
+    done
+}
+long="$tiny train.phases.0.epochs=4"
+train_run whole4 $long
+
+$train --name interrupted $long > "$scratch/out" 2> "$scratch/err" &
+pid=$!
+until_epoch interrupted
+kill -INT $pid
+wait $pid
+status=$?
+if [ $status = 0 ]; then
+    echo "the run was over before the signal came: nothing interrupted"
+else
+    [ $status = 1 ] || fail "SIGINT: status $status"
+    grep -q "resume interrupted" "$scratch/err" || fail "SIGINT: does not say how to go on"
+    $train --resume interrupted > "$scratch/out" 2> "$scratch/err" || fail "--resume interrupted"
+fi
+same whole4 interrupted
+
+$train --name killed $long > "$scratch/out" 2> "$scratch/err" &
+pid=$!
+until_epoch killed
+kill -KILL $pid
+wait $pid 2> /dev/null
+if [ ! -s "$results/killed/metrics.json" ]; then
+    $train --resume killed > "$scratch/out" 2> "$scratch/err" || fail "--resume killed"
+fi
+same whole4 killed
+
+# A checkpoint that was tampered with is refused.
+refused 1 "--resume changed" --name changed $tiny --stop-after 1
+printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=5000 conv=notrunc \
+    2> /dev/null
+refused 1 "last.safetensors" --resume changed
+
+# A disk that is full while a checkpoint is written: the one before it stays.
+mkdir -p "$scratch/small"
+cat > "$scratch/full.sh" <<'SH'
+mount -t tmpfs -o size=260m none "$1/small" || exit 99
+shift_results="$1/small"
+shift
+"$@" --results "$shift_results" --name full > "$shift_results/../out" 2> "$shift_results/../err"
+status=$?
+[ $status = 1 ] || { echo "full disk: status $status"; exit 1; }
+grep -q "checkpoint" "$shift_results/../err" || { echo "full disk: the checkpoint is not named"; exit 1; }
+grep -q '"status": "failed"' "$shift_results/full/run.json" || { echo "full disk: status of the run"; exit 1; }
+mount -o remount,size=900m "$shift_results" || exit 1
+"$1" "$2" "$3" --results "$shift_results" --resume full > "$shift_results/../out" 2> "$shift_results/../err" ||
+    { echo "full disk: --resume"; cat "$shift_results/../err"; exit 1; }
+cp "$shift_results/full/metrics.jsonl" "$shift_results/../full.jsonl"
+SH
+unshare -rm bash "$scratch/full.sh" "$scratch" "$BIN/train" --data "$data" $tiny \
+    > "$scratch/full.txt" 2>&1
+status=$?
+if [ $status = 0 ]; then
+    cmp "$scratch/full.jsonl" "$results/whole/metrics.jsonl" || fail "full disk: other bits"
+elif [ $status = 1 ] && ! grep -q unshare "$scratch/full.txt"; then
+    fail "$(cat "$scratch/full.txt")"
+else
+    echo "no file system of one's own here: the full disk is left to test_checkpoint"
+fi

@@ -1,0 +1,75 @@
+# train_common.sh - what the tests of train share: a scratch folder, the demo set's shards, helpers.
+# Sourced by test_train*.sh with BIN, SOURCE and BUILD set. SPDX-License-Identifier: MIT
+set -u
+cd "$SOURCE" || exit 1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+results=$scratch/results
+
+fail() {
+    echo "FAIL: $*" >&2
+    [ -s "$scratch/err" ] && tail -n 20 "$scratch/err" >&2
+    exit 1
+}
+
+# data: folder with the demo set, fetched and prepped once per build of fetch and prep.
+demo_set() {
+    local key
+    key=$(cat "$BIN/fetch" "$BIN/prep" "$SOURCE"/prep/datasets/*.yaml | sha256sum | cut -c1-12)
+    data=$BUILD/test-data/$key
+    mkdir -p "$data"
+    (
+        flock 9
+        [ -e "$data/ready" ] && exit 0
+        "$BIN/fetch" demo --data "$data" && "$BIN/prep" demo --data "$data" && touch "$data/ready"
+    ) 9> "$data/lock" > "$scratch/out" 2> "$scratch/err" || fail "fetch demo, prep demo"
+}
+
+# few TRAIN VALID < IDS: a split of the first TRAIN pictures of each class to train on and the next
+# VALID ones to validate, as CSV. The class is the name up to its last '_'.
+few() {
+    LC_ALL=C sort | awk -v train="$1" -v valid="$2" '
+        BEGIN { print "path,split" }
+        { class = $0; sub(/_[0-9]+\.[A-Za-z]+$/, "", class); n = ++seen[class] }
+        n <= train { print $0 ",train" }
+        n > train && n <= train + valid { print $0 ",valid" }'
+}
+
+# demo_split FILE TRAIN VALID
+demo_split() {
+    (cd "$data/demo/tree/images" && find . -type f | sed 's|^\./||') | few "$2" "$3" > "$1"
+}
+
+# train_run NAME ARGS...: a run that must succeed; its folder's path is the last line.
+train_run() {
+    local name=$1
+    shift
+    "$BIN/train" --data "$data" --results "$results" --name "$name" "$@" > "$scratch/out" \
+        2> "$scratch/err" || fail "train $name $*: status $?"
+    [ "$(tail -n 1 "$scratch/out")" = "$results/$name" ] || fail "$name: last line of stdout"
+}
+
+# refused STATUS TEXT ARGS...: train must end with STATUS and say TEXT on stderr.
+refused() {
+    local status=$1 text=$2 got
+    shift 2
+    "$BIN/train" --data "$data" --results "$results" "$@" > "$scratch/out" 2> "$scratch/err"
+    got=$?
+    [ $got = "$status" ] || fail "train $*: status $got, expected $status"
+    grep -qF -e "$text" "$scratch/err" || fail "train $*: expected \"$text\" in: $(cat "$scratch/err")"
+}
+
+# same A B: everything that must not differ between equal runs.
+same() {
+    local file
+    for file in metrics.jsonl metrics.json predictions.csv predictions.h5 confusion.csv \
+        per_class.csv plots/loss.svg plots/lr.svg plots/confusion.svg \
+        checkpoints/last.safetensors checkpoints/last.optim.safetensors \
+        checkpoints/best.safetensors checkpoints/best.json; do
+        cmp -s "$results/$1/$file" "$results/$2/$file" || fail "$file differs between $1 and $2"
+    done
+}
+
+weights_hash() { # RUN: of the last epoch
+    sed -n 's/.*"weights_sha256": *"\([0-9a-f]\{64\}\)".*/\1/p' "$results/$1/metrics.jsonl" | tail -n 1
+}
