@@ -84,22 +84,12 @@ static hid_t make_group(hid_t parent, const char *name)
     return group;
 }
 
-static size_t vocabulary_width(const struct shard_about *about)
-{
-    size_t width = 1;
-
-    for (int32_t i = 0; i < about->n_classes; i++)
-        if (strlen(about->vocab[i]) > width)
-            width = strlen(about->vocab[i]);
-    return width;
-}
-
 static hid_t create_file(const char *path, const struct shard_about *about)
 {
     hid_t access = shard_file_access();
     hid_t create = creation_without_times(H5P_FILE_CREATE);
     hid_t file = -1;
-    size_t bytes = vocabulary_width(about) * (size_t)about->n_classes;
+    size_t bytes = about->vocabulary_width * (size_t)about->n_classes;
 
     if (access >= 0 && create >= 0 && H5PLset_loading_state(0) >= 0 &&
         (bytes <= COMPACT_ATTRIBUTE_MAX || H5Pset_attr_phase_change(create, 0, 0) >= 0))
@@ -337,21 +327,6 @@ static int put_version(hid_t file)
     return rc;
 }
 
-static int put_vocabulary(hid_t file, const struct shard_about *about)
-{
-    size_t width = vocabulary_width(about);
-    char *texts = calloc((size_t)about->n_classes, width);
-    int rc;
-
-    if (!texts)
-        return -1;
-    for (int32_t i = 0; i < about->n_classes; i++)
-        memcpy(texts + (size_t)i * width, about->vocab[i], strlen(about->vocab[i]));
-    rc = put_text(file, SHARD_ATTR_VOCABULARY, texts, width, (hsize_t)about->n_classes);
-    free(texts);
-    return rc;
-}
-
 int shard_file_close(struct shard_file *f, struct err *err)
 {
     const struct shard_about *about = f->about;
@@ -361,7 +336,9 @@ int shard_file_close(struct shard_file *f, struct err *err)
     if (write_index(f) < 0)
         goto fail;
     what = "the attributes";
-    if (put_version(f->file) < 0 || put_vocabulary(f->file, about) < 0 ||
+    if (put_version(f->file) < 0 ||
+        put_text(f->file, SHARD_ATTR_VOCABULARY, about->vocabulary, about->vocabulary_width,
+                 (hsize_t)about->n_classes) < 0 ||
         put_line(f->file, SHARD_ATTR_SETTINGS, about->settings) < 0 ||
         put_line(f->file, SHARD_ATTR_DECODER, about->decoder) < 0 ||
         put_line(f->file, SHARD_ATTR_MANIFEST, about->manifest_sha256) < 0)

@@ -10,7 +10,8 @@
 
 /* What every shard of a set says about itself in its root attributes. */
 struct shard_about {
-    char *const *vocab;
+    const char *vocabulary; /* n_classes texts of vocabulary_width bytes, 0-padded */
+    size_t vocabulary_width;
     int32_t n_classes;
     const char *settings, *decoder, *manifest_sha256;
     size_t path_size; /* bytes of a path in /index */

@@ -121,23 +121,24 @@ int shard_hdf5_error(struct err *err, enum err_kind kind, const char *format, ..
     return err_set(err, s.full ? ERR_FULL : kind, "%s: HDF5: %s", context, s.cause);
 }
 
-int shard_text_attribute(hid_t object, const char *name, char **out)
+int shard_same_text(hid_t object, const char *name, const char *expected, struct err *err)
 {
     hid_t a = H5Aexists(object, name) > 0 ? H5Aopen(object, name, H5P_DEFAULT) : -1;
     hid_t type = a >= 0 ? H5Aget_type(a) : -1;
     hid_t space = a >= 0 ? H5Aget_space(a) : -1;
-    hsize_t n = space >= 0 ? (hsize_t)H5Sget_simple_extent_npoints(space) : 0;
-    int rc = -1;
+    size_t length = strlen(expected), size = type >= 0 ? H5Tget_size(type) : 0;
+    int rc = 0;
 
-    *out = NULL;
-    if (type >= 0 && n == 1 && H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type)) {
-        *out = calloc(H5Tget_size(type) + 1, 1);
-        if (*out && H5Aread(a, type, *out) >= 0)
-            rc = 0;
-    }
-    if (rc < 0) {
-        free(*out);
-        *out = NULL;
+    if (space >= 0 && H5Sget_simple_extent_npoints(space) == 1 &&
+        H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type) &&
+        size == (length ? length : 1)) {
+        char *text = calloc(size + 1, 1);
+
+        if (!text)
+            rc = err_set(err, ERR_NOMEM, "%s: out of memory", name);
+        else
+            rc = H5Aread(a, type, text) >= 0 && strcmp(text, expected) == 0;
+        free(text);
     }
     if (space >= 0)
         H5Sclose(space);

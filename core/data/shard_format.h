@@ -57,7 +57,7 @@ hid_t shard_file_access(void);
 int shard_hdf5_error(struct err *err, enum err_kind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* A fixed-length text attribute of FILE's root group into OUT. -1 without a message when missing. */
-int shard_text_attribute(hid_t object, const char *name, char **out);
+/* Whether the text attribute NAME of OBJECT is EXPECTED: 1, 0 (or missing), -1 with ERR_NOMEM. */
+int shard_same_text(hid_t object, const char *name, const char *expected, struct err *err) MUST_USE;
 
 #endif

@@ -59,6 +59,8 @@ static int read_index_json(struct shard_set *s, struct err *err)
     sha256_of(text, size, s->sha256);
     s->index = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     free(text);
+    if (!s->index && why.line < 0) /* not about the text: jansson ran out of memory */
+        return err_set(err, ERR_NOMEM, SHARD_INDEX_FILE ": out of memory");
     if (!s->index)
         return err_set(err, ERR_FORMAT, SHARD_INDEX_FILE ": line %d, column %d: %s", why.line,
                        why.column, why.text);
@@ -269,11 +271,10 @@ static int check_version(hid_t file, struct err *err)
 
 static int check_manifest(const struct shard_set *s, hid_t file, struct err *err)
 {
-    char *manifest;
-    bool same = shard_text_attribute(file, SHARD_ATTR_MANIFEST, &manifest) == 0 &&
-                strcmp(manifest, s->manifest) == 0;
+    int same = shard_same_text(file, SHARD_ATTR_MANIFEST, s->manifest, err);
 
-    free(manifest);
+    if (same < 0)
+        return -1;
     if (!same)
         return err_set(err, ERR_FORMAT,
                        "made from another manifest than " SHARD_INDEX_FILE " says; run prep again");

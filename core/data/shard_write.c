@@ -34,6 +34,7 @@ struct shard_writer {
     uint32_t next;   /* in order: added or skipped so far */
     uint32_t added, in_shard, n_shards;
     uint64_t bytes;
+    char *vocabulary;         /* packed for the files */
     char *settings;           /* JSON text, the same in every shard */
     struct shard_file file;   /* the shard being written, when in_shard > 0 */
     json_t *shards, *skipped; /* arrays of index.json */
@@ -93,6 +94,24 @@ static json_t *settings_json(const struct dataset_options *o)
                      storage_names[o->storage], "exif", exif_names[o->exif]);
 }
 
+/* Classes as texts of equal width. */
+static int pack_vocabulary(struct shard_writer *w)
+{
+    const struct dataset *d = w->plan.dataset;
+    size_t width = 1;
+
+    for (int32_t i = 0; i < d->n_classes; i++)
+        if (strlen(d->vocab[i]) > width)
+            width = strlen(d->vocab[i]);
+    w->vocabulary = calloc((size_t)d->n_classes, width);
+    for (int32_t i = 0; w->vocabulary && i < d->n_classes; i++)
+        memcpy(w->vocabulary + (size_t)i * width, d->vocab[i], strlen(d->vocab[i]));
+    w->about.vocabulary = w->vocabulary;
+    w->about.vocabulary_width = width;
+    w->about.n_classes = d->n_classes;
+    return w->vocabulary ? 0 : -1;
+}
+
 static int prepare(struct shard_writer *w, struct err *err)
 {
     const struct dataset *d = w->plan.dataset;
@@ -108,18 +127,14 @@ static int prepare(struct shard_writer *w, struct err *err)
     w->order = malloc((d->n ? d->n : 1) * sizeof *w->order);
     w->shards = json_array();
     w->skipped = json_array();
-    if (!w->settings || !w->order || !w->shards || !w->skipped)
+    if (!w->settings || !w->order || !w->shards || !w->skipped || pack_vocabulary(w) < 0)
         return err_set(err, ERR_NOMEM, "shards of %u pictures: out of memory", d->n);
     rng_permutation(w->order, d->n, 0, RNG_SHARD, 0);
-    w->about = (struct shard_about){
-        .vocab = d->vocab,
-        .n_classes = d->n_classes,
-        .settings = w->settings,
-        .decoder = w->plan.decoder,
-        .manifest_sha256 = w->plan.manifest_sha256,
-        .path_size = path_size,
-        .storage = w->plan.options->storage,
-    };
+    w->about.settings = w->settings;
+    w->about.decoder = w->plan.decoder;
+    w->about.manifest_sha256 = w->plan.manifest_sha256;
+    w->about.path_size = path_size;
+    w->about.storage = w->plan.options->storage;
     return 0;
 }
 
@@ -374,6 +389,7 @@ void shard_writer_abort(struct shard_writer *w)
     json_decref(w->shards);
     json_decref(w->skipped);
     free(w->settings);
+    free(w->vocabulary);
     free(w->order);
     free(w);
 }
