@@ -120,14 +120,14 @@ struct op_list {
 /* One batch's worth of outside values, borrowed for the call of run(). */
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
-    int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: the rest is padding */
-    uint64_t
-        seed; /* dropout: counter (RNG_DROPOUT, epoch, picture.position, layer << 24 | element / 4) */
+    int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
+    uint64_t seed; /* dropout's counter: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
     double lr[8];                 /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
     uint32_t adam_step;           /* 1 for the first step since the state was cleared */
-    uint64_t only; /* bit (1 << op_kind) set: run only these kinds (benchmarks); 0: all */
+    uint64_t only; /* bit (1 << op_kind) set: run only these kinds, on whatever the last whole run left
+                      (benchmarks); 0: all */
 };
 
 struct op_list *op_list_new(int batch,
