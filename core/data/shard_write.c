@@ -103,7 +103,7 @@ static int pack_vocabulary(struct shard_writer *w)
     for (int32_t i = 0; i < d->n_classes; i++)
         if (strlen(d->vocab[i]) > width)
             width = strlen(d->vocab[i]);
-    w->vocabulary = calloc((size_t)d->n_classes, width);
+    w->vocabulary = calloc((uint32_t)d->n_classes, width);
     for (int32_t i = 0; w->vocabulary && i < d->n_classes; i++)
         memcpy(w->vocabulary + (size_t)i * width, d->vocab[i], strlen(d->vocab[i]));
     w->about.vocabulary = w->vocabulary;
