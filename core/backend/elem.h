@@ -77,8 +77,8 @@ ELEM float elem_expf(float x)
     return p * elem_float((elem_bits(t) - 0x4b400000u + 127u) << 23);
 }
 
-/* log(x) for positive, normal x; +inf and NaN give NaN, others are the caller's mistake. Within 1 ulp
- * (measured). x = 2^e m, m in [sqrt(1/2), sqrt(2)); polynomial of Moshier, Cephes 2.2 (1992),
+/* log(x) for positive, normal x; +inf and NaN give NaN, others are the caller's mistake. Within 1
+ * ulp (measured). x = 2^e m, m in [sqrt(1/2), sqrt(2)); polynomial of Moshier, Cephes 2.2 (1992),
  * logf.c. */
 ELEM float elem_logf(float x)
 {
@@ -109,8 +109,8 @@ ELEM float elem_sigmoid(float x)
     return 1.0f / (1.0f + elem_expf(-x));
 }
 
-/* -log(1 / x - 1), x first clamped to [1e-7, 1 - 1e-7] as fastai does. The clamp compares bit patterns
- * (floats of one sign order as integers do), which compilers turn into straight code. */
+/* -log(1 / x - 1), x first clamped to [1e-7, 1 - 1e-7] as fastai does. The clamp compares bit
+ * patterns (floats of one sign order as integers do), which compilers turn into straight code. */
 ELEM float elem_logit(float x)
 {
     int32_t i = (int32_t)elem_bits(x);
@@ -256,9 +256,9 @@ ELEM float sample_offset(int s, int k)
     return (float)(2 * s + 1 - k) / (float)(2 * k);
 }
 
-/* X reflected about -1/2 and n - 1/2, then clamped to the outer pixels' centres (the outer half pixel
- * is the outer pixel); within [0, n - 1] unchanged; NaN gives 0. With u = x + 1/2 the reflection is the
- * distance from u to the nearest multiple of 2n. */
+/* X reflected about -1/2 and n - 1/2, then clamped to the outer pixels' centres (the outer half
+ * pixel is the outer pixel); within [0, n - 1] unchanged; NaN gives 0. With u = x + 1/2 the
+ * reflection is the distance from u to the nearest multiple of 2n. */
 ELEM float elem_reflect(float x, int n)
 {
     float last = (float)(n - 1), period = (float)(2 * n);

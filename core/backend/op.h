@@ -36,8 +36,8 @@ struct tensor {
 };
 
 /* in[] and out[] hold tensor numbers, -1 where absent. Columns in that order. "f32/16": the dtype of
- * the ACT tensors may be F32 or BF16, one type within an op (but for those said to be f32, and the loss, f32 too); sums and
- * arithmetic are at least f32; one rounding on store.
+ * the ACT tensors may be F32 or BF16, one type within an op (what is said to be f32, and the loss, is
+ * always f32); sums and arithmetic are at least f32; one rounding on store.
  *
  *  kind               in                                     out
  *  AUGMENT            (step pictures)                        x (n,3,h,w) f32/16
@@ -121,12 +121,14 @@ struct op_list {
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
-    uint64_t seed; /* dropout's counter: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
+    uint64_t
+        seed; /* dropout's counter: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
     double lr[8];                 /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
     uint32_t adam_step;           /* 1 for the first step since the state was cleared */
-    uint64_t only; /* bit (1 << op_kind) set: run only these kinds, on whatever the last whole run left
+    uint64_t
+        only; /* bit (1 << op_kind) set: run only these kinds, on whatever the last whole run left
                       (benchmarks); 0: all */
 };
 

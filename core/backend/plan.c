@@ -91,8 +91,8 @@ static void find_lives(struct life *lives, const struct op_list *l)
     }
 }
 
-/* A backend may let a CONV write what the BN_INFER after it returns: that must not lie on the CONV's
- * inputs. */
+/* A backend may let a CONV write what the BN_INFER after it returns: that must not lie on the
+ * CONV's inputs. */
 static void allow_folding(struct life *lives, const struct op_list *l)
 {
     for (int o = 1; o < l->n_ops; o++)

@@ -225,7 +225,8 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
     }
 }
 
-/* Fails naming the first value of GOT that is not within TOL (and a bf16 store's last place) of WANT. */
+/* Fails naming the first value of GOT that is not within TOL (and a bf16 store's last place) of
+ * WANT. */
 static inline void ops_close(const struct ops_setup *s, const char *where, int which,
                              const float *got, const float *want, const float *tol, size_t n,
                              enum dtype dtype)

@@ -1,8 +1,8 @@
 /* ops.h - one-op lists with seeded inputs, run on any backend and compared with ref.
  *
- * Bounds follow Higham 2002, section 3.1: a sum of K products in fp32, in any order, is off by at most gamma_K
- * sum|x w|, gamma_K = K u / (1 - K u); twice that is allowed between two backends. Comparisons are
- * written so that a NaN fails. SPDX-License-Identifier: MIT */
+ * Bounds follow Higham 2002, section 3.1: a sum of K products in fp32, in any order, is off by at
+ * most gamma_K sum|x w|, gamma_K = K u / (1 - K u); twice that is allowed between two backends.
+ * Comparisons are written so that a NaN fails. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_TESTS_OPS_H
 #define PRESIZE_TESTS_OPS_H
 
@@ -450,7 +450,8 @@ static inline bool ops_same_bits(const struct ops_setup *s, const struct ops_res
     return true;
 }
 
-/* Runs S twice from the same inputs (sums must start anew, the bits must repeat). 0, or -1 with ERR. */
+/* Runs S twice from the same inputs (sums must start anew, the bits must repeat). 0, or -1 with
+ * ERR. */
 static inline int ops_run(const struct backend *k, const struct exec_options *options,
                           const struct ops_setup *s, struct ops_results *r, struct err *err)
 {

@@ -1,7 +1,8 @@
 /* test_ops_augment.c - the augmentation kernels give elem_sample()'s bits.
  *
- * Over random maps (inside, turned, warped, far outside, degenerate), every number of samples, sizes that no
- * vector width divides, every variant that this processor has, and real pictures where they are at hand.
+ * Over random maps (inside, turned, warped, far outside, degenerate), every number of samples,
+ * sizes that no vector width divides, every variant that this processor has, and real pictures
+ * where they are at hand.
  * SPDX-License-Identifier: MIT */
 #include <archive.h>
 #include <archive_entry.h>

@@ -3,20 +3,26 @@
 #include "compare.h"
 
 // clang-format off
-#define ROWS(kind_, t) \
-    {.kind = kind_, .n = 6, .micro = 3, .c = 3,  .h = 23, .w = 19, .k = 16, .r = 7, .stride = 2, .pad = 3, .dtype = t}, \
-    {.kind = kind_, .n = 5, .micro = 1, .c = 16, .h = 9,  .w = 7,  .k = 32, .r = 3, .stride = 1, .pad = 1, .dtype = t}, \
-    {.kind = kind_, .n = 8, .micro = 4, .c = 32, .h = 13, .w = 11, .k = 16, .r = 3, .stride = 2, .pad = 1, .dtype = t}, \
-    {.kind = kind_, .n = 6, .micro = 3, .c = 48, .h = 5,  .w = 7,  .k = 64, .r = 1, .stride = 1, .pad = 0, .dtype = t}, \
-    {.kind = kind_, .n = 4, .micro = 2, .c = 64, .h = 9,  .w = 6,  .k = 32, .r = 1, .stride = 2, .pad = 0, .dtype = t}, \
-    {.kind = kind_, .n = 2, .micro = 2, .c = 16, .h = 2,  .w = 1,  .k = 16, .r = 3, .stride = 1, .pad = 1, .dtype = t}, \
-    {.kind = kind_, .n = 3, .micro = 3, .c = 16, .h = 1,  .w = 1,  .k = 16, .r = 3, .stride = 2, .pad = 1, .dtype = t}, \
-    {.kind = kind_, .n = 2, .micro = 1, .c = 24, .h = 5,  .w = 5,  .k = 16, .r = 3, .stride = 1, .pad = 1, .dtype = t, .refused = true}, \
-    {.kind = kind_, .n = 2, .micro = 1, .c = 16, .h = 5,  .w = 5,  .k = 20, .r = 3, .stride = 1, .pad = 1, .dtype = t, .refused = true}
+#define CONV(kind_, t, n_, m_, c_, h_, w_, k_, r_, s_, p_, refused_) \
+    {.kind = kind_, .dtype = t, .n = n_, .micro = m_, .c = c_, .h = h_, .w = w_, .k = k_, .r = r_, \
+     .stride = s_, .pad = p_, .refused = refused_}
+/* pictures, microbatch, c, h, w, k, r, stride, pad, refused */
+#define ROWS(kind, t) \
+    CONV(kind, t, 6, 3,  3, 23, 19, 16, 7, 2, 3, false), \
+    CONV(kind, t, 5, 1, 16,  9,  7, 32, 3, 1, 1, false), \
+    CONV(kind, t, 8, 4, 32, 13, 11, 16, 3, 2, 1, false), \
+    CONV(kind, t, 6, 3, 48,  5,  7, 64, 1, 1, 0, false), \
+    CONV(kind, t, 4, 2, 64,  9,  6, 32, 1, 2, 0, false), \
+    CONV(kind, t, 2, 2, 16,  2,  1, 16, 3, 1, 1, false), \
+    CONV(kind, t, 3, 3, 16,  1,  1, 16, 3, 2, 1, false), \
+    CONV(kind, t, 2, 1, 24,  5,  5, 16, 3, 1, 1, true),  \
+    CONV(kind, t, 2, 1, 16,  5,  5, 20, 3, 1, 1, true)
 
 static const struct ops_case forward[] = {ROWS(OP_CONV, DTYPE_F32), ROWS(OP_CONV, DTYPE_BF16)};
-static const struct ops_case data[] = {ROWS(OP_CONV_BWD_DATA, DTYPE_F32), ROWS(OP_CONV_BWD_DATA, DTYPE_BF16)};
-static const struct ops_case weight[] = {ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16)};
+static const struct ops_case data[] = {
+    ROWS(OP_CONV_BWD_DATA, DTYPE_F32), ROWS(OP_CONV_BWD_DATA, DTYPE_BF16)};
+static const struct ops_case weight[] = {
+    ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16)};
 
 #define LINEAR_ROWS(kind_) \
     {.kind = kind_, .n = 6, .micro = 3, .c = 33,  .h = 1, .w = 1, .k = 37, .dtype = DTYPE_F32}, \
@@ -43,7 +49,8 @@ CHECK(linear_forward, linear)
 CHECK(linear_bwd_data, linear_data)
 CHECK(linear_bwd_weight, linear_weight)
 
-/* Winograd's form is less exact than a direct sum: allowed is 3e-5 of the output's root mean square. */
+/* Winograd's form is less exact than a direct sum: allowed is 3e-5 of the output's root mean
+ * square. */
 static void winograd_is_close(void **state)
 {
     static const struct ops_case c = {.kind = OP_CONV,
@@ -79,7 +86,8 @@ static void winograd_is_close(void **state)
     ops_end(&s);
 }
 
-/* The control: a filter tap dropped, a value made NaN, must be noticed by the comparison's bounds. */
+/* The control: a filter tap dropped, a value made NaN, must be noticed by the comparison's bounds.
+ */
 static void a_wrong_value_is_noticed(void **state)
 {
     struct ops_setup s = ops_begin(&forward[1], 1);

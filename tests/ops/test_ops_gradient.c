@@ -1,7 +1,8 @@
 /* test_ops_gradient.c - backward ops against central differences of their forward ops, on ref.
  *
- * Every list computes L = sum r y from inputs and, with dy = r, the gradients. In double, with a step of 1e-5,
- * the difference quotient of these functions is good to about 1e-8 relative to the terms of L.
+ * Every list computes L = sum r y from inputs and, with dy = r, the gradients. In double, with a
+ * step of 1e-5, the difference quotient of these functions is good to about 1e-8 relative to the
+ * terms of L.
  * SPDX-License-Identifier: MIT */
 #include "ops.h"
 

@@ -19,14 +19,16 @@ static const struct ops_case dropout[] = {VECTORS(OP_DROPOUT)};
 static const struct ops_case dropout_bwd[] = {VECTORS(OP_DROPOUT_BWD)};
 static const struct ops_case max_pool[] = {
     PICTURES(OP_MAX_POOL, DTYPE_F32, false), PICTURES(OP_MAX_POOL, DTYPE_BF16, false),
-    {.kind = OP_MAX_POOL, .n = 2, .micro = 1, .c = 24, .h = 5, .w = 5, .dtype = DTYPE_F32, .refused = true}};
+    {.kind = OP_MAX_POOL, .n = 2, .micro = 1, .c = 24, .h = 5, .w = 5,
+     .dtype = DTYPE_F32, .refused = true}};
 static const struct ops_case max_pool_bwd[] = {
     PICTURES(OP_MAX_POOL_BWD, DTYPE_F32, false), PICTURES(OP_MAX_POOL_BWD, DTYPE_F32, true),
     PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, false), PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, true)};
 static const struct ops_case concat_pool[] = {
     PICTURES(OP_CONCAT_POOL, DTYPE_F32, false), PICTURES(OP_CONCAT_POOL, DTYPE_BF16, false)};
 static const struct ops_case concat_pool_bwd[] = {
-    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_F32, false), PICTURES(OP_CONCAT_POOL_BWD, DTYPE_BF16, false)};
+    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_F32, false),
+    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_BF16, false)};
 static const struct ops_case softmax_loss[] = {
     {.kind = OP_SOFTMAX_LOSS, .n = 6, .micro = 3, .k = 37, .dtype = DTYPE_F32, .extra = true},
     {.kind = OP_SOFTMAX_LOSS, .n = 5, .micro = 1, .k = 2,  .dtype = DTYPE_F32, .extra = true},
@@ -34,9 +36,9 @@ static const struct ops_case softmax_loss[] = {
     {.kind = OP_SOFTMAX_LOSS, .n = 4, .micro = 4, .k = 1,  .dtype = DTYPE_F32},
 };
 static const struct ops_case adam[] = {
-    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 16, .c = 3,  .r = 7, .dtype = DTYPE_F32, .extra = true},
-    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 37, .c = 1,  .r = 1, .dtype = DTYPE_F32},
-    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 64, .c = 64, .r = 3, .dtype = DTYPE_F32, .extra = true},
+    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 16, .c = 3,  .r = 7, .extra = true},
+    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 37, .c = 1,  .r = 1},
+    {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 64, .c = 64, .r = 3, .extra = true},
 };
 // clang-format on
 

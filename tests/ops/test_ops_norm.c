@@ -3,31 +3,34 @@
 #include "compare.h"
 
 // clang-format off
-#define SHAPES(kind_, t, relu_, extra_) \
-    {.kind = kind_, .n = 6, .micro = 3, .c = 16, .h = 13, .w = 11, .relu = relu_, .extra = extra_, .dtype = t}, \
-    {.kind = kind_, .n = 5, .micro = 1, .c = 48, .h = 3,  .w = 1,  .relu = relu_, .extra = extra_, .dtype = t}, \
-    {.kind = kind_, .n = 8, .micro = 4, .c = 64, .h = 1,  .w = 1,  .relu = relu_, .extra = extra_, .dtype = t}
-
-#define ROWS(kind_) \
-    SHAPES(kind_, DTYPE_F32, false, false), SHAPES(kind_, DTYPE_F32, true, false), \
-    SHAPES(kind_, DTYPE_F32, false, true),  SHAPES(kind_, DTYPE_F32, true, true), \
-    SHAPES(kind_, DTYPE_BF16, false, false), SHAPES(kind_, DTYPE_BF16, true, false), \
-    SHAPES(kind_, DTYPE_BF16, false, true),  SHAPES(kind_, DTYPE_BF16, true, true), \
-    {.kind = kind_, .n = 4, .micro = 2, .c = 24, .h = 3, .w = 3, .dtype = DTYPE_F32, .refused = true}
+#define NORM(kind_, t, n_, m_, c_, h_, w_, relu_, extra_, refused_) \
+    {.kind = kind_, .dtype = t, .n = n_, .micro = m_, .c = c_, .h = h_, .w = w_, .relu = relu_, \
+     .extra = extra_, .refused = refused_}
+#define SHAPES(kind, t, relu, extra) \
+    NORM(kind, t, 6, 3, 16, 13, 11, relu, extra, false), \
+    NORM(kind, t, 5, 1, 48,  3,  1, relu, extra, false), \
+    NORM(kind, t, 8, 4, 64,  1,  1, relu, extra, false)
+#define ROWS(kind) \
+    SHAPES(kind, DTYPE_F32, false, false), SHAPES(kind, DTYPE_F32, true, false), \
+    SHAPES(kind, DTYPE_F32, false, true),  SHAPES(kind, DTYPE_F32, true, true), \
+    SHAPES(kind, DTYPE_BF16, false, false), SHAPES(kind, DTYPE_BF16, true, false), \
+    SHAPES(kind, DTYPE_BF16, false, true),  SHAPES(kind, DTYPE_BF16, true, true), \
+    NORM(kind, DTYPE_F32, 4, 2, 24, 3, 3, false, false, true)
 
 static const struct ops_case stats[] = {
     SHAPES(OP_BN_STATS, DTYPE_F32, false, false), SHAPES(OP_BN_STATS, DTYPE_F32, false, true),
     SHAPES(OP_BN_STATS, DTYPE_BF16, false, false), SHAPES(OP_BN_STATS, DTYPE_BF16, false, true),
-    {.kind = OP_BN_STATS, .n = 1, .micro = 1, .c = 16, .h = 1, .w = 1, .extra = true, .dtype = DTYPE_F32},
-    {.kind = OP_BN_STATS, .n = 7, .micro = 1, .c = 16, .h = 40, .w = 37, .extra = true, .dtype = DTYPE_F32},
-    {.kind = OP_BN_STATS, .n = 2, .micro = 1, .c = 20, .h = 3, .w = 3, .dtype = DTYPE_F32, .refused = true},
+    NORM(OP_BN_STATS, DTYPE_F32, 1, 1, 16,  1,  1, false, true,  false),
+    NORM(OP_BN_STATS, DTYPE_F32, 7, 1, 16, 40, 37, false, true,  false),
+    NORM(OP_BN_STATS, DTYPE_F32, 2, 1, 20,  3,  3, false, false, true),
 };
 static const struct ops_case apply[] = {ROWS(OP_BN_APPLY)};
 static const struct ops_case infer[] = {ROWS(OP_BN_INFER)};
 static const struct ops_case bwd_stats[] = {ROWS(OP_BN_BWD_STATS)};
 static const struct ops_case bwd_apply[] = {
-    SHAPES(OP_BN_BWD_APPLY, DTYPE_F32, false, false), SHAPES(OP_BN_BWD_APPLY, DTYPE_BF16, false, false),
-    {.kind = OP_BN_BWD_APPLY, .n = 2, .micro = 1, .c = 8, .h = 3, .w = 3, .dtype = DTYPE_F32, .refused = true},
+    SHAPES(OP_BN_BWD_APPLY, DTYPE_F32, false, false),
+    SHAPES(OP_BN_BWD_APPLY, DTYPE_BF16, false, false),
+    NORM(OP_BN_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 // clang-format on
 
