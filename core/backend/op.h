@@ -121,14 +121,12 @@ struct op_list {
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
-    uint64_t
-        seed; /* dropout's counter: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
+    uint64_t seed; /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
     double lr[8];                 /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
     uint32_t adam_step;           /* 1 for the first step since the state was cleared */
-    uint64_t
-        only; /* bit (1 << op_kind) set: run only these kinds, on whatever the last whole run left
+    uint64_t only; /* bit (1 << op_kind) set: run only these kinds, on what the last whole run left
                       (benchmarks); 0: all */
 };
 
