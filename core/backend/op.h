@@ -121,7 +121,7 @@ struct op_list {
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
-    uint64_t seed; /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
+    uint64_t seed;  /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
     double lr[8];                 /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
