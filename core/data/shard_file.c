@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/size.h"
@@ -33,10 +34,11 @@ static void close_id(hid_t id)
 
 /* After a failed write the library still wants to write what it holds, when an object is closed, when
  * the file is, and at exit; and an object whose closing fails is freed and keeps its number, which ends
- * the process at exit. The file is lost anyway: so let all that go nowhere, before anything is closed. */
+ * the process at exit. The file is lost anyway: so let all that go into a file in memory (it must take
+ * seeks and sizes, as /dev/null does not), before anything is closed. */
 static void let_go(struct shard_file *f)
 {
-    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int nowhere = memfd_create("discarded", MFD_CLOEXEC); /* sparse: holds what is written last */
 
     if (nowhere < 0)
         return;
