@@ -214,20 +214,26 @@ void augment_centre(struct sample_map *m, int height, int width, int size)
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
 
-// clang-format off
 #define S struct augment_options
 const struct key augment_keys[] = {
-    KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names, "one interpolation, antialiased; fastai's own two are not there yet; none: the centre square"),
-    KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1", "area of the smallest crop, of the short side's square"),
+    KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names,
+               "one interpolation, antialiased; fastai's own two are not there yet; none: the "
+               "centre square"),
+    KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1",
+            "area of the smallest crop, of the short side's square"),
     KEY_BOOL(S, flip, "augment.flip", "true", "mirror every second picture"),
-    KEY_F64(S, max_rotate, "augment.max_rotate", "10", 0, 180, "degrees", "largest rotation either way"),
+    KEY_F64(S, max_rotate, "augment.max_rotate", "10", 0, 180, "degrees",
+            "largest rotation either way"),
     KEY_F64(S, min_zoom, "augment.min_zoom", "1.0", 0.1, 10, "1", "smallest zoom"),
     KEY_F64(S, max_zoom, "augment.max_zoom", "1.1", 0.1, 10, "1", "largest zoom"),
-    KEY_F64(S, max_warp, "augment.max_warp", "0.2", 0, 0.9, "1", "largest shift of a corner by perspective, of half the side"),
-    KEY_F64(S, max_lighting, "augment.max_lighting", "0.2", 0, 0.95, "1", "largest change of brightness and contrast"),
-    KEY_F64(S, p_affine, "augment.p_affine", "0.75", 0, 1, "1", "probability of rotation, of zoom and of each warp"),
-    KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1", "probability of a change of brightness, and of contrast"),
+    KEY_F64(S, max_warp, "augment.max_warp", "0.2", 0, 0.9, "1",
+            "largest shift of a corner by perspective, of half the side"),
+    KEY_F64(S, max_lighting, "augment.max_lighting", "0.2", 0, 0.95, "1",
+            "largest change of brightness and contrast"),
+    KEY_F64(S, p_affine, "augment.p_affine", "0.75", 0, 1, "1",
+            "probability of rotation, of zoom and of each warp"),
+    KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1",
+            "probability of a change of brightness, and of contrast"),
     KEY_END,
 };
 #undef S
-// clang-format on

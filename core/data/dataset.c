@@ -239,7 +239,6 @@ static const char *const exif_names[] = {"ignore", "apply", NULL};
 static const char *const on_error_names[] = {"fail", "skip", NULL};
 static const char *const storage_names[] = {"raw", "zstd", NULL};
 
-// clang-format off
 static const struct key group_keys[] = {
     KEY_STR(struct dataset_group, name, "name", "", "name of the group"),
     KEY_STR(struct dataset_group, regex, "regex", "", "PCRE2 on the label: classes of the group"),
@@ -253,20 +252,26 @@ const struct key dataset_keys[] = {
     KEY_STR(S, licence, "licence", "", "under which the pictures may be used"),
     KEY_STR(S, images, "images", "", "folder of the pictures below the tree"),
     KEY_STR(S, root, "root", "", "a folder of one's own in place of the fetched tree"),
-    KEY_CHOICE(S, label_from, "label.from", "folder", label_from_names, "where a picture's label is found"),
-    KEY_STR(S, label_regex, "label.regex", "", "PCRE2 searched in the file name; group 1 is the label"),
+    KEY_CHOICE(S, label_from, "label.from", "folder", label_from_names,
+               "where a picture's label is found"),
+    KEY_STR(S, label_regex, "label.regex", "",
+            "PCRE2 searched in the file name; group 1 is the label"),
     KEY_STR(S, label_csv, "label.csv", "", "table below the tree with the columns path and label"),
     KEY_STR(S, skip, "skip", "", "PCRE2 on the path: files that are no pictures of the set"),
-    KEY_STR(S, official_trainval, "official.trainval", "", "list below the tree: pictures to train with"),
+    KEY_STR(S, official_trainval, "official.trainval", "",
+            "list below the tree: pictures to train with"),
     KEY_STR(S, official_test, "official.test", "", "list below the tree: pictures to test with"),
     KEY_CHOICE(S, exif, "decode.exif", "ignore", exif_names, "the orientation a camera noted"),
-    KEY_CHOICE(S, on_error, "decode.on_error", "fail", on_error_names, "a picture that cannot be decoded"),
+    KEY_CHOICE(S, on_error, "decode.on_error", "fail", on_error_names,
+               "a picture that cannot be decoded"),
     KEY_INT(S, size, "presize.size", "460", 8, 8192, "px", "short side after presizing"),
-    KEY_F64(S, max_aspect, "presize.max_aspect", "2.0", 1, 100, "1", "longer pictures are cut to this ratio, centred"),
+    KEY_F64(S, max_aspect, "presize.max_aspect", "2.0", 1, 100, "1",
+            "longer pictures are cut to this ratio, centred"),
     KEY_INT(S, shard_pictures, "shard.pictures", "512", 1, 65536, "pictures", "per shard"),
-    KEY_CHOICE(S, storage, "shard.storage", "raw", storage_names, "pixels as they are, or compressed"),
-    KEY_LIST(S, groups_list, groups, "groups", group_keys, "classes that belong together, for confusions between groups"),
+    KEY_CHOICE(S, storage, "shard.storage", "raw", storage_names,
+               "pixels as they are, or compressed"),
+    KEY_LIST(S, groups_list, groups, "groups", group_keys,
+             "classes that belong together, for confusions between groups"),
     KEY_END,
 };
 #undef S
-// clang-format on

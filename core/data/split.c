@@ -382,18 +382,22 @@ void split_free(struct split *s)
 static const char *const split_names[] = {"random", "official", "hash", "csv", NULL};
 static const char *const verify_names[] = {"crc", "off", NULL};
 
-// clang-format off
 #define S struct data_options
 const struct key data_keys[] = {
     KEY_STR(S, set, "data.set", "pets", "name of the prepared set"),
-    KEY_INT(S, size, "data.size", "0", 0, 8192, "px", "short side of the shards to read, 0: the largest there is"),
-    KEY_CHOICE(S, split, "data.split", "random", split_names, "how pictures are told off for training and validation"),
+    KEY_INT(S, size, "data.size", "0", 0, 8192, "px",
+            "short side of the shards to read, 0: the largest there is"),
+    KEY_CHOICE(S, split, "data.split", "random", split_names,
+               "how pictures are told off for training and validation"),
     KEY_F64(S, valid, "data.valid", "0.2", 0, 1, "1", "share that validates"),
-    KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "", "seed of the split, independent of seed"),
-    KEY_BOOL(S, stratify, "data.stratify", "false", "the same share of every class (random and official)"),
-    KEY_STR(S, csv, "data.split_csv", "", "table with the columns path and split (train, valid, test)"),
-    KEY_CHOICE(S, verify, "data.verify", "crc", verify_names, "check each picture's CRC-32C when it is read"),
+    KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "",
+            "seed of the split, independent of seed"),
+    KEY_BOOL(S, stratify, "data.stratify", "false",
+             "the same share of every class (random and official)"),
+    KEY_STR(S, csv, "data.split_csv", "",
+            "table with the columns path and split (train, valid, test)"),
+    KEY_CHOICE(S, verify, "data.verify", "crc", verify_names,
+               "check each picture's CRC-32C when it is read"),
     KEY_END,
 };
 #undef S
-// clang-format on
