@@ -50,7 +50,7 @@ static int load(struct job *j, const char *path, struct err *err)
     int rc;
 
     if (path_is_dir(path))
-        return err_set(err, ERR_INPUT, "is a folder; name the files in it: %s/*", path);
+        return err_set(err, ERR_INPUT, "%s: is a folder; name the files in it", path);
     if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
         return -1;
     rc = image_decode(&j->image, (const uint8_t *)bytes, size, false, err);

@@ -113,8 +113,11 @@ static void find_ranges(struct chart *c, const struct plot_series *series, int n
             r->low -= r->low != 0 ? 0.5 * fabs(r->low) : 0.5;
             r->high += r->high != 0 ? 0.5 * fabs(r->high) : 0.5;
         }
-        if (axis == 0)
-            continue; /* curves reach from side to side */
+        if (axis == 0) { /* curves reach from side to side, but for a nearly 0 start */
+            if (!c->o->log_x && r->low > 0 && r->low < 0.05 * r->high)
+                r->low = 0;
+            continue;
+        }
         step = tick_step(*r);
         r->low = floor(r->low / step + 1e-9) * step;
         r->high = ceil(r->high / step - 1e-9) * step;

@@ -189,7 +189,7 @@ static void many_classes_fit(void **state)
     }
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         uint32_t *counts = calloc((size_t)sizes[k] * (size_t)sizes[k], sizeof *counts);
-        double width;
+        double width = 0;
         char *svg;
 
         for (int32_t c = 0; c < sizes[k]; c++)
@@ -197,7 +197,7 @@ static void many_classes_fit(void **state)
         snprintf(size_text, sizeof size_text, "%d.svg", sizes[k]);
         assert_int_equal(plot_confusion(at(size_text), "Title", counts, vocab, sizes[k], &err), 0);
         svg = read_all(size_text, &size);
-        width = strtod(strstr(svg, "width=\"") + 7, NULL);
+        assert_int_equal(sscanf(svg, "<svg xmlns=%*s width=\"%lf", &width), 1);
         assert_true(width >= 360 && width < 2000);
         free(svg);
         free(counts);

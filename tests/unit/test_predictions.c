@@ -1,7 +1,7 @@
 /* test_predictions.c - predictions there and back, the same bytes twice, damage found.
  *
- * `test_predictions --make RESULTS NAME SEED WRONG` writes a small finished run for the tests of eval
- * instead: 3 classes, 60 pictures, the first WRONG of them mistaken. SPDX-License-Identifier: MIT */
+ * `test_predictions --make RESULTS NAME SEED WRONG [WORD]` writes a small finished run for the
+ * tests of eval instead: 3 classes, 60 pictures named by WORD, the first WRONG of them mistaken. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,8 +51,9 @@ static const char *at(const char *name)
     return path;
 }
 
-/* N pictures of 3 classes, the first WRONG mistaken for the next class; probabilities by I. */
-static struct predictions *make(uint32_t n, uint32_t wrong)
+/* N pictures of 3 classes named by WORD, the first WRONG mistaken for the next class; probabilities
+ * by the picture's number. */
+static struct predictions *make_named(uint32_t n, uint32_t wrong, const char *word)
 {
     static const char *const vocab[] = {"cat, \"grey\"", "dog", "<b>&\xc3\xa9"};
     struct predictions *p;
@@ -67,7 +68,7 @@ static struct predictions *make(uint32_t n, uint32_t wrong)
         float most = 0.5F + 0.4F * (float)(i % 7) / 7;
         float *row = p->prob + 3 * (size_t)i;
 
-        snprintf(id, sizeof id, "%c/picture_%03u.jpg", 'a' + (int)(i % 3), i);
+        snprintf(id, sizeof id, "%c/%.32s_%03u.jpg", 'a' + (int)(i % 3), word, i);
         p->ids[i] = strdup(id);
         p->actual[i] = (int32_t)(i % 3);
         p->predicted[i] = (int32_t)(i < wrong ? (i + 1) % 3 : i % 3);
@@ -76,6 +77,11 @@ static struct predictions *make(uint32_t n, uint32_t wrong)
         p->loss[i] = -logf(row[p->actual[i]]);
     }
     return p;
+}
+
+static struct predictions *make(uint32_t n, uint32_t wrong)
+{
+    return make_named(n, wrong, "picture");
 }
 
 static void write_ok(const struct predictions *p)
@@ -356,9 +362,9 @@ static void make_plots(const struct run *r, const struct predictions *p)
     free(counts);
 }
 
-static int make_run(const char *results, const char *name, long seed, long wrong)
+static int make_run(const char *results, const char *name, long seed, long wrong, const char *word)
 {
-    struct predictions *p = make(60, (uint32_t)wrong);
+    struct predictions *p = make_named(60, (uint32_t)wrong, word);
     char path[PATH_LEN], params[512];
     struct err err = {0};
     json_t *json = facts(seed);
@@ -395,7 +401,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(nothing_is_written_where_nothing_can_be, set_up, tear_down),
     };
 
-    if (argc == 6 && strcmp(argv[1], "--make") == 0)
-        return make_run(argv[2], argv[3], strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10));
+    if (argc >= 6 && strcmp(argv[1], "--make") == 0)
+        return make_run(argv[2], argv[3], strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10),
+                        argc > 6 ? argv[6] : "picture");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

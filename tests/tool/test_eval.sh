@@ -1,0 +1,183 @@
+# test_eval.sh - eval on made-up runs: what is printed, in each form, and what is refused.
+# SPDX-License-Identifier: MIT
+set -u
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+results=$scratch/results
+
+fail() {
+    echo "FAIL: $*" >&2
+    [ -s "$scratch/err" ] && tail -n 20 "$scratch/err" >&2
+    exit 1
+}
+
+# evaluate STATUS ARGS...: stdout in $scratch/out, stderr in $scratch/err.
+evaluate() {
+    local status=$1 got
+    shift
+    "$BIN/eval" --results "$results" "$@" > "$scratch/out" 2> "$scratch/err"
+    got=$?
+    [ $got = "$status" ] || fail "eval $*: status $got, expected $status: $(cat "$scratch/out")"
+    if [ "$status" = 0 ] || [ "$status" = 3 ]; then
+        [ -s "$scratch/err" ] && fail "eval $*: says on stderr: $(cat "$scratch/err")"
+    fi
+    return 0
+}
+
+# link NAME RESULT: a line of --verify
+link() {
+    grep -Eq "^$1 +$2 " "$scratch/out" || fail "--verify: no \"$1 $2\" in: $(cat "$scratch/out")"
+}
+
+shows() { # TEXT...: each is in what the last evaluate printed
+    local text
+    for text in "$@"; do
+        grep -qF -e "$text" "$scratch/out" || fail "expected \"$text\" in: $(cat "$scratch/out")"
+    done
+}
+
+refused() { # STATUS TEXT ARGS...
+    local text=$2
+    evaluate "$1" "${@:3}"
+    grep -qF -e "$text" "$scratch/err" || fail "eval ${*:3}: expected \"$text\" in: $(cat "$scratch/err")"
+}
+
+make_run() { # NAME SEED WRONG [WORD]
+    "$BIN/test_predictions" --make "$results" "$@" || fail "test_predictions --make $*"
+}
+
+json() { # TEXT...: valid JSON that holds these
+    [ "$(head -c 1 "$scratch/out")" = "{" ] || [ "$(head -c 1 "$scratch/out")" = "[" ] ||
+        fail "no JSON: $(cat "$scratch/out")"
+    if command -v python3 > /dev/null; then
+        python3 -m json.tool "$scratch/out" > "$scratch/parsed" || fail "no JSON: $(cat "$scratch/out")"
+    fi
+    shows "$@"
+}
+
+refused 1 "train --exp" # no run yet
+evaluate 0 --list
+shows "no run"
+make_run first 1 5
+make_run second 2 6
+make_run worse 1 25
+make_run again 1 5
+
+# The latest run, and one by name or by path.
+evaluate 0
+shows "$results/again  (done)" "error rate  0.0833  (5 of 60, 95 % interval 0.0361 to 0.1807)" \
+    "split random, valid 0.2, split_seed 42" "resnet18, weights none, fp32" "made, 3 classes" \
+    "most confused:" "$results/again/report.html"
+evaluate 0 worse
+shows "25 of 60"
+evaluate 0 "$results/worse/"
+shows "25 of 60"
+evaluate 0 worse --json
+json '"error_rate": 0.4166666666666667' '"n": 60' '"status": "done"' '"split": "split random'
+evaluate 0 --list
+[ "$(wc -l < "$scratch/out")" = 5 ] || fail "--list: $(cat "$scratch/out")"
+tail -n 1 "$scratch/out" | grep -q '^again ' || fail "--list: the latest is not last"
+evaluate 0 --list --csv
+grep -q '^second,done,[^,]*,made,made,2,0.1,0.4$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
+
+evaluate 0 first --most-confused=2
+[ "$(wc -l < "$scratch/out")" = 3 ] || fail "--most-confused=2: $(cat "$scratch/out")"
+evaluate 0 first --most-confused --csv
+[ "$(cat "$scratch/out")" = 'actual,predicted,count
+"cat, ""grey""",dog,2
+dog,<b>&é,2
+<b>&é,"cat, ""grey""",1' ] || fail "--most-confused --csv: $(cat "$scratch/out")"
+evaluate 0 first --most-confused=9
+shows "no two classes"
+evaluate 0 first --top-losses=2 --csv
+[ "$(sed -n 2p "$scratch/out" | cut -d, -f1)" = b/picture_004.jpg ] || fail "--top-losses: $(cat "$scratch/out")"
+[ "$(wc -l < "$scratch/out")" = 3 ] || fail "--top-losses=2: $(cat "$scratch/out")"
+
+rm -f "$results"/first/plots/confusion.* "$results/first/confusion.csv"
+evaluate 0 first --confusion
+shows "18    2" # the matrix is small
+[ "$(tail -n 1 "$scratch/out")" = "$results/first/plots/confusion.svg" ] || fail "--confusion: last line"
+for file in plots/confusion.svg plots/confusion.png confusion.csv; do
+    [ -s "$results/first/$file" ] || fail "--confusion: no $file"
+done
+
+rm "$results/first/report.html"
+evaluate 0 --report first
+[ "$(cat "$scratch/out")" = "$results/first/report.html" ] || fail "--report: $(cat "$scratch/out")"
+report=$results/first/report.html
+grep -q 'A made-up run &lt;script&gt;' "$report" || fail "--report: the title"
+grep -qi '<script' "$report" && fail "--report: a script"
+grep -Eqi '(src|href)="[^d"]' "$report" && fail "--report: another file is asked for"
+grep -q 'src="data:image/svg+xml;base64,' "$report" || fail "--report: no plot"
+
+# Comparing tests, and says it aloud when there is nothing to tell.
+evaluate 0 --compare first second
+shows "keys that differ" "seed" "second against first: not distinguishable" "by recipe" "mid-p 0.5"
+evaluate 0 first second --compare worse again
+shows "worse against first: worse" "again against first: identical" "20 only wrong here" "(Holm)"
+evaluate 0 --compare worse first
+shows "first against worse: better"
+evaluate 0 --compare worse first --json
+json '"verdict": "better"' '"keys"' '"against": "worse"'
+evaluate 3 --compare first worse --fail-on-regression
+evaluate 0 --compare first second --fail-on-regression
+evaluate 0 --compare worse first --fail-on-regression
+evaluate 0 --compare first worse --csv
+shows "worse,done,0.4166"
+
+# Runs that cannot be tested: said, and an error where a test was asked for.
+cp -r "$results/first" "$results/begun"
+sed -i 's/"status": "done"/"status": "running"/' "$results/begun/run.json"
+rm "$results/begun/predictions.h5"
+evaluate 0 begun
+shows "(killed" "train --resume begun"
+refused 1 "train --resume begun" begun --most-confused
+evaluate 0 --compare first begun
+shows "not tested: begun has no predictions (killed)"
+refused 1 "cannot be tested" --compare first begun --fail-on-regression
+sed -i 's/"status": "running"/"status": "failed", "error": "batch 7: no number"/' "$results/begun/run.json"
+evaluate 0 begun
+shows "(failed" "batch 7: no number"
+make_run other 1 5 photo
+evaluate 0 --compare first other
+shows "not tested: other validation pictures (60 and 60, 0 in common)"
+
+# The chain, as far as such a run has one.
+evaluate 0 first --verify
+link predictions ok
+link shards "not checked"
+shows "every link that could be checked holds"
+sed -i 's/picture_004/picture_4/' "$results/worse/predictions.csv"
+evaluate 1 worse --verify
+link predictions.csv FAILED
+cp "$results/second/predictions.h5" "$results/again/predictions.h5"
+evaluate 1 again --verify
+link predictions FAILED
+cp "$results/first/predictions.h5" "$results/again/predictions.h5"
+evaluate 0 again --verify
+
+# Misuse and bad input.
+refused 1 "did you mean second" secnod
+refused 1 "no run.json" "$scratch"
+refused 2 "one run at a time" first second
+refused 2 "one at a time" first --report --list
+refused 2 "at least 1" first --most-confused=none
+refused 2 "at least 1" first --top-losses=0
+refused 2 "two runs" --compare first
+refused 2 "which pictures" first --predict
+refused 2 "goes with --compare" first --fail-on-regression
+refused 2 "goes with --predict" first --best
+refused 2 "did you mean --compare" --compar2 first
+refused 2 "one at a time" --list --json --csv
+refused 1 "no checkpoint" first --predict "$0"
+refused 1 "no run nothing" nothing --predict "$0"
+head -c 100 "$results/second/predictions.h5" > "$scratch/cut"
+cp "$scratch/cut" "$results/second/predictions.h5"
+refused 1 "predictions.h5: cannot be opened" second
+printf '{' > "$results/second/run.json"
+refused 1 "run.json: line 1" second
+evaluate 0 --list
+grep -q second "$scratch/out" && fail "--list: a torn run"
+"$BIN/eval" --results "$results" first > /dev/full 2> "$scratch/err"
+[ $? = 1 ] || fail "a full disk behind stdout"
+exit 0

@@ -1,0 +1,91 @@
+# test_eval_chain.sh - eval on runs that were really trained: predictions of files have the bits of
+# validation, the chain of hashes holds, and what was changed is found.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+demo_set
+demo_split "$scratch/split.csv" 4 3
+tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8"
+train_run first $tiny
+train_run seed43 $tiny seed=43
+eval="$BIN/eval --data $data --results $results"
+
+# Files predicted one by one, and the validation of the run: the same probability to the bit.
+tail -n +2 "$results/first/predictions.csv" | cut -d, -f1,3,5 | sort > "$scratch/expected"
+(cd "$data/demo/tree/images" && $eval first --csv --predict $(cut -d, -f1 "$scratch/expected")) \
+    > "$scratch/out" 2> "$scratch/err" || fail "--predict"
+[ "$(head -n 1 "$scratch/out")" = "file,label,probability,next" ] || fail "--predict --csv: header"
+# The CSV of the run has the shortest text of a float32, that of --predict of the same as a double.
+tail -n +2 "$scratch/out" | cut -d, -f1-3 | sort | while IFS=, read -r file label probability; do
+    printf '%s,%s,%.6f\n' "$file" "$label" "$probability"
+done > "$scratch/got"
+while IFS=, read -r file label probability; do
+    printf '%s,%s,%.6f\n' "$file" "$label" "$probability"
+done < "$scratch/expected" > "$scratch/rounded"
+cmp "$scratch/got" "$scratch/rounded" || fail "--predict and validation differ: $(diff "$scratch/got" "$scratch/rounded" | head)"
+
+# One file alone among its neighbours: the same; the other run: others (the control).
+one=$data/demo/tree/images/$(head -n 1 "$scratch/expected" | cut -d, -f1)
+$eval first --json --predict "$one" > "$scratch/alone" 2> "$scratch/err" || fail "--predict, one"
+$eval seed43 --json --predict "$one" > "$scratch/other" 2> "$scratch/err" || fail "--predict, seed43"
+cmp -s "$scratch/alone" "$scratch/other" && fail "two runs predict the same"
+[ "$(grep -c '"label"' "$scratch/alone")" = 6 ] || fail "--predict --json: a label and the five best"
+$eval first --best --json --predict "$one" > "$scratch/best" 2> "$scratch/err" || fail "--best"
+
+# What is no picture is named; the others are predicted.
+$eval first --predict "$one" "$0" "$scratch" "$scratch/none.jpg" > "$scratch/out" 2> "$scratch/err"
+[ $? = 1 ] || fail "--predict of what is no picture: status"
+[ "$(wc -l < "$scratch/out")" = 2 ] || fail "--predict of what is no picture: $(cat "$scratch/out")"
+for text in "$0: " "$scratch: is a folder" "none.jpg" "3 of 4 files"; do
+    grep -qF "$text" "$scratch/err" || fail "--predict: \"$text\" is not said"
+done
+
+$eval > "$scratch/out" 2> "$scratch/err" || fail "the latest run"
+grep -q "$results/seed43  (done, 2 epochs" "$scratch/out" || fail "overview: $(cat "$scratch/out")"
+$eval --compare first seed43 > "$scratch/out" 2> "$scratch/err" || fail "--compare"
+grep -q "by recipe" "$scratch/out" || fail "--compare: seeds are not grouped: $(cat "$scratch/out")"
+grep -q "on 24 pictures" "$scratch/out" || fail "--compare: $(cat "$scratch/out")"
+
+# The chain, whole; then with one thing changed at a time.
+$eval first --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
+[ "$(grep -c ' ok ' "$scratch/out")" = 15 ] || fail "--verify: $(cat "$scratch/out")"
+
+# broken LINK: --verify must name it.
+broken() {
+    $eval changed --verify > "$scratch/out" 2> "$scratch/err" && fail "--verify: $1 changed, not found"
+    grep -Eq "^$1 +FAILED " "$scratch/out" || fail "--verify: no \"$1 FAILED\" in: $(cat "$scratch/out")"
+}
+change() {
+    rm -rf "$results/changed"
+    cp -r "$results/first" "$results/changed"
+}
+change
+printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=9000 conv=notrunc 2> /dev/null
+broken last.safetensors
+change
+cp "$results"/seed43/checkpoints/last.* "$results/changed/checkpoints/" # whole, but another run's
+broken last.safetensors
+broken last.json
+change
+sed -i 's/^seed: .*/seed: 44/' "$results/changed/resolved.yaml"
+broken configuration
+broken "first weights"
+change
+sed -i 's/"index": "../"index": "00/' "$results/changed/run.json"
+broken index
+change
+sed -i 's/,1$/,2/' "$results/changed/confusion.csv"
+printf '\n' >> "$results/changed/confusion.csv"
+broken confusion.csv
+rm -rf "$results/changed"
+
+mkdir -p "$scratch/data/demo"
+cp -r "$data"/demo/shards-* "$data/demo/manifest.jsonl" "$scratch/data/demo/"
+printf 'x' >> "$scratch/data/demo/manifest.jsonl"
+shard=$(ls "$scratch"/data/demo/shards-*/*.h5 | head -n 1)
+printf 'xyz' | dd of="$shard" bs=1 seek=200000 conv=notrunc 2> /dev/null
+$BIN/eval --data "$scratch/data" --results "$results" first --verify > "$scratch/out" 2> "$scratch/err" &&
+    fail "--verify: changed data, not found"
+for link in shards manifest; do
+    grep -Eq "^$link +FAILED " "$scratch/out" || fail "--verify: $link: $(cat "$scratch/out")"
+done
+exit 0
