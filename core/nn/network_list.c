@@ -131,6 +131,10 @@ static int residual_block(struct build *b, int x, int layer, int block)
     BUG_IF(b->n_blocks > MAX_BLOCKS);
     k->n_units = a->bottleneck ? 3 : 2;
     k->has_down = arch_has_downsample(a, layer, block);
+    if (k->has_down && b->infer) { /* first, so that each norm follows its convolution: they fold */
+        downsample(b, k, x, layer, block, stride);
+        unit_apply(b, &k->down, false, -1);
+    }
     for (int i = 0; i < k->n_units; i++) {
         struct unit *u = &k->units[i];
 
@@ -145,12 +149,10 @@ static int residual_block(struct build *b, int x, int layer, int block)
             from = u->z;
         }
     }
-    if (k->has_down) {
-        if (b->infer)
-            downsample(b, k, x, layer, block, stride);
+    if (k->has_down && !b->infer)
         unit_apply(b, &k->down, false, -1);
+    if (k->has_down)
         shortcut = k->down.z;
-    }
     unit_apply(b, &k->units[k->n_units - 1], true, shortcut);
     k->z = k->units[k->n_units - 1].z;
     return k->z;

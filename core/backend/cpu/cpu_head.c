@@ -169,12 +169,12 @@ static void softmax_loss_run(const struct job *j)
 
     for (int i = 0; i < j->p->micro; i++) {
         const struct picture *picture = job_picture(j, i);
-
         const int label = picture ? picture->label : -1;
 
         loss[i] = elem_softmax_loss(prob + i * k, logits + i * k, k, label);
         for (int c = 0; dlogits && c < k; c++)
-            dlogits[i * k + c] = (prob[i * k + c] - (c == label ? 1.0F : 0.0F)) * scale;
+            dlogits[i * k + c] =
+                label < 0 ? 0.0F : (prob[i * k + c] - (c == label ? 1.0F : 0.0F)) * scale;
     }
 }
 
