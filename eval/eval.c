@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cli.h"
-#include "compare.h"
+#include "comparison.h"
 #include "look.h"
 #include "mistakes.h"
 #include "overview.h"
@@ -40,9 +40,9 @@ struct args {
 
 // clang-format off
 static const struct argp_option options[] = {
-    {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "pairs of classes confused MIN times or more (default: 1)", 0},
+    {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
-    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with the largest loss (default: 9)", 0},
+    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
     {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
@@ -229,7 +229,7 @@ static int eval(const struct args *a, bool *regression, struct err *err)
     case OPT_REPORT:
         return write_report(r, err);
     case OPT_COMPARE:
-        return compare_runs(stdout, r, regression, err);
+        return comparison_print(stdout, r, regression, err);
     case OPT_PREDICT:
         return predict_files(stdout, r, err);
     case OPT_VERIFY:

@@ -1,7 +1,8 @@
 /* test_predictions.c - predictions there and back, the same bytes twice, damage found.
  *
  * `test_predictions --make RESULTS NAME SEED WRONG [WORD]` writes a small finished run for the
- * tests of eval instead: 3 classes, 60 pictures named by WORD, the first WRONG of them mistaken. SPDX-License-Identifier: MIT */
+ * tests of eval instead: 3 classes, 60 pictures named by WORD, the first WRONG of them mistaken.
+ * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* compare.c - three tables: keys that differ, figures, tests; and a sentence for each test.
+/* comparison.c - three tables: keys that differ, figures, tests; and a sentence for each test.
  * SPDX-License-Identifier: MIT */
-#include "compare.h"
+#include "comparison.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -356,7 +356,7 @@ static int all_tested(const struct comparison *c, struct err *err)
     return 0;
 }
 
-int compare_runs(FILE *out, const struct request *r, bool *regression, struct err *err)
+int comparison_print(FILE *out, const struct request *r, bool *regression, struct err *err)
 {
     struct comparison c = {0};
     int rc = -1;
