@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/size.h"
@@ -34,12 +35,18 @@ static void close_id(hid_t id)
 
 /* After a failed write the library still wants to write what it holds, when an object is closed, when
  * the file is, and at exit; and an object whose closing fails is freed and keeps its number, which ends
- * the process at exit. The file is lost anyway: so let all that go into a file in memory (it must take
- * seeks and sizes, as /dev/null does not), before anything is closed. */
+ * the process at exit. The file is lost anyway: so let all that go into a sparse file in memory, before
+ * anything is closed. A limit on file sizes holds there too; then into /dev/null, which takes all
+ * writes, though no sizes. */
 static void let_go(struct shard_file *f)
 {
-    int nowhere = memfd_create("discarded", MFD_CLOEXEC); /* sparse: holds what is written last */
+    struct rlimit limit;
+    int nowhere = -1;
 
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+        nowhere = memfd_create("discarded", MFD_CLOEXEC);
+    if (nowhere < 0)
+        nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (nowhere < 0)
         return;
     if (f->fd >= 0)
@@ -50,7 +57,8 @@ static void let_go(struct shard_file *f)
 void shard_file_discard(struct shard_file *f)
 {
     if (f->file > 0) {
-        let_go(f);
+        if (H5Fflush(f->file, H5F_SCOPE_GLOBAL) < 0)
+            let_go(f);
         close_id(f->images);
         H5Fclose(f->file);
         H5Eclear2(H5E_DEFAULT);

@@ -63,11 +63,13 @@ hid_t shard_row_type(size_t path_size, bool in_file)
 
 /* Bounds: "1.8" both ends, so that the choice of structures does not move with the library's version
  * and every reader since 2008 understands them. Locks off: flock() fails on some network file systems,
- * and a shard is never read before it is whole. */
+ * and a shard is never read before it is whole. No work at exit: all is closed before that but what
+ * could not be, and that the library would free a second time. */
 hid_t shard_file_access(void)
 {
     hid_t p;
 
+    H5dont_atexit(); /* heeded only as the first call of all */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     p = H5Pcreate(H5P_FILE_ACCESS);
     if (p >= 0 && (H5Pset_libver_bounds(p, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||

@@ -423,6 +423,41 @@ static void a_full_disk_leaves_nothing(void **state)
     shards_end(&t);
 }
 
+/* Larger than any buffer of the library: the write itself fails, and it must not be missed at exit. */
+static void a_large_picture_on_a_full_disk(void **state)
+{
+    enum { LARGE = 400 * 300 * 3 };
+    uint8_t *pixels = malloc(LARGE);
+    struct rlimit old, limit;
+    struct shards t;
+
+    (void)state;
+    assert_non_null(pixels);
+    for (size_t i = 0; i < LARGE; i++)
+        pixels[i] = (uint8_t)(i * i >> 7);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    shards_describe(&t, 3);
+    for (int storage = STORAGE_RAW; storage <= STORAGE_ZSTD; storage++) {
+        const struct shard_pixels p = {400, 300, 400, 300, "png", 0, pixels, LARGE};
+        struct shard_writer *w;
+        struct err err = {0};
+
+        t.options.storage = storage;
+        limit = old;
+        limit.rlim_cur = 200000;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        assert_int_equal(shard_writer_open(&w, t.folder, &t.plan, &err), 0);
+        assert_int_equal(shard_writer_add(w, &p, &err), -1);
+        assert_int_equal(err.kind, ERR_FULL);
+        shard_writer_abort(w);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_false(path_exists(shards_file(&t, "../shards-40.part")));
+    }
+    free(pixels);
+    shards_end(&t);
+}
+
 static void two_writers_do_not_meet(void **state)
 {
     struct shards t;
@@ -460,6 +495,7 @@ int main(void)
         cmocka_unit_test(missing_files_are_named),
         cmocka_unit_test(a_lying_index_is_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
+        cmocka_unit_test(a_large_picture_on_a_full_disk),
         cmocka_unit_test(two_writers_do_not_meet),
     };
 
