@@ -26,10 +26,9 @@ static void print_memory(FILE *out, const char *what, const struct be_memory *m)
 static void print_parts(FILE *out, const struct session *s)
 {
     const struct experiment *e = s->e;
-    size_t all = 0, trained = 0;
+    size_t trained = 0;
 
     for (int i = 0; i < s->network->n_params; i++) {
-        all += s->network->params[i].n;
         if (s->network->params[i].trained)
             trained += s->network->params[i].n;
     }
@@ -38,8 +37,8 @@ static void print_parts(FILE *out, const struct session *s)
             "pictures    %s (%s): %u to train, %u to validate, %u to test, presized to %d px\n",
             e->data.set, s->shards_folder, s->split->n_train, s->split->n_valid, s->split->n_test,
             shard_set_size(s->shards));
-    fprintf(out, "model       %s, weights %s, %zu parameters (%zu trained)\n",
-            arch_name(e->model.arch), e->model.weights, all, trained);
+    fprintf(out, "model       %s, weights %s, %zu parameters\n", arch_name(e->model.arch),
+            e->model.weights, trained);
     fprintf(out,
             "loss        cross-entropy on the raw outputs (= log_softmax, then negative log "
             "likelihood):\n            chosen because a picture has one label out of %d classes\n",
