@@ -316,6 +316,8 @@ static int place_workspace(struct be_program *p, struct err *err)
         const struct cpu_op *o = &p->ops[i];
 
         at_least(&p->sum_bytes, o->leaf_bytes);
+        if (o->op->kind == OP_AUGMENT)
+            at_least(&p->scratch_bytes, p->slice[o->op->out[0]]);
         if (o->conv)
             at_least(&p->scratch_bytes, dnn_conv_scratch(o->conv));
         if (o->folded)

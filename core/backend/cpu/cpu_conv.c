@@ -8,7 +8,7 @@
 
 static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
 {
-    return t->dims[1] % LANES ? DNN_NCHW : b->blocked ? DNN_BLOCKED16 : DNN_NHWC;
+    return !b->blocked ? DNN_NHWC : t->dims[1] % LANES ? DNN_NCHW : DNN_BLOCKED16;
 }
 
 /* Winograd F(4x4, 3x3) where it is faster than direct convolution and has room to be exact: fp32,

@@ -56,22 +56,43 @@ static const struct picture *job_picture(const struct job *j, int i)
 /* ---- augment
  * ----------------------------------------------------------------------------------------- */
 
+static void sample(void *out, const struct picture *picture, int size, enum dtype t)
+{
+    if (t == DTYPE_BF16)
+        sampler_kernels()->bf16(out, picture, size);
+    else
+        sampler_kernels()->f32(out, picture, size);
+}
+
+/* Three planes of N pixels to N pixels of three channels. */
+static void interleave(void *out, const void *planes, size_t n, enum dtype t)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < 3; c++)
+            if (t == DTYPE_BF16)
+                ((uint16_t *)out)[3 * i + c] = ((const uint16_t *)planes)[c * n + i];
+            else
+                ((float *)out)[3 * i + c] = ((const float *)planes)[c * n + i];
+}
+
 static void augment_run(const struct job *j)
 {
     const int x = j->op->op->out[0];
     const struct tensor *t = op_tensor(j->p, x);
     const size_t slice = j->p->slice[x];
-    char *out = job_data(j, x);
+    char *out = job_data(j, x), *planes = worker_scratch(j->p, j->worker);
 
     for (int i = 0; i < j->p->micro; i++, out += slice) {
         const struct picture *picture = job_picture(j, i);
 
-        if (!picture)
+        if (!picture) {
             memset(out, 0, slice);
-        else if (t->dtype == DTYPE_BF16)
-            sampler_kernels()->bf16((uint16_t *)(void *)out, picture, t->dims[2]);
-        else
-            sampler_kernels()->f32((float *)(void *)out, picture, t->dims[2]);
+        } else if (j->p->be->blocked) {
+            sample(out, picture, t->dims[2], t->dtype);
+        } else {
+            sample(planes, picture, t->dims[2], t->dtype);
+            interleave(out, planes, slice / 3 / dtype_size(t->dtype), t->dtype);
+        }
     }
 }
 

@@ -158,16 +158,14 @@ static void exchange(struct be_program *p, int tensor, float *get, const float *
     const size_t n = tensor_elements(t), c = (size_t)t->dims[1],
                  pixels = (size_t)t->dims[2] * (size_t)t->dims[3];
     char *data = t->role == TENSOR_ACT ? act_data(p, tensor, 0, 0) : p->data[tensor];
-    struct slab s = {0};
-    const bool plain = t->role != TENSOR_ACT || c % LANES || pixels == 1;
+    const bool plain = t->role != TENSOR_ACT || pixels == 1 || (p->be->blocked && c % LANES);
+    const size_t block = p->be->blocked ? LANES * pixels : LANES, step = p->be->blocked ? LANES : c;
 
-    if (!plain)
-        (void)!tensor_slab(&s, p->be, t, 1, NULL);
     for (size_t i = 0; i < n; i++) {
         const size_t picture = i / (c * pixels), channel = i / pixels % c, pixel = i % pixels;
-        const size_t k = plain ? i
-                               : picture * s.picture + channel / LANES * s.block + pixel * s.pixel +
-                                     channel % LANES;
+        const size_t k =
+            plain ? i
+                  : picture * c * pixels + channel / LANES * block + pixel * step + channel % LANES;
 
         if (get)
             element_get(data, k, t->dtype, &get[i]);
