@@ -12,18 +12,20 @@
 #include "base/path.h"
 #include "manifest.h"
 #include "obtain.h"
+#include "obtain_weights.h"
+#include "pretrained.h"
 #include "recheck.h"
 #include "source.h"
 
 enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS };
 
-static const char tool[] = "fetch";
+static const char tool[] = "fetch", weights_folder[] = "weights/";
 
 static const struct argp_option options[] = {
-    {"list", OPT_LIST, NULL, 0, "list the sources: size, licence, hash, what is there", 0},
+    {"list", OPT_LIST, NULL, 0, "list sets and weights: size, licence, hash, what is there", 0},
     {"from", OPT_FROM, "FILE", 0,
-     "take this archive (a file, or an http(s) address) instead of the published one; repeat it "
-     "for a set of several archives. Any NAME will do",
+     "take this archive or .pth (a file, or an http(s) address) instead of the published one; "
+     "repeat it for a set of several archives. Any NAME will do for a set",
      0},
     {"sha256", OPT_SHA256, "HEX", 0, "the hash that the archive of the --from before it must have",
      0},
@@ -36,7 +38,7 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Get a picture data set: download, check, unpack, write a manifest.\v"
+    "Get a picture data set or pretrained weights: download, check, unpack, write a manifest.\v"
     "Examples:\n"
     "  fetch demo                        a small set, drawn on the spot, no download\n"
     "  fetch pets                        Oxford-IIIT Pet, 811 MB\n"
@@ -44,11 +46,19 @@ static const char doc[] =
     "                                    the same from files that are here already\n"
     "  fetch flowers --from flowers.zip  any archive of pictures, under a name of your own\n"
     "  fetch pets --verify               are all files still as they were unpacked?\n"
+    "  fetch weights/resnet34            torchvision's weights, for  model.weights=imagenet\n"
+    "  fetch weights/resnet50-v2         those for  model.weights=imagenet-v2\n"
+    "  fetch weights/resnet34 --from resnet34-b627a593.pth\n"
+    "                                    the same from a file that is here already\n"
     "  fetch --list                      what there is\n"
     "\n"
     "The pictures go to DATA/NAME/tree, with DATA/NAME/manifest.jsonl beside it (path, size and "
     "SHA-256 of every file), which is written last. The last line on stdout is the tree's path. "
     "A set that is complete is left alone.\n"
+    "\n"
+    "Weights go to DATA/weights/NAME.safetensors, whose path is then the last line. A .pth is read "
+    "without running anything in it; the hash in its name is checked (any other file's SHA-256 is "
+    "recorded), and so is the architecture.\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 misused, 4 network, 5 checksum (also differences found by "
     "--verify), 6 disk full, 7 unsafe archive, 8 locked by another process.";
@@ -116,12 +126,14 @@ static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0
 static const struct argp cli = {
     .options = options,
     .parser = parse,
-    .args_doc = "NAME [--from FILE...]\nNAME --verify\n--list",
+    .args_doc = "NAME [--from FILE...]\nweights/NAME [--from FILE]\nNAME --verify\n--list",
     .doc = doc,
     .children = children,
 };
 
 /* --- the list --- */
+
+#define ROW "%-20s %-5s %9s  %-12s %s\n"
 
 static const char *state_of(const char *data, const char *name)
 {
@@ -141,9 +153,24 @@ static void print_archive(FILE *out, const struct source_archive *k)
             k->sha256 ? k->sha256 : k->md5_first_mib);
 }
 
+static void print_weights(FILE *out, const char *data)
+{
+    for (size_t i = 0; i < n_pretrained; i++) {
+        const struct pretrained *w = &pretrained[i];
+        char path[PATH_LEN], name[64], hash[SHA256_HEX], size[32];
+        bool here = obtain_weights_path(path, data, w, NULL) == 0 && path_is_file(path);
+
+        snprintf(name, sizeof name, "%s%s", weights_folder, w->name);
+        snprintf(size, sizeof size, "%.1f MB", 4 * (double)w->params / 1e6);
+        fprintf(out, ROW, name, here ? "here" : "-", size, "BSD-3-Clause", w->title);
+        pretrained_stated_hash(hash, w->file);
+        fprintf(out, "    %s%s\n    SHA-256 begins with %s\n", pretrained_base, w->file, hash);
+    }
+}
+
 static void print_sources(FILE *out, const char *data)
 {
-    fprintf(out, "%-12s %-5s %9s  %-12s %s\n", "NAME", "STATE", "SIZE", "LICENCE", "WHAT");
+    fprintf(out, ROW, "NAME", "STATE", "SIZE", "LICENCE", "WHAT");
     for (size_t i = 0; i < n_sources; i++) {
         const struct source *s = &sources[i];
         char size[32] = "-";
@@ -153,14 +180,34 @@ static void print_sources(FILE *out, const char *data)
             bytes += s->archives[k].size;
         if (bytes > 0)
             snprintf(size, sizeof size, "%.1f MB", (double)bytes / 1e6);
-        fprintf(out, "%-12s %-5s %9s  %-12s %s\n", s->name, state_of(data, s->name), size,
-                s->licence, s->title);
+        fprintf(out, ROW, s->name, state_of(data, s->name), size, s->licence, s->title);
         for (size_t k = 0; k < source_archives(s); k++)
             print_archive(out, &s->archives[k]);
     }
 }
 
 /* --- what the names mean --- */
+
+/* The weights that weights/NAME means. */
+static const struct pretrained *find_weights(const struct args *a)
+{
+    const char *name = a->name + strlen(weights_folder), *near = pretrained_near(name);
+    const struct pretrained *found = pretrained_find(name);
+
+    if (!found && near)
+        die_usage(tool, "there are no weights %s; did you mean  fetch %s%s ?", name, weights_folder,
+                  near);
+    if (!found)
+        die_usage(tool,
+                  "there are no weights \"%s\": fetch --list shows them. A file of your own needs "
+                  "no fetch:  model.weights=FILE",
+                  name);
+    if (a->n_from > 1)
+        die_usage(tool, "weights are one file: one --from");
+    if (a->mirror && a->n_from > 0)
+        die_usage(tool, "--mirror goes with what is downloaded, and not with --from");
+    return found;
+}
 
 static void refuse_name(const struct args *a)
 {
@@ -171,23 +218,13 @@ static void refuse_name(const struct args *a)
         print_sources(stderr, a->common.data);
         die_usage(tool, "no data set named");
     }
-    if (strncmp(a->name, "weights/", 8) == 0) {
-        struct err err = {0};
-
-        err_set(&err, ERR_UNSUPPORTED,
-                "%s: this version fetches no pretrained weights; train from nothing by  "
-                "model.weights=none , or give a file by  model.weights=FILE",
-                a->name);
-        die(tool, &err);
-    }
+    if (strcmp(a->name, "weights") == 0)
+        die_usage(tool, "which weights? As in  fetch weights/resnet34 ; fetch --list shows them");
     if (!obtain_name_is_valid(a->name))
         die_usage(tool,
                   "\"%s\" is no name for a data set: letters, digits, \".\", \"_\" and "
                   "\"-\", and neither \"archives\" nor \"weights\"",
                   a->name);
-    if (a->verify && (a->n_from > 0 || a->mirror))
-        die_usage(tool,
-                  "--verify looks at what is there; it goes with neither --from nor --mirror");
     if (source_find(a->name) || a->n_from > 0 || a->verify ||
         strcmp(state_of(a->common.data, a->name), "here") == 0)
         return;
@@ -200,14 +237,21 @@ static void refuse_name(const struct args *a)
               a->name, a->name);
 }
 
+static void check_options(const struct args *a)
+{
+    if (a->verify && (a->n_from > 0 || a->mirror))
+        die_usage(tool,
+                  "--verify looks at what is there; it goes with neither --from nor --mirror");
+    if (a->mirror && !archives_is_address(a->mirror))
+        die_usage(tool, "--mirror takes an http or https address, not \"%s\"", a->mirror);
+}
+
 static void check_way(const struct args *a, const struct source *s)
 {
     bool published = s && s->archives[0].url;
 
     if (a->mirror && (!published || a->n_from > 0))
         die_usage(tool, "--mirror goes with a source that is downloaded, and not with --from");
-    if (a->mirror && !archives_is_address(a->mirror))
-        die_usage(tool, "--mirror takes an http or https address, not \"%s\"", a->mirror);
     if (s && s->make && a->n_from > 0)
         die_usage(tool, "%s is made on the spot; for an archive of your own take another name",
                   a->name);
@@ -217,54 +261,82 @@ static void check_way(const struct args *a, const struct source *s)
 
 /* --- the way out --- */
 
-static void verify(const struct args *a)
+static void verify(const struct args *a, const struct pretrained *weights)
 {
+    const char *data = a->common.data;
     struct err err = {0};
-    size_t differences;
+    size_t n;
 
-    if (recheck(a->common.data, a->name, stdout, &differences, &err) < 0)
+    if ((weights ? recheck_weights(data, weights, stdout, &n, &err)
+                 : recheck(data, a->name, stdout, &n, &err)) < 0)
         die(tool, &err);
-    if (differences > 0) {
+    if (n > 0) {
         cli_finish(tool);
         err_set(&err, ERR_CHECKSUM,
-                "%s: %zu differences from its manifest, named above; to make it anew remove %s/%s "
-                "and fetch it again",
-                a->name, differences, a->common.data, a->name);
+                "%s: %zu differences from %s, named above; to make it anew remove %s/%s%s and "
+                "fetch it again",
+                a->name, n, weights ? "what was written" : "its manifest", data, a->name,
+                weights ? ".safetensors" : "");
         die(tool, &err);
     }
+}
+
+static void fetch_set(const struct args *a)
+{
+    struct obtain o = {.data = a->common.data,
+                       .name = a->name,
+                       .from = a->from,
+                       .n_from = a->n_from,
+                       .mirror = a->mirror,
+                       .attempts = a->attempts,
+                       .limits = unpack_limits_default};
+    struct err err = {0};
+
+    refuse_name(a);
+    o.source = source_find(a->name);
+    check_way(a, o.source);
+    if (a->verify)
+        verify(a, NULL);
+    else if (obtain(&o, &err) < 0)
+        die(tool, &err);
+    printf("%s/%s/tree\n", a->common.data, a->name);
+}
+
+static void fetch_weights(const struct args *a)
+{
+    struct obtain_weights o = {.data = a->common.data,
+                               .what = find_weights(a),
+                               .from = a->n_from > 0 ? a->from : NULL,
+                               .mirror = a->mirror,
+                               .attempts = a->attempts};
+    char path[PATH_LEN];
+    struct err err = {0};
+
+    if (a->verify)
+        verify(a, o.what);
+    else if (obtain_weights(&o, &err) < 0)
+        die(tool, &err);
+    if (obtain_weights_path(path, o.data, o.what, &err) < 0)
+        die(tool, &err);
+    puts(path);
 }
 
 int main(int argc, char **argv)
 {
     struct args a = {.common.tool = tool, .attempts = 5};
-    struct err err = {0};
-    const struct source *source;
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {
         print_sources(stdout, a.common.data);
+        print_weights(stdout, a.common.data);
         cli_finish(tool);
         return 0;
     }
-    refuse_name(&a);
-    source = source_find(a.name);
-    check_way(&a, source);
-    if (a.verify) {
-        verify(&a);
-    } else {
-        struct obtain o = {.data = a.common.data,
-                           .name = a.name,
-                           .source = source,
-                           .from = a.from,
-                           .n_from = a.n_from,
-                           .mirror = a.mirror,
-                           .attempts = a.attempts,
-                           .limits = unpack_limits_default};
-
-        if (obtain(&o, &err) < 0)
-            die(tool, &err);
-    }
-    printf("%s/%s/tree\n", a.common.data, a.name);
+    check_options(&a);
+    if (a.name && strncmp(a.name, weights_folder, strlen(weights_folder)) == 0)
+        fetch_weights(&a);
+    else
+        fetch_set(&a);
     cli_finish(tool);
     return 0;
 }

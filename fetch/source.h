@@ -1,4 +1,4 @@
-/* source.h - what fetch knows by name: one const table.
+/* source.h - the picture sets that fetch knows by name: one const table. (Weights: pretrained.h.)
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_FETCH_SOURCE_H
 #define PRESIZE_FETCH_SOURCE_H
@@ -18,11 +18,6 @@ struct source_archive {
     const char *md5_first_mib; /* of the first 2^20 bytes; NULL unless it is all there is */
 };
 
-enum source_kind {
-    SOURCE_SET,     /* archives of pictures: unpacked, with a manifest */
-    SOURCE_WEIGHTS, /* one file DATA/weights/..., not unpacked; no row has it yet */
-};
-
 enum source_top {
     TOP_KEEP,  /* paths as they are in the archives */
     TOP_STRIP, /* the one folder that all entries lie below is taken off */
@@ -31,7 +26,6 @@ enum source_top {
 
 struct source {
     const char *name;
-    enum source_kind kind;
     enum source_top top;
     const char *title, *licence;
     struct source_archive archives[SOURCE_ARCHIVES_MAX]; /* file NULL ends them */

@@ -1,0 +1,34 @@
+/* pretrained.h - the weights that torchvision publishes: one const table.
+ *
+ * The eight hexadecimal digits in a file's name are the start of its SHA-256; nobody published more.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_FETCH_PRETRAINED_H
+#define PRESIZE_FETCH_PRETRAINED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+
+struct pretrained {
+    const char *name; /* of fetch weights/NAME and of DATA/weights/NAME.safetensors */
+    const char *arch; /* "resnet50" for resnet50 and resnet50-v2 */
+    const char *file; /* where they are published: below pretrained_base */
+    uint64_t params;  /* numbers of it, four bytes each */
+    const char *title;
+};
+
+extern const struct pretrained pretrained[];
+extern const size_t n_pretrained;
+extern const char pretrained_base[]; /* https address with a slash at its end */
+
+const struct pretrained *pretrained_find(const char *name); /* NULL: not in the table */
+const char *pretrained_near(const char *name);              /* the name that was meant, or NULL */
+/* The row whose file's SHA-256 begins as HEX does, NULL: none. */
+const struct pretrained *pretrained_by_hash(const char *hex);
+
+/* The start of the SHA-256 that a file's name states, 8 to 64 lower-case digits between the last
+ * "-" and the ending: "0676ba61" of "resnet50-0676ba61.pth", "" where it states none. */
+void pretrained_stated_hash(char out[SHA256_HEX], const char *file);
+
+#endif

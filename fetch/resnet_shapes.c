@@ -1,0 +1,279 @@
+/* resnet_shapes.c - the tensors of torchvision's ResNets, made from the numbers of their blocks.
+ * SPDX-License-Identifier: MIT */
+#include "resnet_shapes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    STAGES = 4,
+    SHAPES_MAX = 1000 /* resnet152 has 775 */,
+    LISTED = 6,
+    STEM_PX = 7,
+    DIM_MAX = 1 << 24
+};
+
+struct kind {
+    const char *arch;
+    bool bottleneck; /* three convolutions to a block, not two, and four times as wide behind it */
+    int blocks[STAGES];
+};
+static const struct kind kinds[] = {
+    {"resnet18", false, {2, 2, 2, 2}},  {"resnet34", false, {3, 4, 6, 3}},
+    {"resnet50", true, {3, 4, 6, 3}},   {"resnet101", true, {3, 4, 23, 3}},
+    {"resnet152", true, {3, 8, 36, 3}},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+struct shape {
+    char name[RESNET_NAME];
+    int n_dims; /* 4: a convolution's weight, 1: of a batch norm */
+    uint64_t dims[4];
+};
+
+struct shapes {
+    struct shape at[SHAPES_MAX];
+    size_t n;
+};
+
+/* --- what a ResNet has ---------------------------------------------------------------------------- */
+
+static void conv(struct shapes *s, const char *block, const char *name, int k, int c, int px)
+{
+    struct shape *to = &s->at[s->n++];
+
+    BUG_IF(s->n > SHAPES_MAX);
+    snprintf(to->name, sizeof to->name, "%s%s.weight", block, name);
+    to->n_dims = 4;
+    to->dims[0] = (uint64_t)k;
+    to->dims[1] = (uint64_t)c;
+    to->dims[2] = to->dims[3] = (uint64_t)px;
+}
+
+static void norm(struct shapes *s, const char *block, const char *name, int c)
+{
+    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
+
+    for (int i = 0; i < 4; i++) {
+        struct shape *to = &s->at[s->n++];
+
+        BUG_IF(s->n > SHAPES_MAX);
+        snprintf(to->name, sizeof to->name, "%s%s.%s", block, name, parts[i]);
+        to->n_dims = 1;
+        to->dims[0] = (uint64_t)c;
+    }
+}
+
+static void block(struct shapes *s, const struct kind *k, int stage, int number, int in)
+{
+    int width = 64 << stage, out = k->bottleneck ? 4 * width : width;
+    char at[32];
+
+    snprintf(at, sizeof at, "layer%d.%d.", stage + 1, number);
+    conv(s, at, "conv1", width, in, k->bottleneck ? 1 : 3);
+    norm(s, at, "bn1", width);
+    conv(s, at, "conv2", width, width, 3);
+    norm(s, at, "bn2", width);
+    if (k->bottleneck) {
+        conv(s, at, "conv3", out, width, 1);
+        norm(s, at, "bn3", out);
+    }
+    if (number == 0 && in != out) {
+        conv(s, at, "downsample.0", out, in, 1);
+        norm(s, at, "downsample.1", out);
+    }
+}
+
+static struct shapes *shapes_of(const struct kind *k)
+{
+    struct shapes *s = calloc(1, sizeof *s);
+    int in = 64;
+
+    if (!s)
+        return NULL;
+    conv(s, "", "conv1", 64, 3, STEM_PX);
+    norm(s, "", "bn1", 64);
+    for (int stage = 0; stage < STAGES; stage++)
+        for (int i = 0; i < k->blocks[stage]; i++) {
+            block(s, k, stage, i, in);
+            in = (k->bottleneck ? 256 : 64) << stage;
+        }
+    return s;
+}
+
+/* --- what a file has ------------------------------------------------------------------------------ */
+
+static const struct st_tensor *find(const struct tensorfile *f, const char *prefix,
+                                    const char *name)
+{
+    char full[2 * RESNET_NAME];
+
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return tensorfile_find(f, full);
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+void resnet_prefix(char out[RESNET_NAME], const struct tensorfile *f)
+{
+    static const char first[] = ".layer1.0.conv1.weight";
+
+    out[0] = '\0';
+    if (tensorfile_find(f, first + 1))
+        return;
+    for (size_t i = 0; i < tensorfile_count(f); i++) {
+        const char *name = tensorfile_tensor(f, i)->name;
+
+        if (ends_in(name, first) && strlen(name) - sizeof first + 3 <= RESNET_NAME) {
+            snprintf(out, RESNET_NAME, "%.*s", (int)(strlen(name) - sizeof first + 2), name);
+            return;
+        }
+    }
+}
+
+static int count_blocks(const struct tensorfile *f, const char *prefix, int stage)
+{
+    char name[RESNET_NAME];
+
+    for (int n = 0;; n++) {
+        snprintf(name, sizeof name, "layer%d.%d.conv1.weight", stage + 1, n);
+        if (!find(f, prefix, name))
+            return n;
+    }
+}
+
+const char *resnet_looks_like(const struct tensorfile *f, const char *prefix)
+{
+    bool bottleneck = find(f, prefix, "layer1.0.conv3.weight") != NULL;
+    int blocks[STAGES];
+
+    for (int i = 0; i < STAGES; i++)
+        blocks[i] = count_blocks(f, prefix, i);
+    for (size_t k = 0; k < KINDS; k++)
+        if (kinds[k].bottleneck == bottleneck &&
+            memcmp(kinds[k].blocks, blocks, sizeof blocks) == 0)
+            return kinds[k].arch;
+    return NULL;
+}
+
+/* --- the comparison ------------------------------------------------------------------------------- */
+
+static void complain(struct err *err, int *n, const char *what, const char *name)
+{
+    if (++*n <= LISTED)
+        err_append(err, "%s%s %.100s", *n > 1 ? "; " : "", what, name);
+}
+
+static bool shape_fits(const struct st_tensor *t, const struct shape *s)
+{
+    bool fits = t->n_dims == s->n_dims;
+
+    for (int i = 0; fits && i < s->n_dims; i++)
+        fits = t->dims[i] == s->dims[i];
+    return fits;
+}
+
+static void complain_shape(struct err *err, int *n, const struct st_tensor *t,
+                           const struct shape *s)
+{
+    complain(err, n, "misshapen", s->name);
+    if (*n > LISTED)
+        return;
+    err_append(err, " (");
+    for (int i = 0; i < t->n_dims; i++)
+        err_append(err, "%s%" PRIu64, i ? "x" : "", t->dims[i]);
+    err_append(err, ", expected ");
+    for (int i = 0; i < s->n_dims; i++)
+        err_append(err, "%s%" PRIu64, i ? "x" : "", s->dims[i]);
+    err_append(err, ")");
+}
+
+static bool is_known(const struct shapes *s, const char *name)
+{
+    static const char counter[] = ".num_batches_tracked", mean[] = ".running_mean";
+    bool counts = ends_in(name, counter);
+    size_t stem = strlen(name) - (counts ? sizeof counter - 1 : 0);
+
+    for (size_t i = 0; i < s->n; i++)
+        if (counts
+                ? strncmp(s->at[i].name, name, stem) == 0 && strcmp(s->at[i].name + stem, mean) == 0
+                : strcmp(s->at[i].name, name) == 0)
+            return true;
+    return strncmp(name, "fc.", 3) == 0;
+}
+
+/* The classifier may have any classes, but a shape whose size in bytes is a number. */
+static bool is_sane(const struct st_tensor *t)
+{
+    bool sane = t->n_dims <= 2;
+
+    for (int i = 0; sane && i < t->n_dims; i++)
+        sane = t->dims[i] > 0 && t->dims[i] < DIM_MAX;
+    return sane;
+}
+
+/* Appends what does not fit; how much of it. */
+static int compare(const struct tensorfile *f, const char *prefix, const struct shapes *s,
+                   struct err *err)
+{
+    size_t skip = strlen(prefix);
+    int n = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        const struct st_tensor *t = find(f, prefix, s->at[i].name);
+
+        if (!t)
+            complain(err, &n, "missing", s->at[i].name);
+        else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
+            complain(err, &n, "not fp32, fp16 or bf16:", s->at[i].name);
+        else if (!shape_fits(t, &s->at[i]))
+            complain_shape(err, &n, t, &s->at[i]);
+    }
+    for (size_t i = 0; i < tensorfile_count(f); i++) {
+        const struct st_tensor *t = tensorfile_tensor(f, i);
+
+        if (strncmp(t->name, prefix, skip) != 0) /* beside the body: another's head, an average */
+            continue;
+        if (!is_known(s, t->name + skip))
+            complain(err, &n, "extra", t->name + skip);
+        else if (ends_in(t->name, ".num_batches_tracked") && (t->dtype != ST_I64 || t->bytes != 8))
+            complain(err, &n, "not one int64 number:", t->name + skip);
+        else if (strncmp(t->name + skip, "fc.", 3) == 0 && !is_sane(t))
+            complain(err, &n, "misshapen", t->name + skip);
+    }
+    return n;
+}
+
+int resnet_check(const struct tensorfile *f, const char *prefix, const char *arch, struct err *err)
+{
+    const char *looks = resnet_looks_like(f, prefix);
+    struct shapes *s = NULL;
+    int n;
+
+    for (size_t k = 0; k < KINDS; k++)
+        if (strcmp(kinds[k].arch, arch) == 0)
+            s = shapes_of(&kinds[k]);
+    if (!s)
+        return err_set(err, ERR_NOMEM, "no memory for the shapes of %s", arch);
+    if (looks && strcmp(looks, arch) != 0) {
+        free(s);
+        return err_set(err, ERR_FORMAT,
+                       "does not hold %s: it looks like %s, so  fetch weights/%s --from FILE", arch,
+                       looks, looks);
+    }
+    err_set(err, ERR_FORMAT, "does not hold %s: ", arch);
+    n = compare(f, prefix, s, err);
+    free(s);
+    if (n > LISTED)
+        err_append(err, "; and %d more", n - LISTED);
+    if (n == 0)
+        *err = (struct err){0};
+    return n > 0 ? -1 : 0;
+}

@@ -1,0 +1,193 @@
+#!/bin/bash
+# test_fetch_weights.sh - fetch weights/NAME on .pth files made here: what is stored, hashes in names,
+# each kind of bad file, downloads from 127.0.0.1, --verify; after every failure nothing is left.
+# Needs BIN, SOURCE and python3. SPDX-License-Identifier: MIT
+set -u
+export LC_ALL=C
+unset PRESIZE_DATA http_proxy HTTP_PROXY all_proxy ALL_PROXY
+command -v python3 >/dev/null || { echo "skipped: no python3 to make .pth files"; exit 77; }
+WORK=$(mktemp -d)
+SERVER=
+MOUNTED=
+cleanup() {
+    [ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null
+    [ -n "$MOUNTED" ] && umount "$MOUNTED"
+    rm -rf "$WORK"
+}
+trap cleanup EXIT
+cd "$WORK" || exit 1
+FAILED=0
+fetch=$BIN/fetch
+stored=data/weights/resnet18.safetensors
+
+fail() { echo "FAILED: $*"; FAILED=1; }
+ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
+refuse() {
+    local want=$1 got
+    shift
+    "$@" >out 2>err
+    got=$?
+    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
+}
+says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
+prints() { grep -qxF -- "$1" out || { fail "stdout lacks the line '$1'"; cat out; }; }
+nothing_left() { [ -z "$(ls -A data 2>/dev/null)" ] || fail "left behind: $(find data)"; }
+sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
+pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py $*"; }
+
+# --- what is typed
+refuse 2 "$fetch" weights; says "weights/resnet34"
+refuse 2 "$fetch" weights/; says "--list"
+refuse 2 "$fetch" weights/resnet18-v2; says "did you mean"
+refuse 2 "$fetch" weights/resnt34; says "did you mean  fetch weights/resnet34"
+refuse 2 "$fetch" weights/resnet18 --from a --from b; says "one --from"
+refuse 2 "$fetch" weights/resnet18 --from a --mirror http://127.0.0.1; says "--mirror"
+refuse 2 "$fetch" weights/resnet18 --from a --verify; says "--verify"
+refuse 1 "$fetch" weights/resnet18 --verify; says "is not there"
+ok "$fetch" --list
+for word in weights/resnet18 weights/resnet152-v2 f37072fd b627a593 0676ba61 63fe2227 394f9c45 \
+    11ad3fa6 cd907fc2 f82ba261; do
+    grep -qF "$word" out || fail "--list lacks $word"
+done
+ok "$fetch" --help; grep -q "fetch weights/resnet34" out || fail "no weights in --help"
+nothing_left
+
+# --- a good one
+pth write good.pth resnet18
+ok "$fetch" weights/resnet18 --from good.pth
+prints "$stored"; says "$(sum good.pth), recorded: nothing to check it by"
+pth check "$stored" resnet18 good.pth "$(sum good.pth)"
+[ "$(find data -type f)" = "$stored" ] || fail "files: $(find data)"
+ok "$fetch" --list; grep -q "weights/resnet18 *here" out || fail "--list does not see it"
+before=$(stat -c %Y.%i "$stored")
+ok "$fetch" weights/resnet18; says "complete"; prints "$stored"
+ok "$fetch" weights/resnet18 --from good.pth; says "complete"
+[ "$before" = "$(stat -c %Y.%i "$stored")" ] || fail "made again"
+ok "$fetch" weights/resnet18 --data other --from good.pth
+cmp -s "$stored" other/weights/resnet18.safetensors || fail "equal files give unequal weights"
+ok "$fetch" weights/resnet18 --verify; says "as it was made"; prints "$stored"
+# safetensors are taken as well, and a name prefix is taken off
+ok "$fetch" weights/resnet18 --data again --from "$stored"
+pth check again/weights/resnet18.safetensors resnet18 resnet18.safetensors "$(sum "$stored")"
+pth write prefix.pth resnet18 prefix
+refuse 1 "$fetch" weights/resnet18 --from prefix.pth; says "made from good.pth"
+rm -rf again
+ok "$fetch" weights/resnet18 --data again --from prefix.pth
+pth check again/weights/resnet18.safetensors resnet18 prefix.pth "$(sum prefix.pth)"
+rm -rf again other
+
+# --- damage is found
+printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+ok "$fetch" weights/resnet18 # names and shapes only
+refuse 5 "$fetch" weights/resnet18 --verify; prints "changed resnet18.safetensors"
+truncate -s 1000000 "$stored"
+refuse 1 "$fetch" weights/resnet18; says "fetch weights/resnet18 again"
+rm "$stored"
+pth write big.pth resnet34
+ok "$fetch" weights/resnet34 --from big.pth
+mv data/weights/resnet34.safetensors "$stored"
+refuse 1 "$fetch" weights/resnet18; says "holds resnet34, not resnet18"
+rm -rf data
+
+# --- hashes: in the name, asked for, torchvision's
+digits=$(sum good.pth | cut -c 1-8)
+cp good.pth "mine-$digits.pth"
+ok "$fetch" weights/resnet18 --from "mine-$digits.pth"; says "begins as its name says"
+rm -rf data
+ok "$fetch" weights/resnet18 --from good.pth --sha256 "$(sum good.pth)"; says "as asked for"
+rm -rf data
+cp good.pth resnet18-f37072fd.pth
+refuse 5 "$fetch" weights/resnet18 --from resnet18-f37072fd.pth
+says "should begin with f37072fd"; nothing_left
+refuse 5 "$fetch" weights/resnet18 --from good.pth --sha256 "$(sum big.pth)"; says "expected"
+nothing_left
+
+# --- bad files: what is wrong is said, and nothing stays
+for fault in evil lying missing extra misshapen; do pth write $fault.pth resnet18 $fault; done
+pth write deep.pth resnet50
+head -c 5000000 good.pth >truncated.pth
+head -c 100 good.pth >short.pth
+echo "no weights at all" >text.pth
+: >empty.pth
+for case in evil:system lying:"storage 0: 1000 bytes" missing:"missing layer3.1.bn2.running_var" \
+    extra:"extra layer4.1.se.weight" big:"it looks like resnet34" deep:"it looks like resnet50" \
+    misshapen:"layer2.0.conv1.weight (128x64x1x1, expected 128x64x3x3)" truncated:Truncated \
+    short:"a .pth of torch.save" text:"a .pth of torch.save" empty:"a .pth of torch.save"; do
+    refuse 1 "$fetch" weights/resnet18 --from "${case%%:*}.pth"
+    says "${case%%:*}.pth"; says "${case#*:}"; nothing_left
+done
+[ -e must-never-run ] && fail "a .pth was run"
+refuse 1 "$fetch" weights/resnet50-v2 --from good.pth; says "it looks like resnet18"
+refuse 1 "$fetch" weights/resnet18 --from none.pth; says "none.pth"
+refuse 1 "$fetch" weights/resnet18 --from "$WORK"; says "not a file"
+nothing_left
+# somebody else's file is not replaced
+mkdir -p data/weights
+printf '\2\0\0\0\0\0\0\0{}' >"$stored"
+refuse 1 "$fetch" weights/resnet18 --from good.pth; says "will not replace"
+[ "$(stat -c %s "$stored")" = 10 ] || fail "it was replaced"
+rm "$stored"
+# what a killed process left goes
+: >data/weights/.resnet18.safetensors.tmp-1
+: >data/weights/.resnet34.safetensors.tmp-1
+ok "$fetch" weights/resnet18 --from good.pth
+[ -e data/weights/.resnet18.safetensors.tmp-1 ] && fail "a killed process's file is still there"
+[ -e data/weights/.resnet34.safetensors.tmp-1 ] || fail "another's file is gone"
+rm -rf data
+
+# --- one process at a time
+mkdir data
+exec 9>data/.weights-resnet18.lock
+flock -n 9 || fail "cannot lock"
+refuse 8 "$fetch" weights/resnet18 --from good.pth; says "another fetch"
+exec 9>&-
+rm -rf data
+
+# --- downloads
+mkdir served
+cp good.pth "served/mine-$digits.pth"
+cp good.pth served/plain.pth
+cp good.pth served/resnet18-f37072fd.pth
+cp text.pth served/text.pth
+timeout 120 python3 - >port <<'PY' &
+import functools, http.server
+class H(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *a):
+        pass
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(H, directory="served"))
+print(s.server_address[1], flush=True)
+s.serve_forever()
+PY
+SERVER=$!
+for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
+at=http://127.0.0.1:$(cat port)
+kept=resnet18-mine-$digits.pth
+ok "$fetch" weights/resnet18 --from "$at/mine-$digits.pth"; says "begins as its name says"
+pth check "$stored" resnet18 "$kept" "$(sum good.pth)"
+cmp -s good.pth "data/archives/$kept" || fail "the download is not kept"
+ok "$fetch" weights/resnet18 --verify
+printf X | dd of="data/archives/$kept" bs=1 seek=50 conv=notrunc status=none
+refuse 5 "$fetch" weights/resnet18 --verify; prints "archive $kept"
+rm -rf data
+ok "$fetch" weights/resnet18 --from "$at/plain.pth"; says "plain http"; says "nothing to check it by"
+rm -rf data
+refuse 1 "$fetch" weights/resnet18 --from "$at/text.pth"; nothing_left
+refuse 4 "$fetch" weights/resnet18 --from "$at/none.pth"; says 404; nothing_left
+# the published file from another place: the hash stays the judge
+refuse 5 "$fetch" weights/resnet18 --mirror "$at"; says "should begin with f37072fd"; nothing_left
+refuse 4 "$fetch" weights/resnet34 --mirror "$at"; says "resnet34-b627a593.pth"; nothing_left
+mkdir -p data/archives
+echo damaged >data/archives/resnet18-f37072fd.pth
+refuse 5 "$fetch" weights/resnet18 --mirror "$at"; says "is damaged: it is downloaded again"
+nothing_left
+
+# --- a full disk
+mkdir tiny
+if mount -t tmpfs -o size=8m none tiny 2>/dev/null; then
+    MOUNTED=$WORK/tiny
+    refuse 6 "$fetch" weights/resnet18 --data tiny --from good.pth
+    [ -z "$(ls -A tiny)" ] || fail "left on the full disk: $(find tiny)"
+fi
+
+[ $FAILED = 0 ] && echo "fetch weights: all good"
+exit $FAILED
