@@ -106,12 +106,26 @@ static void crc32c_check_value_and_pieces(void **state)
         }
 }
 
+/* Long enough for the three lanes, with every kind of rest. */
+static void crc32c_of_long_inputs(void **state)
+{
+    static unsigned char bytes[20000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 2654435761U >> 13);
+    for (size_t n = 3000; n < sizeof bytes; n += 487)
+        assert_int_equal(crc32c(7, bytes + n % 11, n - n % 11),
+                         crc_bitwise(7, bytes + n % 11, n - n % 11));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_values),
         cmocka_unit_test(files_as_memory),
         cmocka_unit_test(crc32c_check_value_and_pieces),
+        cmocka_unit_test(crc32c_of_long_inputs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,8 @@ static const double EPS = 1e-5; /* as in cpu_norm.c */
 
 struct folded {
     struct dnn_reorder *reorder;
-    const struct op *norm;      /* the BN_INFER */
+    const struct op *norm; /* the BN_INFER */
+    bool add_after;        /* residual and ReLU in a pass of their own: Winograd has no such end */
     struct persistent *from[5]; /* weight, mean, var, gamma, beta; borrowed */
     uint64_t version;           /* sum of theirs when folded: it only grows */
     float *scaled, *bias;       /* plain weights (k, c, r, s); (k) */
@@ -61,12 +62,16 @@ static void fold_begin(struct be_program *p, struct cpu_op *o)
 static void fold_run(const struct job *j)
 {
     const struct folded *f = j->op->folded;
-    const int residual = f->norm->in[5];
+    const int number = f->norm->in[5];
+    void *residual = number < 0 ? NULL : job_data(j, number), *z = job_data(j, f->norm->out[0]);
 
     if (dnn_conv_run_folded(j->op->conv, j->worker, job_data(j, j->op->op->in[0]), f->weight,
-                            f->bias, residual < 0 ? NULL : job_data(j, residual),
-                            job_data(j, f->norm->out[0]), worker_scratch(j->p, j->worker)) < 0)
+                            f->bias, f->add_after ? NULL : residual, z,
+                            worker_scratch(j->p, j->worker)) < 0)
         job_fail(j);
+    if (f->add_after)
+        j->p->be->kernels->bn_apply(&j->op->slab, z, z, residual, j->op->coef,
+                                    j->op->coef + f->from[0]->dims[0], f->norm->relu);
 }
 
 /* Whether op I + 1 is the BN_INFER that alone reads what op I writes. */
@@ -94,6 +99,23 @@ static int fold_memory(struct folded *f, const struct dnn_conv *conv, struct err
     return 0;
 }
 
+/* Scale 1 and shift 0 for bn_apply(), of which only residual and ReLU are wanted. */
+static int unit_coef(struct be_program *p, struct cpu_op *o, int z, struct err *err)
+{
+    const size_t k = (size_t)op_tensor(p, z)->dims[1];
+
+    if (tensor_slab(&o->slab, p->be, op_tensor(p, z), p->micro, err) < 0)
+        return -1;
+    o->coef = aligned_alloc(64, align_up(2 * k * sizeof *o->coef, 64));
+    if (!o->coef)
+        return err_set(err, ERR_NOMEM, "folded convolution");
+    for (size_t i = 0; i < k; i++) {
+        o->coef[i] = 1;
+        o->coef[k + i] = 0;
+    }
+    return 0;
+}
+
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     const struct op *norm = o->op + 1;
@@ -111,9 +133,12 @@ int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
         if (persistent_get(&f->from[k], p->be, op_tensor(p, norm->in[k]), err) < 0)
             return -1;
     c = conv_desc(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0]);
+    f->add_after = c.winograd && norm->in[5] >= 0;
     c.folded = true;
-    c.residual = norm->in[5] >= 0;
-    c.relu = norm->relu;
+    c.residual = norm->in[5] >= 0 && !f->add_after;
+    c.relu = norm->relu && !f->add_after;
+    if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
+        return -1;
     if (dnn_conv_new(&o->conv, p->be->dnn, &c, err) < 0 ||
         dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->conv), false,
                         err) < 0 ||
