@@ -268,20 +268,28 @@ int session_step(struct session *s, const struct step *step, double *loss_nat, s
     return 0;
 }
 
+void session_stream_options(struct stream_options *o, const struct session *s, int phase,
+                            uint32_t epoch)
+{
+    const struct run_phase *p = &s->phases[phase];
+
+    *o = (struct stream_options){.ranks = s->split->train,
+                                 .n = s->split->n_train,
+                                 .batch = p->batch,
+                                 .size = p->size,
+                                 .train = true,
+                                 .augment = &s->e->augment,
+                                 .seed = (uint64_t)s->e->seed,
+                                 .epoch = epoch,
+                                 .prefetch = (int)s->e->exec.prefetch,
+                                 .verify = s->e->data.verify == VERIFY_CRC};
+}
+
 int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
                    struct err *err)
 {
-    const struct run_phase *p = &s->phases[phase];
-    struct stream_options o = {.ranks = s->split->train,
-                               .n = s->split->n_train,
-                               .batch = p->batch,
-                               .size = p->size,
-                               .train = true,
-                               .augment = &s->e->augment,
-                               .seed = (uint64_t)s->e->seed,
-                               .epoch = epoch,
-                               .prefetch = (int)s->e->exec.prefetch,
-                               .verify = s->e->data.verify == VERIFY_CRC};
+    struct stream_options o;
 
+    session_stream_options(&o, s, phase, epoch);
     return stream_open(out, s->shards, &o, err);
 }

@@ -53,8 +53,11 @@ uint32_t session_batches(const struct session *s, int phase); /* training batche
 /* One training step; *LOSS_NAT is the batch's mean loss before the update. */
 int session_step(struct session *s, const struct step *step, double *loss_nat,
                  struct err *err) MUST_USE;
-/* Training stream of EPOCH (counted over the run). */
+/* Training stream of EPOCH (counted over the run), and what it is opened with. */
 struct stream;
+struct stream_options;
+void session_stream_options(struct stream_options *o, const struct session *s, int phase,
+                            uint32_t epoch);
 int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
                    struct err *err) MUST_USE;
 

@@ -6,16 +6,27 @@
 
 #include "base/cli.h"
 #include "begin.h"
+#include "show_batch.h"
 #include "summary.h"
 
-enum { OPT_RESUME = 256, OPT_SUMMARY, OPT_PLAN, OPT_KEYS, OPT_STOP_AFTER };
+enum {
+    OPT_RESUME = 256,
+    OPT_SUMMARY,
+    OPT_PLAN,
+    OPT_KEYS,
+    OPT_STOP_AFTER,
+    OPT_SHOW_BATCH,
+    OPT_UNIQUE
+};
 
-enum action { ACTION_TRAIN, ACTION_SUMMARY, ACTION_PLAN, ACTION_KEYS };
+enum action { ACTION_TRAIN, ACTION_SUMMARY, ACTION_PLAN, ACTION_SHOW, ACTION_KEYS };
 
 struct args {
     struct cli_common common;
     struct request request;
     enum action action;
+    const char *png; /* --show-batch */
+    bool unique;
     char **words; /* room for argc */
     char backend[64];
 };
@@ -29,6 +40,8 @@ static const struct argp_option options[] = {
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
     {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
+    {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
+    {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"keys",       OPT_KEYS,       NULL,   0, "print every key as Markdown", 0},
     {0},
 };
@@ -76,6 +89,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_PLAN:
         a->action = ACTION_PLAN;
+        return 0;
+    case OPT_SHOW_BATCH:
+        a->action = ACTION_SHOW;
+        a->png = arg;
+        return 0;
+    case OPT_UNIQUE:
+        a->unique = true;
         return 0;
     case OPT_KEYS:
         a->action = ACTION_KEYS;
@@ -142,7 +162,7 @@ static void say_experiments(void)
     fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
 }
 
-/* --summary and --plan. */
+/* --summary, --plan and --show-batch. */
 static int look(const struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
@@ -152,9 +172,13 @@ static int look(const struct args *a, struct err *err)
 
     if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0)
         return -1;
+    if (a->action == ACTION_SHOW) /* pictures are all it needs */
+        snprintf(e->model.weights, sizeof e->model.weights, "none");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         return -1;
-    if (a->action == ACTION_SUMMARY)
+    if (a->action == ACTION_SHOW)
+        rc = show_batch(stdout, s, a->png, a->unique, err);
+    else if (a->action == ACTION_SUMMARY)
         rc = summary_print(stdout, s, err);
     else
         rc = summary_plan(stdout, s, r->data, r->results, err);
@@ -212,6 +236,10 @@ int main(int argc, char **argv)
     } else if (a.request.resume && (a.request.experiment || a.request.name)) {
         die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
                            "and --name");
+    } else if (a.action != ACTION_TRAIN && a.request.resume) {
+        die_usage("train", "--resume trains: leave out --summary, --plan and --show-batch");
+    } else if (a.unique && a.action != ACTION_SHOW) {
+        die_usage("train", "--unique goes with --show-batch FILE.png");
     } else if (!a.request.experiment && !a.request.resume) {
         say_experiments();
         exit(2);

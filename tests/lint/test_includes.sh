@@ -19,7 +19,7 @@ check() {
                 "jpeglib.h" => "image fetch", "jerror.h" => "image fetch", "spng.h" => "image",
                 "gif_lib.h" => "image", "webp/" => "image", "hdf5.h" => "data record",
                 "zstd.h" => "data", "pcre2.h" => "data", "archive" => "tensorfile fetch",
-                "curl/" => "fetch", "cairo" => "record fetch prep", "oneapi/" => "backend",
+                "curl/" => "fetch", "cairo" => "record fetch", "oneapi/" => "backend",
                 "dnnl" => "backend", "omp.h" => "backend", "cuda" => "backend",
                 "cudnn" => "backend", "cublas" => "backend", "nccl" => "backend",
             );

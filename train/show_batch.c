@@ -1,0 +1,153 @@
+/* show_batch.c - a stream as training reads it, a list of the one op that augments, a sheet.
+ * SPDX-License-Identifier: MIT */
+#include "show_batch.h"
+
+#include <stdlib.h>
+
+#include "backend/elem.h"
+#include "data/stream.h"
+#include "record/sheet.h"
+
+enum { CELLS = 9, COLUMNS = 3, SIDE_MIN = 160, SIDE_MAX = 512 };
+
+struct augmenter { /* the program and what it gave */
+    const struct backend *backend;
+    struct be_program *program;
+    int x;         /* the tensor */
+    float *values; /* (CELLS, 3, size, size) */
+    uint8_t *pixels;
+};
+
+static void augmenter_free(struct augmenter *a)
+{
+    if (a->program)
+        a->backend->release(a->program);
+    free(a->values);
+    free(a->pixels);
+}
+
+static int augmenter_new(struct augmenter *a, const struct session *s, int size, struct err *err)
+{
+    const size_t plane = (size_t)size * (size_t)size;
+    struct op_list *list = op_list_new(CELLS, 1);
+    struct op op = op_none(OP_AUGMENT);
+    int rc = -1;
+
+    *a = (struct augmenter){.backend = s->backend};
+    a->values = calloc(CELLS * 3 * plane, sizeof *a->values);
+    a->pixels = calloc(3, plane);
+    if (!list || !a->values || !a->pixels) {
+        err_set(err, ERR_NOMEM, "%d pictures of %d px", CELLS, size);
+        goto out;
+    }
+    a->x = op_list_tensor(list, "x", TENSOR_ACT, s->dtype, CELLS, 3, size, size);
+    op.out[0] = a->x;
+    op_list_add(list, op);
+    rc = s->backend->prepare(&a->program, s->be, list, err);
+out:
+    op_list_free(list);
+    return rc;
+}
+
+void show_pixels(uint8_t *pixels, const float *x, int size)
+{
+    const size_t plane = (size_t)size * (size_t)size;
+
+    for (size_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++) {
+            float v = x[(size_t)c * plane + i] / imagenet_scale(c) + imagenet_mean(c);
+
+            v = fminf(fmaxf(v, 0.0f), 1.0f);
+            pixels[3 * i + (size_t)c] = (uint8_t)(v * 255.0f + 0.5f);
+        }
+}
+
+/* Augments N pictures and draws them. */
+static int put_batch(FILE *out, struct sheet *sheet, struct augmenter *a, const struct session *s,
+                     const struct picture *pictures, const uint32_t *ranks, int n, struct err *err)
+{
+    const int size = s->phases[0].size;
+    struct step step = {.pictures = pictures, .n_pictures = n, .seed = (uint64_t)s->e->seed};
+
+    if (a->backend->run(a->program, &step, err) < 0 ||
+        a->backend->read(a->program, a->x, a->values, err) < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        const char *path = shard_set_picture(s->shards, ranks[i])->path;
+        const char *label = shard_set_label(s->shards, pictures[i].label);
+
+        show_pixels(a->pixels, a->values + (size_t)i * 3 * (size_t)size * (size_t)size, size);
+        if (sheet_put(sheet, i, a->pixels, size, size, label, path, err) < 0)
+            return -1;
+        fprintf(out, "%d  %s  %s\n", i + 1, label, path);
+    }
+    return 0;
+}
+
+/* The side of a cell: small pictures grow by a whole factor, large ones shrink. */
+static int cell_side(int size)
+{
+    int side = (SIDE_MIN + size - 1) / size * size;
+
+    return side < SIDE_MAX ? side : SIDE_MAX;
+}
+
+/* The first picture of the epoch, as often as there are cells. */
+static int repeat_first(uint32_t ranks[CELLS], const struct stream_options *o,
+                        const struct shard_set *shards, struct err *err)
+{
+    const struct picture *pictures;
+    const uint32_t *first;
+    struct stream *stream;
+    int n, more;
+
+    if (stream_open(&stream, shards, o, err) < 0)
+        return -1;
+    more = stream_next(stream, &pictures, &first, &n, err);
+    for (int i = 0; more == 1 && i < CELLS; i++)
+        ranks[i] = first[0];
+    stream_close(stream);
+    return more < 0 ? -1 : 0;
+}
+
+int show_batch(FILE *out, const struct session *s, const char *png, bool unique, struct err *err)
+{
+    struct stream_options o;
+    struct augmenter a;
+    struct stream *stream = NULL;
+    struct sheet *sheet = NULL;
+    const struct picture *pictures;
+    uint32_t same[CELLS];
+    const uint32_t *ranks;
+    int n, rc = -1;
+
+    session_stream_options(&o, s, 0, 0);
+    o.prefetch = 1;
+    o.batch = s->split->n_train < CELLS ? (int)s->split->n_train : CELLS;
+    if (augmenter_new(&a, s, o.size, err) < 0)
+        goto out;
+    if (unique) {
+        if (repeat_first(same, &o, s->shards, err) < 0)
+            goto out;
+        o.ranks = same;
+        o.n = CELLS;
+        o.batch = CELLS;
+    }
+    if (sheet_new(&sheet, o.batch, COLUMNS, cell_side(o.size), err) < 0)
+        goto out;
+    if (stream_open(&stream, s->shards, &o, err) < 0)
+        goto out;
+    if (stream_next(stream, &pictures, &ranks, &n, err) < 0)
+        goto out;
+    if (put_batch(out, sheet, &a, s, pictures, ranks, n, err) < 0)
+        goto out;
+    if (sheet_write(sheet, png, err) < 0)
+        goto out;
+    fprintf(out, "%s\n", png);
+    rc = 0;
+out:
+    stream_close(stream);
+    sheet_free(sheet);
+    augmenter_free(&a);
+    return rc;
+}
