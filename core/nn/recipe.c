@@ -53,8 +53,6 @@ const struct key train_keys[] = {
                "type of the body's activations; sums, weights and the head are fp32 or wider"),
     KEY_LIST(struct train_options, phases_list, phases, "train.phases", phase_rows,
              "what is done, one after the other"),
-    KEY_F64(struct train_options, checkpoint_minutes, "train.checkpoint_minutes", "0", 0, 100000,
-            "min", "0: a checkpoint after each epoch only"),
     KEY_END,
 };
 
@@ -194,6 +192,7 @@ static void expand_fine_tune(struct run_phase *phases, int *n, const struct phas
         *frozen = p;
         frozen->epochs = (int)freeze_epochs;
         frozen->freeze_to = BODY_FROZEN;
+        frozen->clears = true;
         frozen->lr[0] = frozen->lr[1] = lr / 10;
         frozen->lr[2] = lr;
         frozen->div = 25;
@@ -204,6 +203,7 @@ static void expand_fine_tune(struct run_phase *phases, int *n, const struct phas
     even_mults(p.lr, lr / given(o->lr_mult, 100), lr);
     p.div = given(o->div, 5);
     p.pct_start = given(o->pct_start, 0.3);
+    p.clears = true;
     snprintf(p.name, sizeof p.name, "unfrozen");
     phases[(*n)++] = p;
 }
@@ -235,6 +235,7 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
             return err_set(err, ERR_INPUT, "optim.lr: must be above 0 where a phase gives no lr");
         if (phase_rates(&p, item, i, o->lr, err) < 0)
             return -1;
+        p.clears = *n == 0 || phases[*n - 1].freeze_to != p.freeze_to;
         snprintf(p.name, sizeof p.name, "%s%s", kind_names[item->kind],
                  item->freeze ? "_frozen" : "");
         phases[(*n)++] = p;

@@ -28,7 +28,6 @@ struct train_options {
     int precision;
     struct key_list phases_list; /* n, then phases */
     struct phase_options phases[KEY_LIST_MAX];
-    double checkpoint_minutes; /* reserved: 0 = at epoch ends only */
 };
 extern const struct key train_keys[];
 
@@ -43,7 +42,8 @@ extern const struct key optim_keys[];
 struct run_phase {
     int kind; /* ONE_CYCLE, FLAT_COS or CONSTANT */
     int epochs, size, batch;
-    int freeze_to; /* 0 or 2; clears Adam's moments and step at its start, as (un)freeze does */
+    int freeze_to; /* 0 or 2 */
+    bool clears;   /* Adam's moments and step start anew, as freeze() and unfreeze() have it */
     double lr[3];  /* peak per group */
     double div, div_final, pct_start;
     double moms[3];

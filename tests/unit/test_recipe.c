@@ -85,6 +85,7 @@ static void fine_tune_is_two_cycles(void **state)
     assert_int_equal(r.phases[1].epochs, 2);
     assert_int_equal(r.phases[0].freeze_to, 2);
     assert_int_equal(r.phases[1].freeze_to, 0);
+    assert_true(r.phases[0].clears && r.phases[1].clears);
     assert_int_equal(r.phases[0].batch, 64);
     assert_int_equal(r.phases[1].size, 224);
     near(r.phases[0].lr[0], 2e-4);
@@ -135,6 +136,20 @@ static void fine_tunes_keys_reach_their_part(void **state)
     expand_ok(&r, "train: {phases: [{kind: fine_tune, epochs: 6, freeze_epochs: 0}]}");
     assert_int_equal(r.n, 1);
     assert_string_equal(r.phases[0].name, "unfrozen");
+}
+
+/* freeze() and unfreeze() clear Adam's state; going on in the same state does not. */
+static void when_the_optimiser_starts_anew(void **state)
+{
+    static const bool clears[] = {true, false, true, true, true};
+    struct recipe r;
+
+    (void)state;
+    expand_ok(&r, "train: {phases: [{epochs: 1, freeze: true}, {epochs: 1, freeze: true}, "
+                  "{kind: fine_tune, epochs: 1}, {epochs: 1, freeze: true}]}");
+    assert_int_equal(r.n, 5);
+    for (int i = 0; i < r.n; i++)
+        assert_int_equal(r.phases[i].clears, clears[i]);
 }
 
 static void one_cycle_and_slices(void **state)
@@ -278,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fine_tune_is_two_cycles),
         cmocka_unit_test(fine_tunes_keys_reach_their_part),
+        cmocka_unit_test(when_the_optimiser_starts_anew),
         cmocka_unit_test(one_cycle_and_slices),
         cmocka_unit_test(flat_and_constant),
         cmocka_unit_test(steps_carry_the_optimisers_keys),
