@@ -13,6 +13,7 @@
 #include "finish.h"
 #include "loop.h"
 #include "nn/weights.h"
+#include "range_test.h"
 
 /* Trains and finishes; RUN is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, struct state *st, int64_t stop_after,
@@ -33,6 +34,16 @@ static int train_through(struct session *s, struct run *run, struct state *st, i
     return run_finish(run, err);
 }
 
+/* The learning-rate range test in place of a training. */
+static int lr_find_through(struct session *s, struct run *run, struct err *err)
+{
+    if (range_run(s, run, err) < 0) {
+        run_fail(run, err);
+        return -1;
+    }
+    return run_finish(run, err);
+}
+
 static int run_name(char out[256], const struct request *r, const struct session *s,
                     struct err *err)
 {
@@ -43,7 +54,8 @@ static int run_name(char out[256], const struct request *r, const struct session
     if (r->name)
         n = snprintf(out, 256, "%s", r->name);
     else
-        n = snprintf(out, 256, "%s-%s-%.8s", now, s->e->name, s->config_sha256);
+        n = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
+                     s->config_sha256);
     if (n <= 0 || n >= 256 || out[0] == '.' || strchr(out, '/'))
         return err_set(err, ERR_INPUT,
                        "--name %s: a run's name is 1 to 255 characters without '/', not starting "
@@ -124,7 +136,10 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         run_fail(run, err);
         goto out;
     }
-    rc = train_through(s, run, &st, r->stop_after, err);
+    if (r->lr_find)
+        rc = lr_find_through(s, run, err);
+    else
+        rc = train_through(s, run, &st, r->stop_after, err);
 out:
     state_free(&st);
     session_close(s);

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_TRAIN_BEGIN_H
 #define PRESIZE_TRAIN_BEGIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -16,6 +17,7 @@ struct request {
     char *const *words; /* KEY=VALUE */
     int n_words;
     int64_t stop_after; /* epochs; 0: all */
+    bool lr_find;       /* the range test instead of a training */
     int argc;
     char *const *argv; /* for the record */
 };

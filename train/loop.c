@@ -33,6 +33,11 @@ void loop_catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+const char *loop_signal(void)
+{
+    return caught == SIGINT ? "SIGINT" : caught ? "SIGTERM" : NULL;
+}
+
 void verdict_free(struct verdict *v)
 {
     free(v->prob);
@@ -83,11 +88,6 @@ static int stopped(const struct run *run, const struct state *st, const char *wh
     return err_set(err, ERR_STOPPED,
                    "stopped by %s; %u epoch%s kept, go on with `train --resume %s`", why, st->epoch,
                    st->epoch == 1 ? " is" : "s are", path_base(run_folder(run)));
-}
-
-static const char *signal_name(void)
-{
-    return caught == SIGINT ? "SIGINT" : "SIGTERM";
 }
 
 static int not_a_number(const struct session *s, const struct state *st, const char *which,
@@ -161,7 +161,7 @@ static int train_epoch(struct session *s, struct run *run, struct state *st, dou
         snprintf(note, sizeof note, "%.4f", *shown);
         progress_set(k + 1, note);
         if (caught) {
-            stopped(run, st, signal_name(), err);
+            stopped(run, st, loop_signal(), err);
             goto out;
         }
     }
@@ -297,7 +297,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
         return -1;
     if (st->phase_epoch == 0) {
         st->smooth = (struct smooth_loss){0};
-        if (st->phase == 0 || p->freeze_to != p[-1].freeze_to) {
+        if (p->clears) {
             if (weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
                 return -1;
             st->adam_step = 0;
@@ -351,7 +351,7 @@ int loop_run(struct session *s, struct run *run, struct state *st, struct verdic
             if (st->phase == s->n_phases)
                 break;
             if (caught)
-                return stopped(run, st, signal_name(), err);
+                return stopped(run, st, loop_signal(), err);
             if (stop_after > 0 && st->epoch >= stop_after)
                 return stopped(run, st, "--stop-after", err);
         }

@@ -18,6 +18,7 @@ void verdict_free(struct verdict *v); /* what it owns */
 
 /* From now on SIGINT and SIGTERM are noted; a second one ends the process at once. */
 void loop_catch_signals(void);
+const char *loop_signal(void); /* "SIGINT" or "SIGTERM" when one was noted, else NULL */
 
 /* Trains from ST to the end of the last phase. Weights (and moments) are in the backend already.
  * STOP_AFTER > 0 ends after that many epochs of the run, as a signal does: ERR_STOPPED. ERR_NUMERIC

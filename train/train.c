@@ -15,6 +15,7 @@ enum {
     OPT_PLAN,
     OPT_KEYS,
     OPT_STOP_AFTER,
+    OPT_LR_FIND,
     OPT_SHOW_BATCH,
     OPT_UNIQUE
 };
@@ -38,6 +39,7 @@ static const struct argp_option options[] = {
     {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
     {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
+    {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
     {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
@@ -83,6 +85,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_STOP_AFTER:
         r->stop_after = count_option("--stop-after", arg);
+        return 0;
+    case OPT_LR_FIND:
+        r->lr_find = true;
         return 0;
     case OPT_SUMMARY:
         a->action = ACTION_SUMMARY;
@@ -236,6 +241,9 @@ int main(int argc, char **argv)
     } else if (a.request.resume && (a.request.experiment || a.request.name)) {
         die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
                            "and --name");
+    } else if (a.request.lr_find && (a.request.resume || a.request.stop_after)) {
+        die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
+                           "--resume and --stop-after");
     } else if (a.action != ACTION_TRAIN && a.request.resume) {
         die_usage("train", "--resume trains: leave out --summary, --plan and --show-batch");
     } else if (a.unique && a.action != ACTION_SHOW) {

@@ -1,0 +1,91 @@
+/* snapshot.c - a network's state in memory.
+ * SPDX-License-Identifier: MIT */
+#include "nn/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPIES = 3, NAME_LEN = 96 };
+
+static const char *const endings[COPIES] = {"", ".m", ".v"}; /* a parameter, its moments */
+
+struct snapshot {
+    const struct network *network;
+    float **copies; /* (n_params, COPIES); NULL: the backend has none */
+};
+
+static void copy_name(char out[NAME_LEN], const struct param *p, int which)
+{
+    snprintf(out, NAME_LEN, "%s%s", p->name, endings[which]);
+}
+
+/* A frozen parameter has no moments: the backend then knows no tensor of that name. */
+static int take_one(float **out, const struct backend *be, struct be *b, const struct param *p,
+                    int which, struct err *err)
+{
+    char name[NAME_LEN];
+    struct err missing = {0};
+
+    *out = malloc(p->n * sizeof **out);
+    if (!*out)
+        return err_set(err, ERR_NOMEM, "a copy of %s: %zu numbers", p->name, p->n);
+    copy_name(name, p, which);
+    if (be->get(b, name, *out, which ? &missing : err) == 0)
+        return 0;
+    free(*out);
+    *out = NULL;
+    if (which && missing.kind == ERR_INPUT)
+        return 0;
+    if (which && err)
+        *err = missing;
+    return -1;
+}
+
+int snapshot_take(struct snapshot **out, const struct backend *be, struct be *b,
+                  const struct network *n, struct err *err)
+{
+    struct snapshot *s = calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (!s)
+        return err_set(err, ERR_NOMEM, "snapshot");
+    s->network = n;
+    s->copies = (float **)calloc((size_t)n->n_params * COPIES, sizeof *s->copies);
+    if (!s->copies) {
+        err_set(err, ERR_NOMEM, "snapshot of %d tensors", n->n_params);
+        goto fail;
+    }
+    for (int i = 0; i < n->n_params; i++)
+        for (int k = 0; k < (n->params[i].trained ? COPIES : 1); k++)
+            if (take_one(&s->copies[i * COPIES + k], be, b, &n->params[i], k, err) < 0)
+                goto fail;
+    *out = s;
+    return 0;
+fail:
+    snapshot_free(s);
+    return -1;
+}
+
+int snapshot_put(const struct snapshot *s, const struct backend *be, struct be *b, struct err *err)
+{
+    for (int i = 0; i < s->network->n_params * COPIES; i++) {
+        char name[NAME_LEN];
+
+        if (!s->copies[i])
+            continue;
+        copy_name(name, &s->network->params[i / COPIES], i % COPIES);
+        if (be->put(b, name, s->copies[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; s->copies && i < s->network->n_params * COPIES; i++)
+        free(s->copies[i]);
+    free((void *)s->copies);
+    free(s);
+}
