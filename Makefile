@@ -36,7 +36,7 @@ deps-extra:
 demo: deps tools
 	bin/fetch demo
 	bin/prep demo
-	run=$$(bin/train --exp demo | tee >(cat >&2) | tail -n 1); bin/eval "$$run" --most-confused; \
+	run=$$(bin/train --exp demo | tee >(cat >&2) | tail -n 1); bin/eval "$$run"; \
 	echo "run: $$run"; echo "report: $$run/report.html"
 
 pets-data: tools
