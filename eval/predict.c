@@ -72,7 +72,8 @@ static int load(struct job *j, const char *path, struct err *err)
                           .width = plan.width,
                           .label = -1,
                           .position = (uint32_t)j->n};
-    augment_centre(&p->map, plan.height, plan.width, j->t->size);
+    augment_validation(&p->map, j->t->experiment->augment.mode, plan.height, plan.width,
+                       j->t->size);
     j->files[j->n++] = path;
     return 0;
 }

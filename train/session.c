@@ -199,6 +199,7 @@ int session_phase(struct session *s, int phase, struct err *err)
     if (infer_new(&s->infer, s->backend, s->be, s->network, p->size, infer_batch(&s->e->exec),
                   (int)s->e->exec.microbatch, s->dtype, err) < 0)
         goto fail;
+    infer_mode(s->infer, s->e->augment.mode);
     s->phase = phase;
     return 0;
 fail:

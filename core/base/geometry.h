@@ -7,6 +7,18 @@
 
 #include <stdint.h>
 
+/* What augment.mode fastai needs besides: a square of the picture is sampled once by m, K = 1, which
+ * then maps pixel to pixel within the square, positions outside reflected about its outer pixels'
+ * centres; of the result, as large as the square, a crop is averaged down (area) where the grid
+ * would skip pixels, and sampled again on a grid whose outer pixels are the crop's. */
+struct two_steps {
+    int32_t side;      /* of the square, pixels; 0: one interpolation, the rest is unused */
+    int32_t left, top; /* of the square in the picture */
+    int32_t crop_side, crop_left, crop_top; /* in the first result */
+    int32_t area; /* side that the crop is averaged down to; crop_side: it is not */
+    float step;   /* pixels of that for one of the output */
+};
+
 /* Output pixel (column j, row i) stands at source position (x, y) in pixels, pixel centres at whole
  * numbers:
  *   (a, b, c) = m * (j, i, 1),  x = a / c,  y = b / c
@@ -20,6 +32,7 @@ struct sample_map {
     int32_t lighting; /* 0 or 1 */
     float brightness; /* logit(b), added */
     float contrast;   /* > 0, multiplies */
+    struct two_steps two;
 };
 
 /* A borrowed presized picture: dense RGB, uint8, (height, width, 3). */

@@ -1,7 +1,7 @@
 /* augment.c - draw and compose a picture's augmentation.
  *
  * After fastai's aug_transforms (vision/augment.py): same parameters, same distributions, same order;
- * but one interpolation in all, and a crop of its own for every picture.
+ * but one interpolation in all, and a crop of its own for every picture. Mode fastai has two, as fastai.
  * SPDX-License-Identifier: MIT */
 #include "data/augment.h"
 
@@ -33,6 +33,9 @@ enum {
     DRAW_BRIGHTNESS,
     DRAW_CONTRAST_P,
     DRAW_CONTRAST,
+    DRAW_BATCH_AREA, /* mode fastai: of the batch's first picture */
+    DRAW_BATCH_TOP,
+    DRAW_BATCH_LEFT,
     DRAWS
 };
 
@@ -49,7 +52,7 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
 
     for (int i = 0; i < DRAWS; i++)
         u[i] = rng_uniform(&r, 0, 1);
-    d->scale_area = between(u[DRAW_AREA], o->min_scale, 1);
+    d->scale_area = o->mode == AUGMENT_FASTAI ? 1 : between(u[DRAW_AREA], o->min_scale, 1);
     side = sqrt(d->scale_area) * (height < width ? height : width);
     d->top = u[DRAW_TOP] * (height - side);
     d->left = u[DRAW_LEFT] * (width - side);
@@ -187,6 +190,13 @@ static void place(struct sample_map *out, const double inner[9], double left, do
         out->m[i] = (float)m[i];
 }
 
+static void set_lighting(struct sample_map *m, const struct augment_draw *d)
+{
+    m->lighting = d->brightness != 0.5 || d->contrast != 1;
+    m->brightness = (float)log(d->brightness / (1 - d->brightness));
+    m->contrast = (float)d->contrast;
+}
+
 void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
                      int size)
 {
@@ -195,9 +205,8 @@ void augment_compose(struct sample_map *m, const struct augment_draw *d, int hei
     BUG_IF(height < 1 || width < 1 || size < 1);
     augment_matrix(inner, d);
     place(m, inner, d->left, d->top, sqrt(d->scale_area) * (height < width ? height : width), size);
-    m->lighting = d->brightness != 0.5 || d->contrast != 1;
-    m->brightness = (float)log(d->brightness / (1 - d->brightness));
-    m->contrast = (float)d->contrast;
+    m->two = (struct two_steps){0};
+    set_lighting(m, d);
 }
 
 void augment_centre(struct sample_map *m, int height, int width, int size)
@@ -207,9 +216,78 @@ void augment_centre(struct sample_map *m, int height, int width, int size)
 
     BUG_IF(height < 1 || width < 1 || size < 1);
     place(m, same, (width - side) / 2, (height - side) / 2, side, size); /* whole pixels */
+    m->two = (struct two_steps){0};
     m->lighting = 0;
     m->brightness = 0;
     m->contrast = 1;
+}
+
+void augment_crop(struct augment_crop *c, const struct augment_options *o, int side, uint64_t seed,
+                  uint32_t epoch, uint32_t first)
+{
+    struct rng r = rng_begin(seed, RNG_AUGMENT, epoch, first);
+    double u[DRAWS];
+
+    for (int i = 0; i < DRAWS; i++)
+        u[i] = rng_uniform(&r, 0, 1);
+    c->side = (int)rint(side * sqrt(between(u[DRAW_BATCH_AREA], o->min_scale, 1))); /* as Python */
+    c->top = (int)(u[DRAW_BATCH_TOP] * (side - c->side + 1)); /* both ends included */
+    c->left = (int)(u[DRAW_BATCH_LEFT] * (side - c->side + 1));
+}
+
+/* Side after the average that _grid_sample puts before a grid which skips pixels: torch's own
+ * arithmetic, floor(in * (1 / d)) in double. */
+static int area_side(int crop, int size)
+{
+    double d = (double)crop / size / 2;
+
+    return d > 1 ? (int)floor(crop * (1 / d)) : crop;
+}
+
+void augment_two_steps(struct sample_map *m, const struct augment_draw *d,
+                       const struct augment_crop *c, int height, int width, int size)
+{
+    const int side = height < width ? height : width;
+    const double half = side > 1 ? (side - 1) / 2.0 : 0.5; /* -1 and 1 are the outer centres */
+    const double from_pixel[9] = {1 / half, 0, -1, 0, 1 / half, -1, 0, 0, 1};
+    const double to_pixel[9] = {half, 0, half, 0, half, half, 0, 0, 1};
+    double map[9];
+
+    BUG_IF(side < 1 || size < 1 || c->side < 1 || c->left + c->side > side ||
+           c->top + c->side > side);
+    augment_matrix(map, d);
+    multiply(map, map, from_pixel);
+    multiply(map, to_pixel, map);
+    for (int i = 0; i < 9; i++)
+        m->m[i] = (float)map[i];
+    m->k = 1;
+    set_lighting(m, d);
+    m->two.side = side;
+    m->two.left = (int)d->left;
+    m->two.top = (int)d->top;
+    m->two.crop_side = c->side;
+    m->two.crop_left = c->left;
+    m->two.crop_top = c->top;
+    m->two.area = area_side(c->side, size);
+    m->two.step = size > 1 ? (float)((m->two.area - 1.0) / (size - 1.0)) : 0;
+}
+
+void augment_validation(struct sample_map *m, int mode, int height, int width, int size)
+{
+    const int side = height < width ? height : width;
+    const struct augment_crop whole = {.side = side};
+    const struct augment_draw none = {.scale_area = 1,
+                                      .top = (height - side) / 2,
+                                      .left = (width - side) / 2,
+                                      .flip = 1,
+                                      .zoom = 1,
+                                      .brightness = 0.5,
+                                      .contrast = 1};
+
+    if (mode == AUGMENT_FASTAI)
+        augment_two_steps(m, &none, &whole, height, width, size);
+    else
+        augment_centre(m, height, width, size);
 }
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
@@ -217,8 +295,8 @@ static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
 #define S struct augment_options
 const struct key augment_keys[] = {
     KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names,
-               "one interpolation, antialiased; fastai's own two are not there yet; none: the "
-               "centre square"),
+               "presize: one interpolation, antialiased; fastai: its own two, one crop per batch, "
+               "slow; none: the centre square"),
     KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1",
             "area of the smallest crop, of the short side's square"),
     KEY_BOOL(S, flip, "augment.flip", "true", "mirror every second picture"),

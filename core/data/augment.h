@@ -24,7 +24,7 @@ extern const struct key augment_keys[];
 
 /* The parameters as drawn, for tests and for showing. */
 struct augment_draw {
-    double scale_area, top, left; /* crop: side = sqrt(scale_area) min(h, w) */
+    double scale_area, top, left; /* crop: side = sqrt(scale_area) min(h, w); mode fastai: area 1 */
     double flip;                  /* 1 or -1 */
     double rotate;                /* degrees */
     double zoom, zoom_x, zoom_y;  /* centre fractions */
@@ -39,8 +39,22 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
 /* One matrix, lighting and samples per pixel from the draw, to SIZE x SIZE. */
 void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
                      int size);
-/* Validation and AUGMENT_NONE: the centre square, whole, shrunk to SIZE, no draw. */
+/* Without augmentation: the centre square, whole, shrunk to SIZE, no draw. */
 void augment_centre(struct sample_map *m, int height, int width, int size);
+/* Validation under MODE: augment_centre(), or fastai's way to the same. */
+void augment_validation(struct sample_map *m, int mode, int height, int width, int size);
+
+/* --- mode fastai (fastai.md 3.2-3.8): two interpolations, one crop for a whole batch ------------- */
+
+struct augment_crop { /* in the square that Resize leaves, whose side is min(h, w) */
+    int side, left, top;
+};
+/* RandomResizedCropGPU's draw for the batch whose first picture is at FIRST of EPOCH. */
+void augment_crop(struct augment_crop *c, const struct augment_options *o, int side, uint64_t seed,
+                  uint32_t epoch, uint32_t first);
+/* The map of the draw: D's scale_area is 1, its top and left place the square. */
+void augment_two_steps(struct sample_map *m, const struct augment_draw *d,
+                       const struct augment_crop *c, int height, int width, int size);
 
 /* The map of the draw from output to source in the crop's coordinates, both [-1, 1] over the crop,
  * x to the right: row-major 3 x 3, projective. Zoom, rotation, flip, then the warp. */

@@ -58,17 +58,25 @@ static uint32_t rank_at(const struct stream *s, uint32_t position)
     return s->o.ranks[s->order ? s->order[position] : position];
 }
 
-static void map_picture(const struct stream *s, struct picture *p)
+/* FIRST: position of the batch's first picture. */
+static void map_picture(const struct stream *s, struct picture *p, uint32_t first)
 {
     const struct augment_options *a = s->o.augment;
     struct augment_draw d;
+    struct augment_crop crop;
 
     if (!s->o.train || a->mode == AUGMENT_NONE) {
-        augment_centre(&p->map, p->height, p->width, s->o.size);
+        augment_validation(&p->map, a->mode, p->height, p->width, s->o.size);
         return;
     }
     augment_draw(&d, a, p->height, p->width, s->o.seed, s->o.epoch, p->position);
-    augment_compose(&p->map, &d, p->height, p->width, s->o.size);
+    if (a->mode != AUGMENT_FASTAI) {
+        augment_compose(&p->map, &d, p->height, p->width, s->o.size);
+        return;
+    }
+    augment_crop(&crop, a, p->height < p->width ? p->height : p->width, s->o.seed, s->o.epoch,
+                 first);
+    augment_two_steps(&p->map, &d, &crop, p->height, p->width, s->o.size);
 }
 
 static int reserve(struct slot *slot, size_t bytes, struct err *err)
@@ -112,7 +120,7 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .label = p->label,
             .position = first + (uint32_t)i,
         };
-        map_picture(s, &slot->pictures[i]);
+        map_picture(s, &slot->pictures[i], first);
         if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
             return -1;
         at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
@@ -162,10 +170,6 @@ static int check_options(const struct stream_options *o, struct err *err)
                        o->batch, o->n);
     if (!o->train || o->augment->mode == AUGMENT_NONE)
         return 0;
-    if (o->augment->mode == AUGMENT_FASTAI)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "augment.mode: fastai is not there yet; use presize or "
-                       "none");
     if (o->augment->min_zoom > o->augment->max_zoom)
         return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
                        o->augment->min_zoom, o->augment->max_zoom);

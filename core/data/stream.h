@@ -11,9 +11,9 @@
 struct stream_options {
     const uint32_t *ranks; /* borrowed while the stream is open */
     uint32_t n;
-    int batch, size; /* pictures; output side in pixels */
-    bool train;      /* shuffled, augmented, the last partial batch dropped */
-    const struct augment_options *augment;
+    int batch, size;                       /* pictures; output side in pixels */
+    bool train;                            /* shuffled, augmented, the last partial batch dropped */
+    const struct augment_options *augment; /* not in training only the mode counts */
     uint64_t seed;
     uint32_t epoch;       /* counted over the whole run */
     uint32_t first_batch; /* to resume inside an epoch */
@@ -23,8 +23,7 @@ struct stream_options {
 
 struct stream;
 /* Starts the reader. prefetch + 1 batches of pixels are in memory. ERR_INPUT: fewer training pictures
- * than one batch, zoom limits the wrong way round. ERR_UNSUPPORTED: augment.mode fastai. ERR_NOMEM,
- * ERR_IO (no thread). */
+ * than one batch, zoom limits the wrong way round. ERR_NOMEM, ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,
                 struct err *err) MUST_USE;
 void stream_close(struct stream *s);             /* NULL is fine; stops the thread */

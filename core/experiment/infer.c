@@ -15,6 +15,7 @@ struct infer {
     const struct backend *be; /* borrowed */
     struct be_program *program;
     int batch, size, classes;
+    int mode; /* enum augment_mode */
     int prob_tensor, loss_tensor;
     float *prob, *loss; /* of one whole batch */
 };
@@ -77,6 +78,11 @@ void infer_free(struct infer *i)
     free(i);
 }
 
+void infer_mode(struct infer *i, int augment_mode)
+{
+    i->mode = augment_mode;
+}
+
 void infer_memory(const struct infer *i, struct be_memory *m)
 {
     i->be->memory(i->program, m);
@@ -109,12 +115,12 @@ int infer_run(struct infer *i, const struct picture *pictures, int n, float *pro
 int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
                 bool verify, float *prob, float *loss, struct err *err)
 {
-    static const struct augment_options centre = {.mode = AUGMENT_NONE};
+    const struct augment_options augment = {.mode = i->mode};
     struct stream_options options = {.ranks = ranks,
                                      .n = n,
                                      .batch = i->batch,
                                      .size = i->size,
-                                     .augment = &centre,
+                                     .augment = &augment,
                                      .prefetch = 2,
                                      .verify = verify};
     struct stream *stream;

@@ -1,6 +1,6 @@
 /* infer.h - the one inference path: validation in train, eval and predict all go through here.
  *
- * Pictures are centred and shrunk (augment_centre), run with running statistics, padded to the
+ * Pictures are centred and shrunk (augment_validation), run with running statistics, padded to the
  * fixed batch: a picture's probabilities do not depend on its neighbours.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_EXPERIMENT_INFER_H
@@ -18,10 +18,12 @@ struct infer; /* a prepared inference list over an open backend's parameters */
 int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
               int size, int batch, int microbatch, enum dtype dtype, struct err *err) MUST_USE;
 void infer_free(struct infer *i); /* NULL is fine */
+/* How infer_ranks() shrinks pictures: augment.mode of the training; presize until it is said. */
+void infer_mode(struct infer *i, int augment_mode);
 /* The batch that train and eval use, from exec.backend, exec.threads and exec.microbatch. */
 int infer_batch(const struct exec_options *o);
 void infer_memory(const struct infer *i, struct be_memory *m);
-/* N pictures, any number, maps set by the caller (augment_centre):
+/* N pictures, any number, maps set by the caller (augment_validation):
  *   prob  out (n, classes), rows add up to 1     loss  out n, nat; 0 where label is -1; may be NULL
  */
 int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,

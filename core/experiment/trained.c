@@ -67,6 +67,7 @@ static int open_model(struct trained *t, const char *folder, const char *which, 
     if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec),
                   (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
         return -1;
+    infer_mode(t->infer, t->experiment->augment.mode);
     return checkpoint_load(folder, which, state, t->backend, t->be, t->network, false, NULL, err);
 }
 

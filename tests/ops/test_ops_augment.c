@@ -33,6 +33,24 @@ static int variants(struct variant v[3])
     return n;
 }
 
+static struct two_steps random_steps(struct rng *r, int height, int width, int size)
+{
+    int side = height < width ? height : width;
+    int crop = 1 + (int)rng_below(r, (uint32_t)side);
+    int area = rng_below(r, 2) ? crop : 1 + crop / 2;
+
+    return (struct two_steps){
+        .side = side,
+        .left = (int32_t)rng_below(r, (uint32_t)(width - side + 1)),
+        .top = (int32_t)rng_below(r, (uint32_t)(height - side + 1)),
+        .crop_side = crop,
+        .crop_left = (int32_t)rng_below(r, (uint32_t)(side - crop + 1)),
+        .crop_top = (int32_t)rng_below(r, (uint32_t)(side - crop + 1)),
+        .area = area,
+        .step = size > 1 ? (float)(area - 1) / (float)(size - 1) : 0.0f,
+    };
+}
+
 /* A map of one of several kinds: about the picture's middle, turned, stretched and warped. */
 static struct sample_map random_map(struct rng *r, int height, int width, int size)
 {
@@ -73,6 +91,10 @@ static struct sample_map random_map(struct rng *r, int height, int width, int si
         m[8] = -m[6] * half;
     for (int i = 0; i < 9; i++)
         map.m[i] = (float)m[i];
+    if (kind == 5) { /* in two steps */
+        map.k = 1;
+        map.two = random_steps(r, height, width, size);
+    }
     return map;
 }
 

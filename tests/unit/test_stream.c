@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "shards.h"
 
+#include <math.h>
 #include <fcntl.h>
 
 #include "data/stream.h"
@@ -180,6 +181,48 @@ static void evaluation_keeps_order_and_the_last_batch(void **state)
     stream_close(s);
 }
 
+/* Mode fastai: one crop for all pictures of a batch, another for the next; validation takes all. */
+static void a_batch_shares_its_crop(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct err err;
+    int n, batches = 0, distinct = 0;
+    double before = -1;
+
+    t->augment.mode = AUGMENT_FASTAI;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        double share = (double)p[0].map.two.crop_side / p[0].map.two.side;
+
+        for (int i = 0; i < n; i++) {
+            const struct two_steps *two = &p[i].map.two;
+
+            assert_int_equal(two->side, p[i].height < p[i].width ? p[i].height : p[i].width);
+            assert_true(fabs((double)two->crop_side / two->side - share) <= 1.0 / two->side);
+        }
+        batches++;
+        distinct += fabs(share - before) > 1e-9;
+        before = share;
+    }
+    stream_close(s);
+    assert_int_equal(batches, 6);
+    assert_true(distinct > 3);
+    o.train = false;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1)
+        for (int i = 0; i < n; i++) {
+            assert_true(p[i].map.two.side > 0);
+            assert_int_equal(p[i].map.two.crop_side, p[i].map.two.side);
+            assert_int_equal(p[i].map.lighting, 0);
+        }
+    stream_close(s);
+    t->augment.mode = AUGMENT_PRESIZE;
+}
+
 static void any_batch_can_be_first(void **state)
 {
     struct opened *t = *state;
@@ -317,10 +360,6 @@ static void impossible_options_are_refused(void **state)
     assert_int_equal(stream_batches(s), 1);
     stream_close(s);
     o = training(t);
-    t->augment.mode = AUGMENT_FASTAI;
-    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
-    assert_int_equal(err.kind, ERR_UNSUPPORTED);
-    t->augment.mode = AUGMENT_PRESIZE;
     t->augment.min_zoom = 2;
     assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
     assert_int_equal(err.kind, ERR_INPUT);
@@ -333,6 +372,7 @@ int main(void)
         cmocka_unit_test(prefetch_changes_nothing),
         cmocka_unit_test(a_training_epoch_takes_each_picture_once),
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
+        cmocka_unit_test(a_batch_shares_its_crop),
         cmocka_unit_test(any_batch_can_be_first),
         cmocka_unit_test(pixels_stay_until_the_next_call),
         cmocka_unit_test(closing_early_is_fine),

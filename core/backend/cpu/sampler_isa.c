@@ -203,9 +203,10 @@ static void store_bf16(void *dst, size_t at, const float *x, int n)
         out[j] = bf16_from_f32(x[j]);
 }
 
-/* Pictures one pixel wide or high, which have no second tap to fetch. */
-static void sample_thin(const struct picture *p, int size, void *dst,
-                        void (*store)(void *dst, size_t at, const float *x, int n))
+/* Pixel by pixel: two interpolations (correct, not fast), and pictures one pixel wide or high, which
+ * have no second tap to fetch. */
+static void sample_slowly(const struct picture *p, int size, void *dst,
+                          void (*store)(void *dst, size_t at, const float *x, int n))
 {
     size_t plane = (size_t)size * (size_t)size;
 
@@ -224,8 +225,8 @@ static void sample(const struct picture *p, int size, void *dst,
 {
     struct strip s;
 
-    if (p->width < 2 || p->height < 2)
-        sample_thin(p, size, dst, store);
+    if (p->width < 2 || p->height < 2 || p->map.two.side)
+        sample_slowly(p, size, dst, store);
     else
         each_strip(&s, p, size, dst, store);
 }
