@@ -85,26 +85,10 @@ static void print_text(FILE *out, const struct column *columns, size_t n, const 
     free(right);
 }
 
-/* RFC 4180. */
-static void put_quoted(FILE *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 static void print_csv(FILE *out, const struct column *columns, size_t n, const json_t *rows)
 {
     for (size_t c = 0; c < n; c++) {
-        put_quoted(out, columns[c].name);
+        markup_csv(out, columns[c].name);
         fputc(c + 1 == n ? '\n' : ',', out);
     }
     for (size_t r = 0; r < json_array_size(rows); r++)
@@ -112,11 +96,11 @@ static void print_csv(FILE *out, const struct column *columns, size_t n, const j
             const json_t *value = json_array_get(json_array_get(rows, r), c);
 
             if (json_is_string(value)) {
-                put_quoted(out, json_string_value(value));
+                markup_csv(out, json_string_value(value));
             } else if (value && !json_is_null(value)) {
                 char *text = json_text(value, 0);
 
-                put_quoted(out, text ? text : "");
+                markup_csv(out, text ? text : "");
                 free(text);
             }
             fputc(c + 1 == n ? '\n' : ',', out);

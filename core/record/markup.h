@@ -1,4 +1,4 @@
-/* markup.h - text that comes from outside (names of files, labels, messages) into SVG and HTML.
+/* markup.h - text that comes from outside (names of files, labels, messages) into SVG, HTML and CSV.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_MARKUP_H
 #define PRESIZE_RECORD_MARKUP_H
@@ -13,6 +13,8 @@ void markup_text(FILE *out, const char *text);
 void markup_clean(char *out, size_t size, const char *text);
 /* Characters of TEXT (its bytes that begin one). */
 size_t markup_length(const char *text);
+/* TEXT as a field of CSV: quoted where a comma, quote or line end is inside (RFC 4180, 2.5 to 2.7). */
+void markup_csv(FILE *out, const char *text);
 /* SIZE bytes as base64 (RFC 4648, section 4), for data: addresses. */
 void markup_base64(FILE *out, const void *data, size_t size);
 

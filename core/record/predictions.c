@@ -3,6 +3,7 @@
  * The HDF5 file is built in memory (core driver) and then written as bytes: a full disk is then an
  * ordinary failed write. SPDX-License-Identifier: MIT */
 #include "record/predictions.h"
+#include "record/markup.h"
 
 #include <hdf5.h>
 #include <stdbool.h>
@@ -66,22 +67,6 @@ void predictions_free(struct predictions *p)
 
 /* --- CSV ------------------------------------------------------------------------------------------ */
 
-/* RFC 4180, 2.5 to 2.7: quoted where a comma, quote or line end is inside. */
-static void put_field(FILE *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 /* The shortest decimal that reads back equal. */
 static void put_float(FILE *out, float x)
 {
@@ -107,11 +92,11 @@ static int write_table(const struct predictions *p, const char *folder, struct e
     for (uint32_t i = 0; i < p->n; i++) {
         const float *row = p->prob + (size_t)i * (size_t)p->classes;
 
-        put_field(f.file, p->ids[i]);
+        markup_csv(f.file, p->ids[i]);
         fputc(',', f.file);
-        put_field(f.file, p->vocab[p->actual[i]]);
+        markup_csv(f.file, p->vocab[p->actual[i]]);
         fputc(',', f.file);
-        put_field(f.file, p->vocab[p->predicted[i]]);
+        markup_csv(f.file, p->vocab[p->predicted[i]]);
         fputc(',', f.file);
         put_float(f.file, row[p->actual[i]]);
         fputc(',', f.file);
@@ -140,7 +125,7 @@ static int write_classes(const struct predictions *p, const uint32_t *counts, co
     for (int32_t c = 0; c < p->classes; c++) {
         const struct class_score *s = &scores[c];
 
-        put_field(f.file, p->vocab[c]);
+        markup_csv(f.file, p->vocab[c]);
         fprintf(f.file, ",%.6f,%.6f,%.6f,%u,%u,%u,%.6f,%.6f\n", s->precision, s->recall, s->f1,
                 s->support, s->predicted, s->correct, s->low, s->high);
     }
@@ -362,11 +347,11 @@ int predictions_write_confusion(const struct predictions *p, const uint32_t *cou
     fputs("actual", f.file);
     for (int32_t c = 0; c < p->classes; c++) {
         fputc(',', f.file);
-        put_field(f.file, p->vocab[c]);
+        markup_csv(f.file, p->vocab[c]);
     }
     fputc('\n', f.file);
     for (int32_t a = 0; a < p->classes; a++) {
-        put_field(f.file, p->vocab[a]);
+        markup_csv(f.file, p->vocab[a]);
         for (int32_t c = 0; c < p->classes; c++)
             fprintf(f.file, ",%u", counts[(size_t)a * (size_t)p->classes + (size_t)c]);
         fputc('\n', f.file);

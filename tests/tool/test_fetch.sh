@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_fetch.sh - fetch on archives made here: what it prints, what it makes, each kind of bad archive,
-# locks, a full disk, --verify; after every failure the data folder is empty. Needs BIN.
+# locks, a full disk, --verify; after every failure the data folder is empty. Needs BIN and SOURCE.
 # SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C
@@ -13,22 +13,9 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$WORK" || exit 1
-FAILED=0
 fetch=$BIN/fetch
 
-fail() { echo "FAILED: $*"; FAILED=1; }
-ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
-# refuse STATUS COMMAND...: it must end with that status
-refuse() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err
-    got=$?
-    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
-}
-says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
-prints() { grep -qxF -- "$1" out || { fail "stdout lacks the line '$1'"; cat out; }; }
-nothing_left() { [ -z "$(ls -A data 2>/dev/null)" ] || fail "left behind: $(find data)"; }
+. "$SOURCE/tests/tool/expect.sh"
 
 # --- an archive in the layout of the public one, with what Macs leave in it
 mkdir -p set/images set/annotations
@@ -53,7 +40,7 @@ refuse 2 "$fetch" --lisst; says "did you mean --list?"
 refuse 2 "$fetch" demo --from set.tgz; says "made on the spot"
 refuse 2 "$fetch" mine --sha256 00 --from set.tgz
 refuse 2 "$fetch" mine --from set.tgz --sha256 00; says "64 hexadecimal digits"
-nothing_left
+nothing_left data
 ok "$fetch" --help; grep -q "fetch pets --from images.tar.gz" out || fail "no example in --help"
 ok "$fetch" --list
 for word in 67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d 791918971 "CC BY-SA" demo; do
@@ -136,20 +123,20 @@ cd .. || exit 1
 for case in dotdot:'".."' absolute:'absolute' symlink:'symbolic link' hardlink:'hard link' \
     pipe:'named pipe' twice:'twice' control:'control character' case:'case of letters'; do
     refuse 7 "$fetch" bad --from "${case%%:*}.tar"; says "${case#*:}"; says "${case%%:*}"
-    nothing_left
+    nothing_left data
 done
 size=$(stat -c %s set.tgz)
 for n in 0 1 100 $((size / 2)) $((size - 1)); do
     head -c $n set.tgz >cut.tgz
-    refuse 1 "$fetch" bad --from cut.tgz; says "cut.tgz"; nothing_left
+    refuse 1 "$fetch" bad --from cut.tgz; says "cut.tgz"; nothing_left data
 done
 head -c 10240 other.tar >cut.tar
-refuse 1 "$fetch" bad --from cut.tar; nothing_left
-refuse 1 "$fetch" bad --from "$fetch"; nothing_left
-refuse 1 "$fetch" bad --from none.tgz; says "none.tgz"; nothing_left
-refuse 1 "$fetch" bad --from .; says "not a file"; nothing_left
+refuse 1 "$fetch" bad --from cut.tar; nothing_left data
+refuse 1 "$fetch" bad --from "$fetch"; nothing_left data
+refuse 1 "$fetch" bad --from none.tgz; says "none.tgz"; nothing_left data
+refuse 1 "$fetch" bad --from .; says "not a file"; nothing_left data
 mkdir hidden; echo x >hidden/.x; tar cf hidden.tar hidden
-refuse 1 "$fetch" bad --from hidden.tar; says "no files"; nothing_left
+refuse 1 "$fetch" bad --from hidden.tar; says "no files"; nothing_left data
 
 # --- what a killed fetch leaves is cleared; what others made is not
 mkdir -p data/mine/tree.part data/mine/tree

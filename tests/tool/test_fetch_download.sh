@@ -13,20 +13,9 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$WORK" || exit 1
-FAILED=0
 fetch=$BIN/fetch
 
-fail() { echo "FAILED: $*"; FAILED=1; }
-ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
-refuse() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err
-    got=$?
-    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
-}
-says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
-nothing_left() { [ -z "$(ls -A data 2>/dev/null)" ] || fail "left behind: $(find data)"; }
+. "$SOURCE/tests/tool/expect.sh"
 
 mkdir -p set/images served
 for i in 1 2 3; do head -c $((40000 * i)) "$fetch" >set/images/Cat_$i.jpg; done
@@ -76,15 +65,15 @@ rm -rf data
 ok "$fetch" net --from "$at/broken/set.tgz" --sha256 "$sum"; says "trying again"
 rm -rf data
 
-refuse 4 "$fetch" net --from "$at/none.tgz"; says "404"; nothing_left
-refuse 4 "$fetch" net --attempts 1 --from "http://127.0.0.1:1/set.tgz"; nothing_left
-refuse 5 "$fetch" net --from "$at/set.tgz" --sha256 "${sum/[0-9]/f}"; says "expected"; nothing_left
-refuse 1 "$fetch" net --from "$at/cut.tgz"; nothing_left
-refuse 1 "$fetch" net --from "$at/"; says "name of a file"; nothing_left
+refuse 4 "$fetch" net --from "$at/none.tgz"; says "404"; nothing_left data
+refuse 4 "$fetch" net --attempts 1 --from "http://127.0.0.1:1/set.tgz"; nothing_left data
+refuse 5 "$fetch" net --from "$at/set.tgz" --sha256 "${sum/[0-9]/f}"; says "expected"; nothing_left data
+refuse 1 "$fetch" net --from "$at/cut.tgz"; nothing_left data
+refuse 1 "$fetch" net --from "$at/"; says "name of a file"; nothing_left data
 # the published archives from another place: the hash stays the judge
-refuse 5 "$fetch" pets --mirror "$at"; says "expected 791918971"; nothing_left
+refuse 5 "$fetch" pets --mirror "$at"; says "expected 791918971"; nothing_left data
 refuse 2 "$fetch" pets --mirror /tmp; says "address"
-refuse 2 "$fetch" demo --mirror "$at"; nothing_left
+refuse 2 "$fetch" demo --mirror "$at"; nothing_left data
 
 [ $FAILED = 0 ] && echo "fetch download: all good"
 exit $FAILED

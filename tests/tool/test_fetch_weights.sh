@@ -16,22 +16,10 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$WORK" || exit 1
-FAILED=0
 fetch=$BIN/fetch
 stored=data/weights/resnet18.safetensors
 
-fail() { echo "FAILED: $*"; FAILED=1; }
-ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
-refuse() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err
-    got=$?
-    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
-}
-says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
-prints() { grep -qxF -- "$1" out || { fail "stdout lacks the line '$1'"; cat out; }; }
-nothing_left() { [ -z "$(ls -A data 2>/dev/null)" ] || fail "left behind: $(find data)"; }
+. "$SOURCE/tests/tool/expect.sh"
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py $*"; }
 
@@ -50,7 +38,7 @@ for word in weights/resnet18 weights/resnet152-v2 f37072fd b627a593 0676ba61 63f
     grep -qF "$word" out || fail "--list lacks $word"
 done
 ok "$fetch" --help; grep -q "fetch weights/resnet34" out || fail "no weights in --help"
-nothing_left
+nothing_left data
 
 # --- a good one
 pth write good.pth resnet18
@@ -98,9 +86,9 @@ ok "$fetch" weights/resnet18 --from good.pth --sha256 "$(sum good.pth)"; says "a
 rm -rf data
 cp good.pth resnet18-f37072fd.pth
 refuse 5 "$fetch" weights/resnet18 --from resnet18-f37072fd.pth
-says "should begin with f37072fd"; nothing_left
+says "should begin with f37072fd"; nothing_left data
 refuse 5 "$fetch" weights/resnet18 --from good.pth --sha256 "$(sum big.pth)"; says "expected"
-nothing_left
+nothing_left data
 
 # --- bad files: what is wrong is said, and nothing stays
 for fault in evil lying missing extra misshapen; do pth write $fault.pth resnet18 $fault; done
@@ -114,13 +102,13 @@ for case in evil:system lying:"storage 0: 1000 bytes" missing:"missing layer3.1.
     misshapen:"layer2.0.conv1.weight (128x64x1x1, expected 128x64x3x3)" truncated:Truncated \
     short:"a .pth of torch.save" text:"a .pth of torch.save" empty:"a .pth of torch.save"; do
     refuse 1 "$fetch" weights/resnet18 --from "${case%%:*}.pth"
-    says "${case%%:*}.pth"; says "${case#*:}"; nothing_left
+    says "${case%%:*}.pth"; says "${case#*:}"; nothing_left data
 done
 [ -e must-never-run ] && fail "a .pth was run"
 refuse 1 "$fetch" weights/resnet50-v2 --from good.pth; says "it looks like resnet18"
 refuse 1 "$fetch" weights/resnet18 --from none.pth; says "none.pth"
 refuse 1 "$fetch" weights/resnet18 --from "$WORK"; says "not a file"
-nothing_left
+nothing_left data
 # somebody else's file is not replaced
 mkdir -p data/weights
 printf '\2\0\0\0\0\0\0\0{}' >"$stored"
@@ -171,15 +159,15 @@ refuse 5 "$fetch" weights/resnet18 --verify; prints "archive $kept"
 rm -rf data
 ok "$fetch" weights/resnet18 --from "$at/plain.pth"; says "plain http"; says "nothing to check it by"
 rm -rf data
-refuse 1 "$fetch" weights/resnet18 --from "$at/text.pth"; nothing_left
-refuse 4 "$fetch" weights/resnet18 --from "$at/none.pth"; says 404; nothing_left
+refuse 1 "$fetch" weights/resnet18 --from "$at/text.pth"; nothing_left data
+refuse 4 "$fetch" weights/resnet18 --from "$at/none.pth"; says 404; nothing_left data
 # the published file from another place: the hash stays the judge
-refuse 5 "$fetch" weights/resnet18 --mirror "$at"; says "should begin with f37072fd"; nothing_left
-refuse 4 "$fetch" weights/resnet34 --mirror "$at"; says "resnet34-b627a593.pth"; nothing_left
+refuse 5 "$fetch" weights/resnet18 --mirror "$at"; says "should begin with f37072fd"; nothing_left data
+refuse 4 "$fetch" weights/resnet34 --mirror "$at"; says "resnet34-b627a593.pth"; nothing_left data
 mkdir -p data/archives
 echo damaged >data/archives/resnet18-f37072fd.pth
 refuse 5 "$fetch" weights/resnet18 --mirror "$at"; says "is damaged: it is downloaded again"
-nothing_left
+nothing_left data
 
 # --- a full disk
 mkdir tiny

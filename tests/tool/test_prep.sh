@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_prep.sh - prep on small sets made here: same bytes at any number of workers, every kind of bad
-# input, and what each option prints. Needs BIN. SPDX-License-Identifier: MIT
+# input, and what each option prints. Needs BIN and SOURCE. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C
 unset PRESIZE_DATA
@@ -8,23 +8,10 @@ WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 mkdir -p prep/datasets
-FAILED=0
 prep=$BIN/prep
 [ -x "$prep" ] || { echo "no $prep"; exit 1; }
 
-fail() { echo "FAILED: $*"; FAILED=1; }
-ok() { "$@" >out 2>err || { fail "$*: status $?"; cat err; }; }
-# refuse STATUS COMMAND...: it must end with that status
-refuse() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err
-    got=$?
-    [ "$got" = "$want" ] || { fail "$*: status $got, not $want"; cat err; }
-}
-says() { grep -qF -- "$1" err || { fail "stderr lacks '$1'"; cat err; }; }
-prints() { grep -qF -- "$1" out || { fail "stdout lacks '$1'"; cat out; }; }
-nothing_left() { [ -z "$(ls "$1" 2>/dev/null)" ] || fail "left behind in $1: $(ls -R "$1")"; }
+. "$SOURCE/tests/tool/expect.sh"
 hashes() { (cd "$1" && sha256sum shard-*.h5 index.json | sort -k 2); }
 
 # picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program
