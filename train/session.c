@@ -37,19 +37,22 @@ static int weights_path(char out[PATH_LEN], const struct experiment *e, const ch
 
         if (path_format(out, err, "%s/weights/%s%s.safetensors", data, arch, version) < 0)
             return -1;
+        if (!path_is_file(out) && *version && e->model.arch < RESNET50)
+            return err_set(err, ERR_INPUT,
+                           "model.weights=%s: %s is missing, and torchvision has no second "
+                           "weights for %s: use model.weights=imagenet",
+                           w, out, arch);
         if (!path_is_file(out))
-            return err_set(
-                err, ERR_INPUT,
-                "model.weights=%s: %s is missing. `fetch weights/%s%s` will bring it in a "
-                "later version; until then put the file there, or train from nothing with "
-                "model.weights=none",
-                w, out, arch, version);
+            return err_set(err, ERR_INPUT,
+                           "model.weights=%s: %s is missing: run `fetch weights/%s%s` first, or "
+                           "train from nothing with model.weights=none",
+                           w, out, arch, version);
         return 0;
     }
     if (!path_is_file(w))
         return err_set(err, ERR_INPUT,
                        "model.weights=%s: no such file (none, imagenet, imagenet-v2, run:NAME or a "
-                       ".safetensors file)",
+                       ".safetensors or .pth file)",
                        w);
     return path_format(out, err, "%s", w);
 }
@@ -207,13 +210,24 @@ fail:
     return err_wrap(err, "phase %s, %d pictures of %d px", p->name, p->batch, p->size);
 }
 
-/* The head of an earlier run serves too when it tells the same classes apart. */
-static int same_vocab(bool *same, const struct session *s, const char *folder, struct err *err)
+/* Looks at the checkpoint of an earlier run whose weights have the hash s->source_sha256. Its head
+ * serves too when it tells the same classes apart. */
+static int check_run(bool *same, const struct session *s, const char *folder, struct err *err)
 {
     json_t *state, *vocab;
+    const char *expected;
 
     if (checkpoint_state(&state, folder, "last", err) < 0)
         return -1;
+    expected =
+        json_string_value(json_object_get(json_object_get(state, "files"), "last.safetensors"));
+    if (!expected || strcmp(expected, s->source_sha256) != 0) {
+        json_decref(state);
+        return err_set(err, ERR_CHECKSUM,
+                       "%s/checkpoints/last.safetensors is not the file that last.json was written "
+                       "with: damaged, or the run still goes on",
+                       folder);
+    }
     vocab = json_object_get(state, "vocab");
     *same = json_array_size(vocab) == (size_t)s->network->classes;
     for (int i = 0; *same && i < s->network->classes; i++) {
@@ -229,7 +243,7 @@ int session_weights(struct session *s, const char *data, const char *results, st
 {
     const char *w = s->e->model.weights;
     char path[PATH_LEN], folder[PATH_LEN];
-    bool whole = false;
+    bool is_run = strncmp(w, "run:", 4) == 0, whole = false;
 
     if (weights_path(path, s->e, data, results, err) < 0)
         return -1;
@@ -237,16 +251,17 @@ int session_weights(struct session *s, const char *data, const char *results, st
         return -1;
     if (!*path)
         return 0;
-    if (strncmp(w, "run:", 4) == 0) {
-        if (run_find(folder, results, w + 4, err) < 0 || same_vocab(&whole, s, folder, err) < 0)
-            return err_wrap(err, "model.weights=%s", w);
-        if (!whole)
-            log_info("model.weights=%s: other classes, the head starts afresh", w);
-    }
     if (sha256_file(path, s->source_sha256, NULL, err) < 0)
         return -1;
+    if (is_run &&
+        (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))
+        return err_wrap(err, "model.weights=%s", w);
     if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
         return err_wrap(err, "model.weights=%s", w);
+    log_info("model.weights=%s: %s", w,
+             whole    ? "body and head, the classes are the same"
+             : is_run ? "the body; other classes, the head starts afresh"
+                      : "the body; the head starts afresh");
     return 0;
 }
 
