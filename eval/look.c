@@ -72,7 +72,9 @@ int look_needs_predictions(const struct look *l, struct err *err)
     if (l->p)
         return err_set(err, ERR_INPUT, "%s: predictions of no picture", l->run.folder);
     err_set(err, ERR_INPUT, "%s has no predictions.h5", l->run.folder);
-    if (strcmp(l->run.status, "running") == 0)
+    if (json_object_get(l->run.run, "lr_find"))
+        err_append(err, ": it looked for a learning rate; its curve is in plots/lr_find.svg");
+    else if (strcmp(l->run.status, "running") == 0)
         err_append(err, ": the run is still going on, they are written at its end");
     else if (strcmp(l->run.status, "done") == 0)
         err_append(err, ", although the run is done: the file was removed");

@@ -209,6 +209,20 @@ static int print_json(FILE *out, const struct look *l, const struct times *t, st
     return rc;
 }
 
+/* What `train --lr-find` suggests, when it made this run. */
+static void print_rates(FILE *out, const struct look *l)
+{
+    static const char *const rules[] = {"valley", "slide", "minimum", "steep"};
+
+    if (!look_get(l->run.run, "lr_find", NULL))
+        return;
+    fputs("rates      ", out);
+    for (int i = 0; i < 4; i++)
+        fprintf(out, "%s %s %.2e", i ? "," : "", rules[i],
+                json_number_value(look_get(l->run.run, "lr_find", rules[i])));
+    fputc('\n', out);
+}
+
 int overview_run(FILE *out, const struct request *r, struct err *err)
 {
     struct times t;
@@ -222,6 +236,7 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
     if (rc == 0 && !l.p && r->form == FORM_TEXT) {
         struct err why = {0};
 
+        print_rates(out, &l);
         if (look_needs_predictions(&l, &why) < 0)
             fprintf(out, "\n%s\n", why.msg);
     }

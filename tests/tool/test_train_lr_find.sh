@@ -18,6 +18,7 @@ done
 grep -q "body frozen, 4 steps a pass" "$scratch/err" || fail "the first phase is not said"
 grep -q '"status": "done"' "$run/run.json" || fail "status"
 [ "$(head -n 1 "$run/lr_find.csv")" = step,lr,loss,smoothed_loss ] || fail "lr_find.csv: header"
+"$BIN/eval" "$run" | grep -q '^rates  *valley .*, steep ' || fail "eval does not show the rates"
 sed -n 2p "$run/lr_find.csv" | grep -q '^0,1.0e-07,' || fail "lr_find.csv: first row"
 steps=$(($(wc -l < "$run/lr_find.csv") - 1))
 [ $steps -gt 30 ] && [ $steps -le 100 ] || fail "$steps steps"
