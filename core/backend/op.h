@@ -98,6 +98,10 @@ enum op_kind {
     OP_KINDS
 };
 
+/* torch.nn.BatchNorm2d's defaults, fastai's too. */
+#define BN_EPS 1e-5
+#define BN_MOMENTUM 0.1
+
 struct op {
     enum op_kind kind;
     int in[6], out[4];

@@ -6,8 +6,6 @@
 
 #include "backend/ref.h"
 
-static const double bn_eps = 1e-5, bn_momentum = 0.1;
-
 /* Channel of element I of T. */
 static size_t channel(const struct ref_tensor *t, size_t i)
 {
@@ -47,10 +45,10 @@ void ref_bn_stats(const struct ref_call *c)
         double unbiased = rstd[k] / (m > 1.0 ? m - 1.0 : 1.0);
 
         if (c->in[1].v) {
-            ref_store(&c->in[1], k, (1.0 - bn_momentum) * c->in[1].v[k] + bn_momentum * mean[k]);
-            ref_store(&c->in[2], k, (1.0 - bn_momentum) * c->in[2].v[k] + bn_momentum * unbiased);
+            ref_store(&c->in[1], k, (1.0 - BN_MOMENTUM) * c->in[1].v[k] + BN_MOMENTUM * mean[k]);
+            ref_store(&c->in[2], k, (1.0 - BN_MOMENTUM) * c->in[2].v[k] + BN_MOMENTUM * unbiased);
         }
-        rstd[k] = 1.0 / sqrt(rstd[k] / m + bn_eps);
+        rstd[k] = 1.0 / sqrt(rstd[k] / m + BN_EPS);
     }
 }
 
@@ -74,7 +72,7 @@ void ref_bn_infer(const struct ref_call *c)
 
     for (size_t i = 0; i < y->n; i++) {
         size_t k = channel(y, i);
-        double hat = (y->v[i] - c->in[1].v[k]) / sqrt(c->in[2].v[k] + bn_eps);
+        double hat = (y->v[i] - c->in[1].v[k]) / sqrt(c->in[2].v[k] + BN_EPS);
         double z = hat * c->in[3].v[k] + c->in[4].v[k] + (residual->v ? residual->v[i] : 0.0);
 
         ref_store(&c->out[0], i, relu(z, c->op->relu));

@@ -128,6 +128,8 @@ void persistents_free(struct be *b);
 int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct dnn_format *format, struct err *err) MUST_USE;
 
+/* ERR_UNSUPPORTED unless the op's first input is fp32. */
+int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err) MUST_USE;
 /* Makes the CONV at O and the BN_INFER after it one convolution with bias, where nothing else reads
  * what lies between. 1 when it did, 0 when not, -1. */
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;

@@ -139,13 +139,13 @@ int cpu_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
 /* ---- linear layers: x (n, c), weight (k, c), y (n, k), plain f32
  * ---------------------------------- */
 
-static int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err)
+int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err)
 {
     const struct tensor *t = op_tensor(p, o->op->in[0]);
 
     if (t->dtype != DTYPE_F32)
-        return err_set(err, ERR_UNSUPPORTED, "%s: the cpu backend runs it in fp32 only",
-                       op_kind_name(o->op->kind));
+        return err_set(err, ERR_UNSUPPORTED, "%s: the cpu backend runs this op in fp32 only",
+                       t->name);
     return 0;
 }
 

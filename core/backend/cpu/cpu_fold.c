@@ -9,8 +9,6 @@
 #include "backend/cpu/cpu.h"
 #include "base/size.h"
 
-static const double EPS = 1e-5; /* as in cpu_norm.c */
-
 struct folded {
     struct dnn_reorder *reorder;
     const struct op *norm; /* the BN_INFER */
@@ -49,7 +47,8 @@ static void fold_begin(struct be_program *p, struct cpu_op *o)
         return;
     f->version = version;
     for (size_t i = 0; i < k; i++) {
-        const double scale = (double)f->from[3]->data[i] / sqrt((double)f->from[2]->data[i] + EPS);
+        const double scale =
+            (double)f->from[3]->data[i] / sqrt((double)f->from[2]->data[i] + BN_EPS);
 
         f->bias[i] = (float)((double)f->from[4]->data[i] - (double)f->from[1]->data[i] * scale);
         for (size_t j = i * row; j < (i + 1) * row; j++)

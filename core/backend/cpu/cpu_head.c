@@ -28,16 +28,6 @@ const struct kernels *kernels_best(void)
     }
 }
 
-static int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err)
-{
-    const struct tensor *t = op_tensor(p, o->op->in[0]);
-
-    if (t->dtype != DTYPE_F32)
-        return err_set(err, ERR_UNSUPPORTED, "%s: the cpu backend runs this op in fp32 only",
-                       t->name);
-    return 0;
-}
-
 /* Elements of one picture of tensor T. */
 static size_t picture_elements(const struct be_program *p, int tensor)
 {

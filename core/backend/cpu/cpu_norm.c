@@ -9,8 +9,6 @@
 
 #include "backend/cpu/cpu.h"
 
-static const double EPS = 1e-5, MOMENTUM = 0.1; /* torch.nn.BatchNorm2d's defaults, fastai's too */
-
 /* Slab of tensor T and, as asked, room for sums and coefficients. */
 static int norm_init(struct be_program *p, struct cpu_op *o, int tensor, bool sums, int rows,
                      struct err *err)
@@ -67,7 +65,8 @@ static void stats_run(const struct job *j)
 static void update_running(struct persistent *r, const double *batch, double factor)
 {
     for (size_t i = 0; i < r->n; i++)
-        r->data[i] = (float)((1 - MOMENTUM) * (double)r->data[i] + MOMENTUM * factor * batch[i]);
+        r->data[i] =
+            (float)((1 - BN_MOMENTUM) * (double)r->data[i] + BN_MOMENTUM * factor * batch[i]);
     r->version++;
 }
 
@@ -83,7 +82,7 @@ static void stats_finish(struct be_program *p, struct cpu_op *o)
         squares[i] = squares[i] / m - mean[i] * mean[i]; /* now the biased variance */
         if (squares[i] < 0)
             squares[i] = 0;
-        rstd[i] = 1 / sqrt(squares[i] + EPS);
+        rstd[i] = 1 / sqrt(squares[i] + BN_EPS);
     }
     if (o->param[1])
         update_running(o->param[1], mean, 1);
@@ -138,8 +137,9 @@ static void infer_begin(struct be_program *p, struct cpu_op *o)
 
     (void)p;
     for (size_t i = 0; i < c; i++)
-        apply_coef(o, i, (double)o->param[1]->data[i], 1 / sqrt((double)o->param[2]->data[i] + EPS),
-                   (double)o->param[3]->data[i], (double)o->param[4]->data[i]);
+        apply_coef(o, i, (double)o->param[1]->data[i],
+                   1 / sqrt((double)o->param[2]->data[i] + BN_EPS), (double)o->param[3]->data[i],
+                   (double)o->param[4]->data[i]);
 }
 
 int cpu_bn_infer(struct be_program *p, struct cpu_op *o, struct err *err)
