@@ -496,8 +496,35 @@ static const char *same_ending(const struct join *j, const char *name)
     return NULL;
 }
 
+/* A group of keys: "train" for "trian", in FOUND. */
+static const char *nearest_group(const struct join *j, const char *name, char found[NEAR_LEN + 1])
+{
+    size_t best = strlen(name) / 3;
+
+    best = (best < 1 ? 1 : best) + 1;
+    found[0] = '\0';
+    for (size_t t = 0; t < j->n; t++)
+        for (const struct key *row = j->tables[t].rows; row->name; row++)
+            for (const char *dot = strchr(row->name, '.'); dot; dot = strchr(dot + 1, '.')) {
+                char group[NEAR_LEN + 1];
+                size_t length = (size_t)(dot - row->name), distance;
+
+                if (length > NEAR_LEN)
+                    break;
+                memcpy(group, row->name, length);
+                group[length] = '\0';
+                distance = edit_distance(name, group);
+                if (distance < best && distance < length) {
+                    best = distance;
+                    memcpy(found, group, length + 1);
+                }
+            }
+    return found[0] ? found : NULL;
+}
+
 static int unknown(const struct join *j, const char *shown, const char *name, struct err *err)
 {
+    char group[NEAR_LEN + 1];
     const char *near = NULL;
     const char **names;
     size_t n = 0;
@@ -513,6 +540,8 @@ static int unknown(const struct join *j, const char *shown, const char *name, st
     if (names)
         near = nearest_name(name, names, n);
     free(names);
+    if (!near)
+        near = nearest_group(j, name, group);
     if (!near)
         near = same_ending(j, name);
     err_set(err, ERR_INPUT, "%s: there is no such key", shown);

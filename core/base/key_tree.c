@@ -103,8 +103,13 @@ int keys_override(json_t *tree, const char *word, struct err *err)
         parts[n++] = part;
         part = dot ? dot + 1 : NULL;
     }
-    if (yaml_parse(&value, equals + 1, err) < 0)
+    if (equals[1] == '\0') { /* an unset variable of the shell, say: not the preset by stealth */
+        value = json_string("");
+        if (!value)
+            return err_set(err, ERR_NOMEM, "keys: out of memory");
+    } else if (yaml_parse(&value, equals + 1, err) < 0) {
         return err_wrap(err, "%s", name);
+    }
     return set_path(tree, parts, n, name, value, err);
 }
 

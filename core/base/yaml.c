@@ -28,8 +28,11 @@ static int next(yaml_parser_t *parser, yaml_event_t *event, struct err *err)
         return 0;
     if (parser->error == YAML_MEMORY_ERROR)
         return err_set(err, ERR_NOMEM, "out of memory");
-    return fail_at(err, parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark,
-                   parser->problem ? parser->problem : "not YAML");
+    fail_at(err, parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark,
+            parser->problem ? parser->problem : "not YAML");
+    if (parser->problem && strcmp(parser->problem, "found unknown escape character") == 0)
+        err_append(err, " (in \"...\" a backslash starts an escape; write a pattern in '...')");
+    return -1;
 }
 
 static json_t *scalar(const yaml_event_t *event)

@@ -139,7 +139,7 @@ static void mistakes_name_key_value_and_what_was_expected(void **state)
     } cases[] = {
         {"optim: {lrr: 1}", "optim.lrr: there is no such key", "did you mean optim.lr?"},
         {"lr: 1", "lr: there is no such key", "did you mean optim.lr?"},
-        {"trian: {batch: 1}", "trian: there is no such key", ""},
+        {"trian: {batch: 1}", "trian: there is no such key", "did you mean train?"},
         {"optim: {zzzzz: 1}", "optim.zzzzz: there is no such key", ""},
         {"train: {batch: 0}", "train.batch: \"0\"", "1 to 4096 pictures"},
         {"train: {batch: 4097}", "train.batch", "1 to 4096"},
@@ -207,7 +207,8 @@ static void words_override(void **state)
 
     (void)state;
     assert_override("{}", "optim.lr=0.5", "{\"optim\": {\"lr\": \"0.5\"}}");
-    assert_override("{a: 1}", "a=", "{\"a\": null}");
+    assert_override("{a: 1}", "a=", "{\"a\": \"\"}");
+    assert_override("{a: 1}", "a=null", "{\"a\": null}");
     assert_override("{a: 1}", "a=x=y", "{\"a\": \"x=y\"}");
     assert_override("{a: 1}", "a=[1e-5, 1e-3]", "{\"a\": [\"1e-5\", \"1e-3\"]}");
     assert_override("{a: 1}", "a.b.c=2", "{\"a\": {\"b\": {\"c\": \"2\"}}}");
