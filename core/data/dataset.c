@@ -6,6 +6,7 @@
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/path.h"
 #include "base/yaml.h"
@@ -94,6 +95,20 @@ static int add_item(struct listing *l, const char *path, struct err *err)
     return 0;
 }
 
+/* Whether the name says that this is a picture. It does not decide what is one: it tells a picture
+ * that is damaged from its first byte on, or empty, from a file that was never meant. */
+static bool named_as_picture(const char *path)
+{
+    static const char *const endings[] = {".jpg",  ".jpeg", ".png", ".gif",
+                                          ".webp", ".bmp",  ".ppm", ".pgm"};
+    const char *dot = strrchr(path, '.');
+
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    return false;
+}
+
 static int visit_file(struct listing *l, const char *full, struct err *err)
 {
     const char *path = full + l->root_length;
@@ -112,9 +127,11 @@ static int visit_file(struct listing *l, const char *full, struct err *err)
     picture = l->is_picture(full);
     if (picture < 0)
         offenders_add(&l->unreadable, "%s", path);
+    if (picture > 0 || (picture == 0 && named_as_picture(path)))
+        return add_item(l, path, err);
     if (picture == 0)
         l->d->n_skipped++;
-    return picture > 0 ? add_item(l, path, err) : 0;
+    return 0;
 }
 
 static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
@@ -159,7 +176,8 @@ static int walk_tree(struct listing *l, struct err *err)
         rc = err_errno(err, "cannot list %s", l->d->root);
     fts_close(walk);
     if (rc == 0 && l->unreadable.n > 0) {
-        err_set(err, ERR_IO, "%s: %u files cannot be read", l->d->root, l->unreadable.n);
+        err_set(err, ERR_IO, "%s: %u file%s cannot be read", l->d->root, l->unreadable.n,
+                l->unreadable.n == 1 ? "" : "s");
         rc = offenders_append(err, &l->unreadable);
     }
     return rc;

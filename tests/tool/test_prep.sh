@@ -149,10 +149,13 @@ says "run \`prep flat\` first"
 # --- pictures that cannot be decoded: all named, nothing left behind; skipped when asked
 head -c 700 flat/dog_5.jpg >flat/dog_91.jpg
 printf '\377\330\377\340garbage' >flat/cat_b_92.jpg
+: >flat/cat_b_93.jpg && echo '<html>404' >flat/cat_b_94.jpg # no picture's first bytes, but its name
 refuse 1 "$prep" flat --data bad --workers 2
 says dog_91.jpg
 says cat_b_92.jpg
-says "2 of 24 pictures"
+says cat_b_93.jpg
+says cat_b_94.jpg
+says "4 of 26 pictures"
 says decode.on_error=skip
 nothing_left bad/flat
 ok "$prep" flat --data bad decode.on_error=skip
@@ -160,7 +163,7 @@ says dog_91.jpg
 says cat_b_92.jpg
 ok "$prep" flat --data bad decode.on_error=skip --check
 prints "22 pictures"
-rm flat/dog_91.jpg flat/cat_b_92.jpg
+rm flat/dog_91.jpg flat/cat_b_9[234].*
 mkdir broken && for i in 1 2 3; do picture broken/a_$i.jpg 30 30 $((i * 900)); done
 picture broken/b_1.jpg 30 30 9999
 printf "title: b\nroot: $WORK/broken\nlabel: {from: regex, regex: '(.+)_\\\\d+.jpg$'}\n" >prep/datasets/broken.yaml
