@@ -50,8 +50,10 @@ static int archive_err(struct err *err, struct archive *a)
 
     if (archive_errno(a) == ENOMEM)
         return err_set(err, ERR_NOMEM, "%s", text ? text : "no memory");
-    return err_set(err, ERR_FORMAT, "%s; the file is damaged or incomplete, get it again",
-                   text ? text : "cannot be read as an archive");
+    if (!text)
+        text = "cannot be read as an archive";
+    return err_set(err, ERR_FORMAT, "%.*s; the file is damaged or incomplete, get it again",
+                   (int)strcspn(text, "\n"), text);
 }
 
 static int open_archive(struct job *j, int fd, struct err *err)
