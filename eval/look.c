@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/yaml.h"
+#include "experiment/checkpoint.h"
 
 static int read_params(struct look *l, struct err *err)
 {
@@ -65,6 +66,18 @@ void look_close(struct look *l)
     memset(l, 0, sizeof *l);
 }
 
+static void ended_early(const struct look *l, struct err *err)
+{
+    err_append(err, ": the run %s before its end",
+               strcmp(l->run.status, "stopped") == 0  ? "was stopped"
+               : strcmp(l->run.status, "killed") == 0 ? "was killed"
+                                                      : "failed");
+    if (checkpoint_exists(l->run.folder, "last"))
+        err_append(err, "; `train --resume %s` goes on with it", l->run.name);
+    else
+        err_append(err, ", with no checkpoint to go on from");
+}
+
 int look_needs_predictions(const struct look *l, struct err *err)
 {
     if (l->p && l->p->n > 0)
@@ -79,11 +92,7 @@ int look_needs_predictions(const struct look *l, struct err *err)
     else if (strcmp(l->run.status, "done") == 0)
         err_append(err, ", although the run is done: the file was removed");
     else
-        err_append(err, ": the run %s before its end; `train --resume %s` goes on with it",
-                   strcmp(l->run.status, "stopped") == 0  ? "was stopped"
-                   : strcmp(l->run.status, "killed") == 0 ? "was killed"
-                                                          : "failed",
-                   l->run.name);
+        ended_early(l, err);
     return -1;
 }
 

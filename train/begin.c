@@ -72,23 +72,40 @@ static int name_is_free(const struct request *r, struct err *err)
         return 0;
     if (path_format(path, err, "%s/%s", r->results, r->name) < 0)
         return -1;
-    if (path_exists(path))
-        return err_set(
-            err, ERR_INPUT,
-            "%s exists: a run is never overwritten; choose another --name, or go on with "
-            "it: `train --resume %s`",
-            path, r->name);
-    return 0;
+    if (!path_exists(path))
+        return 0;
+    err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another --name", path);
+    if (checkpoint_exists(path, "last"))
+        err_append(err, ", or go on with it: `train --resume %s`", r->name);
+    else
+        err_append(err, ", or remove that one, which has no checkpoint to go on from");
+    return -1;
+}
+
+/* Whether a phase takes optim.lr, having no rate of its own. */
+static bool uses_common_rate(const struct train_options *t)
+{
+    for (int i = 0; i < t->phases_list.n; i++)
+        if (t->phases[i].kind != PHASE_FINE_TUNE && t->phases[i].lr.n == 0)
+            return true;
+    return false;
 }
 
 static void say_what_runs(const struct session *s)
 {
+    const struct key_table table = {.rows = optim_keys};
+    struct optim_options preset;
+
     log_info("%s: %s on %u pictures of %s, %u to validate, %d classes; %s on %s (%s), %d thread%s",
              s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
              s->split->n_valid, s->network->classes, dtype_name(s->dtype), s->backend->name,
              s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
+    keys_default(&table, 1, &preset);
+    if (s->e->optim.lr != preset.lr && !uses_common_rate(&s->e->train))
+        log_warn("optim.lr has no effect: every phase gives its own rate (train.phases.N.lr, of "
+                 "fine_tune base_lr)");
 }
 
 static int open_run(struct run **run, const struct request *r, struct session *s, struct state *st,
@@ -218,6 +235,11 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     if (path_format(folder, err, "%s", path) < 0 ||
         path_format(path, err, "%s/resolved.yaml", folder) < 0)
         return -1;
+    if (!checkpoint_exists(folder, "last"))
+        return err_set(err, ERR_INPUT,
+                       "%s has no checkpoint to go on from: the first is written when the first "
+                       "epoch ends. Unless it is still running, remove it and train again",
+                       folder);
     if (checkpoint_state(&json, folder, "last", err) < 0)
         return err_wrap(err, "cannot go on");
     if (experiment_read(&e, path, r->words, r->n_words, err) < 0)

@@ -84,7 +84,9 @@ static int stopped(const struct run *run, const struct state *st, const char *wh
 {
     if (st->epoch == 0)
         return err_set(err, ERR_STOPPED,
-                       "stopped by %s before the first epoch's checkpoint; start again", why);
+                       "stopped by %s before the first epoch's checkpoint: nothing to go on from; "
+                       "remove %s and train again",
+                       why, run_folder(run));
     return err_set(err, ERR_STOPPED,
                    "stopped by %s; %u epoch%s kept, go on with `train --resume %s`", why, st->epoch,
                    st->epoch == 1 ? " is" : "s are", path_base(run_folder(run)));
@@ -97,11 +99,11 @@ static int not_a_number(const struct session *s, const struct state *st, const c
     const struct run_phase *p = &s->phases[st->phase];
 
     return err_set(err, ERR_NUMERIC,
-                   "the %s loss is %g at phase %s, epoch %d, batch %u of %u (step %llu), learning "
+                   "the %s loss is %s at phase %s, epoch %d, batch %u of %u (step %llu), learning "
                    "rate %g: the training diverged. Try a lower rate (the phase's lr or base_lr, a "
                    "tenth of it), a longer warm-up (pct_start), or train.precision=fp32",
-                   which, loss, p->name, st->phase_epoch, batch, batches,
-                   (unsigned long long)st->step, step->lr[2]);
+                   which, isnan(loss) ? "NaN" : "infinite", p->name, st->phase_epoch, batch,
+                   batches, (unsigned long long)st->step, step->lr[2]);
 }
 
 struct epoch_times {

@@ -155,6 +155,11 @@ static int list_folder(FILE *out, const char *folder)
     return n > 0 ? n : 0;
 }
 
+static bool is_run_name(const char *name)
+{
+    return *name && *name != '.' && strlen(name) <= 255 && !strchr(name, '/');
+}
+
 static void say_experiments(void)
 {
     const char *share = getenv("PRESIZE_SHARE");
@@ -236,6 +241,11 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;
     a.request.results = a.common.results;
+    if (a.request.name && !is_run_name(a.request.name))
+        die_usage("train",
+                  "--name '%s': a run's name is 1 to 255 characters without '/', not starting "
+                  "with '.'",
+                  a.request.name);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
     } else if (a.request.resume && (a.request.experiment || a.request.name)) {

@@ -137,6 +137,14 @@ fail:
     return err_wrap(err, "checkpoint %s not written, the previous one is as it was", which);
 }
 
+bool checkpoint_exists(const char *folder, const char *which)
+{
+    char path[PATH_LEN];
+    struct err lost = {0};
+
+    return readable_path(path, folder, which, PART_STATE, &lost) == 0 && path_exists(path);
+}
+
 int checkpoint_state(json_t **out, const char *folder, const char *which, struct err *err)
 {
     char path[PATH_LEN];

@@ -11,6 +11,7 @@
 #define PRESIZE_EXPERIMENT_CHECKPOINT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "backend/backend.h"
 #include "nn/network.h"
@@ -20,6 +21,9 @@
 int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err) MUST_USE;
+
+/* Whether there is a complete checkpoint to go on from. */
+bool checkpoint_exists(const char *folder, const char *which);
 
 /* The state of a complete checkpoint, owned by the caller. ERR_INPUT when there is none. */
 int checkpoint_state(json_t **out, const char *folder, const char *which, struct err *err) MUST_USE;

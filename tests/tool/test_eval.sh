@@ -130,6 +130,9 @@ cp -r "$results/first" "$results/begun"
 sed -i 's/"status": "done"/"status": "running"/' "$results/begun/run.json"
 rm "$results/begun/predictions.h5"
 evaluate 0 begun
+shows "(killed" "no checkpoint to go on from"
+mkdir -p "$results/begun/checkpoints" && echo '{}' > "$results/begun/checkpoints/last.json"
+evaluate 0 begun
 shows "(killed" "train --resume begun"
 refused 1 "train --resume begun" begun --most-confused
 evaluate 0 --compare first begun

@@ -20,6 +20,8 @@ tiny="--exp $scratch/tiny.yaml"
 refused 2 "smoke"
 refused 2 "--exp" smoke
 refused 2 "train.batch" $tiny train.bacth=3
+refused 2 "did you mean train?" $tiny trian.batch=3
+refused 2 "train.batch" $tiny train.batch=
 refused 2 "command line" $tiny train.batch=0
 refused 2 "resnet18" $tiny model.arch=resnet19
 refused 2 "epochs" $tiny train.phases.0.epoch=3
@@ -49,12 +51,13 @@ refused 1 "model.weights=none" $tiny model.weights=imagenet
 refused 1 "no such file" $tiny model.weights=nothing.safetensors
 refused 1 "run:none" $tiny model.weights=run:none
 refused 1 "none" --resume none
-refused 1 "name" $tiny --name a/b
+refused 2 "a run's name is" $tiny --name a/b
 [ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 
 # A name that is taken.
 mkdir -p "$results/taken"
 refused 1 "never overwritten" $tiny --name taken
+refused 1 "no checkpoint to go on from" $tiny --name taken
 rm -rf "$results"
 
 # A rate that blows the weights up: stops, says where, marks the run.
@@ -63,6 +66,14 @@ refused 1 "learning rate" $tiny --name boom optim.wd=1 \
 grep -q "batch" "$scratch/err" || fail "diverged: the batch is not named"
 grep -q '"status": "failed"' "$results/boom/run.json" || fail "diverged: status of the run"
 grep -q "diverged" "$results/boom/run.json" || fail "diverged: the reason in run.json"
+
+refused 1 "no checkpoint to go on from" --resume boom
+"$BIN/eval" --results "$results" boom | grep -q "no checkpoint to go on from" ||
+    fail "eval advises to go on with a run that has no checkpoint"
+
+# A rate that no phase takes is not passed over in silence.
+train_run unheard $tiny train.phases.0.epochs=1 optim.lr=1e-4
+grep -q "optim.lr has no effect" "$scratch/err" || fail "optim.lr without effect: not said"
 
 # Devices without the precision asked for run in another, say so and record it.
 train_run half $tiny train.precision=fp16 train.phases.0.epochs=1
