@@ -11,7 +11,7 @@ GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 # reader of shards, the layout of the sources).
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
-	libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
+	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
 EXTRA_PACKAGES := python3-h5py clang-format
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench cuda install clean

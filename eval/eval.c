@@ -1,5 +1,6 @@
 /* eval.c - the command: look at runs, compare them, predict with them, check them.
  * SPDX-License-Identifier: MIT */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,6 +265,7 @@ int main(int argc, char **argv)
     }
     a.after = a.before + argc + 1;
     cli_parse(&cli, argc, argv, &a.common, &a);
+    signal(SIGPIPE, SIG_DFL); /* `eval ... | head` ends quietly: nothing is lost but output */
     a.request.data = a.common.data;
     a.request.results = a.common.results;
     share_words(&a);

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "entry_path.h"
+#include "gzip_check.h"
 
 enum { BLOCK = 1 << 18 };
 
@@ -52,6 +53,10 @@ static int archive_err(struct err *err, struct archive *a)
         return err_set(err, ERR_NOMEM, "%s", text ? text : "no memory");
     if (!text)
         text = "cannot be read as an archive";
+    if (strncmp(text, "Unrecognized archive format", strlen("Unrecognized archive format")) == 0)
+        return err_set(err, ERR_FORMAT,
+                       "not an archive: expected a tar (plain, or in gzip, bzip2, xz or zstd) or a "
+                       "zip; an error page saved under its name, perhaps, or a damaged file");
     return err_set(err, ERR_FORMAT, "%.*s; the file is damaged or incomplete, get it again",
                    (int)strcspn(text, "\n"), text);
 }
@@ -332,6 +337,8 @@ int unpack(struct manifest *m, struct unpack_report *report, const char *archive
     if (utf8)
         before = uselocale(utf8);
     rc = unpack_from(&j, fd, folder, err);
+    if (rc == 0)
+        rc = gzip_check(archive, err);
     if (utf8) {
         uselocale(before);
         freelocale(utf8);

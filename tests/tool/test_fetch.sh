@@ -132,6 +132,13 @@ for n in 0 1 100 $((size / 2)) $((size - 1)); do
 done
 head -c 10240 other.tar >cut.tar
 refuse 1 "$fetch" bad --from cut.tar; nothing_left data
+# a byte of a picture flipped inside gzip: only its own checksum can tell
+head -c 100000 /dev/urandom > big.bin
+mkdir -p noise && cp big.bin noise/a_1.jpg && tar -cf noise.tar noise && gzip -n -1 -c noise.tar > flip.tgz
+printf '\125\252\125' | dd of=flip.tgz bs=1 seek=50000 conv=notrunc 2>/dev/null
+refuse 1 "$fetch" bad --from flip.tgz; says "checksum"; nothing_left data
+gzip -n -1 -c noise.tar > sound.tgz
+ok "$fetch" sound --from sound.tgz; rm -rf data
 refuse 1 "$fetch" bad --from "$fetch"; nothing_left data
 refuse 1 "$fetch" bad --from none.tgz; says "none.tgz"; nothing_left data
 refuse 1 "$fetch" bad --from .; says "not a file"; nothing_left data
