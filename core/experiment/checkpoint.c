@@ -134,7 +134,7 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
 fail:
     json_decref(files);
     remove_new(folder, which);
-    return err_wrap(err, "checkpoint %s not written, the previous one is as it was", which);
+    return err_wrap(err, "checkpoint %s not written; nothing that was there is changed", which);
 }
 
 bool checkpoint_exists(const char *folder, const char *which)
