@@ -25,7 +25,7 @@ all: tools
 	@cmake --build $(BUILD) --parallel $(JOBS)
 
 configure:
-	@[ -f $(BUILD)/CMakeCache.txt ] || cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release
+	@[ -f $(BUILD)/build.ninja ] || [ -f $(BUILD)/Makefile ] || cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release
 
 deps:
 	@./.ci/install-packages $(PACKAGES)
