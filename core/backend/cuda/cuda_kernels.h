@@ -31,7 +31,7 @@ enum cuda_type { CUDA_F32, CUDA_F16, CUDA_BF16 };
 
 /* --- what the host fills in before a step, in device memory ------------------------------------ */
 
-enum { CUDA_GROUPS = 8, CUDA_MAX_CLASSES = 4096, CUDA_CHUNK = 4096 };
+enum { CUDA_GROUPS = 8, CUDA_CHUNK = 4096 };
 
 struct cuda_step { /* op.h struct step; parts at least 1, part below it */
     uint64_t seed;
@@ -107,12 +107,12 @@ int cuda_dropout(void *stream, void *y, const void *x, enum cuda_type type, int 
                  const struct cuda_step *step);
 
 struct cuda_scale;
-/* prob, dlogits, logits (n, k), k at most CUDA_MAX_CLASSES; loss (n) f32. dlogits over n parts, times
- * the loss scale where there is one. */
-int cuda_softmax_loss(void *stream, void *prob, float *loss, void *dlogits_or_null,
-                      const void *logits, enum cuda_type type, int n, int k, float smoothing,
-                      float focal, const struct cuda_picture *pictures,
-                      const struct cuda_step *step, const struct cuda_scale *scale_or_null);
+/* All f32: prob, dlogits, logits (n, k), loss (n). dlogits over n parts, times the loss scale where there
+ * is one. */
+int cuda_softmax_loss(void *stream, float *prob, float *loss, float *dlogits_or_null,
+                      const float *logits, int n, int k, float smoothing, float focal,
+                      const struct cuda_picture *pictures, const struct cuda_step *step,
+                      const struct cuda_scale *scale_or_null);
 
 /* --- loss scale: torch.cuda.amp.GradScaler's rules, on the device -------------------------------- */
 
