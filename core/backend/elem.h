@@ -53,32 +53,6 @@ ELEM uint16_t bf16_from_f32(float x)
     return (uint16_t)(((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded) >> 16);
 }
 
-/* IEEE binary16. */
-ELEM float f32_from_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, low = h & 0x7fffu;
-
-    if (low < 0x400u) /* zero or subnormal: units of 2^-24 */
-        return elem_float(elem_bits((float)low * 5.9604644775390625e-8f) | sign);
-    return elem_float(sign | ((low << 13) + (low < 0x7c00u ? 0x38000000u : 0x70000000u)));
-}
-
-/* Round to nearest, ties to even; from 65520 on infinite; a NaN stays one (quiet). */
-ELEM uint16_t f16_from_f32(float x)
-{
-    uint32_t u = elem_bits(x), a = u & 0x7fffffffu, h;
-
-    if (a > 0x7f800000u)
-        h = 0x7e00u | ((a >> 13) & 0x3ffu);
-    else if (a >= 0x47800000u)
-        h = 0x7c00u;
-    else if (a < 0x38800000u) /* below 2^-14: the last place of 0.5 is 2^-24 */
-        h = elem_bits(elem_float(a) + 0.5f) - 0x3f000000u;
-    else
-        h = (a + 0xfffu + ((a >> 13) & 1u) - 0x38000000u) >> 13;
-    return (uint16_t)(h | (u >> 16 & 0x8000u));
-}
-
 /* --- exp, log, sigmoid, logit ---------------------------------------------------------------- */
 
 /* exp(x), x first clamped to [-87, 87] (so neither zero, denormal nor infinite); NaN stays. Within
