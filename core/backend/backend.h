@@ -35,7 +35,8 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;
-    bool has_bf16;
+    bool has_bf16, has_fp16;
+    char note[512]; /* why exec.backend=auto took this device and no better one; "" */
 };
 
 struct be_memory { /* bytes, planned before the first step */

@@ -329,6 +329,8 @@ enum dtype experiment_dtype(const struct experiment *e, const struct be_info *in
     *note = NULL;
     if (e->train.precision == PRECISION_FP32)
         return DTYPE_F32;
+    if (e->train.precision == PRECISION_FP16 && info->has_fp16)
+        return DTYPE_F16;
     if (!info->has_bf16) {
         *note = e->train.precision == PRECISION_FP16
                     ? "this device has neither fp16 nor bf16 training kernels: running in fp32"
