@@ -47,7 +47,7 @@ static __global__ void augment(T *x, int size, const uint8_t *pixels,
     }
 }
 
-int cuda_augment(void *stream, void *x, enum cuda_type type, int n, int size, int channels,
+int cuda_augment(void *stream, void *x, enum dtype type, int n, int size, int channels,
                  const uint8_t *pixels, const struct cuda_picture *pictures,
                  const struct cuda_step *step)
 {

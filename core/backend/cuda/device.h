@@ -104,21 +104,22 @@ template <typename... P> static bool aligned(const P *...p)
 }
 
 /* F(T(), width): the values of one thread, as many as 16 bytes hold where WIDE and C allow, else one. */
-template <typename F> static int with_type(enum cuda_type type, bool wide, int c, F f)
+template <typename F> static int with_type(enum dtype type, bool wide, int c, F f)
 {
     std::integral_constant<int, 1> one;
     std::integral_constant<int, 4> four;
     std::integral_constant<int, 8> eight;
 
     switch (type) {
-    case CUDA_F32:
+    case DTYPE_F32:
         return wide && c % 4 == 0 ? f(float(), four) : f(float(), one);
-    case CUDA_F16:
+    case DTYPE_F16:
         return wide && c % 8 == 0 ? f(f16(), eight) : f(f16(), one);
-    case CUDA_BF16:
+    case DTYPE_BF16:
         return wide && c % 8 == 0 ? f(bf16(), eight) : f(bf16(), one);
+    default:
+        return INVALID;
     }
-    return INVALID;
 }
 
 /* Blocks of THREADS for N threads; 0 where there are too many. */

@@ -31,7 +31,7 @@ static __global__ void cast_grads(float *grads, const T *krsc,
     }
 }
 
-int cuda_cast_weights(void *stream, void *krsc, enum cuda_type type, const float *weights,
+int cuda_cast_weights(void *stream, void *krsc, enum dtype type, const float *weights,
                       const struct cuda_filter_chunk *chunks, int n_chunks)
 {
     if (n_chunks < 1)
@@ -45,7 +45,7 @@ int cuda_cast_weights(void *stream, void *krsc, enum cuda_type type, const float
     });
 }
 
-int cuda_cast_grads(void *stream, float *grads, const void *krsc, enum cuda_type type,
+int cuda_cast_grads(void *stream, float *grads, const void *krsc, enum dtype type,
                     const struct cuda_filter_chunk *chunks, int n_chunks)
 {
     if (n_chunks < 1)

@@ -72,7 +72,7 @@ static __global__ void softmax_loss(float *prob, float *loss, float *dlogits, co
 
 /* --- launches -------------------------------------------------------------------------------- */
 
-int cuda_relu(void *stream, void *y, const void *x, enum cuda_type type, size_t elements)
+int cuda_relu(void *stream, void *y, const void *x, enum dtype type, size_t elements)
 {
     return with_type(type, aligned(y, x), (int)(elements % 8), [&](auto t, auto v) {
         typedef decltype(t) T;
@@ -87,7 +87,7 @@ int cuda_relu(void *stream, void *y, const void *x, enum cuda_type type, size_t 
     });
 }
 
-int cuda_relu_bwd(void *stream, void *dx, const void *dy, const void *y, enum cuda_type type,
+int cuda_relu_bwd(void *stream, void *dx, const void *dy, const void *y, enum dtype type,
                   size_t elements)
 {
     return with_type(type, aligned(dx, dy, y), (int)(elements % 8), [&](auto t, auto v) {
@@ -103,8 +103,8 @@ int cuda_relu_bwd(void *stream, void *dx, const void *dy, const void *y, enum cu
     });
 }
 
-int cuda_dropout(void *stream, void *y, const void *x, enum cuda_type type, int n, int pixels,
-                 int c, float rate, int layer, const struct cuda_picture *pictures,
+int cuda_dropout(void *stream, void *y, const void *x, enum dtype type, int n, int pixels, int c,
+                 float rate, int layer, const struct cuda_picture *pictures,
                  const struct cuda_step *step)
 {
     size_t per_picture = (size_t)pixels * (size_t)c, quads = (per_picture + 3) / 4;

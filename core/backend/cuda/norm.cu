@@ -305,9 +305,9 @@ static bool bad_matrix(size_t rows, int c)
     return rows < 1 || rows > 0x7fffffff || c < 1 || c > 0x100000;
 }
 
-size_t cuda_bn_workspace(enum cuda_type type, size_t rows, int c)
+size_t cuda_bn_workspace(enum dtype type, size_t rows, int c)
 {
-    int width = type == CUDA_F32 ? 4 : 8;
+    int width = type == DTYPE_F32 ? 4 : 8;
     size_t n = tile(rows, c, 1, 0).grid.x;
 
     if (c % width == 0 && tile(rows, c, width, 0).grid.x > n)
@@ -315,8 +315,8 @@ size_t cuda_bn_workspace(enum cuda_type type, size_t rows, int c)
     return n * 2 * (size_t)c * sizeof(double);
 }
 
-int cuda_bn_stats(void *stream, double *stat, const void *y, enum cuda_type type, size_t rows,
-                  int c, float *running_mean, float *running_var, void *workspace)
+int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
+                  float *running_mean, float *running_var, void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -335,8 +335,8 @@ int cuda_bn_stats(void *stream, double *stat, const void *y, enum cuda_type type
     });
 }
 
-static int launch_apply(void *stream, void *z, const void *y, enum cuda_type type, size_t rows,
-                        int c, struct moments from, const float *gamma, const float *beta,
+static int launch_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
+                        struct moments from, const float *gamma, const float *beta,
                         const void *residual, bool relu)
 {
     if (bad_matrix(rows, c))
@@ -352,7 +352,7 @@ static int launch_apply(void *stream, void *z, const void *y, enum cuda_type typ
     });
 }
 
-int cuda_bn_apply(void *stream, void *z, const void *y, enum cuda_type type, size_t rows, int c,
+int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const double *stat, const float *gamma, const float *beta, const void *residual,
                   bool relu)
 {
@@ -361,7 +361,7 @@ int cuda_bn_apply(void *stream, void *z, const void *y, enum cuda_type type, siz
     return launch_apply(stream, z, y, type, rows, c, from, gamma, beta, residual, relu);
 }
 
-int cuda_bn_infer(void *stream, void *z, const void *y, enum cuda_type type, size_t rows, int c,
+int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual, bool relu)
 {
@@ -372,7 +372,7 @@ int cuda_bn_infer(void *stream, void *z, const void *y, enum cuda_type type, siz
 
 int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
                       const void *dz, const void *dz2, const void *z, const void *y,
-                      enum cuda_type type, size_t rows, int c, const double *stat, void *workspace)
+                      enum dtype type, size_t rows, int c, const double *stat, void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -392,7 +392,7 @@ int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float
     });
 }
 
-int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum cuda_type type,
+int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
                       size_t rows, int c, const double *stat, const double *bstat,
                       const float *gamma)
 {
@@ -409,9 +409,9 @@ int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum
     });
 }
 
-int cuda_bn_fold(void *stream, void *krsc, enum cuda_type type, void *bias,
-                 enum cuda_type bias_type, const float *weight, const float *mean, const float *var,
-                 const float *gamma, const float *beta, int k, int c, int rs, int c_pad)
+int cuda_bn_fold(void *stream, void *krsc, enum dtype type, void *bias, enum dtype bias_type,
+                 const float *weight, const float *mean, const float *var, const float *gamma,
+                 const float *beta, int k, int c, int rs, int c_pad)
 {
     if (k < 1 || c < 1 || rs < 1 || c_pad < c)
         return INVALID;

@@ -151,7 +151,7 @@ static struct window window_of(int h, int w, int c)
     return s;
 }
 
-int cuda_max_pool(void *stream, void *y, uint8_t *argmax, const void *x, enum cuda_type type, int n,
+int cuda_max_pool(void *stream, void *y, uint8_t *argmax, const void *x, enum dtype type, int n,
                   int h, int w, int c)
 {
     struct window s = window_of(h, w, c);
@@ -170,7 +170,7 @@ int cuda_max_pool(void *stream, void *y, uint8_t *argmax, const void *x, enum cu
 }
 
 int cuda_max_pool_bwd(void *stream, void *dx, const void *dy, const void *dy2,
-                      const uint8_t *argmax, enum cuda_type type, int n, int h, int w, int c)
+                      const uint8_t *argmax, enum dtype type, int n, int h, int w, int c)
 {
     struct window s = window_of(h, w, c);
 
@@ -187,8 +187,8 @@ int cuda_max_pool_bwd(void *stream, void *dx, const void *dy, const void *dy2,
     });
 }
 
-int cuda_concat_pool(void *stream, float *y, int32_t *argmax, const void *x, enum cuda_type type,
-                     int n, int pixels, int c)
+int cuda_concat_pool(void *stream, float *y, int32_t *argmax, const void *x, enum dtype type, int n,
+                     int pixels, int c)
 {
     unsigned total = (unsigned)n * (unsigned)c;
 
@@ -204,7 +204,7 @@ int cuda_concat_pool(void *stream, float *y, int32_t *argmax, const void *x, enu
 }
 
 int cuda_concat_pool_bwd(void *stream, void *dx, const float *dy, const int32_t *argmax,
-                         enum cuda_type type, int n, int pixels, int c)
+                         enum dtype type, int n, int pixels, int c)
 {
     if (!countable(n, 1, pixels, c))
         return INVALID;
