@@ -231,10 +231,9 @@ struct adam_k {
     float eps;
 };
 
-#ifndef __CUDA_ARCH__
 /* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies; not clipped. */
-static inline struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
-                                           uint32_t t)
+ELEM struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
+                                  uint32_t t)
 {
     struct adam_k k;
 
@@ -249,7 +248,6 @@ static inline struct adam_k adam_constants(double lr, double wd, double mom, dou
     k.eps = (float)eps;
     return k;
 }
-#endif
 
 /* fastai's Adam, decoupled decay first (fastai.md 5.3; Kingma and Ba 2015, ICLR; Loshchilov and
  * Hutter 2019, ICLR); eps outside the bias-corrected root. */

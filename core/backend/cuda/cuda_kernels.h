@@ -12,8 +12,8 @@
  * Sums have a fixed order that depends on shapes alone, and no atomics: the same numbers give the same
  * bits, on every card of a kind. Products and sums are contracted nowhere but where the text says fmaf.
  *
- * A function returns a cudaError_t: 0, 1 (cudaErrorInvalidValue: a size no kernel can take), or what
- * the launch said. SPDX-License-Identifier: MIT */
+ * TYPE is F32, F16 or BF16. A function returns a cudaError_t: 0, 1 (cudaErrorInvalidValue: a size or
+ * type that no kernel takes), or what the launch said. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CUDA_KERNELS_H
 #define PRESIZE_BACKEND_CUDA_KERNELS_H
 
@@ -21,17 +21,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/op.h"
 #include "base/geometry.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum cuda_type { CUDA_F32, CUDA_F16, CUDA_BF16 };
-
 /* --- what the host fills in before a step, in device memory ------------------------------------ */
 
-enum { CUDA_GROUPS = 8, CUDA_MAX_CLASSES = 4096, CUDA_CHUNK = 4096 };
+enum { CUDA_GROUPS = 8, CUDA_CHUNK = 4096 };
 
 struct cuda_step { /* op.h struct step; parts at least 1, part below it */
     uint64_t seed;
@@ -53,66 +52,66 @@ struct cuda_picture {
 /* --- pictures -------------------------------------------------------------------------------- */
 
 /* x (n, size, size, channels), channels 3, or 4 with a fourth of zeros; zeros from n_pictures on. */
-int cuda_augment(void *stream, void *x, enum cuda_type type, int n, int size, int channels,
+int cuda_augment(void *stream, void *x, enum dtype type, int n, int size, int channels,
                  const uint8_t *pixels, const struct cuda_picture *pictures,
                  const struct cuda_step *step);
 /* y (n, p, q, c), argmax likewise; p = (h - 1) / 2 + 1. */
-int cuda_max_pool(void *stream, void *y, uint8_t *argmax, const void *x, enum cuda_type type, int n,
+int cuda_max_pool(void *stream, void *y, uint8_t *argmax, const void *x, enum dtype type, int n,
                   int h, int w, int c);
 int cuda_max_pool_bwd(void *stream, void *dx, const void *dy, const void *dy2_or_null,
-                      const uint8_t *argmax, enum cuda_type type, int n, int h, int w, int c);
+                      const uint8_t *argmax, enum dtype type, int n, int h, int w, int c);
 /* x (n, pixels, c); y (n, 2 c) f32, argmax (n, c). */
-int cuda_concat_pool(void *stream, float *y, int32_t *argmax, const void *x, enum cuda_type type,
-                     int n, int pixels, int c);
+int cuda_concat_pool(void *stream, float *y, int32_t *argmax, const void *x, enum dtype type, int n,
+                     int pixels, int c);
 int cuda_concat_pool_bwd(void *stream, void *dx, const float *dy, const int32_t *argmax,
-                         enum cuda_type type, int n, int pixels, int c);
+                         enum dtype type, int n, int pixels, int c);
 
 /* --- batch norm ------------------------------------------------------------------------------ */
 
 /* Bytes of workspace that cuda_bn_stats() and cuda_bn_bwd_stats() need, 16-byte aligned. */
-size_t cuda_bn_workspace(enum cuda_type type, size_t rows, int c);
-int cuda_bn_stats(void *stream, double *stat, const void *y, enum cuda_type type, size_t rows,
-                  int c, float *running_mean_or_null, float *running_var_or_null, void *workspace);
+size_t cuda_bn_workspace(enum dtype type, size_t rows, int c);
+int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
+                  float *running_mean_or_null, float *running_var_or_null, void *workspace);
 /* z may be y or the residual, in place. */
-int cuda_bn_apply(void *stream, void *z, const void *y, enum cuda_type type, size_t rows, int c,
+int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const double *stat, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
-int cuda_bn_infer(void *stream, void *z, const void *y, enum cuda_type type, size_t rows, int c,
+int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
 /* g may be dz, in place. z: the output of the relu, NULL where there is none. */
 int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
                       const void *dz, const void *dz2_or_null, const void *z_or_null, const void *y,
-                      enum cuda_type type, size_t rows, int c, const double *stat, void *workspace);
+                      enum dtype type, size_t rows, int c, const double *stat, void *workspace);
 /* dy may be g, in place. */
-int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum cuda_type type,
+int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
                       size_t rows, int c, const double *stat, const double *bstat,
                       const float *gamma);
 /* Convolution and BN_INFER as one: krsc (k, rs, c_pad) = weight (k, c, rs) gamma / sqrt(var + eps),
  * bias (k) = beta - mean gamma / sqrt(var + eps). */
-int cuda_bn_fold(void *stream, void *krsc, enum cuda_type type, void *bias,
-                 enum cuda_type bias_type, const float *weight, const float *mean, const float *var,
-                 const float *gamma, const float *beta, int k, int c, int rs, int c_pad);
+int cuda_bn_fold(void *stream, void *krsc, enum dtype type, void *bias, enum dtype bias_type,
+                 const float *weight, const float *mean, const float *var, const float *gamma,
+                 const float *beta, int k, int c, int rs, int c_pad);
 
 /* --- head ------------------------------------------------------------------------------------ */
 
 /* y may be x, in place. */
-int cuda_relu(void *stream, void *y, const void *x, enum cuda_type type, size_t elements);
+int cuda_relu(void *stream, void *y, const void *x, enum dtype type, size_t elements);
 /* dx may be dy, in place. */
-int cuda_relu_bwd(void *stream, void *dx, const void *dy, const void *y, enum cuda_type type,
+int cuda_relu_bwd(void *stream, void *dx, const void *dy, const void *y, enum dtype type,
                   size_t elements);
 /* DROPOUT and DROPOUT_BWD of x (n, pixels, c), pixels 1 for vectors; y may be x, in place. */
-int cuda_dropout(void *stream, void *y, const void *x, enum cuda_type type, int n, int pixels,
-                 int c, float rate, int layer, const struct cuda_picture *pictures,
+int cuda_dropout(void *stream, void *y, const void *x, enum dtype type, int n, int pixels, int c,
+                 float rate, int layer, const struct cuda_picture *pictures,
                  const struct cuda_step *step);
 
 struct cuda_scale;
-/* prob, dlogits, logits (n, k), k at most CUDA_MAX_CLASSES; loss (n) f32. dlogits over n parts, times
- * the loss scale where there is one. */
-int cuda_softmax_loss(void *stream, void *prob, float *loss, void *dlogits_or_null,
-                      const void *logits, enum cuda_type type, int n, int k, float smoothing,
-                      float focal, const struct cuda_picture *pictures,
-                      const struct cuda_step *step, const struct cuda_scale *scale_or_null);
+/* All f32: prob, dlogits, logits (n, k), loss (n). dlogits over n parts, times the loss scale where there
+ * is one. */
+int cuda_softmax_loss(void *stream, float *prob, float *loss, float *dlogits_or_null,
+                      const float *logits, int n, int k, float smoothing, float focal,
+                      const struct cuda_picture *pictures, const struct cuda_step *step,
+                      const struct cuda_scale *scale_or_null);
 
 /* --- loss scale: torch.cuda.amp.GradScaler's rules, on the device -------------------------------- */
 
@@ -175,10 +174,10 @@ struct cuda_filter_chunk {
 };
 
 /* krsc = weight rounded to its type; channels from c on are zero. */
-int cuda_cast_weights(void *stream, void *krsc, enum cuda_type type, const float *weights,
+int cuda_cast_weights(void *stream, void *krsc, enum dtype type, const float *weights,
                       const struct cuda_filter_chunk *chunks, int n_chunks);
 /* grad = krsc's values. */
-int cuda_cast_grads(void *stream, float *grads, const void *krsc, enum cuda_type type,
+int cuda_cast_grads(void *stream, float *grads, const void *krsc, enum dtype type,
                     const struct cuda_filter_chunk *chunks, int n_chunks);
 
 #ifdef __cplusplus
