@@ -64,7 +64,8 @@ static int choose_device(struct be *b, struct err *err)
     if (b->capability < CAPABILITY_AT_LEAST)
         return err_set(err, ERR_UNSUPPORTED, "%s has compute capability %d.%d, 7.5 is the least",
                        properties.name, major, minor);
-    snprintf(b->info.device, sizeof b->info.device, "%s", properties.name);
+    snprintf(b->info.device, sizeof b->info.device, "%.*s", (int)sizeof b->info.device - 1,
+             properties.name);
     snprintf(b->info.isa, sizeof b->info.isa, "sm_%d", b->capability);
     return 0;
 }
@@ -199,16 +200,9 @@ size_t rows_of(const struct be_program *p, int tensor)
     return (size_t)d[0] * (size_t)d[2] * (size_t)d[3];
 }
 
-enum cuda_type type_of(const struct be_program *p, int tensor)
+enum dtype type_of(const struct be_program *p, int tensor)
 {
-    switch (op_tensor(p, tensor)->dtype) {
-    case DTYPE_F16:
-        return CUDA_F16;
-    case DTYPE_BF16:
-        return CUDA_BF16;
-    default:
-        return CUDA_F32;
-    }
+    return op_tensor(p, tensor)->dtype;
 }
 
 static cuda_prepare *const kinds[OP_KINDS] = {

@@ -111,7 +111,7 @@ int cuda_check(int code, const char *what, struct err *err) MUST_USE;
 const struct tensor *op_tensor(const struct be_program *p, int tensor);
 void *act(const struct be_program *p, int tensor); /* device address; NULL for -1 */
 float *param(const struct be_program *p, const struct persistent *t);
-enum cuda_type type_of(const struct be_program *p, int tensor);
+enum dtype type_of(const struct be_program *p, int tensor);
 size_t rows_of(const struct be_program *p, int tensor); /* n h w */
 bool is_persistent(const struct tensor *t);
 int device_channels(const struct tensor *t); /* of pictures and filters: 4 for 3 */

@@ -217,7 +217,7 @@ static void versions(const struct be_program *p, uint64_t *cast, uint64_t *fold)
 static int fold(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
     const struct tensor *w = op_tensor(p, o->op->in[1]);
-    const enum cuda_type type = type_of(p, o->op->in[0]);
+    const enum dtype type = type_of(p, o->op->in[0]);
     struct persistent *const *n = o->norm_param;
 
     return cuda_check(cuda_bn_fold(p->be->compute, p->memory + p->copies + o->filter, type,

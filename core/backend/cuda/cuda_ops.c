@@ -12,7 +12,7 @@ static int fail_if(int code, const struct be_program *p, int tensor, struct err 
 static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
     const int *in = o->op->in, *out = o->op->out;
-    const enum cuda_type type = type_of(p, in[0]);
+    const enum dtype type = type_of(p, in[0]);
     const size_t rows = rows_of(p, in[0]);
     const int c = op_tensor(p, in[0])->dims[1];
     void *const stream = p->be->compute, *const workspace = p->memory + p->workspace;
@@ -70,7 +70,7 @@ static int run_pool(struct be_program *p, const struct cuda_op *o, struct err *e
     const bool backward = o->op->kind == OP_MAX_POOL_BWD || o->op->kind == OP_CONCAT_POOL_BWD;
     const int large = backward ? out[0] : in[0];
     const int *d = op_tensor(p, large)->dims;
-    const enum cuda_type type = type_of(p, large);
+    const enum dtype type = type_of(p, large);
     void *const stream = p->be->compute;
     int code;
 
@@ -108,7 +108,7 @@ static int run_head(struct be_program *p, const struct cuda_op *o, struct err *e
 {
     const int *in = o->op->in, *out = o->op->out;
     const int *d = op_tensor(p, out[0])->dims;
-    const enum cuda_type type = type_of(p, out[0]);
+    const enum dtype type = type_of(p, out[0]);
     const size_t n = tensor_elements(op_tensor(p, out[0]));
     void *const stream = p->be->compute;
     int code;
@@ -127,7 +127,7 @@ static int run_head(struct be_program *p, const struct cuda_op *o, struct err *e
         break;
     case OP_SOFTMAX_LOSS:
         code = cuda_softmax_loss(stream, act(p, out[0]), act(p, out[1]), act(p, out[2]),
-                                 act(p, in[0]), type, d[0], d[1], o->op->smoothing, o->op->focal,
+                                 act(p, in[0]), d[0], d[1], o->op->smoothing, o->op->focal,
                                  p->pictures, p->device_step, p->scaled ? p->be->scale : NULL);
         break;
     default: /* OP_DROPOUT, OP_DROPOUT_BWD */
@@ -139,9 +139,8 @@ static int run_head(struct be_program *p, const struct cuda_op *o, struct err *e
 
 int cuda_head_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
-    if (o->op->kind == OP_SOFTMAX_LOSS && op_tensor(p, o->op->in[0])->dims[1] > CUDA_MAX_CLASSES)
-        return err_set(err, ERR_UNSUPPORTED, "%d classes; %d are the most on this backend",
-                       op_tensor(p, o->op->in[0])->dims[1], CUDA_MAX_CLASSES);
+    if (o->op->kind == OP_SOFTMAX_LOSS && type_of(p, o->op->in[0]) != DTYPE_F32)
+        return err_set(err, ERR_UNSUPPORTED, "the loss is fp32 on this backend");
     o->run = run_head;
     return 0;
 }
