@@ -81,6 +81,6 @@ int backend_open(const struct backend **kind, struct be **out, struct be_info *i
     if (!*out && (*kind)->open(out, o, err) < 0)
         return -1;
     (*kind)->info(*out, info);
-    snprintf(info->note, sizeof info->note, "%s", why.msg);
+    snprintf(info->note, sizeof info->note, "%.*s", (int)sizeof info->note - 1, why.msg);
     return 0;
 }
