@@ -213,7 +213,7 @@ static inline void ops_bound_adam(const struct ops_setup *s, float *const state[
     }
 }
 
-/* The largest allowed difference of every value, before the rounding of a bf16 store. */
+/* The largest allowed difference of every value, before the rounding of a 16-bit store. */
 static inline void ops_bound(const struct ops_setup *s, const struct ops_results *ref,
                              float *const tol[MAX_OUT], float *const state[MAX_IN])
 {
@@ -249,7 +249,7 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
     }
 }
 
-/* Fails naming the first value of GOT that is not within TOL (and a bf16 store's last place) of
+/* Fails naming the first value of GOT that is not within TOL (and a 16-bit store's last place) of
  * WANT. */
 static inline void ops_close(const struct ops_setup *s, const char *where, int which,
                              const float *got, const float *want, const float *tol, size_t n,
@@ -260,6 +260,8 @@ static inline void ops_close(const struct ops_setup *s, const char *where, int w
 
         if (dtype == DTYPE_BF16 && allowed > 0.0)
             allowed += 0x1p-7 * fabs((double)want[i]);
+        if (dtype == DTYPE_F16 && allowed > 0.0)
+            allowed += 0x1p-10 * fabs((double)want[i]) + 0x1p-24;
         if (!(diff <= allowed))
             fail_msg("%s on %s: %d[%zu] is %.9g, ref %.9g, off by %.3g, allowed %.3g",
                      ops_case_name(&s->c), where, which, i, (double)got[i], (double)want[i], diff,
@@ -312,7 +314,7 @@ static inline void ops_check(const struct ops_case *cases, size_t n)
         if (ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err) < 0)
             fail_msg("%s on ref: %s", ops_case_name(&s.c), err.msg);
         for (int d = 0; d < N_DEVICES; d++) {
-            const struct backend *k = backend_find(ops_devices[d].name);
+            const struct backend *k = ops_backend(d);
             struct ops_results got;
 
             if (!k) {

@@ -201,6 +201,7 @@ static void check_mixed(const struct ops_setup *s, const float *x)
 
 static void the_op_is_the_kernel(void **state)
 {
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
     struct rng r = rng_begin(12, RNG_TEST, 0, 0);
     uint8_t *pixels = malloc(46 * 61 * 3);
 
@@ -208,14 +209,14 @@ static void the_op_is_the_kernel(void **state)
     assert_non_null(pixels);
     for (int i = 0; i < 46 * 61 * 3; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
-    for (int round = 0; round < 2 * MIXINGS; round++) {
+    for (int round = 0; round < 3 * MIXINGS; round++) {
         struct ops_case c = {.kind = OP_AUGMENT,
                              .n = 6,
                              .micro = 3,
                              .c = 3,
                              .h = 23,
                              .w = 23,
-                             .dtype = round % 2 ? DTYPE_BF16 : DTYPE_F32};
+                             .dtype = types[round % 3]};
         struct ops_setup s = ops_begin(&c, 1);
         struct ops_results ref, got;
         struct err err = {0};
@@ -227,12 +228,12 @@ static void the_op_is_the_kernel(void **state)
             s.pictures[n].map = random_map(&r, 46, 61, 23);
         }
         s.step.n_pictures = 5; /* the sixth is padding: zeros */
-        set_mixes(&s, round / 2);
+        set_mixes(&s, round / 3);
         assert_int_equal(ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err), 0);
         if (s.step.mixes && c.dtype == DTYPE_F32)
             check_mixed(&s, ref.out[0]);
         for (int d = 0; d < N_DEVICES; d++) {
-            const struct backend *k = backend_find(ops_devices[d].name);
+            const struct backend *k = ops_backend(d);
 
             if (!k)
                 continue;

@@ -15,11 +15,13 @@
     SHAPES(kind, DTYPE_F32, false, true),  SHAPES(kind, DTYPE_F32, true, true), \
     SHAPES(kind, DTYPE_BF16, false, false), SHAPES(kind, DTYPE_BF16, true, false), \
     SHAPES(kind, DTYPE_BF16, false, true),  SHAPES(kind, DTYPE_BF16, true, true), \
+    SHAPES(kind, DTYPE_F16, false, false), SHAPES(kind, DTYPE_F16, true, true), \
     NORM(kind, DTYPE_F32, 4, 2, 24, 3, 3, false, false, true)
 
 static const struct ops_case stats[] = {
     SHAPES(OP_BN_STATS, DTYPE_F32, false, false), SHAPES(OP_BN_STATS, DTYPE_F32, false, true),
     SHAPES(OP_BN_STATS, DTYPE_BF16, false, false), SHAPES(OP_BN_STATS, DTYPE_BF16, false, true),
+    SHAPES(OP_BN_STATS, DTYPE_F16, false, true),
     NORM(OP_BN_STATS, DTYPE_F32, 1, 1, 16,  1,  1, false, true,  false),
     NORM(OP_BN_STATS, DTYPE_F32, 7, 1, 16, 40, 37, false, true,  false),
     NORM(OP_BN_STATS, DTYPE_F32, 2, 1, 20,  3,  3, false, false, true),
@@ -30,6 +32,7 @@ static const struct ops_case bwd_stats[] = {ROWS(OP_BN_BWD_STATS)};
 static const struct ops_case bwd_apply[] = {
     SHAPES(OP_BN_BWD_APPLY, DTYPE_F32, false, false),
     SHAPES(OP_BN_BWD_APPLY, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_BWD_APPLY, DTYPE_F16, false, false),
     NORM(OP_BN_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 // clang-format on
