@@ -90,7 +90,7 @@ static void add_list(struct check *c, const struct op_list *l)
     }
 }
 
-static int collect(struct check *c, enum dtype type, int batch, bool few, struct err *err)
+static int collect(struct check *c, enum dtype type, int batch, struct err *err)
 {
     c->n = 0;
     for (int arch = RESNET18; arch <= RESNET152; arch++) {
@@ -100,8 +100,6 @@ static int collect(struct check *c, enum dtype type, int batch, bool few, struct
         struct network *n;
         struct op_list *l;
 
-        if (few && arch != RESNET18 && arch != RESNET50)
-            continue;
         if (network_new(&n, &options, CLASSES, err) < 0)
             return -1;
         if (network_infer_list(&l, n, &shape, err) < 0) {
@@ -179,6 +177,42 @@ static int open_profile(struct check *c, char name[128], int *version, const cha
     return 0;
 }
 
+/* What must be refused before cuDNN is asked, which would not. */
+static int check_refusals(const struct check *c)
+{
+    static const struct {
+        const char *text;
+        struct conv_shape shape;
+    } bad[] = {
+        {"grouped", {.c = 64, .filter_c = 32, .p = 56, .q = 56}},
+        {"not the size", {.c = 64, .filter_c = 64, .p = 55, .q = 56}},
+        {"below one", {.c = 0, .filter_c = 0, .p = 56, .q = 56}},
+        {"only a forward", {.c = 64, .filter_c = 64, .p = 56, .q = 56, .pass = 1, .relu = 1}},
+        {"smaller batch", {.c = 1 << 15, .filter_c = 1 << 15, .p = 56, .q = 56}},
+    };
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct conv_shape s = bad[i].shape;
+        struct conv_plan *p = NULL;
+        struct err err = {0};
+
+        s.dtype = DTYPE_F16;
+        s.n = 64;
+        s.h = s.w = 56;
+        s.k = 64;
+        s.r = s.s = 3;
+        s.stride = s.pad = 1;
+        if (conv_plan_make(&p, &s, c->device, &c->rules, &err) == 0 ||
+            !strstr(err.msg, bad[i].text)) {
+            fprintf(stderr, "expected \"%s\", got \"%s\"\n", bad[i].text, err.msg);
+            failed++;
+        }
+        conv_plan_free(p);
+    }
+    return failed;
+}
+
 static int check_profile(struct check *c, struct pool *pool, const char *path, bool few,
                          int *failed, struct err *err)
 {
@@ -191,12 +225,13 @@ static int check_profile(struct check *c, struct pool *pool, const char *path, b
         for (int b = 0; b < N_BATCHES; b++) {
             if ((types[t] == DTYPE_BF16 && version <= T4_VERSION) || (few && batches[b] != 64))
                 continue;
-            if (collect(c, types[t], batches[b], few, err) < 0)
+            if (collect(c, types[t], batches[b], err) < 0)
                 return -1;
             pool_run(pool, c->n, plan_one, c);
             *failed += report(c, name, types[t], batches[b]);
             fflush(stdout);
         }
+    *failed += check_refusals(c);
     conv_device_free(c->device);
     c->device = NULL;
     return 0;

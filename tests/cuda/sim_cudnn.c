@@ -75,17 +75,22 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor)
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* Values of another layout, or a filter of half the channels, where that is planted. */
+/* Strides of another layout, or a filter (up to 7x7) of half the channels, where that is planted. */
 static void plant(const struct sim_descriptor *d, struct attribute *a)
 {
+    const struct attribute *size = sim_attribute(d, CUDNN_ATTR_TENSOR_DIMENSIONS);
+    const bool strides = a->name == CUDNN_ATTR_TENSOR_STRIDES;
     int64_t *v = a->values;
 
     if (d->type != CUDNN_BACKEND_TENSOR_DESCRIPTOR)
         return;
-    if (sim.plant == PLANT_STRIDE && a->name == CUDNN_ATTR_TENSOR_STRIDES)
+    if (sim.plant == PLANT_STRIDE && strides)
         v[2]++;
     if (sim.plant == PLANT_GROUPS && a->name == CUDNN_ATTR_TENSOR_DIMENSIONS && v[2] <= 7)
         v[1] /= 2;
+    if (sim.plant == PLANT_GROUPS && strides && ((const int64_t *)size->values)[2] <= 7)
+        for (int i = 0; i < 4; i++)
+            v[i] /= i == 1 ? 1 : 2;
 }
 
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,

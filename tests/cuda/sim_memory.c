@@ -12,7 +12,7 @@
 
 #include "sim_private.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, POISON_MOST = 4 << 20 /* of larger buffers only so much, as it takes time */ };
 static const size_t device_bytes = (size_t)1 << 40;
 
 static char *device, *shadow;
@@ -110,7 +110,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     *p = device + next;
     BUG_IF(room > device_bytes - next - PAGE);
     BUG_IF(room > 0 && mprotect(shadow + next, room, PROT_READ | PROT_WRITE) != 0);
-    memset(shadow + next, NAN_BYTE, room);
+    memset(shadow + next, NAN_BYTE, room < POISON_MOST ? room : POISON_MOST);
     if (bytes > 0)
         add(*p, bytes, room, false);
     next += room + PAGE; /* a page that faults lies between */
