@@ -202,13 +202,10 @@ static __global__ void finish_gradients(double *bstat, float *dgamma, float *dbe
 
 /* --- element by element ------------------------------------------------------------------------ */
 
-struct moments { /* of this batch (stat), or running ones */
-    const double *stat;
-    const float *mean, *var;
-};
-
+/* By the moments of this batch (stat), or by running ones. */
 template <typename T, int V>
-static __global__ void apply(T *z, const T *y, size_t rows, int c, struct moments from,
+static __global__ void apply(T *z, const T *y, size_t rows, int c, const double *stat,
+                             const float *running_mean, const float *running_var,
                              const float *gamma, const float *beta, const T *residual, bool relu)
 {
     int channel = first_channel(V);
@@ -218,10 +215,9 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, struct moment
         return;
     for (int i = 0; i < V; i++) {
         int k = channel + i;
-        float rstd =
-            from.stat ? (float)from.stat[c + k] : 1.0f / sqrtf(from.var[k] + (float)BN_EPS);
+        float rstd = stat ? (float)stat[c + k] : 1.0f / sqrtf(running_var[k] + (float)BN_EPS);
 
-        mean[i] = from.stat ? (float)from.stat[k] : from.mean[k];
+        mean[i] = stat ? (float)stat[k] : running_mean[k];
         scale[i] = gamma[k] * rstd;
         shift[i] = beta[k];
     }
@@ -336,8 +332,8 @@ int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, si
 }
 
 static int launch_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
-                        struct moments from, const float *gamma, const float *beta,
-                        const void *residual, bool relu)
+                        const double *stat, const float *mean, const float *var, const float *gamma,
+                        const float *beta, const void *residual, bool relu)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -346,8 +342,8 @@ static int launch_apply(void *stream, void *z, const void *y, enum dtype type, s
         const int V = decltype(v)::value;
         struct tiling tiles = tile(rows, c, V, APPLY_ROWS);
 
-        LAUNCH((apply<T, V>), tiles.grid, tiles.block, stream, (T *)z, (const T *)y, rows, c, from,
-               gamma, beta, (const T *)residual, relu);
+        LAUNCH((apply<T, V>), tiles.grid, tiles.block, stream, (T *)z, (const T *)y, rows, c, stat,
+               mean, var, gamma, beta, (const T *)residual, relu);
         return LAUNCHED();
     });
 }
@@ -356,18 +352,14 @@ int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t 
                   const double *stat, const float *gamma, const float *beta, const void *residual,
                   bool relu)
 {
-    struct moments from = {stat, NULL, NULL};
-
-    return launch_apply(stream, z, y, type, rows, c, from, gamma, beta, residual, relu);
+    return launch_apply(stream, z, y, type, rows, c, stat, NULL, NULL, gamma, beta, residual, relu);
 }
 
 int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual, bool relu)
 {
-    struct moments from = {NULL, mean, var};
-
-    return launch_apply(stream, z, y, type, rows, c, from, gamma, beta, residual, relu);
+    return launch_apply(stream, z, y, type, rows, c, NULL, mean, var, gamma, beta, residual, relu);
 }
 
 int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
