@@ -145,6 +145,34 @@ static void a_block_with_a_wrong_index_is_noticed(void **state)
     assert_true(want.clip != wrong.clip);
 }
 
+/* So many rows that a thread adds more than the least number of them, and more blocks than the last
+ * kernel's threads. Means of 3: what cancels in the variance stays small. */
+static void long_columns_are_added(void **state)
+{
+    enum { LONG = 40001, FEW = 128 }; /* a thread has 4 channels and 10 rows */
+    float *y = normals(LONG * FEW, 0);
+    void *workspace = malloc(cuda_bn_workspace(DTYPE_F32, LONG, FEW));
+    double stat[2 * FEW];
+
+    (void)state;
+    assert_non_null(workspace);
+    for (size_t i = 0; i < LONG * FEW; i++)
+        y[i] += 3;
+    assert_int_equal(cuda_bn_stats(NULL, stat, y, DTYPE_F32, LONG, FEW, NULL, NULL, workspace), 0);
+    for (size_t c = 0; c < FEW; c++) {
+        double mean = 0, var = 0;
+
+        for (size_t i = 0; i < LONG; i++)
+            mean += (double)y[i * FEW + c] / LONG;
+        for (size_t i = 0; i < LONG; i++)
+            var += ((double)y[i * FEW + c] - mean) * ((double)y[i * FEW + c] - mean) / LONG;
+        assert_true(fabs(stat[c] - mean) < 1e-7 * mean);
+        assert_true(fabs(stat[FEW + c] * sqrt(var + BN_EPS) - 1) < 1e-6);
+    }
+    free(workspace);
+    free(y);
+}
+
 /* --- loss scale ------------------------------------------------------------------------------ */
 
 /* The steps of tests/oracle/grad_scaler.py, torch 2.15: which overflow, and the scale from then on. */
@@ -325,6 +353,7 @@ int main(void)
         cmocka_unit_test(bounds_and_alignment_are_watched),
         cmocka_unit_test(every_barrier_is_missed),
         cmocka_unit_test(a_block_with_a_wrong_index_is_noticed),
+        cmocka_unit_test(long_columns_are_added),
         cmocka_unit_test(the_scale_follows_torch),
         cmocka_unit_test(skipped_steps_do_not_count),
         cmocka_unit_test(filters_change_their_layout),
