@@ -159,17 +159,29 @@ static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, s
         o->in[2] = c->relu ? ACT : -1;
         o->in[3] = ACT;
         o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[0] = ACT;
+        o->out[0] = c->extra || c->relu ? ACT : -1;
         o->out[1] = ops_vector(l, TENSOR_STAT, c->c);
         o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
         o->out[3] = ops_vector(l, TENSOR_GRAD, c->c);
         return;
-    default: /* OP_BN_BWD_APPLY */
+    case OP_BN_RELU_BWD_STATS:
+        o->in[0] = ACT;
+        o->in[1] = ACT;
+        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[3] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[1] = ops_vector(l, TENSOR_GRAD, c->c);
+        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
+        return;
+    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
         o->in[0] = ACT;
         o->in[1] = ACT;
         o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
         o->in[3] = ops_vector(l, TENSOR_STAT, c->c);
         o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
+        if (c->kind == OP_BN_RELU_BWD_APPLY)
+            o->in[5] = ops_vector(l, TENSOR_PARAM, c->c);
         o->out[0] = ACT;
     }
 }
@@ -292,6 +304,8 @@ static inline struct op_list *ops_build(const struct ops_case *c)
     case OP_BN_INFER:
     case OP_BN_BWD_STATS:
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
         ops_build_norm(l, c, &o);
         break;
     default:
@@ -331,6 +345,8 @@ static inline float ops_value(struct rng *r, const struct ops_case *c, int which
     case OP_BN_BWD_STATS:
         return which == 2 ? fmaxf(x, 0.0f) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
         return which == 2 && rstd ? 0.5f + fabsf(x) : x;
     case OP_MAX_POOL: /* few levels, so that maxima are often shared */
     case OP_CONCAT_POOL:

@@ -4,13 +4,9 @@
  * sizes that no vector width divides, every variant that this processor has, and real pictures
  * where they are at hand.
  * SPDX-License-Identifier: MIT */
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "backend/cpu/sampler.h"
 #include "base/isa.h"
-#include "base/path.h"
-#include "image/decode.h"
+#include "../pictures.h"
 #include "ops.h"
 
 struct variant {
@@ -249,31 +245,11 @@ static void the_op_is_the_kernel(void **state)
     free(pixels);
 }
 
-/* Opens the archive of real pictures; NULL when it is not there. */
-static struct archive *open_pictures(void)
-{
-    const char *shared = getenv("PRESIZE_SHARED");
-    struct archive *a = archive_read_new();
-    char path[PATH_LEN];
-    struct err err;
-
-    assert_non_null(a);
-    archive_read_support_filter_gzip(a);
-    archive_read_support_format_tar(a);
-    if (path_format(path, &err, "%s/data/oxford-iiit-pet-mini.tgz",
-                    shared ? shared : "../shared") == 0 &&
-        archive_read_open_filename(a, path, 1 << 16) == ARCHIVE_OK)
-        return a;
-    archive_read_free(a);
-    return NULL;
-}
-
 static void real_pictures(void **state)
 {
     enum { SIZE = 224, PICTURES = 12 };
     struct rng r = rng_begin(13, RNG_TEST, 0, 0);
     struct archive *a = open_pictures();
-    struct archive_entry *entry;
     float *want = malloc(sizeof *want * 3 * SIZE * SIZE);
     float *got = malloc(sizeof *got * (3 * SIZE * SIZE + 1));
     struct image img = {0};
@@ -282,20 +258,12 @@ static void real_pictures(void **state)
     (void)state;
     assert_non_null(want);
     assert_non_null(got);
-    while (a && done < PICTURES && archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        int64_t size = archive_entry_size(entry);
-        uint8_t *bytes = size > 0 ? malloc((size_t)size) : NULL;
-        struct err err = {0};
+    while (done < PICTURES && next_picture(a, &img)) {
+        struct picture p = {.pixels = img.pixels, .height = img.height, .width = img.width};
 
-        if (bytes && archive_read_data(a, bytes, (size_t)size) == size &&
-            image_decode(&img, bytes, (size_t)size, false, &err) == 0) {
-            struct picture p = {.pixels = img.pixels, .height = img.height, .width = img.width};
-
-            p.map = random_map(&r, p.height, p.width, SIZE);
-            check_picture(&p, SIZE, want, got);
-            done++;
-        }
-        free(bytes);
+        p.map = random_map(&r, p.height, p.width, SIZE);
+        check_picture(&p, SIZE, want, got);
+        done++;
     }
     image_free(&img);
     free(want);

@@ -228,13 +228,15 @@ static void bn_apply(const struct slab *s, void *z, const void *y, const void *r
 }
 
 INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
-                              const void *z, const void *y, const float *mean, double *sum,
-                              double *product, enum dtype t)
+                              const void *z, const void *y, const float *scale, const float *shift,
+                              const float *mean, double *sum, double *product, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
     for (int b = 0; b < s->blocks; b++) {
         const f16v mu = load_f32(mean + b * LANES);
+        const f16v k = scale ? load_f32(scale + b * LANES) : mu,
+                   h = scale ? load_f32(shift + b * LANES) : mu;
         d16v total = {0}, total2 = {0};
 
         for (int n = 0; n < s->n; n++) {
@@ -245,15 +247,19 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
                 f16v a = {0}, a2 = {0};
 
                 for (int j = first; j < last; j++, i += s->pixel) {
+                    const f16v w = load(y, i, t);
                     f16v v = load(dz, i, t);
 
                     if (dz2)
                         v += load(dz2, i, t);
                     if (z)
                         v = where(load(z, i, t) > 0, v);
-                    v = store(g, i, v, t);
+                    if (scale)
+                        v = where(w * k + h > 0, v);
+                    if (g)
+                        v = store(g, i, v, t);
                     a += v;
-                    a2 += v * (load(y, i, t) - mu);
+                    a2 += v * (w - mu);
                 }
                 total += widen(a);
                 total2 += widen(a2);
@@ -268,29 +274,41 @@ static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const vo
                          const void *z, const void *y, const float *mean, double *sum,
                          double *product)
 {
+#define BODY(g, dz2, z, t) bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, sum, product, t)
     const bool half = s->dtype == DTYPE_BF16;
 
     if (half && dz2 && z)
-        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, dz2, z, DTYPE_BF16);
     else if (half && z)
-        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, NULL, z, DTYPE_BF16);
     else if (half && dz2)
-        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, dz2, NULL, DTYPE_BF16);
     else if (half)
-        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_BF16);
+        BODY(NULL, NULL, NULL, DTYPE_BF16);
     else if (dz2 && z)
-        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_F32);
+        BODY(g, dz2, z, DTYPE_F32);
     else if (z)
-        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_F32);
+        BODY(g, NULL, z, DTYPE_F32);
     else if (dz2)
-        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_F32);
+        BODY(g, dz2, NULL, DTYPE_F32);
     else
-        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_F32);
+        BODY(NULL, NULL, NULL, DTYPE_F32);
+#undef BODY
+}
+
+static void bn_relu_bwd_stats(const struct slab *s, const void *dz, const void *y,
+                              const float *scale, const float *shift, const float *mean,
+                              double *sum, double *product)
+{
+    if (s->dtype == DTYPE_BF16)
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_BF16);
+    else
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_F32);
 }
 
 INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,
-                              const float *mean, const float *a, const float *b, const float *c,
-                              enum dtype t)
+                              const float *scale, const float *shift, const float *mean,
+                              const float *a, const float *b, const float *c, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -298,20 +316,35 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
         for (int k = 0; k < s->blocks; k++) {
             const f16v mu = load_f32(mean + k * LANES), va = load_f32(a + k * LANES),
                        vb = load_f32(b + k * LANES), vc = load_f32(c + k * LANES);
+            const f16v vk = scale ? load_f32(scale + k * LANES) : mu,
+                       vh = scale ? load_f32(shift + k * LANES) : mu;
             size_t i = at(s, n, k);
 
-            for (int j = 0; j < pixels; j++, i += s->pixel)
-                store(dy, i, va * load(g, i, t) + (vb * (load(y, i, t) - mu) + vc), t);
+            for (int j = 0; j < pixels; j++, i += s->pixel) {
+                const f16v w = load(y, i, t);
+                f16v v = load(g, i, t);
+
+                if (scale)
+                    v = where(w * vk + vh > 0, v);
+                store(dy, i, va * v + (vb * (w - mu) + vc), t);
+            }
         }
 }
 
 static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const void *y,
-                         const float *mean, const float *a, const float *b, const float *c)
+                         const float *scale, const float *shift, const float *mean, const float *a,
+                         const float *b, const float *c)
 {
-    if (s->dtype == DTYPE_BF16)
-        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_BF16);
+    const bool half = s->dtype == DTYPE_BF16;
+
+    if (half && scale)
+        bn_bwd_apply_body(s, dy, g, y, scale, shift, mean, a, b, c, DTYPE_BF16);
+    else if (half)
+        bn_bwd_apply_body(s, dy, g, y, NULL, NULL, mean, a, b, c, DTYPE_BF16);
+    else if (scale)
+        bn_bwd_apply_body(s, dy, g, y, scale, shift, mean, a, b, c, DTYPE_F32);
     else
-        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_F32);
+        bn_bwd_apply_body(s, dy, g, y, NULL, NULL, mean, a, b, c, DTYPE_F32);
 }
 
 /* ---- pools -------------------------------------------------------------------------------------
@@ -505,6 +538,7 @@ const struct kernels ISA_NAME(kernels) = {
     .bn_stats = bn_stats,
     .bn_apply = bn_apply,
     .bn_bwd_stats = bn_bwd_stats,
+    .bn_relu_bwd_stats = bn_relu_bwd_stats,
     .bn_bwd_apply = bn_bwd_apply,
     .max_pool = max_pool,
     .max_pool_bwd = max_pool_bwd,

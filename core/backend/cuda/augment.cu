@@ -22,8 +22,9 @@ DEVICE void sample(float rgb[3], const uint8_t *pixels, const struct cuda_pictur
 }
 
 template <typename T, int C>
-static __global__ void augment(T *x, int size, const uint8_t *pixels,
-                               const struct cuda_picture *pictures, const struct cuda_step *step)
+static __global__ void augment(T *__restrict__ x, int size, const uint8_t *__restrict__ pixels,
+                               const struct cuda_picture *__restrict__ pictures,
+                               const struct cuda_step *step)
 {
     int j = (int)(blockIdx.x * TILE_W + threadIdx.x), i = (int)(blockIdx.y * TILE_H + threadIdx.y);
     int n = (int)blockIdx.z;
