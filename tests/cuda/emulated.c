@@ -349,9 +349,7 @@ static int run_optimiser(struct be_program *p, const struct op *o)
 static int run_bn(const struct be_program *p, const struct op *o)
 {
     const int *in = o->in, *out = o->out;
-    const struct tensor *y = &p->list->tensors[in[o->kind == OP_BN_BWD_STATS   ? 3
-                                                  : o->kind == OP_BN_BWD_APPLY ? 1
-                                                                               : 0]];
+    const struct tensor *y = &p->list->tensors[in[0]];
     const int c = y->dims[1];
     const size_t rows = tensor_elements(y) / (size_t)c;
     void *workspace = malloc(cuda_bn_workspace(y->dtype, rows, c));
@@ -370,10 +368,14 @@ static int run_bn(const struct be_program *p, const struct op *o)
     else if (o->kind == OP_BN_BWD_STATS)
         rc = cuda_bn_bwd_stats(NULL, at(p, out[0]), at(p, out[1]), at(p, out[2]), at(p, out[3]),
                                at(p, in[0]), at(p, in[1]), at(p, in[2]), at(p, in[3]), y->dtype,
-                               rows, c, at(p, in[4]), workspace);
+                               rows, c, at(p, in[4]), NULL, NULL, workspace);
+    else if (o->kind == OP_BN_RELU_BWD_STATS)
+        rc = cuda_bn_bwd_stats(NULL, NULL, at(p, out[0]), at(p, out[1]), at(p, out[2]),
+                               at(p, in[0]), NULL, NULL, at(p, in[1]), y->dtype, rows, c,
+                               at(p, in[2]), at(p, in[3]), at(p, in[4]), workspace);
     else
         rc = cuda_bn_bwd_apply(NULL, at(p, out[0]), at(p, in[0]), at(p, in[1]), y->dtype, rows, c,
-                               at(p, in[2]), at(p, in[3]), at(p, in[4]));
+                               at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]));
     free(workspace);
     return rc;
 }
@@ -446,6 +448,8 @@ static int run_op(struct be_program *p, const struct op *o)
     case OP_BN_INFER:
     case OP_BN_BWD_STATS:
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
         return run_bn(p, o);
     default:
         return op_is_optimiser(o->kind) ? run_optimiser(p, o) : run_picture_op(p, o);

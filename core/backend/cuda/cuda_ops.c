@@ -39,15 +39,21 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
                              t[4], act(p, in[5]), o->op->relu);
         break;
     case OP_BN_BWD_STATS:
-        code = cuda_bn_bwd_stats(stream, act(p, out[0]), act(p, out[1]), act(p, out[2]),
-                                 act(p, out[3]), act(p, in[0]), act(p, in[1]), act(p, in[2]),
-                                 act(p, in[3]), type, rows, c, act(p, in[4]), workspace);
+        code =
+            cuda_bn_bwd_stats(stream, act(p, out[0]), act(p, out[1]), act(p, out[2]),
+                              act(p, out[3]), act(p, in[0]), act(p, in[1]), act(p, in[2]),
+                              act(p, in[3]), type, rows, c, act(p, in[4]), NULL, NULL, workspace);
         break;
-    default:
+    case OP_BN_RELU_BWD_STATS:
+        code = cuda_bn_bwd_stats(stream, NULL, act(p, out[0]), act(p, out[1]), act(p, out[2]),
+                                 act(p, in[0]), NULL, NULL, act(p, in[1]), type, rows, c,
+                                 act(p, in[2]), t[3], t[4], workspace);
+        break;
+    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
         code = cuda_bn_bwd_apply(stream, act(p, out[0]), act(p, in[0]), act(p, in[1]), type, rows,
-                                 c, act(p, in[2]), act(p, in[3]), t[4]);
+                                 c, act(p, in[2]), act(p, in[3]), t[4], t[5]);
     }
-    return fail_if(code, p, out[0], err);
+    return fail_if(code, p, o->op->kind == OP_BN_BWD_STATS ? out[1] : out[0], err);
 }
 
 int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)

@@ -72,6 +72,30 @@ DEVICE void add_threads(SHARED_ARG(double, part), const float sum[V], double *ou
     }
 }
 
+/* What a norm and its ReLU, where it has one, make of y: for whether the ReLU let it through. */
+struct gate {
+    float mean, scale, shift;
+};
+
+DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int c,
+                           int channel)
+{
+    struct gate g = {0.0f, 0.0f, 1.0f};
+
+    if (channel < c)
+        g.mean = (float)stat[channel];
+    if (channel < c && beta) {
+        g.scale = gamma[channel] * (float)stat[c + channel];
+        g.shift = beta[channel];
+    }
+    return g;
+}
+
+DEVICE float normed(struct gate g, float y)
+{
+    return fmaf(y - g.mean, g.scale, g.shift);
+}
+
 template <typename T, int V>
 static __global__ void sum_rows(double *partial, const T *y, size_t rows, int c, int deep)
 {
@@ -144,17 +168,20 @@ static __global__ void finish_stats(double *stat, float *running_mean, float *ru
     }
 }
 
+/* The ReLU's mask is made from z, or anew from y where gamma and beta are given. */
 template <typename T, int V>
 static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T *dz2, const T *z,
-                                     const T *y, const double *stat, size_t rows, int c, int deep)
+                                     const T *y, const double *stat, const float *gamma,
+                                     const float *beta, size_t rows, int c, int deep)
 {
     SHARED(double, part, THREADS *V);
     int channel = first_channel(V);
-    float sum[V], product[V], mean[V];
+    float sum[V], product[V];
+    struct gate gates[V];
 
     for (int i = 0; i < V; i++) {
         sum[i] = product[i] = 0.0f;
-        mean[i] = channel < c ? (float)stat[channel + i] : 0.0f;
+        gates[i] = gate_of(stat, gamma, beta, c, channel + i);
     }
     for (int k = 0; k < deep && channel < c; k++) {
         size_t row = first_row(deep) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -171,12 +198,15 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
         for (int i = 0; i < V; i++) {
             float f = dz2 ? value(a.v[i]) + value(b.v[i]) : value(a.v[i]);
 
-            store(&a.v[i], z && !(value(r.v[i]) > 0.0f) ? 0.0f : f);
+            f = z && !(value(r.v[i]) > 0.0f) ? 0.0f : f;
+            f = beta && !(normed(gates[i], value(x.v[i])) > 0.0f) ? 0.0f : f;
+            store(&a.v[i], f);
             f = value(a.v[i]);
             sum[i] += f;
-            product[i] += f * (value(x.v[i]) - mean[i]);
+            product[i] += f * (value(x.v[i]) - gates[i].mean);
         }
-        store<V>(g + at, a);
+        if (g)
+            store<V>(g + at, a);
     }
     add_threads<V>(part, sum, partial + (size_t)blockIdx.x * 2 * c, c);
     BARRIER();
@@ -209,7 +239,7 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
                              const float *gamma, const float *beta, const T *residual, bool relu)
 {
     int channel = first_channel(V);
-    float mean[V], scale[V], shift[V];
+    struct gate gates[V];
 
     if (channel >= c)
         return;
@@ -217,9 +247,9 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         int k = channel + i;
         float rstd = stat ? (float)stat[c + k] : 1.0f / sqrtf(running_var[k] + (float)BN_EPS);
 
-        mean[i] = stat ? (float)stat[k] : running_mean[k];
-        scale[i] = gamma[k] * rstd;
-        shift[i] = beta[k];
+        gates[i].mean = stat ? (float)stat[k] : running_mean[k];
+        gates[i].scale = gamma[k] * rstd;
+        gates[i].shift = beta[k];
     }
     for (int k = 0; k < APPLY_ROWS; k++) {
         size_t row = first_row(APPLY_ROWS) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -231,7 +261,7 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         if (residual)
             r = load<V>(residual + at);
         for (int i = 0; i < V; i++) {
-            float f = fmaf(value(x.v[i]) - mean[i], scale[i], shift[i]);
+            float f = normed(gates[i], value(x.v[i]));
 
             f = residual ? f + value(r.v[i]) : f;
             store(&x.v[i], relu && f < 0.0f ? 0.0f : f);
@@ -242,10 +272,12 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
 
 template <typename T, int V>
 static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t rows, int c,
-                                       const double *stat, const double *bstat, const float *gamma)
+                                       const double *stat, const double *bstat, const float *gamma,
+                                       const float *beta)
 {
     int channel = first_channel(V);
-    float mean[V], scale[V], sum[V], product[V];
+    float scale[V], sum[V], product[V];
+    struct gate gates[V];
 
     if (channel >= c)
         return;
@@ -253,7 +285,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         int k = channel + i;
         double rstd = stat[c + k], m = (double)rows;
 
-        mean[i] = (float)stat[k];
+        gates[i] = gate_of(stat, gamma, beta, c, k);
         scale[i] = (float)(gamma[k] * rstd);
         sum[i] = (float)(bstat[k] / m);
         product[i] = (float)(bstat[c + k] / m * rstd);
@@ -267,9 +299,10 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         d = load<V>(g + at);
         x = load<V>(y + at);
         for (int i = 0; i < V; i++) {
-            float f = value(d.v[i]) - sum[i];
+            float v = value(x.v[i]), f = value(d.v[i]);
 
-            store(&d.v[i], scale[i] * fmaf(mean[i] - value(x.v[i]), product[i], f));
+            f = beta && !(normed(gates[i], v) > 0.0f) ? 0.0f : f;
+            store(&d.v[i], scale[i] * fmaf(gates[i].mean - v, product[i], f - sum[i]));
         }
         store<V>(dy + at, d);
     }
@@ -364,7 +397,8 @@ int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t 
 
 int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
                       const void *dz, const void *dz2, const void *z, const void *y,
-                      enum dtype type, size_t rows, int c, const double *stat, void *workspace)
+                      enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
+                      const float *beta, void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -376,7 +410,7 @@ int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float
 
         LAUNCH_BARRIERS((sum_gradients<T, V>), tiles.grid, tiles.block, stream, (double *)workspace,
                         (T *)g, (const T *)dz, (const T *)dz2, (const T *)z, (const T *)y, stat,
-                        rows, c, tiles.deep);
+                        gamma, beta, rows, c, tiles.deep);
         LAUNCH_BARRIERS((finish_gradients), columns, dim3(FINISH_CHANNELS, FINISH_ROWS), stream,
                         bstat, dgamma, dbeta, (const double *)workspace, stat, (int)tiles.grid.x,
                         c);
@@ -386,7 +420,7 @@ int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float
 
 int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
                       size_t rows, int c, const double *stat, const double *bstat,
-                      const float *gamma)
+                      const float *gamma, const float *beta)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -396,7 +430,7 @@ int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum
         struct tiling tiles = tile(rows, c, V, APPLY_ROWS);
 
         LAUNCH((apply_gradients<T, V>), tiles.grid, tiles.block, stream, (T *)dy, (const T *)g,
-               (const T *)y, rows, c, stat, bstat, gamma);
+               (const T *)y, rows, c, stat, bstat, gamma, beta);
         return LAUNCHED();
     });
 }
