@@ -84,10 +84,10 @@ DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *
 
     if (channel < c)
         g.mean = (float)stat[channel];
-    if (channel < c && beta) {
-        g.scale = gamma[channel] * (float)stat[c + channel];
+    if (channel < c && gamma)
+        g.scale = (float)(gamma[channel] * stat[c + channel]);
+    if (channel < c && beta)
         g.shift = beta[channel];
-    }
     return g;
 }
 
@@ -245,11 +245,11 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         return;
     for (int i = 0; i < V; i++) {
         int k = channel + i;
-        float rstd = stat ? (float)stat[c + k] : 1.0f / sqrtf(running_var[k] + (float)BN_EPS);
 
-        gates[i].mean = stat ? (float)stat[k] : running_mean[k];
-        gates[i].scale = gamma[k] * rstd;
-        gates[i].shift = beta[k];
+        if (stat)
+            gates[i] = gate_of(stat, gamma, beta, c, k);
+        else
+            gates[i] = {running_mean[k], gamma[k] / sqrtf(running_var[k] + (float)BN_EPS), beta[k]};
     }
     for (int k = 0; k < APPLY_ROWS; k++) {
         size_t row = first_row(APPLY_ROWS) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -276,7 +276,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
                                        const float *beta)
 {
     int channel = first_channel(V);
-    float scale[V], sum[V], product[V];
+    float sum[V], product[V];
     struct gate gates[V];
 
     if (channel >= c)
@@ -286,7 +286,6 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         double rstd = stat[c + k], m = (double)rows;
 
         gates[i] = gate_of(stat, gamma, beta, c, k);
-        scale[i] = (float)(gamma[k] * rstd);
         sum[i] = (float)(bstat[k] / m);
         product[i] = (float)(bstat[c + k] / m * rstd);
     }
@@ -302,7 +301,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
             float v = value(x.v[i]), f = value(d.v[i]);
 
             f = beta && !(normed(gates[i], v) > 0.0f) ? 0.0f : f;
-            store(&d.v[i], scale[i] * fmaf(gates[i].mean - v, product[i], f - sum[i]));
+            store(&d.v[i], gates[i].scale * fmaf(gates[i].mean - v, product[i], f - sum[i]));
         }
         store<V>(dy + at, d);
     }
