@@ -53,9 +53,11 @@ bench: configure
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benches tools
 	@for program in $(BUILD)/bin/bench_*; do echo "== $${program##*/}"; "$$program"; done
 
-cuda:
-	@if ls core/backend/cuda/*.cu >/dev/null 2>&1; then cmake --build $(BUILD) --target presize_cuda; \
-	else echo "The CUDA backend is not there yet: this version trains on the CPU."; fi
+cuda: configure
+	@cmake -S . -B $(BUILD) >/dev/null
+	@if cmake --build $(BUILD) --target help | grep -qw presize_cuda; \
+	then cmake --build $(BUILD) --parallel $(JOBS) --target presize_cuda; \
+	else echo "make cuda: nvcc, cuDNN or cuBLAS is missing; see docs/cuda.md" >&2; exit 1; fi
 
 install: tools
 	cmake --install $(BUILD) --prefix "$(PREFIX)"

@@ -160,7 +160,7 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (experiment_sha256(e, s->config_sha256, err) < 0)
         goto fail;
-    if (experiment_backend(&s->backend, e, err) < 0)
+    if (backend_open(&s->backend, &s->be, &s->info, &e->exec, err) < 0)
         goto fail;
     if (open_pictures(s, data, err) < 0)
         goto fail;
@@ -168,9 +168,6 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (network_new(&s->network, &e->model, shard_set_classes(s->shards), err) < 0)
         goto fail;
-    if (s->backend->open(&s->be, &e->exec, err) < 0)
-        goto fail;
-    s->backend->info(s->be, &s->info);
     s->dtype = experiment_dtype(e, &s->info, &s->precision_note);
     *out = s;
     return 0;

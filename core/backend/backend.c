@@ -2,7 +2,12 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/backend.h"
 
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "backend/plugin.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
@@ -12,6 +17,8 @@ static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
 const struct key exec_keys[] = {
     KEY_CHOICE(struct exec_options, backend, "exec.backend", "auto", backend_names,
                "device that computes; auto takes the best there is and records it"),
+    KEY_INT(struct exec_options, device, "exec.device", "0", 0, 1023, "",
+            "number of the GPU, from 0"),
     KEY_INT(struct exec_options, threads, "exec.threads", "0", 0, 4096, "threads",
             "0: one per processor; never changes a result"),
     KEY_INT(struct exec_options, microbatch, "exec.microbatch", "0", 0, 4096, "pictures",
@@ -33,11 +40,47 @@ const struct key exec_keys[] = {
 const struct backend *backend_find(const char *name)
 {
     static const struct backend *const all[] = {&cpu_backend, &ref_backend};
+    const struct backend *found;
 
     if (strcmp(name, "auto") == 0)
         return &cpu_backend;
+    if (strcmp(name, "cuda") == 0)
+        return plugin_open(&found, NULL) < 0 ? NULL : found;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
     return NULL;
+}
+
+/* Opens the plug-in's device. AUTO: only where a driver is, as loading CUDA's libraries takes long. */
+static int open_cuda(const struct backend **kind, struct be **out, const struct exec_options *o,
+                     struct err *err)
+{
+    void *driver = NULL;
+
+    if (o->backend == BACKEND_AUTO && !getenv("PRESIZE_PLUGIN")) {
+        driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+        if (!driver)
+            return err_set(err, ERR_UNSUPPORTED, "no NVIDIA driver on this machine");
+        dlclose(driver);
+    }
+    return plugin_open(kind, err) < 0 ? -1 : (*kind)->open(out, o, err);
+}
+
+int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
+                 const struct exec_options *o, struct err *err)
+{
+    struct err why = {0};
+
+    *out = NULL;
+    *kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
+    if (o->backend == BACKEND_CUDA && open_cuda(kind, out, o, err) < 0)
+        return err_wrap(err, "exec.backend=cuda");
+    if (o->backend == BACKEND_AUTO && open_cuda(kind, out, o, &why) < 0)
+        *kind = &cpu_backend;
+    if (!*out && (*kind)->open(out, o, err) < 0)
+        return -1;
+    (*kind)->info(*out, info);
+    snprintf(info->note, sizeof info->note, "%.*s", (int)sizeof info->note - 1, why.msg);
+    return 0;
 }

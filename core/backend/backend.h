@@ -17,6 +17,7 @@ enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 /* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
+    int64_t device;     /* number of the GPU */
     int64_t threads;    /* 0: one per processor */
     int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
     int winograd;       /* enum be_winograd */
@@ -44,7 +45,7 @@ struct be_memory { /* bytes, planned before the first step */
 };
 
 struct backend {
-    const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" later */
+    const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);
@@ -72,7 +73,12 @@ struct backend {
 /* Readable after run: ACT tensors that no op reads (prob, loss, outputs of one-op lists), GRAD and
  * STAT tensors. Writable before run: ACT, STAT and GRAD tensors that no op writes. */
 
-const struct backend *backend_find(const char *name); /* NULL: unknown or not built in */
+/* "auto" is cpu here. NULL: unknown, or cuda without its plug-in. */
+const struct backend *backend_find(const char *name);
+/* Opens what o->backend asks for; INFO is its. auto: the GPU if there is one, otherwise the cpu, and
+ * info->note says why. ERR_UNSUPPORTED. */
+int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
+                 const struct exec_options *o, struct err *err) MUST_USE;
 extern const struct backend ref_backend, cpu_backend;
 
 #endif

@@ -308,21 +308,6 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
     return err_set(err, ERR_INPUT, "%s has no shards: run `prep %s` first", folder, e->data.set);
 }
 
-int experiment_backend(const struct backend **out, const struct experiment *e, struct err *err)
-{
-    static const char *const names[] = {[BACKEND_AUTO] = "cpu",
-                                        [BACKEND_CPU] = "cpu",
-                                        [BACKEND_REF] = "ref",
-                                        [BACKEND_CUDA] = "cuda"};
-    const char *name = names[e->exec.backend];
-
-    *out = backend_find(name);
-    if (!*out)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "exec.backend: %s is not part of this build; use auto, cpu or ref", name);
-    return 0;
-}
-
 enum dtype experiment_dtype(const struct experiment *e, const struct be_info *info,
                             const char **note)
 {

@@ -346,53 +346,36 @@ static int run_optimiser(struct be_program *p, const struct op *o)
     return rc;
 }
 
-/* Which input of a batch norm's op is y, whose shape rules. */
-static int place_of_y(enum op_kind kind)
-{
-    switch (kind) {
-    case OP_BN_BWD_STATS:
-        return 3;
-    case OP_BN_BWD_APPLY:
-    case OP_BN_RELU_BWD_STATS:
-    case OP_BN_RELU_BWD_APPLY:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static int run_bn(const struct be_program *p, const struct op *o)
 {
-    const struct tensor *y = &p->list->tensors[o->in[place_of_y(o->kind)]];
-    const enum dtype type = y->dtype;
+    const int *in = o->in, *out = o->out;
+    const struct tensor *y = &p->list->tensors[in[0]];
     const int c = y->dims[1];
     const size_t rows = tensor_elements(y) / (size_t)c;
-    void *workspace = malloc(cuda_bn_workspace(type, rows, c));
+    void *workspace = malloc(cuda_bn_workspace(y->dtype, rows, c));
     int rc;
 
     BUG_IF(!workspace);
-#define IN(i) at(p, o->in[i])
-#define OUT(i) at(p, o->out[i])
     if (o->kind == OP_BN_STATS)
-        rc = cuda_bn_stats(NULL, OUT(0), IN(0), type, rows, c, IN(1), IN(2), workspace);
+        rc = cuda_bn_stats(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
+                           at(p, in[2]), workspace);
     else if (o->kind == OP_BN_APPLY)
-        rc = cuda_bn_apply(NULL, OUT(0), IN(0), type, rows, c, IN(1), IN(2), IN(3), IN(4), o->relu);
+        rc = cuda_bn_apply(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
+                           at(p, in[2]), at(p, in[3]), at(p, in[4]), o->relu);
     else if (o->kind == OP_BN_INFER)
-        rc = cuda_bn_infer(NULL, OUT(0), IN(0), type, rows, c, IN(1), IN(2), IN(3), IN(4), IN(5),
-                           o->relu);
+        rc = cuda_bn_infer(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
+                           at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]), o->relu);
     else if (o->kind == OP_BN_BWD_STATS)
-        rc = cuda_bn_bwd_stats(NULL, OUT(0), OUT(1), OUT(2), OUT(3), IN(0), IN(1), IN(2), IN(3),
-                               type, rows, c, IN(4), workspace);
+        rc = cuda_bn_bwd_stats(NULL, at(p, out[0]), at(p, out[1]), at(p, out[2]), at(p, out[3]),
+                               at(p, in[0]), at(p, in[1]), at(p, in[2]), at(p, in[3]), y->dtype,
+                               rows, c, at(p, in[4]), NULL, NULL, workspace);
     else if (o->kind == OP_BN_RELU_BWD_STATS)
-        rc = cuda_bn_relu_bwd_stats(NULL, OUT(0), OUT(1), OUT(2), IN(0), IN(1), type, rows, c,
-                                    IN(2), IN(3), IN(4), workspace);
-    else if (o->kind == OP_BN_BWD_APPLY)
-        rc = cuda_bn_bwd_apply(NULL, OUT(0), IN(0), IN(1), type, rows, c, IN(2), IN(3), IN(4));
+        rc = cuda_bn_bwd_stats(NULL, NULL, at(p, out[0]), at(p, out[1]), at(p, out[2]),
+                               at(p, in[0]), NULL, NULL, at(p, in[1]), y->dtype, rows, c,
+                               at(p, in[2]), at(p, in[3]), at(p, in[4]), workspace);
     else
-        rc = cuda_bn_relu_bwd_apply(NULL, OUT(0), IN(0), IN(1), type, rows, c, IN(2), IN(3), IN(4),
-                                    IN(5));
-#undef IN
-#undef OUT
+        rc = cuda_bn_bwd_apply(NULL, at(p, out[0]), at(p, in[0]), at(p, in[1]), y->dtype, rows, c,
+                               at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]));
     free(workspace);
     return rc;
 }

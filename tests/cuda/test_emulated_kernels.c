@@ -103,7 +103,7 @@ static struct norms run_norms(void)
     assert_non_null(workspace);
     cuda_bn_stats(NULL, out.stat, y, DTYPE_F32, ROWS, CHANNELS, NULL, NULL, workspace);
     cuda_bn_bwd_stats(NULL, g, out.bstat, dgamma, dbeta, g, NULL, NULL, y, DTYPE_F32, ROWS,
-                      CHANNELS, out.stat, workspace);
+                      CHANNELS, out.stat, NULL, NULL, workspace);
     cuda_grad_norm(NULL, &out.clip, y, chunks, 2, 1, workspace);
     free(workspace);
     free(y);

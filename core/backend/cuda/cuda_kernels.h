@@ -79,22 +79,16 @@ int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t 
 int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
-/* g may be dz, in place, or NULL where neither dz2 nor z is given. z: the output of the relu, NULL where
- * there is none. */
+/* BN_BWD_STATS; BN_RELU_BWD_STATS where beta is given. g may be dz, in place. z: the output of the relu,
+ * NULL where there is none. */
 int cuda_bn_bwd_stats(void *stream, void *g_or_null, double *bstat, float *dgamma, float *dbeta,
                       const void *dz, const void *dz2_or_null, const void *z_or_null, const void *y,
-                      enum dtype type, size_t rows, int c, const double *stat, void *workspace);
-/* dy may be g, in place. */
+                      enum dtype type, size_t rows, int c, const double *stat,
+                      const float *gamma_or_null, const float *beta_or_null, void *workspace);
+/* BN_BWD_APPLY; BN_RELU_BWD_APPLY, g being dz, where beta is given. dy may be g, in place. */
 int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
                       size_t rows, int c, const double *stat, const double *bstat,
-                      const float *gamma);
-int cuda_bn_relu_bwd_stats(void *stream, double *bstat, float *dgamma, float *dbeta, const void *dz,
-                           const void *y, enum dtype type, size_t rows, int c, const double *stat,
-                           const float *gamma, const float *beta, void *workspace);
-/* dy may be dz, in place. */
-int cuda_bn_relu_bwd_apply(void *stream, void *dy, const void *dz, const void *y, enum dtype type,
-                           size_t rows, int c, const double *stat, const double *bstat,
-                           const float *gamma, const float *beta);
+                      const float *gamma, const float *beta_or_null);
 /* Convolution and BN_INFER as one: krsc (k, rs, c_pad) = weight (k, c, rs) gamma / sqrt(var + eps),
  * bias (k) = beta - mean gamma / sqrt(var + eps). */
 int cuda_bn_fold(void *stream, void *krsc, enum dtype type, void *bias, enum dtype bias_type,

@@ -48,18 +48,6 @@ DEVICE size_t first_row(int deep)
     return (size_t)blockIdx.x * blockDim.y * (unsigned)deep + threadIdx.y;
 }
 
-/* The norm's output, FROM_MEAN being its input less the mean. */
-DEVICE float normed(float from_mean, float scale, float shift)
-{
-    return fmaf(from_mean, scale, shift);
-}
-
-/* Whether a ReLU lets it through. */
-DEVICE bool is_on(float from_mean, float scale, float shift)
-{
-    return normed(from_mean, scale, shift) > 0.0f;
-}
-
 /* --- sums over rows ---------------------------------------------------------------------------- */
 
 /* The block's sums of its threads' SUM[] to out[channel]. */
@@ -82,6 +70,30 @@ DEVICE void add_threads(SHARED_ARG(double, part), const float sum[V], double *ou
         if (channel < c)
             out[channel] = total;
     }
+}
+
+/* What a norm and its ReLU, where it has one, make of y: for whether the ReLU let it through. */
+struct gate {
+    float mean, scale, shift;
+};
+
+DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int c,
+                           int channel)
+{
+    struct gate g = {0.0f, 0.0f, 1.0f};
+
+    if (channel < c)
+        g.mean = (float)stat[channel];
+    if (channel < c && beta) {
+        g.scale = gamma[channel] * (float)stat[c + channel];
+        g.shift = beta[channel];
+    }
+    return g;
+}
+
+DEVICE float normed(struct gate g, float y)
+{
+    return fmaf(y - g.mean, g.scale, g.shift);
 }
 
 template <typename T, int V>
@@ -156,25 +168,20 @@ static __global__ void finish_stats(double *stat, float *running_mean, float *ru
     }
 }
 
-/* What a gradient passes on its way into a norm: a ReLU behind it, whose output Z is at hand; or one whose
- * output gamma and beta make again from the norm's input (REMAKE). */
-template <typename T, int V, bool REMAKE>
+/* The ReLU's mask is made from z, or anew from y where gamma and beta are given. */
+template <typename T, int V>
 static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T *dz2, const T *z,
                                      const T *y, const double *stat, const float *gamma,
                                      const float *beta, size_t rows, int c, int deep)
 {
     SHARED(double, part, THREADS *V);
     int channel = first_channel(V);
-    float sum[V], product[V], mean[V], scale[V], shift[V];
+    float sum[V], product[V];
+    struct gate gates[V];
 
     for (int i = 0; i < V; i++) {
-        sum[i] = product[i] = mean[i] = scale[i] = shift[i] = 0.0f;
-        if (channel < c)
-            mean[i] = (float)stat[channel + i];
-        if (REMAKE && channel < c) {
-            scale[i] = gamma[channel + i] * (float)stat[c + channel + i];
-            shift[i] = beta[channel + i];
-        }
+        sum[i] = product[i] = 0.0f;
+        gates[i] = gate_of(stat, gamma, beta, c, channel + i);
     }
     for (int k = 0; k < deep && channel < c; k++) {
         size_t row = first_row(deep) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -190,14 +197,13 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
             r = load<V>(z + at);
         for (int i = 0; i < V; i++) {
             float f = dz2 ? value(a.v[i]) + value(b.v[i]) : value(a.v[i]);
-            float from_mean = value(x.v[i]) - mean[i];
 
-            if (REMAKE ? !is_on(from_mean, scale[i], shift[i]) : z && !(value(r.v[i]) > 0.0f))
-                f = 0.0f;
+            f = z && !(value(r.v[i]) > 0.0f) ? 0.0f : f;
+            f = beta && !(normed(gates[i], value(x.v[i])) > 0.0f) ? 0.0f : f;
             store(&a.v[i], f);
             f = value(a.v[i]);
             sum[i] += f;
-            product[i] += f * from_mean;
+            product[i] += f * (value(x.v[i]) - gates[i].mean);
         }
         if (g)
             store<V>(g + at, a);
@@ -233,7 +239,7 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
                              const float *gamma, const float *beta, const T *residual, bool relu)
 {
     int channel = first_channel(V);
-    float mean[V], scale[V], shift[V];
+    struct gate gates[V];
 
     if (channel >= c)
         return;
@@ -241,9 +247,9 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         int k = channel + i;
         float rstd = stat ? (float)stat[c + k] : 1.0f / sqrtf(running_var[k] + (float)BN_EPS);
 
-        mean[i] = stat ? (float)stat[k] : running_mean[k];
-        scale[i] = gamma[k] * rstd;
-        shift[i] = beta[k];
+        gates[i].mean = stat ? (float)stat[k] : running_mean[k];
+        gates[i].scale = gamma[k] * rstd;
+        gates[i].shift = beta[k];
     }
     for (int k = 0; k < APPLY_ROWS; k++) {
         size_t row = first_row(APPLY_ROWS) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -255,7 +261,7 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         if (residual)
             r = load<V>(residual + at);
         for (int i = 0; i < V; i++) {
-            float f = normed(value(x.v[i]) - mean[i], scale[i], shift[i]);
+            float f = normed(gates[i], value(x.v[i]));
 
             f = residual ? f + value(r.v[i]) : f;
             store(&x.v[i], relu && f < 0.0f ? 0.0f : f);
@@ -264,13 +270,14 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
     }
 }
 
-template <typename T, int V, bool REMAKE>
+template <typename T, int V>
 static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t rows, int c,
                                        const double *stat, const double *bstat, const float *gamma,
                                        const float *beta)
 {
     int channel = first_channel(V);
-    float mean[V], scale[V], shift[V], sum[V], product[V];
+    float scale[V], sum[V], product[V];
+    struct gate gates[V];
 
     if (channel >= c)
         return;
@@ -278,9 +285,8 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         int k = channel + i;
         double rstd = stat[c + k], m = (double)rows;
 
-        mean[i] = (float)stat[k];
-        scale[i] = gamma[k] * (float)rstd;
-        shift[i] = REMAKE ? beta[k] : 0.0f;
+        gates[i] = gate_of(stat, gamma, beta, c, k);
+        scale[i] = (float)(gamma[k] * rstd);
         sum[i] = (float)(bstat[k] / m);
         product[i] = (float)(bstat[c + k] / m * rstd);
     }
@@ -293,11 +299,10 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         d = load<V>(g + at);
         x = load<V>(y + at);
         for (int i = 0; i < V; i++) {
-            float from_mean = value(x.v[i]) - mean[i], f = value(d.v[i]);
+            float v = value(x.v[i]), f = value(d.v[i]);
 
-            if (REMAKE && !is_on(from_mean, scale[i], shift[i]))
-                f = 0.0f;
-            store(&d.v[i], scale[i] * fmaf(-from_mean, product[i], f - sum[i]));
+            f = beta && !(normed(gates[i], v) > 0.0f) ? 0.0f : f;
+            store(&d.v[i], scale[i] * fmaf(gates[i].mean - v, product[i], f - sum[i]));
         }
         store<V>(dy + at, d);
     }
@@ -390,11 +395,10 @@ int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t 
     return launch_apply(stream, z, y, type, rows, c, NULL, mean, var, gamma, beta, residual, relu);
 }
 
-/* Launches both halves of the sums; REMAKE where beta is given. */
-static int launch_sums(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
-                       const void *dz, const void *dz2, const void *z, const void *y,
-                       enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
-                       const float *beta, void *workspace)
+int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
+                      const void *dz, const void *dz2, const void *z, const void *y,
+                      enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
+                      const float *beta, void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -404,14 +408,9 @@ static int launch_sums(void *stream, void *g, double *bstat, float *dgamma, floa
         struct tiling tiles = tile(rows, c, V, 0);
         dim3 columns((unsigned)(c + FINISH_CHANNELS - 1) / FINISH_CHANNELS);
 
-        if (beta)
-            LAUNCH_BARRIERS((sum_gradients<T, V, true>), tiles.grid, tiles.block, stream,
-                            (double *)workspace, (T *)g, (const T *)dz, (const T *)dz2,
-                            (const T *)z, (const T *)y, stat, gamma, beta, rows, c, tiles.deep);
-        else
-            LAUNCH_BARRIERS((sum_gradients<T, V, false>), tiles.grid, tiles.block, stream,
-                            (double *)workspace, (T *)g, (const T *)dz, (const T *)dz2,
-                            (const T *)z, (const T *)y, stat, gamma, beta, rows, c, tiles.deep);
+        LAUNCH_BARRIERS((sum_gradients<T, V>), tiles.grid, tiles.block, stream, (double *)workspace,
+                        (T *)g, (const T *)dz, (const T *)dz2, (const T *)z, (const T *)y, stat,
+                        gamma, beta, rows, c, tiles.deep);
         LAUNCH_BARRIERS((finish_gradients), columns, dim3(FINISH_CHANNELS, FINISH_ROWS), stream,
                         bstat, dgamma, dbeta, (const double *)workspace, stat, (int)tiles.grid.x,
                         c);
@@ -419,25 +418,9 @@ static int launch_sums(void *stream, void *g, double *bstat, float *dgamma, floa
     });
 }
 
-int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
-                      const void *dz, const void *dz2, const void *z, const void *y,
-                      enum dtype type, size_t rows, int c, const double *stat, void *workspace)
-{
-    return launch_sums(stream, g, bstat, dgamma, dbeta, dz, dz2, z, y, type, rows, c, stat, NULL,
-                       NULL, workspace);
-}
-
-int cuda_bn_relu_bwd_stats(void *stream, double *bstat, float *dgamma, float *dbeta, const void *dz,
-                           const void *y, enum dtype type, size_t rows, int c, const double *stat,
-                           const float *gamma, const float *beta, void *workspace)
-{
-    return launch_sums(stream, NULL, bstat, dgamma, dbeta, dz, NULL, NULL, y, type, rows, c, stat,
-                       gamma, beta, workspace);
-}
-
-static int launch_gradients(void *stream, void *dy, const void *g, const void *y, enum dtype type,
-                            size_t rows, int c, const double *stat, const double *bstat,
-                            const float *gamma, const float *beta)
+int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
+                      size_t rows, int c, const double *stat, const double *bstat,
+                      const float *gamma, const float *beta)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -446,28 +429,10 @@ static int launch_gradients(void *stream, void *dy, const void *g, const void *y
         const int V = decltype(v)::value;
         struct tiling tiles = tile(rows, c, V, APPLY_ROWS);
 
-        if (beta)
-            LAUNCH((apply_gradients<T, V, true>), tiles.grid, tiles.block, stream, (T *)dy,
-                   (const T *)g, (const T *)y, rows, c, stat, bstat, gamma, beta);
-        else
-            LAUNCH((apply_gradients<T, V, false>), tiles.grid, tiles.block, stream, (T *)dy,
-                   (const T *)g, (const T *)y, rows, c, stat, bstat, gamma, beta);
+        LAUNCH((apply_gradients<T, V>), tiles.grid, tiles.block, stream, (T *)dy, (const T *)g,
+               (const T *)y, rows, c, stat, bstat, gamma, beta);
         return LAUNCHED();
     });
-}
-
-int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
-                      size_t rows, int c, const double *stat, const double *bstat,
-                      const float *gamma)
-{
-    return launch_gradients(stream, dy, g, y, type, rows, c, stat, bstat, gamma, NULL);
-}
-
-int cuda_bn_relu_bwd_apply(void *stream, void *dy, const void *dz, const void *y, enum dtype type,
-                           size_t rows, int c, const double *stat, const double *bstat,
-                           const float *gamma, const float *beta)
-{
-    return launch_gradients(stream, dy, dz, y, type, rows, c, stat, bstat, gamma, beta);
 }
 
 int cuda_bn_fold(void *stream, void *krsc, enum dtype type, void *bias, enum dtype bias_type,
