@@ -8,7 +8,6 @@
 #define PRESIZE_BACKEND_BACKEND_H
 
 #include "backend/op.h"
-#include "base/geometry.h"
 #include "base/key.h"
 
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };

@@ -8,6 +8,7 @@
 #define PRESIZE_BACKEND_ELEM_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -128,11 +129,32 @@ ELEM float elem_lighting(float x, float brightness, float contrast)
 
 /* --- cross-entropy -------------------------------------------------------------------------- */
 
-/* One picture's row of K logits: probabilities and loss in nat. Sums run over rising k. A label of
- * -1 (unknown) has loss 0. */
-ELEM float elem_softmax_loss(float *prob, const float *logits, int k, int label)
+struct loss_k {
+    float smoothing; /* e, [0, 1) */
+    float focal;     /* gamma, >= 0 */
+    float scale;     /* of the gradient: 1 / pictures of the step */
+};
+
+/* (1 - P)^GAMMA for a probability P, below 1 by rounding or exactly 1. */
+ELEM float elem_focal(float p, float gamma)
 {
-    float max = logits[0], sum = 0.0f, scale;
+    float q = 1.0f - p;
+
+    if (gamma == 0.0f)
+        return 1.0f;
+    return q > 0.0f ? elem_expf(gamma * elem_logf(q)) : 0.0f;
+}
+
+/* One picture's row of K logits: probabilities, loss in nat and, unless DLOGITS is NULL, its gradient
+ * times c.scale. With p = softmax(logits), over the one or two classes t of the target:
+ *   (1 - e) sum_t weight_t (1 - p_t)^gamma (-log p_t)  +  e / K sum_k (-log p_k)
+ * Label smoothing: Szegedy et al. 2016 (CVPR), section 7; focal loss: Lin et al. 2017 (ICCV), eq. 4.
+ * Sums run over rising k. */
+ELEM float elem_softmax_loss(float *prob, float *dlogits, const float *logits, int k,
+                             struct loss_k c, const struct loss_target *t)
+{
+    float max = logits[0], sum = 0.0f, scale, log_sum, loss = 0.0f, all = 0.0f, pull[2];
+    int n = t->label[0] < 0 ? 0 : t->label[1] < 0 ? 1 : 2;
 
     for (int i = 1; i < k; i++)
         max = logits[i] > max ? logits[i] : max;
@@ -141,15 +163,41 @@ ELEM float elem_softmax_loss(float *prob, const float *logits, int k, int label)
         sum += prob[i];
     }
     scale = 1.0f / sum;
+    log_sum = elem_logf(sum);
     for (int i = 0; i < k; i++)
         prob[i] = prob[i] * scale;
-    return label < 0 ? 0.0f : elem_logf(sum) - (logits[label] - max);
+    for (int j = 0; j < n; j++) {
+        float p = prob[t->label[j]], nll = log_sum - (logits[t->label[j]] - max);
+        float focus = elem_focal(p, c.focal), w = (1.0f - c.smoothing) * t->weight[j];
+        float turn = c.focal > 0.0f && p < 1.0f ? c.focal * p * nll * (focus / (1.0f - p)) : 0.0f;
+
+        loss += w * (focus * nll);
+        pull[j] = w * (focus + turn); /* -d loss_j / d log p_t */
+        all += pull[j];
+    }
+    if (n > 0 && c.smoothing > 0.0f) {
+        float rest = 0.0f;
+
+        for (int i = 0; i < k; i++)
+            rest += log_sum - (logits[i] - max);
+        loss += c.smoothing / (float)k * rest;
+        all += c.smoothing;
+    }
+    for (int i = 0; dlogits && i < k; i++) {
+        float g = n > 0 ? all * prob[i] - c.smoothing / (float)k : 0.0f;
+
+        for (int j = 0; j < n; j++)
+            g -= i == t->label[j] ? pull[j] : 0.0f;
+        dlogits[i] = g * c.scale;
+    }
+    return loss;
 }
 
 /* --- optimiser ------------------------------------------------------------------------------ */
 
 /* Constants of one step of one parameter group, computed in double and rounded once. */
 struct adam_k {
+    float clip;      /* of the gradient, 1 where it is not clipped */
     float decay_mul; /* 1 - lr wd, or 1 */
     float mom, one_minus_mom, sqr, one_minus_sqr;
     float step;      /* lr / (1 - mom^t) */
@@ -158,12 +206,13 @@ struct adam_k {
 };
 
 #ifndef __CUDA_ARCH__
-/* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies. */
+/* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies; not clipped. */
 static inline struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
                                            uint32_t t)
 {
     struct adam_k k;
 
+    k.clip = 1.0f;
     k.decay_mul = (float)(1.0 - lr * wd);
     k.mom = (float)mom;
     k.one_minus_mom = (float)(1.0 - mom);
@@ -178,15 +227,49 @@ static inline struct adam_k adam_constants(double lr, double wd, double mom, dou
 
 /* fastai's Adam, decoupled decay first (fastai.md 5.3; Kingma and Ba 2015, ICLR; Loshchilov and
  * Hutter 2019, ICLR); eps outside the bias-corrected root. */
-ELEM void adam_elem(struct adam_k k, float g, float *p, float *m, float *v)
+ELEM void adam_elem(struct adam_k k, float grad, float *p, float *m, float *v)
 {
-    float w = *p * k.decay_mul;
+    float g = k.clip * grad, w = *p * k.decay_mul;
     float m1 = k.mom * *m + k.one_minus_mom * g;
     float v1 = k.sqr * *v + k.one_minus_sqr * g * g;
 
     *m = m1;
     *v = v1;
     *p = w - k.step * (m1 / (sqrtf(v1 * k.inv_bias2) + k.eps));
+}
+
+/* What gradients of norm NORM are multiplied by, so that it is at most MAX_NORM
+ * (torch.nn.utils.clip_grad_norm_; Pascanu et al. 2013, ICML). NaN stays. */
+ELEM double elem_clip(double norm, double max_norm)
+{
+    double c = max_norm / (norm + 1e-6);
+
+    return c > 1.0 ? 1.0 : c;
+}
+
+/* Run PART of PARTS adds its gradient G to those before it, pair by pair as the tree over microbatches
+ * does: LEVEL[l * STRIDE] holds the sum of 2^l runs that wait for their partner. The sum of all
+ * is what the last part returns. */
+ELEM float elem_grad_sum(float g, float *level, size_t stride, int part, int parts)
+{
+    int l = 0;
+
+    if (part + 1 < parts) {
+        for (; part >> l & 1; l++)
+            g = level[(size_t)l * stride] + g;
+        level[(size_t)l * stride] = g;
+        return g;
+    }
+    for (; part >> l; l++)
+        if (part >> l & 1)
+            g = level[(size_t)l * stride] + g;
+    return g;
+}
+
+/* Written so that what does not change stays the same bits. */
+ELEM float elem_ema(float average, float x, float one_minus_decay)
+{
+    return average + one_minus_decay * (x - average);
 }
 
 /* --- random numbers ------------------------------------------------------------------------- */
@@ -325,6 +408,14 @@ ELEM float elem_finish(float sum, const struct sample_map *map, int channel)
     if (map->lighting)
         x = elem_lighting(x, map->brightness, map->contrast);
     return elem_normalise(x, imagenet_mean(channel), imagenet_scale(channel));
+}
+
+/* OWN blended with the OTHER picture's value at output pixel (J, I). */
+ELEM float elem_mix(float own, float other, const struct mix *m, int j, int i)
+{
+    if (m->left == m->right || m->top == m->bottom)
+        return fmaf(m->share, other - own, own);
+    return j >= m->left && j < m->right && i >= m->top && i < m->bottom ? other : own;
 }
 
 /* --- augment.mode fastai: struct two_steps of base/geometry.h ---------------------------------- */

@@ -1,7 +1,4 @@
-/* op.c - building, checking and printing lists of ops.
- *
- * Every tensor but PARAM and STATE has at most one writer, so a tensor's number names its value and
- * the planner may give its room to another once the last reader is through.
+/* op.c - building and printing lists of ops, and what a step means to them.
  * SPDX-License-Identifier: MIT */
 #include "backend/op.h"
 
@@ -10,42 +7,6 @@
 #include <string.h>
 
 #include "base/size.h"
-
-enum { MAX_IN = 6, MAX_OUT = 4, MAX_GROUPS = 8, MAX_DIM = 1 << 24, MAX_FILTER = 255 };
-enum { CAP_FAILED = -1 }; /* cap_tensors: an allocation failed, op_list_check() says so */
-
-/* What stands in each place of a row of the table in op.h:
- *   a ACT, F32 or BF16   f ACT, F32   u ACT, U8   i ACT, I32   p PARAM   s STATE   g GRAD   t STAT
- * a capital may be absent. */
-struct op_row {
-    const char *name, *in, *out;
-};
-// clang-format off
-static const struct op_row rows[OP_KINDS] = {
-    [OP_AUGMENT]           = {"augment",           "",       "a"},
-    [OP_CONV]              = {"conv",              "ap",     "a"},
-    [OP_BN_STATS]          = {"bn_stats",          "aSS",    "t"},
-    [OP_BN_APPLY]          = {"bn_apply",          "atppA",  "a"},
-    [OP_BN_INFER]          = {"bn_infer",          "assppA", "a"},
-    [OP_RELU]              = {"relu",              "a",      "a"},
-    [OP_MAX_POOL]          = {"max_pool",          "a",      "au"},
-    [OP_CONCAT_POOL]       = {"concat_pool",       "a",      "fi"},
-    [OP_LINEAR]            = {"linear",            "ap",     "a"},
-    [OP_DROPOUT]           = {"dropout",           "a",      "a"},
-    [OP_SOFTMAX_LOSS]      = {"softmax_loss",      "a",      "afA"},
-    [OP_LINEAR_BWD_DATA]   = {"linear_bwd_data",   "ap",     "a"},
-    [OP_LINEAR_BWD_WEIGHT] = {"linear_bwd_weight", "aa",     "g"},
-    [OP_DROPOUT_BWD]       = {"dropout_bwd",       "a",      "a"},
-    [OP_RELU_BWD]          = {"relu_bwd",          "aa",     "a"},
-    [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "fi",     "a"},
-    [OP_MAX_POOL_BWD]      = {"max_pool_bwd",      "aAu",    "a"},
-    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aAAat",  "atgg"},
-    [OP_BN_BWD_APPLY]      = {"bn_bwd_apply",      "aattp",  "a"},
-    [OP_CONV_BWD_DATA]     = {"conv_bwd_data",     "ap",     "a"},
-    [OP_CONV_BWD_WEIGHT]   = {"conv_bwd_weight",   "aa",     "g"},
-    [OP_ADAM]              = {"adam",              "gpss",   ""},
-};
-// clang-format on
 
 struct op_list *op_list_new(int batch, int microbatch)
 {
@@ -95,7 +56,7 @@ static void *grown(struct op_list *l, void *array, int n, int *cap, size_t item)
     void *larger;
     int room = *cap > 0 ? *cap : 64;
 
-    if (l->cap_tensors == CAP_FAILED)
+    if (l->cap_tensors == OP_LIST_FAILED)
         return NULL;
     if (array && n < *cap)
         return array;
@@ -105,7 +66,7 @@ static void *grown(struct op_list *l, void *array, int n, int *cap, size_t item)
     if (larger)
         *cap = room;
     else
-        l->cap_tensors = CAP_FAILED;
+        l->cap_tensors = OP_LIST_FAILED;
     return larger;
 }
 
@@ -141,6 +102,39 @@ void op_list_add(struct op_list *l, struct op op)
     ops[l->n_ops++] = op;
 }
 
+bool step_is_last(const struct step *s)
+{
+    return s->part + 1 >= s->parts;
+}
+
+int step_pictures(const struct step *s, int batch)
+{
+    return batch * (s->parts > 1 ? s->parts : 1);
+}
+
+struct loss_target step_target(const struct step *s, int n)
+{
+    struct loss_target t = {{-1, -1}, {1.0f, 0.0f}};
+    const struct mix *m = s->mixes ? &s->mixes[n] : NULL;
+
+    if (!s->pictures || n >= s->n_pictures)
+        return t;
+    t.label[0] = s->pictures[n].label;
+    t.weight[0] = s->weights ? s->weights[n] : 1.0f;
+    if (!m || !(m->share > 0.0f))
+        return t;
+    BUG_IF(m->partner < 0 || m->partner >= s->n_pictures);
+    t.label[1] = s->pictures[m->partner].label;
+    t.weight[0] *= 1.0f - m->share;
+    t.weight[1] = m->share * (s->weights ? s->weights[m->partner] : 1.0f);
+    return t;
+}
+
+bool op_is_optimiser(enum op_kind k)
+{
+    return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_ADAM || k == OP_EMA;
+}
+
 struct op op_none(enum op_kind k)
 {
     return (struct op){.kind = k, .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}};
@@ -152,11 +146,6 @@ int op_list_find(const struct op_list *l, const char *name)
         if (strcmp(l->tensors[t].name, name) == 0)
             return t;
     return -1;
-}
-
-const char *op_kind_name(enum op_kind k)
-{
-    return (unsigned)k < OP_KINDS ? rows[k].name : "unknown";
 }
 
 const char *dtype_name(enum dtype t)
@@ -178,366 +167,6 @@ size_t tensor_elements(const struct tensor *t)
 {
     return (size_t)t->dims[0] * (size_t)t->dims[1] * (size_t)t->dims[2] * (size_t)t->dims[3];
 }
-
-/* --- op_list_check -------------------------------------------------------------------------- */
-
-struct check { /* one op under examination */
-    const struct op_list *l;
-    const struct op *op;
-    struct err *err;
-};
-
-static int op_number(const struct check *c)
-{
-    return (int)(c->op - c->l->ops);
-}
-
-static int refuse(const struct check *c, const char *what)
-{
-    return err_set(c->err, ERR_INPUT, "op %d (%s): %s", op_number(c), op_kind_name(c->op->kind),
-                   what);
-}
-
-/* Tensor T, when there is one, must have these dims. */
-static int want(const struct check *c, int t, int d0, int d1, int d2, int d3)
-{
-    const int *d;
-
-    if (t < 0)
-        return 0;
-    d = c->l->tensors[t].dims;
-    if (d[0] == d0 && d[1] == d1 && d[2] == d2 && d[3] == d3)
-        return 0;
-    return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %dx%dx%dx%d, expected %dx%dx%dx%d",
-                   op_number(c), op_kind_name(c->op->kind), c->l->tensors[t].name, d[0], d[1], d[2],
-                   d[3], d0, d1, d2, d3);
-}
-
-static int want_like(const struct check *c, int t, const int d[4])
-{
-    return want(c, t, d[0], d[1], d[2], d[3]);
-}
-
-static bool role_fits(char letter, const struct tensor *t)
-{
-    switch (letter) {
-    case 'a':
-        return t->role == TENSOR_ACT && (t->dtype == DTYPE_F32 || t->dtype == DTYPE_BF16);
-    case 'f':
-        return t->role == TENSOR_ACT && t->dtype == DTYPE_F32;
-    case 'u':
-        return t->role == TENSOR_ACT && t->dtype == DTYPE_U8;
-    case 'i':
-        return t->role == TENSOR_ACT && t->dtype == DTYPE_I32;
-    case 'p':
-        return t->role == TENSOR_PARAM;
-    case 's':
-        return t->role == TENSOR_STATE;
-    case 'g':
-        return t->role == TENSOR_GRAD;
-    default:
-        return t->role == TENSOR_STAT;
-    }
-}
-
-/* The places of one side of an op against its row's letters. */
-static int check_places(const struct check *c, const char *letters, const int *place, int n,
-                        const char *side)
-{
-    int given = (int)strlen(letters);
-
-    for (int i = 0; i < n; i++) {
-        bool may_lack = i >= given || (letters[i] >= 'A' && letters[i] <= 'Z');
-        char letter = i < given ? (char)(letters[i] | 0x20) : 0;
-
-        if (place[i] < -1 || place[i] >= c->l->n_tensors || (place[i] < 0 && !may_lack) ||
-            (place[i] >= 0 && !letter))
-            return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d is %s", op_number(c),
-                           op_kind_name(c->op->kind), side, i,
-                           place[i] < 0 ? "missing" : "not a tensor it takes");
-        if (place[i] >= 0 && !role_fits(letter, &c->l->tensors[place[i]]))
-            return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d, %s, has the wrong role or type",
-                           op_number(c), op_kind_name(c->op->kind), side, i,
-                           c->l->tensors[place[i]].name);
-    }
-    return 0;
-}
-
-/* Tensors that may be F32 or BF16 are of one type within an op. */
-static int check_types(const struct check *c)
-{
-    const struct op_row *row = &rows[c->op->kind];
-    int first = -1;
-
-    for (int i = 0; i < MAX_IN + MAX_OUT; i++) {
-        bool input = i < MAX_IN;
-        const char *letters = input ? row->in : row->out;
-        int k = input ? i : i - MAX_IN, t = input ? c->op->in[k] : c->op->out[k];
-
-        if (t < 0 || (letters[k] | 0x20) != 'a')
-            continue;
-        if (first < 0)
-            first = t;
-        if (c->l->tensors[t].dtype != c->l->tensors[first].dtype)
-            return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %s, but %s is %s", op_number(c),
-                           row->name, c->l->tensors[first].name,
-                           dtype_name(c->l->tensors[first].dtype), c->l->tensors[t].name,
-                           dtype_name(c->l->tensors[t].dtype));
-    }
-    return 0;
-}
-
-/* x (n,c,h,w), weight (k,c,r,s), y (n,k,p,q) of any of the three convolutions. */
-static int check_conv(const struct check *c, int x, int weight, int y)
-{
-    const int *dx = c->l->tensors[x].dims, *dw = c->l->tensors[weight].dims;
-    int stride = c->op->stride, pad = c->op->pad;
-    int p = 0, q = 0;
-
-    if (stride < 1 || pad < 0 || stride > MAX_FILTER || pad > MAX_FILTER)
-        return refuse(c, "stride must be at least 1 and pad at least 0");
-    if (dw[2] > MAX_FILTER || dw[3] > MAX_FILTER)
-        return refuse(c, "filter larger than 255");
-    if (dx[2] + 2 * pad < dw[2] || dx[3] + 2 * pad < dw[3] || pad >= dw[2] || pad >= dw[3])
-        return refuse(c, "the filter does not fit into the padded input");
-    p = (dx[2] + 2 * pad - dw[2]) / stride + 1;
-    q = (dx[3] + 2 * pad - dw[3]) / stride + 1;
-    if (want(c, weight, dw[0], dx[1], dw[2], dw[3]) < 0)
-        return -1;
-    return want(c, y, c->l->batch, dw[0], p, q);
-}
-
-/* x (n,c), weight (k,c), y (n,k). */
-static int check_linear(const struct check *c, int x, int weight, int y)
-{
-    const int *dx = c->l->tensors[x].dims, *dy = c->l->tensors[y].dims;
-
-    if (want(c, x, c->l->batch, dx[1], 1, 1) < 0 || want(c, y, c->l->batch, dy[1], 1, 1) < 0)
-        return -1;
-    return want(c, weight, dy[1], dx[1], 1, 1);
-}
-
-static int check_bn(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
-    int channels;
-
-    switch (c->op->kind) {
-    case OP_BN_STATS:
-        channels = c->l->tensors[in[0]].dims[1];
-        if ((in[1] < 0) != (in[2] < 0))
-            return refuse(c, "running mean and variance come together");
-        if (want(c, in[1], channels, 1, 1, 1) < 0 || want(c, in[2], channels, 1, 1, 1) < 0)
-            return -1;
-        return want(c, out[0], 2, channels, 1, 1);
-    case OP_BN_APPLY:
-        d = c->l->tensors[in[0]].dims;
-        if (want(c, in[1], 2, d[1], 1, 1) < 0 || want(c, in[2], d[1], 1, 1, 1) < 0 ||
-            want(c, in[3], d[1], 1, 1, 1) < 0 || want_like(c, in[4], d) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    case OP_BN_INFER:
-        d = c->l->tensors[in[0]].dims;
-        for (int i = 1; i <= 4; i++)
-            if (want(c, in[i], d[1], 1, 1, 1) < 0)
-                return -1;
-        if (want_like(c, in[5], d) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    case OP_BN_BWD_STATS:
-        d = c->l->tensors[in[3]].dims;
-        if (c->op->relu != (in[2] >= 0))
-            return refuse(c, "relu says that z is given, and is not set without it");
-        for (int i = 0; i <= 2; i++)
-            if (want_like(c, in[i], d) < 0)
-                return -1;
-        if (want(c, in[4], 2, d[1], 1, 1) < 0 || want_like(c, out[0], d) < 0 ||
-            want(c, out[1], 2, d[1], 1, 1) < 0 || want(c, out[2], d[1], 1, 1, 1) < 0)
-            return -1;
-        return want(c, out[3], d[1], 1, 1, 1);
-    default: /* OP_BN_BWD_APPLY */
-        d = c->l->tensors[in[1]].dims;
-        if (want_like(c, in[0], d) < 0 || want(c, in[2], 2, d[1], 1, 1) < 0 ||
-            want(c, in[3], 2, d[1], 1, 1) < 0 || want(c, in[4], d[1], 1, 1, 1) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    }
-}
-
-static int check_pool(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
-    bool backward = c->op->kind == OP_MAX_POOL_BWD || c->op->kind == OP_CONCAT_POOL_BWD;
-    int small = backward ? in[0] : out[0];
-
-    d = c->l->tensors[backward ? out[0] : in[0]].dims;
-    switch (c->op->kind) {
-    case OP_MAX_POOL:
-    case OP_MAX_POOL_BWD:
-        for (int i = 0; i < 3; i++) {
-            int t = backward ? in[i] : i < 2 ? out[i] : -1;
-
-            if (want(c, t, d[0], d[1], (d[2] - 1) / 2 + 1, (d[3] - 1) / 2 + 1) < 0)
-                return -1;
-        }
-        return 0;
-    default:
-        if (want(c, small, d[0], 2 * d[1], 1, 1) < 0)
-            return -1;
-        return want(c, backward ? in[1] : out[1], d[0], d[1], 1, 1);
-    }
-}
-
-static int check_loss(const struct check *c)
-{
-    const int *d = c->l->tensors[c->op->in[0]].dims;
-
-    if (want(c, c->op->in[0], c->l->batch, d[1], 1, 1) < 0 || want_like(c, c->op->out[0], d) < 0 ||
-        want(c, c->op->out[1], c->l->batch, 1, 1, 1) < 0)
-        return -1;
-    return want_like(c, c->op->out[2], d);
-}
-
-static int check_shapes(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
-
-    switch (c->op->kind) {
-    case OP_AUGMENT:
-        d = c->l->tensors[out[0]].dims;
-        return want(c, out[0], c->l->batch, 3, d[2], d[2]);
-    case OP_CONV:
-        return check_conv(c, in[0], in[1], out[0]);
-    case OP_CONV_BWD_DATA:
-        return check_conv(c, out[0], in[1], in[0]);
-    case OP_CONV_BWD_WEIGHT:
-        return check_conv(c, in[0], out[0], in[1]);
-    case OP_BN_STATS:
-    case OP_BN_APPLY:
-    case OP_BN_INFER:
-    case OP_BN_BWD_STATS:
-    case OP_BN_BWD_APPLY:
-        return check_bn(c);
-    case OP_DROPOUT:
-    case OP_DROPOUT_BWD:
-        if (!(c->op->rate >= 0.0f && c->op->rate < 1.0f))
-            return refuse(c, "rate must lie in [0, 1)");
-        d = c->l->tensors[in[0]].dims;
-        if (c->op->layer < 0 || c->op->layer > 255 ||
-            tensor_elements(&c->l->tensors[in[0]]) / (size_t)d[0] > 4 << 24)
-            return refuse(c, "layer must lie in [0, 255], elements per picture below 2^26");
-        return want_like(c, out[0], d);
-    case OP_RELU:
-        return want_like(c, out[0], c->l->tensors[in[0]].dims);
-    case OP_RELU_BWD:
-        if (want_like(c, in[1], c->l->tensors[in[0]].dims) < 0)
-            return -1;
-        return want_like(c, out[0], c->l->tensors[in[0]].dims);
-    case OP_MAX_POOL:
-    case OP_MAX_POOL_BWD:
-    case OP_CONCAT_POOL:
-    case OP_CONCAT_POOL_BWD:
-        return check_pool(c);
-    case OP_LINEAR:
-        return check_linear(c, in[0], in[1], out[0]);
-    case OP_LINEAR_BWD_DATA:
-        return check_linear(c, out[0], in[1], in[0]);
-    case OP_LINEAR_BWD_WEIGHT:
-        return check_linear(c, in[0], out[0], in[1]);
-    case OP_SOFTMAX_LOSS:
-        return check_loss(c);
-    case OP_ADAM:
-        if (c->op->group < 0 || c->op->group >= MAX_GROUPS)
-            return refuse(c, "group must lie in [0, 7]");
-        d = c->l->tensors[in[1]].dims;
-        if (want_like(c, in[0], d) < 0 || want_like(c, in[2], d) < 0)
-            return -1;
-        return want_like(c, in[3], d);
-    default:
-        return refuse(c, "not an op");
-    }
-}
-
-static int check_tensors(const struct op_list *l, struct err *err)
-{
-    for (int i = 0; i < l->n_tensors; i++) {
-        const struct tensor *t = &l->tensors[i];
-        size_t size = 8; /* bytes of the largest dtype, so that byte counts fit as well */
-
-        for (int k = 0; k < 4; k++)
-            if (t->dims[k] < 1 || t->dims[k] > MAX_DIM ||
-                !mul_size(&size, size, (size_t)t->dims[k]))
-                return err_set(err, ERR_INPUT, "tensor %s: dims %dx%dx%dx%d", t->name, t->dims[0],
-                               t->dims[1], t->dims[2], t->dims[3]);
-        if (t->role == TENSOR_ACT && t->dims[0] != l->batch)
-            return err_set(err, ERR_INPUT, "tensor %s: %d pictures in a list of batch %d", t->name,
-                           t->dims[0], l->batch);
-        if (t->role != TENSOR_ACT && t->dtype != (t->role == TENSOR_STAT ? DTYPE_F64 : DTYPE_F32))
-            return err_set(err, ERR_INPUT, "tensor %s: %s does not go with its role", t->name,
-                           dtype_name(t->dtype));
-        if (op_list_find(l, t->name) != i)
-            return err_set(err, ERR_INPUT, "tensor %s: two of that name", t->name);
-    }
-    return 0;
-}
-
-/* Each tensor at most one writer, and no reader before it. WRITER has n_tensors entries. */
-static int check_order(const struct op_list *l, int *writer, struct err *err)
-{
-    for (int t = 0; t < l->n_tensors; t++)
-        writer[t] = -1;
-    for (int i = 0; i < l->n_ops; i++)
-        for (int k = 0; k < MAX_OUT; k++) {
-            int t = l->ops[i].out[k];
-
-            if (t >= 0 && writer[t] >= 0)
-                return err_set(err, ERR_INPUT, "op %d (%s): %s was written by op %d already", i,
-                               op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
-            if (t >= 0)
-                writer[t] = i;
-        }
-    for (int i = 0; i < l->n_ops; i++)
-        for (int k = 0; k < MAX_IN; k++) {
-            int t = l->ops[i].in[k];
-
-            if (t >= 0 && writer[t] >= i)
-                return err_set(err, ERR_INPUT, "op %d (%s): reads %s, which op %d writes later", i,
-                               op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
-        }
-    return 0;
-}
-
-int op_list_check(const struct op_list *l, struct err *err)
-{
-    int *writer;
-    int rc;
-
-    if (l->cap_tensors == CAP_FAILED)
-        return err_set(err, ERR_NOMEM, "the list of ops");
-    if (check_tensors(l, err) < 0)
-        return -1;
-    for (int i = 0; i < l->n_ops; i++) {
-        struct check c = {l, &l->ops[i], err};
-
-        if ((unsigned)c.op->kind >= OP_KINDS)
-            return refuse(&c, "not an op");
-        if (check_places(&c, rows[c.op->kind].in, c.op->in, MAX_IN, "input") < 0 ||
-            check_places(&c, rows[c.op->kind].out, c.op->out, MAX_OUT, "output") < 0 ||
-            check_types(&c) < 0 || check_shapes(&c) < 0)
-            return -1;
-    }
-    writer = malloc(sizeof *writer * ((size_t)l->n_tensors + 1));
-    if (!writer)
-        return err_set(err, ERR_NOMEM, "the list of ops");
-    rc = check_order(l, writer, err);
-    free(writer);
-    return rc;
-}
-
-/* --- op_list_print -------------------------------------------------------------------------- */
 
 /* The names of the N tensors in PLACE, joined by commas and cut to SIZE bytes; what that took. */
 static int print_names(char *line, size_t size, const struct op_list *l, const int *place, int n)
@@ -565,11 +194,12 @@ void op_list_print(FILE *file, const struct op_list *l)
         char reads[512], names[300], writes[400], kind[40];
         size_t parameters = 0;
 
-        for (int k = 0; k < MAX_IN; k++)
-            if (o->in[k] >= 0 && l->tensors[o->in[k]].role == TENSOR_PARAM && o->kind != OP_ADAM)
+        for (int k = 0; k < OP_MAX_IN; k++)
+            if (o->in[k] >= 0 && l->tensors[o->in[k]].role == TENSOR_PARAM &&
+                !op_is_optimiser(o->kind))
                 parameters += tensor_elements(&l->tensors[o->in[k]]);
-        print_names(reads, sizeof reads, l, o->in, MAX_IN);
-        print_names(names, sizeof names, l, o->out, MAX_OUT);
+        print_names(reads, sizeof reads, l, o->in, OP_MAX_IN);
+        print_names(names, sizeof names, l, o->out, OP_MAX_OUT);
         if (t)
             snprintf(writes, sizeof writes, "%s %dx%dx%dx%d", names, t->dims[0], t->dims[1],
                      t->dims[2], t->dims[3]);

@@ -17,13 +17,14 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/geometry.h"
 
 enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_U8, DTYPE_I32, DTYPE_F64 };
 
 enum tensor_role {
     TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
     TENSOR_PARAM, /* persistent by NAME over all programs of an open backend; f32, torch shape */
-    TENSOR_STATE, /* the same, not trained: running statistics, optimiser moments */
+    TENSOR_STATE, /* the same, not trained: running statistics, optimiser moments, averages */
     TENSOR_GRAD,  /* f32, shape of its parameter; valid from its op to the end of the list */
     TENSOR_STAT,  /* f64 vectors of one batch; (rows, c): see the op that writes it */
 };
@@ -40,7 +41,7 @@ struct tensor {
  * always f32); sums and arithmetic are at least f32; one rounding on store.
  *
  *  kind               in                                     out
- *  AUGMENT            (step pictures)                        x (n,3,h,w) f32/16
+ *  AUGMENT            (step pictures, mixes)                 x (n,3,h,w) f32/16
  *  CONV               x, weight                              y            stride, pad
  *  BN_STATS           y, running_mean*, running_var*         stat (2,c) = mean, 1/sqrt(var + eps);
  *                     running (if given) updated: r = 0.9 r + 0.1 batch, variance unbiased
@@ -53,7 +54,8 @@ struct tensor {
  *  LINEAR             x (n,c), weight (k,c)                  y (n,k)
  *  DROPOUT            x                                      y = keep ? x / (1 - p) : 0;  rate, layer
  *  SOFTMAX_LOSS       logits (n,k)                           prob (n,k), loss (n), dlogits* (n,k)
- *                     cross-entropy in nat per picture; dlogits = (prob - onehot) / batch
+ *                     nat per picture: elem.h elem_softmax_loss(), smoothing, focal; dlogits over
+ *                     batch parts
  *
  *  LINEAR_BWD_DATA    dy, weight                             dx
  *  LINEAR_BWD_WEIGHT  x, dy                                  dweight GRAD
@@ -68,10 +70,18 @@ struct tensor {
  *                                                            m = batch h w
  *  CONV_BWD_DATA      dy, weight                             dx
  *  CONV_BWD_WEIGHT    x, dy                                  dweight GRAD
- *  ADAM               grad, param, m STATE, v STATE          (param, m, v updated); group, decay
+ *
+ *  The optimiser's, element by element, no pictures:
+ *  GRAD_SUM           grad, (levels, grad) STATE             sum GRAD
+ *                     of the step.parts runs that make one step, in the tree of the microbatches; valid
+ *                     in the last; 2^levels >= parts
+ *  GRAD_NORM          (every gradient that ADAM reads)       clip STAT (1,1) = min(1, max_norm / (|g| + 1e-6))
+ *  ADAM               grad, param, m STATE, v STATE, clip*   (param, m, v updated, g = clip grad); group, decay
+ *  EMA                x PARAM or STATE, average STATE        (average += (1 - step.ema_decay) (x - average))
  *
  * * optional. y^ = (y - mean) rstd. g is rounded to its stored type before it enters bstat. All gradients are of the
- * mean loss over the batch. */
+ * mean loss over the pictures of a step: the batch, or parts of them, one run each. Of these, GRAD_NORM, ADAM and
+ * EMA run in the last alone. */
 enum op_kind {
     OP_AUGMENT,
     OP_CONV,
@@ -94,7 +104,10 @@ enum op_kind {
     OP_BN_BWD_APPLY,
     OP_CONV_BWD_DATA,
     OP_CONV_BWD_WEIGHT,
+    OP_GRAD_SUM,
+    OP_GRAD_NORM,
     OP_ADAM,
+    OP_EMA,
     OP_KINDS
 };
 
@@ -102,37 +115,57 @@ enum op_kind {
 #define BN_EPS 1e-5
 #define BN_MOMENTUM 0.1
 
+enum { OP_MAX_IN = 6, OP_MAX_OUT = 4 };
+
 struct op {
     enum op_kind kind;
-    int in[6], out[4];
+    int in[OP_MAX_IN], out[OP_MAX_OUT];
     int stride, pad; /* CONV*, pixels, both axes; p = (h + 2 pad - r) / stride + 1 */
     bool relu;       /* BN_APPLY, BN_INFER; BN_BWD_STATS: z given */
     float rate;      /* DROPOUT: probability to drop, in [0, 1) */
     int layer;       /* DROPOUT: which, for its random counter */
+    float smoothing; /* SOFTMAX_LOSS: share of the label that all classes get alike, [0, 1) */
+    float focal;     /* SOFTMAX_LOSS: gamma of the focal loss, >= 0; 0: cross-entropy */
+    float max_norm;  /* GRAD_NORM: > 0 */
     int group;       /* ADAM: parameter group, index into step.lr */
     bool decay;      /* ADAM: weight decay applies */
 };
+
+enum { OP_LIST_FAILED = -1 };
 
 struct op_list {
     int batch, microbatch; /* pictures; microbatch divides batch */
     struct tensor *tensors;
     struct op *ops;
     int n_tensors, n_ops;
-    int cap_tensors, cap_ops; /* private to op.c */
+    int cap_tensors, cap_ops; /* private to op.c; OP_LIST_FAILED: out of memory on the way */
 };
 
 /* One batch's worth of outside values, borrowed for the call of run(). */
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
-    uint64_t seed;  /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
+    const struct mix *mixes; /* one per picture, of a whole batch; NULL: nothing is mixed */
+    const float *weights;    /* of each picture's label in the loss; NULL: all 1 */
+    uint64_t seed; /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
-    double lr[8];                 /* per parameter group */
+    int part, parts; /* run PART (from 0) of the PARTS that make one optimiser step; 0, 0: alone */
+    double lr[8];    /* per parameter group */
     double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
     uint32_t adam_step;           /* 1 for the first step since the state was cleared */
+    double ema_decay;             /* [0, 1] */
     uint64_t only; /* bit (1 << op_kind) set: run only these kinds, on what the last whole run left
                       (benchmarks); 0: all */
 };
+
+/* Whether the optimiser's ops run: alone, or in the last of several parts. */
+bool step_is_last(const struct step *s);
+/* Pictures whose mean loss the gradients are of, in a list of BATCH. */
+int step_pictures(const struct step *s, int batch);
+/* What the picture at place N of the batch should be told to be; unknown where there is none. */
+struct loss_target step_target(const struct step *s, int n);
+/* Whether a kind of op works on parameters alone, without pictures. */
+bool op_is_optimiser(enum op_kind k);
 
 struct op_list *op_list_new(int batch,
                             int microbatch);           /* NULL: out of memory; microbatch | batch */

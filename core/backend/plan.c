@@ -10,7 +10,7 @@
 
 #include "base/size.h"
 
-enum { ALIGN = 64, MAX_IN = 6, MAX_OUT = 4 };
+enum { ALIGN = 64 };
 
 struct life { /* what the planner knows of one tensor */
     int tensor;
@@ -28,7 +28,7 @@ struct placed {
  * statistics count as such a sum: they are updated where the segment ends. */
 static bool reads_open_sum(const struct op_list *l, int first, int o)
 {
-    for (int k = 0; k < MAX_IN; k++) {
+    for (int k = 0; k < OP_MAX_IN; k++) {
         int t = l->ops[o].in[k];
 
         if (t < 0)
@@ -36,7 +36,7 @@ static bool reads_open_sum(const struct op_list *l, int first, int o)
         for (int i = first; i < o; i++) {
             const struct op *w = &l->ops[i];
 
-            for (int j = 0; j < MAX_OUT; j++)
+            for (int j = 0; j < OP_MAX_OUT; j++)
                 if (w->out[j] == t && l->tensors[t].role != TENSOR_ACT)
                     return true;
             if (w->kind == OP_BN_STATS && (w->in[1] == t || w->in[2] == t))
@@ -54,9 +54,11 @@ static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of
     if (!p->segments)
         return err_set(err, ERR_NOMEM, "plan");
     for (int o = 0; o < l->n_ops; o++) {
-        bool elementwise = l->ops[o].kind == OP_ADAM;
+        bool elementwise = op_is_optimiser(l->ops[o].kind);
 
-        if (!s || s->elementwise != elementwise || reads_open_sum(l, s->first, o)) {
+        if (!s || s->elementwise != elementwise ||
+            (elementwise && l->ops[o].kind != l->ops[s->first].kind) ||
+            reads_open_sum(l, s->first, o)) {
             s = &p->segments[p->n_segments++];
             *s = (struct segment){.first = o, .n = 0, .elementwise = elementwise};
         }
@@ -78,12 +80,12 @@ static void find_lives(struct life *lives, const struct op_list *l)
     for (int t = 0; t < l->n_tensors; t++)
         lives[t] = (struct life){.tensor = t, .first = 0, .last = -1};
     for (int o = 0; o < l->n_ops; o++) {
-        for (int k = 0; k < MAX_IN; k++)
+        for (int k = 0; k < OP_MAX_IN; k++)
             if (l->ops[o].in[k] >= 0) {
                 touch(&lives[l->ops[o].in[k]], o);
                 lives[l->ops[o].in[k]].read = true;
             }
-        for (int k = 0; k < MAX_OUT; k++)
+        for (int k = 0; k < OP_MAX_OUT; k++)
             if (l->ops[o].out[k] >= 0) {
                 touch(&lives[l->ops[o].out[k]], o);
                 lives[l->ops[o].out[k]].written = true;

@@ -3,7 +3,7 @@
  * A list is run segment by segment. A segment is a run of consecutive ops that work picture by
  * picture and do not read a STAT or GRAD that the same segment sums: all its ops run for one
  * microbatch before the next is taken, so what one op wrote is still in cache when the next reads
- * it. ADAM ops form element-wise segments of their own.
+ * it. The optimiser's ops form element-wise segments, one kind in each.
  *
  * An ACT tensor whose writers and readers lie in one segment is LOCAL: every worker has room for
  * one microbatch of it. The others lie in the arena, whole batches, and share room when their lives
@@ -18,7 +18,7 @@
 
 struct segment {
     int first, n;     /* ops [first, first + n) */
-    bool elementwise; /* ADAM: no pictures */
+    bool elementwise; /* the optimiser's: no pictures */
 };
 
 enum place { PLACE_NONE, PLACE_ARENA, PLACE_LOCAL };

@@ -51,7 +51,10 @@ static void (*const ref_ops[OP_KINDS])(const struct ref_call *) = {
     [OP_BN_BWD_APPLY] = ref_bn_bwd_apply,
     [OP_CONV_BWD_DATA] = ref_conv_bwd_data,
     [OP_CONV_BWD_WEIGHT] = ref_conv_bwd_weight,
+    [OP_GRAD_SUM] = ref_grad_sum,
+    [OP_GRAD_NORM] = ref_grad_norm,
     [OP_ADAM] = ref_adam,
+    [OP_EMA] = ref_ema,
 };
 
 void ref_store(const struct ref_tensor *t, size_t i, double x)
@@ -241,6 +244,27 @@ static struct ref_tensor tensor_of(const struct be_program *p, int t)
     return r;
 }
 
+/* Euclidean norm of every gradient that ADAM reads. */
+static double grad_norm(const struct be_program *p)
+{
+    double sum = 0.0;
+
+    for (int i = 0; i < p->list->n_ops; i++) {
+        struct ref_tensor g = tensor_of(p, p->list->ops[i].in[0]);
+
+        for (size_t k = 0; p->list->ops[i].kind == OP_ADAM && k < g.n; k++)
+            sum += g.v[k] * g.v[k];
+    }
+    return sqrt(sum);
+}
+
+static bool skipped(const struct op *o, const struct step *step)
+{
+    if (op_is_optimiser(o->kind) && o->kind != OP_GRAD_SUM && !step_is_last(step))
+        return true;
+    return step->only && !(step->only >> o->kind & 1);
+}
+
 static int ref_run(struct be_program *p, const struct step *step, struct err *err)
 {
     if (step->n_pictures < 0 || step->n_pictures > p->list->batch)
@@ -251,8 +275,10 @@ static int ref_run(struct be_program *p, const struct step *step, struct err *er
         struct ref_call c = {.op = o, .step = step, .batch = p->list->batch};
         double start = clock_seconds();
 
-        if (step->only && !(step->only >> o->kind & 1))
+        if (skipped(o, step))
             continue;
+        if (o->kind == OP_GRAD_NORM)
+            c.grad_norm = grad_norm(p);
         for (int k = 0; k < 6; k++)
             c.in[k] = tensor_of(p, o->in[k]);
         for (int k = 0; k < 4; k++)

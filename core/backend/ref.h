@@ -19,6 +19,7 @@ struct ref_call { /* one op of one step */
     const struct op *op;
     const struct step *step;
     int batch;
+    double grad_norm; /* GRAD_NORM: over every gradient that ADAM reads */
     struct ref_tensor in[6], out[4];
 };
 
@@ -46,7 +47,10 @@ void ref_concat_pool(const struct ref_call *c);
 void ref_concat_pool_bwd(const struct ref_call *c);
 void ref_dropout(const struct ref_call *c);
 void ref_softmax_loss(const struct ref_call *c);
+void ref_grad_sum(const struct ref_call *c);
+void ref_grad_norm(const struct ref_call *c);
 void ref_adam(const struct ref_call *c);
+void ref_ema(const struct ref_call *c);
 
 /* As ref_backend, but nothing is rounded on a store: for central differences. */
 extern const struct backend ref_exact_backend;

@@ -1,4 +1,4 @@
-/* ref_head.c - the other ops of the ref backend: augmentation, relu, pools, dropout, loss, Adam.
+/* ref_head.c - other ops of the ref backend: augmentation, relu, pools, dropout, loss.
  *
  * Augmentation and dropout's draws are elem.h's, bit for bit; the rest is in double.
  * SPDX-License-Identifier: MIT */
@@ -21,27 +21,39 @@ static size_t plane_of(const struct ref_tensor *t)
     return (size_t)t->d[2] * (size_t)t->d[3];
 }
 
+/* Output pixel (J, I) of the picture at place N, mixed where the step says so. */
+static void sample(float rgb[3], const struct ref_call *c, int n, int j, int i)
+{
+    const struct picture *p = &c->step->pictures[n];
+    const struct mix *m = c->step->mixes ? &c->step->mixes[n] : NULL;
+
+    elem_sample(rgb, p->pixels, p->height, p->width, &p->map, j, i);
+    if (m && m->partner != n) {
+        float other[3];
+
+        p = &c->step->pictures[m->partner];
+        elem_sample(other, p->pixels, p->height, p->width, &p->map, j, i);
+        for (int k = 0; k < 3; k++)
+            rgb[k] = elem_mix(rgb[k], other[k], m, j, i);
+    }
+}
+
 void ref_augment(const struct ref_call *c)
 {
     const struct ref_tensor *x = &c->out[0];
     size_t plane = plane_of(x);
 
     memset(x->v, 0, x->n * sizeof *x->v);
-    for (int n = 0; n < x->d[0]; n++) {
-        const struct picture *p = picture_at(c, n);
-
-        if (!p)
-            continue;
-        for (int i = 0; i < x->d[2]; i++)
+    for (int n = 0; n < x->d[0]; n++)
+        for (int i = 0; picture_at(c, n) && i < x->d[2]; i++)
             for (int j = 0; j < x->d[3]; j++) {
                 size_t at = (size_t)n * 3 * plane + (size_t)i * (size_t)x->d[3] + (size_t)j;
                 float rgb[3];
 
-                elem_sample(rgb, p->pixels, p->height, p->width, &p->map, j, i);
+                sample(rgb, c, n, j, i);
                 for (size_t k = 0; k < 3; k++)
                     ref_store(x, at + k * plane, (double)rgb[k]);
             }
-    }
 }
 
 void ref_relu(const struct ref_call *c)
@@ -164,48 +176,67 @@ void ref_dropout(const struct ref_call *c)
     }
 }
 
+/* log(softmax(LOGITS)) into P. */
+static void log_softmax(double *p, const double *logits, size_t classes)
+{
+    double max = logits[0], sum = 0.0;
+
+    for (size_t k = 1; k < classes; k++)
+        max = logits[k] > max ? logits[k] : max;
+    for (size_t k = 0; k < classes; k++)
+        sum += exp(logits[k] - max);
+    for (size_t k = 0; k < classes; k++)
+        p[k] = logits[k] - max - log(sum);
+}
+
+/* One picture's loss, from its LOG_P; its derivative by every log p_k into SLOPE. */
+static double loss_of(double *slope, const double *log_p, size_t classes, const struct op *o,
+                      const struct loss_target *t)
+{
+    double e = (double)o->smoothing, gamma = (double)o->focal, loss = 0.0;
+
+    for (size_t k = 0; k < classes; k++) {
+        slope[k] = t->label[0] < 0 ? 0.0 : -e / (double)classes;
+        loss += slope[k] * log_p[k];
+    }
+    for (int j = 0; t->label[0] >= 0 && j < 2; j++) {
+        double w = (1.0 - e) * (double)t->weight[j], q, l;
+
+        if (t->label[j] < 0)
+            continue;
+        l = log_p[t->label[j]];
+        q = -expm1(l);
+        loss -= w * pow(q, gamma) * l;
+        slope[t->label[j]] -=
+            w * (pow(q, gamma) -
+                 (gamma > 0.0 && q > 0.0 ? gamma * pow(q, gamma - 1.0) * exp(l) * l : 0.0));
+    }
+    return loss;
+}
+
 void ref_softmax_loss(const struct ref_call *c)
 {
     const struct ref_tensor *logits = &c->in[0], *prob = &c->out[0], *dlogits = &c->out[2];
     size_t classes = (size_t)logits->d[1];
+    double *log_p = calloc(2 * classes, sizeof *log_p), *slope = log_p + classes;
 
+    BUG_IF(!log_p); /* a few hundred bytes */
     for (int n = 0; n < c->batch; n++) {
-        const double *row = logits->v + (size_t)n * classes;
-        const struct picture *picture = picture_at(c, n);
-        int label = picture ? picture->label : -1;
-        double max = row[0], sum = 0.0;
+        struct loss_target t = step_target(c->step, n);
+        double total = 0.0;
 
-        for (size_t k = 1; k < classes; k++)
-            max = row[k] > max ? row[k] : max;
+        log_softmax(log_p, logits->v + (size_t)n * classes, classes);
+        ref_store(&c->out[1], (size_t)n, loss_of(slope, log_p, classes, c->op, &t));
         for (size_t k = 0; k < classes; k++)
-            sum += exp(row[k] - max);
+            total += slope[k];
         for (size_t k = 0; k < classes; k++) {
             size_t at = (size_t)n * classes + k;
-            double p = exp(row[k] - max) / sum;
 
-            ref_store(prob, at, p);
+            ref_store(prob, at, exp(log_p[k]));
             if (dlogits->v)
                 ref_store(dlogits, at,
-                          label < 0 ? 0.0 : (p - ((int)k == label ? 1.0 : 0.0)) / c->batch);
+                          (slope[k] - total * exp(log_p[k])) / step_pictures(c->step, c->batch));
         }
-        ref_store(&c->out[1], (size_t)n, label < 0 ? 0.0 : log(sum) - (row[label] - max));
     }
-}
-
-/* fastai.md 5.3 in double. */
-void ref_adam(const struct ref_call *c)
-{
-    const struct step *s = c->step;
-    double lr = s->lr[c->op->group], wd = c->op->decay ? s->wd : 0.0;
-    double bias1 = 1.0 - pow(s->mom, s->adam_step), bias2 = 1.0 - pow(s->sqr_mom, s->adam_step);
-
-    for (size_t i = 0; i < c->in[1].n; i++) {
-        double g = c->in[0].v[i];
-
-        ref_store(&c->in[2], i, s->mom * c->in[2].v[i] + (1.0 - s->mom) * g);
-        ref_store(&c->in[3], i, s->sqr_mom * c->in[3].v[i] + (1.0 - s->sqr_mom) * g * g);
-        ref_store(&c->in[1], i,
-                  c->in[1].v[i] * (1.0 - lr * wd) -
-                      lr / bias1 * c->in[2].v[i] / (sqrt(c->in[3].v[i] / bias2) + s->eps));
-    }
+    free(log_p);
 }

@@ -14,6 +14,9 @@ struct stream_options {
     int batch, size;                       /* pictures; output side in pixels */
     bool train;                            /* shuffled, augmented, the last partial batch dropped */
     const struct augment_options *augment; /* not in training only the mode counts */
+    const double
+        *sample_sums; /* train: n running sums of weights to draw by (weighting.h), borrowed;
+                                  NULL: every picture once */
     uint64_t seed;
     uint32_t epoch;       /* counted over the whole run */
     uint32_t first_batch; /* to resume inside an epoch */
@@ -34,6 +37,8 @@ uint32_t stream_batches(const struct stream *s); /* of the whole epoch */
  * epoch (train) or in ranks. One thread. */
 int stream_next(struct stream *s, const struct picture **pictures, const uint32_t **ranks, int *n,
                 struct err *err) MUST_USE;
+/* How the batch that stream_next() gave last is mixed, valid as long; NULL: it is not. */
+const struct mix *stream_mixes(const struct stream *s);
 double stream_wait_seconds(const struct stream *s); /* time stream_next() waited for the reader */
 
 #endif

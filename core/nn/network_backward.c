@@ -146,27 +146,94 @@ void build_backward(struct build *b)
     unit_bwd(b, &b->stem, g, bstat, false);
 }
 
+/* Tensor PREFIX then SUFFIX; -1 where memory ran out before it: op_list_check() will say so. */
+static int find(const struct build *b, const char *prefix, const char *suffix)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "%s%s", prefix, suffix);
+    return op_list_find(b->l, name);
+}
+
+/* The gradient of P over all the runs of a step. */
+static void add_up(struct build *b, const struct param *p)
+{
+    int grad = find(b, p->name, ".grad"), d[4], stack[4] = {1, (int)p->n, 1, 1};
+
+    if (grad < 0)
+        return;
+    for (int before = b->s->parts - 1; before >>= 1;) /* as many wait as PARTS - 1 has bits */
+        stack[0]++;
+    build_dims(b, grad, d);
+    op_list_add(
+        b->l,
+        (struct op){
+            .kind = OP_GRAD_SUM,
+            .in = {grad, build_tensor(b, p->name, ".levels", TENSOR_STATE, DTYPE_F32, stack), -1,
+                   -1, -1, -1},
+            .out = {build_tensor(b, p->name, ".sum", TENSOR_GRAD, DTYPE_F32, d), -1, -1, -1}});
+}
+
+static int clip(struct build *b)
+{
+    const int one[4] = {1, 1, 1, 1};
+    int t;
+
+    if (!(b->s->max_norm > 0))
+        return -1;
+    t = build_tensor(b, "clip", "", TENSOR_STAT, DTYPE_F64, one);
+    op_list_add(b->l, (struct op){.kind = OP_GRAD_NORM,
+                                  .in = {-1, -1, -1, -1, -1, -1},
+                                  .out = {t, -1, -1, -1},
+                                  .max_norm = (float)b->s->max_norm});
+    return t;
+}
+
+static void adam(struct build *b, const struct param *p, int factor)
+{
+    int grad = find(b, p->name, b->s->parts > 1 ? ".sum" : ".grad"), w = find(b, p->name, "");
+    int m, v, d[4];
+
+    if (grad < 0 || w < 0)
+        return;
+    build_dims(b, w, d);
+    m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
+    v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
+    op_list_add(b->l, (struct op){.kind = OP_ADAM,
+                                  .in = {grad, w, m, v, factor, -1},
+                                  .out = {-1, -1, -1, -1},
+                                  .group = p->group,
+                                  .decay = !p->norm});
+}
+
+/* Of frozen parameters, too: what does not change has itself for an average, bit for bit. */
+static void average(struct build *b, const struct param *p)
+{
+    int x = find(b, p->name, ""), d[4];
+
+    if (x < 0)
+        return;
+    build_dims(b, x, d);
+    op_list_add(b->l,
+                (struct op){.kind = OP_EMA,
+                            .in = {x, build_tensor(b, p->name, ".ema", TENSOR_STATE, DTYPE_F32, d),
+                                   -1, -1, -1, -1},
+                            .out = {-1, -1, -1, -1}});
+}
+
+/* One kind of op after the other: each kind is one pass over all parameters. */
 void build_optimiser(struct build *b)
 {
-    for (int i = 0; i < b->n->n_params; i++) {
-        const struct param *p = &b->n->params[i];
-        char name[80];
-        int d[4], grad, w, m, v;
+    const struct network *n = b->n;
+    int factor;
 
-        if (!build_trains(b, p))
-            continue;
-        snprintf(name, sizeof name, "%s.grad", p->name);
-        grad = op_list_find(b->l, name);
-        w = op_list_find(b->l, p->name);
-        if (grad < 0 || w < 0) /* out of memory before: op_list_check() will say so */
-            continue;
-        build_dims(b, w, d);
-        m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
-        v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
-        op_list_add(b->l, (struct op){.kind = OP_ADAM,
-                                      .in = {grad, w, m, v, -1, -1},
-                                      .out = {-1, -1, -1, -1},
-                                      .group = p->group,
-                                      .decay = !p->norm});
-    }
+    for (int i = 0; b->s->parts > 1 && i < n->n_params; i++)
+        if (build_trains(b, &n->params[i]))
+            add_up(b, &n->params[i]);
+    factor = clip(b);
+    for (int i = 0; i < n->n_params; i++)
+        if (build_trains(b, &n->params[i]))
+            adam(b, &n->params[i], factor);
+    for (int i = 0; b->s->averages && i < n->n_params; i++)
+        average(b, &n->params[i]);
 }

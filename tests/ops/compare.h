@@ -157,6 +157,7 @@ static inline void ops_bound_softmax(const struct ops_setup *s, const struct ops
                                      float *const tol[MAX_OUT])
 {
     size_t k = (size_t)s->c.k;
+    double focal = (double)s->c.focal;
 
     for (size_t n = 0; n < (size_t)s->c.n; n++) {
         double low = INFINITY, high = -INFINITY, relative;
@@ -165,13 +166,31 @@ static inline void ops_bound_softmax(const struct ops_setup *s, const struct ops
             low = fmin(low, (double)s->in[0][n * k + i]);
             high = fmax(high, (double)s->in[0][n * k + i]);
         }
-        relative = 2 * unit * ((double)k + 8 + 2 * (high - low));
+        relative = 2 * unit * ((double)k + 8 + 2 * (high - low)) * (1 + focal * (1 + high - low));
         for (size_t i = n * k; i < (n + 1) * k; i++) {
             tol[0][i] = (float)(relative * (double)ref->out[0][i]) + 1e-37f;
             if (tol[2])
-                tol[2][i] = (tol[0][i] + (float)(4 * unit)) / (float)s->c.n;
+                tol[2][i] =
+                    ((float)(relative + 4 * unit) + (focal > 0 ? 0 : tol[0][i] - (float)relative)) /
+                    (float)s->c.n;
         }
         tol[1][n] = (float)(relative + 4 * unit * (high - low));
+    }
+}
+
+/* Sums of a few terms. */
+static inline void ops_bound_sums(const struct ops_setup *s, float *const tol[MAX_OUT],
+                                  float *const state[MAX_IN])
+{
+    for (size_t e = 0; e < s->n_in[0]; e++) {
+        double sum = fabs((double)s->in[0][e]);
+
+        for (size_t at = e; at < s->n_in[1]; at += s->n_in[0])
+            sum += fabs((double)s->in[1][at]);
+        for (size_t at = e; at < s->n_in[1]; at += s->n_in[0])
+            state[1][at] = (float)(8 * unit * sum);
+        if (tol[0])
+            tol[0][e] = (float)(8 * unit * sum);
     }
 }
 
@@ -181,7 +200,8 @@ static inline void ops_bound_adam(const struct ops_setup *s, float *const state[
     double bias1 = 1 - pow(t->mom, t->adam_step), bias2 = 1 - pow(t->sqr_mom, t->adam_step);
 
     for (size_t e = 0; e < s->n_in[0]; e++) {
-        double g = (double)s->in[0][e], p = (double)s->in[1][e], m = (double)s->in[2][e];
+        double clip = s->in[4] ? (double)*s->in[4] : 1.0, g = clip * (double)s->in[0][e];
+        double p = (double)s->in[1][e], m = (double)s->in[2][e];
         double v = (double)s->in[3][e];
         double v1 = t->sqr_mom * v + (1 - t->sqr_mom) * g * g;
         double m_sum = t->mom * fabs(m) + (1 - t->mom) * fabs(g);
@@ -214,6 +234,10 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
         return;
     case OP_ADAM:
         ops_bound_adam(s, state);
+        return;
+    case OP_GRAD_SUM:
+    case OP_EMA:
+        ops_bound_sums(s, tol, state);
         return;
     case OP_AUGMENT:
     case OP_RELU:

@@ -33,7 +33,10 @@ struct ops_case {
     int k, r, stride, pad; /* convolution; k also classes, linear's outputs */
     bool relu, extra;      /* extra: residual, dz2, dy2, running statistics, dlogits */
     enum dtype dtype;
-    bool refused; /* the cpu backend must answer ERR_UNSUPPORTED */
+    bool refused;           /* the cpu backend must answer ERR_UNSUPPORTED */
+    float smoothing, focal; /* SOFTMAX_LOSS */
+    bool mixed, weighted;   /* AUGMENT, SOFTMAX_LOSS: the step has mixes, weights */
+    int part, parts;        /* GRAD_SUM */
 };
 
 struct ops_setup { /* a case as a list, with inputs */
@@ -42,6 +45,8 @@ struct ops_setup { /* a case as a list, with inputs */
     float *in[MAX_IN];
     size_t n_in[MAX_IN], n_out[MAX_OUT];
     struct picture *pictures;
+    struct mix *mixes;
+    float *weights;
     struct step step;
 };
 
@@ -208,6 +213,11 @@ static inline void ops_build_other(struct op_list *l, const struct ops_case *c, 
         o->out[1] = ops_act(l, c, DTYPE_F32, 1, 1, 1);
         o->out[2] = c->extra ? ops_act(l, c, c->dtype, c->k, 1, 1) : -1;
         return;
+    case OP_GRAD_SUM:
+        o->in[0] = ops_tensor(l, TENSOR_GRAD, DTYPE_F32, c->k, c->c, c->r, c->r);
+        o->in[1] = ops_tensor(l, TENSOR_STATE, DTYPE_F32, 4, c->k * c->c * c->r * c->r, 1, 1);
+        o->out[0] = ops_tensor(l, TENSOR_GRAD, DTYPE_F32, c->k, c->c, c->r, c->r);
+        return;
     case OP_ADAM:
         for (int i = 0; i < 4; i++)
             o->in[i] = ops_tensor(l,
@@ -215,6 +225,13 @@ static inline void ops_build_other(struct op_list *l, const struct ops_case *c, 
                                   : i == 1 ? TENSOR_PARAM
                                            : TENSOR_STATE,
                                   DTYPE_F32, c->k, c->c, c->r, c->r);
+        if (c->extra)
+            o->in[4] = ops_tensor(l, TENSOR_STAT, DTYPE_F64, 1, 1, 1, 1);
+        return;
+    case OP_EMA:
+        for (int i = 0; i < 2; i++)
+            o->in[i] = ops_tensor(l, i == 0 && c->extra ? TENSOR_PARAM : TENSOR_STATE, DTYPE_F32,
+                                  c->k, c->c, c->r, c->r);
         return;
     default: /* relu, dropout and theirs */
         o->in[0] = ACT;
@@ -237,6 +254,8 @@ static inline struct op_list *ops_build(const struct ops_case *c)
     o.layer = 2;
     o.group = 1;
     o.decay = c->extra;
+    o.smoothing = c->smoothing;
+    o.focal = c->focal;
     switch (c->kind) {
     case OP_CONV:
     case OP_CONV_BWD_DATA:
@@ -304,7 +323,7 @@ static inline float ops_value(struct rng *r, const struct ops_case *c, int which
     case OP_SOFTMAX_LOSS:
         return i / (size_t)c->k == 1 ? 30.0f * x : 4.0f * x;
     case OP_ADAM:
-        return which == 3 ? x * x : x;
+        return which == 3 ? x * x : which == 4 ? 0.25f : x;
     default:
         return x;
     }
@@ -338,12 +357,22 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         s.n_out[i] = o->out[i] < 0 ? 0 : tensor_elements(&s.list->tensors[o->out[i]]);
     s.pictures = calloc((size_t)c->n, sizeof *s.pictures);
     assert_non_null(s.pictures);
+    s.mixes = calloc((size_t)c->n, sizeof *s.mixes);
+    s.weights = calloc((size_t)c->n, sizeof *s.weights);
+    assert_true(s.mixes && s.weights);
     for (int n = 0; n < c->n; n++) {
         s.pictures[n].label = c->k ? (n * 7) % c->k : 0;
         s.pictures[n].position = (uint32_t)(100 + n);
+        s.mixes[n] = (struct mix){.partner = (n * 3 + 1) % c->n, .share = 0.1f * (float)(n % 5)};
+        s.weights[n] = 0.5f + 0.25f * (float)(n % 4);
     }
     s.step = (struct step){.pictures = s.pictures,
                            .n_pictures = c->n,
+                           .mixes = c->mixed ? s.mixes : NULL,
+                           .weights = c->weighted ? s.weights : NULL,
+                           .part = c->part,
+                           .parts = c->parts,
+                           .ema_decay = 0.9,
                            .seed = seed,
                            .epoch = 3,
                            .lr = {0, 1e-2},
@@ -360,6 +389,8 @@ static inline void ops_end(struct ops_setup *s)
     for (int i = 0; i < MAX_IN; i++)
         free(s->in[i]);
     free(s->pictures);
+    free(s->mixes);
+    free(s->weights);
     op_list_free(s->list);
 }
 

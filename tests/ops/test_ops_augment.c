@@ -160,6 +160,45 @@ static void random_maps(void **state)
     free(got);
 }
 
+enum { PLAIN, MIXED_UP, CUT, MIXINGS };
+
+/* Every picture but the last, which is its own partner, gets another one. */
+static void set_mixes(struct ops_setup *s, int mixing)
+{
+    for (int n = 0; n < 5; n++) {
+        s->mixes[n] =
+            (struct mix){.partner = n == 4 ? 4 : (n + 2) % 4, .share = 0.2f + 0.1f * (float)n};
+        if (mixing == CUT)
+            s->mixes[n] = (struct mix){s->mixes[n].partner, 0.3f, 2 * n, 3, 2 * n + 9, 23};
+    }
+    s->step.mixes = mixing == PLAIN ? NULL : s->mixes;
+}
+
+/* X (fp32) is what the formula says of the two pictures. */
+static void check_mixed(const struct ops_setup *s, const float *x)
+{
+    for (int n = 0; n < 5; n++)
+        for (int i = 0; i < 23; i++)
+            for (int j = 0; j < 23; j++) {
+                const struct mix *m = &s->mixes[n];
+                const struct picture *own = &s->pictures[n], *other = &s->pictures[m->partner];
+                bool inside = j >= m->left && j < m->right && i >= m->top && i < m->bottom;
+                float a[3], b[3];
+
+                elem_sample(a, own->pixels, 46, 61, &own->map, j, i);
+                elem_sample(b, other->pixels, 46, 61, &other->map, j, i);
+                for (int c = 0; c < 3; c++) {
+                    double got = (double)x[(n * 3 + c) * 23 * 23 + i * 23 + j],
+                           share = (double)m->share;
+                    double want = m->right == 0 ? (1 - share) * (double)a[c] + share * (double)b[c]
+                                  : inside      ? (double)b[c]
+                                                : (double)a[c];
+
+                    assert_true(fabs(got - want) <= 1e-6);
+                }
+            }
+}
+
 static void the_op_is_the_kernel(void **state)
 {
     struct rng r = rng_begin(12, RNG_TEST, 0, 0);
@@ -169,14 +208,14 @@ static void the_op_is_the_kernel(void **state)
     assert_non_null(pixels);
     for (int i = 0; i < 46 * 61 * 3; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < 2 * MIXINGS; round++) {
         struct ops_case c = {.kind = OP_AUGMENT,
                              .n = 6,
                              .micro = 3,
                              .c = 3,
                              .h = 23,
                              .w = 23,
-                             .dtype = round ? DTYPE_BF16 : DTYPE_F32};
+                             .dtype = round % 2 ? DTYPE_BF16 : DTYPE_F32};
         struct ops_setup s = ops_begin(&c, 1);
         struct ops_results ref, got;
         struct err err = {0};
@@ -188,7 +227,10 @@ static void the_op_is_the_kernel(void **state)
             s.pictures[n].map = random_map(&r, 46, 61, 23);
         }
         s.step.n_pictures = 5; /* the sixth is padding: zeros */
+        set_mixes(&s, round / 2);
         assert_int_equal(ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err), 0);
+        if (s.step.mixes && c.dtype == DTYPE_F32)
+            check_mixed(&s, ref.out[0]);
         for (int d = 0; d < N_DEVICES; d++) {
             const struct backend *k = backend_find(ops_devices[d].name);
 

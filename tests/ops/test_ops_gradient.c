@@ -15,6 +15,7 @@ struct problem {
         int input, gradient;
     } pair[PAIRS];
     int n_pairs;
+    bool mixed; /* pictures are mixed and weighted */
 };
 
 static int act(struct op_list *l, enum dtype t, int c, int h, int w)
@@ -183,15 +184,39 @@ static void dropout(struct problem *p)
 }
 
 /* L = the mean loss: dy stays the constant 1 / BATCH. */
-static void softmax_loss(struct problem *p)
+static void add_loss(struct problem *p, float smoothing, float focal)
 {
+    struct op o = op_none(OP_SOFTMAX_LOSS);
     int x = image(p->l, 5, 1, 1), prob = image(p->l, 5, 1, 1), dx = image(p->l, 5, 1, 1);
 
     p->y = image(p->l, 1, 1, 1);
     p->dy = -1;
-    add(p->l, op_none(OP_RELU), OP_SOFTMAX_LOSS, IN(x, -1, -1, -1, -1, -1),
-        OUT(prob, p->y, dx, -1));
+    o.smoothing = smoothing;
+    o.focal = focal;
+    add(p->l, o, OP_SOFTMAX_LOSS, IN(x, -1, -1, -1, -1, -1), OUT(prob, p->y, dx, -1));
     pair(p, x, dx);
+}
+
+static void softmax_loss(struct problem *p)
+{
+    add_loss(p, 0, 0);
+}
+
+static void smoothed_loss(struct problem *p)
+{
+    add_loss(p, 0.1f, 0);
+}
+
+static void focal_loss(struct problem *p)
+{
+    add_loss(p, 0, 2);
+}
+
+/* Two classes a picture, weights, smoothing and focus at once. */
+static void mixed_loss(struct problem *p)
+{
+    add_loss(p, 0.1f, 0.5f);
+    p->mixed = true;
 }
 
 /* --- the check ------------------------------------------------------------------------------ */
@@ -254,6 +279,11 @@ static double solve(void (*build)(struct problem *))
 
     struct problem q = {.l = op_list_new(BATCH, 2)};
     struct picture pictures[BATCH] = {{0}};
+    const struct mix mixes[BATCH] = {{.partner = 2, .share = 0.3f},
+                                     {1, 0, 0, 0, 0, 0},
+                                     {.partner = 3, .share = 1},
+                                     {.partner = 3}};
+    const float weights[BATCH] = {0.5f, 2, 1, 0};
     struct step step = {.pictures = pictures, .n_pictures = BATCH, .seed = 5, .epoch = 1};
     struct be *b = NULL;
     struct be_program *p = NULL;
@@ -261,6 +291,8 @@ static double solve(void (*build)(struct problem *))
 
     assert_non_null(q.l);
     build(&q);
+    step.mixes = q.mixed ? mixes : NULL;
+    step.weights = q.mixed ? weights : NULL;
     for (int n = 0; n < BATCH; n++) {
         pictures[n].label = n;
         pictures[n].position = (uint32_t)n;
@@ -304,6 +336,9 @@ CHECK(max_pool)
 CHECK(concat_pool)
 CHECK(dropout)
 CHECK(softmax_loss)
+CHECK(smoothed_loss)
+CHECK(focal_loss)
+CHECK(mixed_loss)
 
 /* The controls: gradients that leave something out are found. */
 static void bn_without_its_sums(struct problem *p)
@@ -340,6 +375,9 @@ int main(void)
         cmocka_unit_test(check_concat_pool),
         cmocka_unit_test(check_dropout),
         cmocka_unit_test(check_softmax_loss),
+        cmocka_unit_test(check_smoothed_loss),
+        cmocka_unit_test(check_focal_loss),
+        cmocka_unit_test(check_mixed_loss),
         cmocka_unit_test(wrong_gradients_are_found),
     };
 

@@ -217,19 +217,70 @@ static void sampling_is_bilinear(void **state)
 
 static void softmax_is_stable(void **state)
 {
+    const struct loss_k plain = {0, 0, 1};
+    const struct loss_target one = {{1, -1}, {1, 0}};
     float logits[3] = {1000.0f, 999.0f, -1000.0f}, prob[3];
-    float loss = elem_softmax_loss(prob, logits, 3, 1);
+    float loss = elem_softmax_loss(prob, NULL, logits, 3, plain, &one);
 
     (void)state;
     assert_true(fabs((double)loss - log(1.0 + exp(1.0))) < 1e-6);
     assert_true(fabs((double)prob[0] - 1.0 / (1.0 + exp(-1.0))) < 1e-6);
-    logits[2] = NAN;
-    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1))); /* must never hide a NaN */
-    logits[2] = 0.0f;
-    logits[0] = NAN;
-    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1)));
-    logits[0] = INFINITY;
-    assert_true(isnan(elem_softmax_loss(prob, logits, 3, 1)));
+    for (int i = 0; i < 3; i++) { /* must never hide what is not finite */
+        float spoilt[3] = {0.0f, 0.0f, 0.0f};
+
+        spoilt[i == 2 ? 0 : 2 - 2 * i] = i == 2 ? INFINITY : NAN;
+        assert_true(isnan(elem_softmax_loss(prob, NULL, spoilt, 3, plain, &one)));
+        assert_true(
+            isnan(elem_softmax_loss(prob, NULL, spoilt, 3, (struct loss_k){.1f, 2, 1}, &one)));
+    }
+}
+
+/* fastai.md 10.2: cross-entropy, softmax and label smoothing of the chapter's worked example. */
+static void loss_meets_the_chapter(void **state)
+{
+    static const float acts[6][2] = {{.673381f, .257619f},    {.468925f, .460666f},
+                                     {-2.245713f, -.372657f}, {4.416403f, -1.275994f},
+                                     {.923314f, .534702f},    {1.069809f, 1.618714f}};
+    static const int targets[6] = {0, 1, 0, 1, 1, 0};
+    static const double first[6] = {.602469, .502065, .133188, .996640, .595949, .366118};
+    static const double nll[6] = {.506720, .697285, 2.015990, 5.695763, .906213, 1.004798};
+    double plain = 0, smooth = 0, focal = 0, focal_wanted = 0;
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const struct loss_target t = {{targets[i], -1}, {1, 0}};
+        float prob[2];
+        double loss =
+            (double)elem_softmax_loss(prob, NULL, acts[i], 2, (struct loss_k){0, 0, 1}, &t);
+
+        assert_true(fabs(loss - nll[i]) < 2e-6 && fabs((double)prob[0] - first[i]) < 2e-6);
+        plain += loss / 6;
+        smooth +=
+            (double)elem_softmax_loss(prob, NULL, acts[i], 2, (struct loss_k){.1f, 0, 1}, &t) / 6;
+        focal +=
+            (double)elem_softmax_loss(prob, NULL, acts[i], 2, (struct loss_k){0, 2, 1}, &t) / 6;
+        focal_wanted += pow(1 - exp(-nll[i]), 2) * nll[i] / 6;
+    }
+    assert_true(fabs(plain - 1.804462) < 1e-6);
+    assert_true(fabs(smooth - 1.737000) < 1e-6);
+    assert_true(fabs(focal - focal_wanted) < 1e-5);
+}
+
+/* The tree over runs is the tree over microbatches; what does not change stays. */
+static void sums_over_runs_are_a_tree(void **state)
+{
+    const float g[7] = {1e8f, 1, -1e8f, 3e-3f, 5, .7f, 2e-5f};
+    float level[3 * 2], want = ((g[0] + g[1]) + (g[2] + g[3])) + ((g[4] + g[5]) + g[6]), got = 0;
+
+    (void)state;
+    for (int part = 0; part < 7; part++)
+        got = elem_grad_sum(g[part], level, 2, part, 7);
+    assert_true(got == want);
+    assert_true(got != ((((((g[0] + g[1]) + g[2]) + g[3]) + g[4]) + g[5]) + g[6]));
+    assert_true(elem_grad_sum(3.0f, level, 2, 0, 1) == 3.0f);
+    assert_true(elem_ema(0.1f, 0.1f, 0.3f) == 0.1f && elem_ema(1.0f, 3.0f, 0.5f) == 2.0f);
+    assert_true(elem_clip(2.0, 1.0) < 0.5 && elem_clip(0.5, 1.0) == 1.0);
+    assert_true(isnan(elem_clip((double)NAN, 1.0)));
 }
 
 int main(void)
@@ -244,6 +295,8 @@ int main(void)
         cmocka_unit_test(reflection_is_about_the_edge),
         cmocka_unit_test(sampling_is_bilinear),
         cmocka_unit_test(softmax_is_stable),
+        cmocka_unit_test(loss_meets_the_chapter),
+        cmocka_unit_test(sums_over_runs_are_a_tree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

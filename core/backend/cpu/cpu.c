@@ -16,8 +16,6 @@
 #include "base/isa.h"
 #include "base/size.h"
 
-enum { CHUNK_ELEMENTS = 1 << 16 }; /* of an element-wise task */
-
 /* ---- memory
  * -------------------------------------------------------------------------------------- */
 
@@ -239,7 +237,10 @@ static const struct {
     [OP_BN_BWD_APPLY] = {cpu_bn_bwd_apply},
     [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data},
     [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight},
-    [OP_ADAM] = {cpu_adam},
+    [OP_GRAD_SUM] = {cpu_optimiser},
+    [OP_GRAD_NORM] = {cpu_optimiser},
+    [OP_ADAM] = {cpu_optimiser},
+    [OP_EMA] = {cpu_optimiser},
 };
 
 static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
@@ -316,8 +317,10 @@ static int place_workspace(struct be_program *p, struct err *err)
         const struct cpu_op *o = &p->ops[i];
 
         at_least(&p->sum_bytes, o->leaf_bytes);
-        if (o->op->kind == OP_AUGMENT)
-            at_least(&p->scratch_bytes, p->slice[o->op->out[0]]);
+        if (o->op->kind == OP_AUGMENT) /* a picture and its partner, fp32 */
+            at_least(&p->scratch_bytes, 2 * sizeof(float) *
+                                            tensor_elements(op_tensor(p, o->op->out[0])) /
+                                            (size_t)p->list->batch);
         if (o->conv)
             at_least(&p->scratch_bytes, dnn_conv_scratch(o->conv));
         if (o->folded)
@@ -334,31 +337,6 @@ static int place_workspace(struct be_program *p, struct err *err)
         return -1;
     if (half > 0)
         place_leaves(p, p->leaves.data, half);
-    return 0;
-}
-
-static int make_chunks(struct be_program *p, struct err *err)
-{
-    for (int pass = 0; pass < 2; pass++) {
-        int n = 0;
-
-        for (int i = 0; i < p->list->n_ops; i++) {
-            const struct cpu_op *o = &p->ops[i];
-
-            if (o->op->kind != OP_ADAM)
-                continue;
-            for (size_t first = 0; first < o->param[1]->n; first += CHUNK_ELEMENTS, n++) {
-                const size_t left = o->param[1]->n - first;
-
-                if (pass == 1)
-                    p->chunks[n] =
-                        (struct chunk){o, first, left < CHUNK_ELEMENTS ? left : CHUNK_ELEMENTS};
-            }
-        }
-        p->n_chunks = n;
-        if (pass == 0 && n > 0 && !(p->chunks = calloc((size_t)n, sizeof *p->chunks)))
-            return err_set(err, ERR_NOMEM, "optimiser");
-    }
     return 0;
 }
 
@@ -419,7 +397,7 @@ static int cpu_prepare_list(struct be_program **out, struct be *b, const struct 
     p->micro = list->microbatch;
     p->n_micro = list->batch / list->microbatch;
     if (place_tensors(p, err) < 0 || prepare_ops(p, err) < 0 || place_workspace(p, err) < 0 ||
-        make_chunks(p, err) < 0)
+        optimiser_chunks(p, err) < 0)
         goto fail;
     *out = p;
     return 0;
@@ -435,17 +413,22 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
     m->workspace = p->local.bytes + p->leaves.bytes + p->scratch.bytes;
     for (int i = 0; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
-        const size_t bytes = tensor_elements(t) * sizeof(float), len = strlen(t->name);
+        const size_t bytes = tensor_elements(t) * sizeof(float);
 
         if (t->role == TENSOR_GRAD)
             m->gradients += bytes;
-        else if (t->role == TENSOR_PARAM)
-            m->parameters += bytes;
-        else if (t->role == TENSOR_STATE && len > 2 && t->name[len - 2] == '.')
-            m->optimiser += bytes;
-        else if (t->role == TENSOR_STATE)
+        else if (is_persistent(t))
             m->parameters += bytes;
     }
+    for (int i = 0; i < p->list->n_ops; i++)
+        for (int k = 1; op_is_optimiser(p->list->ops[i].kind) && k < 4; k++) {
+            const struct persistent *state = p->ops[i].param[k];
+
+            if (!state || op_tensor(p, p->list->ops[i].in[k])->role != TENSOR_STATE)
+                continue;
+            m->optimiser += state->n * sizeof(float);
+            m->parameters -= state->n * sizeof(float);
+        }
     for (int i = 0; i < p->n_copies; i++)
         m->parameters += dnn_format_bytes(dnn_reorder_format(p->copies[i]->reorder));
     m->total = m->activations + m->workspace + m->gradients + m->parameters + m->optimiser;

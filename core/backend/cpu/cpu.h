@@ -71,9 +71,11 @@ struct cpu_op {
     int segment;                  /* that the op is in */
 };
 
-struct chunk { /* part of an ADAM op */
+struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD_NORM reads */
     const struct cpu_op *op;
+    const float *grad; /* NULL: EMA */
     size_t first, n;
+    double squares; /* GRAD_NORM */
 };
 
 struct region { /* zeroed anonymous memory, huge pages where the system has them */
@@ -96,12 +98,13 @@ struct be_program {
     size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a summed weight gradient */
     struct weight_copy **copies;     /* that the list reads, each once */
     int n_copies;
-    struct chunk *chunks;
+    struct chunk *chunks; /* in the order of the ops */
     int n_chunks;
     double (*seconds)[OP_KINDS]; /* per worker */
     const struct step *step;     /* of the run in progress, like the rest */
     int active;                  /* microbatches that hold pictures */
     const struct segment *segment;
+    struct chunk *first_chunk; /* of the segment */
     const struct cpu_op **due; /* ops whose fill is due */
     int n_due;
     atomic_bool failed; /* a primitive failed in a worker */
@@ -128,6 +131,7 @@ void persistents_free(struct be *b);
 int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct dnn_format *format, struct err *err) MUST_USE;
 
+bool op_wanted(const struct be_program *p, const struct cpu_op *o); /* by step->only */
 /* ERR_UNSUPPORTED unless the op's first input is fp32. */
 int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err) MUST_USE;
 /* Makes the CONV at O and the BN_INFER after it one convolution with bias, where nothing else reads
@@ -153,6 +157,10 @@ cpu_prepare cpu_linear, cpu_linear_bwd_data, cpu_linear_bwd_weight;
 cpu_prepare cpu_bn_stats, cpu_bn_apply, cpu_bn_infer, cpu_bn_bwd_stats, cpu_bn_bwd_apply;
 cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd;
 cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;
-cpu_prepare cpu_adam;
+cpu_prepare cpu_optimiser;
+
+/* cpu_optimiser.c: makes p->chunks; runs the element-wise SEGMENT in progress. */
+int optimiser_chunks(struct be_program *p, struct err *err) MUST_USE;
+void optimiser_run(struct be_program *p);
 
 #endif

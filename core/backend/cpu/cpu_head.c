@@ -1,4 +1,4 @@
-/* cpu_head.c - the small ops of the head, the augmented input and the optimiser's row, on the cpu.
+/* cpu_head.c - the small ops of the head and the augmented input, on the cpu.
  *
  * SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -65,24 +65,53 @@ static void interleave(void *out, const void *planes, size_t n, enum dtype t)
                 ((float *)out)[3 * i + c] = ((const float *)planes)[c * n + i];
 }
 
+/* Three planes of the picture blended with its PARTNER; SCRATCH holds both in fp32. */
+static void sample_mixed(void *out, const struct picture *own, const struct picture *partner,
+                         const struct mix *m, int size, enum dtype t, float *scratch)
+{
+    const size_t plane = (size_t)size * (size_t)size;
+    float *other = scratch + 3 * plane;
+
+    sample(scratch, own, size, DTYPE_F32);
+    sample(other, partner, size, DTYPE_F32);
+    for (size_t c = 0; c < 3; c++)
+        for (size_t p = 0; p < plane; p++) {
+            const size_t at = c * plane + p;
+            const float x = elem_mix(scratch[at], other[at], m, (int)(p % (size_t)size),
+                                     (int)(p / (size_t)size));
+
+            if (t == DTYPE_BF16)
+                ((uint16_t *)out)[at] = bf16_from_f32(x);
+            else
+                ((float *)out)[at] = x;
+        }
+}
+
 static void augment_run(const struct job *j)
 {
     const int x = j->op->op->out[0];
     const struct tensor *t = op_tensor(j->p, x);
+    const struct step *step = j->p->step;
     const size_t slice = j->p->slice[x];
-    char *out = job_data(j, x), *planes = worker_scratch(j->p, j->worker);
+    char *out = job_data(j, x), *scratch = worker_scratch(j->p, j->worker);
 
     for (int i = 0; i < j->p->micro; i++, out += slice) {
+        const int n = j->micro * j->p->micro + i;
         const struct picture *picture = job_picture(j, i);
+        const struct mix *m = step->mixes && picture ? &step->mixes[n] : NULL;
+        char *planes = j->p->be->blocked ? out : scratch;
 
         if (!picture) {
             memset(out, 0, slice);
-        } else if (j->p->be->blocked) {
-            sample(out, picture, t->dims[2], t->dtype);
-        } else {
-            sample(planes, picture, t->dims[2], t->dtype);
-            interleave(out, planes, slice / 3 / dtype_size(t->dtype), t->dtype);
+            continue;
         }
+        if (m && m->partner != n) /* planes may be the first of the two: written behind reading */
+            sample_mixed(planes, picture, &step->pictures[m->partner], m, t->dims[2], t->dtype,
+                         (float *)(void *)scratch);
+        else
+            sample(planes, picture, t->dims[2], t->dtype);
+        if (!j->p->be->blocked)
+            interleave(out, planes, slice / 3 / dtype_size(t->dtype), t->dtype);
     }
 }
 
@@ -176,16 +205,14 @@ static void softmax_loss_run(const struct job *j)
     const float *logits = job_data(j, op->in[0]);
     float *prob = job_data(j, op->out[0]), *loss = job_data(j, op->out[1]),
           *dlogits = op->out[2] < 0 ? NULL : job_data(j, op->out[2]);
-    const float scale = 1.0F / (float)j->p->list->batch;
+    const struct loss_k c = {op->smoothing, op->focal,
+                             1.0F / (float)step_pictures(j->p->step, j->p->list->batch)};
 
     for (int i = 0; i < j->p->micro; i++) {
-        const struct picture *picture = job_picture(j, i);
-        const int label = picture ? picture->label : -1;
+        const struct loss_target t = step_target(j->p->step, j->micro * j->p->micro + i);
 
-        loss[i] = elem_softmax_loss(prob + i * k, logits + i * k, k, label);
-        for (int c = 0; dlogits && c < k; c++)
-            dlogits[i * k + c] =
-                label < 0 ? 0.0F : (prob[i * k + c] - (c == label ? 1.0F : 0.0F)) * scale;
+        loss[i] = elem_softmax_loss(prob + i * k, dlogits ? dlogits + i * k : NULL, logits + i * k,
+                                    k, c, &t);
     }
 }
 
@@ -193,13 +220,4 @@ int cpu_softmax_loss(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     o->run = softmax_loss_run;
     return f32_only(p, o, err);
-}
-
-int cpu_adam(struct be_program *p, struct cpu_op *o, struct err *err)
-{
-    for (int i = 0; i < o - p->ops; i++)
-        if (p->ops[i].op->kind == OP_ADAM && p->ops[i].segment != o->segment)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "the cpu backend runs all ADAM ops in one segment");
-    return 0;
 }

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/elem.h"
 #include "base/clock.h"
 
-static bool wanted(const struct be_program *p, const struct cpu_op *o)
+bool op_wanted(const struct be_program *p, const struct cpu_op *o)
 {
     return p->step->only == 0 || (p->step->only >> o->op->kind & 1);
 }
@@ -44,7 +43,7 @@ static void segment_task(void *ctx, int i, int worker)
         const struct job j = {p, o, worker, i};
         double start;
 
-        if (!o->run || !wanted(p, o))
+        if (!o->run || !op_wanted(p, o))
             continue;
         start = clock_seconds();
         o->run(&j);
@@ -52,35 +51,19 @@ static void segment_task(void *ctx, int i, int worker)
     }
 }
 
-static void adam_task(void *ctx, int i, int worker)
-{
-    struct be_program *p = ctx;
-    const struct chunk *c = &p->chunks[i];
-    const struct cpu_op *o = c->op;
-    const struct step *s = p->step;
-    const struct adam_k k = adam_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom,
-                                           s->sqr_mom, s->eps, s->adam_step);
-    const float *grad = p->data[o->op->in[0]];
-    const double start = clock_seconds();
-
-    p->be->kernels->adam(&k, c->n, grad + c->first, o->param[1]->data + c->first,
-                         o->param[2]->data + c->first, o->param[3]->data + c->first);
-    p->seconds[worker][OP_ADAM] += clock_seconds() - start;
-}
-
 static void run_pictures(struct be_program *p)
 {
     const struct segment *s = p->segment;
 
     for (int i = 0; i < s->n; i++)
-        if (p->ops[s->first + i].begin && wanted(p, &p->ops[s->first + i]))
+        if (p->ops[s->first + i].begin && op_wanted(p, &p->ops[s->first + i]))
             p->ops[s->first + i].begin(p, &p->ops[s->first + i]);
     pool_run(p->be->pool, p->active + p->n_due, segment_task, p);
     p->n_due = 0;
     for (int i = 0; i < s->n; i++) {
         struct cpu_op *o = &p->ops[s->first + i];
 
-        if (o->finish && wanted(p, o))
+        if (o->finish && op_wanted(p, o))
             o->finish(p, o);
         if (o->fill && p->step->only == 0)
             p->due[p->n_due++] = o;
@@ -97,22 +80,13 @@ static void run_fills(struct be_program *p)
     p->n_due = 0;
 }
 
-static void run_adam(struct be_program *p)
-{
-    if (p->step->only && !(p->step->only >> OP_ADAM & 1))
-        return;
-    pool_run(p->be->pool, p->n_chunks, adam_task, p);
-    for (int i = 0; i < p->list->n_ops; i++)
-        for (int k = 1; p->ops[i].op->kind == OP_ADAM && k <= 3; k++)
-            p->ops[i].param[k]->version++;
-}
-
 int cpu_run(struct be_program *p, const struct step *step, struct err *err)
 {
     BUG_IF(step->n_pictures < 0 || step->n_pictures > p->list->batch);
     p->step = step;
     p->active = step->pictures ? (step->n_pictures + p->micro - 1) / p->micro : p->n_micro;
     p->n_due = 0;
+    p->first_chunk = p->chunks;
     atomic_store(&p->failed, false);
     if (step->only == 0)
         pool_run(p->be->pool, p->n_copies, refresh_copy, p);
@@ -123,7 +97,7 @@ int cpu_run(struct be_program *p, const struct step *step, struct err *err)
             continue;
         }
         run_fills(p);
-        run_adam(p);
+        optimiser_run(p);
     }
     run_fills(p);
     p->step = NULL;

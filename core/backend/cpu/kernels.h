@@ -50,6 +50,8 @@ struct kernels {
     void (*concat_pool_bwd)(const struct slab *s, void *dx, const float *dy, const int32_t *argmax);
     /* sum[0, n) = the tree sum of LEAVES rows, row i at rows + i * stride */
     void (*tree_sum)(float *sum, const float *rows, size_t stride, int leaves, size_t n);
+    /* sum x x: 16 interleaved sums in double, added in rising order */
+    double (*squares)(size_t n, const float *x);
     /* elem.h adam_elem() over n elements */
     void (*adam)(const struct adam_k *k, size_t n, const float *g, float *p, float *m, float *v);
 };

@@ -473,6 +473,24 @@ static void tree_sum(float *sum, const float *rows, size_t stride, int leaves, s
     }
 }
 
+static double squares(size_t n, const float *x)
+{
+    d16v sum = {0};
+    double total = 0;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        const d16v v = __builtin_convertvector(load_f32(x + i), d16v);
+
+        sum += v * v;
+    }
+    for (int lane = 0; i < n; i++, lane++)
+        sum[lane] += (double)x[i] * (double)x[i];
+    for (int lane = 0; lane < LANES; lane++)
+        total += sum[lane];
+    return total;
+}
+
 static void adam(const struct adam_k *k, size_t n, const float *restrict g, float *restrict p,
                  float *restrict m, float *restrict v)
 {
@@ -493,5 +511,6 @@ const struct kernels ISA_NAME(kernels) = {
     .concat_pool = concat_pool,
     .concat_pool_bwd = concat_pool_bwd,
     .tree_sum = tree_sum,
+    .squares = squares,
     .adam = adam,
 };

@@ -1,0 +1,141 @@
+/* cpu_optimiser.c - the optimiser's ops on the cpu: chunks of parameters, one kind of op after the other.
+ *
+ * Chunks are of one size whatever the threads; the norm's partial sums are added in their order.
+ * SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <stdlib.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/elem.h"
+#include "base/clock.h"
+
+enum { CHUNK_ELEMENTS = 1 << 16 };
+
+int cpu_optimiser(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    (void)p;
+    (void)o;
+    (void)err;
+    return 0;
+}
+
+/* Appends the chunks of N elements; CHUNKS is NULL while they are counted. */
+static void add_chunks(struct be_program *p, const struct cpu_op *o, const float *grad, size_t n)
+{
+    for (size_t first = 0; first < n; first += CHUNK_ELEMENTS, p->n_chunks++)
+        if (p->chunks)
+            p->chunks[p->n_chunks] = (struct chunk){
+                o, grad, first, n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS, 0};
+}
+
+static void chunks_of(struct be_program *p, const struct cpu_op *o)
+{
+    const int *in = o->op->in;
+
+    if (o->op->kind == OP_EMA)
+        add_chunks(p, o, NULL, o->param[0]->n);
+    else if (o->op->kind != OP_GRAD_NORM)
+        add_chunks(p, o, p->data[in[0]], tensor_elements(op_tensor(p, in[0])));
+    for (int i = 0; o->op->kind == OP_GRAD_NORM && i < p->list->n_ops; i++)
+        if (p->list->ops[i].kind == OP_ADAM) {
+            const int g = p->list->ops[i].in[0];
+
+            add_chunks(p, o, p->data[g], tensor_elements(op_tensor(p, g)));
+        }
+}
+
+int optimiser_chunks(struct be_program *p, struct err *err)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1 && p->n_chunks > 0 &&
+            !(p->chunks = calloc((size_t)p->n_chunks, sizeof *p->chunks)))
+            return err_set(err, ERR_NOMEM, "optimiser");
+        p->n_chunks = 0;
+        for (int i = 0; i < p->list->n_ops; i++)
+            if (op_is_optimiser(p->list->ops[i].kind))
+                chunks_of(p, &p->ops[i]);
+    }
+    return 0;
+}
+
+static void run_adam(const struct be_program *p, const struct chunk *c)
+{
+    const struct cpu_op *o = c->op;
+    const struct step *s = p->step;
+    struct adam_k k = adam_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom,
+                                     s->sqr_mom, s->eps, s->adam_step);
+
+    if (o->op->in[4] >= 0)
+        k.clip = (float)*(const double *)p->data[o->op->in[4]];
+    p->be->kernels->adam(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
+                         o->param[2]->data + c->first, o->param[3]->data + c->first);
+}
+
+static void run_grad_sum(const struct be_program *p, const struct chunk *c)
+{
+    const size_t n = tensor_elements(op_tensor(p, c->op->op->in[0]));
+    float *sum = p->data[c->op->op->out[0]], *levels = c->op->param[1]->data;
+
+    for (size_t i = c->first; i < c->first + c->n; i++)
+        sum[i] = elem_grad_sum(c->grad[i], levels + i, n, p->step->part, p->step->parts);
+}
+
+static void run_ema(const struct be_program *p, const struct chunk *c)
+{
+    const float *x = c->op->param[0]->data, rest = (float)(1.0 - p->step->ema_decay);
+    float *average = c->op->param[1]->data;
+
+    for (size_t i = c->first; i < c->first + c->n; i++)
+        average[i] = elem_ema(average[i], x[i], rest);
+}
+
+static void chunk_task(void *ctx, int i, int worker)
+{
+    struct be_program *p = ctx;
+    struct chunk *c = &p->first_chunk[i];
+    const enum op_kind kind = c->op->op->kind;
+    const double start = clock_seconds();
+
+    if (kind == OP_ADAM)
+        run_adam(p, c);
+    else if (kind == OP_GRAD_SUM)
+        run_grad_sum(p, c);
+    else if (kind == OP_EMA)
+        run_ema(p, c);
+    else
+        c->squares = p->be->kernels->squares(c->n, c->grad + c->first);
+    p->seconds[worker][kind] += clock_seconds() - start;
+}
+
+/* The whole op is done: what follows from all its chunks. */
+static void finish(struct be_program *p, const struct cpu_op *o, int n_chunks)
+{
+    double sum = 0;
+
+    for (int k = 1; k < 4; k++) /* what follows in[0] is what it changes */
+        if (o->param[k])
+            o->param[k]->version++;
+    if (o->op->kind != OP_GRAD_NORM)
+        return;
+    for (int i = 0; i < n_chunks; i++)
+        sum += p->first_chunk[i].squares;
+    *(double *)p->data[o->op->out[0]] = elem_clip(sqrt(sum), (double)o->op->max_norm);
+}
+
+void optimiser_run(struct be_program *p)
+{
+    const struct segment *s = p->segment;
+    const struct cpu_op *first = &p->ops[s->first];
+    const bool due = first->op->kind == OP_GRAD_SUM || step_is_last(p->step);
+    int n = 0;
+
+    while (p->first_chunk + n < p->chunks + p->n_chunks &&
+           p->first_chunk[n].op < &p->ops[s->first + s->n])
+        n++;
+    if (due && op_wanted(p, first)) {
+        pool_run(p->be->pool, n, chunk_task, p);
+        for (int i = 0; i < s->n; i++)
+            finish(p, first + i, n);
+    }
+    p->first_chunk += n;
+}
