@@ -71,10 +71,11 @@ static const char *text_or_null(const char *text)
 
 static json_t *parents(const struct session *s, const char *binary, const char *initial)
 {
-    return json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s}", "binary", text_or_null(binary), "manifest",
-                     shard_set_manifest_sha256(s->shards), "index",
+    return json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s, s:s?}", "binary", text_or_null(binary),
+                     "manifest", shard_set_manifest_sha256(s->shards), "index",
                      shard_set_index_sha256(s->shards), "initial_weights", initial, "weights_file",
-                     text_or_null(s->source_sha256), "config", s->config_sha256);
+                     text_or_null(s->source_sha256), "config", s->config_sha256, "tables",
+                     text_or_null(s->tables_sha256));
 }
 
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,

@@ -59,17 +59,33 @@ static int weights_path(char out[PATH_LEN], const struct experiment *e, const ch
     return path_format(out, err, "%s", w);
 }
 
+/* The key that gave a phase this size or batch: its own where it has one. */
+static const char *phase_key(char out[40], const struct session *s, const char *what, int value)
+{
+    const struct train_options *t = &s->e->train;
+    const bool size = strcmp(what, "size") == 0;
+
+    snprintf(out, 40, "train.%s", what);
+    for (int i = 0; i < t->phases_list.n; i++)
+        if ((size ? t->phases[i].size : t->phases[i].batch) == value)
+            snprintf(out, 40, "train.phases.%d.%s", i, what);
+    return out;
+}
+
 static int check_phase(const struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
     int64_t micro = s->e->exec.microbatch;
+    char key[40];
 
-    if ((uint32_t)p->batch > s->split->n_train)
+    if ((uint32_t)p->batch > s->split->n_train) {
+        phase_key(key, s, "batch", p->batch);
         return err_set(err, ERR_INPUT,
-                       "train.batch: a batch of %d is larger than the training set (%u pictures of "
-                       "%s); choose a smaller one: train.batch=%u",
-                       p->batch, s->split->n_train, s->e->data.set,
+                       "%s: a batch of %d is larger than the training set (%u pictures of %s); "
+                       "choose a smaller one: %s=%u",
+                       key, p->batch, s->split->n_train, s->e->data.set, key,
                        s->split->n_train >= 8 ? s->split->n_train / 8 * 8 : s->split->n_train);
+    }
     if (session_steps(s, phase) == 0)
         return err_set(
             err, ERR_INPUT,
@@ -82,10 +98,10 @@ static int check_phase(const struct session *s, int phase, struct err *err)
                        (int)micro, p->batch);
     if (p->size > shard_set_size(s->shards))
         return err_set(err, ERR_INPUT,
-                       "train.size: %d px is more than the shards hold (%d px, %s); run `prep %s "
+                       "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
                        "presize.size=%d` or choose a smaller size",
-                       p->size, shard_set_size(s->shards), s->shards_folder, s->e->data.set,
-                       p->size);
+                       phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
+                       s->shards_folder, s->e->data.set, p->size);
     return 0;
 }
 
@@ -102,6 +118,26 @@ static int read_aspect(struct session *s, struct err *err)
     value = json_object_get(index, "max_aspect");
     s->max_aspect = json_is_number(value) ? json_number_value(value) : 2.0;
     json_decref(index);
+    return 0;
+}
+
+/* The configuration names tables by path; their content decides bits, too. */
+static int hash_tables(struct session *s, struct err *err)
+{
+    const struct experiment *e = s->e;
+    const char *const tables[] = {e->data.split == SPLIT_CSV ? e->data.csv : "",
+                                  e->train.loss.class_weights, e->data.sample_weights};
+    char all[3 * SHA256_HEX] = "", hex[SHA256_HEX];
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (!weighting_is_on(tables[i]) || strcmp(tables[i], "balanced") == 0)
+            continue;
+        if (sha256_file(tables[i], hex, NULL, err) < 0)
+            return -1;
+        strncat(all, hex, sizeof all - strlen(all) - 1);
+    }
+    if (all[0])
+        sha256_of(all, strlen(all), s->tables_sha256);
     return 0;
 }
 
@@ -140,7 +176,7 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
     for (int i = 0; i < s->n_phases; i++)
         if (check_phase(s, i, err) < 0)
             return -1;
-    return make_weights(s, err);
+    return make_weights(s, err) < 0 ? -1 : hash_tables(s, err);
 }
 
 int session_open(struct session **out, struct experiment *e, const char *data, const char *results,
@@ -295,7 +331,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
         (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))
         return err_wrap(err, "model.weights=%s", w);
     if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
-        return err_wrap(err, "model.weights=%s", w);
+        return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
+                                    : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,
              whole    ? "body and head, the classes are the same"
              : is_run ? "the body; other classes, the head starts afresh"

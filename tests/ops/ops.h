@@ -123,36 +123,10 @@ static inline int ops_vector(struct op_list *l, enum tensor_role role, int n)
                       role == TENSOR_STAT ? 2 : n, role == TENSOR_STAT ? n : 1, 1, 1);
 }
 
-static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, struct op *o)
-{
 #define ACT ops_act(l, c, c->dtype, c->c, c->h, c->w)
+static inline void ops_build_norm_bwd(struct op_list *l, const struct ops_case *c, struct op *o)
+{
     switch (c->kind) {
-    case OP_BN_STATS:
-        o->in[0] = ACT;
-        if (c->extra) {
-            o->in[1] = ops_vector(l, TENSOR_STATE, c->c);
-            o->in[2] = ops_vector(l, TENSOR_STATE, c->c);
-        }
-        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
-        return;
-    case OP_BN_APPLY:
-    case OP_BN_INFER: {
-        int at = 1;
-
-        o->in[0] = ACT;
-        if (c->kind == OP_BN_APPLY) {
-            o->in[at++] = ops_vector(l, TENSOR_STAT, c->c);
-        } else {
-            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
-            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
-        }
-        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
-        if (c->extra)
-            o->in[at] = ACT;
-        o->out[0] = ACT;
-        return;
-    }
     case OP_BN_BWD_STATS:
         o->in[0] = ACT;
         o->in[1] = c->extra ? ACT : -1;
@@ -183,6 +157,40 @@ static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, s
         if (c->kind == OP_BN_RELU_BWD_APPLY)
             o->in[5] = ops_vector(l, TENSOR_PARAM, c->c);
         o->out[0] = ACT;
+    }
+}
+
+static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+    switch (c->kind) {
+    case OP_BN_STATS:
+        o->in[0] = ACT;
+        if (c->extra) {
+            o->in[1] = ops_vector(l, TENSOR_STATE, c->c);
+            o->in[2] = ops_vector(l, TENSOR_STATE, c->c);
+        }
+        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
+        return;
+    case OP_BN_APPLY:
+    case OP_BN_INFER: {
+        int at = 1;
+
+        o->in[0] = ACT;
+        if (c->kind == OP_BN_APPLY) {
+            o->in[at++] = ops_vector(l, TENSOR_STAT, c->c);
+        } else {
+            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
+            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
+        }
+        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
+        if (c->extra)
+            o->in[at] = ACT;
+        o->out[0] = ACT;
+        return;
+    }
+    default:
+        ops_build_norm_bwd(l, c, o);
     }
 }
 
