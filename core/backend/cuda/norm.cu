@@ -74,20 +74,16 @@ DEVICE void add_threads(SHARED_ARG(double, part), const float sum[V], double *ou
 
 /* What a norm and its ReLU, where it has one, make of y: for whether the ReLU let it through. */
 struct gate {
-    float mean, scale, shift;
+    float mean, scale, shift; /* without beta: 0 */
 };
 
-DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int c,
-                           int channel)
+DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int channel,
+                           int c)
 {
-    struct gate g = {0.0f, 0.0f, 1.0f};
+    struct gate g = {(float)stat[channel], gamma[channel] * (float)stat[c + channel], 0.0f};
 
-    if (channel < c)
-        g.mean = (float)stat[channel];
-    if (channel < c && beta) {
-        g.scale = gamma[channel] * (float)stat[c + channel];
+    if (beta)
         g.shift = beta[channel];
-    }
     return g;
 }
 
@@ -177,11 +173,14 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
     SHARED(double, part, THREADS *V);
     int channel = first_channel(V);
     float sum[V], product[V];
-    struct gate gates[V];
+    struct gate gates[V] = {};
 
     for (int i = 0; i < V; i++) {
         sum[i] = product[i] = 0.0f;
-        gates[i] = gate_of(stat, gamma, beta, c, channel + i);
+        if (channel < c && beta)
+            gates[i] = gate_of(stat, gamma, beta, channel + i, c);
+        else if (channel < c)
+            gates[i].mean = (float)stat[channel + i];
     }
     for (int k = 0; k < deep && channel < c; k++) {
         size_t row = first_row(deep) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -276,7 +275,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
                                        const float *beta)
 {
     int channel = first_channel(V);
-    float scale[V], sum[V], product[V];
+    float sum[V], product[V];
     struct gate gates[V];
 
     if (channel >= c)
@@ -285,8 +284,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         int k = channel + i;
         double rstd = stat[c + k], m = (double)rows;
 
-        gates[i] = gate_of(stat, gamma, beta, c, k);
-        scale[i] = (float)(gamma[k] * rstd);
+        gates[i] = gate_of(stat, gamma, beta, k, c);
         sum[i] = (float)(bstat[k] / m);
         product[i] = (float)(bstat[c + k] / m * rstd);
     }
@@ -302,7 +300,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
             float v = value(x.v[i]), f = value(d.v[i]);
 
             f = beta && !(normed(gates[i], v) > 0.0f) ? 0.0f : f;
-            store(&d.v[i], scale[i] * fmaf(gates[i].mean - v, product[i], f - sum[i]));
+            store(&d.v[i], gates[i].scale * fmaf(gates[i].mean - v, product[i], f - sum[i]));
         }
         store<V>(dy + at, d);
     }
