@@ -18,7 +18,7 @@ static int write_predictions(const struct session *s, const char *folder, const 
     int classes = s->network->classes, rc = -1;
     struct predictions *p;
     uint32_t *counts = NULL;
-    char path[PATH_LEN];
+    char path[PATH_LEN], split[PATH_LEN], title[PATH_LEN + 300];
 
     if (predictions_new(&p, n, classes, err) < 0)
         return -1;
@@ -40,8 +40,10 @@ static int write_predictions(const struct session *s, const char *folder, const 
         goto out;
     if (path_format(path, err, "%s/plots/confusion.svg", folder) < 0)
         goto out;
-    rc = plot_confusion(path, "Confusion matrix, validation pictures", counts, p->vocab, classes,
-                        err);
+    split_text(split, sizeof split, &s->e->data);
+    snprintf(title, sizeof title, "Confusion matrix, validation pictures of %s, %s", s->e->data.set,
+             split);
+    rc = plot_confusion(path, title, counts, p->vocab, classes, err);
     goto out;
 nomem:
     err_set(err, ERR_NOMEM, "predictions");
@@ -150,6 +152,7 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
                struct err *err)
 {
     const char *folder = run_folder(run);
+    char split[PATH_LEN];
 
     /* A run resumed after its last epoch has no program yet. */
     if (session_phase(s, s->n_phases - 1, err) < 0)
@@ -159,5 +162,8 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
     if (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0 ||
         write_metrics(s, folder, st, err) < 0)
         return -1;
+    split_text(split, sizeof split, &s->e->data);
+    log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
+             s->split->n_valid, s->e->data.set, split);
     return html_report(folder, err);
 }
