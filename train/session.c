@@ -59,17 +59,33 @@ static int weights_path(char out[PATH_LEN], const struct experiment *e, const ch
     return path_format(out, err, "%s", w);
 }
 
+/* The key that gave a phase this size or batch: its own where it has one. */
+static const char *phase_key(char out[40], const struct session *s, const char *what, int value)
+{
+    const struct train_options *t = &s->e->train;
+    const bool size = strcmp(what, "size") == 0;
+
+    snprintf(out, 40, "train.%s", what);
+    for (int i = 0; i < t->phases_list.n; i++)
+        if ((size ? t->phases[i].size : t->phases[i].batch) == value)
+            snprintf(out, 40, "train.phases.%d.%s", i, what);
+    return out;
+}
+
 static int check_phase(const struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
     int64_t micro = s->e->exec.microbatch;
+    char key[40];
 
-    if ((uint32_t)p->batch > s->split->n_train)
+    if ((uint32_t)p->batch > s->split->n_train) {
+        phase_key(key, s, "batch", p->batch);
         return err_set(err, ERR_INPUT,
-                       "train.batch: a batch of %d is larger than the training set (%u pictures of "
-                       "%s); choose a smaller one: train.batch=%u",
-                       p->batch, s->split->n_train, s->e->data.set,
+                       "%s: a batch of %d is larger than the training set (%u pictures of %s); "
+                       "choose a smaller one: %s=%u",
+                       key, p->batch, s->split->n_train, s->e->data.set, key,
                        s->split->n_train >= 8 ? s->split->n_train / 8 * 8 : s->split->n_train);
+    }
     if (session_steps(s, phase) == 0)
         return err_set(
             err, ERR_INPUT,
@@ -82,10 +98,10 @@ static int check_phase(const struct session *s, int phase, struct err *err)
                        (int)micro, p->batch);
     if (p->size > shard_set_size(s->shards))
         return err_set(err, ERR_INPUT,
-                       "train.size: %d px is more than the shards hold (%d px, %s); run `prep %s "
+                       "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
                        "presize.size=%d` or choose a smaller size",
-                       p->size, shard_set_size(s->shards), s->shards_folder, s->e->data.set,
-                       p->size);
+                       phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
+                       s->shards_folder, s->e->data.set, p->size);
     return 0;
 }
 
@@ -315,7 +331,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
         (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))
         return err_wrap(err, "model.weights=%s", w);
     if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
-        return err_wrap(err, "model.weights=%s", w);
+        return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
+                                    : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,
              whole    ? "body and head, the classes are the same"
              : is_run ? "the body; other classes, the head starts afresh"

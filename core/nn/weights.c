@@ -318,7 +318,8 @@ static int check_file(const struct source *s, const struct network *n, bool body
         return 0;
     looks = recognise(s);
     if (looks >= 0 && looks != n->arch)
-        err_append(err, "; it looks like %s: set model.arch", arch_name(looks));
+        err_set(err, ERR_FORMAT, "%s: it looks like %s, not like %s: set model.arch=%s", s->path,
+                arch_name(looks), arch_name(n->arch), arch_name(looks));
     return -1;
 }
 

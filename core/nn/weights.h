@@ -16,8 +16,8 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  uint64_t batches_tracked, struct err *err) MUST_USE;
 /* Loads such a file, or a .pth with torchvision's names, all of them behind one prefix or none
- * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT lists missing, extra and misshapen tensors,
- * and nothing is loaded then. BATCHES_TRACKED may be NULL. */
+ * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT says which architecture the file looks like, or
+ * lists missing, extra and misshapen tensors, and nothing is loaded then. BATCHES_TRACKED may be NULL. */
 int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  bool body_only, uint64_t *batches_tracked, struct err *err) MUST_USE;
 /* What training goes on with besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the

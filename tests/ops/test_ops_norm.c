@@ -44,11 +44,15 @@ static const struct ops_case bwd_apply[] = {
 static const struct ops_case relu_bwd_stats[] = {
     SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_F32, false, false),
     SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_F16, false, false),
+    WIDE(OP_BN_RELU_BWD_STATS, false, false),
     NORM(OP_BN_RELU_BWD_STATS, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 static const struct ops_case relu_bwd_apply[] = {
     SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_F32, false, false),
     SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_F16, false, false),
+    WIDE(OP_BN_RELU_BWD_APPLY, false, false),
     NORM(OP_BN_RELU_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 // clang-format on

@@ -44,8 +44,12 @@ mkdir -p "$scratch/empty/demo"
 grep -q "prep demo" "$scratch/err" || fail "missing shards: does not say prep"
 refused 1 "larger than the training set (32 pictures" $tiny train.batch=64 
 refused 1 "train.batch=32" $tiny train.batch=64
+refused 1 "train.phases.0.batch=32" $tiny train.phases.0.batch=64
 refused 1 "exec.microbatch" $tiny exec.microbatch=3
-refused 1 "prep demo presize.size=2048" $tiny train.size=2048
+refused 1 "train.size: 2048 px is more than the shards hold (128 px" $tiny train.size=2048
+refused 1 "train.phases.0.size: 2048 px is more" $tiny train.phases.0.size=2048
+refused 1 "prep demo presize.size=2048" $tiny train.phases.0.size=2048
+refused 1 "4 rates for 3 parameter groups" $tiny "train.phases.0.lr=[1e-6,1e-5,1e-4,1e-3]"
 refused 1 "weights/resnet18.safetensors is missing" $tiny model.weights=imagenet
 refused 1 "model.weights=none" $tiny model.weights=imagenet
 refused 1 "no such file" $tiny model.weights=nothing.safetensors

@@ -131,8 +131,7 @@ INLINE size_t at(const struct slab *s, int n, int block)
     return (size_t)n * s->picture + (size_t)block * s->block;
 }
 
-/* ---- batch norm --------------------------------------------------------------------------------
- */
+/* ---- batch norm ---- */
 
 INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, double *squares,
                           enum dtype t)
@@ -347,8 +346,30 @@ static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const vo
         bn_bwd_apply_body(s, dy, g, y, NULL, NULL, mean, a, b, c, DTYPE_F32);
 }
 
-/* ---- pools -------------------------------------------------------------------------------------
- */
+/* ---- pools ---- */
+
+/* Output (P, Q) over the rows [r0, r1) and columns [s0, s1) of its window. */
+INLINE void max_pool_at(const struct slab *in, void *y, uint8_t *argmax, const void *x, size_t xi,
+                        size_t yi, int p, int q, int r0, int r1, int s0, int s1, enum dtype t)
+{
+    f16v best = splat(-__builtin_inff());
+    i16v where_best = {0};
+    b16v bytes;
+
+    where_best += 3 * r0 + s0;
+    for (int r = r0; r < r1; r++)
+        for (int s = s0; s < s1; s++) {
+            const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
+            const f16v v = load(x, i, t);
+            const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
+
+            best = choose(better, v, best);
+            where_best = (better & (3 * r + s)) | (~better & where_best);
+        }
+    store(y, yi, best, t);
+    bytes = __builtin_convertvector(where_best, b16v);
+    memcpy(argmax + yi, &bytes, sizeof bytes);
+}
 
 INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
                          const void *x, size_t xi, size_t yi, int p, enum dtype t)
@@ -357,23 +378,11 @@ INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y,
 
     for (int q = 0; q < out->w; q++, yi += out->pixel) {
         const int s0 = q == 0 ? 1 : 0, s1 = 2 * q + 1 < in->w ? 3 : 2;
-        f16v best = splat(-__builtin_inff());
-        i16v where_best = {0};
-        b16v bytes;
 
-        where_best += 3 * r0 + s0;
-        for (int r = r0; r < r1; r++)
-            for (int s = s0; s < s1; s++) {
-                const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
-                const f16v v = load(x, i, t);
-                const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
-
-                best = choose(better, v, best);
-                where_best = (better & (3 * r + s)) | (~better & where_best);
-            }
-        store(y, yi, best, t);
-        bytes = __builtin_convertvector(where_best, b16v);
-        memcpy(argmax + yi, &bytes, sizeof bytes);
+        if (r0 == 0 && r1 == 3 && s0 == 0 && s1 == 3) /* constants: the loops are unrolled */
+            max_pool_at(in, y, argmax, x, xi, yi, p, q, 0, 3, 0, 3, t);
+        else
+            max_pool_at(in, y, argmax, x, xi, yi, p, q, r0, r1, s0, s1, t);
     }
 }
 
@@ -393,44 +402,85 @@ static void max_pool(const struct slab *in, const struct slab *out, void *y, uin
             }
 }
 
-/* One row i of the input's gradient: the windows (p, q) that pixel (i, j) lies in, in rising order.
- */
-INLINE void max_pool_bwd_row(const struct slab *in, const struct slab *out, void *dx,
-                             const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
-                             size_t yi, int i, enum dtype t)
+struct window { /* its gradient, and the tap of its maximum */
+    f16v g;
+    i16v tap;
+};
+
+/* Window O; where there is none, one whose maximum is nowhere. */
+INLINE struct window window_at(bool exists, const void *dy, const void *dy2, const uint8_t *argmax,
+                               size_t o, enum dtype t)
 {
-    for (int j = 0; j < in->w; j++, xi += in->pixel) {
-        f16v sum = {0};
+    struct window w = {.tap = (i16v){0} - 1};
+    b16v bytes;
 
-        for (int p = i / 2; p <= (i + 1) / 2 && p < out->h; p++)
-            for (int q = j / 2; q <= (j + 1) / 2 && q < out->w; q++) {
-                const size_t o = yi + (size_t)(p * out->w + q) * out->pixel;
-                const int tap = 3 * (i - 2 * p + 1) + j - 2 * q + 1;
-                f16v g = load(dy, o, t);
-                b16v bytes;
+    if (!exists)
+        return w;
+    w.g = load(dy, o, t);
+    if (dy2)
+        w.g += load(dy2, o, t);
+    memcpy(&bytes, argmax + o, sizeof bytes);
+    w.tap = __builtin_convertvector(bytes, i16v);
+    return w;
+}
 
-                if (dy2)
-                    g += load(dy2, o, t);
-                memcpy(&bytes, argmax + o, sizeof bytes);
-                sum += where(__builtin_convertvector(bytes, i16v) == tap, g);
-            }
-        store(dx, xi, sum, t);
+INLINE f16v from_window(f16v sum, struct window w, int tap)
+{
+    return sum + where(w.tap == tap, w.g);
+}
+
+/* Rows 2p and 2p + 1 of the input's gradient, square by square of four pixels: these lie in the windows (p, q),
+ * (p, q + 1), (p + 1, q) and (p + 1, q + 1), added in that order. */
+INLINE void max_pool_bwd_rows(const struct slab *in, const struct slab *out, void *dx,
+                              const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
+                              size_t yi, int p, enum dtype t)
+{
+    const bool below = 2 * p + 1 < in->h, last = p + 1 == out->h;
+    const size_t row = (size_t)in->w * in->pixel, down = (size_t)out->w * out->pixel;
+    struct window w00 = window_at(true, dy, dy2, argmax, yi, t);
+    struct window w10 = window_at(!last, dy, dy2, argmax, yi + down, t);
+
+    for (int q = 0; q < out->w; q++, xi += 2 * in->pixel, yi += out->pixel) {
+        const bool right = 2 * q + 1 < in->w, more = q + 1 < out->w;
+        const struct window w01 = window_at(more, dy, dy2, argmax, yi + out->pixel, t);
+        const struct window w11 =
+            window_at(more && !last, dy, dy2, argmax, yi + out->pixel + down, t);
+        const f16v none = {0};
+
+        store(dx, xi, from_window(none, w00, 4), t);
+        if (right)
+            store(dx, xi + in->pixel, from_window(from_window(none, w00, 5), w01, 3), t);
+        if (below)
+            store(dx, xi + row, from_window(from_window(none, w00, 7), w10, 1), t);
+        if (below && right) {
+            const f16v up = from_window(from_window(none, w00, 8), w01, 6);
+
+            store(dx, xi + row + in->pixel, from_window(from_window(up, w10, 2), w11, 0), t);
+        }
+        w00 = w01;
+        w10 = w11;
     }
 }
 
 static void max_pool_bwd(const struct slab *in, const struct slab *out, void *dx, const void *dy,
                          const void *dy2, const uint8_t *argmax)
 {
+    const bool half = in->dtype == DTYPE_BF16;
+
     for (int n = 0; n < in->n; n++)
         for (int b = 0; b < in->blocks; b++)
-            for (int i = 0; i < in->h; i++) {
-                const size_t xi = at(in, n, b) + (size_t)(i * in->w) * in->pixel,
-                             yi = at(out, n, b);
+            for (int p = 0; p < out->h; p++) {
+                const size_t xi = at(in, n, b) + (size_t)(2 * p * in->w) * in->pixel;
+                const size_t yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel;
 
-                if (in->dtype == DTYPE_BF16)
-                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_BF16);
+                if (half && dy2)
+                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_BF16);
+                else if (half)
+                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_BF16);
+                else if (dy2)
+                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_F32);
                 else
-                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_F32);
+                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_F32);
             }
 }
 
@@ -477,8 +527,7 @@ static void concat_pool_bwd(const struct slab *s, void *dx, const float *dy, con
         }
 }
 
-/* ---- sums over microbatches, optimiser
- * ------------------------------------------------------------ */
+/* ---- sums over microbatches, optimiser ---- */
 
 enum { TREE_CHUNK = 512, TREE_DEPTH = 32 };
 

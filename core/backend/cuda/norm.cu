@@ -74,19 +74,15 @@ DEVICE void add_threads(SHARED_ARG(double, part), const float sum[V], double *ou
 
 /* What a norm and its ReLU, where it has one, make of y: for whether the ReLU let it through. */
 struct gate {
-    float mean, scale, shift;
+    float mean, scale, shift; /* without beta: 0 */
 };
 
-DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int c,
-                           int channel)
+DEVICE struct gate gate_of(const double *stat, const float *gamma, const float *beta, int channel,
+                           int c)
 {
-    struct gate g = {0.0f, 0.0f, 1.0f};
+    struct gate g = {(float)stat[channel], gamma[channel] * (float)stat[c + channel], 0.0f};
 
-    if (channel < c)
-        g.mean = (float)stat[channel];
-    if (channel < c && gamma)
-        g.scale = (float)(gamma[channel] * stat[c + channel]);
-    if (channel < c && beta)
+    if (beta)
         g.shift = beta[channel];
     return g;
 }
@@ -177,11 +173,14 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
     SHARED(double, part, THREADS *V);
     int channel = first_channel(V);
     float sum[V], product[V];
-    struct gate gates[V];
+    struct gate gates[V] = {};
 
     for (int i = 0; i < V; i++) {
         sum[i] = product[i] = 0.0f;
-        gates[i] = gate_of(stat, gamma, beta, c, channel + i);
+        if (channel < c && beta)
+            gates[i] = gate_of(stat, gamma, beta, channel + i, c);
+        else if (channel < c)
+            gates[i].mean = (float)stat[channel + i];
     }
     for (int k = 0; k < deep && channel < c; k++) {
         size_t row = first_row(deep) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -245,11 +244,11 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
         return;
     for (int i = 0; i < V; i++) {
         int k = channel + i;
+        float rstd = stat ? (float)stat[c + k] : 1.0f / sqrtf(running_var[k] + (float)BN_EPS);
 
-        if (stat)
-            gates[i] = gate_of(stat, gamma, beta, c, k);
-        else
-            gates[i] = {running_mean[k], gamma[k] / sqrtf(running_var[k] + (float)BN_EPS), beta[k]};
+        gates[i].mean = stat ? (float)stat[k] : running_mean[k];
+        gates[i].scale = gamma[k] * rstd;
+        gates[i].shift = beta[k];
     }
     for (int k = 0; k < APPLY_ROWS; k++) {
         size_t row = first_row(APPLY_ROWS) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
@@ -285,7 +284,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         int k = channel + i;
         double rstd = stat[c + k], m = (double)rows;
 
-        gates[i] = gate_of(stat, gamma, beta, c, k);
+        gates[i] = gate_of(stat, gamma, beta, k, c);
         sum[i] = (float)(bstat[k] / m);
         product[i] = (float)(bstat[c + k] / m * rstd);
     }
