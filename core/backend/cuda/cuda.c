@@ -117,6 +117,7 @@ static void cuda_close(struct be *b)
         return;
     if (b->compute)
         cudaStreamSynchronize(b->compute);
+    kept_free(b);
     plans_free(b);
     conv_device_free(b->conv_device);
     if (b->cublas)
@@ -289,6 +290,7 @@ static void cuda_release(struct be_program *p)
     cudaFree(p->memory);
     free(p->marks);
     free(p->ran);
+    free(p->staged);
     free(p->ops);
     free(p->at);
     free(p->chunks);
@@ -346,7 +348,8 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->ops = calloc(n, sizeof *p->ops);
     p->marks = calloc(n, sizeof(cudaEvent_t));
     p->ran = calloc(n, sizeof *p->ran);
-    if (!p->list || !p->ops || !p->marks || !p->ran) {
+    p->staged = calloc((size_t)list->batch, sizeof *p->staged);
+    if (!p->list || !p->ops || !p->marks || !p->ran || !p->staged) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;
     }
@@ -368,6 +371,7 @@ const struct backend cuda_backend = {
     .close = cuda_close,
     .info = cuda_info,
     .plans = cuda_plans,
+    .keep = cuda_keep,
     .prepare = cuda_prepare_list,
     .release = cuda_release,
     .memory = cuda_memory,
