@@ -40,7 +40,7 @@ static int open_runs(struct comparison *c, const struct request *r, struct err *
     if (!c->runs || !c->pairs || !c->keys || !c->figures || !c->groups || !c->tests)
         return err_set(err, ERR_NOMEM, "comparison");
     for (int i = 0; i < r->n_words; i++, c->n++)
-        if (look_open(&c->runs[i], r->results, r->words[i], err) < 0)
+        if (look_open(&c->runs[i], r, r->words[i], err) < 0)
             return -1;
     return 0;
 }
@@ -98,17 +98,18 @@ static int find_figures(struct comparison *c, struct err *err)
         const struct look *l = &c->runs[i];
         const json_t *metrics = l->run.metrics;
         double low = 0, high = 0;
-        bool has = l->p && l->p->n > 0;
+        bool has = l->p && l->p->n > 0, plain = l->p == l->own;
         json_t *row;
 
         if (has)
             stats_wilson(&low, &high, l->errors, l->p->n);
-        row = json_pack("[s, s, o, o, o, o, O?, O?]", l->run.name, l->run.status,
+        row = json_pack("[s, s, o, o, o, o, O?, O?, o]", l->run.name, l->run.status,
                         has ? json_real((double)l->errors / l->p->n) : json_null(),
                         has ? json_real(low) : json_null(), has ? json_real(high) : json_null(),
                         has ? json_integer(l->p->n) : json_null(),
-                        look_get(metrics, "final", "valid_loss"),
-                        look_get(metrics, "best", "error_rate"));
+                        plain ? look_get(metrics, "final", "valid_loss") : NULL,
+                        plain ? look_get(metrics, "best", "error_rate") : NULL,
+                        has ? tabular_string(l->pictures) : json_null());
         if (tabular_add(c->figures, row, err) < 0)
             return -1;
     }
@@ -184,15 +185,10 @@ static int find_groups(struct comparison *c, struct err *err)
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
-static const char *const verdicts[] = {[VERDICT_UNTESTED] = "not tested",
-                                       [VERDICT_SAME] = "not distinguishable",
-                                       [VERDICT_BETTER] = "better",
-                                       [VERDICT_WORSE] = "worse"};
-
 static json_t *test_row(const struct comparison *c, size_t i)
 {
     const struct pairing *p = &c->pairs[i];
-    const char *verdict = p->identical ? "identical" : verdicts[pairing_verdict(p)];
+    const char *verdict = p->identical ? "identical" : pairing_word(p);
 
     if (!p->tested)
         return json_pack("[s, s, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
@@ -200,6 +196,18 @@ static json_t *test_row(const struct comparison *c, size_t i)
     return json_pack("[s, s, i, i, i, f, f, f, f, s, n]", c->runs[i].run.name, c->runs[0].run.name,
                      (int)p->n, (int)p->first_only, (int)p->second_only, p->difference, p->low,
                      p->high, p->adjusted, verdict);
+}
+
+/* Where runs were scored on other pictures, the reason says on which. */
+static void name_pictures(struct pairing *pair, const struct look *a, const struct look *b)
+{
+    size_t used = strlen(pair->why_not);
+
+    if (!a->p || !b->p || strcmp(a->pictures, b->pictures) == 0)
+        return;
+    snprintf(pair->why_not + used, sizeof pair->why_not - used,
+             ": %s against %s; error rates on other pictures tell nothing of which run is better",
+             a->pictures, b->pictures);
 }
 
 static int find_tests(struct comparison *c, struct err *err)
@@ -220,6 +228,8 @@ static int find_tests(struct comparison *c, struct err *err)
             goto out;
         if (pair->tested)
             p[n++] = pair->p;
+        else
+            name_pictures(pair, &c->runs[0], &c->runs[i]);
     }
     stats_holm(p, n);
     n = 0;
@@ -238,8 +248,8 @@ out:
 /* --- output --------------------------------------------------------------------------------------- */
 
 static const struct column figure_columns[] = {
-    {"run", -1},   {"status", -1},   {"error_rate", 4}, {"low95", 4},
-    {"high95", 4}, {"pictures", -1}, {"valid_loss", 4}, {"best_error_rate", 4}};
+    {"run", -1},      {"status", -1},    {"error_rate", 4},      {"low95", 4}, {"high95", 4},
+    {"pictures", -1}, {"valid_loss", 4}, {"best_error_rate", 4}, {"of", -1}};
 static const struct column group_columns[] = {
     {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}};
 static const struct column test_columns[] = {{"run", -1},
@@ -253,7 +263,7 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"p", 4},
                                              {"verdict", -1},
                                              {"reason", -1}};
-enum { FIGURES = 8, GROUPS = 4, TESTS = 11 };
+enum { FIGURES = 9, GROUPS = 4, TESTS = 11 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -305,21 +315,7 @@ static void print_test(FILE *out, const struct comparison *c, size_t i)
         fputc('\n', out);
         return;
     }
-    if (p->identical) {
-        fprintf(out, "identical: every probability of %u pictures has the same bits\n", p->n);
-        return;
-    }
-    fprintf(out, "%s", verdicts[pairing_verdict(p)]);
-    fprintf(out,
-            "\n  error rate %+.4f (95 %% interval %+.4f to %+.4f) on %u pictures; %u only wrong "
-            "there, %u only wrong here\n  McNemar mid-p %.4g%s",
-            p->difference, p->low, p->high, p->n, p->first_only, p->second_only, p->p,
-            c->n > 2 ? "" : "\n");
-    if (c->n > 2)
-        fprintf(out, "; %.4g for %zu tests at once (Holm)\n", p->adjusted, c->n - 1);
-    if (pairing_verdict(p) == VERDICT_SAME)
-        fprintf(out, "  at this disagreement, a difference below %.4f cannot be told from none\n",
-                p->least);
+    pairing_print(out, p, c->n - 1);
 }
 
 static int print_text(FILE *out, const struct comparison *c, struct err *err)

@@ -8,6 +8,7 @@
 #include "comparison.h"
 #include "look.h"
 #include "mistakes.h"
+#include "outcome.h"
 #include "overview.h"
 #include "predict.h"
 #include "record/html.h"
@@ -25,9 +26,13 @@ enum {
     OPT_VERIFY,
     OPT_LIST,
     OPT_JSON,
-    OPT_CSV
+    OPT_CSV,
+    OPT_SPLIT,
+    OPT_SET,
+    OPT_TTA,
+    OPT_BETA
 };
-enum { STATUS_REGRESSION = 3, DEFAULT_LOSSES = 9 };
+enum { STATUS_REGRESSION = 3, DEFAULT_LOSSES = 9, DEFAULT_ROUNDS = 4, MOST_ROUNDS = 1000 };
 
 struct args {
     struct cli_common common;
@@ -37,6 +42,7 @@ struct args {
     char **before, **after; /* words before and after the action, room for argc */
     int n_before, n_after;
     char backend[64];
+    bool has_beta;
 };
 
 // clang-format off
@@ -48,8 +54,12 @@ static const struct argp_option options[] = {
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
-    {"best",          OPT_BEST,      NULL,   0, "with --predict: the weights of the best epoch, not the last", 0},
-    {"backend",       'B',           "NAME", 0, "with --predict: short for exec.backend=NAME", 0},
+    {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
+    {"set",           OPT_SET,       "NAME", 0, "score the run on another prepared set with the same classes", 0},
+    {"tta",           OPT_TTA,       "N",    OPTION_ARG_OPTIONAL, "average over N augmented rounds as well (4)", 0},
+    {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
+    {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
+    {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
@@ -66,6 +76,23 @@ static uint32_t count_option(const char *option, const char *text)
     if (*end || !*text || n < 1 || n > 1000000000)
         die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
     return (uint32_t)n;
+}
+
+static double beta_option(const char *text)
+{
+    char *end;
+    double beta = strtod(text, &end);
+
+    if (*end || !*text || !(beta >= 0 && beta <= 1))
+        die_usage("eval", "--beta=%s: expected a number from 0 to 1", text);
+    return beta;
+}
+
+static const char *part_option(const char *text)
+{
+    if (strcmp(text, "train") != 0 && strcmp(text, "valid") != 0 && strcmp(text, "test") != 0)
+        die_usage("eval", "--split %s: expected train, valid or test", text);
+    return text;
 }
 
 static void set_action(struct args *a, int action, const char *name)
@@ -117,6 +144,35 @@ static error_t parse_action(int key, char *arg, struct args *a)
     }
 }
 
+/* What is scored. */
+static error_t parse_scoring(int key, char *arg, struct args *a)
+{
+    struct request *r = &a->request;
+
+    switch (key) {
+    case OPT_SPLIT:
+        r->split = part_option(arg);
+        return 0;
+    case OPT_SET:
+        r->set = arg;
+        return 0;
+    case OPT_TTA:
+        r->rounds = arg ? (int)count_option("--tta", arg) : DEFAULT_ROUNDS;
+        if (r->rounds > MOST_ROUNDS)
+            die_usage("eval", "--tta=%s: at most %d rounds", arg, MOST_ROUNDS);
+        return 0;
+    case OPT_BETA:
+        r->beta = beta_option(arg);
+        a->has_beta = true;
+        return 0;
+    case OPT_BEST:
+        r->which = "best";
+        return 0;
+    default:
+        return parse_action(key, arg, a);
+    }
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
@@ -127,9 +183,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_FAIL:
         a->request.fail_on_regression = true;
-        return 0;
-    case OPT_BEST:
-        a->request.which = "best";
         return 0;
     case OPT_JSON:
         set_form(a, FORM_JSON);
@@ -150,7 +203,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             a->before[a->n_before++] = arg;
         return 0;
     default:
-        return parse_action(key, arg, a);
+        return parse_scoring(key, arg, a);
     }
 }
 
@@ -191,13 +244,19 @@ static void check_options(const struct args *a)
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
-    if (strcmp(r->which, "best") == 0 && a->action != OPT_PREDICT)
-        die_usage("eval", "--best goes with --predict");
-    if (r->backend && a->action != OPT_PREDICT)
-        die_usage("eval", "--backend goes with --predict");
+    if (request_is_scoring(r) && a->action &&
+        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
+        die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
+                  a->action_name);
+    if ((r->split || r->set) && a->action == OPT_PREDICT)
+        die_usage("eval", "--predict takes files; --split and --set score pictures with labels");
+    if (r->backend && a->action != OPT_PREDICT && !request_is_scoring(r))
+        die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
+    if (a->has_beta && r->rounds == 0)
+        die_usage("eval", "--beta goes with --tta");
     if (r->form != FORM_TEXT && a->action == OPT_REPORT)
         die_usage("eval", "--report prints a path only");
-    if (r->form == FORM_CSV && a->action == 0)
+    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r))
         die_usage("eval", "the overview is no table; take --json");
 }
 
@@ -206,7 +265,7 @@ static int write_report(const struct request *r, struct err *err)
     struct look l;
     int rc;
 
-    if (look_open(&l, r->results, r->run, err) < 0)
+    if (look_open(&l, r, r->run, err) < 0)
         return -1;
     rc = html_report(l.run.folder, err);
     if (rc == 0)
@@ -238,7 +297,7 @@ static int eval(const struct args *a, bool *regression, struct err *err)
     case OPT_LIST:
         return overview_list(stdout, r, err);
     default:
-        return overview_run(stdout, r, err);
+        return request_is_scoring(r) ? outcome_print(stdout, r, err) : overview_run(stdout, r, err);
     }
 }
 
@@ -248,13 +307,13 @@ int main(int argc, char **argv)
     static const struct argp cli = {
         options,
         parse,
-        "[RUN]\n[RUN] --predict FILE...\n--compare RUN RUN...",
+        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...",
         "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
         "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one.",
         children,
         NULL,
         NULL};
-    struct args a = {.common.tool = "eval", .request.which = "last"};
+    struct args a = {.common.tool = "eval", .request = {.which = "last", .beta = 0.25}};
     struct err err = {0};
     bool regression;
 

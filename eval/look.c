@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/yaml.h"
 #include "experiment/checkpoint.h"
+#include "record/score.h"
 
 static int read_params(struct look *l, struct err *err)
 {
@@ -32,26 +33,45 @@ static int read_predictions(struct look *l, struct err *err)
 {
     struct err why = {0};
 
-    if (predictions_read(&l->p, l->run.folder, &why) < 0) {
+    if (predictions_read(&l->own, l->run.folder, &why) < 0) {
         if (why.kind == ERR_INPUT)
             return 0;
         return err_set(err, why.kind, "%s", why.msg);
     }
+    l->p = l->own;
+    l->folder = l->run.folder;
     for (uint32_t i = 0; i < l->p->n; i++)
         l->errors += l->p->predicted[i] != l->p->actual[i];
+    snprintf(l->pictures, sizeof l->pictures, "validation pictures of %s, %s",
+             look_text(l->run.run, "set", NULL, "?"),
+             look_text(l->run.run, "split", NULL, "split unknown"));
     return 0;
 }
 
-int look_open(struct look *l, const char *results, const char *run, struct err *err)
+static int score(struct look *l, const struct request *r, struct err *err)
+{
+    const struct scored *s = r->rounds > 0 ? &l->scoring.tta : &l->scoring.plain;
+
+    if (scoring_get(&l->scoring, r, &l->run, err) < 0)
+        return -1;
+    l->p = s->p;
+    l->errors = s->errors;
+    l->folder = s->folder;
+    score_text(l->pictures, sizeof l->pictures, s->facts);
+    return 0;
+}
+
+int look_open(struct look *l, const struct request *r, const char *run, struct err *err)
 {
     char folder[PATH_LEN];
 
     memset(l, 0, sizeof *l);
-    if (run_find(folder, results, run, err) < 0)
+    if (run_find(folder, r->results, run, err) < 0)
         return -1;
     if (run_open(&l->run, folder, err) < 0)
         return -1;
-    if (read_params(l, err) < 0 || read_predictions(l, err) < 0) {
+    if (read_params(l, err) < 0 ||
+        (request_is_scoring(r) ? score(l, r, err) : read_predictions(l, err)) < 0) {
         look_close(l);
         return -1;
     }
@@ -61,7 +81,8 @@ int look_open(struct look *l, const char *results, const char *run, struct err *
 void look_close(struct look *l)
 {
     json_decref(l->params);
-    predictions_free(l->p);
+    predictions_free(l->own);
+    scoring_free(&l->scoring);
     run_entry_free(&l->run);
     memset(l, 0, sizeof *l);
 }
@@ -108,18 +129,4 @@ const char *look_text(const json_t *object, const char *a, const char *b, const 
     const char *text = json_string_value(look_get(object, a, b));
 
     return text ? text : fallback;
-}
-
-void look_split(char *out, size_t size, const struct look *l)
-{
-    const char *kind = look_text(l->params, "data.split", NULL, NULL);
-
-    if (!kind)
-        snprintf(out, size, "split unknown");
-    else if (strcmp(kind, "csv") == 0)
-        snprintf(out, size, "split csv %s", look_text(l->params, "data.split_csv", NULL, ""));
-    else
-        snprintf(out, size, "split %s, valid %s, split_seed %s", kind,
-                 look_text(l->params, "data.valid", NULL, "?"),
-                 look_text(l->params, "data.split_seed", NULL, "?"));
 }

@@ -8,16 +8,24 @@
 #include "base/err.h"
 #include "record/predictions.h"
 #include "record/run.h"
+#include "request.h"
+#include "scoring.h"
 
 struct look {
     struct run_entry run;
-    json_t *params;        /* params.yaml, an empty object where it is missing */
-    struct predictions *p; /* NULL: none */
-    uint32_t errors;       /* of p */
+    json_t *params;              /* params.yaml, an empty object where it is missing */
+    const struct predictions *p; /* NULL: none */
+    uint32_t errors;             /* of p */
+    const char *folder;          /* that p lies in */
+    char pictures[1200];         /* of p: "validation pictures of pets, random split (42)" */
+    struct predictions *own;     /* p, when it is what the run was finished with */
+    struct scoring scoring;      /* else p is of this */
 };
 
-/* RUN as in run_find. Predictions are read where they are. ERR_INPUT, ERR_FORMAT, ... */
-int look_open(struct look *l, const char *results, const char *run, struct err *err) MUST_USE;
+/* RUN as in run_find. The predictions are those the run was finished with, read where they are, or
+ * those that R asks for (request_is_scoring), made where they are not there. ERR_INPUT, ERR_FORMAT,
+ * ... */
+int look_open(struct look *l, const struct request *r, const char *run, struct err *err) MUST_USE;
 void look_close(struct look *l); /* all zero is fine */
 /* ERR_INPUT when the run has no predictions, saying why and what to do. */
 int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;
@@ -25,7 +33,5 @@ int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;
 /* Members of nested objects; NULL or the fallback where missing. */
 const json_t *look_get(const json_t *object, const char *a, const char *b);
 const char *look_text(const json_t *object, const char *a, const char *b, const char *fallback);
-/* "random, 20 % of the pictures, split_seed 42", from the keys. */
-void look_split(char *out, size_t size, const struct look *l);
 
 #endif

@@ -13,7 +13,7 @@ enum { PRINTED_CLASSES = 12 };
 
 static int open_needed(struct look *l, const struct request *r, struct err *err)
 {
-    if (look_open(l, r->results, r->run, err) < 0)
+    if (look_open(l, r, r->run, err) < 0)
         return -1;
     if (look_needs_predictions(l, err) == 0)
         return 0;
@@ -108,12 +108,14 @@ static int print_matrix(FILE *out, enum form form, const uint32_t *counts,
 static int draw(const struct look *l, const uint32_t *counts, const char *ending,
                 char path[PATH_LEN], struct err *err)
 {
-    if (path_format(path, err, "%s/plots", l->run.folder) < 0 || path_make_dirs(path, err) < 0)
+    char title[1300];
+
+    snprintf(title, sizeof title, "Confusion matrix, %s", l->pictures);
+    if (path_format(path, err, "%s/plots", l->folder) < 0 || path_make_dirs(path, err) < 0)
         return -1;
-    if (path_format(path, err, "%s/plots/confusion.%s", l->run.folder, ending) < 0)
+    if (path_format(path, err, "%s/plots/confusion.%s", l->folder, ending) < 0)
         return -1;
-    return plot_confusion(path, "Confusion matrix, validation pictures", counts, l->p->vocab,
-                          l->p->classes, err);
+    return plot_confusion(path, title, counts, l->p->vocab, l->p->classes, err);
 }
 
 static int write_matrix(FILE *out, const struct look *l, const uint32_t *counts, enum form form,
@@ -125,8 +127,8 @@ static int write_matrix(FILE *out, const struct look *l, const uint32_t *counts,
         return print_matrix(out, form, counts, l->p, err);
     if (draw(l, counts, "svg", svg, err) < 0 || draw(l, counts, "png", png, err) < 0)
         return -1;
-    if (predictions_write_confusion(l->p, counts, l->run.folder, err) < 0 ||
-        path_format(csv, err, "%s/confusion.csv", l->run.folder) < 0)
+    if (predictions_write_confusion(l->p, counts, l->folder, err) < 0 ||
+        path_format(csv, err, "%s/confusion.csv", l->folder) < 0)
         return -1;
     if (l->p->classes <= PRINTED_CLASSES && print_matrix(out, form, counts, l->p, err) < 0)
         return -1;

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
+#include "record/score.h"
 #include "record/stats.h"
 
 enum { SHOWN_PAIRS = 5 };
@@ -47,21 +48,22 @@ static void read_times(struct times *t, const struct look *l)
 static json_t *facts(const struct look *l, const struct times *t)
 {
     double low = 0, high = 1;
-    json_t *all, *more;
-    char split[256];
+    json_t *all, *more, *scores = NULL;
 
-    look_split(split, sizeof split, l);
+    if (score_list(&scores, l->run.folder, NULL) < 0)
+        return NULL;
     all = json_pack(
-        "{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:s, s:O?, s:O?, s:O?, s:O?, "
-        "s:O?, s:i, s:f, s:f}",
+        "{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
+        "s:O?, s:i, s:f, s:f, s:o}",
         "run", l->run.name, "folder", l->run.folder, "status", l->run.status, "error",
         look_get(l->run.run, "error", NULL), "experiment", look_get(l->run.run, "experiment", NULL),
         "title", look_get(l->run.run, "title", NULL), "start", look_get(l->run.run, "start", NULL),
-        "set", look_get(l->run.run, "set", NULL), "split", split, "pictures",
-        look_get(l->run.run, "pictures", NULL), "classes", look_get(l->run.run, "classes", NULL),
-        "seed", look_get(l->run.run, "seed", NULL), "final",
+        "set", look_get(l->run.run, "set", NULL), "split", look_get(l->run.run, "split", NULL),
+        "pictures", look_get(l->run.run, "pictures", NULL), "classes",
+        look_get(l->run.run, "classes", NULL), "seed", look_get(l->run.run, "seed", NULL), "final",
         look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
-        "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s);
+        "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s, "scores",
+        scores);
     if (!all || !l->p || l->p->n == 0)
         return all;
     stats_wilson(&low, &high, l->errors, l->p->n);
@@ -143,15 +145,13 @@ static void print_figures(FILE *out, const struct look *l)
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
     double low, high;
-    char split[256];
 
     if (l->p && l->p->n > 0) {
         stats_wilson(&low, &high, l->errors, l->p->n);
-        look_split(split, sizeof split, l);
         line(out, "error rate");
-        fprintf(out, "%.4f  (%u of %u, 95 %% interval %.4f to %.4f) on the validation pictures, ",
+        fprintf(out, "%.4f  (%u of %u, 95 %% interval %.4f to %.4f) on the ",
                 (double)l->errors / l->p->n, l->errors, l->p->n, low, high);
-        tabular_text(out, split);
+        tabular_text(out, l->pictures);
         fputc('\n', out);
     }
     if (json_is_number(loss)) {
@@ -164,6 +164,29 @@ static void print_figures(FILE *out, const struct look *l)
                     json_number_value(json_object_get(best, "error_rate")));
         fputc('\n', out);
     }
+}
+
+/* What else the run was scored on, and how often its test pictures were looked at. */
+static int print_scores(FILE *out, const struct look *l, struct err *err)
+{
+    json_t *scores;
+
+    if (score_list(&scores, l->run.folder, err) < 0)
+        return -1;
+    for (size_t i = 0; i < json_array_size(scores); i++) {
+        const json_t *score = json_array_get(scores, i);
+        char text[1200];
+
+        score_text(text, sizeof text, score);
+        line(out, i == 0 ? "also scored" : "");
+        fprintf(out, "%.4f  on %" JSON_INTEGER_FORMAT " ",
+                json_number_value(json_object_get(score, "error_rate")),
+                json_integer_value(json_object_get(score, "pictures")));
+        tabular_text(out, text);
+        fputc('\n', out);
+    }
+    json_decref(scores);
+    return 0;
 }
 
 static void print_files(FILE *out, const struct look *l)
@@ -189,6 +212,8 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
     print_run(out, l, t);
     print_what_ran(out, l, t);
     print_figures(out, l);
+    if (print_scores(out, l, err) < 0)
+        return -1;
     print_files(out, l);
     if (!l->p || l->errors == 0)
         return 0;
@@ -229,7 +254,7 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
     struct look l;
     int rc;
 
-    if (look_open(&l, r->results, r->run, err) < 0)
+    if (look_open(&l, r, r->run, err) < 0)
         return -1;
     read_times(&t, &l);
     rc = r->form == FORM_JSON ? print_json(out, &l, &t, err) : print_text(out, &l, &t, err);
@@ -246,9 +271,9 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
 
 int overview_list(FILE *out, const struct request *r, struct err *err)
 {
-    static const struct column columns[] = {{"run", -1},        {"status", -1},   {"start", -1},
-                                            {"experiment", -1}, {"set", -1},      {"seed", -1},
-                                            {"error_rate", 4},  {"valid_loss", 4}};
+    static const struct column columns[] = {
+        {"run", -1},  {"status", -1},    {"start", -1},     {"experiment", -1}, {"set", -1},
+        {"seed", -1}, {"error_rate", 4}, {"valid_loss", 4}, {"pictures", -1},   {"split", -1}};
     struct run_entry *runs;
     json_t *rows = json_array();
     size_t n;
@@ -263,15 +288,16 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
     for (size_t i = 0; i < n && rc == 0; i++) {
         const json_t *run = runs[i].run;
 
-        rc = tabular_add(rows,
-                         json_pack("[s, s, s%, O?, O?, O?, O?, O?]", runs[i].name, runs[i].status,
-                                   look_text(run, "start", NULL, ""),
-                                   strcspn(look_text(run, "start", NULL, ""), "."),
-                                   look_get(run, "experiment", NULL), look_get(run, "set", NULL),
-                                   look_get(run, "seed", NULL),
-                                   look_get(runs[i].metrics, "final", "error_rate"),
-                                   look_get(runs[i].metrics, "final", "valid_loss")),
-                         err);
+        rc = tabular_add(
+            rows,
+            json_pack("[s, s, s%, O?, O?, O?, O?, O?, O?, O?]", runs[i].name, runs[i].status,
+                      look_text(run, "start", NULL, ""),
+                      strcspn(look_text(run, "start", NULL, ""), "."),
+                      look_get(run, "experiment", NULL), look_get(run, "set", NULL),
+                      look_get(run, "seed", NULL), look_get(runs[i].metrics, "final", "error_rate"),
+                      look_get(runs[i].metrics, "final", "valid_loss"),
+                      look_get(run, "pictures", "valid"), look_get(run, "split", NULL)),
+            err);
     }
     if (rc == 0 && n == 0 && r->form == FORM_TEXT)
         fprintf(out, "no run in %s yet; `train --exp NAME` makes one\n", r->results);

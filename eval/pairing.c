@@ -69,9 +69,7 @@ static bool pair_up(struct pairing *out, const struct predictions *a, const stru
     }
     common = in_common(x, a->n, y, b->n);
     if (common != a->n || common != b->n) {
-        snprintf(out->why_not, sizeof out->why_not,
-                 "other validation pictures (%u and %u, %u in common): another split, seed of the "
-                 "split or data set",
+        snprintf(out->why_not, sizeof out->why_not, "other pictures (%u and %u, %u in common)",
                  a->n, b->n, common);
         return false;
     }
@@ -149,4 +147,33 @@ enum verdict_kind pairing_verdict(const struct pairing *p)
     if (!(p->adjusted < 0.05))
         return VERDICT_SAME;
     return p->difference > 0 ? VERDICT_WORSE : VERDICT_BETTER;
+}
+
+const char *pairing_word(const struct pairing *p)
+{
+    static const char *const words[] = {[VERDICT_UNTESTED] = "not tested",
+                                        [VERDICT_SAME] = "not distinguishable",
+                                        [VERDICT_BETTER] = "better",
+                                        [VERDICT_WORSE] = "worse"};
+
+    return words[pairing_verdict(p)];
+}
+
+void pairing_print(FILE *out, const struct pairing *p, size_t n)
+{
+    if (p->identical) {
+        fprintf(out, "identical: every probability of %u pictures has the same bits\n", p->n);
+        return;
+    }
+    fprintf(out,
+            "%s\n  error rate %+.4f (95 %% interval %+.4f to %+.4f) on %u pictures; %u only wrong "
+            "there, %u only wrong here\n  McNemar mid-p %.4g",
+            pairing_word(p), p->difference, p->low, p->high, p->n, p->first_only, p->second_only,
+            p->p);
+    if (n > 1)
+        fprintf(out, "; %.4g for %zu tests at once (Holm)", p->adjusted, n);
+    fputc('\n', out);
+    if (pairing_verdict(p) == VERDICT_SAME)
+        fprintf(out, "  at this disagreement, a difference below %.4f cannot be told from none\n",
+                p->least);
 }

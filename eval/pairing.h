@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "record/predictions.h"
@@ -12,7 +13,7 @@
 
 struct pairing {
     bool tested;
-    char why_not[512];                         /* tested is false */
+    char why_not[3072];                        /* tested is false */
     bool identical;                            /* all probabilities equal to the bit */
     uint32_t n, first_only, second_only, both; /* pictures; mistaken by ... */
     double difference, low, high; /* error rate of the second less the first's; 95 % bootstrap */
@@ -28,5 +29,9 @@ int pairing_test(struct pairing *out, const struct predictions *a, const struct 
 enum verdict_kind { VERDICT_UNTESTED, VERDICT_SAME, VERDICT_BETTER, VERDICT_WORSE };
 /* At 5 %, adjusted. */
 enum verdict_kind pairing_verdict(const struct pairing *p);
+const char *pairing_word(const struct pairing *p); /* of the verdict: "not distinguishable", ... */
+/* Verdict, difference, interval and test of a tested pair: the end of a line, and lines after it. N:
+ * tests made at once. */
+void pairing_print(FILE *out, const struct pairing *p, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "data/augment.h"
@@ -12,6 +13,7 @@
 #include "image/decode.h"
 #include "image/resize.h"
 #include "record/run.h"
+#include "scoring.h"
 
 enum { CHUNK = 32, BEST = 5, FILE_MAX = 1 << 30 };
 
@@ -22,10 +24,11 @@ struct job {
     struct image image;
     uint8_t *pixels[CHUNK]; /* presized */
     struct picture pictures[CHUNK];
+    uint32_t crc[CHUNK]; /* of the pixels */
     const char *files[CHUNK];
-    int n;       /* in the chunk */
-    int failed;  /* files in all */
-    float *prob; /* (CHUNK, classes) */
+    int n;                    /* in the chunk */
+    int failed;               /* files in all */
+    float *prob, *sum, *once; /* (CHUNK, classes); of the augmented rounds, of one of them */
     json_t *rows, *list;
 };
 
@@ -37,6 +40,8 @@ static void job_free(struct job *j)
     image_free(&j->image);
     trained_close(j->t);
     free(j->prob);
+    free(j->sum);
+    free(j->once);
     json_decref(j->rows);
     json_decref(j->list);
 }
@@ -72,8 +77,7 @@ static int load(struct job *j, const char *path, struct err *err)
                           .width = plan.width,
                           .label = -1,
                           .position = (uint32_t)j->n};
-    augment_validation(&p->map, j->t->experiment->augment.mode, plan.height, plan.width,
-                       j->t->size);
+    j->crc[j->n] = crc32c(0, p->pixels, (size_t)plan.height * (size_t)plan.width * 3);
     j->files[j->n++] = path;
     return 0;
 }
@@ -131,11 +135,46 @@ static int add_result(struct job *j, const char *file, const float *prob, struct
     return rc;
 }
 
+/* ROUND of test-time augmentation; -1: without. */
+static int run_round(struct job *j, int round, float *prob, struct err *err)
+{
+    const struct experiment *e = j->t->experiment;
+
+    for (int i = 0; i < j->n; i++) {
+        struct picture *p = &j->pictures[i];
+
+        if (round < 0)
+            augment_validation(&p->map, e->augment.mode, p->height, p->width, j->t->size);
+        else
+            augment_tta(&p->map, &e->augment, p->height, p->width, j->t->size, (uint64_t)e->seed,
+                        (uint32_t)round, j->crc[i]);
+    }
+    return infer_run(j->t->infer, j->pictures, j->n, prob, NULL, err);
+}
+
+static int run_tta(struct job *j, struct err *err)
+{
+    const struct tta tta = {.rounds = j->r->rounds, .beta = j->r->beta};
+    size_t cells = (size_t)j->n * (size_t)j->t->classes;
+
+    memset(j->sum, 0, cells * sizeof *j->sum);
+    for (int round = 0; round < tta.rounds; round++) {
+        if (run_round(j, round, j->once, err) < 0)
+            return -1;
+        for (size_t k = 0; k < cells; k++)
+            j->sum[k] += j->once[k];
+    }
+    tta_blend(j->prob, j->sum, cells, &tta);
+    return 0;
+}
+
 static int run_chunk(struct job *j, struct err *err)
 {
     if (j->n == 0)
         return 0;
-    if (infer_run(j->t->infer, j->pictures, j->n, j->prob, NULL, err) < 0)
+    if (run_round(j, -1, j->prob, err) < 0)
+        return -1;
+    if (j->r->rounds > 0 && run_tta(j, err) < 0)
         return -1;
     for (int i = 0; i < j->n; i++)
         if (add_result(j, j->files[i], j->prob + (size_t)i * (size_t)j->t->classes, err) < 0)
@@ -178,10 +217,14 @@ static int open_job(struct job *j, const struct request *r, struct err *err)
     if (trained_open(&j->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
         return err_wrap(err, "%s", folder);
     log_debug("%s: %d classes, %d px of %d px", folder, j->t->classes, j->t->size, j->t->presize);
+    if (r->rounds > 0 && scoring_check_tta(&j->t->experiment->augment, path_base(folder), err) < 0)
+        return -1;
     j->prob = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->prob);
+    j->sum = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->sum);
+    j->once = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->once);
     j->rows = json_array();
     j->list = json_array();
-    if (!j->prob || !j->rows || !j->list)
+    if (!j->prob || !j->sum || !j->once || !j->rows || !j->list)
         return err_set(err, ERR_NOMEM, "predictions");
     return 0;
 }

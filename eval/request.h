@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "tabular.h"
 
@@ -18,7 +19,17 @@ struct request {
     uint32_t count;      /* --top-losses */
     const char *which;   /* checkpoint: "last", "best" */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
+    const char *set;     /* --set, NULL: the run's own */
+    const char *split;   /* --split: train, valid, test; NULL: valid, or all of another set */
+    int rounds;          /* --tta, 0: without */
+    double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
 };
+
+/* Whether other predictions are meant than those the run was finished with. */
+static inline bool request_is_scoring(const struct request *r)
+{
+    return r->set || r->split || r->rounds > 0 || strcmp(r->which, "last") != 0;
+}
 
 #endif

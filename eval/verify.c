@@ -303,6 +303,30 @@ static void check_manifest(struct chain *c)
         compare_file(c, "manifest", "manifest", path);
 }
 
+/* Cut again as resolved.yaml says. */
+static void check_split(struct chain *c)
+{
+    char path[PATH_LEN], hex[SHA256_HEX], text[1200];
+    struct experiment *e = NULL;
+    struct shard_set *shards = NULL;
+    struct split *split = NULL;
+    struct err err;
+
+    if (path_format(path, &err, "%s/resolved.yaml", c->l->run.folder) < 0 ||
+        experiment_read(&e, path, NULL, 0, &err) < 0 ||
+        shard_set_open(&shards, c->shards, &err) < 0 ||
+        split_make(&split, &e->data, shards, &err) < 0 ||
+        split_sha256(hex, split, shards, &err) < 0) {
+        say(c, "split", RESULT_FAILED, "%s", err.msg);
+    } else {
+        split_text(text, sizeof text, &e->data);
+        compare(c, "split", "split", hex, text);
+    }
+    split_free(split);
+    shard_set_close(shards);
+    experiment_free(e);
+}
+
 static void check_data(struct chain *c)
 {
     struct shard_check_report report;
@@ -327,6 +351,7 @@ static void check_data(struct chain *c)
     if (begun)
         progress_end();
     check_manifest(c);
+    check_split(c);
     say(c, "pictures", RESULT_UNCHECKED, "`fetch %s --verify` holds them against the manifest",
         set);
 }
@@ -340,7 +365,7 @@ int verify_run(FILE *out, const struct request *r, struct err *err)
 
     if (!c.rows)
         return err_set(err, ERR_NOMEM, "verify");
-    if (look_open(&l, r->results, r->run, err) < 0) {
+    if (look_open(&l, r, r->run, err) < 0) {
         json_decref(c.rows);
         return -1;
     }

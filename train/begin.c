@@ -95,10 +95,13 @@ static void say_what_runs(const struct session *s)
 {
     const struct key_table table = {.rows = optim_keys};
     struct optim_options preset;
+    char split[PATH_LEN];
 
-    log_info("%s: %s on %u pictures of %s, %u to validate, %d classes; %s on %s (%s), %d thread%s",
+    split_text(split, sizeof split, &s->e->data);
+    log_info("%s: %s on %u pictures of %s, %u to validate, %s, %d classes; %s on %s (%s), %d "
+             "thread%s",
              s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
-             s->split->n_valid, s->network->classes, dtype_name(s->dtype), s->backend->name,
+             s->split->n_valid, split, s->network->classes, dtype_name(s->dtype), s->backend->name,
              s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);

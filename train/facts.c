@@ -71,10 +71,15 @@ static const char *text_or_null(const char *text)
 
 static json_t *parents(const struct session *s, const char *binary, const char *initial)
 {
-    return json_pack("{s:s?, s:s, s:s, s:s, s:s?, s:s}", "binary", text_or_null(binary), "manifest",
-                     shard_set_manifest_sha256(s->shards), "index",
-                     shard_set_index_sha256(s->shards), "initial_weights", initial, "weights_file",
-                     text_or_null(s->source_sha256), "config", s->config_sha256);
+    char split[SHA256_HEX];
+
+    if (split_sha256(split, s->split, s->shards, NULL) < 0)
+        return NULL;
+    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?}", "binary", text_or_null(binary),
+                     "manifest", shard_set_manifest_sha256(s->shards), "index",
+                     shard_set_index_sha256(s->shards), "split", split, "initial_weights", initial,
+                     "weights_file", text_or_null(s->source_sha256), "config", s->config_sha256,
+                     "tables", text_or_null(s->tables_sha256));
 }
 
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,
@@ -82,21 +87,23 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
 {
     static const char *const precisions[] = {
         [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
-    char binary[SHA256_HEX] = "";
+    char binary[SHA256_HEX] = "", split[PATH_LEN];
 
+    split_text(split, sizeof split, &s->e->data);
     if (sha256_file("/proc/self/exe", binary, NULL, NULL) < 0)
         binary[0] = 0;
-    *out = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, s:s, s:i, s:i, "
-        "s:{s:i, s:i, s:i, s:i}}",
-        "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
-        machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
-        parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder, "seed",
-        (json_int_t)s->e->seed, "precision", "asked", precisions[s->e->train.precision], "ran",
-        dtype_name(s->dtype), "note", s->precision_note, "backend", s->backend->name, "microbatch",
-        s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
-        (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
-        "left_out", (int)s->split->n_left_out);
+    *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
+                     "s:s, s:i, s:i, "
+                     "s:{s:i, s:i, s:i, s:i}}",
+                     "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
+                     "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
+                     parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
+                     "split", split, "seed", (json_int_t)s->e->seed, "precision", "asked",
+                     precisions[s->e->train.precision], "ran", dtype_name(s->dtype), "note",
+                     s->precision_note, "backend", s->backend->name, "microbatch",
+                     s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
+                     (int)s->split->n_train, "valid", (int)s->split->n_valid, "test",
+                     (int)s->split->n_test, "left_out", (int)s->split->n_left_out);
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

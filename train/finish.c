@@ -20,7 +20,7 @@ static int write_predictions(const struct session *s, const char *folder, const 
     int classes = s->network->classes, rc = -1;
     struct predictions *p;
     uint32_t *counts = NULL;
-    char path[PATH_LEN];
+    char path[PATH_LEN], split[PATH_LEN], title[PATH_LEN + 300];
 
     if (predictions_new(&p, n, classes, err) < 0)
         return -1;
@@ -42,8 +42,10 @@ static int write_predictions(const struct session *s, const char *folder, const 
         goto out;
     if (path_format(path, err, "%s/plots/confusion.svg", folder) < 0)
         goto out;
-    rc = plot_confusion(path, "Confusion matrix, validation pictures", counts, p->vocab, classes,
-                        err);
+    split_text(split, sizeof split, &s->e->data);
+    snprintf(title, sizeof title, "Confusion matrix, validation pictures of %s, %s", s->e->data.set,
+             split);
+    rc = plot_confusion(path, title, counts, p->vocab, classes, err);
     goto out;
 nomem:
     err_set(err, ERR_NOMEM, "predictions");
@@ -175,6 +177,7 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
 {
     const char *folder = run_folder(run);
     const bool best = s->e->train.watch.finish == FINISH_BEST;
+    char split[PATH_LEN];
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
     if (session_phase(s, best ? st->best_phase : s->n_phases - 1, err) < 0 ||
@@ -185,5 +188,8 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
     if (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0 ||
         write_metrics(s, folder, st, err) < 0)
         return -1;
+    split_text(split, sizeof split, &s->e->data);
+    log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
+             s->split->n_valid, s->e->data.set, split);
     return html_report(folder, err);
 }

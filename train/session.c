@@ -121,6 +121,26 @@ static int read_aspect(struct session *s, struct err *err)
     return 0;
 }
 
+/* The configuration names tables by path; their content decides bits, too. */
+static int hash_tables(struct session *s, struct err *err)
+{
+    const struct experiment *e = s->e;
+    const char *const tables[] = {e->data.split == SPLIT_CSV ? e->data.csv : "",
+                                  e->train.loss.class_weights, e->data.sample_weights};
+    char all[3 * SHA256_HEX] = "", hex[SHA256_HEX];
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (!weighting_is_on(tables[i]) || strcmp(tables[i], "balanced") == 0)
+            continue;
+        if (sha256_file(tables[i], hex, NULL, err) < 0)
+            return -1;
+        strncat(all, hex, sizeof all - strlen(all) - 1);
+    }
+    if (all[0])
+        sha256_of(all, strlen(all), s->tables_sha256);
+    return 0;
+}
+
 static int make_weights(struct session *s, struct err *err)
 {
     const char *classes = s->e->train.loss.class_weights, *samples = s->e->data.sample_weights;
@@ -156,7 +176,7 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
     for (int i = 0; i < s->n_phases; i++)
         if (check_phase(s, i, err) < 0)
             return -1;
-    return make_weights(s, err);
+    return make_weights(s, err) < 0 ? -1 : hash_tables(s, err);
 }
 
 int session_open(struct session **out, struct experiment *e, const char *data, const char *results,

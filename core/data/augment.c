@@ -290,6 +290,32 @@ void augment_validation(struct sample_map *m, int mode, int height, int width, i
         augment_centre(m, height, width, size);
 }
 
+void augment_training(struct sample_map *m, const struct augment_options *o, int height, int width,
+                      int size, uint64_t seed, uint32_t epoch, uint32_t position, uint32_t first)
+{
+    struct augment_draw d;
+    struct augment_crop crop;
+
+    if (o->mode == AUGMENT_NONE) {
+        augment_centre(m, height, width, size);
+        return;
+    }
+    augment_draw(&d, o, height, width, seed, epoch, position);
+    if (o->mode != AUGMENT_FASTAI) {
+        augment_compose(m, &d, height, width, size);
+        return;
+    }
+    augment_crop(&crop, o, height < width ? height : width, seed, epoch, first);
+    augment_two_steps(m, &d, &crop, height, width, size);
+}
+
+void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
+                 int size, uint64_t seed, uint32_t round, uint32_t crc)
+{
+    /* epochs that no training reaches */
+    augment_training(m, o, height, width, size, seed, UINT32_MAX - round, crc, crc);
+}
+
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
 
 #define S struct augment_options

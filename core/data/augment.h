@@ -44,6 +44,13 @@ void augment_compose(struct sample_map *m, const struct augment_draw *d, int hei
 void augment_centre(struct sample_map *m, int height, int width, int size);
 /* Validation under MODE: augment_centre(), or fastai's way to the same. */
 void augment_validation(struct sample_map *m, int mode, int height, int width, int size);
+/* Training under O's mode: the picture at POSITION of EPOCH, in the batch whose first is at FIRST. */
+void augment_training(struct sample_map *m, const struct augment_options *o, int height, int width,
+                      int size, uint64_t seed, uint32_t epoch, uint32_t position, uint32_t first);
+/* The same for ROUND (from 0) of test-time augmentation, the draw belonging to the pixels, whose
+ * CRC-32C is given: neither place nor neighbours matter, so mode fastai has a crop per picture here. */
+void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
+                 int size, uint64_t seed, uint32_t round, uint32_t crc);
 
 /* --- mode fastai (fastai.md 3.2-3.8): two interpolations, one crop for a whole batch ------------- */
 

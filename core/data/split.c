@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/path.h"
 #include "data/csv.h"
 #include "data/offenders.h"
 
@@ -379,7 +380,43 @@ void split_free(struct split *s)
     free(s);
 }
 
+static void hash_part(struct sha256 *sha, const char *part, const uint32_t *ranks, uint32_t n,
+                      const struct shard_set *s)
+{
+    sha256_update(sha, part, strlen(part) + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *path = shard_set_picture(s, ranks[i])->path;
+
+        sha256_update(sha, path, strlen(path) + 1);
+    }
+}
+
+int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard_set *s,
+                 struct err *err)
+{
+    struct sha256 *sha;
+
+    if (sha256_new(&sha, err) < 0)
+        return -1;
+    hash_part(sha, "/train", p->train, p->n_train, s);
+    hash_part(sha, "/valid", p->valid, p->n_valid, s); /* no path begins so */
+    hash_part(sha, "/test", p->test, p->n_test, s);
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    return 0;
+}
+
 static const char *const split_names[] = {"random", "official", "hash", "csv", NULL};
+
+void split_text(char *out, size_t size, const struct data_options *o)
+{
+    if (o->split == SPLIT_CSV)
+        snprintf(out, size, "csv split %s", path_base(o->csv));
+    else
+        snprintf(out, size, "%s split (%lld%s)", split_names[o->split], (long long)o->split_seed,
+                 o->stratify ? ", stratified" : "");
+}
+
 static const char *const verify_names[] = {"crc", "off", NULL};
 
 #define S struct data_options

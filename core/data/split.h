@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/key.h"
 #include "data/shard.h"
 
@@ -38,6 +39,13 @@ struct split {
 int split_make(struct split **out, const struct data_options *o, const struct shard_set *s,
                struct err *err) MUST_USE;
 void split_free(struct split *s);
+
+/* SHA-256 of the split itself: which paths train, validate and test, in the split's order. ERR_NOMEM. */
+int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard_set *s,
+                 struct err *err) MUST_USE;
+/* How O cuts a set, as it stands beside figures: "random split (42)", "official split (42)", "csv split
+ * NAME.csv"; the number is split_seed. */
+void split_text(char *out, size_t size, const struct data_options *o);
 
 /* torch.randperm(n) on the CPU under torch.manual_seed(seed): MT19937 (Matsumoto, Nishimura 1998),
  * for i in [0, n - 1): swap(r[i], r[i + next % (n - i)]). n < 2^32 / 20. */

@@ -61,25 +61,19 @@ static uint32_t rank_at(const struct stream *s, uint32_t position)
     return s->o.ranks[s->order ? s->order[position] : position];
 }
 
-/* FIRST: position of the batch's first picture. */
-static void map_picture(const struct stream *s, struct picture *p, uint32_t first)
+/* CRC: of the pixels. FIRST: position of the batch's first picture. */
+static void map_picture(const struct stream *s, struct picture *p, uint32_t crc, uint32_t first)
 {
-    const struct augment_options *a = s->o.augment;
-    struct augment_draw d;
-    struct augment_crop crop;
+    const struct stream_options *o = &s->o;
 
-    if (!s->o.train || a->mode == AUGMENT_NONE) {
-        augment_validation(&p->map, a->mode, p->height, p->width, s->o.size);
-        return;
-    }
-    augment_draw(&d, a, p->height, p->width, s->o.seed, s->o.epoch, p->position);
-    if (a->mode != AUGMENT_FASTAI) {
-        augment_compose(&p->map, &d, p->height, p->width, s->o.size);
-        return;
-    }
-    augment_crop(&crop, a, p->height < p->width ? p->height : p->width, s->o.seed, s->o.epoch,
-                 first);
-    augment_two_steps(&p->map, &d, &crop, p->height, p->width, s->o.size);
+    if (o->train)
+        augment_training(&p->map, o->augment, p->height, p->width, o->size, o->seed, o->epoch,
+                         p->position, first);
+    else if (o->tta_round > 0)
+        augment_tta(&p->map, o->augment, p->height, p->width, o->size, o->seed, o->tta_round - 1,
+                    crc);
+    else
+        augment_validation(&p->map, o->augment->mode, p->height, p->width, o->size);
 }
 
 static int reserve(struct slot *slot, size_t bytes, struct err *err)
@@ -120,10 +114,10 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .pixels = slot->pixels + at,
             .height = (int32_t)p->height,
             .width = (int32_t)p->width,
-            .label = p->label,
+            .label = s->o.labels ? s->o.labels[p->label] : p->label,
             .position = first + (uint32_t)i,
         };
-        map_picture(s, &slot->pictures[i], first);
+        map_picture(s, &slot->pictures[i], p->crc32c, first);
         if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
             return -1;
         at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);

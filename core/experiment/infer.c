@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: MIT */
 #include "experiment/infer.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/elem.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "data/stream.h"
@@ -112,26 +114,30 @@ int infer_run(struct infer *i, const struct picture *pictures, int n, float *pro
     return 0;
 }
 
-int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
-                bool verify, float *prob, float *loss, struct err *err)
+/* ROUND of T (T NULL: validation). The progress bar counts from ROUND times n. */
+static int run_round(struct infer *i, const struct infer_pictures *p, const struct tta *t,
+                     int round, float *prob, float *loss, struct err *err)
 {
-    const struct augment_options augment = {.mode = i->mode};
-    struct stream_options options = {.ranks = ranks,
-                                     .n = n,
+    const struct augment_options plain = {.mode = i->mode};
+    struct stream_options options = {.ranks = p->ranks,
+                                     .n = p->n,
                                      .batch = i->batch,
                                      .size = i->size,
-                                     .augment = &augment,
+                                     .augment = t ? t->augment : &plain,
+                                     .tta_round = t ? (uint32_t)round + 1 : 0,
+                                     .seed = t ? t->seed : 0,
+                                     .labels = p->labels,
                                      .prefetch = 2,
-                                     .verify = verify};
+                                     .verify = p->verify};
     struct stream *stream;
     const struct picture *pictures;
     const uint32_t *unused;
     size_t done = 0;
     int count, more;
 
-    if (n == 0)
+    if (p->n == 0)
         return 0;
-    if (stream_open(&stream, s, &options, err) < 0)
+    if (stream_open(&stream, p->set, &options, err) < 0)
         return -1;
     while ((more = stream_next(stream, &pictures, &unused, &count, err)) == 1) {
         if (infer_run(i, pictures, count, prob + done * (size_t)i->classes,
@@ -140,13 +146,65 @@ int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *rank
             break;
         }
         done += (size_t)count;
-        progress_set(done, NULL);
+        progress_set((uint64_t)round * p->n + done, NULL);
     }
     stream_close(stream);
     if (more < 0)
         return -1;
-    BUG_IF(done != n);
+    BUG_IF(done != p->n);
     return 0;
+}
+
+int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
+                   struct err *err)
+{
+    return run_round(i, p, NULL, 0, prob, loss, err);
+}
+
+int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
+                bool verify, float *prob, float *loss, struct err *err)
+{
+    const struct infer_pictures p = {.set = s, .ranks = ranks, .n = n, .verify = verify};
+
+    return infer_pictures(i, &p, prob, loss, err);
+}
+
+void tta_blend(float *prob, const float *sum, size_t n, const struct tta *t)
+{
+    for (size_t k = 0; k < n; k++) {
+        float mean = sum[k] / (float)t->rounds;
+
+        prob[k] = mean + (float)t->beta * (prob[k] - mean); /* torch.lerp */
+    }
+}
+
+float tta_loss(float p)
+{
+    return -elem_logf(p > FLT_MIN ? p : FLT_MIN); /* a label's probability may round to 0 */
+}
+
+int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta *t, float *prob,
+              float *loss, struct err *err)
+{
+    size_t classes = (size_t)i->classes, cells = p->n * classes;
+    float *sum = calloc(cells + 1, sizeof *sum), *one = calloc(cells + 1, sizeof *one);
+    int rc = sum && one ? 0 : err_set(err, ERR_NOMEM, "test-time augmentation");
+
+    for (int round = 0; rc == 0 && round < t->rounds; round++) {
+        rc = run_round(i, p, t, round, one, NULL, err);
+        for (size_t k = 0; k < cells; k++)
+            sum[k] += one[k];
+    }
+    if (rc == 0)
+        tta_blend(prob, sum, cells, t);
+    for (uint32_t k = 0; rc == 0 && loss && k < p->n; k++) {
+        int32_t label = shard_set_picture(p->set, p->ranks[k])->label;
+
+        loss[k] = tta_loss(prob[k * classes + (size_t)(p->labels ? p->labels[label] : label)]);
+    }
+    free(sum);
+    free(one);
+    return rc;
 }
 
 void infer_score(struct score *s, uint32_t n, int classes, const float *prob, const float *loss,

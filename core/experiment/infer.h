@@ -28,10 +28,36 @@ void infer_memory(const struct infer *i, struct be_memory *m);
  */
 int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,
               struct err *err) MUST_USE;
-/* The same over RANKS of a shard set, read ahead, in the order given. A progress bar that was begun
- * shows the pictures done. */
+/* Some pictures of a shard set, in the order given. */
+struct infer_pictures {
+    const struct shard_set *set;
+    const uint32_t *ranks;
+    uint32_t n;
+    bool verify;           /* each picture's CRC-32C */
+    const int32_t *labels; /* of the network for those of the set; NULL: the same */
+};
+/* infer_run() over pictures that are read ahead. A progress bar that was begun shows the pictures
+ * done. */
+int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
+                   struct err *err) MUST_USE;
 int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
                 bool verify, float *prob, float *loss, struct err *err) MUST_USE;
+
+/* Test-time augmentation (fastai's tta): A the mean over ROUNDS draws of the training augmentation, P
+ * without any, the result A + BETA (P - A). */
+struct tta {
+    int rounds;
+    double beta;
+    const struct augment_options *augment;
+    uint64_t seed;
+};
+/* PROB (n, classes) holds P and becomes the result, LOSS (may be NULL) its -log p of the label.
+ * Progress goes to ROUNDS times n. */
+int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta *t, float *prob,
+              float *loss, struct err *err) MUST_USE;
+/* The arithmetic: SUM (n) over the rounds into PROB (n), P before and the result after. */
+void tta_blend(float *prob, const float *sum, size_t n, const struct tta *t);
+float tta_loss(float p); /* -log p, nat */
 
 /* What validation and tests report of N pictures, sums in the order given. */
 struct score {

@@ -17,6 +17,7 @@
 #include "record/plot.h"
 #include "record/predictions.h"
 #include "record/run.h"
+#include "record/score.h"
 #include "record/stats.h"
 
 enum { PLOT_MAX = 64 << 20, LINES_MAX = 256 << 20, CONFUSED_ROWS = 20, LOSS_ROWS = 25 };
@@ -172,7 +173,8 @@ static void put_figures(const struct report *r)
     if (r->p && r->p->n > 0) {
         stats_wilson(&low, &high, r->errors, r->p->n);
         snprintf(value, sizeof value, "%.4f", (double)r->errors / r->p->n);
-        snprintf(name, sizeof name, "error rate: %u of %u pictures<br>95 %% interval %.4f to %.4f",
+        snprintf(name, sizeof name,
+                 "error rate: %u of %u validation pictures<br>95 %% interval %.4f to %.4f",
                  r->errors, r->p->n, low, high);
         put_figure(r, value, name);
     }
@@ -191,6 +193,51 @@ static void put_figures(const struct report *r)
         put_figure(r, value, "classes");
     }
     fputs("</div>\n", r->out);
+    if (r->p && text_of(r->run.run, "split", NULL)) {
+        fputs("<p class=\"note\">Validation pictures of ", r->out);
+        put_value(r->out, find(r->run.run, "set", NULL));
+        fputs(", ", r->out);
+        put_value(r->out, find(r->run.run, "split", NULL));
+        fputs("</p>\n", r->out);
+    }
+}
+
+/* What `eval --split`, `--set` and `--tta` have found since. */
+static int put_scores(const struct report *r, struct err *err)
+{
+    json_t *scores;
+
+    if (score_list(&scores, r->run.folder, err) < 0)
+        return -1;
+    if (json_array_size(scores) > 0) {
+        put_heading(r, "Other scores");
+        fputs("<table>\n<tr><th>of</th><th class=\"n\">pictures</th><th class=\"n\">error rate</th>"
+              "<th class=\"n\">95 % interval</th><th class=\"n\">loss</th></tr>\n",
+              r->out);
+    }
+    for (size_t i = 0; i < json_array_size(scores); i++) {
+        const json_t *s = json_array_get(scores, i);
+        json_int_t errors = json_integer_value(json_object_get(s, "errors"));
+        json_int_t n = json_integer_value(json_object_get(s, "pictures"));
+        char text[1200];
+        double low, high;
+
+        if (n < 1 || errors < 0 || errors > n)
+            continue;
+        stats_wilson(&low, &high, (uint64_t)errors, (uint64_t)n);
+        score_text(text, sizeof text, s);
+        fputs("<tr><td>", r->out);
+        markup_text(r->out, text);
+        fprintf(r->out,
+                "</td><td class=\"n\">%lld</td><td class=\"n\">%.4f</td>"
+                "<td class=\"n\">%.4f to %.4f</td><td class=\"n\">%.4f</td></tr>\n",
+                (long long)n, (double)errors / (double)n, low, high,
+                json_number_value(json_object_get(s, "loss")));
+    }
+    if (json_array_size(scores) > 0)
+        fputs("</table>\n", r->out);
+    json_decref(scores);
+    return 0;
 }
 
 static int put_plot(const struct report *r, const char *name, struct err *err)
@@ -417,7 +464,7 @@ static int put_report(const struct report *r, struct err *err)
 {
     put_head(r);
     put_figures(r);
-    if (put_plots(r, err) < 0 || put_epochs(r, err) < 0)
+    if (put_scores(r, err) < 0 || put_plots(r, err) < 0 || put_epochs(r, err) < 0)
         return -1;
     if (r->p && (put_confused(r, err) < 0 || put_losses(r, err) < 0 || put_classes(r, err) < 0))
         return -1;

@@ -66,19 +66,19 @@ make_run again 1 5
 # The latest run, and one by name or by path.
 evaluate 0
 shows "$results/again  (done)" "error rate  0.0833  (5 of 60, 95 % interval 0.0361 to 0.1807)" \
-    "split random, valid 0.2, split_seed 42" "resnet18, weights none, fp32" "made, 3 classes" \
+    "on the validation pictures of made, random split (42)" "resnet18, weights none, fp32" "made, 3 classes" \
     "most confused:" "$results/again/report.html"
 evaluate 0 worse
 shows "25 of 60"
 evaluate 0 "$results/worse/"
 shows "25 of 60"
 evaluate 0 worse --json
-json '"error_rate": 0.4166666666666667' '"n": 60' '"status": "done"' '"split": "split random'
+json '"error_rate": 0.4166666666666667' '"n": 60' '"status": "done"' '"split": "random split (42)"'
 evaluate 0 --list
 [ "$(wc -l < "$scratch/out")" = 5 ] || fail "--list: $(cat "$scratch/out")"
 tail -n 1 "$scratch/out" | grep -q '^again ' || fail "--list: the latest is not last"
 evaluate 0 --list --csv
-grep -q '^second,done,[^,]*,made,made,2,0.1,0.4$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
+grep -q '^second,done,[^,]*,made,made,2,0.1,0.4,60,random split (42)$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
 
 evaluate 0 first --most-confused=2
 [ "$(wc -l < "$scratch/out")" = 3 ] || fail "--most-confused=2: $(cat "$scratch/out")"
@@ -143,7 +143,10 @@ evaluate 0 begun
 shows "(failed" "batch 7: no number"
 make_run other 1 5 photo
 evaluate 0 --compare first other
-shows "not tested: other validation pictures (60 and 60, 0 in common)"
+shows "not tested: other pictures (60 and 60, 0 in common)"
+sed -i 's/random split (42)/official split (7)/' "$results/other/run.json"
+evaluate 0 --compare first other
+shows "pictures of made, random split (42) against validation pictures of made, official split (7); error rates"
 
 # The chain, as far as such a run has one.
 evaluate 0 first --verify
@@ -169,7 +172,7 @@ refused 2 "at least 1" first --top-losses=0
 refused 2 "two runs" --compare first
 refused 2 "which pictures" first --predict
 refused 2 "goes with --compare" first --fail-on-regression
-refused 2 "goes with --predict" first --best
+refused 2 "goes with --predict" first --backend cpu
 refused 2 "did you mean --compare" --compar2 first
 refused 2 "one at a time" --list --json --csv
 refused 1 "no checkpoint" first --predict "$0"

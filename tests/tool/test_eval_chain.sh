@@ -47,7 +47,7 @@ grep -q "on 24 pictures" "$scratch/out" || fail "--compare: $(cat "$scratch/out"
 
 # The chain, whole; then with one thing changed at a time.
 $eval first --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
-[ "$(grep -c ' ok ' "$scratch/out")" = 15 ] || fail "--verify: $(cat "$scratch/out")"
+[ "$(grep -c ' ok ' "$scratch/out")" = 16 ] || fail "--verify: $(cat "$scratch/out")"
 
 # broken LINK: --verify must name it.
 broken() {
@@ -76,6 +76,10 @@ change
 sed -i 's/,1$/,2/' "$results/changed/confusion.csv"
 printf '\n' >> "$results/changed/confusion.csv"
 broken confusion.csv
+change
+sed -i "s|$scratch/split.csv|$scratch/swapped.csv|" "$results/changed/resolved.yaml"
+sed '2s/train/valid/' "$scratch/split.csv" > "$scratch/swapped.csv"
+broken split
 rm -rf "$results/changed"
 
 mkdir -p "$scratch/data/demo"

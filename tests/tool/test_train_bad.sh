@@ -67,7 +67,7 @@ rm -rf "$results"
 # A rate that blows the weights up: stops, says where, marks the run.
 refused 1 "learning rate" $tiny --name boom optim.wd=1 \
     train.phases.0.kind=constant train.phases.0.lr=100 train.phases.0.epochs=20
-grep -q "batch" "$scratch/err" || fail "diverged: the batch is not named"
+grep -q "step [0-9]* of [0-9]*" "$scratch/err" || fail "diverged: the step is not named"
 grep -q '"status": "failed"' "$results/boom/run.json" || fail "diverged: status of the run"
 grep -q "diverged" "$results/boom/run.json" || fail "diverged: the reason in run.json"
 

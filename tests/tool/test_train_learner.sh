@@ -53,6 +53,12 @@ same all parts
 grep -q "2 x 16 pictures" "$scratch/out" && grep -q grad_norm "$scratch/out" && grep -q ema "$scratch/out" ||
     fail "--summary does not show what was asked for"
 
+# A table that changed in between is noticed, though the experiment names the same path.
+cp "$scratch/split.csv" "$scratch/moving.csv"
+refused 1 "--resume moving" --name moving $tiny data.split_csv="$scratch/moving.csv" --stop-after 1
+sed '$d' "$scratch/split.csv" > "$scratch/moving.csv"
+refused 1 "a table that the experiment names changed" --resume moving
+
 # A phase that gets no better ends; the next one begins. (No loss falls by 100.)
 stop="$tiny train.early_stop=2 train.min_delta=100"
 phases='train.phases=[{kind: constant, epochs: 5, lr: 1e-3}, {kind: constant, epochs: 2, lr: 1e-4}]'

@@ -315,13 +315,14 @@ static json_t *facts(long seed)
 {
     return json_pack(
         "{s:s, s:s, s:[s, s, s], s:{s:s, s:s, s:i, s:s}, s:{s:s, s:s}, s:{s:s, s:s, s:s}, s:s, "
-        "s:s, s:i, s:{s:s, s:s, s:n}, s:s, s:i, s:i, s:{s:i, s:i, s:i, s:i}}",
+        "s:s, s:s, s:i, s:{s:s, s:s, s:n}, s:s, s:i, s:i, s:{s:i, s:i, s:i, s:i}}",
         "experiment", "made", "title", "A made-up run <script>", "argv", "train", "--exp", "made",
         "machine", "host", "here", "device", "a processor", "threads", 2, "isa", "avx2",
         "libraries", "presize", "0.1.0", "backend", "none", "sha256", "manifest", "00", "index",
-        "11", "config", "22", "set", "made", "shards", "data/made/shards-460", "seed", (int)seed,
-        "precision", "asked", "fp32", "ran", "fp32", "note", "backend", "cpu", "microbatch", 8,
-        "classes", 3, "pictures", "train", 240, "valid", 60, "test", 0, "left_out", 0);
+        "11", "config", "22", "set", "made", "shards", "data/made/shards-460", "split",
+        "random split (42)", "seed", (int)seed, "precision", "asked", "fp32", "ran", "fp32", "note",
+        "backend", "cpu", "microbatch", 8, "classes", 3, "pictures", "train", 240, "valid", 60,
+        "test", 0, "left_out", 0);
 }
 
 static void make_metrics(struct run *r, double error_rate)
@@ -389,6 +390,34 @@ static int make_run(const char *results, const char *name, long seed, long wrong
     return 0;
 }
 
+/* --check FOLDER: its predictions add up to 1, the largest is the prediction, the loss that of the
+ * label. */
+static int check_folder(const char *path)
+{
+    struct predictions *p;
+    struct err err = {0};
+    int rc = 0;
+
+    check(predictions_read(&p, path, &err), &err);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const float *row = p->prob + (size_t)i * (size_t)p->classes;
+        double sum = 0, loss = -log((double)row[p->actual[i]]);
+        bool largest = true;
+
+        for (int32_t c = 0; c < p->classes; c++) {
+            sum += (double)row[c];
+            largest &= row[p->predicted[i]] >= row[c];
+        }
+        if (fabs(sum - 1) < 1e-5 && largest && fabs(loss - (double)p->loss[i]) < 1e-3)
+            continue;
+        printf("%s: sum %.7f, loss %.5f and %.5f\n", p->ids[i], sum, (double)p->loss[i], loss);
+        rc = 1;
+    }
+    printf("%u pictures of %d classes\n", p->n, p->classes);
+    predictions_free(p);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -402,6 +431,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(nothing_is_written_where_nothing_can_be, set_up, tear_down),
     };
 
+    if (argc == 3 && strcmp(argv[1], "--check") == 0)
+        return check_folder(argv[2]);
     if (argc >= 6 && strcmp(argv[1], "--make") == 0)
         return make_run(argv[2], argv[3], strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10),
                         argc > 6 ? argv[6] : "picture");

@@ -1,0 +1,160 @@
+/* score.c - scores and looks as files of the run folder.
+ * SPDX-License-Identifier: MIT */
+#include "record/score.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+
+enum { LOOKS_MAX = 64 << 20 };
+
+int score_write(const char *folder, const json_t *facts, struct err *err)
+{
+    json_t *all = json_pack("{s:i}", "version", SCORE_VERSION);
+    char path[PATH_LEN];
+    int rc = -1;
+
+    if (!all || json_object_update(all, (json_t *)(uintptr_t)facts) < 0)
+        err_set(err, ERR_NOMEM, "score.json");
+    else if (path_format(path, err, "%s/score.json", folder) == 0)
+        rc = json_write(path, all, err);
+    json_decref(all);
+    return rc;
+}
+
+int score_read(json_t **out, const char *folder, struct err *err)
+{
+    char path[PATH_LEN];
+    json_int_t version;
+
+    *out = NULL;
+    if (path_format(path, err, "%s/score.json", folder) < 0)
+        return -1;
+    if (!path_is_file(path))
+        return err_set(err, ERR_INPUT, "%s is missing", path);
+    if (json_read(out, path, err) < 0)
+        return -1;
+    if (json_get_int(*out, "version", &version, err) < 0)
+        err_wrap(err, "%s", path);
+    else if (version != SCORE_VERSION)
+        err_set(err, ERR_FORMAT, "%s: version %lld; this program reads version %d", path,
+                (long long)version, SCORE_VERSION);
+    else
+        return 0;
+    json_decref(*out);
+    *out = NULL;
+    return -1;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Appends what FOLDER/NAME/score.json holds, or DEPTH levels below it, to LIST. */
+static int collect(json_t *list, const char *folder, int depth, struct err *err)
+{
+    struct dirent **entries;
+    char path[PATH_LEN];
+    json_t *facts;
+    struct err why;
+    int n = scandir(folder, &entries, is_visible, alphasort), rc = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (rc == 0 && path_format(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
+            if (depth > 0)
+                rc = collect(list, path, depth - 1, err);
+            else if (score_read(&facts, path, &why) < 0)
+                log_debug("skipped: %s", why.msg);
+            else if (json_array_append_new(list, facts) < 0)
+                rc = err_set(err, ERR_NOMEM, "scores");
+        }
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return rc;
+}
+
+int score_list(json_t **out, const char *run, struct err *err)
+{
+    char folder[PATH_LEN];
+
+    *out = json_array();
+    if (!*out)
+        return err_set(err, ERR_NOMEM, "scores");
+    if (path_format(folder, err, "%s/scores", run) == 0 && collect(*out, folder, 1, err) == 0)
+        return 0;
+    json_decref(*out);
+    *out = NULL;
+    return -1;
+}
+
+void score_text(char *out, size_t size, const json_t *facts)
+{
+    static const struct {
+        const char *part, *before, *after;
+    } names[] = {{"train", "training ", ""},
+                 {"valid", "validation ", ""},
+                 {"test", "test ", ""},
+                 {"all", "", ", all of them"}};
+    const char *part = json_string_value(json_object_get(facts, "part"));
+    const char *set = json_string_value(json_object_get(facts, "set"));
+    const char *split = json_string_value(json_object_get(facts, "split"));
+    const char *weights = json_string_value(json_object_get(facts, "weights"));
+    const json_t *tta = json_object_get(facts, "tta");
+    char best[32] = "", rounds[64] = "";
+    size_t i = 0;
+
+    while (i < 3 && part && strcmp(part, names[i].part) != 0)
+        i++;
+    if (weights && strcmp(weights, "last") != 0)
+        snprintf(best, sizeof best, ", %.10s weights", weights);
+    if (json_is_object(tta))
+        snprintf(rounds, sizeof rounds, ", TTA of %lld rounds, beta %g",
+                 (long long)json_integer_value(json_object_get(tta, "rounds")),
+                 json_number_value(json_object_get(tta, "beta")));
+    snprintf(out, size, "%spictures of %s%s%s%s%s%s", names[i].before, set ? set : "?",
+             names[i].after, split ? ", " : "", split ? split : "", best, rounds);
+}
+
+int look_note(const char *run, const json_t *line, struct err *err)
+{
+    char path[PATH_LEN];
+    FILE *file;
+    int rc;
+
+    if (path_format(path, err, "%s/looks.jsonl", run) < 0)
+        return -1;
+    file = fopen(path, "ae");
+    if (!file)
+        return err_errno(err, "cannot write %s", path);
+    rc = json_append_line(file, line, err);
+    if (fclose(file) != 0 && rc == 0)
+        rc = err_errno(err, "cannot write %s", path);
+    return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+unsigned look_count(const char *run, const char *set)
+{
+    char path[PATH_LEN], *text, *line, *rest;
+    unsigned n = 0;
+    size_t size;
+
+    if (path_format(path, NULL, "%s/looks.jsonl", run) < 0 ||
+        path_read(&text, &size, path, LOOKS_MAX, NULL) < 0)
+        return 0;
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *look = json_loads(line, 0, NULL);
+        const char *of = json_string_value(json_object_get(look, "set"));
+
+        n += of && strcmp(of, set) == 0;
+        json_decref(look);
+    }
+    free(text);
+    return n;
+}

@@ -1,0 +1,29 @@
+/* score.h - what a run was scored on besides its validation: RUN/scores/SET/PART/ with predictions and a
+ * score.json, written last; and RUN/looks.jsonl, a line for each look at test pictures.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_SCORE_H
+#define PRESIZE_RECORD_SCORE_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum { SCORE_VERSION = 1 };
+
+/* Replaces FOLDER/score.json by the version and FACTS (an object, not taken over). */
+int score_write(const char *folder, const json_t *facts, struct err *err) MUST_USE;
+/* ERR_INPUT when there is none, ERR_FORMAT. */
+int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
+/* All scores of the run, sorted by their folders; what cannot be read is left out. Owned by the
+ * caller. ERR_NOMEM. */
+int score_list(json_t **out, const char *run, struct err *err) MUST_USE;
+/* "test pictures of pets, official split (42); weights last; test-time augmentation, ..." */
+void score_text(char *out, size_t size, const json_t *facts);
+
+/* Appends LINE, fsynced. */
+int look_note(const char *run, const json_t *line, struct err *err) MUST_USE;
+/* Lines about SET so far; 0 where there is no file. */
+unsigned look_count(const char *run, const char *set);
+
+#endif

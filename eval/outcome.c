@@ -1,0 +1,119 @@
+/* outcome.c - one line of figures per way of predicting, and the paired test between two.
+ * SPDX-License-Identifier: MIT */
+#include "outcome.h"
+
+#include "look.h"
+#include "mistakes.h"
+#include "pairing.h"
+#include "record/score.h"
+#include "record/stats.h"
+
+enum { SHOWN_PAIRS = 5, COLUMNS = 8 };
+static const struct column columns[COLUMNS] = {
+    {"prediction", -1}, {"error_rate", 4}, {"low95", 4}, {"high95", 4},
+    {"errors", -1},     {"pictures", -1},  {"loss", 4},  {"of", -1}};
+
+static int add_row(json_t *rows, const struct scored *s, const char *name, struct err *err)
+{
+    char text[1200];
+    double low, high;
+
+    stats_wilson(&low, &high, s->errors, s->p->n);
+    score_text(text, sizeof text, s->facts);
+    return tabular_add(rows,
+                       json_pack("[s, f, f, f, i, i, O, o]", name, (double)s->errors / s->p->n, low,
+                                 high, (int)s->errors, (int)s->p->n,
+                                 json_object_get(s->facts, "loss"), tabular_string(text)),
+                       err);
+}
+
+static json_t *test_object(const struct pairing *t)
+{
+    return json_pack("{s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:s}", "pictures", (int)t->n,
+                     "only_plain_wrong", (int)t->first_only, "only_tta_wrong", (int)t->second_only,
+                     "difference", t->difference, "low95", t->low, "high95", t->high, "p", t->p,
+                     "verdict", t->identical ? "identical" : pairing_word(t));
+}
+
+static int print_json(FILE *out, const struct look *l, const json_t *rows, const struct pairing *t,
+                      struct err *err)
+{
+    json_t *all = json_pack("{s:s, s:s, s:o, s:o}", "run", l->run.name, "folder", l->folder,
+                            "scores", tabular_objects(columns, COLUMNS, rows), "tta_against_plain",
+                            t ? test_object(t) : json_null());
+    int rc = -1;
+
+    if (!all || (l->scoring.looks > 0 &&
+                 json_object_set_new(all, "looks", json_integer(l->scoring.looks)) < 0))
+        err_set(err, ERR_NOMEM, "JSON");
+    else
+        rc = tabular_json(out, all, err);
+    json_decref(all);
+    return rc;
+}
+
+static int print_text(FILE *out, const struct look *l, const json_t *rows, const struct pairing *t,
+                      struct err *err)
+{
+    json_t *pairs;
+
+    tabular_print(out, FORM_TEXT, columns, COLUMNS, rows);
+    fputc('\n', out);
+    if (t) {
+        fputs("with test-time augmentation against without: ", out);
+        pairing_print(out, t, 1);
+        fputc('\n', out);
+    }
+    if (l->scoring.looks > 0)
+        fprintf(out,
+                "test pictures looked at %u time%s by this run (looks.jsonl); one look is meant, "
+                "when all is chosen\n\n",
+                l->scoring.looks, l->scoring.looks == 1 ? "" : "s");
+    if (l->errors > 0) {
+        if (mistakes_pairs(&pairs, l->p, 1, SHOWN_PAIRS, err) < 0)
+            return -1;
+        fputs("most confused:\n", out);
+        mistakes_print_pairs(out, FORM_TEXT, pairs);
+        json_decref(pairs);
+        fputc('\n', out);
+    }
+    tabular_text(out, l->folder);
+    fputs("/predictions.csv\n", out);
+    return 0;
+}
+
+int outcome_print(FILE *out, const struct request *r, struct err *err)
+{
+    json_t *rows = json_array();
+    const struct pairing *tested = NULL;
+    struct pairing t;
+    struct look l;
+    int rc = -1;
+
+    if (!rows)
+        return err_set(err, ERR_NOMEM, "scores");
+    if (look_open(&l, r, r->run, err) < 0) {
+        json_decref(rows);
+        return -1;
+    }
+    if (add_row(rows, &l.scoring.plain, "plain", err) < 0)
+        goto out;
+    if (l.scoring.tta.p) {
+        if (add_row(rows, &l.scoring.tta, "tta", err) < 0 ||
+            pairing_test(&t, l.scoring.plain.p, l.scoring.tta.p, err) < 0)
+            goto out;
+        tested = &t;
+    }
+    if (r->form == FORM_JSON) {
+        rc = print_json(out, &l, rows, tested, err);
+    } else if (r->form == FORM_TEXT) {
+        rc = print_text(out, &l, rows, tested, err);
+    } else {
+        tabular_print(out, FORM_CSV, columns, COLUMNS, rows);
+        rc = 0;
+    }
+out:
+    json_decref(rows);
+    look_close(&l);
+    return rc;
+}

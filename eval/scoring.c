@@ -1,0 +1,342 @@
+/* scoring.c - finds stored predictions or makes them; a look at test pictures is noted before it is
+ * stored. SPDX-License-Identifier: MIT */
+#include "scoring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "experiment/checkpoint.h"
+#include "experiment/infer.h"
+#include "part.h"
+#include "record/score.h"
+
+struct job {
+    const struct request *r;
+    const struct run_entry *run;
+    struct experiment *e; /* for its data and device; the trained network has its own */
+    const struct backend *backend;
+    const char *which; /* checkpoint: "last" also when the best one is the same */
+    json_t *state;     /* of the checkpoint */
+    struct part part;
+    struct trained *t; /* NULL until something must be computed */
+};
+
+static void scored_free(struct scored *s)
+{
+    json_decref(s->facts);
+    predictions_free(s->p);
+    memset(s, 0, sizeof *s);
+}
+
+void scoring_free(struct scoring *s)
+{
+    scored_free(&s->plain);
+    scored_free(&s->tta);
+}
+
+int scoring_check_tta(const struct augment_options *o, const char *run, struct err *err)
+{
+    if (o->mode != AUGMENT_NONE)
+        return 0;
+    return err_set(err, ERR_INPUT,
+                   "--tta: %s was trained with augment.mode none, so there is nothing to average "
+                   "over",
+                   run);
+}
+
+static void job_close(struct job *j)
+{
+    trained_close(j->t);
+    part_close(&j->part);
+    json_decref(j->state);
+    experiment_free(j->e);
+}
+
+/* Whether the checkpoint has the weights of the last one. */
+static bool is_last(const struct job *j)
+{
+    json_t *last;
+    bool same;
+
+    if (checkpoint_state(&last, j->run->folder, "last", NULL) < 0)
+        return false;
+    same = json_equal(json_object_get(last, "weights_sha256"),
+                      json_object_get(j->state, "weights_sha256"));
+    json_decref(last);
+    return same;
+}
+
+static int job_open(struct job *j, const struct request *r, const struct run_entry *run,
+                    struct err *err)
+{
+    char path[PATH_LEN], backend[80];
+    char *words[] = {backend};
+
+    *j = (struct job){.r = r, .run = run, .which = r->which};
+    snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
+    if (path_format(path, err, "%s/resolved.yaml", run->folder) < 0)
+        return -1;
+    if (checkpoint_state(&j->state, run->folder, r->which, err) < 0 ||
+        experiment_read(&j->e, path, words, r->backend ? 1 : 0, err) < 0 ||
+        experiment_backend(&j->backend, j->e, err) < 0)
+        return -1;
+    if (is_last(j))
+        j->which = "last";
+    if (r->rounds > 0 && scoring_check_tta(&j->e->augment, run->name, err) < 0)
+        return -1;
+    return part_open(&j->part, r, run, j->e, j->state, err);
+}
+
+/* --- what a score says of itself ------------------------------------------------------------------ */
+
+/* What the predictions are a function of; the figures come later. NULL: out of memory. */
+static json_t *describe(const struct job *j, bool tta)
+{
+    const struct part *p = &j->part;
+
+    return json_pack(
+        "{s:s, s:s, s:s?, s:I, s:s, s:O?, s:s, s:s, s:o}", "set", p->set, "part", p->name, "split",
+        p->split[0] ? p->split : NULL, "pictures", (json_int_t)p->n, "weights", j->which,
+        "weights_sha256", json_object_get(j->state, "weights_sha256"), "index_sha256",
+        shard_set_index_sha256(p->shards), "backend", j->backend->name, "tta",
+        tta ? json_pack("{s:i, s:f}", "rounds", j->r->rounds, "beta", j->r->beta) : json_null());
+}
+
+static int add_figures(struct scored *s, struct err *err)
+{
+    const struct predictions *p = s->p;
+    double loss = 0;
+    json_t *figures;
+    int rc = 0;
+
+    s->errors = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        s->errors += p->predicted[i] != p->actual[i];
+        loss += (double)p->loss[i];
+    }
+    figures = json_pack("{s:i, s:f, s:f}", "errors", (int)s->errors, "error_rate",
+                        (double)s->errors / p->n, "loss", loss / p->n);
+    if (!figures || json_object_update(s->facts, figures) < 0)
+        rc = err_set(err, ERR_NOMEM, "score.json");
+    json_decref(figures);
+    return rc;
+}
+
+static int name_folder(struct scored *s, const struct job *j, bool tta, struct err *err)
+{
+    return path_format(s->folder, err, "%s/scores/%s/%s%s%s", j->run->folder, j->part.set,
+                       j->part.name, strcmp(j->which, "last") ? "-best" : "", tta ? "-tta" : "");
+}
+
+/* --- what is there -------------------------------------------------------------------------------- */
+
+/* Whether P are predictions of the part's pictures, in its order, under the same labels. */
+static bool is_of_part(const struct predictions *p, const struct part *part)
+{
+    bool same = p->n == part->n;
+
+    for (uint32_t i = 0; same && i < p->n; i++) {
+        const struct shard_picture *picture = shard_set_picture(part->shards, part->ranks[i]);
+
+        same =
+            strcmp(p->ids[i], picture->path) == 0 && p->actual[i] == part->labels[picture->label];
+    }
+    return same;
+}
+
+static bool has_members(const json_t *of, const json_t *wanted)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
+    {
+        if (!json_equal(json_object_get(of, key), value))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the run was finished with just these predictions: of its last weights, in its folder. */
+static bool is_validation(const struct job *j, bool tta)
+{
+    const json_t *final = json_object_get(j->run->metrics, "final");
+    const char *backend = json_string_value(json_object_get(j->run->run, "backend"));
+
+    return !tta && j->part.own && strcmp(j->part.name, "valid") == 0 &&
+           strcmp(j->which, "last") == 0 && strcmp(j->run->status, "done") == 0 && backend &&
+           strcmp(backend, j->backend->name) == 0 &&
+           json_equal(json_object_get(final, "weights_sha256"),
+                      json_object_get(j->state, "weights_sha256"));
+}
+
+/* 1 when the predictions in S->folder are those that are asked for, 0 when not; damage counts as not. */
+static int find_stored(struct scored *s, const struct job *j, bool tta, struct err *err)
+{
+    json_t *facts = NULL;
+    struct err why;
+    bool found;
+
+    if (is_validation(j, tta)) {
+        found = path_format(s->folder, NULL, "%s", j->run->folder) == 0;
+    } else {
+        if (name_folder(s, j, tta, err) < 0)
+            return -1;
+        found = score_read(&facts, s->folder, &why) == 0 && has_members(facts, s->facts);
+        json_decref(facts);
+    }
+    if (found && predictions_read(&s->p, s->folder, &why) == 0) {
+        if (is_of_part(s->p, &j->part))
+            return add_figures(s, err) < 0 ? -1 : 1;
+        predictions_free(s->p);
+        s->p = NULL;
+    }
+    return name_folder(s, j, tta, err);
+}
+
+/* --- what is made --------------------------------------------------------------------------------- */
+
+static int open_network(struct job *j, struct err *err)
+{
+    char backend[80];
+    char *words[] = {backend};
+
+    if (j->t)
+        return 0;
+    snprintf(backend, sizeof backend, "%s", j->r->backend ? j->r->backend : "");
+    if (trained_open(&j->t, j->run->folder, j->which, words, j->r->backend ? 1 : 0, err) < 0)
+        return err_wrap(err, "%s", j->run->folder);
+    return 0;
+}
+
+/* Empty predictions with the part's ids and labels. */
+static int begin_predictions(struct predictions **out, const struct job *j, struct err *err)
+{
+    const struct part *part = &j->part;
+    struct predictions *p;
+
+    if (predictions_new(&p, part->n, j->t->classes, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct shard_picture *picture = shard_set_picture(part->shards, part->ranks[i]);
+
+        p->actual[i] = part->labels[picture->label];
+        p->ids[i] = strdup(picture->path);
+        if (!p->ids[i])
+            goto nomem;
+    }
+    for (int c = 0; c < p->classes; c++) {
+        p->vocab[c] = strdup(j->t->vocab[c]);
+        if (!p->vocab[c])
+            goto nomem;
+    }
+    *out = p;
+    return 0;
+nomem:
+    predictions_free(p);
+    return err_set(err, ERR_NOMEM, "predictions");
+}
+
+/* PLAIN: the same pictures without augmentation, for TTA; NULL: without. */
+static int infer(struct scored *s, struct job *j, const struct scored *plain, struct err *err)
+{
+    const struct infer_pictures pictures = {.set = j->part.shards,
+                                            .ranks = j->part.ranks,
+                                            .n = j->part.n,
+                                            .verify = j->e->data.verify == VERIFY_CRC,
+                                            .labels = j->part.labels};
+    const struct tta tta = {.rounds = j->r->rounds,
+                            .beta = j->r->beta,
+                            .augment = &j->t->experiment->augment,
+                            .seed = (uint64_t)j->t->experiment->seed};
+    struct predictions *p = s->p;
+    struct score unused;
+    int rc;
+
+    progress_begin(plain ? "Augmented pictures" : "Pictures",
+                   (uint64_t)p->n * (plain ? (uint64_t)tta.rounds : 1));
+    if (plain) {
+        memcpy(p->prob, plain->p->prob, (size_t)p->n * (size_t)p->classes * sizeof *p->prob);
+        rc = infer_tta(j->t->infer, &pictures, &tta, p->prob, p->loss, err);
+    } else {
+        rc = infer_pictures(j->t->infer, &pictures, p->prob, p->loss, err);
+    }
+    progress_end();
+    if (rc == 0)
+        infer_score(&unused, p->n, p->classes, p->prob, p->loss, p->actual, p->predicted);
+    return rc;
+}
+
+/* Test pictures serve once, at the end: each look is counted. */
+static int note_look(const struct scored *s, const struct job *j, struct err *err)
+{
+    unsigned n;
+
+    if (strcmp(j->part.name, "test") != 0)
+        return 0;
+    if (look_note(j->run->folder, s->facts, err) < 0)
+        return -1;
+    n = look_count(j->run->folder, j->part.set);
+    if (n == 1)
+        log_info(
+            "the first look of %s at the test pictures of %s: one is meant, when all is chosen",
+            j->run->name, j->part.set);
+    else
+        log_warn(
+            "look %u of %s at the test pictures of %s: what is chosen by them is not tested by "
+            "them",
+            n, j->run->name, j->part.set);
+    return 0;
+}
+
+static int store(struct scored *s, const struct job *j, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (note_look(s, j, err) < 0 || path_make_dirs(s->folder, err) < 0 ||
+        path_format(path, err, "%s/score.json", s->folder) < 0)
+        return -1;
+    /* The mark goes first and comes last: what lies there otherwise is never taken for whole. */
+    if (path_remove_tree(path, err) < 0)
+        return -1;
+    if (predictions_write(s->p, s->folder, err) < 0 || add_figures(s, err) < 0)
+        return -1;
+    return score_write(s->folder, s->facts, err);
+}
+
+static int get_one(struct scored *s, struct job *j, const struct scored *plain, struct err *err)
+{
+    int found;
+
+    s->facts = describe(j, plain != NULL);
+    if (!s->facts)
+        return err_set(err, ERR_NOMEM, "score.json");
+    found = find_stored(s, j, plain != NULL, err);
+    if (found != 0)
+        return found < 0 ? -1 : 0;
+    if (open_network(j, err) < 0 || begin_predictions(&s->p, j, err) < 0 ||
+        infer(s, j, plain, err) < 0)
+        return -1;
+    return store(s, j, err);
+}
+
+int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,
+                struct err *err)
+{
+    struct job j;
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    rc = job_open(&j, r, run, err);
+    if (rc == 0)
+        rc = get_one(&out->plain, &j, NULL, err);
+    if (rc == 0 && r->rounds > 0)
+        rc = get_one(&out->tta, &j, &out->plain, err);
+    if (rc == 0 && strcmp(j.part.name, "test") == 0)
+        out->looks = look_count(run->folder, j.part.set);
+    job_close(&j);
+    if (rc < 0)
+        scoring_free(out);
+    return rc;
+}
