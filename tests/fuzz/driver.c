@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #include "fuzz.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -36,6 +37,31 @@ static void put_number(struct rng *r, struct input *in)
 
     if (in->size >= width)
         memcpy(in->bytes + below(r, in->size - width + 1), &number, width);
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Another number of at most as many digits for one in a text, in all places where it stands. */
+static void put_digits(struct rng *r, struct input *in)
+{
+    size_t at = below(r, in->size + 1), n = 0;
+    uint8_t old[8], fresh[8];
+
+    while (at < in->size && !is_digit(in->bytes[at]))
+        at++;
+    while (n < sizeof old && at + n < in->size && is_digit(in->bytes[at + n]))
+        n++;
+    if (n == 0)
+        return;
+    memcpy(old, in->bytes + at, n);
+    for (size_t i = 0; i < n; i++)
+        fresh[i] = (uint8_t)('0' + rng_below(r, 10));
+    for (size_t i = 0; i + n <= in->size; i++)
+        if (memcmp(in->bytes + i, old, n) == 0)
+            memcpy(in->bytes + i, fresh, n);
 }
 
 /* A run of bytes of IN or of another good input, written over IN or pushed between its bytes. */
@@ -73,7 +99,7 @@ static void cut(struct rng *r, struct input *in)
 
 static void mutate(struct rng *r, struct input *in, size_t room)
 {
-    switch (rng_below(r, 5)) {
+    switch (rng_below(r, 6)) {
     case 0:
         if (in->size)
             in->bytes[below(r, in->size)] ^= (uint8_t)(1U << rng_below(r, 8));
@@ -87,6 +113,9 @@ static void mutate(struct rng *r, struct input *in, size_t room)
         return;
     case 3:
         put_run(r, in, room);
+        return;
+    case 4:
+        put_digits(r, in);
         return;
     default:
         if (in->size)
@@ -113,7 +142,7 @@ static void run_mutated(uint64_t seed, uint32_t round)
 
     CHECK(in.bytes);
     memcpy(in.bytes, from->bytes, from->size);
-    for (uint32_t k = rng_below(&r, MUTATIONS_MAX) + 1; k > 0; k--)
+    for (uint32_t k = rng_below(&r, 2) ? 1 : rng_below(&r, MUTATIONS_MAX) + 1; k > 0; k--)
         mutate(&r, &in, from->size + GROWTH);
     run(&in);
     free(in.bytes);

@@ -36,6 +36,7 @@ uint8_t *fuzz_seed(int i, size_t *size)
         "tests/data/torch_zip.pth",        "tests/data/torch_plain.pth",
         "tests/data/torch_inner.pth",      "tests/data/torch_evil_zip.pth",
         "tests/data/torch_evil_plain.pth", "tests/data/torch_double.pth",
+        "tests/data/torch_small.pth",
     };
 
     return i < (int)(sizeof files / sizeof *files) ? fuzz_read(files[i], size) : NULL;

@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static const char *const headers[] = {
     "{}",
+    "{\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}",
     "{\"__metadata__\":{\"format\":\"pt\"},\"conv1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
     "\"data_offsets\":[0,24]},\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[24,32]}}",
     "{\"h\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"BF16\","
@@ -43,7 +44,7 @@ static const char *const headers[] = {
     "\"data_offsets\":[16,16]},\"d\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[16,32]}}",
 };
 
-/* A header, its length before it, and 32 bytes of data ("{}" has none). */
+/* A header, its length before it, and 32 bytes of data where it has tensors with any. */
 uint8_t *fuzz_seed(int i, size_t *size)
 {
     uint64_t length;
@@ -52,7 +53,7 @@ uint8_t *fuzz_seed(int i, size_t *size)
     if (i >= (int)(sizeof headers / sizeof *headers))
         return NULL;
     length = strlen(headers[i]);
-    *size = 8 + length + (length > 2 ? 32 : 0);
+    *size = 8 + length + (i > 1 ? 32 : 0);
     bytes = malloc(*size);
     CHECK(bytes);
     memset(bytes, 0x3c, *size);
