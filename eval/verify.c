@@ -371,7 +371,7 @@ int verify_run(FILE *out, const struct request *r, struct err *err)
     }
     check_predictions(&c);
     check_tables(&c);
-    check_checkpoint(&c, "last", "final");
+    check_checkpoint(&c, "last", "last");
     check_checkpoint(&c, "best", "best");
     check_config(&c);
     check_binary(&c);

@@ -220,7 +220,9 @@ static int load_last(struct session *s, const char *folder, const json_t *json,
         return -1;
     if (session_phase(s, phase, err) < 0)
         return -1;
-    return checkpoint_load(folder, "last", json, s->backend, s->be, s->network, true, NULL, err);
+    if (checkpoint_load(folder, "last", json, s->backend, s->be, s->network, true, NULL, err) < 0)
+        return -1;
+    return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
 }
 
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err)

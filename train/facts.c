@@ -75,10 +75,11 @@ static json_t *parents(const struct session *s, const char *binary, const char *
 
     if (split_sha256(split, s->split, s->shards, NULL) < 0)
         return NULL;
-    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s}", "binary", text_or_null(binary),
+    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?}", "binary", text_or_null(binary),
                      "manifest", shard_set_manifest_sha256(s->shards), "index",
                      shard_set_index_sha256(s->shards), "split", split, "initial_weights", initial,
-                     "weights_file", text_or_null(s->source_sha256), "config", s->config_sha256);
+                     "weights_file", text_or_null(s->source_sha256), "config", s->config_sha256,
+                     "tables", text_or_null(s->tables_sha256));
 }
 
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,

@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "experiment/checkpoint.h"
+#include "nn/weights.h"
 #include "record/html.h"
 #include "record/plot.h"
 #include "record/predictions.h"
@@ -117,7 +119,9 @@ static int write_metrics(struct session *s, const char *folder, const struct sta
                          struct err *err)
 {
     char path[PATH_LEN];
-    json_t *out = json_pack("{s:O?, s:O?}", "final", st->final, "best", st->best);
+    json_t *out = json_pack("{s:O?, s:O?, s:O?}", "final",
+                            s->e->train.watch.finish == FINISH_BEST ? st->best : st->last, "best",
+                            st->best, "last", st->last);
     int rc = -1;
 
     if (!out)
@@ -148,14 +152,36 @@ out:
     return rc;
 }
 
+/* Puts the weights that the run ends with into the network's place: the averages where there are some, or the
+ * best epoch's. */
+static int put_final_weights(struct session *s, const char *folder, const struct state *st,
+                             struct verdict *v, struct err *err)
+{
+    json_t *json;
+    int rc;
+
+    if (s->e->train.watch.finish == FINISH_LAST || st->best_epoch + 1 == (int64_t)st->epoch)
+        return weights_swap_averages(s->backend, s->be, s->network, err);
+    if (checkpoint_state(&json, folder, "best", err) < 0)
+        return -1;
+    rc = checkpoint_load(folder, "best", json, s->backend, s->be, s->network, false, NULL, err);
+    json_decref(json);
+    v->fresh = false;
+    if (rc == 0)
+        log_info("the run ends with the weights of its best epoch, %d", (int)st->best_epoch);
+    return rc;
+}
+
 int finish_run(struct session *s, struct run *run, const struct state *st, struct verdict *v,
                struct err *err)
 {
     const char *folder = run_folder(run);
+    const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN];
 
-    /* A run resumed after its last epoch has no program yet. */
-    if (session_phase(s, s->n_phases - 1, err) < 0)
+    /* The best epoch may have had another size; a run resumed after its last has no program yet. */
+    if (session_phase(s, best ? st->best_phase : s->n_phases - 1, err) < 0 ||
+        put_final_weights(s, folder, st, v, err) < 0)
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
         return -1;

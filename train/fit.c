@@ -115,6 +115,7 @@ static int refuse(struct session *s, int phase, size_t whole, uint64_t available
 {
     const struct run_phase *p = &s->phases[phase];
     const int micro = (int)s->e->exec.microbatch, part_least = micro ? micro : 2;
+    const int parts = (int)s->e->train.accumulate;
     const char *key = p->batch == s->e->train.batch ? "train.batch" : "the phase's batch";
     size_t estimate = 0;
     int largest, part;
@@ -134,7 +135,7 @@ static int refuse(struct session *s, int phase, size_t whole, uint64_t available
                    "largest batch that fits is %d: %s=%d train.accumulate=%d makes the same %d "
                    "pictures a step",
                    p->name, p->batch, p->size, whole ? "" : "about ", mib(whole ? whole : estimate),
-                   mib(available), largest, key, part, p->batch / part, p->batch);
+                   mib(available), largest, key, part, p->batch / part * parts, p->batch * parts);
 }
 
 /* Weights, gradients and moments of the whole network: less than this no batch needs. */

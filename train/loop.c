@@ -92,31 +92,32 @@ static int stopped(const struct run *run, const struct state *st, const char *wh
                    st->epoch == 1 ? " is" : "s are", path_base(run_folder(run)));
 }
 
+/* CULPRIT: a sentence, or empty. */
 static int not_a_number(const struct session *s, const struct state *st, const char *which,
-                        uint32_t batch, uint32_t batches, const struct step *step, double loss,
+                        uint32_t k, const struct step *step, double loss, const char *culprit,
                         struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
 
-    return err_set(err, ERR_NUMERIC,
-                   "the %s loss is %s at phase %s, epoch %d, batch %u of %u (step %llu), learning "
-                   "rate %g: the training diverged. Try a lower rate (the phase's lr or base_lr, a "
-                   "tenth of it), a longer warm-up (pct_start), or train.precision=fp32",
-                   which, isnan(loss) ? "NaN" : "infinite", p->name, st->phase_epoch, batch,
-                   batches, (unsigned long long)st->step, step->lr[2]);
+    return err_set(
+        err, ERR_NUMERIC,
+        "the %s loss is %s at phase %s, epoch %d, step %u of %u (%llu of the run), learning "
+        "rate %g: the training diverged.%s Try a lower rate (the phase's lr or base_lr, a "
+        "tenth of it), a longer warm-up (pct_start), train.clip=1, or train.precision=fp32",
+        which, isnan(loss) ? "NaN" : "infinite", p->name, st->phase_epoch, k,
+        session_steps(s, st->phase), (unsigned long long)st->step, step->lr[2], culprit);
 }
 
 struct epoch_times {
     double seconds, train_seconds, wait_seconds;
 };
 
-static int note_step(const struct session *s, struct run *run, struct state *st, uint32_t k,
-                     uint32_t batches, const struct step *step, double shown, struct err *err)
+static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t steps,
+                     const struct step *step, double shown, struct err *err)
 {
-    uint32_t every = (batches + CURVE_POINTS - 1) / CURVE_POINTS;
-    double x = st->epoch + (double)(k + 1) / batches;
+    uint32_t every = (steps + CURVE_POINTS - 1) / CURVE_POINTS;
+    double x = st->epoch + (double)(k + 1) / steps;
 
-    (void)s;
     if ((k + 1) % every)
         return 0;
     if (curve_add(&st->curve, x, shown, step->lr[2], step->lr[0], err) < 0)
@@ -126,39 +127,47 @@ static int note_step(const struct session *s, struct run *run, struct state *st,
     return run_scalar(run, "train/lr", st->step, step->lr[2], err);
 }
 
+/* The hyper-parameters of step K of the phase's epoch in progress. */
+static void set_step(struct step *step, const struct session *s, struct state *st, uint32_t k)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+    const uint64_t steps = session_steps(s, st->phase);
+
+    *step = (struct step){.seed = (uint64_t)s->e->seed, .epoch = st->epoch};
+    recipe_step(step, p, &s->e->optim, (uint64_t)st->phase_epoch * steps + k,
+                steps * (uint64_t)p->epochs);
+    for (size_t g = 0; g < sizeof step->lr / sizeof *step->lr; g++)
+        step->lr[g] *= st->watch.scale;
+    step->adam_step = ++st->adam_step;
+    step->ema_decay = recipe_ema_decay(s->e->train.ema, st->step);
+}
+
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
                        struct step *step, struct epoch_times *times, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
-    uint32_t batches = session_batches(s, st->phase);
-    uint64_t total = (uint64_t)batches * (uint64_t)p->epochs;
+    uint32_t steps = session_steps(s, st->phase);
     struct stream *stream;
-    const uint32_t *ranks;
     double start = clock_seconds(), loss;
-    char label[32], note[32];
-    int more, rc = -1;
+    char label[32], note[32], culprit[256];
+    int rc = -1;
 
     if (session_stream(&stream, s, st->phase, st->epoch, err) < 0)
         return -1;
     snprintf(label, sizeof label, "Epoch %d/%d", st->phase_epoch + 1, p->epochs);
-    progress_begin(label, batches);
-    for (uint32_t k = 0; k < batches; k++) {
-        *step = (struct step){.seed = (uint64_t)s->e->seed, .epoch = st->epoch};
-        more = stream_next(stream, &step->pictures, &ranks, &step->n_pictures, err);
-        if (more < 0)
-            goto out;
-        BUG_IF(more == 0);
-        recipe_step(step, p, &s->e->optim, (uint64_t)st->phase_epoch * batches + k, total);
-        step->adam_step = ++st->adam_step;
-        if (session_step(s, step, &loss, err) < 0)
+    progress_begin(label, steps);
+    for (uint32_t k = 0; k < steps; k++) {
+        set_step(step, s, st, k);
+        if (session_step(s, stream, step, &loss, err) < 0)
             goto out;
         if (!isfinite(loss)) {
-            not_a_number(s, st, "training", k, batches, step, loss, err);
+            session_culprit(s, culprit, sizeof culprit);
+            not_a_number(s, st, "training", k, step, loss, culprit, err);
             goto out;
         }
         st->step++;
         *shown = smooth_loss_add(&st->smooth, loss);
-        if (note_step(s, run, st, k, batches, step, *shown, err) < 0)
+        if (note_step(run, st, k, steps, step, *shown, err) < 0)
             goto out;
         snprintf(note, sizeof note, "%.4f", *shown);
         progress_set(k + 1, note);
@@ -181,7 +190,8 @@ static int write_timing(const struct session *s, struct run *run, const struct s
                         const struct epoch_times *t, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
-    double pictures = (double)session_batches(s, st->phase) * p->batch;
+    double pictures =
+        (double)session_steps(s, st->phase) * (double)s->e->train.accumulate * p->batch;
     struct rusage usage;
     json_t *line;
     int rc;
@@ -224,34 +234,51 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
 
     if (!line)
         return err_set(err, ERR_NOMEM, "metrics");
-    json_decref(st->final);
-    st->final = line;
+    json_decref(st->last);
+    st->last = line;
     return run_metric(run, line, err);
 }
 
-/* Validation loss decides which epoch is best, as fastai's SaveModelCallback has it; ties: the
- * first. */
-static int write_checkpoints(struct session *s, struct run *run, struct state *st, bool best,
-                             const char *sha256, int size, struct err *err)
+static int write_checkpoint(struct session *s, struct run *run, struct state *st, bool last,
+                            const char *sha256, int size, struct err *err)
 {
-    const char *folder = run_folder(run);
+    const uint64_t batches = st->step * (uint64_t)s->e->train.accumulate;
     json_t *json;
     int rc;
 
-    if (best) {
-        if (state_json(&json, st, s, size, sha256, false, err) < 0)
-            return -1;
-        rc = checkpoint_save(folder, "best", s->backend, s->be, s->network, st->step, false, json,
-                             err);
-        json_decref(json);
-        if (rc < 0)
-            return -1;
-    }
-    if (state_json(&json, st, s, size, sha256, true, err) < 0)
+    if (state_json(&json, st, s, size, sha256, last, err) < 0)
         return -1;
-    rc = checkpoint_save(folder, "last", s->backend, s->be, s->network, st->step, true, json, err);
+    rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
+                         batches, last, json, err);
     json_decref(json);
     return rc;
+}
+
+static double monitored(const struct session *s, const struct score *score)
+{
+    return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
+}
+
+/* The state one epoch further; a phase whose epochs are done, or no longer get better, is over. */
+static void advance(const struct session *s, struct state *st, double value)
+{
+    const struct run_phase *p = &s->phases[st->phase];
+    const struct watch_options *o = &s->e->train.watch;
+    enum watch_event event = watch_epoch(&st->watch, o, p->kind == PHASE_CONSTANT, value);
+    bool over = ++st->phase_epoch == p->epochs;
+
+    st->epoch++;
+    if (event == WATCH_RATE_FELL && !over)
+        log_info("no better for %d epochs: the rate falls to %g", (int)o->plateau,
+                 p->lr[2] * st->watch.scale);
+    if (event == WATCH_STOP && !over)
+        log_info("no better for %d epochs: phase %s ends after %d of %d", (int)o->early_stop,
+                 p->name, st->phase_epoch, p->epochs);
+    if (!over && event != WATCH_STOP)
+        return;
+    st->phase++;
+    st->phase_epoch = 0;
+    watch_begin(&st->watch);
 }
 
 /* The epoch is over: its numbers, then the state one further, then the checkpoints that hold it. */
@@ -266,7 +293,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
                             .error_rate = score->error_rate,
                             .seconds = times->seconds};
     char sha256[SHA256_HEX];
-    bool best = score->loss < st->best_loss;
+    const double value = monitored(s, score);
+    bool best = value < st->best_value; /* ties: the first */
     int size = p->size;
 
     if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0)
@@ -277,23 +305,23 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         write_scalars(run, st, score, times->seconds, err) < 0)
         return -1;
     if (best) {
-        st->best_loss = score->loss;
+        st->best_value = value;
         st->best_epoch = st->epoch;
+        st->best_phase = st->phase;
         json_decref(st->best);
-        st->best = json_incref(st->final);
+        st->best = json_incref(st->last);
     }
     st->metrics_bytes = run_metrics_bytes(run);
-    st->epoch++;
-    if (++st->phase_epoch == p->epochs) {
-        st->phase++;
-        st->phase_epoch = 0;
-    }
-    return write_checkpoints(s, run, st, best, sha256, size, err);
+    advance(s, st, value);
+    if (best && write_checkpoint(s, run, st, false, sha256, size, err) < 0)
+        return -1;
+    return write_checkpoint(s, run, st, true, sha256, size, err);
 }
 
 static int begin_phase(struct session *s, struct state *st, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
+    char pictures[32];
 
     if (session_phase(s, st->phase, err) < 0)
         return -1;
@@ -305,9 +333,10 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
             st->adam_step = 0;
         }
     }
-    log_info("phase %s: %d epoch%s of %u batches of %d pictures at %d px, rate %g%s", p->name,
-             p->epochs, p->epochs == 1 ? "" : "s", session_batches(s, st->phase), p->batch, p->size,
-             p->lr[2], p->freeze_to ? ", body frozen" : "");
+    log_info("phase %s: %d epoch%s of %u steps of %s pictures at %d px, rate %g%s", p->name,
+             p->epochs, p->epochs == 1 ? "" : "s", session_steps(s, st->phase),
+             session_step_text(s, st->phase, pictures), p->size, p->lr[2],
+             p->freeze_to ? ", body frozen" : "");
     table_header(stdout);
     return 0;
 }
@@ -324,32 +353,43 @@ static void notice_divergence(const struct session *s, const struct run_phase *p
                  p->name, score->loss, chance, p->lr[2]);
 }
 
+/* Trains, validates and records one epoch. While the averages stand in the weights' place, what is
+ * scored, hashed and stored is theirs. */
+static int run_epoch(struct session *s, struct run *run, struct state *st, struct verdict *v,
+                     struct err *err)
+{
+    struct epoch_times times = {0};
+    double start = clock_seconds(), shown = 0;
+    struct step step = {0};
+
+    if (train_epoch(s, run, st, &shown, &step, &times, err) < 0)
+        return -1;
+    v->fresh = false;
+    if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
+        loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
+        return -1;
+    times.seconds = clock_seconds() - start;
+    if (!isfinite(v->score.loss))
+        return not_a_number(s, st, "validation", session_steps(s, st->phase), &step, v->score.loss,
+                            "", err);
+    if (end_epoch(s, run, st, shown, &v->score, &step, &times, err) < 0)
+        return -1;
+    return weights_swap_averages(s->backend, s->be, s->network, err);
+}
+
 int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,
              int64_t stop_after, struct err *err)
 {
     while (st->phase < s->n_phases) {
-        const struct run_phase *p = &s->phases[st->phase];
+        const int phase = st->phase;
 
         if (begin_phase(s, st, err) < 0)
             return -1;
-        for (int left = p->epochs - st->phase_epoch; left > 0; left--) {
-            struct epoch_times times = {0};
-            double start = clock_seconds(), shown = 0;
-            struct step step = {0};
-
-            if (train_epoch(s, run, st, &shown, &step, &times, err) < 0)
+        while (st->phase == phase) {
+            if (run_epoch(s, run, st, v, err) < 0)
                 return -1;
-            v->fresh = false;
-            if (loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
-                return -1;
-            times.seconds = clock_seconds() - start;
-            if (!isfinite(v->score.loss))
-                return not_a_number(s, st, "validation", session_batches(s, st->phase),
-                                    session_batches(s, st->phase), &step, v->score.loss, err);
-            if (end_epoch(s, run, st, shown, &v->score, &step, &times, err) < 0)
-                return -1;
-            if (left == 1)
-                notice_divergence(s, p, &v->score);
+            if (st->phase != phase)
+                notice_divergence(s, &s->phases[phase], &v->score);
             if (st->phase == s->n_phases)
                 break;
             if (caught)

@@ -13,29 +13,24 @@
 #include "nn/weights.h"
 #include "record/plot.h"
 
-/* The batches of pass after pass. */
+/* The training set, pass after pass. */
 struct passes {
-    struct stream *stream; /* NULL between two passes */
+    struct stream *stream; /* NULL before the first */
     uint32_t epoch;        /* of the next pass */
+    uint32_t left;         /* steps of this one */
 };
 
-static int next_batch(struct passes *p, const struct session *s, struct step *step, struct err *err)
+/* Begins the next pass where this one has no whole step left. */
+static int continue_passes(struct passes *p, const struct session *s, struct err *err)
 {
-    const uint32_t *ranks;
-    int more = 0;
-
-    for (int i = 0; i < 2 && more == 0; i++) {
-        if (!p->stream && session_stream(&p->stream, s, s->phase, p->epoch++, err) < 0)
+    if (p->left == 0) {
+        stream_close(p->stream);
+        p->left = session_steps(s, s->phase);
+        if (session_stream(&p->stream, s, s->phase, p->epoch++, err) < 0)
             return -1;
-        step->epoch = p->epoch - 1;
-        more = stream_next(p->stream, &step->pictures, &ranks, &step->n_pictures, err);
-        if (more == 0) {
-            stream_close(p->stream);
-            p->stream = NULL;
-        }
     }
-    BUG_IF(more == 0); /* the session refused a training set without a whole batch */
-    return more < 0 ? -1 : 0;
+    p->left--;
+    return 0;
 }
 
 static void set_rate(struct step *step, const struct optim_options *o, double lr)
@@ -67,11 +62,12 @@ int range_sweep(struct range_test *t, struct session *s, uint32_t epoch, uint32_
         t->loss[i] = t->smooth[i] = NAN;
         if (i > 0 && isnan(t->smooth[i - 1]))
             continue; /* and so would be every loss from here on */
-        if (next_batch(&passes, s, &step, err) < 0)
+        if (continue_passes(&passes, s, err) < 0)
             goto out;
         set_rate(&step, &s->e->optim, t->lr[i]);
+        step.epoch = passes.epoch - 1;
         step.adam_step = ++adam_step;
-        if (session_step(s, &step, &t->loss[i], err) < 0)
+        if (session_step(s, passes.stream, &step, &t->loss[i], err) < 0)
             goto out;
         t->ran++;
         t->smooth[i] = smooth_loss_add(&smooth, t->loss[i]);
@@ -210,7 +206,7 @@ int range_run(struct session *s, struct run *run, struct err *err)
     log_info("lr_find: %d steps of %d pictures at %d px on the network of phase %s%s, %u step%s a "
              "pass",
              LR_FIND_STEPS, p->batch, p->size, p->name, p->freeze_to ? ", body frozen" : "",
-             session_batches(s, 0), session_batches(s, 0) == 1 ? "" : "s");
+             session_steps(s, 0), session_steps(s, 0) == 1 ? "" : "s");
     loop_catch_signals();
     if (range_test(&t, s, 0, 0, err) < 0)
         return -1;

@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: MIT */
 #include "session.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "data/stream.h"
+#include "data/weighting.h"
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
 #include "record/run.h"
@@ -57,26 +59,49 @@ static int weights_path(char out[PATH_LEN], const struct experiment *e, const ch
     return path_format(out, err, "%s", w);
 }
 
+/* The key that gave a phase this size or batch: its own where it has one. */
+static const char *phase_key(char out[40], const struct session *s, const char *what, int value)
+{
+    const struct train_options *t = &s->e->train;
+    const bool size = strcmp(what, "size") == 0;
+
+    snprintf(out, 40, "train.%s", what);
+    for (int i = 0; i < t->phases_list.n; i++)
+        if ((size ? t->phases[i].size : t->phases[i].batch) == value)
+            snprintf(out, 40, "train.phases.%d.%s", i, what);
+    return out;
+}
+
 static int check_phase(const struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
     int64_t micro = s->e->exec.microbatch;
+    char key[40];
 
-    if ((uint32_t)p->batch > s->split->n_train)
+    if ((uint32_t)p->batch > s->split->n_train) {
+        phase_key(key, s, "batch", p->batch);
         return err_set(err, ERR_INPUT,
-                       "train.batch: a batch of %d is larger than the training set (%u pictures of "
-                       "%s); choose a smaller one: train.batch=%u",
-                       p->batch, s->split->n_train, s->e->data.set,
+                       "%s: a batch of %d is larger than the training set (%u pictures of %s); "
+                       "choose a smaller one: %s=%u",
+                       key, p->batch, s->split->n_train, s->e->data.set, key,
                        s->split->n_train >= 8 ? s->split->n_train / 8 * 8 : s->split->n_train);
+    }
+    if (session_steps(s, phase) == 0)
+        return err_set(
+            err, ERR_INPUT,
+            "train.accumulate: %d batches of %d pictures make one step, but there are only %u "
+            "pictures to train with; at most train.accumulate=%u",
+            (int)s->e->train.accumulate, p->batch, s->split->n_train,
+            s->split->n_train / (uint32_t)p->batch);
     if (micro && p->batch % micro)
         return err_set(err, ERR_INPUT, "exec.microbatch: %d does not divide the batch of %d",
                        (int)micro, p->batch);
     if (p->size > shard_set_size(s->shards))
         return err_set(err, ERR_INPUT,
-                       "train.size: %d px is more than the shards hold (%d px, %s); run `prep %s "
+                       "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
                        "presize.size=%d` or choose a smaller size",
-                       p->size, shard_set_size(s->shards), s->shards_folder, s->e->data.set,
-                       p->size);
+                       phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
+                       s->shards_folder, s->e->data.set, p->size);
     return 0;
 }
 
@@ -96,6 +121,48 @@ static int read_aspect(struct session *s, struct err *err)
     return 0;
 }
 
+/* The configuration names tables by path; their content decides bits, too. */
+static int hash_tables(struct session *s, struct err *err)
+{
+    const struct experiment *e = s->e;
+    const char *const tables[] = {e->data.split == SPLIT_CSV ? e->data.csv : "",
+                                  e->train.loss.class_weights, e->data.sample_weights};
+    char all[3 * SHA256_HEX] = "", hex[SHA256_HEX];
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (!weighting_is_on(tables[i]) || strcmp(tables[i], "balanced") == 0)
+            continue;
+        if (sha256_file(tables[i], hex, NULL, err) < 0)
+            return -1;
+        strncat(all, hex, sizeof all - strlen(all) - 1);
+    }
+    if (all[0])
+        sha256_of(all, strlen(all), s->tables_sha256);
+    return 0;
+}
+
+static int make_weights(struct session *s, struct err *err)
+{
+    const char *classes = s->e->train.loss.class_weights, *samples = s->e->data.sample_weights;
+    const struct split *p = s->split;
+
+    if (weighting_is_on(classes)) {
+        s->class_weights = calloc((size_t)shard_set_classes(s->shards), sizeof *s->class_weights);
+        if (!s->class_weights)
+            return err_set(err, ERR_NOMEM, "class weights");
+        if (weighting_classes(s->class_weights, classes, p->train, p->n_train, s->shards, err) < 0)
+            return err_wrap(err, "train.loss.class_weights");
+    }
+    if (!weighting_is_on(samples))
+        return 0;
+    s->sample_sums = calloc(p->n_train, sizeof *s->sample_sums);
+    if (!s->sample_sums)
+        return err_set(err, ERR_NOMEM, "sample weights");
+    if (weighting_pictures(s->sample_sums, samples, p->train, p->n_train, s->shards, err) < 0)
+        return err_wrap(err, "data.sample_weights");
+    return 0;
+}
+
 static int open_pictures(struct session *s, const char *data, struct err *err)
 {
     if (experiment_shards(s->shards_folder, s->e, data, err) < 0)
@@ -109,7 +176,7 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
     for (int i = 0; i < s->n_phases; i++)
         if (check_phase(s, i, err) < 0)
             return -1;
-    return 0;
+    return make_weights(s, err) < 0 ? -1 : hash_tables(s, err);
 }
 
 int session_open(struct session **out, struct experiment *e, const char *data, const char *results,
@@ -155,10 +222,11 @@ static void release_phase(struct session *s)
         s->backend->release(s->program);
     op_list_free(s->list);
     free(s->losses);
+    free(s->weights);
     s->infer = NULL;
     s->program = NULL;
     s->list = NULL;
-    s->losses = NULL;
+    s->losses = s->weights = NULL;
     s->phase = -1;
 }
 
@@ -176,6 +244,8 @@ void session_close(struct session *s)
         s->backend->close(s->be);
     network_free(s->network);
     split_free(s->split);
+    free(s->class_weights);
+    free(s->sample_sums);
     shard_set_close(s->shards);
     experiment_free(s->e);
     free(s);
@@ -184,19 +254,26 @@ void session_close(struct session *s)
 int session_phase(struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
+    const struct train_options *t = &s->e->train;
     struct network_shape shape = {.batch = p->batch,
                                   .microbatch = (int)s->e->exec.microbatch,
                                   .size = p->size,
                                   .dtype = s->dtype,
                                   .augment = true,
                                   .freeze_to = p->freeze_to,
-                                  .dropout = s->e->model.dropout};
+                                  .dropout = s->e->model.dropout,
+                                  .smoothing = t->loss.smoothing,
+                                  .focal = t->loss.focal,
+                                  .max_norm = t->max_norm,
+                                  .parts = (int)t->accumulate,
+                                  .averages = t->ema > 0};
 
     if (s->phase == phase)
         return 0;
     release_phase(s);
     s->losses = calloc((size_t)p->batch, sizeof *s->losses);
-    if (!s->losses)
+    s->weights = calloc((size_t)p->batch, sizeof *s->weights);
+    if (!s->losses || !s->weights)
         return err_set(err, ERR_NOMEM, "phase %s", p->name);
     if (network_train_list(&s->list, s->network, &shape, err) < 0)
         goto fail;
@@ -255,30 +332,47 @@ int session_weights(struct session *s, const char *data, const char *results, st
     if (weights_init(s->backend, s->be, s->network, (uint64_t)s->e->seed, false, err) < 0)
         return -1;
     if (!*path)
-        return 0;
+        return weights_begin_averages(s->backend, s->be, s->network, err);
     if (sha256_file(path, s->source_sha256, NULL, err) < 0)
         return -1;
     if (is_run &&
         (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))
         return err_wrap(err, "model.weights=%s", w);
     if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
-        return err_wrap(err, "model.weights=%s", w);
+        return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
+                                    : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,
              whole    ? "body and head, the classes are the same"
              : is_run ? "the body; other classes, the head starts afresh"
                       : "the body; the head starts afresh");
-    return 0;
+    return weights_begin_averages(s->backend, s->be, s->network, err);
 }
 
-uint32_t session_batches(const struct session *s, int phase)
+uint32_t session_steps(const struct session *s, int phase)
 {
-    return s->split->n_train / (uint32_t)s->phases[phase].batch;
+    return s->split->n_train / (uint32_t)s->phases[phase].batch / (uint32_t)s->e->train.accumulate;
 }
 
-int session_step(struct session *s, const struct step *step, double *loss_nat, struct err *err)
+const char *session_step_text(const struct session *s, int phase, char out[32])
+{
+    const int parts = (int)s->e->train.accumulate, batch = s->phases[phase].batch;
+
+    if (parts > 1)
+        snprintf(out, 32, "%d x %d", parts, batch);
+    else
+        snprintf(out, 32, "%d", batch);
+    return out;
+}
+
+int session_run(struct session *s, struct step *step, double *loss_nat, struct err *err)
 {
     double sum = 0;
 
+    if (s->class_weights) {
+        weighting_batch(s->weights, s->class_weights, step->pictures, step->mixes,
+                        step->n_pictures);
+        step->weights = s->weights;
+    }
     if (s->backend->run(s->program, step, err) < 0)
         return -1;
     if (s->backend->read(s->program, s->loss_tensor, s->losses, err) < 0)
@@ -287,6 +381,66 @@ int session_step(struct session *s, const struct step *step, double *loss_nat, s
         sum += (double)s->losses[i];
     *loss_nat = sum / step->n_pictures;
     return 0;
+}
+
+int session_step(struct session *s, struct stream *stream, struct step *step, double *loss_nat,
+                 struct err *err)
+{
+    const uint32_t *ranks;
+    double loss;
+
+    *loss_nat = 0;
+    step->parts = (int)s->e->train.accumulate;
+    for (step->part = 0; step->part < step->parts; step->part++) {
+        int more = stream_next(stream, &step->pictures, &ranks, &step->n_pictures, err);
+
+        if (more < 0)
+            return -1;
+        BUG_IF(more == 0);
+        step->mixes = stream_mixes(stream);
+        if (session_run(s, step, &loss, err) < 0)
+            return -1;
+        *loss_nat += loss / step->parts;
+    }
+    return 0;
+}
+
+/* Whether every number of tensor T is one; true of what is not kept to the end of a run. */
+static bool is_finite(struct session *s, int t, float *buffer)
+{
+    const size_t n = tensor_elements(&s->list->tensors[t]);
+    struct err ignored = {0};
+
+    if ((s->list->tensors[t].role != TENSOR_STAT && t != s->loss_tensor) ||
+        s->backend->read(s->program, t, buffer, &ignored) < 0)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(buffer[i]))
+            return false;
+    return true;
+}
+
+void session_culprit(struct session *s, char *out, size_t size)
+{
+    size_t most = 0;
+    float *buffer;
+
+    for (int t = 0; t < s->list->n_tensors; t++)
+        if (tensor_elements(&s->list->tensors[t]) > most)
+            most = tensor_elements(&s->list->tensors[t]);
+    out[0] = 0;
+    buffer = malloc(most * sizeof *buffer);
+    for (int i = 0; buffer && i < s->list->n_ops && !out[0]; i++)
+        for (int k = 0; k < OP_MAX_OUT; k++) {
+            const int t = s->list->ops[i].out[k];
+
+            if (t < 0 || is_finite(s, t, buffer))
+                continue;
+            snprintf(out, size, " The first such number is in %s, which op %d (%s) wrote.",
+                     s->list->tensors[t].name, i, op_kind_name(s->list->ops[i].kind));
+            break;
+        }
+    free(buffer);
 }
 
 void session_stream_options(struct stream_options *o, const struct session *s, int phase,
@@ -300,6 +454,7 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .size = p->size,
                                  .train = true,
                                  .augment = &s->e->augment,
+                                 .sample_sums = s->sample_sums,
                                  .seed = (uint64_t)s->e->seed,
                                  .epoch = epoch,
                                  .prefetch = (int)s->e->exec.prefetch,

@@ -25,6 +25,8 @@ struct session {
     struct network *network;
     char config_sha256[SHA256_HEX];
     char source_sha256[SHA256_HEX]; /* file the initial weights came from; "" */
+    char tables_sha256
+        [SHA256_HEX]; /* of the SHA-256 of each table that keys name, joined; "": none */
     struct run_phase phases[PHASES_MAX];
     int n_phases;
 
@@ -33,7 +35,11 @@ struct session {
     struct be_program *program;
     struct infer *infer;
     int loss_tensor;
-    float *losses; /* one batch's */
+    float *losses;  /* one batch's */
+    float *weights; /* of one batch in the loss */
+
+    double *class_weights; /* of every class in the loss; NULL: all 1 */
+    double *sample_sums;   /* to draw training pictures by; NULL: each once an epoch */
 };
 
 /* Takes E over, also on failure. Refuses what cannot be trained: no shards, a batch larger than the
@@ -50,13 +56,21 @@ void session_release(struct session *s); /* what a phase prepared, if any */
 int session_weights(struct session *s, const char *data, const char *results,
                     struct err *err) MUST_USE;
 
-uint32_t session_batches(const struct session *s, int phase); /* training batches of an epoch */
-/* One training step; *LOSS_NAT is the batch's mean loss before the update. */
-int session_step(struct session *s, const struct step *step, double *loss_nat,
-                 struct err *err) MUST_USE;
+uint32_t session_steps(const struct session *s, int phase); /* training steps of an epoch */
+/* The pictures of a step in words: "64", or "4 x 16" where batches are accumulated. */
+const char *session_step_text(const struct session *s, int phase, char out[32]);
+
 /* Training stream of EPOCH (counted over the run), and what it is opened with. */
 struct stream;
 struct stream_options;
+/* One training step on the stream's next train.accumulate batches; *LOSS_NAT is their mean loss before the
+ * update. STEP has the hyper-parameters; its pictures are those of the last batch. */
+int session_step(struct session *s, struct stream *stream, struct step *step, double *loss_nat,
+                 struct err *err) MUST_USE;
+/* One run of the training list on the pictures in STEP; *LOSS_NAT is their mean loss. */
+int session_run(struct session *s, struct step *step, double *loss_nat, struct err *err) MUST_USE;
+/* After a step whose loss is no number: where the first such number stands, as ": ..." in words. */
+void session_culprit(struct session *s, char *out, size_t size);
 void session_stream_options(struct stream_options *o, const struct session *s, int phase,
                             uint32_t epoch);
 int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,

@@ -62,20 +62,34 @@ void show_pixels(uint8_t *pixels, const float *x, int size)
         }
 }
 
-/* Augments N pictures and draws them. */
+/* "Birman", or of a mixed picture "Birman 0.70 + Bengal 0.30". */
+static void label_text(char *out, size_t size, const struct session *s, const struct step *step,
+                       int i)
+{
+    const struct mix *m = step->mixes ? &step->mixes[i] : NULL;
+    const char *own = shard_set_label(s->shards, step->pictures[i].label);
+
+    if (m && m->partner != i)
+        snprintf(out, size, "%s %.2f + %s %.2f", own, 1.0 - (double)m->share,
+                 shard_set_label(s->shards, step->pictures[m->partner].label), (double)m->share);
+    else
+        snprintf(out, size, "%s", own);
+}
+
+/* Augments the pictures of STEP and draws them. */
 static int put_batch(FILE *out, struct sheet *sheet, struct augmenter *a, const struct session *s,
-                     const struct picture *pictures, const uint32_t *ranks, int n, struct err *err)
+                     const struct step *step, const uint32_t *ranks, struct err *err)
 {
     const int size = s->phases[0].size;
-    struct step step = {.pictures = pictures, .n_pictures = n, .seed = (uint64_t)s->e->seed};
 
-    if (a->backend->run(a->program, &step, err) < 0 ||
+    if (a->backend->run(a->program, step, err) < 0 ||
         a->backend->read(a->program, a->x, a->values, err) < 0)
         return -1;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < step->n_pictures; i++) {
         const char *path = shard_set_picture(s->shards, ranks[i])->path;
-        const char *label = shard_set_label(s->shards, pictures[i].label);
+        char label[256];
 
+        label_text(label, sizeof label, s, step, i);
         show_pixels(a->pixels, a->values + (size_t)i * 3 * (size_t)size * (size_t)size, size);
         if (sheet_put(sheet, i, a->pixels, size, size, label, path, err) < 0)
             return -1;
@@ -116,10 +130,10 @@ int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
     struct augmenter a;
     struct stream *stream = NULL;
     struct sheet *sheet = NULL;
-    const struct picture *pictures;
+    struct step step = {.seed = (uint64_t)s->e->seed};
     uint32_t same[CELLS];
     const uint32_t *ranks;
-    int n, rc = -1;
+    int rc = -1;
 
     session_stream_options(&o, s, 0, 0);
     o.prefetch = 1;
@@ -132,14 +146,16 @@ int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
         o.ranks = same;
         o.n = CELLS;
         o.batch = CELLS;
+        o.sample_sums = NULL;
     }
     if (sheet_new(&sheet, o.batch, COLUMNS, cell_side(o.size), err) < 0)
         goto out;
     if (stream_open(&stream, s->shards, &o, err) < 0)
         goto out;
-    if (stream_next(stream, &pictures, &ranks, &n, err) < 0)
+    if (stream_next(stream, &step.pictures, &ranks, &step.n_pictures, err) < 0)
         goto out;
-    if (put_batch(out, sheet, &a, s, pictures, ranks, n, err) < 0)
+    step.mixes = stream_mixes(stream);
+    if (put_batch(out, sheet, &a, s, &step, ranks, err) < 0)
         goto out;
     if (sheet_write(sheet, png, err) < 0)
         goto out;

@@ -7,16 +7,18 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "experiment/checkpoint.h"
 
 void state_begin(struct state *st)
 {
-    *st = (struct state){.best_loss = INFINITY, .best_epoch = -1};
+    *st = (struct state){.best_value = INFINITY, .best_epoch = -1};
+    watch_begin(&st->watch);
 }
 
 void state_free(struct state *st)
 {
     json_decref(st->best);
-    json_decref(st->final);
+    json_decref(st->last);
     free(st->curve.x);
     free(st->curve.train_loss);
     free(st->curve.lr);
@@ -63,17 +65,42 @@ static json_t *curve_json(const struct curve *c)
     return points;
 }
 
+static json_t *watch_json(const struct watch *w)
+{
+    json_t *best = isnan(w->best) ? json_null() : json_real(w->best);
+
+    return json_pack("{s:o, s:I, s:I, s:f}", "best", best, "since", (json_int_t)w->since,
+                     "since_drop", (json_int_t)w->since_drop, "scale", w->scale);
+}
+
+static int read_watch(struct watch *w, const json_t *json, struct err *err)
+{
+    const json_t *best = json_object_get(json, "best"), *scale = json_object_get(json, "scale");
+    json_int_t since, since_drop;
+
+    if (!json_is_number(scale) || (!json_is_number(best) && !json_is_null(best)))
+        return err_set(err, ERR_FORMAT, "checkpoint: watch: best and scale must be numbers");
+    if (json_get_int(json, "since", &since, err) < 0 ||
+        json_get_int(json, "since_drop", &since_drop, err) < 0)
+        return err_wrap(err, "checkpoint: watch");
+    *w = (struct watch){.best = json_is_null(best) ? NAN : json_number_value(best),
+                        .since = since,
+                        .since_drop = since_drop,
+                        .scale = json_number_value(scale)};
+    return 0;
+}
+
 static int add_resume(json_t *out, const struct state *st, struct err *err)
 {
     json_t *more;
 
-    more =
-        json_pack("{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:I, s:o}}", "resume", "phase",
-                  st->phase, "phase_epoch", st->phase_epoch, "epoch", (json_int_t)st->epoch, "step",
-                  (json_int_t)st->step, "adam_step", (json_int_t)st->adam_step, "smooth_loss",
-                  "value", st->smooth.value, "count", (json_int_t)st->smooth.count, "best_epoch",
-                  (json_int_t)st->best_epoch, "metrics_bytes", (json_int_t)st->metrics_bytes,
-                  "curve", curve_json(&st->curve));
+    more = json_pack("{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o}}",
+                     "resume", "phase", st->phase, "phase_epoch", st->phase_epoch, "epoch",
+                     (json_int_t)st->epoch, "step", (json_int_t)st->step, "adam_step",
+                     (json_int_t)st->adam_step, "smooth_loss", "value", st->smooth.value, "count",
+                     (json_int_t)st->smooth.count, "best_epoch", (json_int_t)st->best_epoch,
+                     "best_phase", st->best_phase, "metrics_bytes", (json_int_t)st->metrics_bytes,
+                     "curve", curve_json(&st->curve), "watch", watch_json(&st->watch));
     if (!more || json_object_update(out, more) < 0) {
         json_decref(more);
         return err_set(err, ERR_NOMEM, "checkpoint");
@@ -81,10 +108,10 @@ static int add_resume(json_t *out, const struct state *st, struct err *err)
     json_decref(more);
     more = json_object_get(out, "resume");
     if (st->best_epoch >= 0 &&
-        (json_object_set_new(more, "best_loss", json_real(st->best_loss)) < 0 ||
+        (json_object_set_new(more, "best_value", json_real(st->best_value)) < 0 ||
          json_object_set(more, "best", st->best) < 0))
         return err_set(err, ERR_NOMEM, "checkpoint");
-    if (st->final && json_object_set(more, "final", st->final) < 0)
+    if (st->last && json_object_set(more, "last", st->last) < 0)
         return err_set(err, ERR_NOMEM, "checkpoint");
     return 0;
 }
@@ -98,14 +125,15 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         json_array_append_new(vocab, json_string(shard_set_label(s->shards, i)));
     *out = json_pack(
         "{s:i, s:s, s:s, s:s, s:i, s:i, s:f, s:{s:[f, f, f], s:[f, f, f]}, s:I, s:I, s:s, "
-        "s:{s:s, s:s, s:s, s:s}, s:o}",
-        "version", 1, "experiment", s->e->name, "arch", arch_name(s->e->model.arch), "precision",
-        dtype_name(s->dtype), "size", size, "presize", (int)shard_set_size(s->shards), "max_aspect",
-        s->max_aspect, "normalisation", "mean", 0.485, 0.456, 0.406, "std", 0.229, 0.224, 0.225,
-        "epochs", (json_int_t)st->epoch, "steps", (json_int_t)st->step, "weights_sha256",
-        weights_sha256, "parents", "config", s->config_sha256, "index",
-        shard_set_index_sha256(s->shards), "manifest", shard_set_manifest_sha256(s->shards),
-        "initial_weights", st->initial_sha256, "vocab", vocab);
+        "s:{s:s, s:s, s:s, s:s, s:s}, s:o}",
+        "version", CHECKPOINT_VERSION, "experiment", s->e->name, "arch",
+        arch_name(s->e->model.arch), "precision", dtype_name(s->dtype), "size", size, "presize",
+        (int)shard_set_size(s->shards), "max_aspect", s->max_aspect, "normalisation", "mean", 0.485,
+        0.456, 0.406, "std", 0.229, 0.224, 0.225, "epochs", (json_int_t)st->epoch, "steps",
+        (json_int_t)st->step, "weights_sha256", weights_sha256, "parents", "config",
+        s->config_sha256, "tables", s->tables_sha256, "index", shard_set_index_sha256(s->shards),
+        "manifest", shard_set_manifest_sha256(s->shards), "initial_weights", st->initial_sha256,
+        "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
     if (resume && add_resume(*out, st, err) < 0) {
@@ -151,11 +179,13 @@ static int read_curve(struct curve *c, const json_t *points, struct err *err)
 int state_read(struct state *st, const json_t *json, const struct session *s, struct err *err)
 {
     const json_t *r = json_object_get(json, "resume"), *smooth;
-    json_int_t phase, phase_epoch, epoch, step, adam_step, count, best_epoch, bytes;
+    json_int_t phase, phase_epoch, epoch, step, adam_step, count, best_epoch, best_phase, bytes;
     const char *initial;
 
     state_begin(st);
     if (same_parent(json, "config", s->config_sha256, "the experiment", err) < 0 ||
+        same_parent(json, "tables", s->tables_sha256, "a table that the experiment names", err) <
+            0 ||
         same_parent(json, "index", shard_set_index_sha256(s->shards), "the set of shards", err) < 0)
         return -1;
     initial =
@@ -169,10 +199,11 @@ int state_read(struct state *st, const json_t *json, const struct session *s, st
         json_get_int(r, "adam_step", &adam_step, err) < 0 ||
         json_get_int(smooth, "count", &count, err) < 0 ||
         json_get_int(r, "best_epoch", &best_epoch, err) < 0 ||
+        json_get_int(r, "best_phase", &best_phase, err) < 0 ||
         json_get_int(r, "metrics_bytes", &bytes, err) < 0)
         return err_wrap(err, "checkpoint");
     if (phase < 0 || phase > s->n_phases || phase_epoch < 0 || epoch < 0 || step < 0 ||
-        adam_step < 0 || count < 0 || bytes < 0)
+        adam_step < 0 || count < 0 || bytes < 0 || best_phase < 0 || best_phase >= s->n_phases)
         return err_set(err, ERR_FORMAT, "checkpoint: counters out of range");
     st->phase = (int)phase;
     st->phase_epoch = (int)phase_epoch;
@@ -182,11 +213,14 @@ int state_read(struct state *st, const json_t *json, const struct session *s, st
     st->smooth.value = json_number_value(json_object_get(smooth, "value"));
     st->smooth.count = (uint64_t)count;
     st->best_epoch = best_epoch;
+    st->best_phase = (int)best_phase;
     st->metrics_bytes = (uint64_t)bytes;
     if (best_epoch >= 0)
-        st->best_loss = json_number_value(json_object_get(r, "best_loss"));
+        st->best_value = json_number_value(json_object_get(r, "best_value"));
     st->best = json_incref(json_object_get(r, "best"));
-    st->final = json_incref(json_object_get(r, "final"));
+    st->last = json_incref(json_object_get(r, "last"));
     snprintf(st->initial_sha256, sizeof st->initial_sha256, "%s", initial);
+    if (read_watch(&st->watch, json_object_get(r, "watch"), err) < 0)
+        return -1;
     return read_curve(&st->curve, json_object_get(r, "curve"), err);
 }

@@ -21,14 +21,16 @@ struct state {
     int phase;          /* to go on with */
     int phase_epoch;    /* epochs of it that are done */
     uint32_t epoch;     /* epochs of the run that are done */
-    uint64_t step;      /* training batches that are done: num_batches_tracked */
+    uint64_t step;      /* training steps that are done */
     uint32_t adam_step; /* since Adam's moments were cleared */
     struct smooth_loss smooth;
-    double best_loss;                /* lowest validation loss so far, nat */
+    double best_value;               /* lowest of train.monitor so far; INFINITY: none yet */
     int64_t best_epoch;              /* its epoch; -1: none yet */
+    int best_phase;                  /* and phase */
+    struct watch watch;              /* of the phase */
     uint64_t metrics_bytes;          /* length of metrics.jsonl */
     char initial_sha256[SHA256_HEX]; /* of the weights before the first step */
-    json_t *best, *final; /* the metrics.jsonl lines of the best and of the last epoch; owned */
+    json_t *best, *last; /* the metrics.jsonl lines of the best and of the last epoch; owned */
     struct curve curve;
 };
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "data/stream.h"
+#include "data/weighting.h"
 #include "fit.h"
 
 enum { PLAN_STEPS = 2 };
@@ -25,6 +26,21 @@ static void print_memory(FILE *out, const char *what, const struct be_memory *m)
             mib(m->parameters), mib(m->optimiser));
 }
 
+static void print_loss(FILE *out, const struct loss_options *o, int classes)
+{
+    fprintf(out,
+            "loss        cross-entropy on the raw outputs (= log_softmax, then negative log "
+            "likelihood):\n            chosen because a picture has one label out of %d classes\n",
+            classes);
+    if (o->smoothing > 0)
+        fprintf(out, "            labels smoothed: %g of each spread over all classes\n",
+                o->smoothing);
+    if (o->focal > 0)
+        fprintf(out, "            focal: each picture's weighs (1 - p)^%g\n", o->focal);
+    if (weighting_is_on(o->class_weights))
+        fprintf(out, "            classes weighted: %s\n", o->class_weights);
+}
+
 static void print_parts(FILE *out, const struct session *s)
 {
     const struct experiment *e = s->e;
@@ -41,10 +57,7 @@ static void print_parts(FILE *out, const struct session *s)
             shard_set_size(s->shards));
     fprintf(out, "model       %s, weights %s, %zu parameters\n", arch_name(e->model.arch),
             e->model.weights, trained);
-    fprintf(out,
-            "loss        cross-entropy on the raw outputs (= log_softmax, then negative log "
-            "likelihood):\n            chosen because a picture has one label out of %d classes\n",
-            s->network->classes);
+    print_loss(out, &e->train.loss, s->network->classes);
     fprintf(out, "device      %s: %s, %s, %s, %d threads, %s\n", s->backend->name, s->info.device,
             s->info.isa, s->info.library, s->info.threads, dtype_name(s->dtype));
     if (s->precision_note)
@@ -52,10 +65,12 @@ static void print_parts(FILE *out, const struct session *s)
     fprintf(out, "phases      ");
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
+        char pictures[32];
 
-        fprintf(out, "%s%s: %d epochs of %u batches of %d at %d px, rates %g %g %g%s\n",
-                i ? "            " : "", p->name, p->epochs, session_batches(s, i), p->batch,
-                p->size, p->lr[0], p->lr[1], p->lr[2], p->freeze_to ? " (body frozen)" : "");
+        fprintf(out, "%s%s: %d epochs of %u steps of %s pictures at %d px, rates %g %g %g%s\n",
+                i ? "            " : "", p->name, p->epochs, session_steps(s, i),
+                session_step_text(s, i, pictures), p->size, p->lr[0], p->lr[1], p->lr[2],
+                p->freeze_to ? " (body frozen)" : "");
     }
 }
 
@@ -142,10 +157,11 @@ static int measure(struct session *s, int phase, double *step_s, double *picture
             start = clock_seconds();
         recipe_step(&step, p, &s->e->optim, (uint64_t)i, 1000);
         step.adam_step = (uint32_t)i + 1;
-        if (session_step(s, &step, &loss, err) < 0)
+        step.mixes = stream_mixes(stream);
+        if (session_run(s, &step, &loss, err) < 0)
             goto out;
     }
-    *step_s = (clock_seconds() - start) / PLAN_STEPS;
+    *step_s = (clock_seconds() - start) / PLAN_STEPS * (double)s->e->train.accumulate;
     start = clock_seconds();
     if (infer_ranks(s->infer, s->shards, s->split->valid, n, false, prob, NULL, err) < 0)
         goto out;
@@ -182,11 +198,11 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
         print_memory(out, p->name, &m);
         if (measure(s, i, &step, &picture, err) < 0)
             return -1;
-        epoch = step * session_batches(s, i) + picture * s->split->n_valid;
+        epoch = step * session_steps(s, i) + picture * s->split->n_valid;
         total += epoch * p->epochs;
         clock_duration(epoch, text, sizeof text);
         fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epochs\n", step,
-                p->batch / step, text, p->epochs);
+                p->batch * (double)s->e->train.accumulate / step, text, p->epochs);
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);

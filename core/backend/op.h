@@ -63,11 +63,13 @@ struct tensor {
  *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
  *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                  dx
  *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
- *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g = (dz + dz2) (z > 0), bstat (2,c) = sum g,
+ *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g* = (dz + dz2) (z > 0), bstat (2,c) = sum g,
  *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
- *                                                            GRAD = bstat[0]
+ *                                                            GRAD = bstat[0]; g where there is dz2 or z
  *  BN_BWD_APPLY       g, y, stat, bstat, gamma               dy = gamma rstd (g - bstat0/m - y^ bstat1/m),
  *                                                            m = batch h w
+ *  BN_RELU_BWD_STATS  dz, y, stat, gamma, beta               bstat, dgamma, dbeta of g = dz (gamma y^ + beta > 0)
+ *  BN_RELU_BWD_APPLY  dz, y, stat, bstat, gamma, beta        dy of the same g: neither z nor g is kept
  *  CONV_BWD_DATA      dy, weight                             dx
  *  CONV_BWD_WEIGHT    x, dy                                  dweight GRAD
  *
@@ -102,6 +104,8 @@ enum op_kind {
     OP_MAX_POOL_BWD,
     OP_BN_BWD_STATS,
     OP_BN_BWD_APPLY,
+    OP_BN_RELU_BWD_STATS,
+    OP_BN_RELU_BWD_APPLY,
     OP_CONV_BWD_DATA,
     OP_CONV_BWD_WEIGHT,
     OP_GRAD_SUM,

@@ -38,8 +38,10 @@ static const struct op_row rows[OP_KINDS] = {
     [OP_RELU_BWD]          = {"relu_bwd",          "aa",     "a"},
     [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "fi",     "a"},
     [OP_MAX_POOL_BWD]      = {"max_pool_bwd",      "aAu",    "a"},
-    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aAAat",  "atgg"},
+    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aAAat",  "Atgg"},
     [OP_BN_BWD_APPLY]      = {"bn_bwd_apply",      "aattp",  "a"},
+    [OP_BN_RELU_BWD_STATS] = {"bn_relu_bwd_stats", "aatpp",  "tgg"},
+    [OP_BN_RELU_BWD_APPLY] = {"bn_relu_bwd_apply", "aattpp", "a"},
     [OP_CONV_BWD_DATA]     = {"conv_bwd_data",     "ap",     "a"},
     [OP_CONV_BWD_WEIGHT]   = {"conv_bwd_weight",   "aa",     "g"},
     [OP_GRAD_SUM]          = {"grad_sum",          "gs",     "g"},
@@ -192,6 +194,43 @@ static int check_linear(const struct check *c, int x, int weight, int y)
     return want(c, weight, dy[1], dx[1], 1, 1);
 }
 
+/* STAT (2, c) and what else there is of a channel. */
+static int want_channels(const struct check *c, int channels, int stat, int a, int b)
+{
+    if (want(c, stat, 2, channels, 1, 1) < 0 || want(c, a, channels, 1, 1, 1) < 0)
+        return -1;
+    return want(c, b, channels, 1, 1, 1);
+}
+
+static int check_bn_bwd(const struct check *c)
+{
+    const int *in = c->op->in, *out = c->op->out;
+    const int *d = c->l->tensors[in[c->op->kind == OP_BN_BWD_STATS ? 3 : 1]].dims;
+
+    switch (c->op->kind) {
+    case OP_BN_BWD_STATS:
+        if (c->op->relu != (in[2] >= 0))
+            return refuse(c, "relu says that z is given, and is not set without it");
+        if ((out[0] >= 0) != (in[1] >= 0 || in[2] >= 0))
+            return refuse(c, "g is written where dz2 or z is given, and only there");
+        for (int i = 0; i <= 2; i++)
+            if (want_like(c, in[i], d) < 0)
+                return -1;
+        if (want_channels(c, d[1], in[4], -1, -1) < 0 || want_like(c, out[0], d) < 0)
+            return -1;
+        return want_channels(c, d[1], out[1], out[2], out[3]);
+    case OP_BN_RELU_BWD_STATS:
+        if (want_like(c, in[0], d) < 0 || want_channels(c, d[1], in[2], in[3], in[4]) < 0)
+            return -1;
+        return want_channels(c, d[1], out[0], out[1], out[2]);
+    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
+        if (want_like(c, in[0], d) < 0 || want_channels(c, d[1], in[2], in[4], in[5]) < 0 ||
+            want_channels(c, d[1], in[3], -1, -1) < 0)
+            return -1;
+        return want_like(c, out[0], d);
+    }
+}
+
 static int check_bn(const struct check *c)
 {
     const int *in = c->op->in, *out = c->op->out;
@@ -212,29 +251,12 @@ static int check_bn(const struct check *c)
             want(c, in[3], d[1], 1, 1, 1) < 0 || want_like(c, in[4], d) < 0)
             return -1;
         return want_like(c, out[0], d);
-    case OP_BN_INFER:
+    default: /* OP_BN_INFER */
         d = c->l->tensors[in[0]].dims;
         for (int i = 1; i <= 4; i++)
             if (want(c, in[i], d[1], 1, 1, 1) < 0)
                 return -1;
         if (want_like(c, in[5], d) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    case OP_BN_BWD_STATS:
-        d = c->l->tensors[in[3]].dims;
-        if (c->op->relu != (in[2] >= 0))
-            return refuse(c, "relu says that z is given, and is not set without it");
-        for (int i = 0; i <= 2; i++)
-            if (want_like(c, in[i], d) < 0)
-                return -1;
-        if (want(c, in[4], 2, d[1], 1, 1) < 0 || want_like(c, out[0], d) < 0 ||
-            want(c, out[1], 2, d[1], 1, 1) < 0 || want(c, out[2], d[1], 1, 1, 1) < 0)
-            return -1;
-        return want(c, out[3], d[1], 1, 1, 1);
-    default: /* OP_BN_BWD_APPLY */
-        d = c->l->tensors[in[1]].dims;
-        if (want_like(c, in[0], d) < 0 || want(c, in[2], 2, d[1], 1, 1) < 0 ||
-            want(c, in[3], 2, d[1], 1, 1) < 0 || want(c, in[4], d[1], 1, 1, 1) < 0)
             return -1;
         return want_like(c, out[0], d);
     }
@@ -321,9 +343,12 @@ static int check_shapes(const struct check *c)
     case OP_BN_STATS:
     case OP_BN_APPLY:
     case OP_BN_INFER:
+        return check_bn(c);
     case OP_BN_BWD_STATS:
     case OP_BN_BWD_APPLY:
-        return check_bn(c);
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
+        return check_bn_bwd(c);
     case OP_DROPOUT:
     case OP_DROPOUT_BWD:
         if (!(c->op->rate >= 0.0f && c->op->rate < 1.0f))

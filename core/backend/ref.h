@@ -39,6 +39,8 @@ void ref_bn_apply(const struct ref_call *c);
 void ref_bn_infer(const struct ref_call *c);
 void ref_bn_bwd_stats(const struct ref_call *c);
 void ref_bn_bwd_apply(const struct ref_call *c);
+void ref_bn_relu_bwd_stats(const struct ref_call *c);
+void ref_bn_relu_bwd_apply(const struct ref_call *c);
 void ref_relu(const struct ref_call *c);
 void ref_relu_bwd(const struct ref_call *c);
 void ref_max_pool(const struct ref_call *c);

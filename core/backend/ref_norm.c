@@ -3,6 +3,7 @@
  * Ioffe and Szegedy 2015 (ICML); constants as in torchvision's ResNets.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <string.h>
 
 #include "backend/ref.h"
 
@@ -79,41 +80,87 @@ void ref_bn_infer(const struct ref_call *c)
     }
 }
 
+/* What flows into the norm behind Y: DZ where its output (before the ReLU) is above 0. */
+static double through_relu(const struct ref_tensor *y, const struct ref_tensor *dz,
+                           const struct ref_tensor *stat, const struct ref_tensor *gamma,
+                           const struct ref_tensor *beta, size_t i)
+{
+    size_t k = channel(y, i);
+    double hat = (y->v[i] - stat->v[k]) * stat->v[(size_t)y->d[1] + k];
+
+    return hat * gamma->v[k] + beta->v[k] > 0.0 ? dz->v[i] : 0.0;
+}
+
+/* Adds element I's share of the sums, G flowing in. */
+static void add_sums(const struct ref_tensor *bstat, const struct ref_tensor *y,
+                     const struct ref_tensor *stat, size_t i, double g)
+{
+    size_t k = channel(y, i), channels = (size_t)y->d[1];
+
+    bstat->v[k] += g;
+    bstat->v[channels + k] += g * (y->v[i] - stat->v[k]) * stat->v[channels + k];
+}
+
+static double bwd_apply(const struct ref_tensor *y, const struct ref_tensor *stat,
+                        const struct ref_tensor *bstat, const struct ref_tensor *gamma, size_t i,
+                        double g)
+{
+    size_t k = channel(y, i), channels = (size_t)y->d[1];
+    double m = per_channel(y), rstd = stat->v[channels + k];
+    double hat = (y->v[i] - stat->v[k]) * rstd;
+
+    return gamma->v[k] * rstd * (g - bstat->v[k] / m - hat * bstat->v[channels + k] / m);
+}
+
+static void store_sums(const struct ref_tensor *bstat, const struct ref_tensor *dgamma,
+                       const struct ref_tensor *dbeta)
+{
+    for (size_t k = 0; k < dbeta->n; k++) {
+        ref_store(dgamma, k, bstat->v[dbeta->n + k]);
+        ref_store(dbeta, k, bstat->v[k]);
+    }
+}
+
 void ref_bn_bwd_stats(const struct ref_call *c)
 {
     const struct ref_tensor *dz = &c->in[0], *dz2 = &c->in[1], *z = &c->in[2], *y = &c->in[3];
-    const struct ref_tensor *stat = &c->in[4], *g = &c->out[0], *bstat = &c->out[1];
-    size_t channels = (size_t)y->d[1];
+    const struct ref_tensor *g = c->out[0].v ? &c->out[0] : dz, *bstat = &c->out[1];
 
-    for (size_t k = 0; k < 2 * channels; k++)
-        bstat->v[k] = 0.0;
+    memset(bstat->v, 0, bstat->n * sizeof *bstat->v);
     for (size_t i = 0; i < y->n; i++) {
-        size_t k = channel(y, i);
         double sum = dz->v[i] + (dz2->v ? dz2->v[i] : 0.0);
 
-        ref_store(g, i, z->v && !(z->v[i] > 0.0) ? 0.0 : sum);
-        bstat->v[k] += g->v[i];
-        bstat->v[channels + k] += g->v[i] * (y->v[i] - stat->v[k]) * stat->v[channels + k];
+        if (g != dz)
+            ref_store(g, i, z->v && !(z->v[i] > 0.0) ? 0.0 : sum);
+        add_sums(bstat, y, &c->in[4], i, g->v[i]);
     }
-    for (size_t k = 0; k < channels; k++) {
-        ref_store(&c->out[2], k, bstat->v[channels + k]);
-        ref_store(&c->out[3], k, bstat->v[k]);
-    }
+    store_sums(bstat, &c->out[2], &c->out[3]);
 }
 
 void ref_bn_bwd_apply(const struct ref_call *c)
 {
-    const struct ref_tensor *g = &c->in[0], *y = &c->in[1], *stat = &c->in[2], *bstat = &c->in[3];
-    size_t channels = (size_t)y->d[1];
-    double m = per_channel(y);
-
-    for (size_t i = 0; i < y->n; i++) {
-        size_t k = channel(y, i);
-        double rstd = stat->v[channels + k];
-        double hat = (y->v[i] - stat->v[k]) * rstd;
-
+    for (size_t i = 0; i < c->out[0].n; i++)
         ref_store(&c->out[0], i,
-                  c->in[4].v[k] * rstd *
-                      (g->v[i] - bstat->v[k] / m - hat * bstat->v[channels + k] / m));
-    }
+                  bwd_apply(&c->in[1], &c->in[2], &c->in[3], &c->in[4], i, c->in[0].v[i]));
+}
+
+void ref_bn_relu_bwd_stats(const struct ref_call *c)
+{
+    const struct ref_tensor *y = &c->in[1], *bstat = &c->out[0];
+
+    memset(bstat->v, 0, bstat->n * sizeof *bstat->v);
+    for (size_t i = 0; i < y->n; i++)
+        add_sums(bstat, y, &c->in[2], i,
+                 through_relu(y, &c->in[0], &c->in[2], &c->in[3], &c->in[4], i));
+    store_sums(bstat, &c->out[1], &c->out[2]);
+}
+
+void ref_bn_relu_bwd_apply(const struct ref_call *c)
+{
+    const struct ref_tensor *y = &c->in[1];
+
+    for (size_t i = 0; i < y->n; i++)
+        ref_store(&c->out[0], i,
+                  bwd_apply(y, &c->in[2], &c->in[3], &c->in[4], i,
+                            through_relu(y, &c->in[0], &c->in[2], &c->in[4], &c->in[5], i)));
 }

@@ -11,6 +11,10 @@
 
 #include "base/path.h"
 
+/* Address space that the heaps of threads reserve and hardly use: glibc's malloc takes 64 MiB and up to
+ * 128 for a moment (HEAP_MAX_SIZE in malloc/arena.c). */
+enum { THREAD_HEAPS = 192 << 20 };
+
 static void at_most(uint64_t *least, uint64_t bytes)
 {
     if (bytes < *least)
@@ -110,7 +114,7 @@ static void ask_limits(uint64_t *least)
         fclose(file);
     }
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        at_most(least, minus(limit.rlim_cur, size * page));
+        at_most(least, minus(limit.rlim_cur, size * page + THREAD_HEAPS));
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         at_most(least, minus(limit.rlim_cur, data * page));
 }

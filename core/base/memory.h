@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /* Bytes: the least of what the system has without swapping, what the control groups of the process
- * leave (version 1 and 2), and what its limits on address space and data leave. UINT64_MAX when none
- * of these is known. */
+ * leave (version 1 and 2), and what its limits on address space (less 192 MiB, which threads' heaps
+ * reserve) and on data leave. UINT64_MAX when none of these is known. */
 uint64_t memory_available(void);
 
 #endif

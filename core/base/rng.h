@@ -15,12 +15,14 @@ enum rng_purpose {
     RNG_ORDER = 2,   /* order of an epoch */
     RNG_AUGMENT = 3, /* position = picture's place in the epoch */
     RNG_DROPOUT = 4, /* position = place in the epoch, draw = (layer << 24) + element / 4 */
-    RNG_MIXUP = 5,
+    RNG_MIXUP = 5,   /* a picture's share: position = place in the epoch */
     RNG_BOOTSTRAP = 6,
     RNG_SHARD = 7, /* order of pictures inside shards (fixed seed 0) */
     RNG_SPLIT = 8,
     RNG_DEMO = 9, /* the procedural demo set */
     RNG_TEST = 10,
+    RNG_MIXING = 11, /* partners and box of a batch: position = its first picture's place */
+    RNG_DRAW = 12,   /* pictures drawn by weight: position = place in the epoch */
 };
 
 struct rng_counter {

@@ -338,6 +338,11 @@ const struct key augment_keys[] = {
             "probability of rotation, of zoom and of each warp"),
     KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1",
             "probability of a change of brightness, and of contrast"),
+    KEY_F64(S, mixup, "augment.mixup", "0", 0, 100, "1",
+            "blend pictures by shares drawn from Beta(x, x), 0.4 is common; 0: do not"),
+    KEY_F64(
+        S, cutmix, "augment.cutmix", "0", 0, 100, "1",
+        "put a box of another picture into each, its area from Beta(x, x), 1 is common; 0: do not"),
     KEY_END,
 };
 #undef S

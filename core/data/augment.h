@@ -19,6 +19,7 @@ struct augment_options {
     double min_zoom, max_zoom;
     double max_warp, max_lighting;
     double p_affine, p_lighting;
+    double mixup, cutmix; /* parameter of their Beta distribution; 0: none (mixing.h) */
 };
 extern const struct key augment_keys[];
 

@@ -433,6 +433,10 @@ const struct key data_keys[] = {
              "the same share of every class (random and official)"),
     KEY_STR(S, csv, "data.split_csv", "",
             "table with the columns path and split (train, valid, test)"),
+    KEY_STR(S, sample_weights, "data.sample_weights", "none",
+            "training pictures drawn with replacement: none (each once an epoch), balanced (every "
+            "class "
+            "alike), or a FILE with the columns path and weight"),
     KEY_CHOICE(S, verify, "data.verify", "crc", verify_names,
                "check each picture's CRC-32C when it is read"),
     KEY_END,

@@ -21,8 +21,9 @@ struct data_options {
     double valid;       /* fraction of the pictures (official: of trainval) */
     int64_t split_seed; /* 42, the chapter's; independent of seed */
     bool stratify;
-    char csv[1024]; /* data.split_csv: path,split (train, valid, test) */
-    int verify;     /* enum data_verify */
+    char csv[1024];            /* data.split_csv: path,split (train, valid, test) */
+    int verify;                /* enum data_verify */
+    char sample_weights[1024]; /* none, balanced, or a FILE: weighting.h */
 };
 extern const struct key data_keys[];
 

@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/mixing.h"
+#include "data/weighting.h"
 
 enum {
     PICTURE_ALIGN = 64,
@@ -27,6 +29,7 @@ struct slot {
     uint8_t *pixels;
     size_t room;
     struct picture *pictures;
+    struct mix *mixes; /* NULL: this stream does not mix */
     uint32_t *ranks;
     int n;
 };
@@ -119,6 +122,8 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             return -1;
         at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
     }
+    if (slot->mixes)
+        mixing_draw(slot->mixes, slot->n, s->o.augment, s->o.size, s->o.seed, s->o.epoch, first);
     return 0;
 }
 
@@ -162,6 +167,11 @@ static int check_options(const struct stream_options *o, struct err *err)
                        "train.batch: %d pictures, but only %u to train with; make it "
                        "smaller",
                        o->batch, o->n);
+    if (o->train && o->augment->mixup > 0 && o->augment->cutmix > 0)
+        return err_set(
+            err, ERR_INPUT,
+            "augment.mixup and augment.cutmix are both set: a picture is mixed in one way, set "
+            "one of them to 0");
     if (!o->train || o->augment->mode == AUGMENT_NONE)
         return 0;
     if (o->augment->min_zoom > o->augment->max_zoom)
@@ -181,7 +191,10 @@ static int make_slots(struct stream *s, struct err *err)
     for (uint32_t i = 0; i < s->n_slots; i++) {
         s->slots[i].pictures = calloc(batch, sizeof *s->slots[i].pictures);
         s->slots[i].ranks = calloc(batch, sizeof *s->slots[i].ranks);
-        if (!s->slots[i].pictures || !s->slots[i].ranks)
+        if (s->o.train && mixing_is_on(s->o.augment))
+            s->slots[i].mixes = calloc(batch, sizeof *s->slots[i].mixes);
+        if (!s->slots[i].pictures || !s->slots[i].ranks ||
+            (!s->slots[i].mixes && s->o.train && mixing_is_on(s->o.augment)))
             return err_set(err, ERR_NOMEM, "stream: out of memory");
     }
     if (!s->o.train)
@@ -189,7 +202,15 @@ static int make_slots(struct stream *s, struct err *err)
     s->order = malloc(s->o.n * sizeof *s->order);
     if (!s->order)
         return err_set(err, ERR_NOMEM, "the order of %u pictures: out of memory", s->o.n);
-    rng_permutation(s->order, s->o.n, s->o.seed, RNG_ORDER, s->o.epoch);
+    if (!s->o.sample_sums) {
+        rng_permutation(s->order, s->o.n, s->o.seed, RNG_ORDER, s->o.epoch);
+        return 0;
+    }
+    for (uint32_t i = 0; i < s->o.n; i++) {
+        struct rng r = rng_begin(s->o.seed, RNG_DRAW, s->o.epoch, i);
+
+        s->order[i] = weighting_pick(s->o.sample_sums, s->o.n, rng_uniform(&r, 0, 1));
+    }
     return 0;
 }
 
@@ -252,6 +273,7 @@ void stream_close(struct stream *s)
     for (uint32_t i = 0; s->slots && i < s->n_slots; i++) {
         free(s->slots[i].pixels);
         free(s->slots[i].pictures);
+        free(s->slots[i].mixes);
         free(s->slots[i].ranks);
     }
     pthread_cond_destroy(&s->freed);
@@ -300,6 +322,12 @@ int stream_next(struct stream *s, const struct picture **pictures, const uint32_
     *ranks = slot->ranks;
     *n = slot->n;
     return 1;
+}
+
+const struct mix *stream_mixes(const struct stream *s)
+{
+    BUG_IF(s->taken == s->o.first_batch); /* none was given yet */
+    return s->slots[(s->taken - 1) % s->n_slots].mixes;
 }
 
 double stream_wait_seconds(const struct stream *s)

@@ -14,6 +14,9 @@ struct stream_options {
     int batch, size;                       /* pictures; output side in pixels */
     bool train;                            /* shuffled, augmented, the last partial batch dropped */
     const struct augment_options *augment; /* in validation only the mode counts */
+    const double
+        *sample_sums;      /* train: n running sums of weights to draw by (weighting.h), borrowed;
+                                  NULL: every picture once */
     uint32_t tta_round;    /* not in training: > 0 draws this round of augment_tta() */
     const int32_t *labels; /* what the set's labels are in the network; NULL: the same */
     uint64_t seed;
@@ -36,6 +39,8 @@ uint32_t stream_batches(const struct stream *s); /* of the whole epoch */
  * epoch (train) or in ranks. One thread. */
 int stream_next(struct stream *s, const struct picture **pictures, const uint32_t **ranks, int *n,
                 struct err *err) MUST_USE;
+/* How the batch that stream_next() gave last is mixed, valid as long; NULL: it is not. */
+const struct mix *stream_mixes(const struct stream *s);
 double stream_wait_seconds(const struct stream *s); /* time stream_next() waited for the reader */
 
 #endif

@@ -159,8 +159,9 @@ int checkpoint_state(json_t **out, const char *folder, const char *which, struct
         return -1;
     if (json_get_int(*out, "version", &version, err) < 0)
         goto fail;
-    if (version != 1) {
-        err_set(err, ERR_FORMAT, "version %d; this program reads version 1", (int)version);
+    if (version < 1 || version > CHECKPOINT_VERSION) {
+        err_set(err, ERR_FORMAT, "version %d; this program reads versions 1 to %d", (int)version,
+                CHECKPOINT_VERSION);
         goto fail;
     }
     return 0;

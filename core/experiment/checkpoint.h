@@ -16,6 +16,8 @@
 #include "backend/backend.h"
 #include "nn/network.h"
 
+enum { CHECKPOINT_VERSION = 2 }; /* of WHICH.json; what only predicts reads 1, too */
+
 /* Saves the open backend's weights (and Adam moments) with STATE, an object that is given the
  * member "files": {name: sha256}. ERR_FULL, ERR_IO: the previous checkpoint is as it was. */
 int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,

@@ -56,10 +56,15 @@ struct network_shape {
     bool augment;  /* first op is AUGMENT; false: tensor "x" is written from outside */
     int freeze_to; /* parameters of groups below are frozen (norms excepted): 0 none, 2 body */
     double dropout;
+    /* The rest is training's alone. */
+    double smoothing, focal; /* of the loss; inference's is the plain cross-entropy */
+    double max_norm;         /* that gradients are clipped to; 0: they are not */
+    int parts;               /* runs that make one step; 0 and 1: one */
+    bool averages;           /* keeps an average of every parameter and running statistic */
 };
-/* Forward in training mode, loss, backward, Adam. Tensors by name: "x", "logits", "prob", "loss";
- * gradients are "PARAM.grad", Adam's moments STATE "PARAM.m" and "PARAM.v". Owned by the caller.
- * ERR_NOMEM, ERR_INPUT. */
+/* Forward in training mode, loss, backward, the optimiser. Tensors by name: "x", "logits", "prob",
+ * "loss"; gradients are "PARAM.grad", Adam's moments STATE "PARAM.m" and "PARAM.v", averages STATE
+ * "PARAM.ema". Owned by the caller. ERR_NOMEM, ERR_INPUT. */
 int network_train_list(struct op_list **out, const struct network *n, const struct network_shape *s,
                        struct err *err) MUST_USE;
 /* Forward with running statistics, "prob" and "loss". */

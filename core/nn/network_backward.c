@@ -5,18 +5,19 @@
  * SPDX-License-Identifier: MIT */
 #include "nn/network_private.h"
 
-/* The two batch-wide sums behind norm NAME; *g is what flows into it. z is -1 where no ReLU follows. */
+/* The two batch-wide sums behind norm NAME; *g is what flows into it: the sum of dz and dz2 where z > 0. Either
+ * is -1 where there is none. */
 static int norm_bwd_stats(struct build *b, const char *name, int dz, int dz2, int z, int y,
                           int stats, int *g)
 {
-    int d[4], bstat;
+    int d[4], bstat, sum = dz2 < 0 && z < 0 ? -1 : build_like(b, name, ".g", y);
 
     build_dims(b, y, d);
-    *g = build_like(b, name, ".g", y);
+    *g = sum < 0 ? dz : sum;
     bstat = build_stat(b, name, ".bstat", d[1]);
     op_list_add(b->l, (struct op){.kind = OP_BN_BWD_STATS,
                                   .in = {dz, dz2, z, y, stats, -1},
-                                  .out = {*g, bstat, build_gradient(b, name, "weight"),
+                                  .out = {sum, bstat, build_gradient(b, name, "weight"),
                                           build_gradient(b, name, "bias")},
                                   .relu = z >= 0});
     return bstat;
@@ -33,15 +34,12 @@ static int norm_bwd_apply(struct build *b, const char *name, int g, int y, int s
     return dy;
 }
 
-/* Through a convolution and the norm behind it, whose sums are BSTAT: the gradient of its input,
- * -1 when WANT_DX is false. */
-static int unit_bwd(struct build *b, const struct unit *u, int g, int bstat, bool want_dx)
+/* Through a convolution whose output's gradient is DY: the gradient of its input, -1 when WANT_DX is
+ * false. */
+static int conv_bwd(struct build *b, const struct unit *u, int dy, bool want_dx)
 {
-    int dy, dx = -1;
+    int dx = -1;
 
-    if (!want_dx && !build_trains_weight(b, u->conv))
-        return -1;
-    dy = norm_bwd_apply(b, u->norm, g, u->y, u->stat, bstat, u->gamma);
     if (want_dx) {
         dx = build_like(b, u->conv, ".dx", u->x);
         op_list_add(b->l, (struct op){.kind = OP_CONV_BWD_DATA,
@@ -59,6 +57,33 @@ static int unit_bwd(struct build *b, const struct unit *u, int g, int bstat, boo
     return dx;
 }
 
+/* The same through the norm behind it, whose sums are BSTAT. */
+static int unit_bwd(struct build *b, const struct unit *u, int g, int bstat)
+{
+    return conv_bwd(b, u, norm_bwd_apply(b, u->norm, g, u->y, u->stat, bstat, u->gamma), true);
+}
+
+/* The same from the gradient of its norm's output behind a ReLU, nothing being added in between: the ReLU's mask is
+ * made from y again, so that its output need not be kept. */
+static int relu_unit_bwd(struct build *b, const struct unit *u, int dz, bool want_dx)
+{
+    int d[4], bstat, dy, beta = build_param(b, u->norm, "bias");
+
+    build_dims(b, u->y, d);
+    bstat = build_stat(b, u->norm, ".bstat", d[1]);
+    op_list_add(b->l, (struct op){.kind = OP_BN_RELU_BWD_STATS,
+                                  .in = {dz, u->y, u->stat, u->gamma, beta, -1},
+                                  .out = {bstat, build_gradient(b, u->norm, "weight"),
+                                          build_gradient(b, u->norm, "bias"), -1}});
+    if (!want_dx && !build_trains_weight(b, u->conv))
+        return -1;
+    dy = build_like(b, u->norm, ".dy", u->y);
+    op_list_add(b->l, (struct op){.kind = OP_BN_RELU_BWD_APPLY,
+                                  .in = {dz, u->y, u->stat, bstat, u->gamma, beta},
+                                  .out = {dy, -1, -1, -1}});
+    return conv_bwd(b, u, dy, want_dx);
+}
+
 /* The gradient of a block's output is *dz + *dz2 (either may be -1, not both); then that of its input. */
 static void block_bwd(struct build *b, const struct block *k, int *dz, int *dz2)
 {
@@ -69,15 +94,11 @@ static void block_bwd(struct build *b, const struct block *k, int *dz, int *dz2)
     shortcut = g;
     if (k->has_down)
         down_bstat = norm_bwd_stats(b, k->down.norm, g, -1, -1, k->down.y, k->down.stat, &shortcut);
-    dx = unit_bwd(b, last, g, bstat, true);
-    for (int i = k->n_units - 2; i >= 0; i--) {
-        const struct unit *u = &k->units[i];
-
-        bstat = norm_bwd_stats(b, u->norm, dx, -1, u->z, u->y, u->stat, &g);
-        dx = unit_bwd(b, u, g, bstat, true);
-    }
+    dx = unit_bwd(b, last, g, bstat);
+    for (int i = k->n_units - 2; i >= 0; i--)
+        dx = relu_unit_bwd(b, &k->units[i], dx, true);
     if (k->has_down)
-        shortcut = unit_bwd(b, &k->down, shortcut, down_bstat, true);
+        shortcut = unit_bwd(b, &k->down, shortcut, down_bstat);
     *dz = dx;
     *dz2 = shortcut;
 }
@@ -134,7 +155,7 @@ static int head_bwd(struct build *b, int features)
 
 void build_backward(struct build *b)
 {
-    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = -1, pool, g, bstat;
+    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = -1, pool;
 
     for (int i = b->n_blocks - 1; i >= 0; i--)
         block_bwd(b, &b->blocks[i], &dz, &dz2);
@@ -142,31 +163,97 @@ void build_backward(struct build *b)
     op_list_add(b->l, (struct op){.kind = OP_MAX_POOL_BWD,
                                   .in = {dz, dz2, b->argmax, -1, -1, -1},
                                   .out = {pool, -1, -1, -1}});
-    bstat = norm_bwd_stats(b, b->stem.norm, pool, -1, b->stem.z, b->stem.y, b->stem.stat, &g);
-    unit_bwd(b, &b->stem, g, bstat, false);
+    relu_unit_bwd(b, &b->stem, pool, false);
 }
 
+/* Tensor PREFIX then SUFFIX; -1 where memory ran out before it: op_list_check() will say so. */
+static int find(const struct build *b, const char *prefix, const char *suffix)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "%s%s", prefix, suffix);
+    return op_list_find(b->l, name);
+}
+
+/* The gradient of P over all the runs of a step. */
+static void add_up(struct build *b, const struct param *p)
+{
+    int grad = find(b, p->name, ".grad"), d[4], stack[4] = {1, (int)p->n, 1, 1};
+
+    if (grad < 0)
+        return;
+    for (int before = b->s->parts - 1; before >>= 1;) /* as many wait as PARTS - 1 has bits */
+        stack[0]++;
+    build_dims(b, grad, d);
+    op_list_add(
+        b->l,
+        (struct op){
+            .kind = OP_GRAD_SUM,
+            .in = {grad, build_tensor(b, p->name, ".levels", TENSOR_STATE, DTYPE_F32, stack), -1,
+                   -1, -1, -1},
+            .out = {build_tensor(b, p->name, ".sum", TENSOR_GRAD, DTYPE_F32, d), -1, -1, -1}});
+}
+
+static int clip(struct build *b)
+{
+    const int one[4] = {1, 1, 1, 1};
+    int t;
+
+    if (!(b->s->max_norm > 0))
+        return -1;
+    t = build_tensor(b, "clip", "", TENSOR_STAT, DTYPE_F64, one);
+    op_list_add(b->l, (struct op){.kind = OP_GRAD_NORM,
+                                  .in = {-1, -1, -1, -1, -1, -1},
+                                  .out = {t, -1, -1, -1},
+                                  .max_norm = (float)b->s->max_norm});
+    return t;
+}
+
+static void adam(struct build *b, const struct param *p, int factor)
+{
+    int grad = find(b, p->name, b->s->parts > 1 ? ".sum" : ".grad"), w = find(b, p->name, "");
+    int m, v, d[4];
+
+    if (grad < 0 || w < 0)
+        return;
+    build_dims(b, w, d);
+    m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
+    v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
+    op_list_add(b->l, (struct op){.kind = OP_ADAM,
+                                  .in = {grad, w, m, v, factor, -1},
+                                  .out = {-1, -1, -1, -1},
+                                  .group = p->group,
+                                  .decay = !p->norm});
+}
+
+/* Of frozen parameters, too: what does not change has itself for an average, bit for bit. */
+static void average(struct build *b, const struct param *p)
+{
+    int x = find(b, p->name, ""), d[4];
+
+    if (x < 0)
+        return;
+    build_dims(b, x, d);
+    op_list_add(b->l,
+                (struct op){.kind = OP_EMA,
+                            .in = {x, build_tensor(b, p->name, ".ema", TENSOR_STATE, DTYPE_F32, d),
+                                   -1, -1, -1, -1},
+                            .out = {-1, -1, -1, -1}});
+}
+
+/* One kind of op after the other: each kind is one pass over all parameters. */
 void build_optimiser(struct build *b)
 {
-    for (int i = 0; i < b->n->n_params; i++) {
-        const struct param *p = &b->n->params[i];
-        char name[80];
-        int d[4], grad, w, m, v;
+    const struct network *n = b->n;
+    int factor;
 
-        if (!build_trains(b, p))
-            continue;
-        snprintf(name, sizeof name, "%s.grad", p->name);
-        grad = op_list_find(b->l, name);
-        w = op_list_find(b->l, p->name);
-        if (grad < 0 || w < 0) /* out of memory before: op_list_check() will say so */
-            continue;
-        build_dims(b, w, d);
-        m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
-        v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
-        op_list_add(b->l, (struct op){.kind = OP_ADAM,
-                                      .in = {grad, w, m, v, -1, -1},
-                                      .out = {-1, -1, -1, -1},
-                                      .group = p->group,
-                                      .decay = !p->norm});
-    }
+    for (int i = 0; b->s->parts > 1 && i < n->n_params; i++)
+        if (build_trains(b, &n->params[i]))
+            add_up(b, &n->params[i]);
+    factor = clip(b);
+    for (int i = 0; i < n->n_params; i++)
+        if (build_trains(b, &n->params[i]))
+            adam(b, &n->params[i], factor);
+    for (int i = 0; b->s->averages && i < n->n_params; i++)
+        average(b, &n->params[i]);
 }

@@ -216,7 +216,9 @@ static void head(struct build *b, int x)
     h->dlogits = b->infer ? -1 : build_like(b, "dlogits", "", logits);
     op_list_add(b->l, (struct op){.kind = OP_SOFTMAX_LOSS,
                                   .in = {logits, -1, -1, -1, -1, -1},
-                                  .out = {prob, loss, h->dlogits, -1}});
+                                  .out = {prob, loss, h->dlogits, -1},
+                                  .smoothing = b->infer ? 0 : (float)b->s->smoothing,
+                                  .focal = b->infer ? 0 : (float)b->s->focal});
 }
 
 static void forward(struct build *b)
@@ -258,6 +260,7 @@ static int check_shape(const struct network_shape *s, bool infer, struct err *er
         return err_set(err, ERR_INPUT, "activations are fp32 or bf16, not %s",
                        dtype_name(s->dtype));
     BUG_IF(s->freeze_to < 0 || s->freeze_to > 2 || !(s->dropout >= 0 && s->dropout < 1));
+    BUG_IF(s->parts < 0 || !(s->max_norm >= 0));
     return 0;
 }
 

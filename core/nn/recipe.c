@@ -7,9 +7,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { GROUPS = 3, BODY_FROZEN = 2 };
+enum { GROUPS = 3, BODY_FROZEN = 2, EPOCHS_MAX = 100000 };
 
-static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos", "constant", NULL};
+static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos",
+                                         "constant",  "sgdr",      NULL};
+static const char *const monitor_names[] = {"valid_loss", "error_rate", NULL};
+static const char *const finish_names[] = {"last", "best", NULL};
 static const char *const precision_names[] = {"fp32", "bf16", "fp16", NULL};
 static const char *const optim_names[] = {"adam", NULL};
 
@@ -19,7 +22,7 @@ static const struct key phase_rows[] = {
     KEY_CHOICE(struct phase_options, kind, "kind", "one_cycle", kind_names,
                "schedule; fine_tune is a frozen cycle of the head, then a cycle of everything"),
     KEY_INT(struct phase_options, epochs, "epochs", "0", 0, 100000, "epochs",
-            "how long; must be given (fine_tune: of the part with everything trained)"),
+            "how long; must be given (fine_tune: of the part with everything trained; sgdr: by its cycles)"),
     KEY_INT(struct phase_options, freeze_epochs, "freeze_epochs", "-1", -1, 100000, "epochs",
             "fine_tune: of its frozen part; -1: 1"),
     KEY_F64(struct phase_options, base_lr, "base_lr", "-1", -1, 100, "1",
@@ -37,6 +40,12 @@ static const struct key phase_rows[] = {
             "and ends at the peak rate divided by this; -1: 1e5"),
     KEY_F64(struct phase_options, pct_start, "pct_start", "-1", -1, 1, "1",
             "share of the phase before the rate falls; -1: 0.25, fine_tune 0.3, flat_cos 0.75"),
+    KEY_INT(struct phase_options, cycles, "cycles", "-1", -1, 64, "1",
+            "sgdr: cycles of a falling rate, each begun anew at lr; -1: 1"),
+    KEY_INT(struct phase_options, cycle_len, "cycle_len", "-1", -1, 100000, "epochs",
+            "sgdr: length of the first; -1: 1"),
+    KEY_INT(struct phase_options, cycle_mult, "cycle_mult", "-1", -1, 100, "1",
+            "sgdr: how many times longer each is than the one before; -1: 2"),
     KEY_INT(struct phase_options, size, "size", "0", 0, 4096, "px",
             "side of the pictures in this phase; 0: train.size"),
     KEY_INT(struct phase_options, batch, "batch", "0", 0, 65536, "pictures",
@@ -46,11 +55,35 @@ static const struct key phase_rows[] = {
 
 const struct key train_keys[] = {
     KEY_INT(struct train_options, batch, "train.batch", "64", 2, 65536, "pictures",
-            "pictures per step; a last, smaller batch of an epoch is dropped"),
+            "pictures per batch; a last, smaller one of an epoch is dropped"),
+    KEY_INT(struct train_options, accumulate, "train.accumulate", "1", 1, 4096, "batches",
+            "batches whose gradients make one step: train.batch times this is the batch in effect"),
     KEY_INT(struct train_options, size, "train.size", "224", 16, 4096, "px",
             "side of the square pictures the network sees"),
     KEY_CHOICE(struct train_options, precision, "train.precision", "fp32", precision_names,
                "type of the body's activations; sums, weights and the head are fp32 or wider"),
+    KEY_F64(struct train_options, max_norm, "train.clip", "0", 0, 1e9, "1",
+            "largest norm of the gradient, which is scaled down to it; 0: as it is"),
+    KEY_F64(struct train_options, ema, "train.ema", "0", 0, 0.999999, "1",
+            "decay per step of averaged weights, with which is validated and predicted; 0: none"),
+    KEY_F64(struct train_options, loss.smoothing, "train.loss.smoothing", "0", 0, 0.99, "1",
+            "label smoothing: share of the label that all classes get alike"),
+    KEY_F64(struct train_options, loss.focal, "train.loss.focal", "0", 0, 20, "1",
+            "focal loss: gamma, 2 is common; 0: cross-entropy"),
+    KEY_STR(struct train_options, loss.class_weights, "train.loss.class_weights", "none",
+            "none, balanced (rare classes weigh more), or a FILE with the columns class and weight"),
+    KEY_CHOICE(struct train_options, watch.monitor, "train.monitor", "valid_loss", monitor_names,
+               "what tells the best epoch, and whether one is better than those before"),
+    KEY_F64(struct train_options, watch.min_delta, "train.min_delta", "0", 0, 1e9, "1",
+            "the least that counts as better for early_stop and plateau"),
+    KEY_INT(struct train_options, watch.early_stop, "train.early_stop", "0", 0, 100000, "epochs",
+            "a phase ends after that many epochs in a row that are no better; 0: never"),
+    KEY_INT(struct train_options, watch.plateau, "train.plateau", "0", 0, 100000, "epochs",
+            "the rate of a constant phase falls after that many epochs that are no better; 0: never"),
+    KEY_F64(struct train_options, watch.plateau_factor, "train.plateau_factor", "10", 1, 1e9, "1",
+            "what it is then divided by"),
+    KEY_CHOICE(struct train_options, watch.finish, "train.finish", "last", finish_names,
+               "weights whose predictions the run ends with"),
     KEY_LIST(struct train_options, phases_list, phases, "train.phases", phase_rows,
              "what is done, one after the other"),
     KEY_END,
@@ -137,18 +170,56 @@ static int check_kind(const struct phase_options *o, int i, struct err *err)
         if (o->lr_mult >= 0)
             return bad(err, i, "lr_mult", "only fine_tune has it; give two rates in lr");
     }
+    if (o->kind != PHASE_SGDR && (o->cycles >= 0 || o->cycle_len >= 0 || o->cycle_mult >= 0))
+        return bad(err, i,
+                   o->cycles >= 0      ? "cycles"
+                   : o->cycle_len >= 0 ? "cycle_len"
+                                       : "cycle_mult",
+                   "only sgdr has it");
     if (!cycle && o->div >= 0)
         return bad(err, i, "div", "only one_cycle and fine_tune have it");
-    if (o->kind == PHASE_CONSTANT && o->div_final >= 0)
-        return bad(err, i, "div_final", "a constant phase has none");
-    if (o->kind == PHASE_CONSTANT && o->pct_start >= 0)
-        return bad(err, i, "pct_start", "a constant phase has none");
+    if ((o->kind == PHASE_CONSTANT || o->kind == PHASE_SGDR) && o->div_final >= 0)
+        return bad(err, i, "div_final", "a constant or sgdr phase has none");
+    if ((o->kind == PHASE_CONSTANT || o->kind == PHASE_SGDR) && o->pct_start >= 0)
+        return bad(err, i, "pct_start", "a constant or sgdr phase has none");
+    return 0;
+}
+
+/* Epochs of all cycles; 0 when they are more than a phase may have. */
+static int64_t sgdr_epochs(const struct phase_options *o)
+{
+    int64_t length = o->cycle_len < 0 ? 1 : o->cycle_len, total = 0;
+
+    for (int64_t i = 0; i < (o->cycles < 0 ? 1 : o->cycles); i++) {
+        total += length;
+        length *= o->cycle_mult < 0 ? 2 : o->cycle_mult;
+        if (total > EPOCHS_MAX || length > INT32_MAX)
+            return 0;
+    }
+    return total;
+}
+
+static int check_sgdr(const struct phase_options *o, int i, struct err *err)
+{
+    if (o->epochs != 0)
+        return bad(err, i, "epochs",
+                   "sgdr lasts as long as its cycles: give cycles, cycle_len, cycle_mult");
+    if (o->cycles == 0 || o->cycle_len == 0 || o->cycle_mult == 0)
+        return bad(err, i,
+                   o->cycles == 0      ? "cycles"
+                   : o->cycle_len == 0 ? "cycle_len"
+                                       : "cycle_mult",
+                   "must be at least 1");
+    if (sgdr_epochs(o) == 0)
+        return bad(err, i, "cycles", "more than 100000 epochs in all");
     return 0;
 }
 
 static int check_phase(const struct phase_options *o, int i, struct err *err)
 {
-    if (o->epochs < 1)
+    if (o->kind == PHASE_SGDR && check_sgdr(o, i, err) < 0)
+        return -1;
+    if (o->kind != PHASE_SGDR && o->epochs < 1)
         return bad(err, i, "epochs", "must be given and at least 1");
     if (o->base_lr == 0 || o->lr_mult == 0)
         return bad(err, i, o->base_lr == 0 ? "base_lr" : "lr_mult", "must be above 0");
@@ -166,7 +237,9 @@ static struct run_phase begin_phase(const struct phase_options *o, const struct 
 {
     bool cycle = o->kind == PHASE_ONE_CYCLE || o->kind == PHASE_FINE_TUNE;
     struct run_phase p = {.kind = cycle ? PHASE_ONE_CYCLE : o->kind,
-                          .epochs = (int)o->epochs,
+                          .epochs = (int)(o->kind == PHASE_SGDR ? sgdr_epochs(o) : o->epochs),
+                          .cycle_len = (int)(o->cycle_len < 0 ? 1 : o->cycle_len),
+                          .cycle_mult = (int)(o->cycle_mult < 0 ? 2 : o->cycle_mult),
                           .size = (int)(o->size ? o->size : t->size),
                           .batch = (int)(o->batch ? o->batch : t->batch),
                           .div = given(o->div, 25),
@@ -211,6 +284,8 @@ static void expand_fine_tune(struct run_phase *phases, int *n, const struct phas
 int recipe_expand(struct run_phase *phases, int *n, const struct train_options *t,
                   const struct optim_options *o, struct err *err)
 {
+    bool constant = false;
+
     *n = 0;
     if (t->phases_list.n < 1)
         return err_set(err, ERR_INPUT,
@@ -220,6 +295,13 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
     if (o->moms.n != 1 && o->moms.n != 3)
         return err_set(err, ERR_INPUT,
                        "optim.moms: %d values; give 1, or 3 for start, peak and end", o->moms.n);
+    for (int i = 0; i < t->phases_list.n; i++)
+        constant |= t->phases[i].kind == PHASE_CONSTANT;
+    if (t->watch.plateau > 0 && !constant)
+        return err_set(
+            err, ERR_INPUT,
+            "train.plateau: no phase is of kind constant; the rates of the others follow their "
+            "schedule");
     for (int i = 0; i < t->phases_list.n; i++) {
         const struct phase_options *item = &t->phases[i];
         struct run_phase p;
@@ -256,6 +338,18 @@ static double two_cosines(double pct, double pos, double a, double b, double c)
     return cosine(b, c, (pos - pct) / (1 - pct));
 }
 
+/* Falls from LR to 0 along half a cosine, in every cycle anew; POS in [0, 1) of the phase. */
+static double sgdr(const struct run_phase *p, double lr, double pos)
+{
+    double start = 0, length = (double)p->cycle_len / p->epochs;
+
+    while (pos >= start + length) {
+        start += length;
+        length *= p->cycle_mult;
+    }
+    return cosine(lr, 0, (pos - start) / length);
+}
+
 void recipe_step(struct step *step, const struct run_phase *p, const struct optim_options *o,
                  uint64_t k, uint64_t n)
 {
@@ -270,6 +364,8 @@ void recipe_step(struct step *step, const struct run_phase *p, const struct opti
             lr = two_cosines(p->pct_start, pos, lr / p->div, lr, lr / p->div_final);
         else if (p->kind == PHASE_FLAT_COS)
             lr = two_cosines(p->pct_start, pos, lr, lr, lr / p->div_final);
+        else if (p->kind == PHASE_SGDR)
+            lr = sgdr(p, lr, pos);
         step->lr[g] = lr;
     }
     step->mom = p->kind == PHASE_ONE_CYCLE
@@ -278,6 +374,37 @@ void recipe_step(struct step *step, const struct run_phase *p, const struct opti
     step->sqr_mom = o->sqr_mom;
     step->eps = o->eps;
     step->wd = o->wd;
+}
+
+double recipe_ema_decay(double decay, uint64_t t)
+{
+    double early = (1 + (double)t) / (10 + (double)t);
+
+    return early < decay ? early : decay;
+}
+
+void watch_begin(struct watch *w)
+{
+    *w = (struct watch){.best = NAN, .scale = 1};
+}
+
+enum watch_event watch_epoch(struct watch *w, const struct watch_options *o, bool constant,
+                             double value)
+{
+    if (isnan(w->best) || value + o->min_delta < w->best) {
+        w->best = value;
+        w->since = w->since_drop = 0;
+        return WATCH_GO_ON;
+    }
+    w->since++;
+    w->since_drop++;
+    if (o->early_stop > 0 && w->since >= o->early_stop)
+        return WATCH_STOP;
+    if (!constant || o->plateau == 0 || w->since_drop < o->plateau)
+        return WATCH_GO_ON;
+    w->since_drop = 0;
+    w->scale /= o->plateau_factor;
+    return WATCH_RATE_FELL;
 }
 
 double smooth_loss_add(struct smooth_loss *s, double loss)

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPIES = 3, NAME_LEN = 96 };
+enum { COPIES = 4, NAME_LEN = 96 };
 
-static const char *const endings[COPIES] = {"", ".m", ".v"}; /* a parameter, its moments */
+/* A parameter, its moments, its average. */
+static const char *const endings[COPIES] = {"", ".m", ".v", ".ema"};
 
 struct snapshot {
     const struct network *network;
@@ -19,7 +20,7 @@ static void copy_name(char out[NAME_LEN], const struct param *p, int which)
     snprintf(out, NAME_LEN, "%s%s", p->name, endings[which]);
 }
 
-/* A frozen parameter has no moments: the backend then knows no tensor of that name. */
+/* What has no moments or average: the backend knows no tensor of that name. */
 static int take_one(float **out, const struct backend *be, struct be *b, const struct param *p,
                     int which, struct err *err)
 {
@@ -56,7 +57,7 @@ int snapshot_take(struct snapshot **out, const struct backend *be, struct be *b,
         goto fail;
     }
     for (int i = 0; i < n->n_params; i++)
-        for (int k = 0; k < (n->params[i].trained ? COPIES : 1); k++)
+        for (int k = 0; k < COPIES; k++)
             if (take_one(&s->copies[i * COPIES + k], be, b, &n->params[i], k, err) < 0)
                 goto fail;
     *out = s;

@@ -2,7 +2,7 @@
  *
  * The open backend holds the values; here they pass through one buffer, tensor by tensor.
  * SPDX-License-Identifier: MIT */
-#include "nn/weights.h"
+#include "nn/weights_private.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,14 +10,12 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "tensorfile/tensorfile.h"
 
-enum { NAME_LEN = 96, LIST_MAX = 8 /* offenders named in a message */ };
+enum { LIST_MAX = 8 /* offenders named in a message */ };
 
 static const char batches_suffix[] = ".num_batches_tracked";
 
-/* Room for the largest tensor of N. */
-static float *buffer_new(const struct network *n, struct err *err)
+float *weights_buffer(const struct network *n, struct err *err)
 {
     size_t largest = 1;
     float *buffer;
@@ -31,7 +29,7 @@ static float *buffer_new(const struct network *n, struct err *err)
     return buffer;
 }
 
-static bool ends_in(const char *name, const char *suffix)
+bool weights_ends_in(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);
 
@@ -103,7 +101,7 @@ static void fresh(float *v, const struct param *p, uint64_t seed, int tensor)
 int weights_init(const struct backend *be, struct be *b, const struct network *n, uint64_t seed,
                  bool head_only, struct err *err)
 {
-    float *buffer = buffer_new(n, err);
+    float *buffer = weights_buffer(n, err);
     int rc = buffer ? 0 : -1;
 
     for (int i = 0; i < n->n_params && rc == 0; i++) {
@@ -120,8 +118,8 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
-static int declare(struct safetensors_writer *w, const char *name, const struct param *p,
-                   struct err *err)
+int weights_declare(struct safetensors_writer *w, const char *name, const struct param *p,
+                    struct err *err)
 {
     uint64_t dims[4];
 
@@ -136,13 +134,13 @@ static int declare_all(struct safetensors_writer *w, const struct network *n, st
     char name[NAME_LEN];
 
     for (int i = 0; i < n->n_params; i++)
-        if (ends_in(n->params[i].name, ".running_var")) {
+        if (weights_ends_in(n->params[i].name, ".running_var")) {
             batches_name(name, &n->params[i]);
             if (safetensors_declare(w, name, ST_I64, 0, NULL, err) < 0)
                 return -1;
         }
     for (int i = 0; i < n->n_params; i++)
-        if (declare(w, n->params[i].name, &n->params[i], err) < 0)
+        if (weights_declare(w, n->params[i].name, &n->params[i], err) < 0)
             return -1;
     return safetensors_note(w, "format", "pt", err);
 }
@@ -151,7 +149,7 @@ static int write_all(struct safetensors_writer *w, const struct backend *be, str
                      const struct network *n, uint64_t batches, float *buffer, struct err *err)
 {
     for (int i = 0; i < n->n_params; i++)
-        if (ends_in(n->params[i].name, ".running_var") &&
+        if (weights_ends_in(n->params[i].name, ".running_var") &&
             safetensors_write(w, &batches, sizeof batches, err) < 0)
             return -1;
     for (int i = 0; i < n->n_params; i++)
@@ -165,7 +163,7 @@ int weights_save(const char *path, const struct backend *be, struct be *b, const
                  uint64_t batches_tracked, struct err *err)
 {
     struct safetensors_writer *w = NULL;
-    float *buffer = buffer_new(n, err);
+    float *buffer = weights_buffer(n, err);
     int rc = -1;
 
     if (!buffer || safetensors_create(&w, path, err) < 0 || declare_all(w, n, err) < 0 ||
@@ -181,12 +179,7 @@ out:
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-struct complaint { /* missing, extra or misshapen tensors, the first few named */
-    char text[2048];
-    int n;
-};
-
-static void complain(struct complaint *c, const char *what, const char *name, const char *detail)
+void complaint_add(struct complaint *c, const char *what, const char *name, const char *detail)
 {
     size_t at = strlen(c->text);
 
@@ -195,8 +188,8 @@ static void complain(struct complaint *c, const char *what, const char *name, co
                  detail);
 }
 
-static int settle(const struct complaint *c, const char *path, const struct network *n,
-                  struct err *err)
+int complaint_settle(const struct complaint *c, const char *path, const struct network *n,
+                     struct err *err)
 {
     if (c->n == 0)
         return 0;
@@ -207,7 +200,7 @@ static int settle(const struct complaint *c, const char *path, const struct netw
     return -1;
 }
 
-static bool shape_fits(const struct st_tensor *t, const struct param *p, char detail[128])
+bool weights_shape_fits(const struct st_tensor *t, const struct param *p, char detail[128])
 {
     bool fits = t->n_dims == p->n_dims;
     int at;
@@ -250,7 +243,7 @@ static void find_prefix(struct source *s)
         return;
     for (size_t i = 0; i < tensorfile_count(s->file); i++) {
         const struct st_tensor *t = tensorfile_tensor(s->file, i);
-        size_t size = strlen(t->name) - (ends_in(t->name, stem) ? sizeof stem - 2 : 0);
+        size_t size = strlen(t->name) - (weights_ends_in(t->name, stem) ? sizeof stem - 2 : 0);
 
         if (size == strlen(t->name) || size >= sizeof s->prefix || t->n_dims != 4 ||
             t->dims[3] != 7)
@@ -276,11 +269,11 @@ static void compare(struct complaint *c, const struct source *s, const struct ne
             continue;
         t = source_find(s, p->name);
         if (!t)
-            complain(c, "missing", p->name, "");
+            complaint_add(c, "missing", p->name, "");
         else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
-            complain(c, "not fp32, fp16 or bf16:", p->name, "");
-        else if (!shape_fits(t, p, detail))
-            complain(c, "misshapen", p->name, detail);
+            complaint_add(c, "not fp32, fp16 or bf16:", p->name, "");
+        else if (!weights_shape_fits(t, p, detail))
+            complaint_add(c, "misshapen", p->name, detail);
     }
     for (size_t i = 0; i < tensorfile_count(s->file); i++) {
         const char *name = tensorfile_tensor(s->file, i)->name;
@@ -288,10 +281,10 @@ static void compare(struct complaint *c, const struct source *s, const struct ne
         if (strncmp(name, s->prefix, skip) != 0) /* beside the body: another's head, an average */
             continue;
         name += skip;
-        if (network_param(n, name) || ends_in(name, batches_suffix) ||
+        if (network_param(n, name) || weights_ends_in(name, batches_suffix) ||
             (body_only && (in_head(name) || strncmp(name, "fc.", 3) == 0)))
             continue;
-        complain(c, "extra", name, "");
+        complaint_add(c, "extra", name, "");
     }
 }
 
@@ -321,11 +314,12 @@ static int check_file(const struct source *s, const struct network *n, bool body
     int looks;
 
     compare(&c, s, n, body_only);
-    if (settle(&c, s->path, n, err) == 0)
+    if (complaint_settle(&c, s->path, n, err) == 0)
         return 0;
     looks = recognise(s);
     if (looks >= 0 && looks != n->arch)
-        err_append(err, "; it looks like %s: set model.arch", arch_name(looks));
+        err_set(err, ERR_FORMAT, "%s: it looks like %s, not like %s: set model.arch=%s", s->path,
+                arch_name(looks), arch_name(n->arch), arch_name(looks));
     return -1;
 }
 
@@ -358,7 +352,7 @@ int weights_load(const char *path, const struct backend *be, struct be *b, const
         return -1;
     s.file = file;
     find_prefix(&s);
-    buffer = buffer_new(n, err);
+    buffer = weights_buffer(n, err);
     if (!buffer || check_file(&s, n, body_only, err) < 0 || read_batches(&s, &batches, err) < 0)
         goto out;
     for (int i = 0; i < n->n_params; i++) {
@@ -379,146 +373,6 @@ out:
     return rc;
 }
 
-/* --- the optimiser's moments ------------------------------------------------------------------ */
-
-static const char *const moments[] = {".m", ".v"};
-
-static void moment_name(char out[NAME_LEN], const struct param *p, int which)
-{
-    snprintf(out, NAME_LEN, "%s%s", p->name, moments[which]);
-}
-
-/* Whether the backend has moments of P: it does once a list that trains P was prepared. */
-static bool has_moments(const struct backend *be, struct be *b, const struct param *p,
-                        float *buffer)
-{
-    char name[NAME_LEN];
-    struct err ignored = {0};
-
-    moment_name(name, p, 0);
-    return p->trained && be->get(b, name, buffer, &ignored) == 0;
-}
-
-int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
-                           const struct network *n, struct err *err)
-{
-    struct safetensors_writer *w = NULL;
-    float *buffer = buffer_new(n, err);
-    char name[NAME_LEN];
-    int rc = -1;
-
-    if (!buffer || safetensors_create(&w, path, err) < 0 ||
-        safetensors_note(w, "format", "pt", err) < 0)
-        goto out;
-    for (int i = 0; i < n->n_params; i++)
-        for (int k = 0; k < 2 && has_moments(be, b, &n->params[i], buffer); k++) {
-            moment_name(name, &n->params[i], k);
-            if (declare(w, name, &n->params[i], err) < 0)
-                goto out;
-        }
-    for (int i = 0; i < n->n_params; i++)
-        for (int k = 0; k < 2 && has_moments(be, b, &n->params[i], buffer); k++) {
-            moment_name(name, &n->params[i], k);
-            if (be->get(b, name, buffer, err) < 0 ||
-                safetensors_write(w, buffer, n->params[i].n * sizeof *buffer, err) < 0)
-                goto out;
-        }
-    if (safetensors_finish(w, err) < 0)
-        goto out;
-    w = NULL;
-    rc = 0;
-out:
-    safetensors_abort(w);
-    free(buffer);
-    return rc;
-}
-
-/* The parameter whose moment is called NAME; NULL: none. */
-static const struct param *moment_of(const struct network *n, const char *name)
-{
-    char prefix[NAME_LEN];
-    size_t length = strlen(name);
-
-    if (length < 3 || length >= sizeof prefix || (!ends_in(name, ".m") && !ends_in(name, ".v")))
-        return NULL;
-    memcpy(prefix, name, length - 2);
-    prefix[length - 2] = '\0';
-    return network_param(n, prefix);
-}
-
-static int check_moments(const struct safetensors *s, const char *path, const struct network *n,
-                         struct err *err)
-{
-    struct complaint c = {{0}, 0};
-
-    for (size_t i = 0; i < safetensors_count(s); i++) {
-        const struct st_tensor *t = safetensors_tensor(s, i);
-        const struct param *p = moment_of(n, t->name);
-        char detail[128];
-
-        if (!p || !p->trained || t->dtype != ST_F32)
-            complain(&c, "not a moment:", t->name, "");
-        else if (!shape_fits(t, p, detail))
-            complain(&c, "misshapen", t->name, detail);
-    }
-    return settle(&c, path, n, err);
-}
-
-int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
-                           const struct network *n, struct err *err)
-{
-    struct safetensors *s;
-    float *buffer = NULL;
-    int rc = -1;
-
-    if (safetensors_open(&s, path, err) < 0)
-        return -1;
-    buffer = buffer_new(n, err);
-    if (!buffer || check_moments(s, path, n, err) < 0)
-        goto out;
-    for (int i = 0; i < n->n_params; i++) {
-        const struct param *p = &n->params[i];
-
-        for (int k = 0; k < 2 && has_moments(be, b, p, buffer); k++) {
-            char name[NAME_LEN];
-            const struct st_tensor *t;
-
-            moment_name(name, p, k);
-            t = safetensors_find(s, name);
-            memset(buffer, 0, p->n * sizeof *buffer); /* not in the file: never trained before it */
-            if ((t && safetensors_read_f32(s, t, buffer, err) < 0) ||
-                be->put(b, name, buffer, err) < 0)
-                goto out;
-        }
-    }
-    rc = 0;
-out:
-    free(buffer);
-    safetensors_close(s);
-    return rc;
-}
-
-int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
-                            struct err *err)
-{
-    float *buffer = buffer_new(n, err);
-    int rc = buffer ? 0 : -1;
-
-    for (int i = 0; i < n->n_params && rc == 0; i++) {
-        const struct param *p = &n->params[i];
-
-        for (int k = 0; k < 2 && rc == 0 && has_moments(be, b, p, buffer); k++) {
-            char name[NAME_LEN];
-
-            moment_name(name, p, k);
-            memset(buffer, 0, p->n * sizeof *buffer);
-            rc = be->put(b, name, buffer, err);
-        }
-    }
-    free(buffer);
-    return rc;
-}
-
 /* --- the hash --------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
@@ -533,7 +387,7 @@ int weights_sha256(char hex[SHA256_HEX], const struct backend *be, struct be *b,
 {
     const struct param **sorted = malloc((size_t)n->n_params * sizeof(*sorted));
     struct sha256 *hash = NULL;
-    float *buffer = buffer_new(n, err);
+    float *buffer = weights_buffer(n, err);
     int rc = -1;
 
     if (!buffer)

@@ -16,15 +16,23 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  uint64_t batches_tracked, struct err *err) MUST_USE;
 /* Loads such a file, or a .pth with torchvision's names, all of them behind one prefix or none
- * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT lists missing, extra and misshapen tensors,
- * and nothing is loaded then. BATCHES_TRACKED may be NULL. */
+ * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT says which architecture the file looks like, or
+ * lists missing, extra and misshapen tensors, and nothing is loaded then. BATCHES_TRACKED may be NULL. */
 int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  bool body_only, uint64_t *batches_tracked, struct err *err) MUST_USE;
-/* The Adam moments of every trained parameter ("NAME.m", "NAME.v"), the same way. */
+/* What training goes on with besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the
+ * averages stand in the network's place (weights_swap_averages()), the weights that are trained ("NAME"). */
 int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err) MUST_USE;
 int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err) MUST_USE;
+/* Averages := the weights; nothing where the backend keeps none. */
+int weights_begin_averages(const struct backend *be, struct be *b, const struct network *n,
+                           struct err *err) MUST_USE;
+/* Exchanges the weights and their averages ("NAME.ema"), where the backend keeps some: done before what uses
+ * the averages (validation, checkpoints) and once more behind it. */
+int weights_swap_averages(const struct backend *be, struct be *b, const struct network *n,
+                          struct err *err) MUST_USE;
 /* Moments := 0 (freeze and unfreeze clear the optimiser's state). */
 int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
                             struct err *err) MUST_USE;

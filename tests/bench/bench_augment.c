@@ -12,6 +12,7 @@
 #include "backend/cpu/sampler.h"
 #include "base/isa.h"
 #include "base/rng.h"
+#include "data/augment.h"
 
 enum { SIZE = 224, HEIGHT = 460, WIDTH = 613, PICTURES = 16, RUNS = 7 };
 
@@ -55,8 +56,31 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const char *isa, const struct sampler_kernels *k, const struct map_case *m,
-                    const uint8_t *pixels, float *dst)
+/* Maps as MODE draws them for the pictures of an epoch, or of its validation. */
+static void drawn_maps(struct sample_map maps[PICTURES], int mode, bool train)
+{
+    struct augment_options o;
+
+    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    o.mode = mode;
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        struct augment_draw d;
+        struct augment_crop crop;
+
+        augment_draw(&d, &o, HEIGHT, WIDTH, 1, 0, i);
+        augment_crop(&crop, &o, HEIGHT, 1, 0, i);
+        if (!train)
+            augment_validation(&maps[i], mode, HEIGHT, WIDTH, SIZE);
+        else if (mode == AUGMENT_FASTAI)
+            augment_two_steps(&maps[i], &d, &crop, HEIGHT, WIDTH, SIZE);
+        else
+            augment_compose(&maps[i], &d, HEIGHT, WIDTH, SIZE);
+    }
+}
+
+static void measure(const char *isa, const struct sampler_kernels *k, const char *name,
+                    const struct sample_map maps[PICTURES], int pictures, const uint8_t *pixels,
+                    float *dst)
 {
     double rate[RUNS];
     size_t size = (size_t)HEIGHT * WIDTH * 3;
@@ -64,21 +88,21 @@ static void measure(const char *isa, const struct sampler_kernels *k, const stru
     for (int run = 0; run < RUNS; run++) {
         double start = processor_seconds();
 
-        for (size_t i = 0; i < 4 * PICTURES; i++) {
-            struct picture p = {.pixels = pixels + i % PICTURES * size,
+        for (int i = 0; i < pictures; i++) {
+            struct picture p = {.pixels = pixels + (size_t)(i % PICTURES) * size,
                                 .height = HEIGHT,
                                 .width = WIDTH,
-                                .map = map_of(m)};
+                                .map = maps[i % PICTURES]};
 
             if (i % 2)
                 k->f32(dst, &p, SIZE);
             else
                 k->bf16((uint16_t *)(void *)dst, &p, SIZE);
         }
-        rate[run] = 4 * PICTURES / (processor_seconds() - start);
+        rate[run] = pictures / (processor_seconds() - start);
     }
     qsort(rate, RUNS, sizeof *rate, rising);
-    printf("%-8s %-28s %8.0f images/s  (noise %.0f %%)\n", isa, m->name, rate[RUNS / 2],
+    printf("%-8s %-28s %8.0f images/s  (noise %.0f %%)\n", isa, name, rate[RUNS / 2],
            100.0 * (rate[RUNS - 1] - rate[0]) / rate[RUNS / 2]);
 }
 
@@ -95,6 +119,7 @@ int main(void)
     size_t bytes = (size_t)PICTURES * HEIGHT * WIDTH * 3;
     uint8_t *pixels = malloc(bytes);
     float *dst = malloc(sizeof *dst * 3 * SIZE * SIZE);
+    struct sample_map maps[PICTURES];
     struct rng r = rng_begin(1, RNG_TEST, 0, 0);
 
     if (!pixels || !dst)
@@ -102,11 +127,22 @@ int main(void)
     for (size_t i = 0; i < bytes; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        measure(isa_name(isa_best()), sampler_kernels(), &cases[i], pixels, dst);
+        for (int k = 0; k < PICTURES; k++)
+            maps[k] = map_of(&cases[i]);
+        measure(isa_name(isa_best()), sampler_kernels(), cases[i].name, maps, 64, pixels, dst);
 #if defined(__x86_64__)
         if (isa_best() > ISA_AVX2)
-            measure(isa_name(ISA_AVX2), &sampler_kernels_avx2, &cases[i], pixels, dst);
+            measure(isa_name(ISA_AVX2), &sampler_kernels_avx2, cases[i].name, maps, 64, pixels,
+                    dst);
 #endif
+    }
+    for (int i = 0; i < 4; i++) {
+        static const char *const names[] = {"mode presize, as drawn", "mode presize, validation",
+                                            "mode fastai, as drawn", "mode fastai, validation"};
+
+        drawn_maps(maps, i < 2 ? AUGMENT_PRESIZE : AUGMENT_FASTAI, i % 2 == 0);
+        measure(isa_name(isa_best()), sampler_kernels(), names[i], maps, i < 2 ? 64 : 8, pixels,
+                dst);
     }
     free(pixels);
     free(dst);

@@ -33,6 +33,7 @@ static inline double ops_terms(const struct ops_case *c)
         return c->h * c->w + 2;
     case OP_BN_STATS:
     case OP_BN_BWD_STATS:
+    case OP_BN_RELU_BWD_STATS:
         return c->n * c->h * c->w + 4;
     default:
         return 8;
@@ -133,22 +134,26 @@ static inline void ops_bound_bwd_stats(const struct ops_setup *s, const struct o
                                        float *const tol[MAX_OUT])
 {
     size_t channels = (size_t)s->c.c;
+    bool relu = s->c.kind == OP_BN_RELU_BWD_STATS;
+    const float *y = s->in[relu ? 1 : 3], *stat = s->in[relu ? 2 : 4];
+    const float *flows = ref->out[0] && !relu ? ref->out[0] : s->in[0];
+    float *const *sums = relu ? tol : tol + 1;
     double g = 2.0 * gamma_of(ops_terms(&s->c));
 
     for (size_t k = 0; k < channels; k++) {
-        double sum = 0.0, product = 0.0, mean = (double)s->in[4][k];
-        double rstd = (double)s->in[4][channels + k];
+        double sum = 0.0, product = 0.0, mean = (double)stat[k], rstd = (double)stat[channels + k];
 
-        for (size_t e = 0; e < s->n_out[0]; e++)
+        for (size_t e = 0; e < s->n_in[0]; e++)
             if (ops_channel(&s->c, e) == k) {
-                double a = fabs((double)ref->out[0][e]);
+                double a = fabs((double)flows[e]);
 
-                tol[0][e] = (float)(4 * unit * a);
+                if (flows != s->in[0])
+                    tol[0][e] = (float)(4 * unit * a);
                 sum += a;
-                product += a * (fabs((double)s->in[3][e]) + fabs(mean)) * rstd;
+                product += a * (fabs((double)y[e]) + fabs(mean)) * rstd;
             }
-        tol[1][k] = tol[3][k] = (float)(g * sum);
-        tol[1][channels + k] = tol[2][k] = (float)(g * product);
+        sums[0][k] = sums[2][k] = (float)(g * sum);
+        sums[0][channels + k] = sums[1][k] = (float)(g * product);
     }
 }
 
@@ -224,9 +229,11 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
     case OP_BN_APPLY:
     case OP_BN_INFER:
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_APPLY:
         ops_bound_norm(s, tol);
         return;
     case OP_BN_BWD_STATS:
+    case OP_BN_RELU_BWD_STATS:
         ops_bound_bwd_stats(s, ref, tol);
         return;
     case OP_SOFTMAX_LOSS:

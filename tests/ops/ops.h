@@ -103,9 +103,45 @@ static inline int ops_vector(struct op_list *l, enum tensor_role role, int n)
                       role == TENSOR_STAT ? 2 : n, role == TENSOR_STAT ? n : 1, 1, 1);
 }
 
+#define ACT ops_act(l, c, c->dtype, c->c, c->h, c->w)
+static inline void ops_build_norm_bwd(struct op_list *l, const struct ops_case *c, struct op *o)
+{
+    switch (c->kind) {
+    case OP_BN_BWD_STATS:
+        o->in[0] = ACT;
+        o->in[1] = c->extra ? ACT : -1;
+        o->in[2] = c->relu ? ACT : -1;
+        o->in[3] = ACT;
+        o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[0] = c->extra || c->relu ? ACT : -1;
+        o->out[1] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
+        o->out[3] = ops_vector(l, TENSOR_GRAD, c->c);
+        return;
+    case OP_BN_RELU_BWD_STATS:
+        o->in[0] = ACT;
+        o->in[1] = ACT;
+        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[3] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
+        o->out[1] = ops_vector(l, TENSOR_GRAD, c->c);
+        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
+        return;
+    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
+        o->in[0] = ACT;
+        o->in[1] = ACT;
+        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[3] = ops_vector(l, TENSOR_STAT, c->c);
+        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
+        if (c->kind == OP_BN_RELU_BWD_APPLY)
+            o->in[5] = ops_vector(l, TENSOR_PARAM, c->c);
+        o->out[0] = ACT;
+    }
+}
+
 static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, struct op *o)
 {
-#define ACT ops_act(l, c, c->dtype, c->c, c->h, c->w)
     switch (c->kind) {
     case OP_BN_STATS:
         o->in[0] = ACT;
@@ -133,24 +169,8 @@ static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, s
         o->out[0] = ACT;
         return;
     }
-    case OP_BN_BWD_STATS:
-        o->in[0] = ACT;
-        o->in[1] = c->extra ? ACT : -1;
-        o->in[2] = c->relu ? ACT : -1;
-        o->in[3] = ACT;
-        o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[0] = ACT;
-        o->out[1] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
-        o->out[3] = ops_vector(l, TENSOR_GRAD, c->c);
-        return;
-    default: /* OP_BN_BWD_APPLY */
-        o->in[0] = ACT;
-        o->in[1] = ACT;
-        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
-        o->in[3] = ops_vector(l, TENSOR_STAT, c->c);
-        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->out[0] = ACT;
+    default:
+        ops_build_norm_bwd(l, c, o);
     }
 }
 
@@ -272,6 +292,8 @@ static inline struct op_list *ops_build(const struct ops_case *c)
     case OP_BN_INFER:
     case OP_BN_BWD_STATS:
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
         ops_build_norm(l, c, &o);
         break;
     default:
@@ -311,6 +333,8 @@ static inline float ops_value(struct rng *r, const struct ops_case *c, int which
     case OP_BN_BWD_STATS:
         return which == 2 ? fmaxf(x, 0.0f) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
     case OP_BN_BWD_APPLY:
+    case OP_BN_RELU_BWD_STATS:
+    case OP_BN_RELU_BWD_APPLY:
         return which == 2 && rstd ? 0.5f + fabsf(x) : x;
     case OP_MAX_POOL: /* few levels, so that maxima are often shared */
     case OP_CONCAT_POOL:

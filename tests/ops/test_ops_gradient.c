@@ -101,7 +101,7 @@ static void norm(struct problem *p, bool relu, bool residual)
     int stat = ops_vector(p->l, TENSOR_STAT, c), bstat = ops_vector(p->l, TENSOR_STAT, c);
     int gamma = ops_vector(p->l, TENSOR_PARAM, c), beta = ops_vector(p->l, TENSOR_PARAM, c);
     int dgamma = ops_vector(p->l, TENSOR_GRAD, c), dbeta = ops_vector(p->l, TENSOR_GRAD, c);
-    int add_in = residual ? image(p->l, c, h, w) : -1, g = image(p->l, c, h, w);
+    int add_in = residual ? image(p->l, c, h, w) : -1, g = relu ? image(p->l, c, h, w) : -1;
 
     p->y = image(p->l, c, h, w);
     p->dy = image(p->l, c, h, w);
@@ -110,7 +110,8 @@ static void norm(struct problem *p, bool relu, bool residual)
     add(p->l, o, OP_BN_APPLY, IN(x, stat, gamma, beta, add_in, -1), OUT(p->y, -1, -1, -1));
     add(p->l, o, OP_BN_BWD_STATS, IN(p->dy, -1, relu ? p->y : -1, x, stat, -1),
         OUT(g, bstat, dgamma, dbeta));
-    add(p->l, o, OP_BN_BWD_APPLY, IN(g, x, stat, bstat, gamma, -1), OUT(dx, -1, -1, -1));
+    add(p->l, o, OP_BN_BWD_APPLY, IN(relu ? g : p->dy, x, stat, bstat, gamma, -1),
+        OUT(dx, -1, -1, -1));
     pair(p, x, dx);
     pair(p, gamma, dgamma);
     pair(p, beta, dbeta);
@@ -131,6 +132,29 @@ static void bn_relu(struct problem *p)
 static void bn_add_relu(struct problem *p)
 {
     norm(p, true, true);
+}
+
+/* The backward ops that make the ReLU's mask from the norm's input. */
+static void bn_through_relu(struct problem *p)
+{
+    const struct op *ops;
+    int x, stat, gamma, beta, bstat, dx, dgamma, dbeta;
+
+    norm(p, true, false);
+    ops = p->l->ops;
+    x = ops[0].in[0];
+    stat = ops[0].out[0];
+    gamma = ops[1].in[2];
+    beta = ops[1].in[3];
+    bstat = ops[2].out[1];
+    dgamma = ops[2].out[2];
+    dbeta = ops[2].out[3];
+    dx = ops[3].out[0];
+    p->l->n_ops = 2;
+    add(p->l, op_none(OP_RELU), OP_BN_RELU_BWD_STATS, IN(p->dy, x, stat, gamma, beta, -1),
+        OUT(bstat, dgamma, dbeta, -1));
+    add(p->l, op_none(OP_RELU), OP_BN_RELU_BWD_APPLY, IN(p->dy, x, stat, bstat, gamma, beta),
+        OUT(dx, -1, -1, -1));
 }
 
 static void relu(struct problem *p)
@@ -331,6 +355,7 @@ CHECK(linear)
 CHECK(bn)
 CHECK(bn_relu)
 CHECK(bn_add_relu)
+CHECK(bn_through_relu)
 CHECK(relu)
 CHECK(max_pool)
 CHECK(concat_pool)
@@ -343,7 +368,7 @@ CHECK(mixed_loss)
 /* The controls: gradients that leave something out are found. */
 static void bn_without_its_sums(struct problem *p)
 {
-    norm(p, false, false);
+    norm(p, true, false);
     p->pair[0].gradient = p->l->ops[2].out[0]; /* g, what flows in before the statistics' share */
 }
 
@@ -370,6 +395,7 @@ int main(void)
         cmocka_unit_test(check_bn),
         cmocka_unit_test(check_bn_relu),
         cmocka_unit_test(check_bn_add_relu),
+        cmocka_unit_test(check_bn_through_relu),
         cmocka_unit_test(check_relu),
         cmocka_unit_test(check_max_pool),
         cmocka_unit_test(check_concat_pool),

@@ -32,6 +32,16 @@ static const struct ops_case bwd_apply[] = {
     SHAPES(OP_BN_BWD_APPLY, DTYPE_BF16, false, false),
     NORM(OP_BN_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
+static const struct ops_case relu_bwd_stats[] = {
+    SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_F32, false, false),
+    SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_BF16, false, false),
+    NORM(OP_BN_RELU_BWD_STATS, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
+};
+static const struct ops_case relu_bwd_apply[] = {
+    SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_F32, false, false),
+    SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_BF16, false, false),
+    NORM(OP_BN_RELU_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
+};
 // clang-format on
 
 #define CHECK(name, table)                                                                         \
@@ -46,12 +56,16 @@ CHECK(bn_apply, apply)
 CHECK(bn_infer, infer)
 CHECK(bn_bwd_stats, bwd_stats)
 CHECK(bn_bwd_apply, bwd_apply)
+CHECK(bn_relu_bwd_stats, relu_bwd_stats)
+CHECK(bn_relu_bwd_apply, relu_bwd_apply)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bn_stats),     cmocka_unit_test(bn_apply),     cmocka_unit_test(bn_infer),
-        cmocka_unit_test(bn_bwd_stats), cmocka_unit_test(bn_bwd_apply),
+        cmocka_unit_test(bn_stats),          cmocka_unit_test(bn_apply),
+        cmocka_unit_test(bn_infer),          cmocka_unit_test(bn_bwd_stats),
+        cmocka_unit_test(bn_bwd_apply),      cmocka_unit_test(bn_relu_bwd_stats),
+        cmocka_unit_test(bn_relu_bwd_apply),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

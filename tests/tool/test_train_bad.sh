@@ -44,8 +44,12 @@ mkdir -p "$scratch/empty/demo"
 grep -q "prep demo" "$scratch/err" || fail "missing shards: does not say prep"
 refused 1 "larger than the training set (32 pictures" $tiny train.batch=64 
 refused 1 "train.batch=32" $tiny train.batch=64
+refused 1 "train.phases.0.batch=32" $tiny train.phases.0.batch=64
 refused 1 "exec.microbatch" $tiny exec.microbatch=3
-refused 1 "prep demo presize.size=2048" $tiny train.size=2048
+refused 1 "train.size: 2048 px is more than the shards hold (128 px" $tiny train.size=2048
+refused 1 "train.phases.0.size: 2048 px is more" $tiny train.phases.0.size=2048
+refused 1 "prep demo presize.size=2048" $tiny train.phases.0.size=2048
+refused 1 "4 rates for 3 parameter groups" $tiny "train.phases.0.lr=[1e-6,1e-5,1e-4,1e-3]"
 refused 1 "weights/resnet18.safetensors is missing" $tiny model.weights=imagenet
 refused 1 "model.weights=none" $tiny model.weights=imagenet
 refused 1 "no such file" $tiny model.weights=nothing.safetensors
@@ -63,7 +67,7 @@ rm -rf "$results"
 # A rate that blows the weights up: stops, says where, marks the run.
 refused 1 "learning rate" $tiny --name boom optim.wd=1 \
     train.phases.0.kind=constant train.phases.0.lr=100 train.phases.0.epochs=20
-grep -q "batch" "$scratch/err" || fail "diverged: the batch is not named"
+grep -q "step [0-9]* of [0-9]*" "$scratch/err" || fail "diverged: the step is not named"
 grep -q '"status": "failed"' "$results/boom/run.json" || fail "diverged: status of the run"
 grep -q "diverged" "$results/boom/run.json" || fail "diverged: the reason in run.json"
 

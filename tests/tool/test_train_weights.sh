@@ -71,12 +71,17 @@ done
 says "misshapen layer2.0.conv1.weight (128x64x1x1, expected 128x64x3x3)"
 refused 1 "missing layer3.1.bn2.running_var" $tiny "model.weights=$scratch/missing.pth"
 refused 1 "extra layer4.1.se.weight" $tiny "model.weights=$scratch/extra.pth"
-refused 1 "it looks like resnet18" $tiny model.arch=resnet34 model.weights=run:first
+refused 1 "it looks like resnet18, not like resnet34: set model.arch=resnet18" $tiny \
+    model.arch=resnet34 model.weights=run:first
+refused 1 "it looks like resnet18" $tiny model.arch=resnet50 "model.weights=$scratch/good.pth"
 pth evil.pth "resnet18 evil"
-refused 1 "system" $tiny "model.weights=$scratch/evil.pth"
+refused 1 "refused: the file asks for posix.system" $tiny "model.weights=$scratch/evil.pth"
 [ -e "$scratch/must-never-run" ] || [ -e must-never-run ] && fail "code out of a .pth was run"
 head -c 100000 "$scratch/good.pth" > "$scratch/torn.pth"
-refused 1 "torn.pth" $tiny "model.weights=$scratch/torn.pth"
+refused 1 "model.weights: $scratch/torn.pth: damaged zip: Truncated" $tiny \
+    "model.weights=$scratch/torn.pth"
+pth lying.pth "resnet18 lying"
+refused 1 "storage 0: 1000 bytes, but data.pkl says" $tiny "model.weights=$scratch/lying.pth"
 refused 1 "no such file" $tiny "model.weights=$scratch/none.pth"
 refused 1 "run:nothing" $tiny model.weights=run:nothing
 

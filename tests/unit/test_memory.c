@@ -33,7 +33,8 @@ static void limits_are_seen(void **state)
     static const struct {
         __rlimit_resource_t resource;
         int column;
-    } cases[] = {{RLIMIT_AS, 0}, {RLIMIT_DATA, 5}};
+        uint64_t reserved;
+    } cases[] = {{RLIMIT_AS, 0, 192 * MIB}, {RLIMIT_DATA, 5, 0}};
     uint64_t before = memory_available();
 
     (void)state;
@@ -44,7 +45,7 @@ static void limits_are_seen(void **state)
 
         assert_int_equal(getrlimit(cases[i].resource, &was), 0);
         now = was;
-        now.rlim_cur = in_use(cases[i].column) + 64 * MIB;
+        now.rlim_cur = in_use(cases[i].column) + cases[i].reserved + 64 * MIB;
         assert_int_equal(setrlimit(cases[i].resource, &now), 0);
         left = memory_available();
         assert_int_equal(setrlimit(cases[i].resource, &was), 0);

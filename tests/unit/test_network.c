@@ -135,7 +135,7 @@ static void assert_nothing_idle(const struct op_list *l, bool frozen)
             continue;
         if (strstr(x->name, "argmax")) /* of the pools in inference */
             continue;
-        if (frozen && (strcmp(x->name, "bn1.g") == 0 || strcmp(x->name, "bn1.bstat") == 0))
+        if (frozen && strcmp(x->name, "bn1.bstat") == 0)
             continue; /* the first sums yield gamma and beta, nothing lies below */
         fail_msg("%s is written and never read", x->name);
     }
@@ -159,9 +159,16 @@ static void one_shape(const struct network *n, struct network_shape s)
     assert_int_equal(count_kind(infer, OP_CONV), convs);
     assert_int_equal(count_kind(train, OP_CONV_BWD_DATA), convs - 1);
     assert_int_equal(count_kind(train, OP_CONV_BWD_WEIGHT), s.freeze_to ? 0 : convs);
-    assert_int_equal(count_kind(train, OP_BN_BWD_STATS), convs + 2);
-    assert_int_equal(count_kind(train, OP_BN_BWD_APPLY), convs + (s.freeze_to ? 1 : 2));
+    assert_int_equal(count_kind(train, OP_BN_BWD_STATS) + count_kind(train, OP_BN_RELU_BWD_STATS),
+                     convs + 2);
+    assert_int_equal(count_kind(train, OP_BN_BWD_APPLY) + count_kind(train, OP_BN_RELU_BWD_APPLY),
+                     convs + (s.freeze_to ? 1 : 2));
+    assert_true(count_kind(train, OP_BN_RELU_BWD_STATS) >
+                convs / 3); /* the stem and inside blocks */
     assert_int_equal(count_kind(train, OP_ADAM), params);
+    assert_int_equal(count_kind(train, OP_GRAD_SUM), s.parts > 1 ? params : 0);
+    assert_int_equal(count_kind(train, OP_GRAD_NORM), s.max_norm > 0);
+    assert_int_equal(count_kind(train, OP_EMA), s.averages ? n->n_params : 0);
     assert_int_equal(count_kind(train, OP_AUGMENT), s.augment);
     assert_int_equal(count_kind(train, OP_DROPOUT), s.dropout > 0 ? 2 : 0);
     assert_int_equal(count_kind(infer, OP_BN_STATS) + count_kind(infer, OP_DROPOUT) +
@@ -194,7 +201,11 @@ static void lists_are_well_formed(void **state)
                                                     .dtype = i & 1 ? DTYPE_BF16 : DTYPE_F32,
                                                     .augment = i != 2,
                                                     .freeze_to = freeze_to,
-                                                    .dropout = i == 3 ? 0 : 0.5});
+                                                    .dropout = i == 3 ? 0 : 0.5,
+                                                    .smoothing = i == 1 ? 0.1 : 0,
+                                                    .max_norm = i == 2 ? 1 : 0,
+                                                    .parts = (int)i,
+                                                    .averages = i == 3});
             }
         }
         network_free(n);

@@ -70,7 +70,7 @@ static void train(struct session *s, uint32_t k)
     for (uint32_t i = 0; i <= k; i++)
         assert_int_equal(stream_next(stream, &step.pictures, &ranks, &step.n_pictures, &err), 1);
     recipe_step(&step, p, &s->e->optim, k, 10);
-    if (session_step(s, &step, &loss, &err) < 0)
+    if (session_run(s, &step, &loss, &err) < 0)
         fail_msg("%s", err.msg);
     assert_true(isfinite(loss));
     stream_close(stream);
@@ -138,7 +138,7 @@ static void passes_repeat_and_the_curve_is_whole(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(session_batches(s, 0), 2);
+    assert_int_equal(session_steps(s, 0), 2);
     if (range_test(&t, s, 0, 0, &err) < 0 || range_test(&again, s, 0, 0, &err) < 0)
         fail_msg("%s", err.msg);
     assert_memory_equal(&t, &again, sizeof t);

@@ -200,6 +200,63 @@ static void flat_and_constant(void **state)
     near(mom_at(&r, 1, 50, 100), .9);
 }
 
+/* fastai's fit_sgdr(3, 2): cycles of 2, 4 and 8 epochs, each from the rate to 0. */
+static void restarts(void **state)
+{
+    struct recipe r;
+
+    (void)state;
+    expand_ok(&r, "train: {phases: [{kind: sgdr, cycles: 3, cycle_len: 2, lr: 1e-2}]}");
+    assert_int_equal(r.phases[0].epochs, 14);
+    near(lr_at(&r, 0, 0, 0, 1400), 1e-2);
+    near(lr_at(&r, 0, 2, 100, 1400), 5e-3);
+    assert_true(lr_at(&r, 0, 2, 199, 1400) < 1e-6);
+    near(lr_at(&r, 0, 2, 200, 1400), 1e-2);
+    near(lr_at(&r, 0, 1, 400, 1400), 5e-3);
+    near(lr_at(&r, 0, 1, 600, 1400), 1e-2);
+    near(lr_at(&r, 0, 1, 800, 1400), 1e-2 * (1 + cos(3.14159265358979 / 4)) / 2);
+    assert_true(lr_at(&r, 0, 1, 1399, 1400) < 1e-6);
+    near(mom_at(&r, 0, 50, 1400), .9);
+    expand_ok(&r, "train: {phases: [{kind: sgdr, cycles: 3, cycle_len: 2, cycle_mult: 1}]}");
+    assert_int_equal(r.phases[0].epochs, 6);
+}
+
+/* fastai's TrackerCallback: better is what is lower by more than min_delta. */
+static void a_phase_is_watched(void **state)
+{
+    const struct watch_options stop = {.early_stop = 2, .min_delta = 0.1};
+    const struct watch_options fall = {.plateau = 1, .plateau_factor = 4};
+    struct watch w;
+
+    (void)state;
+    watch_begin(&w);
+    assert_int_equal(watch_epoch(&w, &stop, true, 1.0), WATCH_GO_ON);
+    assert_int_equal(watch_epoch(&w, &stop, true, 0.95), WATCH_GO_ON); /* not enough: once */
+    assert_int_equal(watch_epoch(&w, &stop, true, 0.8), WATCH_GO_ON);
+    assert_int_equal(watch_epoch(&w, &stop, true, 0.8), WATCH_GO_ON);
+    assert_int_equal(watch_epoch(&w, &stop, true, 0.75), WATCH_STOP);
+    watch_begin(&w);
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(watch_epoch(&w, &(struct watch_options){0}, true, 1.0), WATCH_GO_ON);
+
+    watch_begin(&w);
+    assert_int_equal(watch_epoch(&w, &fall, true, 1.0), WATCH_GO_ON);
+    assert_int_equal(watch_epoch(&w, &fall, true, 1.0), WATCH_RATE_FELL);
+    assert_int_equal(watch_epoch(&w, &fall, true, 1.1), WATCH_RATE_FELL);
+    near(w.scale, 1.0 / 16);
+    assert_int_equal(watch_epoch(&w, &fall, true, 0.9), WATCH_GO_ON);
+    assert_int_equal(watch_epoch(&w, &fall, false, 2.0), WATCH_GO_ON); /* a schedule has its own */
+    near(w.scale, 1.0 / 16);
+}
+
+static void averages_forget_their_start(void **state)
+{
+    (void)state;
+    near(recipe_ema_decay(0.999, 0), 0.1);
+    near(recipe_ema_decay(0.999, 90), 0.91);
+    near(recipe_ema_decay(0.999, 100000), 0.999);
+}
+
 static void steps_carry_the_optimisers_keys(void **state)
 {
     struct recipe r;
@@ -242,6 +299,12 @@ static void bad_phases_are_refused(void **state)
         {"train: {phases: [{epochs: 1}]}\noptim: {moms: [0.9, 0.8]}", "optim.moms"},
         {"train: {phases: [{epochs: 1}]}\noptim: {lr: 0}", "optim.lr"},
         {"train: {batch: 1}", "train.batch"},
+        {"train: {phases: [{kind: sgdr, epochs: 3}]}", "cycles"},
+        {"train: {phases: [{kind: sgdr, cycles: 0}]}", "cycles"},
+        {"train: {phases: [{kind: sgdr, cycles: 40}]}", "100000"},
+        {"train: {phases: [{kind: sgdr, cycles: 2, div_final: 3}]}", "div_final"},
+        {"train: {phases: [{epochs: 1, cycle_mult: 2}]}", "only sgdr"},
+        {"train: {plateau: 2, phases: [{epochs: 1}]}", "constant"},
     };
     struct recipe r;
 
@@ -296,6 +359,9 @@ int main(void)
         cmocka_unit_test(when_the_optimiser_starts_anew),
         cmocka_unit_test(one_cycle_and_slices),
         cmocka_unit_test(flat_and_constant),
+        cmocka_unit_test(restarts),
+        cmocka_unit_test(a_phase_is_watched),
+        cmocka_unit_test(averages_forget_their_start),
         cmocka_unit_test(steps_carry_the_optimisers_keys),
         cmocka_unit_test(bad_phases_are_refused),
         cmocka_unit_test(resolved_keys_read_back),

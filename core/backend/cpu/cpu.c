@@ -235,6 +235,8 @@ static const struct {
     [OP_MAX_POOL_BWD] = {cpu_max_pool_bwd},
     [OP_BN_BWD_STATS] = {cpu_bn_bwd_stats},
     [OP_BN_BWD_APPLY] = {cpu_bn_bwd_apply},
+    [OP_BN_RELU_BWD_STATS] = {cpu_bn_bwd_stats},
+    [OP_BN_RELU_BWD_APPLY] = {cpu_bn_bwd_apply},
     [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data},
     [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight},
     [OP_GRAD_SUM] = {cpu_optimiser},

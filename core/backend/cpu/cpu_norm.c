@@ -107,11 +107,12 @@ static void apply_run(const struct job *j)
                                 o->coef + channels(o), o->op->relu);
 }
 
-static void apply_coef(struct cpu_op *o, size_t i, double mean, double rstd, double gamma,
-                       double beta)
+/* What a norm does to a channel: y SCALE + SHIFT. */
+static void scale_and_shift(float *scale, float *shift, double mean, double rstd, double gamma,
+                            double beta)
 {
-    o->coef[i] = (float)(gamma * rstd);
-    o->coef[channels(o) + i] = (float)(beta - mean * gamma * rstd);
+    *scale = (float)(gamma * rstd);
+    *shift = (float)(beta - mean * gamma * rstd);
 }
 
 static void apply_begin(struct be_program *p, struct cpu_op *o)
@@ -120,8 +121,8 @@ static void apply_begin(struct be_program *p, struct cpu_op *o)
     const double *stat = p->data[o->op->in[1]];
 
     for (size_t i = 0; i < c; i++)
-        apply_coef(o, i, stat[i], stat[c + i], (double)o->param[2]->data[i],
-                   (double)o->param[3]->data[i]);
+        scale_and_shift(o->coef + i, o->coef + c + i, stat[i], stat[c + i],
+                        (double)o->param[2]->data[i], (double)o->param[3]->data[i]);
 }
 
 int cpu_bn_apply(struct be_program *p, struct cpu_op *o, struct err *err)
@@ -137,9 +138,9 @@ static void infer_begin(struct be_program *p, struct cpu_op *o)
 
     (void)p;
     for (size_t i = 0; i < c; i++)
-        apply_coef(o, i, (double)o->param[1]->data[i],
-                   1 / sqrt((double)o->param[2]->data[i] + BN_EPS), (double)o->param[3]->data[i],
-                   (double)o->param[4]->data[i]);
+        scale_and_shift(o->coef + i, o->coef + c + i, (double)o->param[1]->data[i],
+                        1 / sqrt((double)o->param[2]->data[i] + BN_EPS),
+                        (double)o->param[3]->data[i], (double)o->param[4]->data[i]);
 }
 
 int cpu_bn_infer(struct be_program *p, struct cpu_op *o, struct err *err)
@@ -152,32 +153,64 @@ int cpu_bn_infer(struct be_program *p, struct cpu_op *o, struct err *err)
 /* ---- backward
  * ------------------------------------------------------------------------------------ */
 
+/* Rows of coefficients: the mean of each channel, then what the op needs besides; scale and shift of the ReLU's
+ * input, the same floats as forward, last. */
+enum { STATS_ROWS = 1, APPLY_ROWS = 4, RELU_ROWS = 2 };
+
+static bool through_relu(const struct cpu_op *o)
+{
+    return o->op->kind == OP_BN_RELU_BWD_STATS || o->op->kind == OP_BN_RELU_BWD_APPLY;
+}
+
+static float *row(const struct cpu_op *o, int i)
+{
+    return o->coef + (size_t)i * channels(o);
+}
+
+/* Rows FIRST and on of a RELU op: scale and shift, from in[2] and the parameters GAMMA and GAMMA + 1. */
+static void relu_rows(const struct be_program *p, struct cpu_op *o, int first, int gamma)
+{
+    const double *stat = p->data[o->op->in[2]];
+
+    for (size_t i = 0; i < channels(o); i++)
+        scale_and_shift(row(o, first) + i, row(o, first + 1) + i, stat[i], stat[channels(o) + i],
+                        (double)o->param[gamma]->data[i], (double)o->param[gamma + 1]->data[i]);
+}
+
 static void bwd_stats_begin(struct be_program *p, struct cpu_op *o)
 {
-    const double *stat = p->data[o->op->in[4]];
+    const double *stat = p->data[o->op->in[through_relu(o) ? 2 : 4]];
 
     for (size_t i = 0; i < channels(o); i++)
         o->coef[i] = (float)stat[i];
+    if (through_relu(o))
+        relu_rows(p, o, STATS_ROWS, 3);
 }
 
 static void bwd_stats_run(const struct job *j)
 {
     const struct cpu_op *o = j->op;
+    const struct kernels *k = j->p->be->kernels;
     const int *in = o->op->in;
     double *sums = micro_sums(j);
 
-    j->p->be->kernels->bn_bwd_stats(&o->slab, job_data(j, o->op->out[0]), job_data(j, in[0]),
-                                    in[1] < 0 ? NULL : job_data(j, in[1]),
-                                    in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]),
-                                    o->coef, sums, sums + channels(o));
+    if (through_relu(o))
+        k->bn_relu_bwd_stats(&o->slab, job_data(j, in[0]), job_data(j, in[1]), row(o, STATS_ROWS),
+                             row(o, STATS_ROWS + 1), o->coef, sums, sums + channels(o));
+    else
+        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]),
+                        job_data(j, in[0]), in[1] < 0 ? NULL : job_data(j, in[1]),
+                        in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]), o->coef, sums,
+                        sums + channels(o));
 }
 
 static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
 {
     const size_t c = channels(o);
-    const double *rstd = (const double *)p->data[o->op->in[4]] + c;
-    double *bstat = p->data[o->op->out[1]];
-    float *dgamma = p->data[o->op->out[2]], *dbeta = p->data[o->op->out[3]];
+    const int *out = o->op->out + (through_relu(o) ? 0 : 1);
+    const double *rstd = (const double *)p->data[o->op->in[through_relu(o) ? 2 : 4]] + c;
+    double *bstat = p->data[out[0]];
+    float *dgamma = p->data[out[1]], *dbeta = p->data[out[2]];
 
     tree_rows(o->sums, p->n_micro, 2 * c);
     for (size_t i = 0; i < c; i++) {
@@ -193,7 +226,7 @@ int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
     o->begin = bwd_stats_begin;
     o->run = bwd_stats_run;
     o->finish = bwd_stats_finish;
-    return norm_init(p, o, o->op->in[0], true, 1, err);
+    return norm_init(p, o, o->op->in[0], true, STATS_ROWS + (through_relu(o) ? RELU_ROWS : 0), err);
 }
 
 /* dy = a g + b (y - mean) + d with a = gamma rstd, b = -a rstd bstat1 / m, d = -a bstat0 / m:
@@ -211,21 +244,25 @@ static void bwd_apply_begin(struct be_program *p, struct cpu_op *o)
         o->coef[2 * c + i] = (float)(-a * stat[c + i] * bstat[c + i] / m);
         o->coef[3 * c + i] = (float)(-a * bstat[i] / m);
     }
+    if (through_relu(o))
+        relu_rows(p, o, APPLY_ROWS, 4);
 }
 
 static void bwd_apply_run(const struct job *j)
 {
     const struct cpu_op *o = j->op;
-    const size_t c = channels(o);
+    const bool relu = through_relu(o);
 
     j->p->be->kernels->bn_bwd_apply(&o->slab, job_data(j, o->op->out[0]), job_data(j, o->op->in[0]),
-                                    job_data(j, o->op->in[1]), o->coef, o->coef + c,
-                                    o->coef + 2 * c, o->coef + 3 * c);
+                                    job_data(j, o->op->in[1]), relu ? row(o, APPLY_ROWS) : NULL,
+                                    relu ? row(o, APPLY_ROWS + 1) : NULL, o->coef, row(o, 1),
+                                    row(o, 2), row(o, 3));
 }
 
 int cpu_bn_bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     o->begin = bwd_apply_begin;
     o->run = bwd_apply_run;
-    return norm_init(p, o, o->op->in[0], false, 4, err);
+    return norm_init(p, o, o->op->in[0], false, APPLY_ROWS + (through_relu(o) ? RELU_ROWS : 0),
+                     err);
 }

@@ -33,13 +33,18 @@ struct kernels {
     /* z = relu?(y scale + shift + residual); residual may be NULL */
     void (*bn_apply)(const struct slab *s, void *z, const void *y, const void *residual,
                      const float *scale, const float *shift, bool relu);
-    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL */
+    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, then g is: dz itself */
     void (*bn_bwd_stats)(const struct slab *s, void *g, const void *dz, const void *dz2,
                          const void *z, const void *y, const float *mean, double *sum,
                          double *product);
-    /* dy = a g + b (y - mean) + c */
+    /* the same of g = dz where y scale + shift > 0, which is not stored */
+    void (*bn_relu_bwd_stats)(const struct slab *s, const void *dz, const void *y,
+                              const float *scale, const float *shift, const float *mean,
+                              double *sum, double *product);
+    /* dy = a g + b (y - mean) + c; SCALE (may be NULL): of g where y scale + shift > 0 */
     void (*bn_bwd_apply)(const struct slab *s, void *dy, const void *g, const void *y,
-                         const float *mean, const float *a, const float *b, const float *c);
+                         const float *scale, const float *shift, const float *mean, const float *a,
+                         const float *b, const float *c);
     /* 3x3 stride 2 pad 1; argmax = 3 r + s of the first maximum, in y's layout as uint8 */
     void (*max_pool)(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
                      const void *x);

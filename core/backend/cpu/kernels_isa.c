@@ -131,8 +131,7 @@ INLINE size_t at(const struct slab *s, int n, int block)
     return (size_t)n * s->picture + (size_t)block * s->block;
 }
 
-/* ---- batch norm --------------------------------------------------------------------------------
- */
+/* ---- batch norm ---- */
 
 INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, double *squares,
                           enum dtype t)
@@ -228,13 +227,15 @@ static void bn_apply(const struct slab *s, void *z, const void *y, const void *r
 }
 
 INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
-                              const void *z, const void *y, const float *mean, double *sum,
-                              double *product, enum dtype t)
+                              const void *z, const void *y, const float *scale, const float *shift,
+                              const float *mean, double *sum, double *product, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
     for (int b = 0; b < s->blocks; b++) {
         const f16v mu = load_f32(mean + b * LANES);
+        const f16v k = scale ? load_f32(scale + b * LANES) : mu,
+                   h = scale ? load_f32(shift + b * LANES) : mu;
         d16v total = {0}, total2 = {0};
 
         for (int n = 0; n < s->n; n++) {
@@ -245,15 +246,19 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
                 f16v a = {0}, a2 = {0};
 
                 for (int j = first; j < last; j++, i += s->pixel) {
+                    const f16v w = load(y, i, t);
                     f16v v = load(dz, i, t);
 
                     if (dz2)
                         v += load(dz2, i, t);
                     if (z)
                         v = where(load(z, i, t) > 0, v);
-                    v = store(g, i, v, t);
+                    if (scale)
+                        v = where(w * k + h > 0, v);
+                    if (g)
+                        v = store(g, i, v, t);
                     a += v;
-                    a2 += v * (load(y, i, t) - mu);
+                    a2 += v * (w - mu);
                 }
                 total += widen(a);
                 total2 += widen(a2);
@@ -268,29 +273,41 @@ static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const vo
                          const void *z, const void *y, const float *mean, double *sum,
                          double *product)
 {
+#define BODY(g, dz2, z, t) bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, sum, product, t)
     const bool half = s->dtype == DTYPE_BF16;
 
     if (half && dz2 && z)
-        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, dz2, z, DTYPE_BF16);
     else if (half && z)
-        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, NULL, z, DTYPE_BF16);
     else if (half && dz2)
-        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_BF16);
+        BODY(g, dz2, NULL, DTYPE_BF16);
     else if (half)
-        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_BF16);
+        BODY(NULL, NULL, NULL, DTYPE_BF16);
     else if (dz2 && z)
-        bn_bwd_stats_body(s, g, dz, dz2, z, y, mean, sum, product, DTYPE_F32);
+        BODY(g, dz2, z, DTYPE_F32);
     else if (z)
-        bn_bwd_stats_body(s, g, dz, NULL, z, y, mean, sum, product, DTYPE_F32);
+        BODY(g, NULL, z, DTYPE_F32);
     else if (dz2)
-        bn_bwd_stats_body(s, g, dz, dz2, NULL, y, mean, sum, product, DTYPE_F32);
+        BODY(g, dz2, NULL, DTYPE_F32);
     else
-        bn_bwd_stats_body(s, g, dz, NULL, NULL, y, mean, sum, product, DTYPE_F32);
+        BODY(NULL, NULL, NULL, DTYPE_F32);
+#undef BODY
+}
+
+static void bn_relu_bwd_stats(const struct slab *s, const void *dz, const void *y,
+                              const float *scale, const float *shift, const float *mean,
+                              double *sum, double *product)
+{
+    if (s->dtype == DTYPE_BF16)
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_BF16);
+    else
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_F32);
 }
 
 INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,
-                              const float *mean, const float *a, const float *b, const float *c,
-                              enum dtype t)
+                              const float *scale, const float *shift, const float *mean,
+                              const float *a, const float *b, const float *c, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -298,24 +315,61 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
         for (int k = 0; k < s->blocks; k++) {
             const f16v mu = load_f32(mean + k * LANES), va = load_f32(a + k * LANES),
                        vb = load_f32(b + k * LANES), vc = load_f32(c + k * LANES);
+            const f16v vk = scale ? load_f32(scale + k * LANES) : mu,
+                       vh = scale ? load_f32(shift + k * LANES) : mu;
             size_t i = at(s, n, k);
 
-            for (int j = 0; j < pixels; j++, i += s->pixel)
-                store(dy, i, va * load(g, i, t) + (vb * (load(y, i, t) - mu) + vc), t);
+            for (int j = 0; j < pixels; j++, i += s->pixel) {
+                const f16v w = load(y, i, t);
+                f16v v = load(g, i, t);
+
+                if (scale)
+                    v = where(w * vk + vh > 0, v);
+                store(dy, i, va * v + (vb * (w - mu) + vc), t);
+            }
         }
 }
 
 static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const void *y,
-                         const float *mean, const float *a, const float *b, const float *c)
+                         const float *scale, const float *shift, const float *mean, const float *a,
+                         const float *b, const float *c)
 {
-    if (s->dtype == DTYPE_BF16)
-        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_BF16);
+    const bool half = s->dtype == DTYPE_BF16;
+
+    if (half && scale)
+        bn_bwd_apply_body(s, dy, g, y, scale, shift, mean, a, b, c, DTYPE_BF16);
+    else if (half)
+        bn_bwd_apply_body(s, dy, g, y, NULL, NULL, mean, a, b, c, DTYPE_BF16);
+    else if (scale)
+        bn_bwd_apply_body(s, dy, g, y, scale, shift, mean, a, b, c, DTYPE_F32);
     else
-        bn_bwd_apply_body(s, dy, g, y, mean, a, b, c, DTYPE_F32);
+        bn_bwd_apply_body(s, dy, g, y, NULL, NULL, mean, a, b, c, DTYPE_F32);
 }
 
-/* ---- pools -------------------------------------------------------------------------------------
- */
+/* ---- pools ---- */
+
+/* Output (P, Q) over the rows [r0, r1) and columns [s0, s1) of its window. */
+INLINE void max_pool_at(const struct slab *in, void *y, uint8_t *argmax, const void *x, size_t xi,
+                        size_t yi, int p, int q, int r0, int r1, int s0, int s1, enum dtype t)
+{
+    f16v best = splat(-__builtin_inff());
+    i16v where_best = {0};
+    b16v bytes;
+
+    where_best += 3 * r0 + s0;
+    for (int r = r0; r < r1; r++)
+        for (int s = s0; s < s1; s++) {
+            const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
+            const f16v v = load(x, i, t);
+            const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
+
+            best = choose(better, v, best);
+            where_best = (better & (3 * r + s)) | (~better & where_best);
+        }
+    store(y, yi, best, t);
+    bytes = __builtin_convertvector(where_best, b16v);
+    memcpy(argmax + yi, &bytes, sizeof bytes);
+}
 
 INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
                          const void *x, size_t xi, size_t yi, int p, enum dtype t)
@@ -324,23 +378,11 @@ INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y,
 
     for (int q = 0; q < out->w; q++, yi += out->pixel) {
         const int s0 = q == 0 ? 1 : 0, s1 = 2 * q + 1 < in->w ? 3 : 2;
-        f16v best = splat(-__builtin_inff());
-        i16v where_best = {0};
-        b16v bytes;
 
-        where_best += 3 * r0 + s0;
-        for (int r = r0; r < r1; r++)
-            for (int s = s0; s < s1; s++) {
-                const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
-                const f16v v = load(x, i, t);
-                const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
-
-                best = choose(better, v, best);
-                where_best = (better & (3 * r + s)) | (~better & where_best);
-            }
-        store(y, yi, best, t);
-        bytes = __builtin_convertvector(where_best, b16v);
-        memcpy(argmax + yi, &bytes, sizeof bytes);
+        if (r0 == 0 && r1 == 3 && s0 == 0 && s1 == 3) /* constants: the loops are unrolled */
+            max_pool_at(in, y, argmax, x, xi, yi, p, q, 0, 3, 0, 3, t);
+        else
+            max_pool_at(in, y, argmax, x, xi, yi, p, q, r0, r1, s0, s1, t);
     }
 }
 
@@ -360,44 +402,85 @@ static void max_pool(const struct slab *in, const struct slab *out, void *y, uin
             }
 }
 
-/* One row i of the input's gradient: the windows (p, q) that pixel (i, j) lies in, in rising order.
- */
-INLINE void max_pool_bwd_row(const struct slab *in, const struct slab *out, void *dx,
-                             const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
-                             size_t yi, int i, enum dtype t)
+struct window { /* its gradient, and the tap of its maximum */
+    f16v g;
+    i16v tap;
+};
+
+/* Window O; where there is none, one whose maximum is nowhere. */
+INLINE struct window window_at(bool exists, const void *dy, const void *dy2, const uint8_t *argmax,
+                               size_t o, enum dtype t)
 {
-    for (int j = 0; j < in->w; j++, xi += in->pixel) {
-        f16v sum = {0};
+    struct window w = {.tap = (i16v){0} - 1};
+    b16v bytes;
 
-        for (int p = i / 2; p <= (i + 1) / 2 && p < out->h; p++)
-            for (int q = j / 2; q <= (j + 1) / 2 && q < out->w; q++) {
-                const size_t o = yi + (size_t)(p * out->w + q) * out->pixel;
-                const int tap = 3 * (i - 2 * p + 1) + j - 2 * q + 1;
-                f16v g = load(dy, o, t);
-                b16v bytes;
+    if (!exists)
+        return w;
+    w.g = load(dy, o, t);
+    if (dy2)
+        w.g += load(dy2, o, t);
+    memcpy(&bytes, argmax + o, sizeof bytes);
+    w.tap = __builtin_convertvector(bytes, i16v);
+    return w;
+}
 
-                if (dy2)
-                    g += load(dy2, o, t);
-                memcpy(&bytes, argmax + o, sizeof bytes);
-                sum += where(__builtin_convertvector(bytes, i16v) == tap, g);
-            }
-        store(dx, xi, sum, t);
+INLINE f16v from_window(f16v sum, struct window w, int tap)
+{
+    return sum + where(w.tap == tap, w.g);
+}
+
+/* Rows 2p and 2p + 1 of the input's gradient, square by square of four pixels: these lie in the windows (p, q),
+ * (p, q + 1), (p + 1, q) and (p + 1, q + 1), added in that order. */
+INLINE void max_pool_bwd_rows(const struct slab *in, const struct slab *out, void *dx,
+                              const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
+                              size_t yi, int p, enum dtype t)
+{
+    const bool below = 2 * p + 1 < in->h, last = p + 1 == out->h;
+    const size_t row = (size_t)in->w * in->pixel, down = (size_t)out->w * out->pixel;
+    struct window w00 = window_at(true, dy, dy2, argmax, yi, t);
+    struct window w10 = window_at(!last, dy, dy2, argmax, yi + down, t);
+
+    for (int q = 0; q < out->w; q++, xi += 2 * in->pixel, yi += out->pixel) {
+        const bool right = 2 * q + 1 < in->w, more = q + 1 < out->w;
+        const struct window w01 = window_at(more, dy, dy2, argmax, yi + out->pixel, t);
+        const struct window w11 =
+            window_at(more && !last, dy, dy2, argmax, yi + out->pixel + down, t);
+        const f16v none = {0};
+
+        store(dx, xi, from_window(none, w00, 4), t);
+        if (right)
+            store(dx, xi + in->pixel, from_window(from_window(none, w00, 5), w01, 3), t);
+        if (below)
+            store(dx, xi + row, from_window(from_window(none, w00, 7), w10, 1), t);
+        if (below && right) {
+            const f16v up = from_window(from_window(none, w00, 8), w01, 6);
+
+            store(dx, xi + row + in->pixel, from_window(from_window(up, w10, 2), w11, 0), t);
+        }
+        w00 = w01;
+        w10 = w11;
     }
 }
 
 static void max_pool_bwd(const struct slab *in, const struct slab *out, void *dx, const void *dy,
                          const void *dy2, const uint8_t *argmax)
 {
+    const bool half = in->dtype == DTYPE_BF16;
+
     for (int n = 0; n < in->n; n++)
         for (int b = 0; b < in->blocks; b++)
-            for (int i = 0; i < in->h; i++) {
-                const size_t xi = at(in, n, b) + (size_t)(i * in->w) * in->pixel,
-                             yi = at(out, n, b);
+            for (int p = 0; p < out->h; p++) {
+                const size_t xi = at(in, n, b) + (size_t)(2 * p * in->w) * in->pixel;
+                const size_t yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel;
 
-                if (in->dtype == DTYPE_BF16)
-                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_BF16);
+                if (half && dy2)
+                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_BF16);
+                else if (half)
+                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_BF16);
+                else if (dy2)
+                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_F32);
                 else
-                    max_pool_bwd_row(in, out, dx, dy, dy2, argmax, xi, yi, i, DTYPE_F32);
+                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_F32);
             }
 }
 
@@ -444,8 +527,7 @@ static void concat_pool_bwd(const struct slab *s, void *dx, const float *dy, con
         }
 }
 
-/* ---- sums over microbatches, optimiser
- * ------------------------------------------------------------ */
+/* ---- sums over microbatches, optimiser ---- */
 
 enum { TREE_CHUNK = 512, TREE_DEPTH = 32 };
 
@@ -505,6 +587,7 @@ const struct kernels ISA_NAME(kernels) = {
     .bn_stats = bn_stats,
     .bn_apply = bn_apply,
     .bn_bwd_stats = bn_bwd_stats,
+    .bn_relu_bwd_stats = bn_relu_bwd_stats,
     .bn_bwd_apply = bn_bwd_apply,
     .max_pool = max_pool,
     .max_pool_bwd = max_pool_bwd,

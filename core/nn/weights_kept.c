@@ -1,0 +1,188 @@
+/* weights_kept.c - what training goes on with besides the network: moments, averages.
+ * SPDX-License-Identifier: MIT */
+#include "nn/weights_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOMENTS = 2, KEPT = 3 };
+
+/* Endings of the names in the backend and in the file. */
+static const char *const kept[KEPT] = {".m", ".v", ".ema"}, *const stored[KEPT] = {".m", ".v", ""};
+
+static void with_ending(char out[NAME_LEN], const struct param *p, const char *ending)
+{
+    snprintf(out, NAME_LEN, "%s%s", p->name, ending);
+}
+
+/* Whether the backend keeps it of P, then in BUFFER: it does once a list with that tensor was prepared. */
+static bool keeps(const struct backend *be, struct be *b, const struct param *p, int which,
+                  float *buffer)
+{
+    char name[NAME_LEN];
+    struct err ignored = {0};
+
+    with_ending(name, p, kept[which]);
+    return be->get(b, name, buffer, &ignored) == 0;
+}
+
+static int put_kept(const struct backend *be, struct be *b, const struct param *p, int which,
+                    const float *values, struct err *err)
+{
+    char name[NAME_LEN];
+
+    with_ending(name, p, kept[which]);
+    return be->put(b, name, values, err);
+}
+
+int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err)
+{
+    struct safetensors_writer *w = NULL;
+    float *buffer = weights_buffer(n, err);
+    char name[NAME_LEN];
+    int rc = -1;
+
+    if (!buffer || safetensors_create(&w, path, err) < 0 ||
+        safetensors_note(w, "format", "pt", err) < 0)
+        goto out;
+    for (int i = 0; i < n->n_params * KEPT; i++) {
+        with_ending(name, &n->params[i / KEPT], stored[i % KEPT]);
+        if (keeps(be, b, &n->params[i / KEPT], i % KEPT, buffer) &&
+            weights_declare(w, name, &n->params[i / KEPT], err) < 0)
+            goto out;
+    }
+    for (int i = 0; i < n->n_params * KEPT; i++)
+        if (keeps(be, b, &n->params[i / KEPT], i % KEPT, buffer) &&
+            safetensors_write(w, buffer, n->params[i / KEPT].n * sizeof *buffer, err) < 0)
+            goto out;
+    if (safetensors_finish(w, err) < 0)
+        goto out;
+    w = NULL;
+    rc = 0;
+out:
+    safetensors_abort(w);
+    free(buffer);
+    return rc;
+}
+
+/* The parameter that the file's tensor NAME belongs to; NULL: none. */
+static const struct param *owner_of(const struct network *n, const char *name)
+{
+    for (int k = 0; k < KEPT; k++) {
+        char prefix[NAME_LEN];
+        size_t length = strlen(name);
+        const struct param *p;
+
+        if (length >= sizeof prefix || !weights_ends_in(name, stored[k]))
+            continue;
+        snprintf(prefix, sizeof prefix, "%.*s", (int)(length - strlen(stored[k])), name);
+        p = network_param(n, prefix);
+        if (p && (p->trained || k >= MOMENTS))
+            return p;
+    }
+    return NULL;
+}
+
+static int check_kept(const struct safetensors *s, const char *path, const struct network *n,
+                      struct err *err)
+{
+    struct complaint c = {{0}, 0};
+
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const struct st_tensor *t = safetensors_tensor(s, i);
+        const struct param *p = owner_of(n, t->name);
+        char detail[128];
+
+        if (!p || t->dtype != ST_F32)
+            complaint_add(&c, "not the optimiser's:", t->name, "");
+        else if (!weights_shape_fits(t, p, detail))
+            complaint_add(&c, "misshapen", t->name, detail);
+    }
+    return complaint_settle(&c, path, n, err);
+}
+
+int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
+                           const struct network *n, struct err *err)
+{
+    struct safetensors *s;
+    float *buffer = NULL;
+    int rc = -1;
+
+    if (safetensors_open(&s, path, err) < 0)
+        return -1;
+    buffer = weights_buffer(n, err);
+    if (!buffer || check_kept(s, path, n, err) < 0)
+        goto out;
+    for (int i = 0; i < n->n_params * KEPT; i++) {
+        const struct param *p = &n->params[i / KEPT];
+        char name[NAME_LEN];
+        const struct st_tensor *t;
+
+        if (!keeps(be, b, p, i % KEPT, buffer))
+            continue;
+        with_ending(name, p, stored[i % KEPT]);
+        t = safetensors_find(s, name);
+        memset(buffer, 0, p->n * sizeof *buffer); /* not in the file: never trained before it */
+        if ((t && safetensors_read_f32(s, t, buffer, err) < 0) ||
+            put_kept(be, b, p, i % KEPT, buffer, err) < 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    free(buffer);
+    safetensors_close(s);
+    return rc;
+}
+
+int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
+                            struct err *err)
+{
+    float *buffer = weights_buffer(n, err);
+    int rc = buffer ? 0 : -1;
+
+    for (int i = 0; i < n->n_params * MOMENTS && rc == 0; i++) {
+        const struct param *p = &n->params[i / MOMENTS];
+
+        if (!keeps(be, b, p, i % MOMENTS, buffer))
+            continue;
+        memset(buffer, 0, p->n * sizeof *buffer);
+        rc = put_kept(be, b, p, i % MOMENTS, buffer, err);
+    }
+    free(buffer);
+    return rc;
+}
+
+/* Gives every average the weights' values, and with SWAP the weights those of the average. */
+static int move_averages(const struct backend *be, struct be *b, const struct network *n, bool swap,
+                         struct err *err)
+{
+    float *averages = weights_buffer(n, err), *weights = averages ? weights_buffer(n, err) : NULL;
+    int rc = weights ? 0 : -1;
+
+    for (int i = 0; i < n->n_params && rc == 0; i++) {
+        const struct param *p = &n->params[i];
+
+        if (!keeps(be, b, p, MOMENTS, averages))
+            continue;
+        if (be->get(b, p->name, weights, err) < 0 ||
+            put_kept(be, b, p, MOMENTS, weights, err) < 0 ||
+            (swap && be->put(b, p->name, averages, err) < 0))
+            rc = -1;
+    }
+    free(averages);
+    free(weights);
+    return rc;
+}
+
+int weights_begin_averages(const struct backend *be, struct be *b, const struct network *n,
+                           struct err *err)
+{
+    return move_averages(be, b, n, false, err);
+}
+
+int weights_swap_averages(const struct backend *be, struct be *b, const struct network *n,
+                          struct err *err)
+{
+    return move_averages(be, b, n, true, err);
+}

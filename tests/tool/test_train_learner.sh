@@ -1,0 +1,114 @@
+# test_train_learner.sh - losses, mixing, weights, clipping, accumulation, averages, and when a phase ends: each
+# changes what it should, none costs the same bits at any thread count or after an interruption.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+demo_set
+demo_split "$scratch/split.csv" 6 2
+cat > "$scratch/tiny.yaml" <<YAML
+# What do the learner's options change?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train:
+  size: 32
+  batch: 16
+  phases: [{kind: one_cycle, epochs: 2, lr: 1e-3}]
+exec: {microbatch: 8}
+YAML
+tiny="--exp $scratch/tiny.yaml"
+lines() { wc -l < "$results/$1/metrics.jsonl"; }
+metric() { # RUN LINE NAME: a number of metrics.jsonl
+    sed -n "$2s/.*\"$3\": *\([-0-9.e+]*\).*/\1/p" "$results/$1/metrics.jsonl"
+}
+
+# Each option on its own changes the weights; none leaves the file of another run as it was.
+train_run plain $tiny
+hashes=$(weights_hash plain)
+for option in train.loss.smoothing=0.1 train.loss.focal=2 train.loss.class_weights=balanced \
+    augment.mixup=0.4 augment.cutmix=1 data.sample_weights=balanced train.clip=0.05 train.accumulate=2 \
+    train.ema=0.9; do
+    [ $option = train.loss.class_weights=balanced ] &&
+        sed '0,/,train/{/,train/d}' "$scratch/split.csv" > "$scratch/uneven.csv" &&
+        more="data.split_csv=$scratch/uneven.csv" || more=
+    train_run "$option" $tiny $option $more
+    hashes="$hashes $(weights_hash "$option")"
+done
+[ "$(tr ' ' '\n' <<< "$hashes" | sort -u | wc -l)" = 10 ] || fail "two options gave the same weights"
+train_run loose $tiny train.clip=1e6
+[ "$(weights_hash loose)" = "$(weights_hash plain)" ] || fail "a limit never reached changed the weights"
+
+# All at once: the same bits with one thread, with two, and after each interruption.
+all="$tiny train.accumulate=2 train.clip=0.5 train.ema=0.9 train.loss.smoothing=0.1 train.loss.focal=1
+    train.loss.class_weights=balanced data.sample_weights=balanced augment.mixup=0.4"
+train_run all $all exec.threads=2
+train_run all1 $all exec.threads=1
+same all all1
+refused 1 "--resume parts" --name parts $all --stop-after 1
+"$BIN/train" --data "$data" --results "$results" --resume parts > "$scratch/out" 2> "$scratch/err" ||
+    fail "--resume parts"
+same all parts
+"$BIN/eval" --data "$data" --results "$results" all --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "the chain of a run with averages: $(cat "$scratch/out")"
+"$BIN/train" --data "$data" --results "$results" --summary $all > "$scratch/out" 2> "$scratch/err" ||
+    fail "--summary"
+grep -q "2 x 16 pictures" "$scratch/out" && grep -q grad_norm "$scratch/out" && grep -q ema "$scratch/out" ||
+    fail "--summary does not show what was asked for"
+
+# A table that changed in between is noticed, though the experiment names the same path.
+cp "$scratch/split.csv" "$scratch/moving.csv"
+refused 1 "--resume moving" --name moving $tiny data.split_csv="$scratch/moving.csv" --stop-after 1
+sed '$d' "$scratch/split.csv" > "$scratch/moving.csv"
+refused 1 "a table that the experiment names changed" --resume moving
+
+# A phase that gets no better ends; the next one begins. (No loss falls by 100.)
+stop="$tiny train.early_stop=2 train.min_delta=100"
+phases='train.phases=[{kind: constant, epochs: 5, lr: 1e-3}, {kind: constant, epochs: 2, lr: 1e-4}]'
+train_run early $stop "$phases"
+[ "$(lines early)" = 5 ] || fail "early stopping: $(lines early) epochs, expected 3 and 2"
+grep -q "ends after 3 of 5" "$scratch/err" || fail "early stopping is not said"
+[ "$(grep -c constant "$results/early/metrics.jsonl")" = 5 ] || fail "phases of the early run"
+refused 1 "--resume early2" --name early2 $stop "$phases" --stop-after 2
+"$BIN/train" --data "$data" --results "$results" --resume early2 > "$scratch/out" 2> "$scratch/err" ||
+    fail "--resume early2"
+same early early2
+
+# A constant rate falls where nothing gets better, also after an interruption.
+fall="$tiny train.plateau=1 train.plateau_factor=10 train.min_delta=100"
+phases='train.phases=[{kind: constant, epochs: 4, lr: 1e-3}]'
+train_run fall $fall "$phases"
+[ "$(metric fall 2 lr)" = 0.001 ] || fail "rate of epoch 1: $(metric fall 2 lr)"
+case "$(metric fall 3 lr)" in 0.0001 | 0.0001000*) ;; *) fail "rate of epoch 2: $(metric fall 3 lr)" ;; esac
+refused 1 "--resume fall2" --name fall2 $fall "$phases" --stop-after 3
+"$BIN/train" --data "$data" --results "$results" --resume fall2 > "$scratch/out" 2> "$scratch/err" ||
+    fail "--resume fall2"
+same fall fall2
+
+# The run ends with its best epoch's weights; by the error rate where that is watched.
+phases='train.phases=[{kind: constant, epochs: 3, lr: 1e-4}, {kind: constant, epochs: 1, lr: 1, size: 48}]'
+train_run best $tiny train.finish=best train.monitor=error_rate "$phases"
+grep -q "best epoch" "$scratch/err" || fail "finish=best is not said"
+n=$(($(wc -l < "$results/best/predictions.csv") - 1))
+wrong=$(awk -F, 'NR > 1 && $2 != $3' "$results/best/predictions.csv" | wc -l)
+least=$(for i in 1 2 3 4; do metric best $i error_rate; done | sort -g | head -n 1)
+awk -v a="$wrong" -v n="$n" -v b="$least" 'BEGIN { exit !(a / n - b < 1e-6 && b - a / n < 1e-6) }' ||
+    fail "finish=best: $wrong of $n wrong, the best epoch has $least"
+"$BIN/eval" --data "$data" --results "$results" best --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "the chain of finish=best: $(cat "$scratch/out")"
+
+# A loss that is no number: where it began is named, the run fails, the checkpoint before it stays.
+phases='train.phases=[{kind: constant, epochs: 1, lr: 1e-3}, {kind: constant, epochs: 1, lr: 100}]'
+"$BIN/train" --data "$data" --results "$results" --name nan $tiny train.batch=2 exec.microbatch=2 optim.wd=1 "$phases" \
+    > "$scratch/out" 2> "$scratch/err" && fail "a rate of 100 trained"
+grep -q "loss is" "$scratch/err" || fail "what is no number is not said: $(cat "$scratch/err")"
+grep -q "first such number is in .*, which op [0-9]* (bn_stats) wrote" "$scratch/err" ||
+    fail "the op is not named: $(cat "$scratch/err")"
+[ -s "$results/nan/checkpoints/last.safetensors" ] || fail "the checkpoint before it is gone"
+grep -q '"status": "failed"' "$results/nan/run.json" || fail "status of the diverged run"
+
+# Bad input.
+refused 1 "at most train.accumulate=" $tiny train.accumulate=50
+refused 1 "augment.mixup and augment.cutmix" $tiny augment.mixup=1 augment.cutmix=1
+refused 1 "train.plateau" $tiny train.plateau=2
+refused 1 "none.csv" $tiny train.loss.class_weights=none.csv
+refused 1 "none.csv" $tiny data.sample_weights=none.csv
+refused 2 "train.loss.smoothing" $tiny train.loss.smoothing=1
+refused 2 "did you mean" $tiny train.accumulat=2
