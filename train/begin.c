@@ -11,6 +11,7 @@
 #include "experiment/checkpoint.h"
 #include "facts.h"
 #include "finish.h"
+#include "fit.h"
 #include "loop.h"
 #include "nn/weights.h"
 #include "range_test.h"
@@ -120,7 +121,8 @@ static int open_run(struct run **run, const struct request *r, struct session *s
 
     if (run_name(name, r, s, err) < 0)
         return -1;
-    if (session_phase(s, 0, err) < 0 || session_weights(s, r->data, r->results, err) < 0)
+    if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
+        session_weights(s, r->data, r->results, err) < 0)
         return -1;
     if (weights_sha256(st->initial_sha256, s->backend, s->be, s->network, err) < 0)
         return -1;
@@ -257,7 +259,8 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
                  : "");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         goto out;
-    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0)
+    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||
+        fit_check(s, NULL, err) < 0)
         goto out;
     if (run_resume(&run, folder, st.metrics_bytes, err) < 0)
         goto out;

@@ -230,6 +230,11 @@ static void release_phase(struct session *s)
     s->phase = -1;
 }
 
+void session_release(struct session *s)
+{
+    release_phase(s);
+}
+
 void session_close(struct session *s)
 {
     if (!s)

@@ -51,6 +51,7 @@ void session_close(struct session *s); /* NULL is fine */
 
 /* Prepares the programs of phase PHASE (kept when it has them already). Persistent tensors stay. */
 int session_phase(struct session *s, int phase, struct err *err) MUST_USE;
+void session_release(struct session *s); /* what a phase prepared, if any */
 /* Initial weights as model.weights says; a phase must be prepared. */
 int session_weights(struct session *s, const char *data, const char *results,
                     struct err *err) MUST_USE;

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "data/stream.h"
 #include "data/weighting.h"
+#include "fit.h"
 
 enum { PLAN_STEPS = 2 };
 
@@ -176,9 +178,13 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
 {
     double total = 0;
     char text[32];
+    size_t needed;
 
     print_parts(out, s);
-    fputc('\n', out);
+    if (fit_check(s, &needed, err) < 0)
+        return -1;
+    fprintf(out, "memory      %.0f MiB needed, %.0f MiB available\n\n", mib(needed),
+            mib(memory_available()));
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
         struct be_memory m;
