@@ -308,6 +308,11 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
     return err_set(err, ERR_INPUT, "%s has no shards: run `prep %s` first", folder, e->data.set);
 }
 
+const char *experiment_final(const struct experiment *e)
+{
+    return e->train.watch.finish == FINISH_BEST ? "best" : "last";
+}
+
 int experiment_backend(const struct backend **out, const struct experiment *e, struct err *err)
 {
     static const char *const names[] = {[BACKEND_AUTO] = "cpu",

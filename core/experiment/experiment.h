@@ -43,6 +43,9 @@ int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct e
 /* experiments/README.md: every key of every module (train --keys). */
 void experiment_document(FILE *file);
 
+/* The checkpoint whose weights a run of E ends and predicts with: "last" or "best" (train.finish). */
+const char *experiment_final(const struct experiment *e);
+
 /* Folder of the experiment's shards, DATA/SET/shards-SIZE; with data.size 0 the largest there is.
  * ERR_INPUT when there is none, saying `prep SET`. */
 int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char *data,
