@@ -82,7 +82,7 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     struct stream *stream;
     int n, more, low = 255, high = 0;
 
-    if (session_stream(&stream, s, 0, 0, err) < 0)
+    if (session_stream(&stream, s, 0, 0, 0, err) < 0)
         return -1;
     more = stream_next(stream, &pictures, &ranks, &n, err);
     if (more != 1) {
@@ -143,7 +143,7 @@ static int measure(struct session *s, int phase, double *step_s, double *picture
     *step_s = *picture_s = 0;
     if (n > s->split->n_valid)
         n = s->split->n_valid;
-    if (session_stream(&stream, s, phase, 0, err) < 0)
+    if (session_stream(&stream, s, phase, 0, 0, err) < 0)
         return -1;
     prob = calloc((size_t)n * (size_t)s->network->classes, sizeof *prob);
     if (!prob) {
