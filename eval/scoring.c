@@ -72,6 +72,8 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
 {
     char path[PATH_LEN], backend[80];
     char *words[] = {backend};
+    struct be_info info;
+    struct be *be;
 
     *j = (struct job){.r = r, .run = run, .which = r->which};
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
@@ -79,8 +81,9 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
         return -1;
     if (checkpoint_state(&j->state, run->folder, r->which, err) < 0 ||
         experiment_read(&j->e, path, words, r->backend ? 1 : 0, err) < 0 ||
-        experiment_backend(&j->backend, j->e, err) < 0)
+        backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
         return -1;
+    j->backend->close(be); /* its name is part of what a score says of itself; computed is later */
     if (is_last(j))
         j->which = "last";
     if (r->rounds > 0 && scoring_check_tta(&j->e->augment, run->name, err) < 0)

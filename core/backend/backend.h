@@ -49,6 +49,9 @@ struct backend {
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);
+    /* What a library chose for the lists prepared so far, one line each, for run.json; NULL where there
+     * is no choice, and out of memory. The caller's to free. */
+    char *(*plans)(const struct be *b);
 
     /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
     int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,

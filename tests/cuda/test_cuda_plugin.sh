@@ -67,6 +67,8 @@ train_run sim $tiny -B cuda
 SIM_SEED=3 train_run again $tiny # auto takes it, too
 [ -z "$(note again)" ] || fail "a note though there is a device: $(note again)"
 same_weights sim again
+grep -q '"forward fp32 n=8 4x32x32 to 64 by 7x7 /2 p3: engine [0-9]*, ' "$results/sim/run.json" ||
+    fail "run.json does not name the stem's plan"
 loss() { sed -n 's/.*"train_loss": *\([0-9.]*\).*/\1/p' "$results/$1/metrics.jsonl" | tail -n 1; }
 awk -v a="$(loss sim)" -v b="$(loss cpu)" \
     'BEGIN { d = a - b; exit !(a > 0 && d * d < 1e-4 * b * b) }' ||

@@ -367,6 +367,7 @@ const struct backend cuda_backend = {
     .open = cuda_open,
     .close = cuda_close,
     .info = cuda_info,
+    .plans = cuda_plans,
     .prepare = cuda_prepare_list,
     .release = cuda_release,
     .memory = cuda_memory,

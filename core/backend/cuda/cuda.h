@@ -150,6 +150,7 @@ void cuda_profile(const struct be_program *p, double seconds[OP_KINDS]);
 /* cuda_conv.c: plans of all convolutions of P, made by the pool's threads. */
 int plans_make(struct be_program *p, struct err *err) MUST_USE;
 void plans_free(struct be *b);
+char *cuda_plans(const struct be *b);
 /* Chunks of all filters, places of the copies; bytes of these, and of the largest gradient. GRAD
  * tensors are placed before. */
 int filters_make(struct be_program *p, size_t *copies, size_t *staging, struct err *err) MUST_USE;

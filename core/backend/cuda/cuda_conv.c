@@ -4,6 +4,7 @@
  * In inference a convolution and the batch norm after it are one graph with bias, residual and relu,
  * where nothing else reads what lies between; its filter is the parameter times gamma / sqrt(var).
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,31 @@ void plans_free(struct be *b)
         conv_plan_free(k->plan);
         free(k);
     }
+}
+
+char *cuda_plans(const struct be *b)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    for (const struct kept_plan *k = b->plans; file && k; k = k->next) {
+        struct conv_choice c;
+        char name[160];
+
+        if (!k->plan)
+            continue;
+        conv_plan_choice(k->plan, &c);
+        conv_shape_name(&k->shape, name, sizeof name);
+        fprintf(file, "%s: engine %lld, %zu bytes of workspace%s%s\n", name, (long long)c.engine,
+                c.workspace, c.tensor_core ? ", tensor cores" : "",
+                c.deterministic ? "" : ", other bits from run to run");
+    }
+    if (!file || fclose(file) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }
 
 /* ---- filters --------------------------------------------------------------------------------- */
