@@ -275,14 +275,21 @@ void selftest_overflow(struct selftest *s)
 
 /* --- losses ---------------------------------------------------------------------------------- */
 
+/* N losses, each before a step on the same pictures. A loss that is the last one again follows a step that
+ * fp16's loss scale left out, and does not count. */
 static int losses_of(struct device *d, const struct network_shape *shape, double *losses, int n,
                      struct err *err)
 {
     struct trainer t = {.device = d};
-    int rc = trainer_open(&t, RESNET18, shape, 1, err);
+    int rc = trainer_open(&t, RESNET18, shape, 1, err), left_out = 0;
 
-    for (int i = 0; i < n && rc == 0; i++)
+    for (int i = 0; i < n && rc == 0;) {
         rc = trainer_step(&t, 0, &losses[i], err);
+        if (i == 0 || losses[i] != losses[i - 1])
+            i++;
+        else if (++left_out > 16)
+            rc = err_set(err, ERR_NUMERIC, "the loss stays at %g", losses[i]);
+    }
     trainer_close(&t);
     return rc;
 }
