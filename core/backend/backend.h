@@ -46,6 +46,10 @@ struct be_memory { /* bytes, planned before the first step */
     size_t activations, gradients, workspace, parameters, optimiser, total;
 };
 
+/* What scales the loss in fp16, of BACKEND_SCALE_VALUES numbers; only to be kept and put back. */
+#define BACKEND_LOSS_SCALE "loss_scale"
+enum { BACKEND_SCALE_VALUES = 4 };
+
 struct backend {
     const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
@@ -69,7 +73,8 @@ struct backend {
     /* Seconds spent per op kind over all runs since prepare, summed over threads. */
     void (*profile)(const struct be_program *p, double seconds[OP_KINDS]);
 
-    /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. */
+    /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. Also
+     * BACKEND_LOSS_SCALE, where the device has fp16. */
     int (*put)(struct be *b, const char *name, const float *src, struct err *err) MUST_USE;
     int (*get)(struct be *b, const char *name, float *dst, struct err *err) MUST_USE;
     /* A tensor of the list after (before) a run, plain layout, converted to f32 (from f32: one

@@ -51,10 +51,21 @@ static int unscale(struct be_program *p, struct err *err)
                       "the gradients", err);
 }
 
+/* The loss scale starts anew with the optimiser's state, as fastai makes a GradScaler for each fit. */
+static int begin_scale(struct be_program *p, struct err *err)
+{
+    if (!p->scaled || p->step->only || p->step->adam_step != 1 || p->step->part > 0)
+        return 0;
+    return cuda_check(cuda_scale_begin(p->be->compute, p->be->scale, CUDA_SCALE_START),
+                      "the loss scale", err);
+}
+
 static int run_ops(struct be_program *p, struct err *err)
 {
     bool unscaled = false;
 
+    if (begin_scale(p, err) < 0)
+        return -1;
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cuda_op *o = &p->ops[i];
 

@@ -95,10 +95,37 @@ static int find_stored(struct persistent **out, struct be *b, const char *name, 
     return store_grow(b, err);
 }
 
+/* BACKEND_LOSS_SCALE: scale, steps since it grew, steps left out since the first and in all. */
+static int put_scale(struct be *b, const float *src, struct err *err)
+{
+    struct cuda_scale s = {.scale = src[0],
+                           .inverse = (float)(1.0 / (double)src[0]),
+                           .good = (uint32_t)src[1],
+                           .skipped = (uint32_t)src[2],
+                           .overflows = (uint32_t)src[3]};
+
+    return move(b, b->scale, &s, sizeof s, cudaMemcpyHostToDevice, BACKEND_LOSS_SCALE, err);
+}
+
+static int get_scale(struct be *b, float *dst, struct err *err)
+{
+    struct cuda_scale s;
+
+    if (move(b, &s, b->scale, sizeof s, cudaMemcpyDeviceToHost, BACKEND_LOSS_SCALE, err) < 0)
+        return -1;
+    dst[0] = s.scale;
+    dst[1] = (float)s.good;
+    dst[2] = (float)s.skipped;
+    dst[3] = (float)s.overflows;
+    return 0;
+}
+
 int cuda_put(struct be *b, const char *name, const float *src, struct err *err)
 {
     struct persistent *t;
 
+    if (strcmp(name, BACKEND_LOSS_SCALE) == 0)
+        return put_scale(b, src, err);
     if (find_stored(&t, b, name, err) < 0)
         return -1;
     t->version++;
@@ -109,6 +136,8 @@ int cuda_get(struct be *b, const char *name, float *dst, struct err *err)
 {
     struct persistent *t;
 
+    if (strcmp(name, BACKEND_LOSS_SCALE) == 0)
+        return get_scale(b, dst, err);
     if (find_stored(&t, b, name, err) < 0)
         return -1;
     return move(b, dst, b->store + t->at, t->n * sizeof *dst, cudaMemcpyDeviceToHost, name, err);
