@@ -295,8 +295,9 @@ int session_phase(struct session *s, int phase, struct err *err)
     BUG_IF(s->loss_tensor < 0);
     if (s->backend->prepare(&s->program, s->be, s->list, err) < 0)
         goto fail;
-    if (infer_new(&s->infer, s->backend, s->be, s->network, p->size, infer_batch(&s->e->exec),
-                  (int)s->e->exec.microbatch, s->dtype, err) < 0)
+    if (infer_new(&s->infer, s->backend, s->be, s->network, p->size,
+                  infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
+                  err) < 0)
         goto fail;
     if (keep_pictures(s, err) < 0)
         goto fail;

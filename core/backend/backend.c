@@ -32,6 +32,8 @@ const struct key exec_keys[] = {
             "batches read ahead of the step"),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
                "keep the presized set in the GPU's memory where it fits"),
+    KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
+             "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
              "same bits from run to run; always so on cpu and ref"),
     KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",

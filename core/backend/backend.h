@@ -25,6 +25,7 @@ struct exec_options {
     int layout;         /* enum be_layout; for tests and measurements */
     int64_t prefetch;   /* batches read ahead */
     int resident;       /* enum be_resident */
+    bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
     char max_isa[32];   /* oneDNN's name, "" for all the processor has */
 };
@@ -38,6 +39,7 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;
+    int batch; /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char note[512]; /* why exec.backend=auto took this device and no better one; "" */
 };

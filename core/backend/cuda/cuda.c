@@ -14,6 +14,7 @@ enum {
     CUBLAS_WORKSPACE = 32 << 20,
     CAPABILITY_AT_LEAST = 75,
     CAPABILITY_BF16 = 80,
+    INFER_BATCH = 64,
 };
 
 int cuda_check(int code, const char *what, struct err *err)
@@ -136,6 +137,15 @@ static void cuda_close(struct be *b)
     free(b);
 }
 
+/* A thread starts with device 0; libraries ask which one is current. */
+static void use_device(void *ctx, int worker)
+{
+    const struct be *b = ctx;
+
+    (void)worker;
+    (void)cudaSetDevice((int)b->options.device);
+}
+
 static int cuda_open(struct be **out, const struct exec_options *o, struct err *err)
 {
     struct be *b = calloc(1, sizeof *b);
@@ -144,13 +154,16 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     if (!b)
         return err_set(err, ERR_NOMEM, "cuda backend");
     b->options = *o;
-    b->rules = (struct conv_rules){.deterministic = o->deterministic, .workspace = CONV_WORKSPACE};
+    b->rules = (struct conv_rules){
+        .deterministic = o->deterministic, .tf32 = o->tf32, .workspace = CONV_WORKSPACE};
+    b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
     b->info.threads = o->threads > 0 ? (int)o->threads : cpu_count();
     if (check_libraries(err) < 0 || choose_device(b, err) < 0 || open_streams(b, err) < 0 ||
-        open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, NULL, NULL, err) < 0) {
+        open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, use_device, b, err) < 0) {
         cuda_close(b);
         return -1;
     }
+    b->info.batch = INFER_BATCH;
     b->info.has_fp16 = true;
     b->info.has_bf16 = b->capability >= CAPABILITY_BF16;
     *out = b;

@@ -56,6 +56,7 @@ struct be {
     struct exec_options options;
     struct be_info info;
     int capability; /* 10 major + minor */
+    bool wait;      /* for each op, so that an error names the op it came from */
     cudaStream_t compute, copy;
     cudnnHandle_t cudnn;
     cublasHandle_t cublas;
