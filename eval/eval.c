@@ -313,7 +313,7 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct args a = {.common.tool = "eval", .request = {.which = "last", .beta = 0.25}};
+    struct args a = {.common.tool = "eval", .request.beta = 0.25};
     struct err err = {0};
     bool regression;
 

@@ -17,7 +17,7 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses */
-    const char *which;   /* checkpoint: "last", "best" */
+    const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
     const char *set;     /* --set, NULL: the run's own */
     const char *split;   /* --split: train, valid, test; NULL: valid, or all of another set */
@@ -29,7 +29,7 @@ struct request {
 /* Whether other predictions are meant than those the run was finished with. */
 static inline bool request_is_scoring(const struct request *r)
 {
-    return r->set || r->split || r->rounds > 0 || strcmp(r->which, "last") != 0;
+    return r->set || r->split || r->rounds > 0 || r->which;
 }
 
 #endif

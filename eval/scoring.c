@@ -75,15 +75,17 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
     struct be_info info;
     struct be *be;
 
-    *j = (struct job){.r = r, .run = run, .which = r->which};
+    *j = (struct job){.r = r, .run = run};
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (path_format(path, err, "%s/resolved.yaml", run->folder) < 0)
         return -1;
-    if (checkpoint_state(&j->state, run->folder, r->which, err) < 0 ||
-        experiment_read(&j->e, path, words, r->backend ? 1 : 0, err) < 0 ||
+    if (experiment_read(&j->e, path, words, r->backend ? 1 : 0, err) < 0 ||
         backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
         return -1;
     j->backend->close(be); /* its name is part of what a score says of itself; computed is later */
+    j->which = r->which ? r->which : experiment_final(j->e);
+    if (checkpoint_state(&j->state, run->folder, j->which, err) < 0)
+        return -1;
     if (is_last(j))
         j->which = "last";
     if (r->rounds > 0 && scoring_check_tta(&j->e->augment, run->name, err) < 0)
@@ -161,14 +163,14 @@ static bool has_members(const json_t *of, const json_t *wanted)
     return true;
 }
 
-/* Whether the run was finished with just these predictions: of its last weights, in its folder. */
+/* Whether the run was finished with just these predictions: of the same weights, in its folder. */
 static bool is_validation(const struct job *j, bool tta)
 {
     const json_t *final = json_object_get(j->run->metrics, "final");
     const char *backend = json_string_value(json_object_get(j->run->run, "backend"));
 
     return !tta && j->part.own && strcmp(j->part.name, "valid") == 0 &&
-           strcmp(j->which, "last") == 0 && strcmp(j->run->status, "done") == 0 && backend &&
+           strcmp(j->run->status, "done") == 0 && backend &&
            strcmp(backend, j->backend->name) == 0 &&
            json_equal(json_object_get(final, "weights_sha256"),
                       json_object_get(j->state, "weights_sha256"));

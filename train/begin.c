@@ -11,6 +11,7 @@
 #include "experiment/checkpoint.h"
 #include "facts.h"
 #include "finish.h"
+#include "fit.h"
 #include "loop.h"
 #include "nn/weights.h"
 #include "range_test.h"
@@ -120,7 +121,8 @@ static int open_run(struct run **run, const struct request *r, struct session *s
 
     if (run_name(name, r, s, err) < 0)
         return -1;
-    if (session_phase(s, 0, err) < 0 || session_weights(s, r->data, r->results, err) < 0)
+    if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
+        session_weights(s, r->data, r->results, err) < 0)
         return -1;
     if (weights_sha256(st->initial_sha256, s->backend, s->be, s->network, err) < 0)
         return -1;
@@ -186,7 +188,7 @@ static int check_words(const struct request *r, const char *path, const struct s
         return err_set(err, ERR_INPUT,
                        "command line: --resume goes on with the same experiment: only keys that "
                        "change no result may be set (exec.threads, exec.prefetch, data.verify, "
-                       "train.score_train)");
+                       "train.score_train, train.checkpoint_minutes)");
     return 0;
 }
 
@@ -241,10 +243,12 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
         path_format(path, err, "%s/resolved.yaml", folder) < 0)
         return -1;
     if (!checkpoint_exists(folder, "last"))
-        return err_set(err, ERR_INPUT,
-                       "%s has no checkpoint to go on from: the first is written when the first "
-                       "epoch ends. Unless it is still running, remove it and train again",
-                       folder);
+        return err_set(
+            err, ERR_INPUT,
+            "%s has no checkpoint to go on from: the first is written when the first "
+            "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless it is "
+            "still running, remove it and train again",
+            folder);
     if (checkpoint_state(&json, folder, "last", err) < 0)
         return err_wrap(err, "cannot go on");
     if (experiment_read(&e, path, r->words, r->n_words, err) < 0)
@@ -255,12 +259,14 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
                  : "");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         goto out;
-    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0)
+    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||
+        fit_check(s, NULL, err) < 0)
         goto out;
     if (run_resume(&run, folder, st.metrics_bytes, err) < 0)
         goto out;
     say_what_runs(s);
-    log_info("going on after %u epoch%s", st.epoch, st.epoch == 1 ? "" : "s");
+    log_info("going on after %u epoch%s and %u step%s", st.epoch, st.epoch == 1 ? "" : "s",
+             st.epoch_step, st.epoch_step == 1 ? "" : "s");
     if (note_resume(run, r, &st, err) < 0 || load_last(s, folder, json, &st, err) < 0) {
         run_fail(run, err);
         goto out;

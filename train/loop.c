@@ -82,14 +82,12 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
 
 static int stopped(const struct run *run, const struct state *st, const char *why, struct err *err)
 {
-    if (st->epoch == 0)
-        return err_set(err, ERR_STOPPED,
-                       "stopped by %s before the first epoch's checkpoint: nothing to go on from; "
-                       "remove %s and train again",
-                       why, run_folder(run));
-    return err_set(err, ERR_STOPPED,
-                   "stopped by %s; %u epoch%s kept, go on with `train --resume %s`", why, st->epoch,
-                   st->epoch == 1 ? " is" : "s are", path_base(run_folder(run)));
+    return err_set(
+        err, ERR_STOPPED,
+        "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
+        "--resume %s`",
+        why, st->epoch, st->epoch == 1 ? "" : "s", st->epoch_step, st->epoch_step == 1 ? "" : "s",
+        path_base(run_folder(run)));
 }
 
 /* CULPRIT: a sentence, or empty. */
@@ -110,6 +108,7 @@ static int not_a_number(const struct session *s, const struct state *st, const c
 
 struct epoch_times {
     double seconds, train_seconds, wait_seconds;
+    uint32_t steps; /* fewer than the epoch's where it was begun before an interruption */
 };
 
 static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t steps,
@@ -142,21 +141,56 @@ static void set_step(struct step *step, const struct session *s, struct state *s
     step->ema_decay = recipe_ema_decay(s->e->train.ema, st->step);
 }
 
+static int write_checkpoint(struct session *s, struct run *run, struct state *st, bool last,
+                            const char *sha256, int size, struct err *err)
+{
+    const uint64_t batches = st->step * (uint64_t)s->e->train.accumulate;
+    json_t *json;
+    int rc;
+
+    if (state_json(&json, st, s, size, sha256, last, err) < 0)
+        return -1;
+    rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
+                         batches, last, json, err);
+    json_decref(json);
+    return rc;
+}
+
+/* Inside an epoch: a checkpoint where one is due or a signal asks to stop; that it stops is an error, too.
+ * KEPT: when the last one was made. */
+static int keep_step(struct session *s, struct run *run, struct state *st, double *kept,
+                     struct err *err)
+{
+    const double every = 60 * s->e->train.checkpoint_minutes;
+    char sha256[SHA256_HEX];
+
+    if (!caught && (every == 0 || clock_seconds() - *kept < every))
+        return 0;
+    if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
+        weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
+        write_checkpoint(s, run, st, true, sha256, s->phases[st->phase].size, err) < 0 ||
+        weights_swap_averages(s->backend, s->be, s->network, err) < 0)
+        return -1;
+    *kept = clock_seconds();
+    return caught ? stopped(run, st, loop_signal(), err) : 0;
+}
+
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
                        struct step *step, struct epoch_times *times, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
     uint32_t steps = session_steps(s, st->phase);
     struct stream *stream;
-    double start = clock_seconds(), loss;
+    double start = clock_seconds(), kept = start, loss;
     char label[32], note[32], culprit[256];
     int rc = -1;
 
-    if (session_stream(&stream, s, st->phase, st->epoch, err) < 0)
+    if (session_stream(&stream, s, st->phase, st->epoch, st->epoch_step, err) < 0)
         return -1;
+    times->steps = steps - st->epoch_step;
     snprintf(label, sizeof label, "Epoch %d/%d", st->phase_epoch + 1, p->epochs);
     progress_begin(label, steps);
-    for (uint32_t k = 0; k < steps; k++) {
+    for (uint32_t k = st->epoch_step; k < steps; k++) {
         set_step(step, s, st, k);
         if (session_step(s, stream, step, &loss, err) < 0)
             goto out;
@@ -166,15 +200,14 @@ static int train_epoch(struct session *s, struct run *run, struct state *st, dou
             goto out;
         }
         st->step++;
+        st->epoch_step++;
         *shown = smooth_loss_add(&st->smooth, loss);
         if (note_step(run, st, k, steps, step, *shown, err) < 0)
             goto out;
         snprintf(note, sizeof note, "%.4f", *shown);
         progress_set(k + 1, note);
-        if (caught) {
-            stopped(run, st, loop_signal(), err);
+        if (k + 1 < steps && keep_step(s, run, st, &kept, err) < 0)
             goto out;
-        }
     }
     rc = 0;
 out:
@@ -190,8 +223,7 @@ static int write_timing(const struct session *s, struct run *run, const struct s
                         const struct epoch_times *t, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->phase];
-    double pictures =
-        (double)session_steps(s, st->phase) * (double)s->e->train.accumulate * p->batch;
+    double pictures = (double)t->steps * (double)s->e->train.accumulate * p->batch;
     struct rusage usage;
     json_t *line;
     int rc;
@@ -239,21 +271,6 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
     return run_metric(run, line, err);
 }
 
-static int write_checkpoint(struct session *s, struct run *run, struct state *st, bool last,
-                            const char *sha256, int size, struct err *err)
-{
-    const uint64_t batches = st->step * (uint64_t)s->e->train.accumulate;
-    json_t *json;
-    int rc;
-
-    if (state_json(&json, st, s, size, sha256, last, err) < 0)
-        return -1;
-    rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
-                         batches, last, json, err);
-    json_decref(json);
-    return rc;
-}
-
 static double monitored(const struct session *s, const struct score *score)
 {
     return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
@@ -268,6 +285,7 @@ static void advance(const struct session *s, struct state *st, double value)
     bool over = ++st->phase_epoch == p->epochs;
 
     st->epoch++;
+    st->epoch_step = 0;
     if (event == WATCH_RATE_FELL && !over)
         log_info("no better for %d epochs: the rate falls to %g", (int)o->plateau,
                  p->lr[2] * st->watch.scale);
@@ -325,7 +343,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
 
     if (session_phase(s, st->phase, err) < 0)
         return -1;
-    if (st->phase_epoch == 0) {
+    if (st->phase_epoch == 0 && st->epoch_step == 0) {
         st->smooth = (struct smooth_loss){0};
         if (p->clears) {
             if (weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)

@@ -26,7 +26,7 @@ static int continue_passes(struct passes *p, const struct session *s, struct err
     if (p->left == 0) {
         stream_close(p->stream);
         p->left = session_steps(s, s->phase);
-        if (session_stream(&p->stream, s, s->phase, p->epoch++, err) < 0)
+        if (session_stream(&p->stream, s, s->phase, p->epoch++, 0, err) < 0)
             return -1;
     }
     p->left--;

@@ -227,6 +227,11 @@ static void release_phase(struct session *s)
     s->phase = -1;
 }
 
+void session_release(struct session *s)
+{
+    release_phase(s);
+}
+
 void session_close(struct session *s)
 {
     if (!s)
@@ -454,10 +459,11 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
 }
 
 int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
-                   struct err *err)
+                   uint32_t first, struct err *err)
 {
     struct stream_options o;
 
     session_stream_options(&o, s, phase, epoch);
+    o.first_batch = first * (uint32_t)s->e->train.accumulate;
     return stream_open(out, s->shards, &o, err);
 }

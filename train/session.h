@@ -51,6 +51,7 @@ void session_close(struct session *s); /* NULL is fine */
 
 /* Prepares the programs of phase PHASE (kept when it has them already). Persistent tensors stay. */
 int session_phase(struct session *s, int phase, struct err *err) MUST_USE;
+void session_release(struct session *s); /* what a phase prepared, if any */
 /* Initial weights as model.weights says; a phase must be prepared. */
 int session_weights(struct session *s, const char *data, const char *results,
                     struct err *err) MUST_USE;
@@ -59,7 +60,7 @@ uint32_t session_steps(const struct session *s, int phase); /* training steps of
 /* The pictures of a step in words: "64", or "4 x 16" where batches are accumulated. */
 const char *session_step_text(const struct session *s, int phase, char out[32]);
 
-/* Training stream of EPOCH (counted over the run), and what it is opened with. */
+/* Training stream of EPOCH (counted over the run) from step FIRST on, and what it is opened with. */
 struct stream;
 struct stream_options;
 /* One training step on the stream's next train.accumulate batches; *LOSS_NAT is their mean loss before the
@@ -73,6 +74,6 @@ void session_culprit(struct session *s, char *out, size_t size);
 void session_stream_options(struct stream_options *o, const struct session *s, int phase,
                             uint32_t epoch);
 int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
-                   struct err *err) MUST_USE;
+                   uint32_t first, struct err *err) MUST_USE;
 
 #endif

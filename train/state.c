@@ -94,13 +94,14 @@ static int add_resume(json_t *out, const struct state *st, struct err *err)
 {
     json_t *more;
 
-    more = json_pack("{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o}}",
+    more = json_pack("{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o, s:I}}",
                      "resume", "phase", st->phase, "phase_epoch", st->phase_epoch, "epoch",
                      (json_int_t)st->epoch, "step", (json_int_t)st->step, "adam_step",
                      (json_int_t)st->adam_step, "smooth_loss", "value", st->smooth.value, "count",
                      (json_int_t)st->smooth.count, "best_epoch", (json_int_t)st->best_epoch,
                      "best_phase", st->best_phase, "metrics_bytes", (json_int_t)st->metrics_bytes,
-                     "curve", curve_json(&st->curve), "watch", watch_json(&st->watch));
+                     "curve", curve_json(&st->curve), "watch", watch_json(&st->watch), "epoch_step",
+                     (json_int_t)st->epoch_step);
     if (!more || json_object_update(out, more) < 0) {
         json_decref(more);
         return err_set(err, ERR_NOMEM, "checkpoint");
@@ -179,7 +180,8 @@ static int read_curve(struct curve *c, const json_t *points, struct err *err)
 int state_read(struct state *st, const json_t *json, const struct session *s, struct err *err)
 {
     const json_t *r = json_object_get(json, "resume"), *smooth;
-    json_int_t phase, phase_epoch, epoch, step, adam_step, count, best_epoch, best_phase, bytes;
+    json_int_t epoch_step, phase, phase_epoch, epoch, step, adam_step, count, best_epoch,
+        best_phase, bytes;
     const char *initial;
 
     state_begin(st);
@@ -195,19 +197,25 @@ int state_read(struct state *st, const json_t *json, const struct session *s, st
         return err_set(err, ERR_FORMAT, "checkpoint: nothing to go on from (resume)");
     if (json_get_int(r, "phase", &phase, err) < 0 ||
         json_get_int(r, "phase_epoch", &phase_epoch, err) < 0 ||
-        json_get_int(r, "epoch", &epoch, err) < 0 || json_get_int(r, "step", &step, err) < 0 ||
+        json_get_int(r, "epoch", &epoch, err) < 0 ||
+        json_get_int(r, "epoch_step", &epoch_step, err) < 0 ||
+        json_get_int(r, "step", &step, err) < 0 ||
         json_get_int(r, "adam_step", &adam_step, err) < 0 ||
         json_get_int(smooth, "count", &count, err) < 0 ||
         json_get_int(r, "best_epoch", &best_epoch, err) < 0 ||
         json_get_int(r, "best_phase", &best_phase, err) < 0 ||
         json_get_int(r, "metrics_bytes", &bytes, err) < 0)
         return err_wrap(err, "checkpoint");
-    if (phase < 0 || phase > s->n_phases || phase_epoch < 0 || epoch < 0 || step < 0 ||
-        adam_step < 0 || count < 0 || bytes < 0 || best_phase < 0 || best_phase >= s->n_phases)
+    if (epoch_step < 0 || phase < 0 || phase > s->n_phases || phase_epoch < 0 || epoch < 0 ||
+        step < 0 || adam_step < 0 || count < 0 || bytes < 0 || best_phase < 0 ||
+        best_phase >= s->n_phases)
         return err_set(err, ERR_FORMAT, "checkpoint: counters out of range");
+    if (phase < s->n_phases && epoch_step >= session_steps(s, (int)phase))
+        return err_set(err, ERR_FORMAT, "checkpoint: epoch_step: more than an epoch has");
     st->phase = (int)phase;
     st->phase_epoch = (int)phase_epoch;
     st->epoch = (uint32_t)epoch;
+    st->epoch_step = (uint32_t)epoch_step;
     st->step = (uint64_t)step;
     st->adam_step = (uint32_t)adam_step;
     st->smooth.value = json_number_value(json_object_get(smooth, "value"));

@@ -18,11 +18,12 @@ struct curve {          /* at most CURVE_POINTS an epoch, for the plots */
 enum { CURVE_POINTS = 100 };
 
 struct state {
-    int phase;          /* to go on with */
-    int phase_epoch;    /* epochs of it that are done */
-    uint32_t epoch;     /* epochs of the run that are done */
-    uint64_t step;      /* training steps that are done */
-    uint32_t adam_step; /* since Adam's moments were cleared */
+    int phase;           /* to go on with */
+    int phase_epoch;     /* epochs of it that are done */
+    uint32_t epoch;      /* epochs of the run that are done */
+    uint32_t epoch_step; /* steps of the epoch in progress that are done */
+    uint64_t step;       /* training steps that are done */
+    uint32_t adam_step;  /* since Adam's moments were cleared */
     struct smooth_loss smooth;
     double best_value;               /* lowest of train.monitor so far; INFINITY: none yet */
     int64_t best_epoch;              /* its epoch; -1: none yet */

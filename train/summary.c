@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "data/stream.h"
 #include "data/weighting.h"
+#include "fit.h"
 
 enum { PLAN_STEPS = 2 };
 
@@ -80,7 +82,7 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     struct stream *stream;
     int n, more, low = 255, high = 0;
 
-    if (session_stream(&stream, s, 0, 0, err) < 0)
+    if (session_stream(&stream, s, 0, 0, 0, err) < 0)
         return -1;
     more = stream_next(stream, &pictures, &ranks, &n, err);
     if (more != 1) {
@@ -141,7 +143,7 @@ static int measure(struct session *s, int phase, double *step_s, double *picture
     *step_s = *picture_s = 0;
     if (n > s->split->n_valid)
         n = s->split->n_valid;
-    if (session_stream(&stream, s, phase, 0, err) < 0)
+    if (session_stream(&stream, s, phase, 0, 0, err) < 0)
         return -1;
     prob = calloc((size_t)n * (size_t)s->network->classes, sizeof *prob);
     if (!prob) {
@@ -176,9 +178,13 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
 {
     double total = 0;
     char text[32];
+    size_t needed;
 
     print_parts(out, s);
-    fputc('\n', out);
+    if (fit_check(s, &needed, err) < 0)
+        return -1;
+    fprintf(out, "memory      %.0f MiB needed, %.0f MiB available\n\n", mib(needed),
+            mib(memory_available()));
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
         struct be_memory m;

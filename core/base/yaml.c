@@ -276,6 +276,34 @@ static bool is_plain(const char *s)
     return true;
 }
 
+/* JSON's numbers, words and quoted strings are YAML's as well, but for what its readers refuse or take
+ * for the end of a line (YAML 1.1, 5.1 and 5.4): DEL, C1 controls, U+2028, U+2029, U+FEFF and the two
+ * after U+FFFD. */
+static void put_json(FILE *file, const char *text)
+{
+    static const char odd[][2][8] = {
+        {"\x7f", "\\u007f"},         {"\xe2\x80\xa8", "\\u2028"}, {"\xe2\x80\xa9", "\\u2029"},
+        {"\xef\xbb\xbf", "\\ufeff"}, {"\xef\xbf\xbe", "\\ufffe"}, {"\xef\xbf\xbf", "\\uffff"},
+    };
+    const size_t n = sizeof odd / sizeof odd[0];
+
+    while (*text) {
+        size_t i = 0;
+
+        while (i < n && strncmp(text, odd[i][0], strlen(odd[i][0])) != 0)
+            i++;
+        if (i < n) {
+            fputs(odd[i][1], file);
+            text += strlen(odd[i][0]);
+        } else if ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0) {
+            fprintf(file, "\\u00%02x", (unsigned char)text[1]);
+            text += 2;
+        } else {
+            fputc(*text++, file);
+        }
+    }
+}
+
 static void put_scalar(FILE *file, const json_t *value)
 {
     char *text;
@@ -284,9 +312,9 @@ static void put_scalar(FILE *file, const json_t *value)
         fputs(json_string_value(value), file);
         return;
     }
-    text = json_text(value, 0); /* JSON's numbers, words and quoted strings are YAML's as well */
+    text = json_text(value, 0);
     if (text)
-        fputs(text, file);
+        put_json(file, text);
     free(text);
 }
 

@@ -325,9 +325,9 @@ static int check_classes(const struct split *p, const struct shard_set *s, struc
     if (only.n == 0)
         return 0;
     err_set(err, ERR_INPUT,
-            "data.split: %u classes are only in the validation part (data.stratify, "
-            "another data.split_seed or a smaller data.valid help)",
-            only.n);
+            "data.split: %u %s only in the validation part (data.stratify, another "
+            "data.split_seed or a smaller data.valid help)",
+            only.n, only.n == 1 ? "class is" : "classes are");
     return offenders_append(err, &only);
 }
 

@@ -36,7 +36,7 @@ static const struct key_table tables[N_TABLES] = {
 
 /* Keys that cannot change a bit of the weights. */
 static const char *const harmless[] = {
-    "title", "exec.threads", "exec.prefetch", "data.verify", "train.score_train",
+    "title", "exec.threads", "exec.prefetch", "data.verify", "train.score_train", "train.checkpoint_minutes",
 };
 // clang-format on
 
@@ -306,6 +306,11 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                        "is with --data DIR",
                        folder, e->data.set, e->data.set);
     return err_set(err, ERR_INPUT, "%s has no shards: run `prep %s` first", folder, e->data.set);
+}
+
+const char *experiment_final(const struct experiment *e)
+{
+    return e->train.watch.finish == FINISH_BEST ? "best" : "last";
 }
 
 enum dtype experiment_dtype(const struct experiment *e, const struct be_info *info,

@@ -38,10 +38,13 @@ void experiment_free(struct experiment *e); /* NULL is fine */
  * FOLDER, each whole or not at all. */
 int experiment_write(const struct experiment *e, const char *folder, struct err *err) MUST_USE;
 /* SHA-256 over every key that may change a bit of the weights: not exec.threads, exec.prefetch,
- * data.verify, train.score_train, title or the name. */
+ * data.verify, train.score_train, train.checkpoint_minutes, title or the name. */
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err) MUST_USE;
 /* experiments/README.md: every key of every module (train --keys). */
 void experiment_document(FILE *file);
+
+/* The checkpoint whose weights a run of E ends and predicts with: "last" or "best" (train.finish). */
+const char *experiment_final(const struct experiment *e);
 
 /* Folder of the experiment's shards, DATA/SET/shards-SIZE; with data.size 0 the largest there is.
  * ERR_INPUT when there is none, saying `prep SET`. */

@@ -69,7 +69,8 @@ void infer_score(struct score *s, uint32_t n, int classes, const float *prob, co
                  const int32_t *labels, int32_t *predicted);
 
 /* A finished run's model, ready to predict: experiment (resolved.yaml), vocabulary and size
- * (checkpoints/WHICH.json), weights (checkpoints/WHICH.safetensors). WHICH is "last" or "best". */
+ * (checkpoints/WHICH.json), weights (checkpoints/WHICH.safetensors). WHICH is "last", "best" or NULL: the
+ * one the run ends with. */
 struct trained {
     struct experiment *experiment;
     struct network *network;

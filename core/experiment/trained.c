@@ -80,9 +80,10 @@ int trained_open(struct trained **out, const char *folder, const char *which, ch
         return err_set(err, ERR_NOMEM, "%s", folder);
     if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
         goto fail;
-    if (checkpoint_state(&state, folder, which, err) < 0)
-        goto fail;
     if (experiment_read(&t->experiment, path, words, n_words, err) < 0)
+        goto fail;
+    which = which ? which : experiment_final(t->experiment);
+    if (checkpoint_state(&state, folder, which, err) < 0)
         goto fail;
     if (read_state(t, state, err) < 0) {
         err_wrap(err, "%s/checkpoints/%s.json", folder, which);

@@ -66,6 +66,8 @@ const struct key train_keys[] = {
             "largest norm of the gradient, which is scaled down to it; 0: as it is"),
     KEY_F64(struct train_options, ema, "train.ema", "0", 0, 0.999999, "1",
             "decay per step of averaged weights, with which is validated and predicted; 0: none"),
+    KEY_F64(struct train_options, checkpoint_minutes, "train.checkpoint_minutes", "10", 0, 100000, "min",
+            "time between checkpoints inside an epoch, besides those at its end; 0: none"),
     KEY_F64(struct train_options, loss.smoothing, "train.loss.smoothing", "0", 0, 0.99, "1",
             "label smoothing: share of the label that all classes get alike"),
     KEY_F64(struct train_options, loss.focal, "train.loss.focal", "0", 0, 20, "1",

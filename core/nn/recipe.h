@@ -47,8 +47,9 @@ struct train_options {
     int64_t batch, size; /* 64, 224 */
     int64_t accumulate;  /* batches per step */
     int precision;
-    double max_norm; /* of the gradient; 0: not clipped */
-    double ema;      /* decay of the averaged weights; 0: none */
+    double max_norm;           /* of the gradient; 0: not clipped */
+    double ema;                /* decay of the averaged weights; 0: none */
+    double checkpoint_minutes; /* between checkpoints inside an epoch; 0: none */
     struct loss_options loss;
     struct watch_options watch;
     struct key_list phases_list; /* n, then phases */

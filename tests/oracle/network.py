@@ -14,11 +14,10 @@ BATCH, CLASSES = 8, 5
 PURPOSE_INIT, PURPOSE_TEST = 1, 10  # core/base/rng.h
 
 
-def words(seed, purpose, position, n):
-    """n draws of Philox4x32-10, four words each: counter (purpose, 0, position, draw), key seed."""
+def words(seed, purpose, position, n, epoch=0):
+    """n draws of Philox4x32-10, four words each: counter (purpose, epoch, position, draw)."""
     mask = np.uint64(0xFFFFFFFF)
-    x = [np.full(n, purpose, np.uint64), np.zeros(n, np.uint64), np.full(n, position, np.uint64),
-         np.arange(n, dtype=np.uint64)]
+    x = [np.full(n, v, np.uint64) for v in (purpose, epoch, position)] + [np.arange(n, dtype=np.uint64)]
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(10):
         p0, p1 = np.uint64(0xD2511F53) * x[0], np.uint64(0xCD9E8D57) * x[2]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the .pth files of tests/data that tests/unit/test_torchfile.c reads.
 
-Made with torch 2.2.2, Python 3.11. Usage: torch_files.py FOLDER
+Made with torch 2.2.2 (torch_small.pth: 2.15.0), Python 3.11. Usage: torch_files.py FOLDER
 SPDX-License-Identifier: MIT
 """
 import collections
@@ -34,6 +34,8 @@ def main(folder):
         evil = {"conv1.weight": base, "hook": Evil()}
         torch.save(evil, f"{folder}/torch_evil_{name}.pth", _use_new_zipfile_serialization=zipped)
     torch.save({"epoch": 3, "loss": 0.5, "state_dict": {"a": base[:2]}}, f"{folder}/torch_inner.pth")
+    torch.save({"a": base[:4].reshape(2, 2)[1]}, f"{folder}/torch_small.pth",
+               _use_new_zipfile_serialization=False)
     torch.save({"a": torch.zeros(2, dtype=torch.float64)}, f"{folder}/torch_double.pth")
 
 

@@ -1,8 +1,12 @@
 # instrumented.sh - a second tree with a sanitizer, and the few tests that are worth it there; sourced
-# by test_asan.sh and test_tsan.sh. SPDX-License-Identifier: MIT
-#
-# instrumented NAME SANITIZERS: configures BUILD/NAME, builds the target "instrumented", runs its tests.
-instrumented() {
+# by test_asan.sh, test_tsan.sh and test_fuzz_long.sh. SPDX-License-Identifier: MIT
+
+# damaged HDF5 files make that library ask for any amount; as without a sanitizer, it is refused
+export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-}
+export LSAN_OPTIONS=suppressions=$SOURCE/tests/sanitize/lsan.supp:print_suppressions=0
+
+# instrumented_tree NAME SANITIZERS: configures tree=BUILD/NAME, builds the target "instrumented".
+instrumented_tree() {
     tree=$BUILD/$1
     generator="Unix Makefiles"
     command -v ninja >/dev/null && generator=Ninja
@@ -17,8 +21,10 @@ instrumented() {
         echo "the programs in $tree are not instrumented"
         return 1
     fi
-    # damaged HDF5 files make that library ask for any amount; as without a sanitizer, it is refused
-    ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-} \
-        LSAN_OPTIONS=suppressions=$SOURCE/tests/sanitize/lsan.supp:print_suppressions=0 \
-        ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
+}
+
+# instrumented NAME SANITIZERS: the same, and runs its tests.
+instrumented() {
+    instrumented_tree "$1" "$2" || return 1
+    ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
 }

@@ -74,10 +74,13 @@ cmp "$test/predictions.h5" "$scratch/first.h5" || fail "scored again: other bits
 rm "$test/score.json"
 evaluate 0 off --split test --json
 shows '"looks": 3' '"tta_against_plain": null'
+cp "$results/off/predictions.h5" "$test/" # whole, but of other pictures
+evaluate 0 off --split test
+cmp "$test/predictions.h5" "$scratch/first.h5" || fail "predictions of other pictures were taken"
 cp -r "$results/off" "$results/other"
 cp "$results"/csv/checkpoints/last.* "$results/other/checkpoints/"
 evaluate 0 other --split test
-says "look 4"
+says "look 5"
 cmp -s "$results/other/scores/demo/test/predictions.h5" "$scratch/first.h5" && fail "other weights, same predictions"
 rm -rf "$results/other"
 

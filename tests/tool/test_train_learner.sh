@@ -94,6 +94,12 @@ awk -v a="$wrong" -v n="$n" -v b="$least" 'BEGIN { exit !(a / n - b < 1e-6 && b 
 "$BIN/eval" --data "$data" --results "$results" best --verify > "$scratch/out" 2> "$scratch/err" ||
     fail "the chain of finish=best: $(cat "$scratch/out")"
 
+picture=$(sed -n '2s/,.*//p' "$results/best/predictions.csv")
+"$BIN/eval" --data "$data" --results "$results" best --csv --predict "$data/demo/tree/images/$picture" \
+    > "$scratch/out" 2> "$scratch/err" || fail "predict with the best epoch's weights"
+predicted=$(sed -n '2s/^[^,]*,[^,]*,\([^,]*\),.*/\1/p' "$results/best/predictions.csv")
+grep -q "$predicted" "$scratch/out" || fail "--predict: $(cat "$scratch/out"), predictions.csv: $predicted"
+
 # A loss that is no number: where it began is named, the run fails, the checkpoint before it stays.
 phases='train.phases=[{kind: constant, epochs: 1, lr: 1e-3}, {kind: constant, epochs: 1, lr: 100}]'
 "$BIN/train" --data "$data" --results "$results" --name nan $tiny train.batch=2 exec.microbatch=2 optim.wd=1 "$phases" \

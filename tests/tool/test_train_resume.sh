@@ -69,6 +69,43 @@ if [ ! -s "$results/killed/metrics.json" ]; then
 fi
 same whole4 killed
 
+# Inside an epoch: a signal keeps the steps that are done, kill -9 those of the last checkpoint.
+demo_split "$scratch/wide.csv" 60 2
+wide=("$BIN/train" --data "$data" --results "$results" --exp "$scratch/tiny.yaml"
+    data.split_csv="$scratch/wide.csv" train.batch=8 train.ema=0.99 train.accumulate=2
+    'train.phases=[{kind: one_cycle, epochs: 2}]')
+"${wide[@]}" --name wide > "$scratch/out" 2> "$scratch/err" || fail "wide"
+inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its first epoch
+    local name=$1 signal=$2 tries=0
+    shift 2
+    : > "$scratch/err"
+    "${wide[@]}" --name "$name" "$@" > "$scratch/out" 2> "$scratch/err" &
+    pid=$!
+    if [ "$signal" = KILL ]; then
+        until [ -s "$results/$name/checkpoints/last.json" ] || [ $((tries += 1)) -gt 600 ]; do
+            sleep 0.02
+        done
+    else
+        until grep -qs "phase one_cycle" "$scratch/err" || [ $((tries += 1)) -gt 600 ]; do
+            sleep 0.02
+        done
+    fi
+    kill -"$signal" $pid
+    wait $pid 2> /dev/null
+    if [ -s "$results/$name/metrics.jsonl" ]; then
+        echo "$name: the first epoch was over before the signal came"
+        return
+    fi
+    [ "$signal" = KILL ] || grep -q "0 epochs and [1-9][0-9]* steps* of the next are kept" "$scratch/err" ||
+        fail "$name: $(cat "$scratch/err")"
+    "$BIN/train" --data "$data" --results "$results" --resume "$name" > "$scratch/out" 2> "$scratch/err" ||
+        fail "--resume $name"
+    grep -q "going on after 0 epochs and [1-9]" "$scratch/err" || fail "$name: did not go on inside the epoch"
+    same wide "$name"
+}
+inside inside INT
+inside inside_killed KILL train.checkpoint_minutes=0.0001
+
 # A checkpoint that was tampered with is refused.
 refused 1 "--resume changed" --name changed $tiny --stop-after 1
 printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=5000 conv=notrunc \

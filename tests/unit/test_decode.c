@@ -70,8 +70,9 @@ static struct file make_jpeg(const uint8_t *pixels, int h, int w, int channels, 
 static struct file make_png(const void *raw, size_t bytes, uint32_t w, uint8_t depth, uint8_t type,
                             uint8_t interlace, struct spng_plte *plte)
 {
+    const bool rgb = type == SPNG_COLOR_TYPE_TRUECOLOR && depth == 8;
     struct spng_ihdr ihdr = {.width = w,
-                             .height = 1,
+                             .height = rgb ? (uint32_t)bytes / w / 3 : 1,
                              .bit_depth = depth,
                              .color_type = type,
                              .interlace_method = interlace};
@@ -548,7 +549,28 @@ static int clean(void **state)
     return scratch[0] ? path_remove_tree(scratch, &err) : 0;
 }
 
-int main(void)
+/* --write FOLDER: one picture as .ppm, .png and .webp, without loss, for the tests of tools. */
+static int write_forms(const char *folder)
+{
+    enum { SIDE = 64 };
+    uint8_t ppm[13 + SIDE * SIDE * 3] = "P6 64 64 255\n", *rgb = ppm + 13, *webp;
+    struct file forms[3] = {{ppm, sizeof ppm}};
+    static const char *const endings[] = {"ppm", "png", "webp"};
+    char path[PATH_LEN];
+    int rc = 0;
+
+    for (size_t i = 0; i < SIDE * SIDE * 3; i++)
+        rgb[i] = (uint8_t)(i * 37 + i / 97);
+    forms[1] = make_png(rgb, SIDE * SIDE * 3, SIDE, 8, SPNG_COLOR_TYPE_TRUECOLOR, 0, NULL);
+    forms[2].size = WebPEncodeLosslessRGB(rgb, SIDE, SIDE, 3 * SIDE, &webp);
+    forms[2].bytes = webp;
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = path_format(path, NULL, "%s/form.%s", folder, endings[i]) < 0 ||
+             path_write(path, forms[i].bytes, forms[i].size, NULL) < 0;
+    return rc;
+}
+
+int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(png_forms),
@@ -562,5 +584,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(real_pictures, unpack, clean),
     };
 
+    if (argc == 3 && strcmp(argv[1], "--write") == 0)
+        return write_forms(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

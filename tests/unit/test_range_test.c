@@ -65,7 +65,7 @@ static void train(struct session *s, uint32_t k)
     struct err err = {0};
     double loss;
 
-    if (session_stream(&stream, s, s->phase, 0, &err) < 0)
+    if (session_stream(&stream, s, s->phase, 0, 0, &err) < 0)
         fail_msg("%s", err.msg);
     for (uint32_t i = 0; i <= k; i++)
         assert_int_equal(stream_next(stream, &step.pictures, &ranks, &step.n_pictures, &err), 1);

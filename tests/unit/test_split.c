@@ -271,6 +271,81 @@ static void empty_parts_are_refused(void **state)
     assert_non_null(strstr(err.msg, "only in the validation part"));
 }
 
+static void splits_have_names_and_hashes(void **state)
+{
+    static const struct {
+        int split;
+        bool stratify;
+        const char *text;
+    } cases[] = {{SPLIT_RANDOM, false, "random split (42)"},
+                 {SPLIT_RANDOM, true, "random split (42, stratified)"},
+                 {SPLIT_OFFICIAL, false, "official split (42)"},
+                 {SPLIT_HASH, false, "hash split (42)"}};
+    struct opened *t = *state;
+    char hex[4][SHA256_HEX], again[SHA256_HEX], text[200];
+    struct split *p;
+    struct err err;
+
+    for (int i = 0; i < 4; i++) {
+        struct data_options o = options(cases[i].split);
+
+        o.stratify = cases[i].stratify;
+        split_text(text, sizeof text, &o);
+        assert_string_equal(text, cases[i].text);
+        assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+        assert_int_equal(split_sha256(hex[i], p, t->s, &err), 0);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(hex[i], hex[k]);
+        /* two pictures change sides, two change places: other splits */
+        for (int k = 0; k < 2; k++) {
+            uint32_t *other = k ? &p->train[1] : &p->valid[0], swap = p->train[0];
+
+            p->train[0] = *other;
+            *other = swap;
+            assert_int_equal(split_sha256(again, p, t->s, &err), 0);
+            assert_string_not_equal(hex[i], again);
+            *other = p->train[0];
+            p->train[0] = swap;
+        }
+        assert_int_equal(split_sha256(again, p, t->s, &err), 0);
+        assert_string_equal(hex[i], again);
+        split_free(p);
+    }
+    {
+        struct data_options o = options(SPLIT_CSV);
+
+        snprintf(o.csv, sizeof o.csv, "some/where/table.csv");
+        split_text(text, sizeof text, &o);
+        assert_string_equal(text, "csv split table.csv");
+    }
+}
+
+/* Stratified, the official lists are cut class by class and the test part stays what it is. */
+static void official_can_be_stratified(void **state)
+{
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_OFFICIAL);
+    struct split *p, *q;
+    struct err err;
+    int n[SHARDS_CLASSES][2] = {{0}};
+
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    o.stratify = true;
+    o.valid = 0.4;
+    assert_int_equal(split_make(&q, &o, t->s, &err), 0);
+    assert_int_equal(p->n_test, q->n_test);
+    assert_memory_equal(p->test, q->test, q->n_test * sizeof *q->test);
+    check_partition(q, 33);
+    for (uint32_t i = 0; i < q->n_valid; i++)
+        n[shard_set_picture(t->s, q->valid[i])->label][0]++;
+    for (uint32_t i = 0; i < q->n_train; i++)
+        n[shard_set_picture(t->s, q->train[i])->label][1]++;
+    for (int c = 0; c < SHARDS_CLASSES; c++)
+        assert_true(abs(5 * n[c][0] - 2 * (n[c][0] + n[c][1])) <= 5); /* two fifths, but one */
+    split_free(p);
+    split_free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +357,8 @@ int main(void)
         cmocka_unit_test(csv_is_followed),
         cmocka_unit_test(bad_csvs_are_explained),
         cmocka_unit_test(empty_parts_are_refused),
+        cmocka_unit_test(splits_have_names_and_hashes),
+        cmocka_unit_test(official_can_be_stratified),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

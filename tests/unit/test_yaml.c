@@ -139,6 +139,13 @@ static void what_is_written_reads_back_the_same(void **state)
         "",   " ",   "null", "~",       "- x",    "a: b",   "'", "\"",    "#",  "x #y",  "yes",
         "0x", "1_0", "é",    "line\nb", "tab\tx", "trail ", "[", "{",     "*a", "&a",    "!t",
         "%d", "@x",  "`x",   "|",       ">",      "?",      ":", "C:\\x", "-",  "--- a", "\x01"};
+    /* characters that YAML's readers refuse or take for the end of a line */
+    static const char *const refused[] = {"\x7f",
+                                          "\u00a0\xc2\x80 \xc2\x85 \xc2\x9f",
+                                          "a\u2028 b\u2029",
+                                          "\ufeff",
+                                          "\ufffd\uffff\ufffe",
+                                          "\U0001f431"};
     struct err err = {0};
     json_t *tree = json_object(), *list = json_array(), *map = json_object(), *back;
     char *text;
@@ -148,6 +155,8 @@ static void what_is_written_reads_back_the_same(void **state)
         json_array_append_new(list, json_string(awkward[i]));
         json_object_set_new(map, awkward[i], json_string(awkward[i]));
     }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        json_object_set_new(map, refused[i], json_string(refused[i]));
     json_object_set_new(tree, "list", list);
     json_object_set_new(tree, "map", map);
     text = written(tree);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 struct dnn {
     dnnl_engine_t engine;
@@ -176,6 +177,18 @@ static void primitive_clear(struct primitive *p)
         dnnl_primitive_destroy(p->handle);
 }
 
+/* oneDNN 2.6 crashes where it gets no memory for a primitive's code (a limit on address space). */
+static int room_for_code(struct err *err)
+{
+    enum { ROOM = 16 << 20 }; /* bytes; a primitive's code and tables take less than 1 MiB */
+    void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (room == MAP_FAILED)
+        return err_set(err, ERR_NOMEM, "no memory for a primitive's code");
+    munmap(room, ROOM);
+    return 0;
+}
+
 /* Takes the created descriptor PD: a primitive, memory objects for ARGS (with their QUERIES for
  * exact_arg_md) and the scratchpad. PD stays the caller's. */
 static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primitive_desc_t pd, int n,
@@ -188,7 +201,8 @@ static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primiti
     p->scratch = dnnl_memory_desc_get_size(pad);
     memcpy(p->args, args, (size_t)n * sizeof *args);
     p->args[n] = DNNL_ARG_SCRATCHPAD;
-    if (dnn_err(err, dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &p->kernel),
+    if (room_for_code(err) < 0 ||
+        dnn_err(err, dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &p->kernel),
                 "implementation name") < 0 ||
         dnn_err(err, dnnl_primitive_create(&p->handle, pd), "primitive") < 0)
         return -1;
