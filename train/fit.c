@@ -148,9 +148,14 @@ static size_t weights_need(const struct network *n)
     return 4 * elements * sizeof(float) + BESIDES;
 }
 
+uint64_t fit_available(const struct session *s)
+{
+    return s->info.memory ? s->info.memory : memory_available();
+}
+
 int fit_check(struct session *s, size_t *bytes, struct err *err)
 {
-    uint64_t available = memory_available();
+    const uint64_t available = fit_available(s);
     size_t most = 0;
 
     if (weights_need(s->network) > available)

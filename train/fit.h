@@ -9,5 +9,6 @@
  * planned and available bytes, the largest batch that fits and the keys to set. *BYTES (may be NULL)
  * is what the largest phase needs. */
 int fit_check(struct session *s, size_t *bytes, struct err *err) MUST_USE;
+uint64_t fit_available(const struct session *s); /* bytes: the device's own, or the machine's */
 
 #endif

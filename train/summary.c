@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "fit.h"
@@ -184,7 +183,7 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
     if (fit_check(s, &needed, err) < 0)
         return -1;
     fprintf(out, "memory      %.0f MiB needed, %.0f MiB available\n\n", mib(needed),
-            mib(memory_available()));
+            mib(fit_available(s)));
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
         struct be_memory m;

@@ -39,7 +39,9 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;
-    int batch; /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
+    uint64_t
+        memory; /* bytes of its own that were free when it was opened; 0: it has the machine's */
+    int batch;  /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char note[512]; /* why exec.backend=auto took this device and no better one; "" */
 };

@@ -149,6 +149,7 @@ static void use_device(void *ctx, int worker)
 static int cuda_open(struct be **out, const struct exec_options *o, struct err *err)
 {
     struct be *b = calloc(1, sizeof *b);
+    size_t available = 0, all = 0;
 
     *out = NULL;
     if (!b)
@@ -163,6 +164,8 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
         cuda_close(b);
         return -1;
     }
+    (void)cudaMemGetInfo(&available, &all);
+    b->info.memory = available;
     b->info.batch = INFER_BATCH;
     b->info.has_fp16 = true;
     b->info.has_bf16 = b->capability >= CAPABILITY_BF16;
