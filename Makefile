@@ -7,12 +7,12 @@ PREFIX := /usr/local
 JOBS := $(shell nproc)
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
-# Debian packages: what the build needs, and what two tests use when it is there (an outsider's
-# reader of shards, the layout of the sources).
+# Debian packages: what the build needs, and what some tests use when it is there (an outsider's
+# reader of shards, the layout of the sources, the CUDA kernels on the host).
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
-EXTRA_PACKAGES := python3-h5py clang-format
+EXTRA_PACKAGES := python3-h5py clang-format g++
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench cuda install clean
 .NOTPARALLEL:
@@ -53,9 +53,11 @@ bench: configure
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benches tools
 	@for program in $(BUILD)/bin/bench_*; do echo "== $${program##*/}"; "$$program"; done
 
-cuda:
-	@if ls core/backend/cuda/*.cu >/dev/null 2>&1; then cmake --build $(BUILD) --target presize_cuda; \
-	else echo "The CUDA backend is not there yet: this version trains on the CPU."; fi
+cuda: configure
+	@cmake -S . -B $(BUILD) >/dev/null
+	@if cmake --build $(BUILD) --target help | grep -w presize_cuda >/dev/null; \
+	then cmake --build $(BUILD) --parallel $(JOBS) --target presize_cuda; \
+	else echo "make cuda: nvcc, cuDNN or cuBLAS is missing; see docs/cuda.md" >&2; exit 1; fi
 
 install: tools
 	cmake --install $(BUILD) --prefix "$(PREFIX)"

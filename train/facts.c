@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "facts.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -64,6 +65,19 @@ static json_t *libraries(const struct session *s)
                      "jansson", JANSSON_VERSION);
 }
 
+/* What the device's libraries chose, a string each; null where they have no choice. */
+static json_t *plans(const struct session *s)
+{
+    char *text = s->backend->plans ? s->backend->plans(s->be) : NULL, *rest = NULL;
+    json_t *list = text ? json_array() : json_null();
+
+    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line;
+         line = strtok_r(NULL, "\n", &rest))
+        json_array_append_new(list, json_string(line));
+    free(text);
+    return list;
+}
+
 static const char *text_or_null(const char *text)
 {
     return text[0] ? text : NULL;
@@ -94,7 +108,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         binary[0] = 0;
     *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
                      "s:s, s:i, s:i, "
-                     "s:{s:i, s:i, s:i, s:i}}",
+                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:o}",
                      "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
                      "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
                      parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
@@ -103,7 +117,8 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
                      s->precision_note, "backend", s->backend->name, "microbatch",
                      s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
                      (int)s->split->n_train, "valid", (int)s->split->n_valid, "test",
-                     (int)s->split->n_test, "left_out", (int)s->split->n_left_out);
+                     (int)s->split->n_test, "left_out", (int)s->split->n_left_out, "backend_note",
+                     text_or_null(s->info.note), "plans", plans(s));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

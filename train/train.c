@@ -6,6 +6,7 @@
 
 #include "base/cli.h"
 #include "begin.h"
+#include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
 
@@ -17,10 +18,19 @@ enum {
     OPT_STOP_AFTER,
     OPT_LR_FIND,
     OPT_SHOW_BATCH,
-    OPT_UNIQUE
+    OPT_UNIQUE,
+    OPT_SELFTEST,
+    OPT_QUICK
 };
 
-enum action { ACTION_TRAIN, ACTION_SUMMARY, ACTION_PLAN, ACTION_SHOW, ACTION_KEYS };
+enum action {
+    ACTION_TRAIN,
+    ACTION_SUMMARY,
+    ACTION_PLAN,
+    ACTION_SHOW,
+    ACTION_KEYS,
+    ACTION_SELFTEST
+};
 
 struct args {
     struct cli_common common;
@@ -28,6 +38,7 @@ struct args {
     enum action action;
     const char *png; /* --show-batch */
     bool unique;
+    bool quick;   /* --selftest */
     char **words; /* room for argc */
     char backend[64];
 };
@@ -44,6 +55,8 @@ static const struct argp_option options[] = {
     {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
+    {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
+    {"quick",      OPT_QUICK,      NULL,   0, "with --selftest: smaller, and without images/s", 0},
     {"keys",       OPT_KEYS,       NULL,   0, "print every key as Markdown", 0},
     {0},
 };
@@ -101,6 +114,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_UNIQUE:
         a->unique = true;
+        return 0;
+    case OPT_SELFTEST:
+        a->action = ACTION_SELFTEST;
+        return 0;
+    case OPT_QUICK:
+        a->quick = true;
         return 0;
     case OPT_KEYS:
         a->action = ACTION_KEYS;
@@ -200,6 +219,11 @@ static int train(const struct args *a, struct err *err)
 {
     char folder[PATH_LEN];
 
+    if (a->action == ACTION_SELFTEST)
+        return selftest_run(stdout,
+                            &(struct selftest_options){a->request.words, a->request.n_words,
+                                                       a->request.results, a->quick},
+                            err);
     if (a->action != ACTION_TRAIN)
         return look(a, err);
     if (a->request.resume) {
@@ -210,6 +234,34 @@ static int train(const struct args *a, struct err *err)
     }
     printf("%s\n", folder);
     return 0;
+}
+
+/* Options that do not go together. */
+static void refuse_misuse(const struct args *a)
+{
+    const struct request *r = &a->request;
+
+    if (r->name && !is_run_name(r->name))
+        die_usage("train",
+                  "--name '%s': a run's name is 1 to 255 characters without '/', not starting "
+                  "with '.'",
+                  r->name);
+    if (r->resume && (r->experiment || r->name)) {
+        die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
+                           "and --name");
+    } else if (r->lr_find && (r->resume || r->stop_after)) {
+        die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
+                           "--resume and --stop-after");
+    } else if (a->action != ACTION_TRAIN && r->resume) {
+        die_usage("train",
+                  "--resume trains: leave out --summary, --plan, --show-batch and --selftest");
+    } else if (a->unique && a->action != ACTION_SHOW) {
+        die_usage("train", "--unique goes with --show-batch FILE.png");
+    } else if (a->quick && a->action != ACTION_SELFTEST) {
+        die_usage("train", "--quick goes with --selftest");
+    } else if (a->action == ACTION_SELFTEST && r->experiment) {
+        die_usage("train", "--selftest needs no experiment: leave out --exp");
+    }
 }
 
 int main(int argc, char **argv)
@@ -241,24 +293,10 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;
     a.request.results = a.common.results;
-    if (a.request.name && !is_run_name(a.request.name))
-        die_usage("train",
-                  "--name '%s': a run's name is 1 to 255 characters without '/', not starting "
-                  "with '.'",
-                  a.request.name);
+    refuse_misuse(&a);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
-    } else if (a.request.resume && (a.request.experiment || a.request.name)) {
-        die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
-                           "and --name");
-    } else if (a.request.lr_find && (a.request.resume || a.request.stop_after)) {
-        die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
-                           "--resume and --stop-after");
-    } else if (a.action != ACTION_TRAIN && a.request.resume) {
-        die_usage("train", "--resume trains: leave out --summary, --plan and --show-batch");
-    } else if (a.unique && a.action != ACTION_SHOW) {
-        die_usage("train", "--unique goes with --show-batch FILE.png");
-    } else if (!a.request.experiment && !a.request.resume) {
+    } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume) {
         say_experiments();
         exit(2);
     } else if (train(&a, &err) < 0) {

@@ -2,16 +2,24 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/backend.h"
 
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "backend/plugin.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
+static const char *const resident_names[] = {"auto", "off", NULL};
 static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
 
 // clang-format off
 const struct key exec_keys[] = {
     KEY_CHOICE(struct exec_options, backend, "exec.backend", "auto", backend_names,
                "device that computes; auto takes the best there is and records it"),
+    KEY_INT(struct exec_options, device, "exec.device", "0", 0, 1023, "",
+            "number of the GPU, from 0"),
     KEY_INT(struct exec_options, threads, "exec.threads", "0", 0, 4096, "threads",
             "0: one per processor; never changes a result"),
     KEY_INT(struct exec_options, microbatch, "exec.microbatch", "0", 0, 4096, "pictures",
@@ -22,6 +30,10 @@ const struct key exec_keys[] = {
                "how activations lie in memory, for tests and measurements"),
     KEY_INT(struct exec_options, prefetch, "exec.prefetch", "4", 1, 64, "batches",
             "batches read ahead of the step"),
+    KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
+               "keep the presized set in the GPU's memory where it fits"),
+    KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
+             "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
              "same bits from run to run; always so on cpu and ref"),
     KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",
@@ -33,11 +45,47 @@ const struct key exec_keys[] = {
 const struct backend *backend_find(const char *name)
 {
     static const struct backend *const all[] = {&cpu_backend, &ref_backend};
+    const struct backend *found;
 
     if (strcmp(name, "auto") == 0)
         return &cpu_backend;
+    if (strcmp(name, "cuda") == 0)
+        return plugin_open(&found, NULL) < 0 ? NULL : found;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
     return NULL;
+}
+
+/* Opens the plug-in's device. AUTO: only where a driver is, as loading CUDA's libraries takes long. */
+static int open_cuda(const struct backend **kind, struct be **out, const struct exec_options *o,
+                     struct err *err)
+{
+    void *driver = NULL;
+
+    if (o->backend == BACKEND_AUTO && !getenv("PRESIZE_PLUGIN")) {
+        driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+        if (!driver)
+            return err_set(err, ERR_UNSUPPORTED, "no NVIDIA driver on this machine");
+        dlclose(driver);
+    }
+    return plugin_open(kind, err) < 0 ? -1 : (*kind)->open(out, o, err);
+}
+
+int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
+                 const struct exec_options *o, struct err *err)
+{
+    struct err why = {0};
+
+    *out = NULL;
+    *kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
+    if (o->backend == BACKEND_CUDA && open_cuda(kind, out, o, err) < 0)
+        return err_wrap(err, "exec.backend=cuda");
+    if (o->backend == BACKEND_AUTO && open_cuda(kind, out, o, &why) < 0)
+        *kind = &cpu_backend;
+    if (!*out && (*kind)->open(out, o, err) < 0)
+        return -1;
+    (*kind)->info(*out, info);
+    snprintf(info->note, sizeof info->note, "%.*s", (int)sizeof info->note - 1, why.msg);
+    return 0;
 }

@@ -12,16 +12,20 @@
 
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
 enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
+enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
 /* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
+    int64_t device;     /* number of the GPU */
     int64_t threads;    /* 0: one per processor */
     int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
     int winograd;       /* enum be_winograd */
     int layout;         /* enum be_layout; for tests and measurements */
     int64_t prefetch;   /* batches read ahead */
+    int resident;       /* enum be_resident */
+    bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
     char max_isa[32];   /* oneDNN's name, "" for all the processor has */
 };
@@ -35,18 +39,30 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;
-    bool has_bf16;
+    int batch; /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
+    bool has_bf16, has_fp16;
+    char note[512]; /* why exec.backend=auto took this device and no better one; "" */
 };
 
 struct be_memory { /* bytes, planned before the first step */
     size_t activations, gradients, workspace, parameters, optimiser, total;
 };
 
+/* What scales the loss in fp16, of BACKEND_SCALE_VALUES numbers; only to be kept and put back. */
+#define BACKEND_LOSS_SCALE "loss_scale"
+enum { BACKEND_SCALE_VALUES = 4 };
+
 struct backend {
-    const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" later */
+    const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);
+    /* What a library chose for the lists prepared so far, one line each, for run.json; NULL where there
+     * is no choice, and out of memory. The caller's to free. */
+    char *(*plans)(const struct be *b);
+    /* Whether all N pictures of SET (geometry.h), BYTES of pixels, have room on the device besides the
+     * lists prepared so far: then each is sent once. 1, 0, -1. NULL: pictures are read where they are. */
+    int (*keep)(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err);
 
     /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
     int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,
@@ -59,7 +75,8 @@ struct backend {
     /* Seconds spent per op kind over all runs since prepare, summed over threads. */
     void (*profile)(const struct be_program *p, double seconds[OP_KINDS]);
 
-    /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. */
+    /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. Also
+     * BACKEND_LOSS_SCALE, where the device has fp16. */
     int (*put)(struct be *b, const char *name, const float *src, struct err *err) MUST_USE;
     int (*get)(struct be *b, const char *name, float *dst, struct err *err) MUST_USE;
     /* A tensor of the list after (before) a run, plain layout, converted to f32 (from f32: one
@@ -71,7 +88,12 @@ struct backend {
 /* Readable after run: ACT tensors that no op reads (prob, loss, outputs of one-op lists), GRAD and
  * STAT tensors. Writable before run: ACT, STAT and GRAD tensors that no op writes. */
 
-const struct backend *backend_find(const char *name); /* NULL: unknown or not built in */
+/* "auto" is cpu here. NULL: unknown, or cuda without its plug-in. */
+const struct backend *backend_find(const char *name);
+/* Opens what o->backend asks for; INFO is its. auto: the GPU if there is one, otherwise the cpu, and
+ * info->note says why. ERR_UNSUPPORTED. */
+int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
+                 const struct exec_options *o, struct err *err) MUST_USE;
 extern const struct backend ref_backend, cpu_backend;
 
 #endif

@@ -53,6 +53,32 @@ ELEM uint16_t bf16_from_f32(float x)
     return (uint16_t)(((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded) >> 16);
 }
 
+ELEM float f32_from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, bits = (uint32_t)(h & 0x7fffu) << 13;
+
+    if (bits >= 0x0f800000u) /* infinite or NaN */
+        return elem_float(sign | (bits + 0x70000000u));
+    if (bits < 0x00800000u) /* subnormal: units of 2^-24 */
+        return elem_float(sign | elem_bits((float)(h & 0x7fffu) * 5.9604644775390625e-8f));
+    return elem_float(sign | (bits + 0x38000000u));
+}
+
+/* Round to nearest, ties to even, from 65520 on to infinity; a NaN stays one (quiet). */
+ELEM uint16_t f16_from_f32(float x)
+{
+    uint32_t u = elem_bits(x), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu;
+
+    if (a > 0x7f800000u)
+        return (uint16_t)(sign | 0x7e00u | (a >> 13 & 0x3ffu));
+    if (a >= 0x47800000u) /* 65536 */
+        return (uint16_t)(sign | 0x7c00u);
+    if (a < 0x38800000u) /* below 2^-14: adding 1/2 rounds to units of 2^-24 */
+        return (uint16_t)(sign | (elem_bits(elem_float(a) + 0.5f) - 0x3f000000u));
+    a += 0xfffu + (a >> 13 & 1u); /* a carry out of the mantissa raises the exponent */
+    return (uint16_t)(sign | (a - 0x38000000u) >> 13);
+}
+
 /* --- exp, log, sigmoid, logit ---------------------------------------------------------------- */
 
 /* exp(x), x first clamped to [-87, 87] (so neither zero, denormal nor infinite); NaN stays. Within
@@ -205,10 +231,9 @@ struct adam_k {
     float eps;
 };
 
-#ifndef __CUDA_ARCH__
 /* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies; not clipped. */
-static inline struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
-                                           uint32_t t)
+ELEM struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
+                                  uint32_t t)
 {
     struct adam_k k;
 
@@ -223,7 +248,6 @@ static inline struct adam_k adam_constants(double lr, double wd, double mom, dou
     k.eps = (float)eps;
     return k;
 }
-#endif
 
 /* fastai's Adam, decoupled decay first (fastai.md 5.3; Kingma and Ba 2015, ICLR; Loshchilov and
  * Hutter 2019, ICLR); eps outside the bias-corrected root. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/elem.h"
 #include "base/size.h"
 
 struct op_list *op_list_new(int batch, int microbatch)
@@ -150,17 +151,63 @@ int op_list_find(const struct op_list *l, const char *name)
 
 const char *dtype_name(enum dtype t)
 {
-    static const char *const names[] = {"fp32", "bf16", "u8", "i32", "fp64"};
+    static const char *const names[] = {"fp32", "bf16", "fp16", "u8", "i32", "fp64"};
 
     return (unsigned)t <= DTYPE_F64 ? names[t] : "unknown";
 }
 
 size_t dtype_size(enum dtype t)
 {
-    static const size_t sizes[] = {4, 2, 1, 4, 8};
+    static const size_t sizes[] = {4, 2, 2, 1, 4, 8};
 
     BUG_IF((unsigned)t > DTYPE_F64);
     return sizes[t];
+}
+
+bool dtype_is_16(enum dtype t)
+{
+    return t == DTYPE_BF16 || t == DTYPE_F16;
+}
+
+float dtype_get(const void *data, size_t i, enum dtype t)
+{
+    switch (t) {
+    case DTYPE_BF16:
+        return f32_from_bf16(((const uint16_t *)data)[i]);
+    case DTYPE_F16:
+        return f32_from_f16(((const uint16_t *)data)[i]);
+    case DTYPE_U8:
+        return ((const uint8_t *)data)[i];
+    case DTYPE_I32:
+        return (float)((const int32_t *)data)[i];
+    case DTYPE_F64:
+        return (float)((const double *)data)[i];
+    default:
+        return ((const float *)data)[i];
+    }
+}
+
+void dtype_put(void *data, size_t i, enum dtype t, float x)
+{
+    switch (t) {
+    case DTYPE_BF16:
+        ((uint16_t *)data)[i] = bf16_from_f32(x);
+        return;
+    case DTYPE_F16:
+        ((uint16_t *)data)[i] = f16_from_f32(x);
+        return;
+    case DTYPE_U8:
+        ((uint8_t *)data)[i] = (uint8_t)x;
+        return;
+    case DTYPE_I32:
+        ((int32_t *)data)[i] = (int32_t)x;
+        return;
+    case DTYPE_F64:
+        ((double *)data)[i] = (double)x;
+        return;
+    default:
+        ((float *)data)[i] = x;
+    }
 }
 
 size_t tensor_elements(const struct tensor *t)

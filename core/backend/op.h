@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "base/geometry.h"
 
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_U8, DTYPE_I32, DTYPE_F64 };
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_U8, DTYPE_I32, DTYPE_F64 };
 
 enum tensor_role {
     TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
@@ -37,7 +37,7 @@ struct tensor {
 };
 
 /* in[] and out[] hold tensor numbers, -1 where absent. Columns in that order. "f32/16": the dtype of
- * the ACT tensors may be F32 or BF16, one type within an op (what is said to be f32, and the loss, is
+ * the ACT tensors may be F32, BF16 or F16, one type within an op (what is said to be f32, and the loss, is
  * always f32); sums and arithmetic are at least f32; one rounding on store.
  *
  *  kind               in                                     out
@@ -191,6 +191,10 @@ void op_list_print(FILE *file, const struct op_list *l);
 const char *op_kind_name(enum op_kind k); /* "conv", "bn_bwd_stats", ... */
 const char *dtype_name(enum dtype t);     /* "fp32", "bf16", ... */
 size_t dtype_size(enum dtype t);
+bool dtype_is_16(enum dtype t); /* BF16, F16 */
+/* Element I of dense DATA as a float, and from one (one rounding). */
+float dtype_get(const void *data, size_t i, enum dtype t);
+void dtype_put(void *data, size_t i, enum dtype t, float x);
 size_t tensor_elements(const struct tensor *t);
 
 #endif

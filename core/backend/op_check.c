@@ -13,7 +13,7 @@
 enum { MAX_GROUPS = 8, MAX_DIM = 1 << 24, MAX_FILTER = 255 };
 
 /* What stands in each place of a row of the table in op.h:
- *   a ACT, F32 or BF16   f ACT, F32   u ACT, U8   i ACT, I32   p PARAM   s STATE   g GRAD   t STAT
+ *   a ACT, F32 or 16 bits   f ACT, F32   u ACT, U8   i ACT, I32   p PARAM   s STATE   g GRAD   t STAT
  *   e PARAM or STATE
  * a capital may be absent. */
 struct op_row {
@@ -97,7 +97,7 @@ static bool role_fits(char letter, const struct tensor *t)
 {
     switch (letter) {
     case 'a':
-        return t->role == TENSOR_ACT && (t->dtype == DTYPE_F32 || t->dtype == DTYPE_BF16);
+        return t->role == TENSOR_ACT && (t->dtype == DTYPE_F32 || dtype_is_16(t->dtype));
     case 'f':
         return t->role == TENSOR_ACT && t->dtype == DTYPE_F32;
     case 'u':
@@ -140,7 +140,7 @@ static int check_places(const struct check *c, const char *letters, const int *p
     return 0;
 }
 
-/* Tensors that may be F32 or BF16 are of one type within an op. */
+/* Tensors that may be F32, BF16 or F16 are of one type within an op. */
 static int check_types(const struct check *c)
 {
     const struct op_row *row = &rows[c->op->kind];

@@ -67,6 +67,8 @@ void ref_store(const struct ref_tensor *t, size_t i, double x)
         t->v[i] = (double)(float)x;
     else if (t->dtype == DTYPE_BF16)
         t->v[i] = (double)f32_from_bf16(bf16_from_f32((float)x));
+    else if (t->dtype == DTYPE_F16)
+        t->v[i] = (double)f32_from_f16(f16_from_f32((float)x));
     else
         t->v[i] = x;
 }

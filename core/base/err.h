@@ -49,6 +49,6 @@ int err_append(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
         if (cond)                                                                                  \
             bug(__FILE__, __LINE__, #cond);                                                        \
     } while (0)
-_Noreturn void bug(const char *file, int line, const char *cond);
+__attribute__((__noreturn__)) void bug(const char *file, int line, const char *cond);
 
 #endif

@@ -313,27 +313,14 @@ const char *experiment_final(const struct experiment *e)
     return e->train.watch.finish == FINISH_BEST ? "best" : "last";
 }
 
-int experiment_backend(const struct backend **out, const struct experiment *e, struct err *err)
-{
-    static const char *const names[] = {[BACKEND_AUTO] = "cpu",
-                                        [BACKEND_CPU] = "cpu",
-                                        [BACKEND_REF] = "ref",
-                                        [BACKEND_CUDA] = "cuda"};
-    const char *name = names[e->exec.backend];
-
-    *out = backend_find(name);
-    if (!*out)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "exec.backend: %s is not part of this build; use auto, cpu or ref", name);
-    return 0;
-}
-
 enum dtype experiment_dtype(const struct experiment *e, const struct be_info *info,
                             const char **note)
 {
     *note = NULL;
     if (e->train.precision == PRECISION_FP32)
         return DTYPE_F32;
+    if (e->train.precision == PRECISION_FP16 && info->has_fp16)
+        return DTYPE_F16;
     if (!info->has_bf16) {
         *note = e->train.precision == PRECISION_FP16
                     ? "this device has neither fp16 nor bf16 training kernels: running in fp32"

@@ -50,10 +50,6 @@ const char *experiment_final(const struct experiment *e);
  * ERR_INPUT when there is none, saying `prep SET`. */
 int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char *data,
                       struct err *err) MUST_USE;
-/* The backend that exec.backend asks for ("auto" is cpu). ERR_UNSUPPORTED when it is not built in.
- */
-int experiment_backend(const struct backend **out, const struct experiment *e,
-                       struct err *err) MUST_USE;
 /* What train.precision becomes on this device; *NOTE is NULL, or why it is not what was asked for
  * (static text). */
 enum dtype experiment_dtype(const struct experiment *e, const struct be_info *info,

@@ -57,14 +57,11 @@ static int open_model(struct trained *t, const char *folder, const char *which, 
     struct be_info info;
     const char *note;
 
-    if (experiment_backend(&t->backend, t->experiment, err) < 0)
+    if (backend_open(&t->backend, &t->be, &info, exec, err) < 0)
         return -1;
-    if (t->backend->open(&t->be, exec, err) < 0)
-        return -1;
-    t->backend->info(t->be, &info);
     if (network_new(&t->network, &t->experiment->model, t->classes, err) < 0)
         return -1;
-    if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec),
+    if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec, &info),
                   (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
         return -1;
     infer_mode(t->infer, t->experiment->augment.mode);

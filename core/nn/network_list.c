@@ -256,8 +256,8 @@ static int check_shape(const struct network_shape *s, bool infer, struct err *er
                        "exec.microbatch %d does not divide the batch of %d pictures: take a "
                        "divisor, or 0 for the largest up to %d",
                        s->microbatch, s->batch, MICROBATCH_AUTO);
-    if (s->dtype != DTYPE_F32 && s->dtype != DTYPE_BF16)
-        return err_set(err, ERR_INPUT, "activations are fp32 or bf16, not %s",
+    if (s->dtype != DTYPE_F32 && !dtype_is_16(s->dtype))
+        return err_set(err, ERR_INPUT, "activations are fp32, bf16 or fp16, not %s",
                        dtype_name(s->dtype));
     BUG_IF(s->freeze_to < 0 || s->freeze_to > 2 || !(s->dropout >= 0 && s->dropout < 1));
     BUG_IF(s->parts < 0 || !(s->max_norm >= 0));

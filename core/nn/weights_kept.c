@@ -10,6 +10,12 @@ enum { MOMENTS = 2, KEPT = 3 };
 /* Endings of the names in the backend and in the file. */
 static const char *const kept[KEPT] = {".m", ".v", ".ema"}, *const stored[KEPT] = {".m", ".v", ""};
 
+/* Where there is one. */
+static const struct param loss_scale = {.name = BACKEND_LOSS_SCALE,
+                                        .dims = {BACKEND_SCALE_VALUES},
+                                        .n_dims = 1,
+                                        .n = BACKEND_SCALE_VALUES};
+
 static void with_ending(char out[NAME_LEN], const struct param *p, const char *ending)
 {
     snprintf(out, NAME_LEN, "%s%s", p->name, ending);
@@ -39,7 +45,9 @@ int weights_save_optimiser(const char *path, const struct backend *be, struct be
                            const struct network *n, struct err *err)
 {
     struct safetensors_writer *w = NULL;
-    float *buffer = weights_buffer(n, err);
+    float *buffer = weights_buffer(n, err), scale[BACKEND_SCALE_VALUES];
+    struct err ignored = {0};
+    bool scaled = be->get(b, loss_scale.name, scale, &ignored) == 0;
     char name[NAME_LEN];
     int rc = -1;
 
@@ -52,11 +60,14 @@ int weights_save_optimiser(const char *path, const struct backend *be, struct be
             weights_declare(w, name, &n->params[i / KEPT], err) < 0)
             goto out;
     }
+    if (scaled && weights_declare(w, loss_scale.name, &loss_scale, err) < 0)
+        goto out;
     for (int i = 0; i < n->n_params * KEPT; i++)
         if (keeps(be, b, &n->params[i / KEPT], i % KEPT, buffer) &&
             safetensors_write(w, buffer, n->params[i / KEPT].n * sizeof *buffer, err) < 0)
             goto out;
-    if (safetensors_finish(w, err) < 0)
+    if ((scaled && safetensors_write(w, scale, sizeof scale, err) < 0) ||
+        safetensors_finish(w, err) < 0)
         goto out;
     w = NULL;
     rc = 0;
@@ -69,6 +80,8 @@ out:
 /* The parameter that the file's tensor NAME belongs to; NULL: none. */
 static const struct param *owner_of(const struct network *n, const char *name)
 {
+    if (strcmp(name, loss_scale.name) == 0)
+        return &loss_scale;
     for (int k = 0; k < KEPT; k++) {
         char prefix[NAME_LEN];
         size_t length = strlen(name);
@@ -102,6 +115,25 @@ static int check_kept(const struct safetensors *s, const char *path, const struc
     return complaint_settle(&c, path, n, err);
 }
 
+/* Puts back the loss scale, where both the file and the backend have one. */
+static int load_scale(const struct safetensors *s, const struct backend *be, struct be *b,
+                      struct err *err)
+{
+    const struct st_tensor *t = safetensors_find(s, loss_scale.name);
+    float scale[BACKEND_SCALE_VALUES];
+    struct err ignored = {0};
+
+    if (!t || be->get(b, loss_scale.name, scale, &ignored) < 0)
+        return 0;
+    if (safetensors_read_f32(s, t, scale, err) < 0)
+        return -1;
+    if (!(scale[0] > 0 && scale[0] <= 0x1p127F) || !(scale[1] >= 0 && scale[1] < 1e6F) ||
+        !(scale[2] >= 0 && scale[2] < 1e9F) || !(scale[3] >= 0 && scale[3] < 1e9F))
+        return err_set(err, ERR_FORMAT, "%s is none: %g %g %g %g", loss_scale.name,
+                       (double)scale[0], (double)scale[1], (double)scale[2], (double)scale[3]);
+    return be->put(b, loss_scale.name, scale, err);
+}
+
 int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err)
 {
@@ -128,7 +160,7 @@ int weights_load_optimiser(const char *path, const struct backend *be, struct be
             put_kept(be, b, p, i % KEPT, buffer, err) < 0)
             goto out;
     }
-    rc = 0;
+    rc = load_scale(s, be, b, err);
 out:
     free(buffer);
     safetensors_close(s);

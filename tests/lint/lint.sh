@@ -19,7 +19,7 @@ existing_folders() {
 
 # All C files, in a fixed order.
 c_files() {
-    find $(existing_folders) \( -name '*.c' -o -name '*.h' -o -name '*.cu' \) -type f | LC_ALL=C sort
+    find $(existing_folders) \( -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.cpp' \) -type f | LC_ALL=C sort
 }
 
 # Every text file of the project: what git would take, or all but what is built where there is no git.

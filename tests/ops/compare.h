@@ -218,7 +218,7 @@ static inline void ops_bound_adam(const struct ops_setup *s, float *const state[
     }
 }
 
-/* The largest allowed difference of every value, before the rounding of a bf16 store. */
+/* The largest allowed difference of every value, before the rounding of a 16-bit store. */
 static inline void ops_bound(const struct ops_setup *s, const struct ops_results *ref,
                              float *const tol[MAX_OUT], float *const state[MAX_IN])
 {
@@ -256,7 +256,7 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
     }
 }
 
-/* Fails naming the first value of GOT that is not within TOL (and a bf16 store's last place) of
+/* Fails naming the first value of GOT that is not within TOL (and a 16-bit store's last place) of
  * WANT. */
 static inline void ops_close(const struct ops_setup *s, const char *where, int which,
                              const float *got, const float *want, const float *tol, size_t n,
@@ -267,6 +267,8 @@ static inline void ops_close(const struct ops_setup *s, const char *where, int w
 
         if (dtype == DTYPE_BF16 && allowed > 0.0)
             allowed += 0x1p-7 * fabs((double)want[i]);
+        if (dtype == DTYPE_F16 && allowed > 0.0)
+            allowed += 0x1p-10 * fabs((double)want[i]) + 0x1p-24;
         if (!(diff <= allowed))
             fail_msg("%s on %s: %d[%zu] is %.9g, ref %.9g, off by %.3g, allowed %.3g",
                      ops_case_name(&s->c), where, which, i, (double)got[i], (double)want[i], diff,
@@ -291,6 +293,8 @@ static inline void ops_compare(const struct ops_setup *s, const char *where,
         if (got->out[i]) {
             enum dtype t = s->list->tensors[o->out[i]].dtype;
 
+            if (s->c.kind == OP_CONV_BWD_WEIGHT && strcmp(where, "cuda") == 0)
+                t = s->c.dtype; /* cuDNN gives it in the type of its inputs */
             if (t == DTYPE_U8 || t == DTYPE_I32)
                 memset(tol[i], 0, s->n_out[i] * sizeof(float));
             ops_close(s, where, i, got->out[i], ref->out[i], tol[i], s->n_out[i], t);
@@ -319,7 +323,7 @@ static inline void ops_check(const struct ops_case *cases, size_t n)
         if (ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err) < 0)
             fail_msg("%s on ref: %s", ops_case_name(&s.c), err.msg);
         for (int d = 0; d < N_DEVICES; d++) {
-            const struct backend *k = backend_find(ops_devices[d].name);
+            const struct backend *k = ops_backend(d);
             struct ops_results got;
 
             if (!k) {

@@ -22,6 +22,9 @@
 #include "backend/elem.h"
 #include "backend/ref.h"
 #include "base/rng.h"
+#ifdef OPS_EMULATED
+#include "../cuda/emulated.h"
+#endif
 
 enum { MAX_IN = 6, MAX_OUT = 4, GUARD = 16, CLASSES_MAX = 64 };
 static const double unit = 0x1p-24; /* rounding error of fp32 */
@@ -62,13 +65,30 @@ struct ops_device {
 };
 // clang-format off
 static const struct ops_device ops_devices[] = {
+#ifdef OPS_EMULATED /* the CUDA kernels on the host; with 2 threads: tensors off their alignment */
+    {"emulated", {.threads = 1}},
+    {"emulated", {.threads = 1}},
+    {"emulated", {.threads = 2}},
+#else
     {"cpu", {.threads = 1, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
     {"cpu", {.threads = 3, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
     {"cpu", {.threads = 2, .layout = LAYOUT_NHWC, .winograd = WINOGRAD_OFF}},
     {"cuda", {.threads = 1, .winograd = WINOGRAD_OFF}},
+#endif
 };
 // clang-format on
 enum { N_DEVICES = sizeof ops_devices / sizeof ops_devices[0] };
+
+/* The backend of device D; NULL where it is not built in. */
+static inline const struct backend *ops_backend(int d)
+{
+#ifdef OPS_EMULATED
+    (void)d;
+    return &emulated_backend;
+#else
+    return backend_find(ops_devices[d].name);
+#endif
+}
 
 static inline const char *ops_case_name(const struct ops_case *c)
 {
@@ -353,6 +373,14 @@ static inline float ops_value(struct rng *r, const struct ops_case *c, int which
     }
 }
 
+static inline float ops_rounded(float x, enum dtype t)
+{
+    uint16_t bits;
+
+    dtype_put(&bits, 0, t, x);
+    return dtype_get(&bits, 0, t);
+}
+
 /* The setup of case C, its inputs drawn by SEED. */
 static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed)
 {
@@ -373,8 +401,8 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         assert_non_null(s.in[i]);
         for (size_t e = 0; e < s.n_in[i]; e++) {
             s.in[i][e] = ops_value(&r, c, i, e);
-            if (c->dtype == DTYPE_BF16 && t->role != TENSOR_STAT)
-                s.in[i][e] = f32_from_bf16(bf16_from_f32(s.in[i][e]));
+            if (dtype_is_16(c->dtype) && t->role != TENSOR_STAT)
+                s.in[i][e] = ops_rounded(s.in[i][e], c->dtype);
         }
     }
     for (int i = 0; i < MAX_OUT; i++)

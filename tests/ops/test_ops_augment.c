@@ -4,13 +4,9 @@
  * sizes that no vector width divides, every variant that this processor has, and real pictures
  * where they are at hand.
  * SPDX-License-Identifier: MIT */
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "backend/cpu/sampler.h"
 #include "base/isa.h"
-#include "base/path.h"
-#include "image/decode.h"
+#include "../pictures.h"
 #include "ops.h"
 
 struct variant {
@@ -201,6 +197,7 @@ static void check_mixed(const struct ops_setup *s, const float *x)
 
 static void the_op_is_the_kernel(void **state)
 {
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
     struct rng r = rng_begin(12, RNG_TEST, 0, 0);
     uint8_t *pixels = malloc(46 * 61 * 3);
 
@@ -208,14 +205,14 @@ static void the_op_is_the_kernel(void **state)
     assert_non_null(pixels);
     for (int i = 0; i < 46 * 61 * 3; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
-    for (int round = 0; round < 2 * MIXINGS; round++) {
+    for (int round = 0; round < 3 * MIXINGS; round++) {
         struct ops_case c = {.kind = OP_AUGMENT,
                              .n = 6,
                              .micro = 3,
                              .c = 3,
                              .h = 23,
                              .w = 23,
-                             .dtype = round % 2 ? DTYPE_BF16 : DTYPE_F32};
+                             .dtype = types[round % 3]};
         struct ops_setup s = ops_begin(&c, 1);
         struct ops_results ref, got;
         struct err err = {0};
@@ -227,12 +224,12 @@ static void the_op_is_the_kernel(void **state)
             s.pictures[n].map = random_map(&r, 46, 61, 23);
         }
         s.step.n_pictures = 5; /* the sixth is padding: zeros */
-        set_mixes(&s, round / 2);
+        set_mixes(&s, round / 3);
         assert_int_equal(ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err), 0);
         if (s.step.mixes && c.dtype == DTYPE_F32)
             check_mixed(&s, ref.out[0]);
         for (int d = 0; d < N_DEVICES; d++) {
-            const struct backend *k = backend_find(ops_devices[d].name);
+            const struct backend *k = ops_backend(d);
 
             if (!k)
                 continue;
@@ -248,31 +245,11 @@ static void the_op_is_the_kernel(void **state)
     free(pixels);
 }
 
-/* Opens the archive of real pictures; NULL when it is not there. */
-static struct archive *open_pictures(void)
-{
-    const char *shared = getenv("PRESIZE_SHARED");
-    struct archive *a = archive_read_new();
-    char path[PATH_LEN];
-    struct err err;
-
-    assert_non_null(a);
-    archive_read_support_filter_gzip(a);
-    archive_read_support_format_tar(a);
-    if (path_format(path, &err, "%s/data/oxford-iiit-pet-mini.tgz",
-                    shared ? shared : "../shared") == 0 &&
-        archive_read_open_filename(a, path, 1 << 16) == ARCHIVE_OK)
-        return a;
-    archive_read_free(a);
-    return NULL;
-}
-
 static void real_pictures(void **state)
 {
     enum { SIZE = 224, PICTURES = 12 };
     struct rng r = rng_begin(13, RNG_TEST, 0, 0);
     struct archive *a = open_pictures();
-    struct archive_entry *entry;
     float *want = malloc(sizeof *want * 3 * SIZE * SIZE);
     float *got = malloc(sizeof *got * (3 * SIZE * SIZE + 1));
     struct image img = {0};
@@ -281,20 +258,12 @@ static void real_pictures(void **state)
     (void)state;
     assert_non_null(want);
     assert_non_null(got);
-    while (a && done < PICTURES && archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        int64_t size = archive_entry_size(entry);
-        uint8_t *bytes = size > 0 ? malloc((size_t)size) : NULL;
-        struct err err = {0};
+    while (done < PICTURES && next_picture(a, &img)) {
+        struct picture p = {.pixels = img.pixels, .height = img.height, .width = img.width};
 
-        if (bytes && archive_read_data(a, bytes, (size_t)size) == size &&
-            image_decode(&img, bytes, (size_t)size, false, &err) == 0) {
-            struct picture p = {.pixels = img.pixels, .height = img.height, .width = img.width};
-
-            p.map = random_map(&r, p.height, p.width, SIZE);
-            check_picture(&p, SIZE, want, got);
-            done++;
-        }
-        free(bytes);
+        p.map = random_map(&r, p.height, p.width, SIZE);
+        check_picture(&p, SIZE, want, got);
+        done++;
     }
     image_free(&img);
     free(want);

@@ -11,7 +11,8 @@
 #define VECTORS(kind_) \
     {.kind = kind_, .n = 6, .micro = 3, .c = 512, .h = 1, .w = 1, .dtype = DTYPE_F32}, \
     {.kind = kind_, .n = 5, .micro = 1, .c = 37,  .h = 1, .w = 1, .dtype = DTYPE_F32}, \
-    {.kind = kind_, .n = 8, .micro = 4, .c = 16,  .h = 1, .w = 1, .dtype = DTYPE_BF16}
+    {.kind = kind_, .n = 8, .micro = 4, .c = 16,  .h = 1, .w = 1, .dtype = DTYPE_BF16}, \
+    {.kind = kind_, .n = 4, .micro = 2, .c = 48,  .h = 1, .w = 1, .dtype = DTYPE_F16}
 
 static const struct ops_case relu[] = {VECTORS(OP_RELU)};
 static const struct ops_case relu_bwd[] = {VECTORS(OP_RELU_BWD)};
@@ -19,16 +20,20 @@ static const struct ops_case dropout[] = {VECTORS(OP_DROPOUT)};
 static const struct ops_case dropout_bwd[] = {VECTORS(OP_DROPOUT_BWD)};
 static const struct ops_case max_pool[] = {
     PICTURES(OP_MAX_POOL, DTYPE_F32, false), PICTURES(OP_MAX_POOL, DTYPE_BF16, false),
+    PICTURES(OP_MAX_POOL, DTYPE_F16, false),
     {.kind = OP_MAX_POOL, .n = 2, .micro = 1, .c = 24, .h = 5, .w = 5,
      .dtype = DTYPE_F32, .refused = true}};
 static const struct ops_case max_pool_bwd[] = {
     PICTURES(OP_MAX_POOL_BWD, DTYPE_F32, false), PICTURES(OP_MAX_POOL_BWD, DTYPE_F32, true),
-    PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, false), PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, true)};
+    PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, false), PICTURES(OP_MAX_POOL_BWD, DTYPE_BF16, true),
+    PICTURES(OP_MAX_POOL_BWD, DTYPE_F16, true)};
 static const struct ops_case concat_pool[] = {
-    PICTURES(OP_CONCAT_POOL, DTYPE_F32, false), PICTURES(OP_CONCAT_POOL, DTYPE_BF16, false)};
+    PICTURES(OP_CONCAT_POOL, DTYPE_F32, false), PICTURES(OP_CONCAT_POOL, DTYPE_BF16, false),
+    PICTURES(OP_CONCAT_POOL, DTYPE_F16, false)};
 static const struct ops_case concat_pool_bwd[] = {
     PICTURES(OP_CONCAT_POOL_BWD, DTYPE_F32, false),
-    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_BF16, false)};
+    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_BF16, false),
+    PICTURES(OP_CONCAT_POOL_BWD, DTYPE_F16, false)};
 static const struct ops_case softmax_loss[] = {
     {.kind = OP_SOFTMAX_LOSS, .n = 6, .micro = 3, .k = 37, .dtype = DTYPE_F32, .extra = true},
     {.kind = OP_SOFTMAX_LOSS, .n = 5, .micro = 1, .k = 2,  .dtype = DTYPE_F32, .extra = true},

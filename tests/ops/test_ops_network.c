@@ -232,7 +232,7 @@ static void on_devices(const struct case_of *c, const struct network *net, const
     struct run first = {0}, got;
 
     for (int d = 0; d < N_DEVICES; d++) {
-        const struct backend *k = backend_find(ops_devices[d].name);
+        const struct backend *k = ops_backend(d);
 
         if (!k)
             continue;

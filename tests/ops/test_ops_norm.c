@@ -10,16 +10,23 @@
     NORM(kind, t, 6, 3, 16, 13, 11, relu, extra, false), \
     NORM(kind, t, 5, 1, 48,  3,  1, relu, extra, false), \
     NORM(kind, t, 8, 4, 64,  1,  1, relu, extra, false)
+#define WIDE(kind, relu, extra) /* more channels than one block of a card takes */ \
+    NORM(kind, DTYPE_F32, 3, 1, 272, 5, 3, relu, extra, false), \
+    NORM(kind, DTYPE_F16, 3, 1, 272, 5, 3, relu, extra, false)
 #define ROWS(kind) \
+    WIDE(kind, true, true), \
     SHAPES(kind, DTYPE_F32, false, false), SHAPES(kind, DTYPE_F32, true, false), \
     SHAPES(kind, DTYPE_F32, false, true),  SHAPES(kind, DTYPE_F32, true, true), \
     SHAPES(kind, DTYPE_BF16, false, false), SHAPES(kind, DTYPE_BF16, true, false), \
     SHAPES(kind, DTYPE_BF16, false, true),  SHAPES(kind, DTYPE_BF16, true, true), \
+    SHAPES(kind, DTYPE_F16, false, false), SHAPES(kind, DTYPE_F16, true, true), \
     NORM(kind, DTYPE_F32, 4, 2, 24, 3, 3, false, false, true)
 
 static const struct ops_case stats[] = {
     SHAPES(OP_BN_STATS, DTYPE_F32, false, false), SHAPES(OP_BN_STATS, DTYPE_F32, false, true),
     SHAPES(OP_BN_STATS, DTYPE_BF16, false, false), SHAPES(OP_BN_STATS, DTYPE_BF16, false, true),
+    SHAPES(OP_BN_STATS, DTYPE_F16, false, true),
+    WIDE(OP_BN_STATS, false, true),
     NORM(OP_BN_STATS, DTYPE_F32, 1, 1, 16,  1,  1, false, true,  false),
     NORM(OP_BN_STATS, DTYPE_F32, 7, 1, 16, 40, 37, false, true,  false),
     NORM(OP_BN_STATS, DTYPE_F32, 2, 1, 20,  3,  3, false, false, true),
@@ -28,18 +35,24 @@ static const struct ops_case apply[] = {ROWS(OP_BN_APPLY)};
 static const struct ops_case infer[] = {ROWS(OP_BN_INFER)};
 static const struct ops_case bwd_stats[] = {ROWS(OP_BN_BWD_STATS)};
 static const struct ops_case bwd_apply[] = {
+    WIDE(OP_BN_BWD_APPLY, false, false),
     SHAPES(OP_BN_BWD_APPLY, DTYPE_F32, false, false),
     SHAPES(OP_BN_BWD_APPLY, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_BWD_APPLY, DTYPE_F16, false, false),
     NORM(OP_BN_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 static const struct ops_case relu_bwd_stats[] = {
     SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_F32, false, false),
     SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_RELU_BWD_STATS, DTYPE_F16, false, false),
+    WIDE(OP_BN_RELU_BWD_STATS, false, false),
     NORM(OP_BN_RELU_BWD_STATS, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 static const struct ops_case relu_bwd_apply[] = {
     SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_F32, false, false),
     SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_BF16, false, false),
+    SHAPES(OP_BN_RELU_BWD_APPLY, DTYPE_F16, false, false),
+    WIDE(OP_BN_RELU_BWD_APPLY, false, false),
     NORM(OP_BN_RELU_BWD_APPLY, DTYPE_F32, 2, 1, 8, 3, 3, false, false, true),
 };
 // clang-format on

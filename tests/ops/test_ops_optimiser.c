@@ -124,7 +124,7 @@ static void gradients_are_clipped_by_their_norm(void **state)
     (void)state;
     assert_true(ref.factor > 0.35f && ref.factor < 0.40f);
     for (int d = 0; d < N_DEVICES; d++) {
-        const struct backend *k = backend_find(ops_devices[d].name);
+        const struct backend *k = ops_backend(d);
         struct clipped small, large, none, one;
 
         if (!k)
@@ -132,7 +132,7 @@ static void gradients_are_clipped_by_their_norm(void **state)
         small = clip(&ops_devices[d], k, 0.1f);
         large = clip(&ops_devices[d], k, 1.0f);
         none = clip(&ops_devices[d], k, 0);
-        one = clip(&ops_devices[0], backend_find(ops_devices[0].name), 0.1f);
+        one = clip(&ops_devices[0], ops_backend(0), 0.1f);
         assert_true(fabsf(small.factor - ref.factor) <= 4e-7f);
         for (int i = 0; i < TENSORS; i++)
             for (int e = 0; e < sizes[i]; e++)
@@ -294,7 +294,7 @@ static void parts_of_a_batch_give_its_bits(void **state)
 
     (void)state;
     for (int d = 0; d < N_DEVICES; d++) {
-        const struct backend *k = backend_find(ops_devices[d].name);
+        const struct backend *k = ops_backend(d);
         size_t n;
 
         if (!k || strcmp(k->name, "cpu") != 0)

@@ -72,6 +72,34 @@ static void bf16_rounds_to_nearest_even(void **state)
     assert_true(isnan(f32_from_bf16(bf16_from_f32(elem_float(0xffffffffu)))));
 }
 
+/* Every half precision value, and what lies half way between two. */
+static void f16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        float x = f32_from_f16((uint16_t)h);
+
+        if ((h & 0x7fff) > 0x7c00) {
+            assert_true(isnan(x) && f16_from_f32(x) == (h | 0x200));
+            continue;
+        }
+        assert_int_equal(f16_from_f32(x), h);
+        if ((h & 0x7fff) < 0x7bff) { /* half way to the next: to the even one */
+            float next = f32_from_f16((uint16_t)(h + 1)), middle = 0.5f * x + 0.5f * next;
+
+            assert_int_equal(f16_from_f32(middle), h + (h & 1));
+            assert_int_equal(f16_from_f32(nextafterf(middle, x)), h);
+            assert_int_equal(f16_from_f32(nextafterf(middle, next)), h + 1);
+        }
+    }
+    assert_true(f32_from_f16(0x3c00) == 1.0f && f32_from_f16(0xc000) == -2.0f);
+    assert_true(f32_from_f16(0x7bff) == 65504.0f && f32_from_f16(1) == 0x1p-24f);
+    assert_int_equal(f16_from_f32(65519.996f), 0x7bff);
+    assert_int_equal(f16_from_f32(65520.0f), 0x7c00);
+    assert_int_equal(f16_from_f32(-INFINITY), 0xfc00);
+    assert_int_equal(f16_from_f32(0x1p-26f), 0);
+}
+
 static void lighting_meets_fastai(void **state)
 {
     static const float x[] = {0.0f, 0.1f, 0.25f, 0.5f, 0.9f, 1.0f};
@@ -288,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_and_log_are_within_one_ulp),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(f16_rounds_to_nearest_even),
         cmocka_unit_test(lighting_meets_fastai),
         cmocka_unit_test(adam_meets_fastai),
         cmocka_unit_test(philox_is_base_rngs),

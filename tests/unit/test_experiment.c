@@ -295,7 +295,8 @@ static void shards_are_found_by_size(void **state)
 static void precision_falls_back_and_says_so(void **state)
 {
     struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
-    struct be_info with = {.has_bf16 = true}, without = {.has_bf16 = false};
+    struct be_info with = {.has_bf16 = true}, without = {.has_bf16 = false},
+                   both = {.has_bf16 = true, .has_fp16 = true};
     const char *note;
 
     (void)state;
@@ -312,6 +313,8 @@ static void precision_falls_back_and_says_so(void **state)
     assert_non_null(strstr(note, "bf16"));
     assert_int_equal(experiment_dtype(e, &without, &note), DTYPE_F32);
     assert_non_null(strstr(note, "fp32"));
+    assert_int_equal(experiment_dtype(e, &both, &note), DTYPE_F16);
+    assert_null(note);
     experiment_free(e);
 }
 

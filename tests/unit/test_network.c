@@ -247,7 +247,7 @@ static void bad_shapes_are_refused(void **state)
         {{.batch = 1, .size = 32}, "batch"},
         {{.batch = 8, .size = 8}, "px"},
         {{.batch = 8, .size = 32, .microbatch = 3}, "does not divide"},
-        {{.batch = 8, .size = 32, .dtype = DTYPE_U8}, "fp32 or bf16"},
+        {{.batch = 8, .size = 32, .dtype = DTYPE_U8}, "fp32, bf16 or fp16"},
     };
     const struct model_options o = {.arch = RESNET18};
     struct network *n = network(RESNET18, 5), *none;

@@ -415,6 +415,48 @@ static void moments_come_back(void **state)
     closed(&all);
 }
 
+static float scale_there[BACKEND_SCALE_VALUES];
+
+static int scaled_get(struct be *b, const char *name, float *dst, struct err *err)
+{
+    if (strcmp(name, BACKEND_LOSS_SCALE) != 0)
+        return cpu_backend.get(b, name, dst, err);
+    memcpy(dst, scale_there, sizeof scale_there);
+    return 0;
+}
+
+static int scaled_put(struct be *b, const char *name, const float *src, struct err *err)
+{
+    if (strcmp(name, BACKEND_LOSS_SCALE) != 0)
+        return cpu_backend.put(b, name, src, err);
+    memcpy(scale_there, src, sizeof scale_there);
+    return 0;
+}
+
+/* On a device that has one; a device without reads the same file. */
+static void the_loss_scale_comes_back(void **state)
+{
+    static const float scale[BACKEND_SCALE_VALUES] = {1024, 7, 3, 5}, none[BACKEND_SCALE_VALUES];
+    struct world w = opened(3, true, 2);
+    struct backend with = *w.be;
+    struct err err = {0};
+
+    (void)state;
+    with.get = scaled_get;
+    with.put = scaled_put;
+    memcpy(scale_there, scale, sizeof scale);
+    assert_int_equal(weights_save_optimiser(file, &with, w.b, w.n, &err), 0);
+    memcpy(scale_there, none, sizeof none);
+    assert_int_equal(weights_load_optimiser(file, w.be, w.b, w.n, &err), 0);
+    assert_int_equal(weights_load_optimiser(file, &with, w.b, w.n, &err), 0);
+    assert_memory_equal(scale_there, scale, sizeof scale);
+    memcpy(scale_there, none, sizeof none); /* a scale of 0 is none */
+    assert_int_equal(weights_save_optimiser(file, &with, w.b, w.n, &err), 0);
+    assert_true(weights_load_optimiser(file, &with, w.b, w.n, &err) < 0);
+    assert_int_equal(err.kind, ERR_FORMAT);
+    closed(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_prefix_is_found),
         cmocka_unit_test(another_architecture_is_recognised),
         cmocka_unit_test(moments_come_back),
+        cmocka_unit_test(the_loss_scale_comes_back),
     };
 
     return cmocka_run_group_tests(tests, begin, end);

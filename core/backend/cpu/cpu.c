@@ -378,6 +378,10 @@ static int check_precision(const struct be *b, const struct op_list *l, struct e
             return err_set(err, ERR_UNSUPPORTED,
                            "%s: this processor has no bf16 kernels; use train.precision=fp32",
                            l->tensors[i].name);
+        else if (l->tensors[i].dtype == DTYPE_F16)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "%s: the cpu backend has no fp16 kernels; use train.precision=bf16",
+                           l->tensors[i].name);
     return 0;
 }
 

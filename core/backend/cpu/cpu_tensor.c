@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/elem.h"
 #include "base/size.h"
 
 /* ---- persistent tensors
@@ -109,48 +108,6 @@ int cpu_get(struct be *b, const char *name, float *dst, struct err *err)
     return 0;
 }
 
-static void element_get(const void *data, size_t i, enum dtype t, float *x)
-{
-    switch (t) {
-    case DTYPE_F32:
-        *x = ((const float *)data)[i];
-        break;
-    case DTYPE_BF16:
-        *x = f32_from_bf16(((const uint16_t *)data)[i]);
-        break;
-    case DTYPE_U8:
-        *x = ((const uint8_t *)data)[i];
-        break;
-    case DTYPE_I32:
-        *x = (float)((const int32_t *)data)[i];
-        break;
-    case DTYPE_F64:
-        *x = (float)((const double *)data)[i];
-        break;
-    }
-}
-
-static void element_put(void *data, size_t i, enum dtype t, float x)
-{
-    switch (t) {
-    case DTYPE_F32:
-        ((float *)data)[i] = x;
-        break;
-    case DTYPE_BF16:
-        ((uint16_t *)data)[i] = bf16_from_f32(x);
-        break;
-    case DTYPE_U8:
-        ((uint8_t *)data)[i] = (uint8_t)x;
-        break;
-    case DTYPE_I32:
-        ((int32_t *)data)[i] = (int32_t)x;
-        break;
-    case DTYPE_F64:
-        ((double *)data)[i] = (double)x;
-        break;
-    }
-}
-
 /* Calls for every element of TENSOR: exactly one of GET and PUT is given, in plain NCHW order. */
 static void exchange(struct be_program *p, int tensor, float *get, const float *put)
 {
@@ -168,9 +125,9 @@ static void exchange(struct be_program *p, int tensor, float *get, const float *
                   : picture * c * pixels + channel / LANES * block + pixel * step + channel % LANES;
 
         if (get)
-            element_get(data, k, t->dtype, &get[i]);
+            get[i] = dtype_get(data, k, t->dtype);
         else
-            element_put(data, k, t->dtype, put[i]);
+            dtype_put(data, k, t->dtype, put[i]);
     }
 }
 

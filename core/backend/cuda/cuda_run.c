@@ -1,0 +1,118 @@
+/* cuda_run.c - one step of a prepared list: everything is put on the compute stream, in list order.
+ *
+ * run() returns when all is enqueued; read() and get() wait. SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "backend/cuda/cuda.h"
+
+static bool wanted(const struct be_program *p, const struct cuda_op *o)
+{
+    const enum op_kind kind = o->op->kind;
+
+    if (p->step->only && !(p->step->only >> kind & 1))
+        return false;
+    return !op_is_optimiser(kind) || kind == OP_GRAD_SUM || step_is_last(p->step);
+}
+
+/* Adds the times of the run before to the profile. */
+static int gather(struct be_program *p, struct err *err)
+{
+    const int n = p->list->n_ops;
+
+    if (!p->marked)
+        return 0;
+    p->marked = false;
+    if (cuda_check(cudaEventSynchronize(p->marks[n]), "the run before", err) < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        float ms = 0;
+
+        if (!p->ran[i])
+            continue;
+        if (cuda_check(cudaEventElapsedTime(&ms, p->marks[i], p->marks[i + 1]), "a time", err) < 0)
+            return -1;
+        p->seconds[p->ops[i].op->kind] += (double)ms / 1e3;
+    }
+    return 0;
+}
+
+static int mark(struct be_program *p, int i, struct err *err)
+{
+    return cuda_check(cudaEventRecord(p->marks[i], p->be->compute), "an event", err);
+}
+
+/* Takes the loss scale out of the gradients once all are there. */
+static int unscale(struct be_program *p, struct err *err)
+{
+    if (!p->scaled || p->step->only || p->n_scaled == 0)
+        return 0;
+    return cuda_check(cuda_unscale(p->be->compute, (float *)(void *)(p->memory + p->grads),
+                                   p->n_scaled, p->be->scale),
+                      "the gradients", err);
+}
+
+/* The loss scale starts anew with the optimiser's state, as fastai makes a GradScaler for each fit. */
+static int begin_scale(struct be_program *p, struct err *err)
+{
+    if (!p->scaled || p->step->only || p->step->adam_step != 1 || p->step->part > 0)
+        return 0;
+    return cuda_check(cuda_scale_begin(p->be->compute, p->be->scale, CUDA_SCALE_START),
+                      "the loss scale", err);
+}
+
+static int run_ops(struct be_program *p, struct err *err)
+{
+    bool unscaled = false;
+
+    if (begin_scale(p, err) < 0)
+        return -1;
+    for (int i = 0; i < p->list->n_ops; i++) {
+        const struct cuda_op *o = &p->ops[i];
+
+        if (!unscaled && op_is_optimiser(o->op->kind)) {
+            unscaled = true;
+            if (unscale(p, err) < 0)
+                return -1;
+        }
+        p->ran[i] = o->run && wanted(p, o);
+        if (mark(p, i, err) < 0 || (p->ran[i] && o->run(p, o, err) < 0) ||
+            (p->be->wait && cuda_check(cudaStreamSynchronize(p->be->compute), "run", err) < 0))
+            return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
+    }
+    if (!unscaled && unscale(p, err) < 0)
+        return -1;
+    if (p->scaled && !p->step->only && step_is_last(p->step) &&
+        cuda_check(cuda_scale_update(p->be->compute, p->be->scale, p->device_step),
+                   "the loss scale", err) < 0)
+        return -1;
+    return mark(p, p->list->n_ops, err);
+}
+
+int cuda_run(struct be_program *p, const struct step *step, struct err *err)
+{
+    struct slot *slot;
+    int rc;
+
+    BUG_IF(step->n_pictures < 0 || step->n_pictures > p->list->batch);
+    p->step = step;
+    rc = gather(p, err);
+    if (rc == 0)
+        rc = slot_send(p, step, &slot, err);
+    if (rc == 0) {
+        rc = refresh_filters(p, err);
+        if (rc == 0)
+            rc = run_ops(p, err);
+        p->marked = rc == 0;
+        if (slot_done(p, slot, rc == 0 ? err : NULL) < 0)
+            rc = -1;
+    }
+    p->step = NULL;
+    return rc;
+}
+
+void cuda_profile(const struct be_program *p, double seconds[OP_KINDS])
+{
+    /* what ran last is added first; the program is const to the outside only */
+    (void)gather((struct be_program *)(uintptr_t)p, NULL);
+    memcpy(seconds, p->seconds, sizeof p->seconds);
+}
