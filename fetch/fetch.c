@@ -163,7 +163,7 @@ static void print_weights(FILE *out, const char *data)
         snprintf(name, sizeof name, "%s%s", weights_folder, w->name);
         snprintf(size, sizeof size, "%.1f MB", 4 * (double)w->params / 1e6);
         fprintf(out, ROW, name, here ? "here" : "-", size, "BSD-3-Clause", w->title);
-        pretrained_stated_hash(hash, w->file);
+        sha256_stated(hash, w->file);
         fprintf(out, "    %s%s\n    SHA-256 begins with %s\n", pretrained_base, w->file, hash);
     }
 }

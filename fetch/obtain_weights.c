@@ -40,7 +40,7 @@ static int check_hash(const struct obtain_weights *o, const char *name, const ch
     const struct pretrained *is = pretrained_by_hash(hex);
     char stated[SHA256_HEX];
 
-    pretrained_stated_hash(stated, name);
+    sha256_stated(stated, name);
     if (expected && strcmp(expected, hex) != 0)
         return err_set(err, ERR_CHECKSUM, "%s: its SHA-256 is %s, expected %s", name, hex,
                        expected);
@@ -60,7 +60,7 @@ static void say_trust(const struct obtain_weights *o, const char *name, const ch
 {
     char stated[SHA256_HEX];
 
-    pretrained_stated_hash(stated, name);
+    sha256_stated(stated, name);
     if (pretrained_by_hash(hex) == o->what)
         log_info("%s: SHA-256 %s, begins as that of torchvision's %s", name, hex, o->what->file);
     else if (o->from->sha256)

@@ -32,21 +32,11 @@ const struct pretrained *pretrained_by_hash(const char *hex)
     for (size_t i = 0; i < n_pretrained; i++) {
         char stated[SHA256_HEX];
 
-        pretrained_stated_hash(stated, pretrained[i].file);
+        sha256_stated(stated, pretrained[i].file);
         if (strncmp(hex, stated, strlen(stated)) == 0)
             return &pretrained[i];
     }
     return NULL;
-}
-
-void pretrained_stated_hash(char out[SHA256_HEX], const char *file)
-{
-    const char *dash = strrchr(file, '-');
-    size_t n = dash ? strspn(dash + 1, "0123456789abcdef") : 0;
-
-    out[0] = '\0';
-    if (n >= 8 && n < SHA256_HEX && dash[1 + n] == '.')
-        snprintf(out, SHA256_HEX, "%.*s", (int)n, dash + 1);
 }
 
 #define V1 "ImageNet, torchvision's first recipe (model.weights=imagenet)"

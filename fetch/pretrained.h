@@ -27,8 +27,4 @@ const char *pretrained_near(const char *name);              /* the name that was
 /* The row whose file's SHA-256 begins as HEX does, NULL: none. */
 const struct pretrained *pretrained_by_hash(const char *hex);
 
-/* The start of the SHA-256 that a file's name states, 8 to 64 lower-case digits between the last
- * "-" and the ending: "0676ba61" of "resnet50-0676ba61.pth", "" where it states none. */
-void pretrained_stated_hash(char out[SHA256_HEX], const char *file);
-
 #endif

@@ -338,6 +338,21 @@ static int check_run(bool *same, const struct session *s, const char *folder, st
     return 0;
 }
 
+/* torchvision names a file after the first digits of its SHA-256: a file so named must have it. */
+static int check_named_hash(const char *path, const char *sha256, struct err *err)
+{
+    char stated[SHA256_HEX];
+
+    sha256_stated(stated, path_base(path));
+    if (strncmp(stated, sha256, strlen(stated)) == 0)
+        return 0;
+    return err_set(
+        err, ERR_CHECKSUM,
+        "model.weights: %s: its SHA-256 is %.12s..., not as its name states: damaged, get it "
+        "again (or rename it, if that is no hash)",
+        path, sha256);
+}
+
 int session_weights(struct session *s, const char *data, const char *results, struct err *err)
 {
     const char *w = s->e->model.weights;
@@ -350,7 +365,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
         return -1;
     if (!*path)
         return weights_begin_averages(s->backend, s->be, s->network, err);
-    if (sha256_file(path, s->source_sha256, NULL, err) < 0)
+    if (sha256_file(path, s->source_sha256, NULL, err) < 0 ||
+        check_named_hash(path, s->source_sha256, err) < 0)
         return -1;
     if (is_run &&
         (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))

@@ -142,6 +142,16 @@ int sha256_file(const char *path, char hex[SHA256_HEX], uint64_t *size, struct e
     return digest_file(EVP_sha256(), path, 0, hex, size, err);
 }
 
+void sha256_stated(char out[SHA256_HEX], const char *file)
+{
+    const char *dash = strrchr(file, '-');
+    size_t n = dash ? strspn(dash + 1, "0123456789abcdef") : 0;
+
+    out[0] = '\0';
+    if (n >= 8 && n < SHA256_HEX && dash[1 + n] == '.')
+        snprintf(out, SHA256_HEX, "%.*s", (int)n, dash + 1);
+}
+
 int md5_file(const char *path, uint64_t max, char hex[MD5_HEX], struct err *err)
 {
     return digest_file(EVP_md5(), path, max, hex, NULL, err);

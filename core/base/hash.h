@@ -19,6 +19,9 @@ void sha256_free(struct sha256 *s);                      /* NULL is fine */
 void sha256_of(const void *data, size_t size, char hex[SHA256_HEX]);
 /* Hashes a file; *size (may be NULL) is the bytes read. ERR_IO. */
 int sha256_file(const char *path, char hex[SHA256_HEX], uint64_t *size, struct err *err) MUST_USE;
+/* The start of the SHA-256 that a file's name states, 8 to 64 lower-case digits between the last
+ * "-" and the ending: "0676ba61" of "resnet50-0676ba61.pth", "" where it states none. */
+void sha256_stated(char out[SHA256_HEX], const char *file);
 /* MD5 of the first MAX bytes of a file (0: all of it). ERR_IO. */
 int md5_file(const char *path, uint64_t max, char hex[MD5_HEX], struct err *err) MUST_USE;
 void md5_of(const void *data, size_t size, char hex[MD5_HEX]);

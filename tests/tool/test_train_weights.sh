@@ -74,6 +74,12 @@ refused 1 "extra layer4.1.se.weight" $tiny "model.weights=$scratch/extra.pth"
 refused 1 "it looks like resnet18, not like resnet34: set model.arch=resnet18" $tiny \
     model.arch=resnet34 model.weights=run:first
 refused 1 "it looks like resnet18" $tiny model.arch=resnet50 "model.weights=$scratch/good.pth"
+cp "$scratch/good.pth" "$scratch/resnet18-01234567.pth"
+refused 1 "not as its name states" $tiny "model.weights=$scratch/resnet18-01234567.pth"
+digits=$(sha256sum "$scratch/good.pth" | cut -c1-8)
+cp "$scratch/good.pth" "$scratch/resnet18-$digits.pth"
+train_run named $tiny "model.weights=$scratch/resnet18-$digits.pth"
+rm -r "$results/named"
 pth evil.pth "resnet18 evil"
 refused 1 "refused: the file asks for posix.system" $tiny "model.weights=$scratch/evil.pth"
 [ -e "$scratch/must-never-run" ] || [ -e must-never-run ] && fail "code out of a .pth was run"

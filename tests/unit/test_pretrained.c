@@ -29,14 +29,14 @@ static void names_state_hashes(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        pretrained_stated_hash(out, cases[i][0]);
+        sha256_stated(out, cases[i][0]);
         assert_string_equal(out, cases[i][1]);
     }
     snprintf(text, sizeof text, "w-%064d.pth", 0); /* a whole SHA-256 */
-    pretrained_stated_hash(out, text);
+    sha256_stated(out, text);
     assert_int_equal(strlen(out), 64);
     snprintf(text, sizeof text, "w-%065d.pth", 0);
-    pretrained_stated_hash(out, text);
+    sha256_stated(out, text);
     assert_string_equal(out, "");
 }
 
@@ -53,7 +53,7 @@ static void rows_are_consistent(void **state)
         assert_int_equal(strncmp(w->name, w->arch, arch), 0);
         assert_true(w->name[arch] == '\0' || strcmp(w->name + arch, "-v2") == 0);
         assert_int_equal(strncmp(w->file, w->arch, arch), 0);
-        pretrained_stated_hash(hash, w->file);
+        sha256_stated(hash, w->file);
         assert_int_equal(strlen(hash), 8);
         snprintf(rest, sizeof rest, "%s%056d", hash, 1);
         assert_ptr_equal(pretrained_by_hash(rest), w);
