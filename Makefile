@@ -55,7 +55,7 @@ bench: configure
 
 cuda: configure
 	@cmake -S . -B $(BUILD) >/dev/null
-	@if cmake --build $(BUILD) --target help | grep -qw presize_cuda; \
+	@if cmake --build $(BUILD) --target help | grep -w presize_cuda >/dev/null; \
 	then cmake --build $(BUILD) --parallel $(JOBS) --target presize_cuda; \
 	else echo "make cuda: nvcc, cuDNN or cuBLAS is missing; see docs/cuda.md" >&2; exit 1; fi
 

@@ -248,6 +248,23 @@ void session_close(struct session *s)
     free(s);
 }
 
+/* Lets the device keep the pictures, where it can. */
+static int keep_pictures(struct session *s, struct err *err)
+{
+    const uint64_t bytes = shard_set_bytes(s->shards);
+    int kept;
+
+    if (!s->backend->keep)
+        return 0;
+    kept = s->backend->keep(s->be, shard_set_number(s->shards), shard_set_count(s->shards), bytes,
+                            err);
+    if (kept > 0 && !s->kept)
+        log_info("the pictures, %llu MB, stay in the GPU's memory once they were read",
+                 (unsigned long long)(bytes >> 20));
+    s->kept = kept > 0;
+    return kept < 0 ? -1 : 0;
+}
+
 int session_phase(struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
@@ -278,8 +295,11 @@ int session_phase(struct session *s, int phase, struct err *err)
     BUG_IF(s->loss_tensor < 0);
     if (s->backend->prepare(&s->program, s->be, s->list, err) < 0)
         goto fail;
-    if (infer_new(&s->infer, s->backend, s->be, s->network, p->size, infer_batch(&s->e->exec),
-                  (int)s->e->exec.microbatch, s->dtype, err) < 0)
+    if (infer_new(&s->infer, s->backend, s->be, s->network, p->size,
+                  infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
+                  err) < 0)
+        goto fail;
+    if (keep_pictures(s, err) < 0)
         goto fail;
     infer_mode(s->infer, s->e->augment.mode);
     s->phase = phase;

@@ -20,6 +20,7 @@ struct session {
     const struct backend *backend;
     struct be *be;
     struct be_info info;
+    bool kept;                  /* the device keeps the pictures */
     enum dtype dtype;           /* what train.precision became */
     const char *precision_note; /* why it is another; NULL */
     struct network *network;

@@ -137,7 +137,7 @@ static int measure(struct session *s, int phase, double *step_s, double *picture
     const uint32_t *ranks;
     double start = 0, loss;
     int rc = -1;
-    uint32_t n = (uint32_t)infer_batch(&s->e->exec);
+    uint32_t n = (uint32_t)infer_batch(&s->e->exec, &s->info);
     float *prob;
 
     *step_s = *picture_s = 0;

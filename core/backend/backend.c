@@ -11,6 +11,7 @@
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
+static const char *const resident_names[] = {"auto", "off", NULL};
 static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
 
 // clang-format off
@@ -29,6 +30,10 @@ const struct key exec_keys[] = {
                "how activations lie in memory, for tests and measurements"),
     KEY_INT(struct exec_options, prefetch, "exec.prefetch", "4", 1, 64, "batches",
             "batches read ahead of the step"),
+    KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
+               "keep the presized set in the GPU's memory where it fits"),
+    KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
+             "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
              "same bits from run to run; always so on cpu and ref"),
     KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",

@@ -12,6 +12,7 @@
 
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
 enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
+enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
 /* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
@@ -23,6 +24,8 @@ struct exec_options {
     int winograd;       /* enum be_winograd */
     int layout;         /* enum be_layout; for tests and measurements */
     int64_t prefetch;   /* batches read ahead */
+    int resident;       /* enum be_resident */
+    bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
     char max_isa[32];   /* oneDNN's name, "" for all the processor has */
 };
@@ -36,6 +39,7 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;
+    int batch; /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char note[512]; /* why exec.backend=auto took this device and no better one; "" */
 };
@@ -56,6 +60,9 @@ struct backend {
     /* What a library chose for the lists prepared so far, one line each, for run.json; NULL where there
      * is no choice, and out of memory. The caller's to free. */
     char *(*plans)(const struct be *b);
+    /* Whether all N pictures of SET (geometry.h), BYTES of pixels, have room on the device besides the
+     * lists prepared so far: then each is sent once. 1, 0, -1. NULL: pictures are read where they are. */
+    int (*keep)(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err);
 
     /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
     int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,

@@ -55,8 +55,9 @@ struct picture {
     const uint8_t *pixels;
     int32_t height, width;
     struct sample_map map;
-    int32_t label;     /* in [0, classes); -1: unknown */
-    uint32_t position; /* place in the epoch: the item's counter for dropout and mixup */
+    int32_t label;      /* in [0, classes); -1: unknown */
+    uint32_t position;  /* place in the epoch: the item's counter for dropout and mixup */
+    uint32_t set, rank; /* of an open set's number SET, from 1, the picture RANK; 0, 0: of none */
 };
 
 #endif

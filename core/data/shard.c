@@ -8,6 +8,7 @@
 #include "data/shard.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -64,6 +65,7 @@ static int open_shards(struct shard_set *s, struct err *err)
 
 int shard_set_open(struct shard_set **out, const char *folder, struct err *err)
 {
+    static atomic_uint opened;
     struct shard_set *s;
 
     *out = NULL;
@@ -73,6 +75,7 @@ int shard_set_open(struct shard_set **out, const char *folder, struct err *err)
         shard_set_close(s);
         return err_wrap(err, "%s", folder);
     }
+    s->number = atomic_fetch_add(&opened, 1) + 1;
     *out = s;
     return 0;
 }
@@ -96,6 +99,20 @@ void shard_set_close(struct shard_set *s)
 }
 
 /* --- asking and reading ------------------------------------------------------------------------- */
+
+uint32_t shard_set_number(const struct shard_set *s)
+{
+    return s->number;
+}
+
+uint64_t shard_set_bytes(const struct shard_set *s)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        bytes += (uint64_t)s->pictures[i].height * s->pictures[i].width * 3;
+    return bytes;
+}
 
 uint32_t shard_set_count(const struct shard_set *s)
 {

@@ -33,6 +33,9 @@ struct shard_set; /* opaque: all shards of one folder */
 int shard_set_open(struct shard_set **out, const char *folder, struct err *err) MUST_USE;
 void shard_set_close(struct shard_set *s); /* NULL is fine */
 
+uint32_t
+shard_set_number(const struct shard_set *s); /* from 1, another one for each that was opened */
+uint64_t shard_set_bytes(const struct shard_set *s); /* of all pixels */
 uint32_t shard_set_count(const struct shard_set *s); /* pictures, > 0 */
 /* Picture by its RANK in the sorted listing, rank < count. */
 const struct shard_picture *shard_set_picture(const struct shard_set *s, uint32_t rank);

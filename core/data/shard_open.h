@@ -26,6 +26,7 @@ struct shard_set {
     bool zstd;
     const char *manifest;
     char sha256[SHA256_HEX];
+    uint32_t number;
 };
 
 /* Reads and checks FOLDER/index.json; no shard is opened (fd -1) and there are no pictures yet.

@@ -116,6 +116,8 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .width = (int32_t)p->width,
             .label = s->o.labels ? s->o.labels[p->label] : p->label,
             .position = first + (uint32_t)i,
+            .set = shard_set_number(s->set),
+            .rank = slot->ranks[i],
         };
         map_picture(s, &slot->pictures[i], p->crc32c, first);
         if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)

@@ -22,13 +22,15 @@ struct infer {
     float *prob, *loss; /* of one whole batch */
 };
 
-int infer_batch(const struct exec_options *o)
+int infer_batch(const struct exec_options *o, const struct be_info *info)
 {
     int micro = o->microbatch ? (int)o->microbatch : MICROBATCH_AUTO;
     int threads = o->threads ? (int)o->threads : cpu_count();
     int pieces = BATCH_MAX / micro;
 
-    if (threads < pieces) /* enough for every thread, no more padding than needed */
+    if (info->batch)
+        pieces = info->batch / micro;
+    else if (threads < pieces) /* enough for every thread, no more padding than needed */
         pieces = threads;
     return micro * (pieces ? pieces : 1);
 }

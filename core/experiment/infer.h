@@ -20,8 +20,8 @@ int infer_new(struct infer **out, const struct backend *be, struct be *b, const 
 void infer_free(struct infer *i); /* NULL is fine */
 /* How infer_ranks() shrinks pictures: augment.mode of the training; presize until it is said. */
 void infer_mode(struct infer *i, int augment_mode);
-/* The batch that train and eval use, from exec.backend, exec.threads and exec.microbatch. */
-int infer_batch(const struct exec_options *o);
+/* The batch that train and eval use, from the device, exec.threads and exec.microbatch. */
+int infer_batch(const struct exec_options *o, const struct be_info *info);
 void infer_memory(const struct infer *i, struct be_memory *m);
 /* N pictures, any number, maps set by the caller (augment_validation):
  *   prob  out (n, classes), rows add up to 1     loss  out n, nat; 0 where label is -1; may be NULL

@@ -61,7 +61,7 @@ static int open_model(struct trained *t, const char *folder, const char *which, 
         return -1;
     if (network_new(&t->network, &t->experiment->model, t->classes, err) < 0)
         return -1;
-    if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec),
+    if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec, &info),
                   (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
         return -1;
     infer_mode(t->infer, t->experiment->augment.mode);

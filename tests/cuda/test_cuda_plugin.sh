@@ -66,6 +66,10 @@ export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so
 train_run sim $tiny -B cuda
 SIM_SEED=3 train_run again $tiny # auto takes it, too
 [ -z "$(note again)" ] || fail "a note though there is a device: $(note again)"
+grep -q "stay in the GPU's memory" "$scratch/err" || fail "not said: the pictures stay on the device"
+SIM_MEMORY=400000000 train_run travel $tiny -B cuda
+! grep -q "stay in the GPU's memory" "$scratch/err" || fail "kept pictures where there is no room"
+same_weights sim travel
 same_weights sim again
 grep -q '"forward fp32 n=8 4x32x32 to 64 by 7x7 /2 p3: engine [0-9]*, ' "$results/sim/run.json" ||
     fail "run.json does not name the stem's plan"
@@ -73,6 +77,7 @@ loss() { sed -n 's/.*"train_loss": *\([0-9.]*\).*/\1/p' "$results/$1/metrics.jso
 awk -v a="$(loss sim)" -v b="$(loss cpu)" \
     'BEGIN { d = a - b; exit !(a > 0 && d * d < 1e-4 * b * b) }' ||
     fail "loss $(loss sim) on the simulated device, $(loss cpu) on the cpu"
+SIM_MEMORY=200000000 refused 1 "planned for a batch of 8" $tiny -B cuda
 refused 1 "exec.device=3" $tiny -B cuda exec.device=3
 train_run half $tiny -B cuda train.precision=fp16
 grep -q '"ran": *"fp16"' "$results/half/run.json" || fail "fp16 did not run"

@@ -14,6 +14,7 @@ enum {
     CUBLAS_WORKSPACE = 32 << 20,
     CAPABILITY_AT_LEAST = 75,
     CAPABILITY_BF16 = 80,
+    INFER_BATCH = 64,
 };
 
 int cuda_check(int code, const char *what, struct err *err)
@@ -117,6 +118,7 @@ static void cuda_close(struct be *b)
         return;
     if (b->compute)
         cudaStreamSynchronize(b->compute);
+    kept_free(b);
     plans_free(b);
     conv_device_free(b->conv_device);
     if (b->cublas)
@@ -135,6 +137,15 @@ static void cuda_close(struct be *b)
     free(b);
 }
 
+/* A thread starts with device 0; libraries ask which one is current. */
+static void use_device(void *ctx, int worker)
+{
+    const struct be *b = ctx;
+
+    (void)worker;
+    (void)cudaSetDevice((int)b->options.device);
+}
+
 static int cuda_open(struct be **out, const struct exec_options *o, struct err *err)
 {
     struct be *b = calloc(1, sizeof *b);
@@ -143,13 +154,16 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     if (!b)
         return err_set(err, ERR_NOMEM, "cuda backend");
     b->options = *o;
-    b->rules = (struct conv_rules){.deterministic = o->deterministic, .workspace = CONV_WORKSPACE};
+    b->rules = (struct conv_rules){
+        .deterministic = o->deterministic, .tf32 = o->tf32, .workspace = CONV_WORKSPACE};
+    b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
     b->info.threads = o->threads > 0 ? (int)o->threads : cpu_count();
     if (check_libraries(err) < 0 || choose_device(b, err) < 0 || open_streams(b, err) < 0 ||
-        open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, NULL, NULL, err) < 0) {
+        open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, use_device, b, err) < 0) {
         cuda_close(b);
         return -1;
     }
+    b->info.batch = INFER_BATCH;
     b->info.has_fp16 = true;
     b->info.has_bf16 = b->capability >= CAPABILITY_BF16;
     *out = b;
@@ -289,6 +303,7 @@ static void cuda_release(struct be_program *p)
     cudaFree(p->memory);
     free(p->marks);
     free(p->ran);
+    free(p->staged);
     free(p->ops);
     free(p->at);
     free(p->chunks);
@@ -346,7 +361,8 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->ops = calloc(n, sizeof *p->ops);
     p->marks = calloc(n, sizeof(cudaEvent_t));
     p->ran = calloc(n, sizeof *p->ran);
-    if (!p->list || !p->ops || !p->marks || !p->ran) {
+    p->staged = calloc((size_t)list->batch, sizeof *p->staged);
+    if (!p->list || !p->ops || !p->marks || !p->ran || !p->staged) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;
     }
@@ -368,6 +384,7 @@ const struct backend cuda_backend = {
     .close = cuda_close,
     .info = cuda_info,
     .plans = cuda_plans,
+    .keep = cuda_keep,
     .prepare = cuda_prepare_list,
     .release = cuda_release,
     .memory = cuda_memory,

@@ -44,10 +44,19 @@ struct slot {
     cudaEvent_t uploaded, consumed; /* the host may refill; the copy stream may overwrite */
 };
 
+/* Pictures of one set that stay on the device once they have been sent. */
+struct kept {
+    uint32_t set, n; /* 0: none */
+    char *pixels;    /* on the device */
+    size_t bytes, used;
+    size_t *at; /* n, owned: where each lies; SIZE_MAX: not there yet */
+};
+
 struct be {
     struct exec_options options;
     struct be_info info;
     int capability; /* 10 major + minor */
+    bool wait;      /* for each op, so that an error names the op it came from */
     cudaStream_t compute, copy;
     cudnnHandle_t cudnn;
     cublasHandle_t cublas;
@@ -62,6 +71,7 @@ struct be {
     struct cuda_scale *scale;
     struct slot slots[SLOTS];
     int next_slot;
+    struct kept kept;
 };
 
 struct cuda_op {
@@ -98,6 +108,8 @@ struct be_program {
     cudaEvent_t *marks;                  /* n_ops + 1, before each op and at the end */
     bool *ran;                           /* per op, in the last run */
     bool marked;
+    size_t
+        *staged; /* of each picture of the step: where in the slot; SIZE_MAX: it need not travel */
     double seconds[OP_KINDS];
     const struct step *step; /* of the run in progress, like the rest */
     const struct cuda_step *device_step;
@@ -142,6 +154,13 @@ int slot_send(struct be_program *p, const struct step *step, struct slot **out,
 int slot_done(struct be_program *p, struct slot *s, struct err *err) MUST_USE;
 int slots_open(struct be *b, struct err *err) MUST_USE;
 void slots_close(struct be *b);
+
+/* cuda_kept.c */
+int cuda_keep(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err) MUST_USE;
+void kept_free(struct be *b);                               /* waits for what reads it */
+bool kept_has(const struct be *b, const struct step *step); /* all pictures are of the kept set */
+/* Gives P, of the kept set, room of BYTES; false when it has some: then it is there already. */
+bool kept_take(struct be *b, const struct picture *p, size_t bytes);
 
 /* cuda_run.c */
 int cuda_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;

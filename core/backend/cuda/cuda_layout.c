@@ -123,6 +123,11 @@ int layout_make(struct be_program *p, struct err *err)
     if (place_tensors(p, err) < 0 || place_rest(p, err) < 0)
         return -1;
     code = cudaMalloc((void **)&p->memory, p->bytes);
+    if (code == cudaErrorMemoryAllocation && p->be->kept.set) { /* pictures can travel again */
+        (void)cudaGetLastError();
+        kept_free(p->be);
+        code = cudaMalloc((void **)&p->memory, p->bytes);
+    }
     if (code == cudaErrorMemoryAllocation)
         return too_large(p, err);
     if (cuda_check(code, "memory of a program", err) < 0 ||

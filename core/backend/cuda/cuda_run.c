@@ -75,7 +75,8 @@ static int run_ops(struct be_program *p, struct err *err)
                 return -1;
         }
         p->ran[i] = o->run && wanted(p, o);
-        if (mark(p, i, err) < 0 || (p->ran[i] && o->run(p, o, err) < 0))
+        if (mark(p, i, err) < 0 || (p->ran[i] && o->run(p, o, err) < 0) ||
+            (p->be->wait && cuda_check(cudaStreamSynchronize(p->be->compute), "run", err) < 0))
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
     }
     if (!unscaled && unscale(p, err) < 0)

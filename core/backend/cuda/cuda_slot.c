@@ -63,6 +63,7 @@ static int grow(struct be *b, struct slot *s, size_t bytes, struct err *err)
 /* Where the parts of a slot lie. */
 struct parts {
     size_t pictures, pixels, bytes;
+    bool kept; /* the pictures lie, or will, where the device keeps them */
 };
 
 static size_t pixel_bytes(const struct picture *p)
@@ -70,15 +71,25 @@ static size_t pixel_bytes(const struct picture *p)
     return align_up((size_t)p->height * (size_t)p->width * 3, PIXEL_ALIGN);
 }
 
-static struct parts parts_of(const struct be_program *p, const struct step *step, bool pixels)
+/* Also p->staged: where in the slot each picture that has to travel lies. PIXELS: the list reads them. */
+static struct parts parts_of(struct be_program *p, const struct step *step, bool pixels)
 {
-    struct parts at = {.pictures = align_up(sizeof(struct cuda_step), PIXEL_ALIGN)};
+    struct parts at = {.pictures = align_up(sizeof(struct cuda_step), PIXEL_ALIGN),
+                       .kept = pixels && kept_has(p->be, step)};
 
     at.pixels =
         align_up(at.pictures + (size_t)p->list->batch * sizeof(struct cuda_picture), PIXEL_ALIGN);
     at.bytes = at.pixels;
-    for (int i = 0; pixels && step->pictures && i < step->n_pictures; i++)
-        at.bytes += pixel_bytes(&step->pictures[i]);
+    for (int i = 0; i < p->list->batch; i++) {
+        const bool there = pixels && step->pictures && i < step->n_pictures;
+        const size_t bytes = there ? pixel_bytes(&step->pictures[i]) : 0;
+
+        p->staged[i] = SIZE_MAX;
+        if (!there || (at.kept && !kept_take(p->be, &step->pictures[i], bytes)))
+            continue;
+        p->staged[i] = at.bytes;
+        at.bytes += bytes;
+    }
     return at;
 }
 
@@ -118,9 +129,9 @@ static struct cuda_picture picture_values(const struct step *s, int n)
 }
 
 struct fill {
+    const struct be_program *p;
     const struct step *step;
-    const struct cuda_picture *values;
-    char *pixels;
+    char *host;
 };
 
 static void fill_one(void *ctx, int i, int worker)
@@ -129,26 +140,58 @@ static void fill_one(void *ctx, int i, int worker)
     const struct picture *p = &f->step->pictures[i];
 
     (void)worker;
-    memcpy(f->pixels + f->values[i].pixels, p->pixels, (size_t)p->height * (size_t)p->width * 3);
+    if (f->p->staged[i] != SIZE_MAX)
+        memcpy(f->host + f->p->staged[i], p->pixels, (size_t)p->height * (size_t)p->width * 3);
 }
 
 static void fill(struct be_program *p, const struct step *step, struct slot *s,
-                 const struct parts *at, bool pixels)
+                 const struct parts *at)
 {
     struct cuda_picture *values = (struct cuda_picture *)(void *)(s->host + at->pictures);
-    struct fill f = {.step = step, .values = values, .pixels = s->host + at->pixels};
+    struct fill f = {.p = p, .step = step, .host = s->host};
     const struct cuda_step step_data = step_values(step);
-    size_t next = 0;
 
     memcpy(s->host, &step_data, sizeof step_data);
     for (int i = 0; i < p->list->batch; i++) {
         values[i] = picture_values(step, i);
-        values[i].pixels = next;
-        if (pixels && step->pictures && i < step->n_pictures)
-            next += pixel_bytes(&step->pictures[i]);
+        if (at->kept && i < step->n_pictures)
+            values[i].pixels = p->be->kept.at[step->pictures[i].rank];
+        else if (p->staged[i] != SIZE_MAX)
+            values[i].pixels = p->staged[i] - at->pixels;
     }
-    if (next > 0)
+    if (at->bytes > at->pixels)
         pool_run(p->be->pool, step->n_pictures, fill_one, &f);
+}
+
+/* By the copy stream, beside the step before. */
+static int send_beside(struct be *b, struct slot *s, const struct parts *at, struct err *err)
+{
+    if (cuda_check(cudaStreamWaitEvent(b->copy, s->consumed, 0), "pictures", err) < 0 ||
+        cuda_check(cudaMemcpyAsync(s->device, s->host, at->bytes, cudaMemcpyHostToDevice, b->copy),
+                   "pictures", err) < 0 ||
+        cuda_check(cudaEventRecord(s->uploaded, b->copy), "pictures", err) < 0)
+        return -1;
+    return cuda_check(cudaStreamWaitEvent(b->compute, s->uploaded, 0), "pictures", err);
+}
+
+/* By the compute stream: the values alone, and pictures that are seen for the first time. */
+static int send_in_front(struct be_program *p, const struct step *step, struct slot *s,
+                         const struct parts *at, struct err *err)
+{
+    struct be *b = p->be;
+
+    if (cuda_check(
+            cudaMemcpyAsync(s->device, s->host, at->pixels, cudaMemcpyHostToDevice, b->compute),
+            "pictures", err) < 0)
+        return -1;
+    for (int i = 0; i < step->n_pictures; i++)
+        if (p->staged[i] != SIZE_MAX &&
+            cuda_check(cudaMemcpyAsync(b->kept.pixels + b->kept.at[step->pictures[i].rank],
+                                       s->host + p->staged[i], pixel_bytes(&step->pictures[i]),
+                                       cudaMemcpyHostToDevice, b->compute),
+                       "pictures", err) < 0)
+            return -1;
+    return cuda_check(cudaEventRecord(s->uploaded, b->compute), "pictures", err);
 }
 
 static bool has_augment(const struct op_list *l)
@@ -170,16 +213,12 @@ int slot_send(struct be_program *p, const struct step *step, struct slot **out, 
     if (cuda_check(cudaEventSynchronize(s->uploaded), "pictures", err) < 0 ||
         grow(b, s, at.bytes, err) < 0)
         return -1;
-    fill(p, step, s, &at, pixels);
-    if (cuda_check(cudaStreamWaitEvent(b->copy, s->consumed, 0), "pictures", err) < 0 ||
-        cuda_check(cudaMemcpyAsync(s->device, s->host, at.bytes, cudaMemcpyHostToDevice, b->copy),
-                   "pictures", err) < 0 ||
-        cuda_check(cudaEventRecord(s->uploaded, b->copy), "pictures", err) < 0 ||
-        cuda_check(cudaStreamWaitEvent(b->compute, s->uploaded, 0), "pictures", err) < 0)
+    fill(p, step, s, &at);
+    if ((at.kept ? send_in_front(p, step, s, &at, err) : send_beside(b, s, &at, err)) < 0)
         return -1;
     p->device_step = (const struct cuda_step *)(void *)s->device;
     p->pictures = (const struct cuda_picture *)(void *)(s->device + at.pictures);
-    p->pixels = (const uint8_t *)s->device + at.pixels;
+    p->pixels = at.kept ? (const uint8_t *)b->kept.pixels : (const uint8_t *)s->device + at.pixels;
     *out = s;
     return 0;
 }
