@@ -79,14 +79,21 @@ static const struct ops_device ops_devices[] = {
 // clang-format on
 enum { N_DEVICES = sizeof ops_devices / sizeof ops_devices[0] };
 
-/* The backend of device D; NULL where it is not built in. */
+/* The backend of device D; NULL where it is not built in, or has no device here. */
 static inline const struct backend *ops_backend(int d)
 {
 #ifdef OPS_EMULATED
     (void)d;
     return &emulated_backend;
 #else
-    return backend_find(ops_devices[d].name);
+    const struct backend *k = backend_find(ops_devices[d].name);
+    struct be *b = NULL;
+    struct err err = {0};
+
+    if (!k || k->open(&b, &ops_devices[d].options, &err) < 0)
+        return NULL;
+    k->close(b);
+    return k;
 #endif
 }
 
