@@ -43,7 +43,7 @@ static int check_libraries(struct err *err)
 
 static int choose_device(struct be *b, struct err *err)
 {
-    int n = 0, driver = 0, major = 0, minor = 0;
+    int n = 0, driver = 0;
     const int code = cudaGetDeviceCount(&n);
     struct cudaDeviceProp properties;
 
@@ -59,12 +59,10 @@ static int choose_device(struct be *b, struct err *err)
         cuda_check(cudaGetDeviceProperties(&properties, (int)b->options.device), "the device",
                    err) < 0)
         return -1;
-    major = properties.major;
-    minor = properties.minor;
-    b->capability = 10 * major + minor;
+    b->capability = 10 * properties.major + properties.minor;
     if (b->capability < CAPABILITY_AT_LEAST)
         return err_set(err, ERR_UNSUPPORTED, "%s has compute capability %d.%d, 7.5 is the least",
-                       properties.name, major, minor);
+                       properties.name, properties.major, properties.minor);
     snprintf(b->info.device, sizeof b->info.device, "%.*s", (int)sizeof b->info.device - 1,
              properties.name);
     snprintf(b->info.isa, sizeof b->info.isa, "sm_%d", b->capability);
@@ -300,12 +298,14 @@ static void cuda_release(struct be_program *p)
     if (!p)
         return;
     cudaStreamSynchronize(p->be->compute);
-    for (int i = 0; p->marks && i <= p->list->n_ops; i++)
-        if (p->marks[i])
-            cudaEventDestroy(p->marks[i]);
+    for (int t = 0; t < SLOTS; t++) {
+        for (int i = 0; p->timings[t].marks && i <= p->list->n_ops; i++)
+            if (p->timings[t].marks[i])
+                cudaEventDestroy(p->timings[t].marks[i]);
+        free(p->timings[t].marks);
+        free(p->timings[t].ran);
+    }
     cudaFree(p->memory);
-    free(p->marks);
-    free(p->ran);
     free(p->staged);
     free(p->ops);
     free(p->at);
@@ -338,12 +338,22 @@ static bool needs_scale(const struct op_list *l)
     return half && backward;
 }
 
-static int make_events(struct be_program *p, struct err *err)
+static int make_timings(struct be_program *p, struct err *err)
 {
-    for (int i = 0; i <= p->list->n_ops; i++)
-        if (cuda_check(cudaEventCreateWithFlags(&p->marks[i], cudaEventDefault), "an event", err) <
-            0)
-            return -1;
+    const size_t n = (size_t)p->list->n_ops + 1;
+
+    for (int t = 0; t < SLOTS; t++) {
+        struct timing *timing = &p->timings[t];
+
+        timing->marks = calloc(n, sizeof(cudaEvent_t));
+        timing->ran = calloc(n, sizeof *timing->ran);
+        if (!timing->marks || !timing->ran)
+            return err_set(err, ERR_NOMEM, "cuda program");
+        for (size_t i = 0; i < n; i++)
+            if (cuda_check(cudaEventCreateWithFlags(&timing->marks[i], cudaEventDefault),
+                           "an event", err) < 0)
+                return -1;
+    }
     return 0;
 }
 
@@ -362,17 +372,15 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->be = b;
     p->list = op_list_copy(list);
     p->ops = calloc(n, sizeof *p->ops);
-    p->marks = calloc(n, sizeof(cudaEvent_t));
-    p->ran = calloc(n, sizeof *p->ran);
     p->staged = calloc((size_t)list->batch, sizeof *p->staged);
-    if (!p->list || !p->ops || !p->marks || !p->ran || !p->staged) {
+    if (!p->list || !p->ops || !p->staged) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;
     }
     p->list->microbatch = list->batch;
     p->scaled = needs_scale(list);
     if (prepare_ops(p, err) < 0 || plans_make(p, err) < 0 || store_grow(b, err) < 0 ||
-        layout_make(p, err) < 0 || make_events(p, err) < 0)
+        layout_make(p, err) < 0 || make_timings(p, err) < 0)
         goto fail;
     *out = p;
     return 0;

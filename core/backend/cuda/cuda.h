@@ -105,11 +105,13 @@ struct be_program {
     int n_adam;                          /* the first n_adam chunks are ADAM's */
     uint64_t cast_version, fold_version; /* sum of the parameters' versions when copies were made */
     bool scaled;                         /* gradients are multiplied by the loss scale */
-    cudaEvent_t *marks;                  /* n_ops + 1, before each op and at the end */
-    bool *ran;                           /* per op, in the last run */
-    bool marked;
-    size_t
-        *staged; /* of each picture of the step: where in the slot; SIZE_MAX: it need not travel */
+    struct timing { /* of one run; as many as slots, so that no run waits for the one before */
+        cudaEvent_t *marks; /* n_ops + 1, owned: before each op and at the end */
+        bool *ran;          /* n_ops, owned: what ran */
+        bool due;           /* is yet to be added to the profile */
+    } timings[SLOTS];
+    int turn;       /* that runs next */
+    size_t *staged; /* each picture's place in the slot; SIZE_MAX: it need not travel */
     double seconds[OP_KINDS];
     const struct step *step; /* of the run in progress, like the rest */
     const struct cuda_step *device_step;

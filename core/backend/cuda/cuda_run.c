@@ -14,22 +14,22 @@ static bool wanted(const struct be_program *p, const struct cuda_op *o)
     return !op_is_optimiser(kind) || kind == OP_GRAD_SUM || step_is_last(p->step);
 }
 
-/* Adds the times of the run before to the profile. */
-static int gather(struct be_program *p, struct err *err)
+/* Adds a run's times to the profile, once the run is over. */
+static int gather(struct be_program *p, struct timing *t, struct err *err)
 {
     const int n = p->list->n_ops;
 
-    if (!p->marked)
+    if (!t->due)
         return 0;
-    p->marked = false;
-    if (cuda_check(cudaEventSynchronize(p->marks[n]), "the run before", err) < 0)
+    t->due = false;
+    if (cuda_check(cudaEventSynchronize(t->marks[n]), "an earlier run", err) < 0)
         return -1;
     for (int i = 0; i < n; i++) {
         float ms = 0;
 
-        if (!p->ran[i])
+        if (!t->ran[i])
             continue;
-        if (cuda_check(cudaEventElapsedTime(&ms, p->marks[i], p->marks[i + 1]), "a time", err) < 0)
+        if (cuda_check(cudaEventElapsedTime(&ms, t->marks[i], t->marks[i + 1]), "a time", err) < 0)
             return -1;
         p->seconds[p->ops[i].op->kind] += (double)ms / 1e3;
     }
@@ -38,7 +38,8 @@ static int gather(struct be_program *p, struct err *err)
 
 static int mark(struct be_program *p, int i, struct err *err)
 {
-    return cuda_check(cudaEventRecord(p->marks[i], p->be->compute), "an event", err);
+    return cuda_check(cudaEventRecord(p->timings[p->turn].marks[i], p->be->compute), "an event",
+                      err);
 }
 
 /* Takes the loss scale out of the gradients once all are there. */
@@ -68,14 +69,15 @@ static int run_ops(struct be_program *p, struct err *err)
         return -1;
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cuda_op *o = &p->ops[i];
+        const bool runs = o->run && wanted(p, o);
 
         if (!unscaled && op_is_optimiser(o->op->kind)) {
             unscaled = true;
             if (unscale(p, err) < 0)
                 return -1;
         }
-        p->ran[i] = o->run && wanted(p, o);
-        if (mark(p, i, err) < 0 || (p->ran[i] && o->run(p, o, err) < 0) ||
+        p->timings[p->turn].ran[i] = runs;
+        if (mark(p, i, err) < 0 || (runs && o->run(p, o, err) < 0) ||
             (p->be->wait && cuda_check(cudaStreamSynchronize(p->be->compute), "run", err) < 0))
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
     }
@@ -95,14 +97,15 @@ int cuda_run(struct be_program *p, const struct step *step, struct err *err)
 
     BUG_IF(step->n_pictures < 0 || step->n_pictures > p->list->batch);
     p->step = step;
-    rc = gather(p, err);
+    rc = gather(p, &p->timings[p->turn], err);
     if (rc == 0)
         rc = slot_send(p, step, &slot, err);
     if (rc == 0) {
         rc = refresh_filters(p, err);
         if (rc == 0)
             rc = run_ops(p, err);
-        p->marked = rc == 0;
+        p->timings[p->turn].due = rc == 0;
+        p->turn = (p->turn + 1) % SLOTS;
         if (slot_done(p, slot, rc == 0 ? err : NULL) < 0)
             rc = -1;
     }
@@ -112,7 +115,9 @@ int cuda_run(struct be_program *p, const struct step *step, struct err *err)
 
 void cuda_profile(const struct be_program *p, double seconds[OP_KINDS])
 {
-    /* what ran last is added first; the program is const to the outside only */
-    (void)gather((struct be_program *)(uintptr_t)p, NULL);
+    struct be_program *own = (struct be_program *)(uintptr_t)p; /* const to the outside only */
+
+    for (int t = 0; t < SLOTS; t++)
+        (void)gather(own, &own->timings[t], NULL);
     memcpy(seconds, p->seconds, sizeof p->seconds);
 }
