@@ -175,7 +175,7 @@ refused 2 "goes with --compare" first --fail-on-regression
 refused 2 "goes with --predict" first --backend cpu
 refused 2 "did you mean --compare" --compar2 first
 refused 2 "one at a time" --list --json --csv
-refused 1 "no checkpoint" first --predict "$0"
+refused 1 "resolved.yaml: no such file" first --predict "$0"
 refused 1 "no run nothing" nothing --predict "$0"
 head -c 100 "$results/second/predictions.h5" > "$scratch/cut"
 cp "$scratch/cut" "$results/second/predictions.h5"
