@@ -66,35 +66,20 @@ bool selftest_has(const struct selftest *t, enum dtype type)
 void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mode, int side,
                        int size, int classes)
 {
-    const struct augment_options o = {.mode = mode,
-                                      .min_scale = 0.75,
-                                      .flip = true,
-                                      .max_rotate = 10,
-                                      .min_zoom = 1,
-                                      .max_zoom = 1.1,
-                                      .max_warp = 0.2,
-                                      .max_lighting = 0.2,
-                                      .p_affine = 0.75,
-                                      .p_lighting = 0.75};
+    struct augment_options o;
     struct rng r = rng_begin(1, RNG_TEST, 0, 0);
-    struct augment_crop crop;
 
+    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    o.mode = mode;
     for (int i = 0; i < 3 * side * side; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
-    augment_crop(&crop, &o, side, 1, 0, 0);
     for (int i = 0; i < n; i++) {
-        struct augment_draw d;
-
         pictures[i] = (struct picture){.pixels = pixels,
                                        .height = side,
                                        .width = side,
                                        .label = i % classes,
                                        .position = (uint32_t)i};
-        augment_draw(&d, &o, side, side, 1, 0, (uint32_t)i);
-        if (mode == AUGMENT_FASTAI)
-            augment_two_steps(&pictures[i].map, &d, &crop, side, side, size);
-        else
-            augment_compose(&pictures[i].map, &d, side, side, size);
+        augment_training(&pictures[i].map, &o, side, side, size, 1, 0, (uint32_t)i, 0);
     }
 }
 

@@ -65,7 +65,8 @@ const char *session_step_text(const struct session *s, int phase, char out[32]);
 struct stream;
 struct stream_options;
 /* One training step on the stream's next train.accumulate batches; *LOSS_NAT is their mean loss before the
- * update. STEP has the hyper-parameters; its pictures are those of the last batch. */
+ * update. STEP has the hyper-parameters; its pictures are those of the last batch, the stream's until its next. What
+ * the stream or the backend gives as errors. */
 int session_step(struct session *s, struct stream *stream, struct step *step, double *loss_nat,
                  struct err *err) MUST_USE;
 /* One run of the training list on the pictures in STEP; *LOSS_NAT is their mean loss. */

@@ -26,11 +26,12 @@ int weights_save_optimiser(const char *path, const struct backend *be, struct be
                            const struct network *n, struct err *err) MUST_USE;
 int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err) MUST_USE;
-/* Averages := the weights; nothing where the backend keeps none. */
+/* Averages := the weights; nothing where the backend keeps none. ERR_NOMEM, or what put() gives. */
 int weights_begin_averages(const struct backend *be, struct be *b, const struct network *n,
                            struct err *err) MUST_USE;
 /* Exchanges the weights and their averages ("NAME.ema"), where the backend keeps some: done before what uses
- * the averages (validation, checkpoints) and once more behind it. */
+ * the averages (validation, checkpoints) and once more behind it. ERR_NOMEM, or what put() gives; some are then
+ * exchanged and some not. */
 int weights_swap_averages(const struct backend *be, struct be *b, const struct network *n,
                           struct err *err) MUST_USE;
 /* Moments := 0 (freeze and unfreeze clear the optimiser's state). */

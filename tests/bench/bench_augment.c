@@ -63,19 +63,11 @@ static void drawn_maps(struct sample_map maps[PICTURES], int mode, bool train)
 
     keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
     o.mode = mode;
-    for (uint32_t i = 0; i < PICTURES; i++) {
-        struct augment_draw d;
-        struct augment_crop crop;
-
-        augment_draw(&d, &o, HEIGHT, WIDTH, 1, 0, i);
-        augment_crop(&crop, &o, HEIGHT, 1, 0, i);
-        if (!train)
-            augment_validation(&maps[i], mode, HEIGHT, WIDTH, SIZE);
-        else if (mode == AUGMENT_FASTAI)
-            augment_two_steps(&maps[i], &d, &crop, HEIGHT, WIDTH, SIZE);
+    for (uint32_t i = 0; i < PICTURES; i++)
+        if (train)
+            augment_training(&maps[i], &o, HEIGHT, WIDTH, SIZE, 1, 0, i, i);
         else
-            augment_compose(&maps[i], &d, HEIGHT, WIDTH, SIZE);
-    }
+            augment_validation(&maps[i], mode, HEIGHT, WIDTH, SIZE);
 }
 
 static void measure(const char *isa, const struct sampler_kernels *k, const char *name,

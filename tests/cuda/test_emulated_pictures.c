@@ -93,31 +93,19 @@ static bool take(struct archive *a, struct image *img, struct resizer *r, struct
 /* EPOCH's draw for all N pictures, the batch's first at FIRST; the last epoch is validation. */
 static void draw(struct picture *pictures, int n, int mode, uint32_t epoch, uint32_t first)
 {
-    const struct augment_options options = {.mode = mode,
-                                            .min_scale = 0.75,
-                                            .flip = true,
-                                            .max_rotate = 10,
-                                            .min_zoom = 1,
-                                            .max_zoom = 1.1,
-                                            .max_warp = 0.2,
-                                            .max_lighting = 0.2,
-                                            .p_affine = 0.75,
-                                            .p_lighting = 0.75};
-    struct augment_crop crop;
+    struct augment_options o;
 
-    augment_crop(&crop, &options, PRESIZED, SEED, epoch, first);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    o.mode = mode;
     for (int i = 0; i < n; i++) {
         struct picture *p = &pictures[i];
-        struct augment_draw d;
 
         p->position = first + (uint32_t)i;
-        augment_draw(&d, &options, p->height, p->width, SEED, epoch, p->position);
         if (epoch == EPOCHS - 1)
             augment_validation(&p->map, mode, p->height, p->width, SIZE);
-        else if (mode == AUGMENT_FASTAI)
-            augment_two_steps(&p->map, &d, &crop, p->height, p->width, SIZE);
         else
-            augment_compose(&p->map, &d, p->height, p->width, SIZE);
+            augment_training(&p->map, &o, p->height, p->width, SIZE, SEED, epoch, p->position,
+                             first);
     }
 }
 
