@@ -15,19 +15,22 @@
 #include "loop.h"
 #include "nn/weights.h"
 #include "range_test.h"
+#include "team.h"
 
-/* Trains and finishes; RUN is finished or failed, and freed, in any case. */
-static int train_through(struct session *s, struct run *run, struct state *st, int64_t stop_after,
-                         struct err *err)
+/* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
+static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,
+                         const struct request *r, struct err *err)
 {
     struct verdict v = {0};
     int rc;
 
     loop_catch_signals();
-    rc = loop_run(s, run, st, &v, stop_after, err);
+    team_run(r->team, run);
+    rc = loop_run(s, run, st, &v, r->stop_after, err);
     if (rc == 0)
-        rc = finish_run(s, run, st, &v, err);
+        rc = finish_run(s, run, folder, st, &v, err);
     verdict_free(&v);
+    team_run(r->team, NULL);
     if (rc < 0) {
         run_fail(run, err);
         return -1;
@@ -112,6 +115,41 @@ static void say_what_runs(const struct session *s)
                  "fine_tune base_lr)");
 }
 
+/* The one experiment E, by all processes. */
+static int open_session(struct session **s, struct experiment *e, const struct request *r,
+                        struct err *err)
+{
+    struct group *g = team_group(r->team);
+    char text[160];
+
+    e->exec.ranks = team_ranks(r->team);
+    if (session_open(s, e, r->data, r->results, err) < 0)
+        return -1;
+    if (!g)
+        return 0;
+    snprintf(text, sizeof text, "device %d, %.120s", (*s)->info.number, (*s)->info.device);
+    group_introduce(g, text);
+    if (team_same(g, "keys", (*s)->config_sha256, err) < 0)
+        return -1;
+    return team_same(g, "shards", shard_set_index_sha256((*s)->shards), err);
+}
+
+/* Rank 0's to all, who wait for it. */
+static void share_folder(const struct request *r, char folder[PATH_LEN])
+{
+    struct group *g = team_group(r->team);
+    char(*all)[PATH_LEN];
+
+    if (!g)
+        return;
+    all = calloc((size_t)group_size(g), sizeof *all);
+    BUG_IF(!all);
+    memcpy(all[group_rank(g)], folder, sizeof *all);
+    group_share(g, all, sizeof *all);
+    memcpy(folder, all[0], sizeof *all);
+    free(all);
+}
+
 static int open_run(struct run **run, const struct request *r, struct session *s, struct state *st,
                     char folder[PATH_LEN], struct err *err)
 {
@@ -126,6 +164,10 @@ static int open_run(struct run **run, const struct request *r, struct session *s
         return -1;
     if (weights_sha256(st->initial_sha256, s->backend, s->be, s->network, err) < 0)
         return -1;
+    if (team_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
+        return -1;
+    if (!team_leads(r->team))
+        return 0;
     if (facts_collect(&facts, s, r->argc, r->argv, st->initial_sha256, err) < 0)
         return -1;
     rc = run_begin(run, r->results, name, facts, err);
@@ -133,6 +175,14 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     if (rc < 0)
         return -1;
     return path_format(folder, err, "%s", run_folder(*run));
+}
+
+/* Before anything is closed that the others may still need. */
+static void end_team(const struct request *r, int rc, const struct err *err)
+{
+    if (r->team && rc < 0)
+        team_fail(r->team, err);
+    team_leave(r->team);
 }
 
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
@@ -145,24 +195,23 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
 
     folder[0] = 0;
     state_begin(&st);
-    if (name_is_free(r, err) < 0)
-        return -1;
-    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0)
-        return -1;
-    if (session_open(&s, e, r->data, r->results, err) < 0)
-        return -1;
-    if (open_run(&run, r, s, &st, folder, err) < 0)
+    if (team_leads(r->team) && name_is_free(r, err) < 0)
         goto out;
+    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
+        open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
+        goto out;
+    share_folder(r, folder);
     say_what_runs(s);
-    if (experiment_write(s->e, folder, err) < 0) {
+    if (run && experiment_write(s->e, folder, err) < 0) {
         run_fail(run, err);
         goto out;
     }
     if (r->lr_find)
         rc = lr_find_through(s, run, err);
     else
-        rc = train_through(s, run, &st, r->stop_after, err);
+        rc = train_through(s, run, folder, &st, r, err);
 out:
+    end_team(r, rc, err);
     state_free(&st);
     session_close(s);
     return rc;
@@ -192,8 +241,8 @@ static int check_words(const struct request *r, const char *path, const struct s
     return 0;
 }
 
-static int note_resume(struct run *run, const struct request *r, const struct state *st,
-                       struct err *err)
+static int note_resume(struct run *run, const struct request *r, const struct session *s,
+                       const struct state *st, struct err *err)
 {
     char now[32];
     json_t *argv = json_array(), *note;
@@ -202,8 +251,8 @@ static int note_resume(struct run *run, const struct request *r, const struct st
     clock_utc(now, sizeof now);
     for (int i = 0; argv && i < r->argc; i++)
         json_array_append_new(argv, json_string(r->argv[i]));
-    note = json_pack("{s:{s:s, s:I, s:o}}", "resumed", "at", now, "epoch", (json_int_t)st->epoch,
-                     "argv", argv);
+    note = json_pack("{s:{s:s, s:I, s:o}, s:o}", "resumed", "at", now, "epoch",
+                     (json_int_t)st->epoch, "argv", argv, "ranks", facts_ranks(s));
     if (!note)
         return err_set(err, ERR_NOMEM, "run.json");
     rc = run_note(run, note, err);
@@ -211,12 +260,25 @@ static int note_resume(struct run *run, const struct request *r, const struct st
     return rc;
 }
 
-static int load_last(struct session *s, const char *folder, const json_t *json,
-                     const struct state *st, struct err *err)
+/* Rank 0 puts the files in order, once all have read their state. */
+static int settle(const struct request *r, const char *folder, struct err *err)
+{
+    if (r->team)
+        (void)group_any(team_group(r->team), false);
+    if (team_leads(r->team) &&
+        (checkpoint_settle(folder, "best", err) < 0 || checkpoint_settle(folder, "last", err) < 0))
+        return -1;
+    if (r->team)
+        (void)group_any(team_group(r->team), false);
+    return 0;
+}
+
+static int load_last(const struct request *r, struct session *s, const char *folder,
+                     const json_t *json, const struct state *st, struct err *err)
 {
     int phase = st->phase < s->n_phases ? st->phase : s->n_phases - 1;
 
-    if (checkpoint_settle(folder, "best", err) < 0 || checkpoint_settle(folder, "last", err) < 0)
+    if (settle(r, folder, err) < 0)
         return -1;
     if (session_phase(s, phase, err) < 0)
         return -1;
@@ -238,41 +300,46 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     state_begin(&st);
     folder[0] = 0;
     if (run_find(path, r->results, r->resume, err) < 0)
-        return -1;
+        goto out;
     if (path_format(folder, err, "%s", path) < 0 ||
         path_format(path, err, "%s/resolved.yaml", folder) < 0)
-        return -1;
-    if (!checkpoint_exists(folder, "last"))
-        return err_set(
-            err, ERR_INPUT,
-            "%s has no checkpoint to go on from: the first is written when the first "
-            "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless it is "
-            "still running, remove it and train again",
-            folder);
-    if (checkpoint_state(&json, folder, "last", err) < 0)
-        return err_wrap(err, "cannot go on");
+        goto out;
+    if (!checkpoint_exists(folder, "last")) {
+        err_set(err, ERR_INPUT,
+                "%s has no checkpoint to go on from: the first is written when the first "
+                "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless it is "
+                "still running, remove it and train again",
+                folder);
+        goto out;
+    }
+    if (checkpoint_state(&json, folder, "last", err) < 0) {
+        err_wrap(err, "cannot go on");
+        goto out;
+    }
     if (experiment_read(&e, path, r->words, r->n_words, err) < 0)
         goto out;
     snprintf(e->name, sizeof e->name, "%s",
              json_string_value(json_object_get(json, "experiment"))
                  ? json_string_value(json_object_get(json, "experiment"))
                  : "");
-    if (session_open(&s, e, r->data, r->results, err) < 0)
+    if (open_session(&s, e, r, err) < 0)
         goto out;
     if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||
         fit_check(s, NULL, err) < 0)
         goto out;
-    if (run_resume(&run, folder, st.metrics_bytes, err) < 0)
+    if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, err) < 0)
         goto out;
     say_what_runs(s);
     log_info("going on after %u epoch%s and %u step%s", st.epoch, st.epoch == 1 ? "" : "s",
              st.epoch_step, st.epoch_step == 1 ? "" : "s");
-    if (note_resume(run, r, &st, err) < 0 || load_last(s, folder, json, &st, err) < 0) {
+    if ((run && note_resume(run, r, s, &st, err) < 0) ||
+        load_last(r, s, folder, json, &st, err) < 0) {
         run_fail(run, err);
         goto out;
     }
-    rc = train_through(s, run, &st, r->stop_after, err);
+    rc = train_through(s, run, folder, &st, r, err);
 out:
+    end_team(r, rc, err);
     json_decref(json);
     state_free(&st);
     session_close(s);

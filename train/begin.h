@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/path.h"
 
+struct team;
+
 struct request {
     const char *experiment; /* --exp */
     const char *name;       /* --name; NULL: made from time, experiment and config */
@@ -18,11 +20,13 @@ struct request {
     int n_words;
     int64_t stop_after; /* epochs; 0: all */
     bool lr_find;       /* the range test instead of a training */
+    struct team *team;  /* processes that train together; NULL: this one alone */
     int argc;
     char *const *argv; /* for the record */
 };
 
-/* Trains. FOLDER out: the run folder, "" when none was made. A run that was begun and fails stays
+/* Trains. A team that fails is ended before these return.
+ * FOLDER out: the run folder, "" when none was made. A run that was begun and fails stays
  * and is marked so. */
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;

@@ -78,6 +78,16 @@ static json_t *plans(const struct session *s)
     return list;
 }
 
+json_t *facts_ranks(const struct session *s)
+{
+    struct group *g = session_group(s);
+    json_t *list = g ? json_array() : json_null();
+
+    for (int i = 0; g && i < group_size(g); i++)
+        json_array_append_new(list, json_string(group_name(g, i)));
+    return list;
+}
+
 static const char *text_or_null(const char *text)
 {
     return text[0] ? text : NULL;
@@ -108,7 +118,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         binary[0] = 0;
     *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
                      "s:s, s:i, s:i, "
-                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:o}",
+                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:o, s:o}",
                      "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
                      "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
                      parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
@@ -118,7 +128,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
                      s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
                      (int)s->split->n_train, "valid", (int)s->split->n_valid, "test",
                      (int)s->split->n_test, "left_out", (int)s->split->n_left_out, "backend_note",
-                     text_or_null(s->info.note), "plans", plans(s));
+                     text_or_null(s->info.note), "plans", plans(s), "ranks", facts_ranks(s));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

@@ -11,4 +11,7 @@
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,
                   const char *initial, struct err *err) MUST_USE;
 
+/* Who trains together, as group_name() names them; null for one alone. */
+json_t *facts_ranks(const struct session *s);
+
 #endif

@@ -115,8 +115,9 @@ out:
     return rc;
 }
 
-static int write_metrics(struct session *s, const char *folder, const struct state *st,
-                         struct err *err)
+/* Scores by all processes; written by the one that has RUN. */
+static int write_metrics(struct session *s, const struct run *run, const char *folder,
+                         const struct state *st, struct err *err)
 {
     char path[PATH_LEN];
     json_t *out = json_pack("{s:O?, s:O?, s:O?}", "final",
@@ -144,9 +145,10 @@ static int write_metrics(struct session *s, const char *folder, const struct sta
             goto out;
         }
     }
-    if (path_format(path, err, "%s/metrics.json", folder) < 0)
-        goto out;
-    rc = json_write(path, out, err);
+    if (!run)
+        rc = 0;
+    else if (path_format(path, err, "%s/metrics.json", folder) == 0)
+        rc = json_write(path, out, err);
 out:
     json_decref(out);
     return rc;
@@ -172,10 +174,9 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     return rc;
 }
 
-int finish_run(struct session *s, struct run *run, const struct state *st, struct verdict *v,
-               struct err *err)
+int finish_run(struct session *s, struct run *run, const char *folder, const struct state *st,
+               struct verdict *v, struct err *err)
 {
-    const char *folder = run_folder(run);
     const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN];
 
@@ -185,9 +186,13 @@ int finish_run(struct session *s, struct run *run, const struct state *st, struc
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
         return -1;
-    if (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0 ||
-        write_metrics(s, folder, st, err) < 0)
+    if (run &&
+        (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0))
         return -1;
+    if (write_metrics(s, run, folder, st, err) < 0)
+        return -1;
+    if (!run)
+        return 0;
     split_text(split, sizeof split, &s->e->data);
     log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
              s->split->n_valid, s->e->data.set, split);

@@ -6,9 +6,9 @@
 #include "loop.h"
 
 /* Writes predictions.csv and .h5, confusion.csv, per_class.csv, plots, metrics.json and report.html
- * of the last weights into the run folder. V is the last validation; scored again when it is not
- * fresh. */
-int finish_run(struct session *s, struct run *run, const struct state *st, struct verdict *v,
-               struct err *err) MUST_USE;
+ * of the last weights into the run's FOLDER. V is the last validation; scored again when it is not
+ * fresh. RUN is NULL in all processes but the first. */
+int finish_run(struct session *s, struct run *run, const char *folder, const struct state *st,
+               struct verdict *v, struct err *err) MUST_USE;
 
 #endif

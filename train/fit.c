@@ -24,7 +24,8 @@ static size_t picture_bytes(const struct session *s, int batch)
 
         sum += (uint64_t)p->height * p->width * 3;
     }
-    return (size_t)(sum / n) * (size_t)batch * (size_t)(s->e->exec.prefetch + 1);
+    return (size_t)(sum / n) * (size_t)(batch / session_ranks(s)) *
+           (size_t)(s->e->exec.prefetch + 1);
 }
 
 struct need { /* bytes */
@@ -114,22 +115,24 @@ static int largest_divisor(int batch, int most)
 static int refuse(struct session *s, int phase, size_t whole, uint64_t available, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
-    const int micro = (int)s->e->exec.microbatch, part_least = micro ? micro : 2;
+    const int micro = (int)s->e->exec.microbatch, ranks = session_ranks(s);
+    const int part_least = ranks * (micro ? micro : 2);
     const int parts = (int)s->e->train.accumulate;
     const char *key = p->batch == s->e->train.batch ? "train.batch" : "the phase's batch";
     size_t estimate = 0;
     int largest, part;
 
     /* whole microbatches first */
-    if (climb(&largest, &estimate, s, phase, micro ? micro : 8, available, err) < 0 ||
-        (largest == 0 && !micro && climb(&largest, &estimate, s, phase, 2, available, err) < 0))
+    if (climb(&largest, &estimate, s, phase, ranks * (micro ? micro : 8), available, err) < 0 ||
+        (largest == 0 && !micro &&
+         climb(&largest, &estimate, s, phase, 2 * ranks, available, err) < 0))
         return -1;
     if (largest == 0)
         return err_set(err, ERR_NOMEM,
                        "phase %s, pictures of %d px: not even a batch of %d fits into the %llu MiB "
                        "available; take a smaller model.arch or train.size",
                        p->name, p->size, part_least, mib(available));
-    part = largest_divisor(p->batch, largest);
+    part = ranks * largest_divisor(p->batch / ranks, largest / ranks);
     return err_set(err, ERR_NOMEM,
                    "phase %s, %d pictures of %d px: %s%llu MiB planned, %llu MiB available; the "
                    "largest batch that fits is %d: %s=%d train.accumulate=%d makes the same %d "

@@ -17,6 +17,7 @@
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
 #include "table.h"
+#include "team.h"
 
 static volatile sig_atomic_t caught; /* number of the signal; 0: none */
 
@@ -38,6 +39,12 @@ const char *loop_signal(void)
     return caught == SIGINT ? "SIGINT" : caught ? "SIGTERM" : NULL;
 }
 
+/* By any process, where there are several. */
+static bool is_asked_to_stop(const struct session *s)
+{
+    return session_group(s) ? group_any(session_group(s), caught != 0) : caught != 0;
+}
+
 void verdict_free(struct verdict *v)
 {
     free(v->prob);
@@ -47,9 +54,10 @@ void verdict_free(struct verdict *v)
     *v = (struct verdict){0};
 }
 
-static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err *err)
+/* SPARE: room for so many more, where processes have equal shares. */
+static int verdict_alloc(struct verdict *v, uint32_t n, int spare, int classes, struct err *err)
 {
-    size_t count = n ? n : 1;
+    size_t count = (n ? n : 1) + (size_t)spare;
 
     v->prob = calloc(count, (size_t)classes * sizeof *v->prob);
     v->loss = calloc(count, sizeof *v->loss);
@@ -60,18 +68,36 @@ static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err 
     return 0;
 }
 
+/* Probabilities and losses of this process's share, and then all of them. */
+static int score_shares(struct session *s, const uint32_t *ranks, uint32_t n, struct verdict *v,
+                        struct err *err)
+{
+    const uint32_t all = (uint32_t)session_ranks(s), each = (n + all - 1) / all;
+    const uint32_t at = (uint32_t)session_rank(s) * each, first = at < n ? at : n;
+    const size_t classes = (size_t)s->network->classes;
+
+    if (infer_ranks(s->infer, s->shards, ranks + first, n - first < each ? n - first : each,
+                    s->e->data.verify == VERIFY_CRC, v->prob + first * classes, v->loss + first,
+                    err) < 0)
+        return -1;
+    if (session_group(s)) {
+        group_share(session_group(s), v->prob, each * classes * sizeof *v->prob);
+        group_share(session_group(s), v->loss, each * sizeof *v->loss);
+    }
+    return 0;
+}
+
 int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char *label,
                struct verdict *v, struct err *err)
 {
     int classes = s->network->classes, rc;
 
-    if (!v->prob && verdict_alloc(v, n, classes, err) < 0)
+    if (!v->prob && verdict_alloc(v, n, session_ranks(s), classes, err) < 0)
         return -1;
     for (uint32_t i = 0; i < n; i++)
         v->labels[i] = shard_set_picture(s->shards, ranks[i])->label;
-    progress_begin(label, n);
-    rc = infer_ranks(s->infer, s->shards, ranks, n, s->e->data.verify == VERIFY_CRC, v->prob,
-                     v->loss, err);
+    progress_begin(label, (n + (uint32_t)session_ranks(s) - 1) / (uint32_t)session_ranks(s));
+    rc = score_shares(s, ranks, n, v, err);
     progress_end();
     if (rc < 0)
         return -1;
@@ -86,8 +112,8 @@ static int stopped(const struct run *run, const struct state *st, const char *wh
         err, ERR_STOPPED,
         "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
         "--resume %s`",
-        why, st->epoch, st->epoch == 1 ? "" : "s", st->epoch_step, st->epoch_step == 1 ? "" : "s",
-        path_base(run_folder(run)));
+        why ? why : "a signal to another process", st->epoch, st->epoch == 1 ? "" : "s",
+        st->epoch_step, st->epoch_step == 1 ? "" : "s", run ? path_base(run_folder(run)) : "");
 }
 
 /* CULPRIT: a sentence, or empty. */
@@ -148,6 +174,8 @@ static int write_checkpoint(struct session *s, struct run *run, struct state *st
     json_t *json;
     int rc;
 
+    if (!run)
+        return 0;
     if (state_json(&json, st, s, size, sha256, last, err) < 0)
         return -1;
     rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
@@ -162,9 +190,10 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
                      struct err *err)
 {
     const double every = 60 * s->e->train.checkpoint_minutes;
+    const bool stops = is_asked_to_stop(s);
     char sha256[SHA256_HEX];
 
-    if (!caught && (every == 0 || clock_seconds() - *kept < every))
+    if (!stops && (every == 0 || clock_seconds() - *kept < every))
         return 0;
     if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
         weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
@@ -172,7 +201,7 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
         weights_swap_averages(s->backend, s->be, s->network, err) < 0)
         return -1;
     *kept = clock_seconds();
-    return caught ? stopped(run, st, loop_signal(), err) : 0;
+    return stops ? stopped(run, st, loop_signal(), err) : 0;
 }
 
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
@@ -315,7 +344,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     bool best = value < st->best_value; /* ties: the first */
     int size = p->size;
 
-    if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0)
+    if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
+        team_same(session_group(s), "weights", sha256, err) < 0)
         return -1;
     table_print(stdout, &row);
     if (write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
@@ -410,7 +440,7 @@ int loop_run(struct session *s, struct run *run, struct state *st, struct verdic
                 notice_divergence(s, &s->phases[phase], &v->score);
             if (st->phase == s->n_phases)
                 break;
-            if (caught)
+            if (is_asked_to_stop(s))
                 return stopped(run, st, loop_signal(), err);
             if (stop_after > 0 && st->epoch >= stop_after)
                 return stopped(run, st, "--stop-after", err);

@@ -20,7 +20,8 @@ void verdict_free(struct verdict *v); /* what it owns */
 void loop_catch_signals(void);
 const char *loop_signal(void); /* "SIGINT" or "SIGTERM" when one was noted, else NULL */
 
-/* Trains from ST to the end of the last phase. Weights (and moments) are in the backend already.
+/* Trains from ST to the end of the last phase. RUN is NULL in all processes but the first. Weights (and
+ * moments) are in the backend already.
  * STOP_AFTER > 0 ends after that many epochs of the run, as a signal does: ERR_STOPPED. ERR_NUMERIC
  * when the loss is no number. The table goes to stdout. */
 int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,

@@ -93,9 +93,15 @@ static int check_phase(const struct session *s, int phase, struct err *err)
             "pictures to train with; at most train.accumulate=%u",
             (int)s->e->train.accumulate, p->batch, s->split->n_train,
             s->split->n_train / (uint32_t)p->batch);
-    if (micro && p->batch % micro)
+    if (p->batch % session_ranks(s))
+        return err_set(err, ERR_INPUT,
+                       "%s: a batch of %d pictures cannot be shared by %d processes alike: take a "
+                       "multiple of %d",
+                       phase_key(key, s, "batch", p->batch), p->batch, session_ranks(s),
+                       session_ranks(s));
+    if (micro && p->batch / session_ranks(s) % micro)
         return err_set(err, ERR_INPUT, "exec.microbatch: %d does not divide the batch of %d",
-                       (int)micro, p->batch);
+                       (int)micro, p->batch / session_ranks(s));
     if (p->size > shard_set_size(s->shards))
         return err_set(err, ERR_INPUT,
                        "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
@@ -103,6 +109,21 @@ static int check_phase(const struct session *s, int phase, struct err *err)
                        phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
                        s->shards_folder, s->e->data.set, p->size);
     return 0;
+}
+
+struct group *session_group(const struct session *s)
+{
+    return s->e->exec.ranks ? s->e->exec.ranks->ctx : NULL;
+}
+
+int session_ranks(const struct session *s)
+{
+    return s->e->exec.ranks ? s->e->exec.ranks->ranks : 1;
+}
+
+int session_rank(const struct session *s)
+{
+    return s->e->exec.ranks ? s->e->exec.ranks->rank : 0;
 }
 
 /* max_aspect of the shards, from their index.json. */
@@ -198,6 +219,11 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (backend_open(&s->backend, &s->be, &s->info, &e->exec, err) < 0)
         goto fail;
+    if (session_ranks(s) > 1 && strcmp(s->backend->name, "cuda") != 0) {
+        err_set(err, ERR_INPUT, "several processes (--gpus, mpirun) need -B cuda, not %s%s%s",
+                s->backend->name, s->info.note[0] ? ": " : "", s->info.note);
+        goto fail;
+    }
     if (open_pictures(s, data, err) < 0)
         goto fail;
     if (weights_path(path, e, data, results, err) < 0)
@@ -269,7 +295,7 @@ int session_phase(struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
     const struct train_options *t = &s->e->train;
-    struct network_shape shape = {.batch = p->batch,
+    struct network_shape shape = {.batch = p->batch / session_ranks(s),
                                   .microbatch = (int)s->e->exec.microbatch,
                                   .size = p->size,
                                   .dtype = s->dtype,
@@ -399,20 +425,29 @@ const char *session_step_text(const struct session *s, int phase, char out[32])
 
 int session_run(struct session *s, struct step *step, double *loss_nat, struct err *err)
 {
+    const int n = step->n_pictures, share = n / session_ranks(s), first = session_rank(s) * share;
     double sum = 0;
+    int rc;
 
     if (s->class_weights) {
         weighting_batch(s->weights, s->class_weights, step->pictures, step->mixes,
                         step->n_pictures);
         step->weights = s->weights;
     }
-    if (s->backend->run(s->program, step, err) < 0)
+    if (session_group(s)) {
+        step->first = first;
+        step->n_pictures = share;
+        step->n_batch = n;
+    }
+    rc = s->backend->run(s->program, step, err);
+    step->n_pictures = n;
+    if (rc < 0 || s->backend->read(s->program, s->loss_tensor, s->losses + first, err) < 0)
         return -1;
-    if (s->backend->read(s->program, s->loss_tensor, s->losses, err) < 0)
-        return -1;
-    for (int i = 0; i < step->n_pictures; i++)
+    if (session_group(s))
+        group_share(session_group(s), s->losses, (size_t)share * sizeof *s->losses);
+    for (int i = 0; i < n; i++)
         sum += (double)s->losses[i];
-    *loss_nat = sum / step->n_pictures;
+    *loss_nat = sum / n;
     return 0;
 }
 
@@ -490,6 +525,8 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .sample_sums = s->sample_sums,
                                  .seed = (uint64_t)s->e->seed,
                                  .epoch = epoch,
+                                 .slice = session_rank(s),
+                                 .slices = session_ranks(s),
                                  .prefetch = (int)s->e->exec.prefetch,
                                  .verify = s->e->data.verify == VERIFY_CRC};
 }

@@ -4,6 +4,7 @@
 #ifndef PRESIZE_TRAIN_SESSION_H
 #define PRESIZE_TRAIN_SESSION_H
 
+#include "base/group.h"
 #include "data/shard.h"
 #include "data/split.h"
 #include "experiment/experiment.h"
@@ -44,7 +45,7 @@ struct session {
 };
 
 /* Takes E over, also on failure. Refuses what cannot be trained: no shards, a batch larger than the
- * training set, a microbatch that does not divide the batch, pictures larger than the shards',
+ * training set, one that its processes or a microbatch do not divide, pictures larger than the shards',
  * missing weights. DATA is the data folder, RESULTS where run:NAME is looked for. */
 int session_open(struct session **out, struct experiment *e, const char *data, const char *results,
                  struct err *err) MUST_USE;
@@ -56,6 +57,11 @@ void session_release(struct session *s); /* what a phase prepared, if any */
 /* Initial weights as model.weights says; a phase must be prepared. */
 int session_weights(struct session *s, const char *data, const char *results,
                     struct err *err) MUST_USE;
+
+/* Several processes that train as one, a GPU each; of one alone: NULL, 1, 0. */
+struct group *session_group(const struct session *s);
+int session_ranks(const struct session *s);
+int session_rank(const struct session *s);
 
 uint32_t session_steps(const struct session *s, int phase); /* training steps of an epoch */
 /* The pictures of a step in words: "64", or "4 x 16" where batches are accumulated. */
@@ -69,7 +75,8 @@ struct stream_options;
  * the stream or the backend gives as errors. */
 int session_step(struct session *s, struct stream *stream, struct step *step, double *loss_nat,
                  struct err *err) MUST_USE;
-/* One run of the training list on the pictures in STEP; *LOSS_NAT is their mean loss. */
+/* One run of the training list on the pictures in STEP, of which this process takes its share; *LOSS_NAT is the
+ * mean loss of all. */
 int session_run(struct session *s, struct step *step, double *loss_nat, struct err *err) MUST_USE;
 /* After a step whose loss is no number: where the first such number stands, as ": ..." in words. */
 void session_culprit(struct session *s, char *out, size_t size);

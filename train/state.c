@@ -90,18 +90,18 @@ static int read_watch(struct watch *w, const json_t *json, struct err *err)
     return 0;
 }
 
-static int add_resume(json_t *out, const struct state *st, struct err *err)
+static int add_resume(json_t *out, const struct state *st, int ranks, struct err *err)
 {
     json_t *more;
 
-    more = json_pack("{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o, s:I}}",
-                     "resume", "phase", st->phase, "phase_epoch", st->phase_epoch, "epoch",
-                     (json_int_t)st->epoch, "step", (json_int_t)st->step, "adam_step",
-                     (json_int_t)st->adam_step, "smooth_loss", "value", st->smooth.value, "count",
-                     (json_int_t)st->smooth.count, "best_epoch", (json_int_t)st->best_epoch,
-                     "best_phase", st->best_phase, "metrics_bytes", (json_int_t)st->metrics_bytes,
-                     "curve", curve_json(&st->curve), "watch", watch_json(&st->watch), "epoch_step",
-                     (json_int_t)st->epoch_step);
+    more = json_pack(
+        "{s:{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o, s:I, s:i}}", "resume",
+        "phase", st->phase, "phase_epoch", st->phase_epoch, "epoch", (json_int_t)st->epoch, "step",
+        (json_int_t)st->step, "adam_step", (json_int_t)st->adam_step, "smooth_loss", "value",
+        st->smooth.value, "count", (json_int_t)st->smooth.count, "best_epoch",
+        (json_int_t)st->best_epoch, "best_phase", st->best_phase, "metrics_bytes",
+        (json_int_t)st->metrics_bytes, "curve", curve_json(&st->curve), "watch",
+        watch_json(&st->watch), "epoch_step", (json_int_t)st->epoch_step, "ranks", ranks);
     if (!more || json_object_update(out, more) < 0) {
         json_decref(more);
         return err_set(err, ERR_NOMEM, "checkpoint");
@@ -137,7 +137,7 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
-    if (resume && add_resume(*out, st, err) < 0) {
+    if (resume && add_resume(*out, st, session_ranks(s), err) < 0) {
         json_decref(*out);
         *out = NULL;
         return -1;
@@ -158,6 +158,20 @@ static int same_parent(const json_t *json, const char *name, const char *now, co
                        "cannot go on; start a new one",
                        what, now, then);
     return 0;
+}
+
+/* Sums over pictures meet in another order on another number of devices. */
+static int same_ranks(const json_t *resume, const struct session *s, struct err *err)
+{
+    const json_t *json = json_object_get(resume, "ranks");
+    const int then = json ? (int)json_integer_value(json) : 1, now = session_ranks(s);
+
+    if (then == now)
+        return 0;
+    return err_set(err, ERR_INPUT,
+                   "this run computes in %d process%s and cannot go on in %d with the same bits: "
+                   "train --gpus %d --resume",
+                   then, then == 1 ? "" : "es", now, then);
 }
 
 static int read_curve(struct curve *c, const json_t *points, struct err *err)
@@ -195,6 +209,8 @@ int state_read(struct state *st, const json_t *json, const struct session *s, st
     smooth = json_object_get(r, "smooth_loss");
     if (!initial || !r || !smooth)
         return err_set(err, ERR_FORMAT, "checkpoint: nothing to go on from (resume)");
+    if (same_ranks(r, s, err) < 0)
+        return -1;
     if (json_get_int(r, "phase", &phase, err) < 0 ||
         json_get_int(r, "phase_epoch", &phase_epoch, err) < 0 ||
         json_get_int(r, "epoch", &epoch, err) < 0 ||

@@ -3,12 +3,15 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cli.h"
+#include "base/log.h"
 #include "begin.h"
 #include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
+#include "team.h"
 
 enum {
     OPT_RESUME = 256,
@@ -20,7 +23,8 @@ enum {
     OPT_SHOW_BATCH,
     OPT_UNIQUE,
     OPT_SELFTEST,
-    OPT_QUICK
+    OPT_QUICK,
+    OPT_GPUS
 };
 
 enum action {
@@ -39,6 +43,7 @@ struct args {
     const char *png; /* --show-batch */
     bool unique;
     bool quick;   /* --selftest */
+    int gpus;     /* --gpus; 1 */
     char **words; /* room for argc */
     char backend[64];
 };
@@ -49,6 +54,7 @@ static const struct argp_option options[] = {
     {"name",       'n',            "RUN",  0, "name of the run folder (default: time, experiment, hash)", 0},
     {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
     {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
+    {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
@@ -62,13 +68,13 @@ static const struct argp_option options[] = {
 };
 // clang-format on
 
-static int64_t count_option(const char *option, const char *text)
+static int64_t count_option(const char *option, const char *text, long long most)
 {
     char *end;
     long long n = strtoll(text, &end, 10);
 
-    if (*end || n < 1 || n > 1000000)
-        die_usage("train", "%s %s: expected a whole number of at least 1", option, text);
+    if (*end || n < 1 || n > most)
+        die_usage("train", "%s %s: expected a whole number from 1 to %lld", option, text, most);
     return n;
 }
 
@@ -97,7 +103,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         r->resume = arg;
         return 0;
     case OPT_STOP_AFTER:
-        r->stop_after = count_option("--stop-after", arg);
+        r->stop_after = count_option("--stop-after", arg, 1000000);
+        return 0;
+    case OPT_GPUS:
+        a->gpus = (int)count_option("--gpus", arg, GROUP_MAX);
         return 0;
     case OPT_LR_FIND:
         r->lr_find = true;
@@ -264,6 +273,42 @@ static void refuse_misuse(const struct args *a)
     }
 }
 
+/* With others that train the same run: destructors might wait for them. */
+static void end_at_once(const char *why)
+{
+    progress_end();
+    log_begin("train", LOG_ERROR);
+    if (why)
+        log_error("%s", why);
+    fflush(stdout);
+    _exit(1);
+}
+
+/* What --gpus starts, or mpirun has; this process may be the one that waits for them. */
+static int gather_team(struct args *a, struct err *err)
+{
+    const bool trains = a->action == ACTION_TRAIN && !a->request.lr_find;
+    struct group_place place;
+    int status;
+
+    if (group_place(&place, err) < 0)
+        return -1;
+    if (a->gpus > 1 && place.ranks > 1)
+        die_usage("train",
+                  "--gpus starts processes of its own: leave it out under mpirun and srun");
+    if (!trains && (a->gpus > 1 || place.ranks > 1))
+        die_usage("train", "several processes only train");
+    if (a->gpus > 1) {
+        switch (team_launch(a->gpus, &status, err)) {
+        case -1:
+            return -1;
+        case 1:
+            exit(status);
+        }
+    }
+    return team_join(&a->request.team, end_at_once, err);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
@@ -294,6 +339,8 @@ int main(int argc, char **argv)
     a.request.data = a.common.data;
     a.request.results = a.common.results;
     refuse_misuse(&a);
+    if (gather_team(&a, &err) < 0)
+        die("train", &err);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
     } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume) {

@@ -15,6 +15,16 @@ enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
 enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
+/* The processes that share each step's pictures, a device each: same list, same steps, each its part of the
+ * batch (struct step). Sums over pictures are then those of all of them: batch norms' and gradients'. */
+struct be_ranks {
+    int rank, ranks, local; /* local: among those of this machine */
+    bool by_launcher;       /* mpirun, srun: it may show each process its own device alone */
+    /* All call it in the same order: each gives the part at ALL + rank * BYTES and gets the others'. */
+    void (*share)(void *ctx, void *all, size_t bytes);
+    void *ctx;
+};
+
 /* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
@@ -28,6 +38,8 @@ struct exec_options {
     bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
     char max_isa[32];   /* oneDNN's name, "" for all the processor has */
+
+    const struct be_ranks *ranks; /* no key; borrowed while the device is open; NULL: alone */
 };
 extern const struct key exec_keys[];
 
@@ -36,6 +48,7 @@ struct be_program; /* a prepared list */
 
 struct be_info {      /* recorded in run.json */
     char device[128]; /* processor's name */
+    int number;       /* of the GPU */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* "oneDNN 2.6.3" */
     int threads;

@@ -151,6 +151,9 @@ struct step {
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
     const struct mix *mixes; /* one per picture, of a whole batch; NULL: nothing is mixed */
     const float *weights;    /* of each picture's label in the loss; NULL: all 1 */
+    /* Where several devices share the batch: PICTURES, MIXES and WEIGHTS are of all N_BATCH, the list's those from
+     * number FIRST on; pixels are NULL where this device needs none. 0, 0: alone. */
+    int first, n_batch;
     uint64_t seed; /* dropout: (RNG_DROPOUT, epoch, picture.position, layer << 24 | e / 4) */
     uint32_t epoch;
     int part, parts; /* run PART (from 0) of the PARTS that make one optimiser step; 0, 0: alone */
@@ -164,9 +167,11 @@ struct step {
 
 /* Whether the optimiser's ops run: alone, or in the last of several parts. */
 bool step_is_last(const struct step *s);
+/* Pictures of the batch over all devices. */
+int step_batch(const struct step *s);
 /* Pictures whose mean loss the gradients are of, in a list of BATCH. */
 int step_pictures(const struct step *s, int batch);
-/* What the picture at place N of the batch should be told to be; unknown where there is none. */
+/* What the picture at place N of the whole batch should be told to be; unknown where there is none. */
 struct loss_target step_target(const struct step *s, int n);
 /* Whether a kind of op works on parameters alone, without pictures. */
 bool op_is_optimiser(enum op_kind k);

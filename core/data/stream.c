@@ -31,6 +31,7 @@ struct slot {
     struct picture *pictures;
     struct mix *mixes; /* NULL: this stream does not mix */
     uint32_t *ranks;
+    bool *needed;
     int n;
 };
 
@@ -91,18 +92,38 @@ static int reserve(struct slot *slot, size_t bytes, struct err *err)
     return 0;
 }
 
+/* Which pictures of the batch get pixels; behind the mixes. */
+static void mark_needed(const struct stream *s, struct slot *slot)
+{
+    const int each = s->o.slices > 1 ? s->o.batch / s->o.slices : s->o.batch;
+    const int first = s->o.slices > 1 ? s->o.slice * each : 0;
+
+    for (int i = 0; i < slot->n; i++)
+        slot->needed[i] = false;
+    for (int i = first; i < first + each && i < slot->n; i++) {
+        slot->needed[i] = true;
+        if (slot->mixes)
+            slot->needed[slot->mixes[i].partner] = true;
+    }
+}
+
+static size_t room_of(const struct slot *slot, int i, const struct shard_picture *p)
+{
+    return slot->needed[i] ? align_up((size_t)p->height * p->width * 3, PICTURE_ALIGN) : 0;
+}
+
 static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struct err *err)
 {
     uint32_t first = batch * (uint32_t)s->o.batch, left = s->o.n - first;
     size_t at = 0;
 
     slot->n = left < (uint32_t)s->o.batch ? (int)left : s->o.batch;
+    if (slot->mixes)
+        mixing_draw(slot->mixes, slot->n, s->o.augment, s->o.size, s->o.seed, s->o.epoch, first);
+    mark_needed(s, slot);
     for (int i = 0; i < slot->n; i++) {
-        const struct shard_picture *p;
-
         slot->ranks[i] = rank_at(s, first + (uint32_t)i);
-        p = shard_set_picture(s->set, slot->ranks[i]);
-        at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
+        at += room_of(slot, i, shard_set_picture(s->set, slot->ranks[i]));
     }
     if (reserve(slot, at + TAIL, err) < 0)
         return -1;
@@ -111,7 +132,7 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
         const struct shard_picture *p = shard_set_picture(s->set, slot->ranks[i]);
 
         slot->pictures[i] = (struct picture){
-            .pixels = slot->pixels + at,
+            .pixels = slot->needed[i] ? slot->pixels + at : NULL,
             .height = (int32_t)p->height,
             .width = (int32_t)p->width,
             .label = s->o.labels ? s->o.labels[p->label] : p->label,
@@ -120,12 +141,11 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .rank = slot->ranks[i],
         };
         map_picture(s, &slot->pictures[i], p->crc32c, first);
-        if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
+        if (slot->needed[i] &&
+            shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
             return -1;
-        at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
+        at += room_of(slot, i, p);
     }
-    if (slot->mixes)
-        mixing_draw(slot->mixes, slot->n, s->o.augment, s->o.size, s->o.seed, s->o.epoch, first);
     return 0;
 }
 
@@ -193,9 +213,10 @@ static int make_slots(struct stream *s, struct err *err)
     for (uint32_t i = 0; i < s->n_slots; i++) {
         s->slots[i].pictures = calloc(batch, sizeof *s->slots[i].pictures);
         s->slots[i].ranks = calloc(batch, sizeof *s->slots[i].ranks);
+        s->slots[i].needed = calloc(batch, sizeof *s->slots[i].needed);
         if (s->o.train && mixing_is_on(s->o.augment))
             s->slots[i].mixes = calloc(batch, sizeof *s->slots[i].mixes);
-        if (!s->slots[i].pictures || !s->slots[i].ranks ||
+        if (!s->slots[i].pictures || !s->slots[i].ranks || !s->slots[i].needed ||
             (!s->slots[i].mixes && s->o.train && mixing_is_on(s->o.augment)))
             return err_set(err, ERR_NOMEM, "stream: out of memory");
     }
@@ -238,6 +259,7 @@ int stream_open(struct stream **out, const struct shard_set *set, const struct s
 
     *out = NULL;
     BUG_IF(o->n == 0 || o->batch < 1 || o->size < 1 || o->prefetch < 1);
+    BUG_IF(o->slices > 1 && (o->batch % o->slices || o->slice < 0 || o->slice >= o->slices));
     if (check_options(o, err) < 0)
         return -1;
     s = calloc(1, sizeof *s);
@@ -277,6 +299,7 @@ void stream_close(struct stream *s)
         free(s->slots[i].pictures);
         free(s->slots[i].mixes);
         free(s->slots[i].ranks);
+        free(s->slots[i].needed);
     }
     pthread_cond_destroy(&s->freed);
     pthread_cond_destroy(&s->filled);

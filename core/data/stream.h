@@ -23,6 +23,9 @@ struct stream_options {
     uint32_t epoch;       /* counted over the whole run */
     uint32_t first_batch; /* to resume inside an epoch */
     int prefetch;         /* batches read ahead, >= 1 */
+    /* train: of SLICES equal parts of each batch only number SLICE, and what is mixed into it, gets pixels; those of
+     * the others are NULL. 0, 0: all do */
+    int slice, slices;
     bool verify;
 };
 

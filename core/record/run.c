@@ -328,6 +328,8 @@ int run_metric(struct run *r, const json_t *line, struct err *err)
 {
     long at;
 
+    if (!r)
+        return 0;
     if (json_append_line(r->metrics, line, err) < 0)
         return err_wrap(err, "%s/metrics.jsonl", r->folder);
     at = ftell(r->metrics);
@@ -339,19 +341,19 @@ int run_metric(struct run *r, const json_t *line, struct err *err)
 
 int run_timing(struct run *r, const json_t *line, struct err *err)
 {
-    if (json_append_line(r->timing, line, err) < 0)
+    if (r && json_append_line(r->timing, line, err) < 0)
         return err_wrap(err, "%s/timing.jsonl", r->folder);
     return 0;
 }
 
 uint64_t run_metrics_bytes(const struct run *r)
 {
-    return r->metrics_bytes;
+    return r ? r->metrics_bytes : 0;
 }
 
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value, struct err *err)
 {
-    return events_scalar(r->events, tag, step, value, err);
+    return r ? events_scalar(r->events, tag, step, value, err) : 0;
 }
 
 int run_note(struct run *r, const json_t *facts, struct err *err)
@@ -379,6 +381,8 @@ static int last_json(struct run *r, const char *status, const char *why, struct 
 
 int run_finish(struct run *r, struct err *err)
 {
+    if (!r)
+        return 0;
     if (last_json(r, "done", NULL, err) < 0) {
         run_close(r, NULL);
         return -1;
@@ -391,8 +395,19 @@ void run_fail(struct run *r, const struct err *why)
     struct err err;
     bool stopped = why && why->kind == ERR_STOPPED;
 
+    if (!r)
+        return;
     fprintf(r->log, "run %s: %s\n", stopped ? "stopped" : "failed", why ? why->msg : "");
     if (last_json(r, stopped ? "stopped" : "failed", why ? why->msg : "", &err) < 0)
         log_error("%s", err.msg);
     run_close(r, NULL);
+}
+
+void run_abandon(struct run *r, const char *why)
+{
+    struct err err;
+
+    fprintf(r->log, "run failed: %s\n", why);
+    if (last_json(r, "failed", why, &err) < 0)
+        log_error("%s", err.msg);
 }

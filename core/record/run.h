@@ -14,7 +14,8 @@
 
 enum { RUN_VERSION = 1 }; /* of run.json and the folder */
 
-struct run; /* owned by whoever began or resumed it */
+struct
+    run; /* owned by whoever began or resumed it. Where NULL is fine, nothing is recorded then. */
 
 /* Makes RESULTS/NAME (ERR_INPUT when it exists) with checkpoints/ and plots/, writes run.json = FACTS
  * (an object, not taken over) after version, status, start; tees the log into log.txt. When anything
@@ -28,11 +29,12 @@ int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes,
                struct err *err) MUST_USE;
 const char *run_folder(const struct run *r); /* path, borrowed */
 
-/* Appends LINE to metrics.jsonl (nothing that differs between equal runs) or timing.jsonl; fsynced. */
+/* Appends LINE to metrics.jsonl (nothing that differs between equal runs) or timing.jsonl; fsynced. R: NULL is
+ * fine. */
 int run_metric(struct run *r, const json_t *line, struct err *err) MUST_USE;
 int run_timing(struct run *r, const json_t *line, struct err *err) MUST_USE;
 uint64_t run_metrics_bytes(const struct run *r); /* length of metrics.jsonl */
-/* A scalar for TensorBoard's events file; stored as float32. */
+/* A scalar for TensorBoard's events file; stored as float32. R: NULL is fine. */
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
                struct err *err) MUST_USE;
 /* Adds FACTS to run.json (atomically), replacing members of the same name. */
@@ -40,9 +42,12 @@ int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
 
 /* Either ends the run, releases the lock and frees R, whatever it returns.
  * finish: status "done". fail: status "failed", or "stopped" when WHY is ERR_STOPPED, and "error":
- * WHY's message. Both add "stop", the time. */
+ * WHY's message. Both add "stop", the time. NULL is fine. */
 int run_finish(struct run *r, struct err *err) MUST_USE;
 void run_fail(struct run *r, const struct err *why);
+/* Marks R as failed because of WHY and does nothing else, for a process that ends at once while another
+ * thread is at work on R. */
+void run_abandon(struct run *r, const char *why);
 
 /* The results folder, read. */
 struct run_entry {

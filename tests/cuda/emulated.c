@@ -266,6 +266,7 @@ static void take_step(struct be_program *p, const struct step *s)
                                  .n_pictures = s->n_pictures,
                                  .part = s->part,
                                  .parts = s->parts > 1 ? s->parts : 1,
+                                 .mean_over = step_pictures(s, p->list->batch),
                                  .mom = s->mom,
                                  .sqr_mom = s->sqr_mom,
                                  .eps = s->eps,
@@ -374,8 +375,8 @@ static int run_bn(const struct be_program *p, const struct op *o)
                                at(p, in[0]), NULL, NULL, at(p, in[1]), y->dtype, rows, c,
                                at(p, in[2]), at(p, in[3]), at(p, in[4]), workspace);
     else
-        rc = cuda_bn_bwd_apply(NULL, at(p, out[0]), at(p, in[0]), at(p, in[1]), y->dtype, rows, c,
-                               at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]));
+        rc = cuda_bn_bwd_apply(NULL, at(p, out[0]), at(p, in[0]), at(p, in[1]), y->dtype, rows,
+                               rows, c, at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]));
     free(workspace);
     return rc;
 }

@@ -41,14 +41,18 @@ void *sim_shadow(const void *p)
     return shadow + ((const char *)p - device);
 }
 
-static struct buffer *find(const void *p, bool pinned)
+/* Of B and those after it. Parts come before what they are part of. */
+static struct buffer *find_from(struct buffer *b, const void *p, bool pinned)
 {
-    struct buffer *b = buffers;
-
     while (b &&
            !(b->pinned == pinned && (const char *)p >= b->at && (const char *)p < b->at + b->bytes))
         b = b->next;
     return b;
+}
+
+static struct buffer *find(const void *p, bool pinned)
+{
+    return find_from(buffers, p, pinned);
 }
 
 struct buffer *sim_pinned(const void *p)
@@ -59,6 +63,9 @@ struct buffer *sim_pinned(const void *p)
 struct buffer *sim_buffer(const void *p, size_t bytes, const char *who)
 {
     struct buffer *b = sim_is_device(p) ? find(p, false) : NULL;
+
+    while (b && b->part && (size_t)(b->at + b->bytes - (const char *)p) < bytes)
+        b = find_from(b->next, p, false); /* more than the part: the whole */
 
     if (!sim_is_device(p))
         sim_fault("%s: %p is not device memory", who, p);
@@ -88,10 +95,45 @@ static struct buffer *add(char *at, size_t bytes, size_t room, bool pinned)
     return b;
 }
 
+struct buffer *sim_part(const void *p, size_t bytes, const char *who)
+{
+    struct buffer *b = sim_buffer(p, bytes, who), *part = buffers;
+
+    while (part && !(part->part && part->at == p))
+        part = part->next;
+    if (b && part && part->bytes < bytes)
+        part->bytes = bytes;
+    if (!b || part)
+        return part;
+    part = calloc(1, sizeof *part);
+    BUG_IF(!part);
+    *part = *b;
+    part->at = (char *)(uintptr_t)p;
+    part->bytes = bytes;
+    part->part = true;
+    part->next = buffers;
+    buffers = part;
+    return part;
+}
+
+/* Parts go with the whole. */
+static void drop_parts(const struct buffer *whole)
+{
+    for (struct buffer **link = &buffers, *b; (b = *link);) {
+        if (b->part && b->at >= whole->at && b->at < whole->at + whole->bytes) {
+            *link = b->next;
+            free(b);
+        } else {
+            link = &b->next;
+        }
+    }
+}
+
 static void drop(struct buffer *b)
 {
     struct buffer **link = &buffers;
 
+    drop_parts(b);
     while (*link != b)
         link = &(*link)->next;
     *link = b->next;

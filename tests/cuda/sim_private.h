@@ -24,12 +24,16 @@ struct buffer {
     char *at;           /* on the device, or of pinned memory */
     size_t bytes, room; /* room: whole pages */
     bool pinned;
+    bool part; /* of another one: what is told apart in it, see sim_part() */
     uint64_t touched[STREAMS_MAX], written[STREAMS_MAX]; /* clocks of each stream's last access */
 };
 
 bool sim_is_device(const void *p);
 /* The live buffer that holds BYTES at P; NULL with a fault that names WHO. */
 struct buffer *sim_buffer(const void *p, size_t bytes, const char *who);
+/* Of one buffer, this much has its own accesses from now on: another stream uses it beside the rest. A kernel
+ * is taken to use the part, or the rest, that its pointer points to. */
+struct buffer *sim_part(const void *p, size_t bytes, const char *who);
 struct buffer *sim_pinned(const void *p); /* NULL: P is not in pinned memory */
 void *sim_shadow(const void *device);     /* where the host side of the simulation sees it */
 void sim_drain(void);                     /* everything on all streams, as cudaFree does */

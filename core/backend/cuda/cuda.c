@@ -52,6 +52,13 @@ static int choose_device(struct be *b, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "no usable GPU: %s%s",
                        cudaGetErrorString(code ? (cudaError_t)code : cudaErrorNoDevice),
                        driver ? "" : " (no NVIDIA driver is loaded)");
+    b->options.device = ranks_device(b, n);
+    if (b->options.ranks && b->options.device >= n)
+        return err_set(
+            err, ERR_INPUT,
+            "%d processes, a GPU each: this one would have number %d, and this machine has "
+            "%d, numbered from 0",
+            b->options.ranks->ranks, (int)b->options.device, n);
     if (b->options.device >= n)
         return err_set(err, ERR_INPUT, "exec.device=%d: this machine has %d GPU%s, numbered from 0",
                        (int)b->options.device, n, n == 1 ? "" : "s");
@@ -59,6 +66,7 @@ static int choose_device(struct be *b, struct err *err)
         cuda_check(cudaGetDeviceProperties(&properties, (int)b->options.device), "the device",
                    err) < 0)
         return -1;
+    b->info.number = (int)b->options.device;
     b->capability = 10 * properties.major + properties.minor;
     if (b->capability < CAPABILITY_AT_LEAST)
         return err_set(err, ERR_UNSUPPORTED, "%s has compute capability %d.%d, 7.5 is the least",
@@ -116,6 +124,7 @@ static void cuda_close(struct be *b)
         return;
     if (b->compute)
         cudaStreamSynchronize(b->compute);
+    ranks_close(b);
     kept_free(b);
     plans_free(b);
     conv_device_free(b->conv_device);
@@ -158,7 +167,8 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
     b->info.threads = o->threads > 0 ? (int)o->threads : cpu_count();
     if (check_libraries(err) < 0 || choose_device(b, err) < 0 || open_streams(b, err) < 0 ||
-        open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, use_device, b, err) < 0) {
+        open_libraries(b, err) < 0 || ranks_open(b, err) < 0 ||
+        pool_new(&b->pool, b->info.threads, use_device, b, err) < 0) {
         cuda_close(b);
         return -1;
     }
@@ -311,6 +321,7 @@ static void cuda_release(struct be_program *p)
     free(p->at);
     free(p->chunks);
     free(p->filters);
+    free(p->buckets);
     plan_free(p->plan);
     op_list_free(p->list);
     free(p);
@@ -372,7 +383,7 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->be = b;
     p->list = op_list_copy(list);
     p->ops = calloc(n, sizeof *p->ops);
-    p->staged = calloc((size_t)list->batch, sizeof *p->staged);
+    p->staged = calloc((size_t)list->batch * (size_t)ranks_count(b), sizeof *p->staged);
     if (!p->list || !p->ops || !p->staged) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;

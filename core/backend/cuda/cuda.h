@@ -5,6 +5,8 @@
  * laid out before it is asked for. Parameters and state lie in the device's store, in torch's layout;
  * what convolutions read is a copy as (k, r, s, c), made when they change.
  *
+ * Several devices, a process each: cuda_ranks.c.
+ *
  * Inside, pictures are NHWC, and three channels are four, the last of zeros.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CUDA_CUDA_H
@@ -52,6 +54,8 @@ struct kept {
     size_t *at; /* n, owned: where each lies; SIZE_MAX: not there yet */
 };
 
+struct ranks; /* cuda_ranks.c */
+
 struct be {
     struct exec_options options;
     struct be_info info;
@@ -72,6 +76,7 @@ struct be {
     struct slot slots[SLOTS];
     int next_slot;
     struct kept kept;
+    struct ranks *ranks; /* NULL: this device alone */
 };
 
 struct cuda_op {
@@ -97,6 +102,7 @@ struct be_program {
     size_t grads, n_grads; /* floats: first those that backward ops write, n_scaled of them */
     size_t n_scaled;
     size_t workspace, workspace_bytes; /* of the op that runs */
+    size_t sums;                       /* batch norms' of each device, one after another */
     size_t staging;                    /* a convolution's weight gradient as it comes */
     size_t copies, constants, chunks_at, filters_at;
     struct cuda_chunk *chunks; /* host copies of the tables, owned */
@@ -104,7 +110,12 @@ struct be_program {
     int n_chunks, n_filters, n_casts;    /* the first n_casts filters are weights to be cast */
     int n_adam;                          /* the first n_adam chunks are ADAM's */
     uint64_t cast_version, fold_version; /* sum of the parameters' versions when copies were made */
-    bool scaled;                         /* gradients are multiplied by the loss scale */
+    struct bucket {                      /* gradients that are added up over devices in one go */
+        size_t first, n;                 /* floats from grads on */
+        int last;                        /* op that writes the last of them */
+    } * buckets;                         /* owned */
+    int n_buckets, next_bucket;
+    bool scaled;    /* gradients are multiplied by the loss scale */
     struct timing { /* of one run; as many as slots, so that no run waits for the one before */
         cudaEvent_t *marks; /* n_ops + 1, owned: before each op and at the end */
         bool *ran;          /* n_ops, owned: what ran */
@@ -163,6 +174,19 @@ void kept_free(struct be *b);                               /* waits for what re
 bool kept_has(const struct be *b, const struct step *step); /* all pictures are of the kept set */
 /* Gives P, of the kept set, room of BYTES; false when it has some: then it is there already. */
 bool kept_take(struct be *b, const struct picture *p, size_t bytes);
+
+/* cuda_ranks.c: nothing to do, and 0, where the device is alone. */
+int ranks_open(struct be *b, struct err *err) MUST_USE; /* options.ranks; the device is set */
+void ranks_close(struct be *b);
+int ranks_count(const struct be *b);
+int ranks_device(const struct be *b, int devices); /* number of this process's */
+int buckets_make(struct be_program *p,
+                 struct err *err) MUST_USE; /* GRAD tensors are placed before */
+/* Op number I is enqueued: adds up, on a stream beside, the bucket that it completes. */
+int ranks_reduce(struct be_program *p, int i, struct err *err) MUST_USE;
+int ranks_wait(struct be_program *p, struct err *err) MUST_USE; /* compute waits for all of them */
+/* In several devices' place of cuda_norm_op()'s. */
+int ranks_norm(struct be_program *p, const struct cuda_op *o, struct err *err) MUST_USE;
 
 /* cuda_run.c */
 int cuda_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;

@@ -51,7 +51,7 @@ bool kept_has(const struct be *b, const struct step *step)
 
     if (k->set == 0 || !step->pictures)
         return false;
-    for (int i = 0; i < step->n_pictures; i++)
+    for (int i = 0; i < step_batch(step); i++)
         if (step->pictures[i].set != k->set || step->pictures[i].rank >= k->n)
             return false;
     return true;

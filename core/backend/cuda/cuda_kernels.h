@@ -35,7 +35,7 @@ enum { CUDA_GROUPS = 8, CUDA_CHUNK = 4096 };
 struct cuda_step { /* op.h struct step; parts at least 1, part below it */
     uint64_t seed;
     uint32_t epoch, adam_step;
-    int32_t n_pictures, part, parts;
+    int32_t n_pictures, part, parts, mean_over; /* the last: step_pictures() */
     double lr[CUDA_GROUPS], mom, sqr_mom, eps, wd, ema_decay;
 };
 
@@ -44,7 +44,8 @@ struct cuda_picture {
     uint64_t pixels; /* byte offset from the base that cuda_augment() is given */
     int32_t height, width;
     struct sample_map map;
-    struct mix mix; /* partner: its own place where nothing is mixed */
+    struct mix
+        mix; /* partner: its own place where nothing is mixed; may lie in front of the first */
     struct loss_target target;
     uint32_t position;
 };
@@ -72,6 +73,12 @@ int cuda_concat_pool_bwd(void *stream, void *dx, const float *dy, const int32_t 
 size_t cuda_bn_workspace(enum dtype type, size_t rows, int c);
 int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
                   float *running_mean_or_null, float *running_var_or_null, void *workspace);
+/* The same in two halves, where a batch is shared by several devices: the sums (2, c) of this one's rows;
+ * then, of N such sums one after another, the moments of all ROWS. */
+int cuda_bn_sums(void *stream, double *sums, const void *y, enum dtype type, size_t rows, int c,
+                 void *workspace);
+int cuda_bn_finish(void *stream, double *stat, float *running_mean_or_null,
+                   float *running_var_or_null, const double *sums, int n, size_t rows, int c);
 /* z may be y or the residual, in place. */
 int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const double *stat, const float *gamma, const float *beta,
@@ -85,9 +92,17 @@ int cuda_bn_bwd_stats(void *stream, void *g_or_null, double *bstat, float *dgamm
                       const void *dz, const void *dz2_or_null, const void *z_or_null, const void *y,
                       enum dtype type, size_t rows, int c, const double *stat,
                       const float *gamma_or_null, const float *beta_or_null, void *workspace);
-/* BN_BWD_APPLY; BN_RELU_BWD_APPLY, g being dz, where beta is given. dy may be g, in place. */
+/* The same in two halves. OWN: dgamma and dbeta are written; else zeros, as another device's will be added. */
+int cuda_bn_bwd_sums(void *stream, double *sums, void *g_or_null, const void *dz,
+                     const void *dz2_or_null, const void *z_or_null, const void *y, enum dtype type,
+                     size_t rows, int c, const double *stat, const float *gamma_or_null,
+                     const float *beta_or_null, void *workspace);
+int cuda_bn_bwd_finish(void *stream, double *bstat, float *dgamma, float *dbeta, const double *sums,
+                       int n, int c, const double *stat, bool own);
+/* BN_BWD_APPLY; BN_RELU_BWD_APPLY, g being dz, where beta is given. dy may be g, in place. ALL_ROWS: over all
+ * devices. */
 int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
-                      size_t rows, int c, const double *stat, const double *bstat,
+                      size_t rows, size_t all_rows, int c, const double *stat, const double *bstat,
                       const float *gamma, const float *beta_or_null);
 /* Convolution and BN_INFER as one: krsc (k, rs, c_pad) = weight (k, c, rs) gamma / sqrt(var + eps),
  * bias (k) = beta - mean gamma / sqrt(var + eps). */
@@ -108,8 +123,8 @@ int cuda_dropout(void *stream, void *y, const void *x, enum dtype type, int n, i
                  const struct cuda_step *step);
 
 struct cuda_scale;
-/* All f32: prob, dlogits, logits (n, k), loss (n). dlogits over n parts, times the loss scale where there
- * is one. */
+/* All f32: prob, dlogits, logits (n, k), loss (n). dlogits over step->mean_over, times the loss scale where
+ * there is one. */
 int cuda_softmax_loss(void *stream, float *prob, float *loss, float *dlogits_or_null,
                       const float *logits, int n, int k, float smoothing, float focal,
                       const struct cuda_picture *pictures, const struct cuda_step *step,

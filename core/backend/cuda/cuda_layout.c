@@ -24,27 +24,50 @@ static size_t slice_bytes(const void *ctx, int tensor)
     return device_elements(t) / (size_t)p->list->batch * dtype_size(t->dtype);
 }
 
-static bool is_grad_sum(const struct op_list *l, int tensor)
+static bool is_written(const struct op_list *l, int tensor)
 {
     for (int i = 0; i < l->n_ops; i++)
-        if (l->ops[i].kind == OP_GRAD_SUM && l->ops[i].out[0] == tensor)
-            return true;
+        for (int k = 0; k < OP_MAX_OUT; k++)
+            if (l->ops[i].out[k] == tensor)
+                return true;
     return false;
 }
 
-/* GRAD tensors one after another, sums over several runs behind the others: the loss scale is taken
- * out of those in one go. */
+static void place_grad(struct be_program *p, int tensor)
+{
+    if (tensor >= 0 && op_tensor(p, tensor)->role == TENSOR_GRAD)
+        p->at[tensor] = place(p, tensor_elements(op_tensor(p, tensor)) * sizeof(float));
+}
+
+/* GRAD tensors one after another as they get ready, sums over several runs behind the others: the loss
+ * scale is taken out of those in one go. */
 static void place_grads(struct be_program *p)
 {
+    const struct op_list *l = p->list;
+
     p->grads = p->bytes;
+    for (int t = 0; t < l->n_tensors; t++)
+        if (!is_written(l, t))
+            place_grad(p, t);
     for (int sums = 0; sums < 2; sums++) {
-        for (int t = 0; t < p->list->n_tensors; t++)
-            if (op_tensor(p, t)->role == TENSOR_GRAD && is_grad_sum(p->list, t) == sums)
-                p->at[t] = place(p, tensor_elements(op_tensor(p, t)) * sizeof(float));
+        for (int i = 0; i < l->n_ops; i++)
+            for (int k = 0; (l->ops[i].kind == OP_GRAD_SUM) == sums && k < OP_MAX_OUT; k++)
+                place_grad(p, l->ops[i].out[k]);
         p->n_grads = (p->bytes - p->grads) / sizeof(float);
         if (sums == 0)
             p->n_scaled = p->n_grads;
     }
+}
+
+/* Of the batch norm with the most channels, from each device. */
+static size_t sums_bytes(const struct be_program *p)
+{
+    int c = 0;
+
+    for (int t = 0; ranks_count(p->be) > 1 && t < p->list->n_tensors; t++)
+        if (op_tensor(p, t)->role == TENSOR_STAT && op_tensor(p, t)->dims[1] > c)
+            c = op_tensor(p, t)->dims[1];
+    return (size_t)ranks_count(p->be) * 2 * (size_t)c * sizeof(double);
 }
 
 static int place_tensors(struct be_program *p, struct err *err)
@@ -73,7 +96,8 @@ static int place_rest(struct be_program *p, struct err *err)
 {
     size_t copies, staging;
 
-    if (filters_make(p, &copies, &staging, err) < 0 || chunks_make(p, err) < 0)
+    if (filters_make(p, &copies, &staging, err) < 0 || chunks_make(p, err) < 0 ||
+        buckets_make(p, err) < 0)
         return -1;
     for (int i = 0; i < p->list->n_ops; i++)
         if (p->ops[i].conv && p->workspace_bytes < conv_plan_workspace(p->ops[i].conv->plan))
@@ -83,6 +107,7 @@ static int place_rest(struct be_program *p, struct err *err)
     p->copies = place(p, copies);
     p->staging = place(p, staging);
     p->workspace = place(p, p->workspace_bytes);
+    p->sums = place(p, sums_bytes(p));
     p->constants = place(p, 2 * CUDA_GROUPS * sizeof(struct adam_k));
     p->chunks_at = place(p, (size_t)p->n_chunks * sizeof *p->chunks);
     p->filters_at = place(p, (size_t)p->n_filters * sizeof *p->filters);

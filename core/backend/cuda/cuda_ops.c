@@ -51,9 +51,15 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
         break;
     default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
         code = cuda_bn_bwd_apply(stream, act(p, out[0]), act(p, in[0]), act(p, in[1]), type, rows,
-                                 c, act(p, in[2]), act(p, in[3]), t[4], t[5]);
+                                 rows * (size_t)ranks_count(p->be), c, act(p, in[2]), act(p, in[3]),
+                                 t[4], t[5]);
     }
     return fail_if(code, p, o->op->kind == OP_BN_BWD_STATS ? out[1] : out[0], err);
+}
+
+static bool has_sums(enum op_kind k)
+{
+    return k == OP_BN_STATS || k == OP_BN_BWD_STATS || k == OP_BN_RELU_BWD_STATS;
 }
 
 int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)
@@ -64,7 +70,7 @@ int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)
     (void)err;
     if (p->workspace_bytes < bytes)
         p->workspace_bytes = bytes;
-    o->run = run_norm;
+    o->run = ranks_count(p->be) > 1 && has_sums(o->op->kind) ? ranks_norm : run_norm;
     return 0;
 }
 

@@ -73,15 +73,15 @@ static int run_ops(struct be_program *p, struct err *err)
 
         if (!unscaled && op_is_optimiser(o->op->kind)) {
             unscaled = true;
-            if (unscale(p, err) < 0)
+            if (ranks_wait(p, err) < 0 || unscale(p, err) < 0)
                 return -1;
         }
         p->timings[p->turn].ran[i] = runs;
-        if (mark(p, i, err) < 0 || (runs && o->run(p, o, err) < 0) ||
+        if (mark(p, i, err) < 0 || (runs && o->run(p, o, err) < 0) || ranks_reduce(p, i, err) < 0 ||
             (p->be->wait && cuda_check(cudaStreamSynchronize(p->be->compute), "run", err) < 0))
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
     }
-    if (!unscaled && unscale(p, err) < 0)
+    if (!unscaled && (ranks_wait(p, err) < 0 || unscale(p, err) < 0))
         return -1;
     if (p->scaled && !p->step->only && step_is_last(p->step) &&
         cuda_check(cuda_scale_update(p->be->compute, p->be->scale, p->device_step),

@@ -60,6 +60,14 @@ static int grow(struct be *b, struct slot *s, size_t bytes, struct err *err)
     return 0;
 }
 
+/* Pictures that the device is told of: the list's, or those of the whole batch. */
+static int entries(const struct be_program *p, const struct step *step)
+{
+    const int n = step_batch(step);
+
+    return n > p->list->batch ? n : p->list->batch;
+}
+
 /* Where the parts of a slot lie. */
 struct parts {
     size_t pictures, pixels, bytes;
@@ -78,10 +86,11 @@ static struct parts parts_of(struct be_program *p, const struct step *step, bool
                        .kept = pixels && kept_has(p->be, step)};
 
     at.pixels =
-        align_up(at.pictures + (size_t)p->list->batch * sizeof(struct cuda_picture), PIXEL_ALIGN);
+        align_up(at.pictures + (size_t)entries(p, step) * sizeof(struct cuda_picture), PIXEL_ALIGN);
     at.bytes = at.pixels;
-    for (int i = 0; i < p->list->batch; i++) {
-        const bool there = pixels && step->pictures && i < step->n_pictures;
+    for (int i = 0; i < entries(p, step); i++) {
+        const bool there =
+            pixels && step->pictures && i < step_batch(step) && step->pictures[i].pixels;
         const size_t bytes = there ? pixel_bytes(&step->pictures[i]) : 0;
 
         p->staged[i] = SIZE_MAX;
@@ -93,7 +102,7 @@ static struct parts parts_of(struct be_program *p, const struct step *step, bool
     return at;
 }
 
-static struct cuda_step step_values(const struct step *s)
+static struct cuda_step step_values(const struct step *s, int batch)
 {
     struct cuda_step d = {.seed = s->seed,
                           .epoch = s->epoch,
@@ -101,6 +110,7 @@ static struct cuda_step step_values(const struct step *s)
                           .n_pictures = s->pictures ? s->n_pictures : 0,
                           .part = s->parts > 0 ? s->part : 0,
                           .parts = s->parts > 0 ? s->parts : 1,
+                          .mean_over = step_pictures(s, batch),
                           .mom = s->mom,
                           .sqr_mom = s->sqr_mom,
                           .eps = s->eps,
@@ -111,20 +121,23 @@ static struct cuda_step step_values(const struct step *s)
     return d;
 }
 
-/* What the device is told of the picture at place N. */
+/* What the device is told of the picture at place N of the whole batch; partners are counted from the list's
+ * first. */
 static struct cuda_picture picture_values(const struct step *s, int n)
 {
     struct cuda_picture d = {
-        .mix = {.partner = n}, .target = step_target(s, n), .position = (uint32_t)n};
+        .mix = {.partner = n - s->first}, .target = step_target(s, n), .position = (uint32_t)n};
 
-    if (!s->pictures || n >= s->n_pictures)
+    if (!s->pictures || n >= step_batch(s))
         return d;
     d.height = s->pictures[n].height;
     d.width = s->pictures[n].width;
     d.map = s->pictures[n].map;
     d.position = s->pictures[n].position;
-    if (s->mixes)
+    if (s->mixes) {
         d.mix = s->mixes[n];
+        d.mix.partner -= s->first;
+    }
     return d;
 }
 
@@ -149,18 +162,18 @@ static void fill(struct be_program *p, const struct step *step, struct slot *s,
 {
     struct cuda_picture *values = (struct cuda_picture *)(void *)(s->host + at->pictures);
     struct fill f = {.p = p, .step = step, .host = s->host};
-    const struct cuda_step step_data = step_values(step);
+    const struct cuda_step step_data = step_values(step, p->list->batch);
 
     memcpy(s->host, &step_data, sizeof step_data);
-    for (int i = 0; i < p->list->batch; i++) {
+    for (int i = 0; i < entries(p, step); i++) {
         values[i] = picture_values(step, i);
-        if (at->kept && i < step->n_pictures)
+        if (at->kept && i < step_batch(step))
             values[i].pixels = p->be->kept.at[step->pictures[i].rank];
         else if (p->staged[i] != SIZE_MAX)
             values[i].pixels = p->staged[i] - at->pixels;
     }
     if (at->bytes > at->pixels)
-        pool_run(p->be->pool, step->n_pictures, fill_one, &f);
+        pool_run(p->be->pool, step_batch(step), fill_one, &f);
 }
 
 /* By the copy stream, beside the step before. */
@@ -184,7 +197,7 @@ static int send_in_front(struct be_program *p, const struct step *step, struct s
             cudaMemcpyAsync(s->device, s->host, at->pixels, cudaMemcpyHostToDevice, b->compute),
             "pictures", err) < 0)
         return -1;
-    for (int i = 0; i < step->n_pictures; i++)
+    for (int i = 0; i < step_batch(step); i++)
         if (p->staged[i] != SIZE_MAX &&
             cuda_check(cudaMemcpyAsync(b->kept.pixels + b->kept.at[step->pictures[i].rank],
                                        s->host + p->staged[i], pixel_bytes(&step->pictures[i]),
@@ -217,7 +230,7 @@ int slot_send(struct be_program *p, const struct step *step, struct slot **out, 
     if ((at.kept ? send_in_front(p, step, s, &at, err) : send_beside(b, s, &at, err)) < 0)
         return -1;
     p->device_step = (const struct cuda_step *)(void *)s->device;
-    p->pictures = (const struct cuda_picture *)(void *)(s->device + at.pictures);
+    p->pictures = (const struct cuda_picture *)(void *)(s->device + at.pictures) + step->first;
     p->pixels = at.kept ? (const uint8_t *)b->kept.pixels : (const uint8_t *)s->device + at.pixels;
     *out = s;
     return 0;

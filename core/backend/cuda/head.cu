@@ -57,13 +57,13 @@ static __global__ void dropout(T *y, const T *x, unsigned pixels, unsigned c, un
 
 /* A thread has one row, in elem.h's order. */
 static __global__ void softmax_loss(float *prob, float *loss, float *dlogits, const float *logits,
-                                    int n, int k, struct loss_k constants,
+                                    int k, struct loss_k constants,
                                     const struct cuda_picture *pictures,
                                     const struct cuda_step *step, const struct cuda_scale *scale)
 {
     size_t at = (size_t)blockIdx.x * (size_t)k;
 
-    constants.scale = 1.0f / (float)(n * step->parts);
+    constants.scale = 1.0f / (float)step->mean_over;
     if (scale)
         constants.scale *= scale->scale;
     loss[blockIdx.x] = elem_softmax_loss(prob + at, dlogits ? dlogits + at : NULL, logits + at, k,
@@ -131,7 +131,7 @@ int cuda_softmax_loss(void *stream, float *prob, float *loss, float *dlogits, co
 
     if (n < 1 || k < 1)
         return INVALID;
-    LAUNCH((softmax_loss), dim3((unsigned)n), dim3(1), stream, prob, loss, dlogits, logits, n, k,
+    LAUNCH((softmax_loss), dim3((unsigned)n), dim3(1), stream, prob, loss, dlogits, logits, k,
            constants, pictures, step, scale);
     return LAUNCHED();
 }

@@ -139,6 +139,18 @@ DEVICE void add_blocks(double total[2], SHARED_ARG(double, part), const double *
     }
 }
 
+/* One block's sums out of N blocks'. */
+static __global__ void add_sums(double *sums, const double *partial, int n, int c)
+{
+    SHARED(double, part, 2 * FINISH_ROWS * FINISH_CHANNELS);
+    int channel = (int)(blockIdx.x * FINISH_CHANNELS + threadIdx.x);
+    double total[2];
+
+    add_blocks(total, part, partial, n, c, channel);
+    for (int which = 0; which < 2 && threadIdx.y == 0 && channel < c; which++)
+        sums[which * c + channel] = total[which];
+}
+
 static __global__ void finish_stats(double *stat, float *running_mean, float *running_var,
                                     const double *partial, int n, size_t rows, int c)
 {
@@ -213,7 +225,8 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
 }
 
 static __global__ void finish_gradients(double *bstat, float *dgamma, float *dbeta,
-                                        const double *partial, const double *stat, int n, int c)
+                                        const double *partial, const double *stat, int n, int c,
+                                        bool own)
 {
     SHARED(double, part, 2 * FINISH_ROWS * FINISH_CHANNELS);
     int channel = (int)(blockIdx.x * FINISH_CHANNELS + threadIdx.x);
@@ -225,8 +238,8 @@ static __global__ void finish_gradients(double *bstat, float *dgamma, float *dbe
     total[1] *= stat[c + channel];
     bstat[channel] = total[0];
     bstat[c + channel] = total[1];
-    dgamma[channel] = (float)total[1];
-    dbeta[channel] = (float)total[0];
+    dgamma[channel] = own ? (float)total[1] : 0.0f;
+    dbeta[channel] = own ? (float)total[0] : 0.0f;
 }
 
 /* --- element by element ------------------------------------------------------------------------ */
@@ -270,9 +283,9 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
 }
 
 template <typename T, int V>
-static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t rows, int c,
-                                       const double *stat, const double *bstat, const float *gamma,
-                                       const float *beta)
+static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t rows, size_t all_rows,
+                                       int c, const double *stat, const double *bstat,
+                                       const float *gamma, const float *beta)
 {
     int channel = first_channel(V);
     float sum[V], product[V];
@@ -282,7 +295,7 @@ static __global__ void apply_gradients(T *dy, const T *g, const T *y, size_t row
         return;
     for (int i = 0; i < V; i++) {
         int k = channel + i;
-        double rstd = stat[c + k], m = (double)rows;
+        double rstd = stat[c + k], m = (double)all_rows;
 
         gates[i] = gate_of(stat, gamma, beta, k, c);
         sum[i] = (float)(bstat[k] / m);
@@ -342,8 +355,14 @@ size_t cuda_bn_workspace(enum dtype type, size_t rows, int c)
     return n * 2 * (size_t)c * sizeof(double);
 }
 
-int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
-                  float *running_mean, float *running_var, void *workspace)
+static dim3 finish_grid(int c)
+{
+    return dim3((unsigned)(c + FINISH_CHANNELS - 1) / FINISH_CHANNELS);
+}
+
+/* The sums of *N blocks to the workspace. */
+static int launch_sums(int *n, void *stream, const void *y, enum dtype type, size_t rows, int c,
+                       void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -351,15 +370,45 @@ int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, si
         typedef decltype(t) T;
         const int V = decltype(v)::value;
         struct tiling tiles = tile(rows, c, V, 0);
-        dim3 columns((unsigned)(c + FINISH_CHANNELS - 1) / FINISH_CHANNELS);
 
+        *n = (int)tiles.grid.x;
         LAUNCH_BARRIERS((sum_rows<T, V>), tiles.grid, tiles.block, stream, (double *)workspace,
                         (const T *)y, rows, c, tiles.deep);
-        LAUNCH_BARRIERS((finish_stats), columns, dim3(FINISH_CHANNELS, FINISH_ROWS), stream, stat,
-                        running_mean, running_var, (const double *)workspace, (int)tiles.grid.x,
-                        rows, c);
         return LAUNCHED();
     });
+}
+
+static int launch_add(void *stream, double *sums, const void *workspace, int n, int c)
+{
+    LAUNCH_BARRIERS((add_sums), finish_grid(c), dim3(FINISH_CHANNELS, FINISH_ROWS), stream, sums,
+                    (const double *)workspace, n, c);
+    return LAUNCHED();
+}
+
+int cuda_bn_finish(void *stream, double *stat, float *running_mean, float *running_var,
+                   const double *sums, int n, size_t rows, int c)
+{
+    LAUNCH_BARRIERS((finish_stats), finish_grid(c), dim3(FINISH_CHANNELS, FINISH_ROWS), stream,
+                    stat, running_mean, running_var, sums, n, rows, c);
+    return LAUNCHED();
+}
+
+int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
+                  float *running_mean, float *running_var, void *workspace)
+{
+    int n = 0, code = launch_sums(&n, stream, y, type, rows, c, workspace);
+
+    return code ? code
+                : cuda_bn_finish(stream, stat, running_mean, running_var, (const double *)workspace,
+                                 n, rows, c);
+}
+
+int cuda_bn_sums(void *stream, double *sums, const void *y, enum dtype type, size_t rows, int c,
+                 void *workspace)
+{
+    int n = 0, code = launch_sums(&n, stream, y, type, rows, c, workspace);
+
+    return code ? code : launch_add(stream, sums, workspace, n, c);
 }
 
 static int launch_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
@@ -393,10 +442,10 @@ int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t 
     return launch_apply(stream, z, y, type, rows, c, NULL, mean, var, gamma, beta, residual, relu);
 }
 
-int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
-                      const void *dz, const void *dz2, const void *z, const void *y,
-                      enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
-                      const float *beta, void *workspace)
+static int launch_bwd_sums(int *n, void *stream, void *g, const void *dz, const void *dz2,
+                           const void *z, const void *y, enum dtype type, size_t rows, int c,
+                           const double *stat, const float *gamma, const float *beta,
+                           void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
@@ -404,20 +453,48 @@ int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float
         typedef decltype(t) T;
         const int V = decltype(v)::value;
         struct tiling tiles = tile(rows, c, V, 0);
-        dim3 columns((unsigned)(c + FINISH_CHANNELS - 1) / FINISH_CHANNELS);
 
+        *n = (int)tiles.grid.x;
         LAUNCH_BARRIERS((sum_gradients<T, V>), tiles.grid, tiles.block, stream, (double *)workspace,
                         (T *)g, (const T *)dz, (const T *)dz2, (const T *)z, (const T *)y, stat,
                         gamma, beta, rows, c, tiles.deep);
-        LAUNCH_BARRIERS((finish_gradients), columns, dim3(FINISH_CHANNELS, FINISH_ROWS), stream,
-                        bstat, dgamma, dbeta, (const double *)workspace, stat, (int)tiles.grid.x,
-                        c);
         return LAUNCHED();
     });
 }
 
+int cuda_bn_bwd_finish(void *stream, double *bstat, float *dgamma, float *dbeta, const double *sums,
+                       int n, int c, const double *stat, bool own)
+{
+    LAUNCH_BARRIERS((finish_gradients), finish_grid(c), dim3(FINISH_CHANNELS, FINISH_ROWS), stream,
+                    bstat, dgamma, dbeta, sums, stat, n, c, own);
+    return LAUNCHED();
+}
+
+int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
+                      const void *dz, const void *dz2, const void *z, const void *y,
+                      enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
+                      const float *beta, void *workspace)
+{
+    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, z, y, type, rows, c, stat, gamma,
+                                      beta, workspace);
+
+    return code ? code
+                : cuda_bn_bwd_finish(stream, bstat, dgamma, dbeta, (const double *)workspace, n, c,
+                                     stat, true);
+}
+
+int cuda_bn_bwd_sums(void *stream, double *sums, void *g, const void *dz, const void *dz2,
+                     const void *z, const void *y, enum dtype type, size_t rows, int c,
+                     const double *stat, const float *gamma, const float *beta, void *workspace)
+{
+    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, z, y, type, rows, c, stat, gamma,
+                                      beta, workspace);
+
+    return code ? code : launch_add(stream, sums, workspace, n, c);
+}
+
 int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum dtype type,
-                      size_t rows, int c, const double *stat, const double *bstat,
+                      size_t rows, size_t all_rows, int c, const double *stat, const double *bstat,
                       const float *gamma, const float *beta)
 {
     if (bad_matrix(rows, c))
@@ -428,7 +505,7 @@ int cuda_bn_bwd_apply(void *stream, void *dy, const void *g, const void *y, enum
         struct tiling tiles = tile(rows, c, V, APPLY_ROWS);
 
         LAUNCH((apply_gradients<T, V>), tiles.grid, tiles.block, stream, (T *)dy, (const T *)g,
-               (const T *)y, rows, c, stat, bstat, gamma, beta);
+               (const T *)y, rows, all_rows, c, stat, bstat, gamma, beta);
         return LAUNCHED();
     });
 }
