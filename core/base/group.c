@@ -137,7 +137,7 @@ static void *watch(void *arg)
     struct group *g = arg;
     struct pollfd fds[GROUP_MAX + 1];
     char name[GROUP_NAME];
-    double said = 0;
+    double said = 0, awake = clock_seconds();
 
     while (!atomic_load(&g->leaving)) {
         double now = clock_seconds();
@@ -156,6 +156,9 @@ static void *watch(void *arg)
         for (int i = 0; i < g->n_peers; i++) {
             struct peer *p = &g->peers[i];
 
+            if (now - awake > 3 * PING_MS / 1e3) /* this process was stopped itself */
+                p->heard += now - awake;
+
             if (fds[i].revents)
                 hear(g, p);
             else if (!atomic_load(&p->done) && !atomic_load(&g->leaving) &&
@@ -163,6 +166,7 @@ static void *watch(void *arg)
                 give_up(g, "%s has not been heard of for %.0f s", name_of(g, p->rank, name),
                         now - p->heard);
         }
+        awake = now;
     }
     return NULL;
 }
