@@ -106,14 +106,20 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
     return 0;
 }
 
-static int stopped(const struct run *run, const struct state *st, const char *why, struct err *err)
+static int stopped(const struct session *s, const struct run *run, const struct state *st,
+                   const char *why, struct err *err)
 {
+    char gpus[32] = "";
+
+    if (session_ranks(s) > 1)
+        snprintf(gpus, sizeof gpus, "--gpus %d ", session_ranks(s));
     return err_set(
         err, ERR_STOPPED,
         "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
-        "--resume %s`",
+        "%s--resume %s`",
         why ? why : "a signal to another process", st->epoch, st->epoch == 1 ? "" : "s",
-        st->epoch_step, st->epoch_step == 1 ? "" : "s", run ? path_base(run_folder(run)) : "");
+        st->epoch_step, st->epoch_step == 1 ? "" : "s", gpus,
+        run ? path_base(run_folder(run)) : "");
 }
 
 /* CULPRIT: a sentence, or empty. */
@@ -201,7 +207,7 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
         weights_swap_averages(s->backend, s->be, s->network, err) < 0)
         return -1;
     *kept = clock_seconds();
-    return stops ? stopped(run, st, loop_signal(), err) : 0;
+    return stops ? stopped(s, run, st, loop_signal(), err) : 0;
 }
 
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
@@ -441,9 +447,9 @@ int loop_run(struct session *s, struct run *run, struct state *st, struct verdic
             if (st->phase == s->n_phases)
                 break;
             if (is_asked_to_stop(s))
-                return stopped(run, st, loop_signal(), err);
+                return stopped(s, run, st, loop_signal(), err);
             if (stop_after > 0 && st->epoch >= stop_after)
-                return stopped(run, st, "--stop-after", err);
+                return stopped(s, run, st, "--stop-after", err);
         }
     }
     return 0;

@@ -173,14 +173,14 @@ __attribute__((noreturn)) static void end_here(struct team *t, const char *why)
 }
 
 /* By the watching thread, while the main one may hang in a wait for the device. */
-static void lost(void *ctx, const char *why)
+static void lost(void *ctx, const char *why, bool said)
 {
     struct team *t = ctx;
 
     pthread_mutex_lock(&t->lock); /* for good */
     if (t->run && !atomic_load(&t->failing))
         run_abandon(t->run, why);
-    end_here(t, atomic_load(&t->failing) ? NULL : why);
+    end_here(t, said || atomic_load(&t->failing) ? NULL : why);
 }
 
 /* The others write to nowhere, and errors alone. */

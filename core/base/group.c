@@ -87,9 +87,9 @@ static void tell_all(struct group *g, enum kind kind, const char *text)
 }
 
 /* Ends this process and, where this is member 0, all of them. */
-__attribute__((noreturn)) static void give_up(struct group *g, const char *format, ...)
-    PRINTF_LIKE(2, 3);
-static void give_up(struct group *g, const char *format, ...)
+__attribute__((noreturn)) static void give_up(struct group *g, bool said, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static void give_up(struct group *g, bool said, const char *format, ...)
 {
     char why[TEXT];
     va_list args;
@@ -99,7 +99,7 @@ static void give_up(struct group *g, const char *format, ...)
     va_end(args);
     if (g->rank == 0)
         tell_all(g, LOST, why);
-    g->o.lost(g->o.ctx, why);
+    g->o.lost(g->o.ctx, why, said);
     abort();
 }
 
@@ -119,16 +119,16 @@ static void hear(struct group *g, struct peer *p)
 
     if (!socket_get(p->watch, &m, sizeof m)) {
         if (!atomic_load(&g->leaving))
-            give_up(g, "%s has died", name_of(g, p->rank, name));
+            give_up(g, false, "%s has died", name_of(g, p->rank, name));
         atomic_store(&p->done, true);
         return;
     }
     m.text[sizeof m.text - 1] = 0;
     p->heard = clock_seconds();
     if (m.kind == FAIL)
-        give_up(g, "%s failed: %s", name_of(g, p->rank, name), m.text);
+        give_up(g, p->rank == 0, "%s failed: %s", name_of(g, p->rank, name), m.text);
     if (m.kind == LOST)
-        give_up(g, "%s", m.text);
+        give_up(g, false, "%s", m.text);
     atomic_store(&p->done, m.kind == BYE);
 }
 
@@ -163,7 +163,7 @@ static void *watch(void *arg)
                 hear(g, p);
             else if (!atomic_load(&p->done) && !atomic_load(&g->leaving) &&
                      now - p->heard > g->o.limit_s)
-                give_up(g, "%s has not been heard of for %.0f s", name_of(g, p->rank, name),
+                give_up(g, false, "%s has not been heard of for %.0f s", name_of(g, p->rank, name),
                         now - p->heard);
         }
         awake = now;
@@ -198,7 +198,7 @@ __attribute__((noreturn)) static void broken(struct group *g, const struct peer 
     char name[GROUP_NAME];
 
     nanosleep(&pause, NULL);
-    give_up(g, "the connection to %s broke", name_of(g, p->rank, name));
+    give_up(g, false, "the connection to %s broke", name_of(g, p->rank, name));
 }
 
 static void put(struct group *g, const struct peer *p, const void *data, size_t bytes)
@@ -222,7 +222,7 @@ static void get_part(struct group *g, const struct peer *p, const struct part *h
 
     get(g, p, &theirs, sizeof theirs);
     if (memcmp(&theirs, head, sizeof theirs) != 0)
-        give_up(g,
+        give_up(g, false,
                 "%s is at another place of the run than rank %d (exchange %u of %u bytes, not "
                 "%u of %u)",
                 name_of(g, p->rank, name), g->rank, theirs.number, theirs.bytes_low, head->number,
@@ -353,13 +353,7 @@ int group_join(struct group **out, const struct group_place *place, const struct
 
 void group_fail(struct group *g, const char *why)
 {
-    char name[GROUP_NAME], text[TEXT];
-
-    snprintf(text, sizeof text, "%s failed: %s", name_of(g, g->rank, name), why);
-    if (g->rank == 0)
-        tell_all(g, LOST, text);
-    else
-        tell(g, g->peers, FAIL, why);
+    tell_all(g, FAIL, why);
 }
 
 void group_leave(struct group *g)

@@ -31,9 +31,9 @@ int group_place(struct group_place *out, struct err *err) MUST_USE;
 
 struct group_options {
     double limit_s; /* to wait for each at the start; how long a member may be silent later */
-    /* WHY it cannot go on, a sentence that names the member. Called once, from any thread; must end
-     * the process. */
-    void (*lost)(void *ctx, const char *why);
+    /* WHY it cannot go on, a sentence that names the member; SAID: it is member 0, which fails and says so
+     * itself. Called once, from any thread; must end the process. */
+    void (*lost)(void *ctx, const char *why, bool said);
     void *ctx;
 };
 

@@ -36,9 +36,10 @@ static struct results {  /* shared by all processes */
 static uint8_t pixels[BATCH][PIXELS];
 static struct group *group;
 
-static void lost(void *ctx, const char *why)
+static void lost(void *ctx, const char *why, bool said)
 {
     (void)ctx;
+    (void)said;
     (void)why;
     _exit(MISSED);
 }

@@ -173,6 +173,49 @@ static void long_columns_are_added(void **state)
     free(y);
 }
 
+static void near(const double *got, const double *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs(got[i] - want[i]) <= 1e-5 * (fabs(want[i]) + 1));
+}
+
+/* As devices share a batch: each adds up its rows, then all the sums. */
+static void rows_in_shares_are_added(void **state)
+{
+    static const size_t first[] = {0, 100, 450, ROWS};
+    enum { SHARES = 3, N = 2 * CHANNELS };
+    const struct norms want = run_norms();
+    float *y = normals(ROWS * CHANNELS, 0), *g = normals(ROWS * CHANNELS, 1);
+    double *workspace = malloc(cuda_bn_workspace(DTYPE_F32, ROWS, CHANNELS));
+    double sums[SHARES * N], stat[N], bstat[N];
+    float dgamma[CHANNELS], dbeta[CHANNELS];
+
+    (void)state;
+    assert_non_null(workspace);
+    for (int i = 0; i < SHARES; i++)
+        cuda_bn_sums(NULL, sums + i * N, y + first[i] * CHANNELS, DTYPE_F32,
+                     first[i + 1] - first[i], CHANNELS, workspace);
+    cuda_bn_finish(NULL, stat, NULL, NULL, sums, SHARES, ROWS, CHANNELS);
+    near(stat, want.stat, N);
+    for (int i = 0; i < SHARES; i++)
+        cuda_bn_bwd_sums(NULL, sums + i * N, NULL, g + first[i] * CHANNELS, NULL, NULL,
+                         y + first[i] * CHANNELS, DTYPE_F32, first[i + 1] - first[i], CHANNELS,
+                         stat, NULL, NULL, workspace);
+    cuda_bn_bwd_finish(NULL, bstat, dgamma, dbeta, sums, SHARES, CHANNELS, stat, true);
+    near(bstat, want.bstat, N);
+    for (int c = 0; c < CHANNELS; c++)
+        assert_true(dbeta[c] == (float)bstat[c] && dgamma[c] == (float)bstat[CHANNELS + c]);
+    cuda_bn_bwd_finish(NULL, bstat, dgamma, dbeta, sums, SHARES, CHANNELS, stat, false);
+    for (int c = 0; c < CHANNELS; c++)
+        assert_true(dbeta[c] == 0 && dgamma[c] == 0);
+    cuda_bn_bwd_finish(NULL, bstat, dgamma, dbeta, sums, SHARES - 1, CHANNELS, stat, true);
+    assert_true(fabs(bstat[0] - want.bstat[0]) > 1e-3); /* one share is left out */
+    assert_null(emulate_fault());
+    free(workspace);
+    free(y);
+    free(g);
+}
+
 /* --- loss scale ------------------------------------------------------------------------------ */
 
 /* The steps of tests/oracle/grad_scaler.py, torch 2.15: which overflow, and the scale from then on. */
@@ -354,6 +397,7 @@ int main(void)
         cmocka_unit_test(every_barrier_is_missed),
         cmocka_unit_test(a_block_with_a_wrong_index_is_noticed),
         cmocka_unit_test(long_columns_are_added),
+        cmocka_unit_test(rows_in_shares_are_added),
         cmocka_unit_test(the_scale_follows_torch),
         cmocka_unit_test(skipped_steps_do_not_count),
         cmocka_unit_test(filters_change_their_layout),

@@ -37,9 +37,10 @@ struct play { /* what the members do once they are together */
 
 static int report = -1; /* the child's end of its pipe */
 
-static void lost(void *ctx, const char *why)
+static void lost(void *ctx, const char *why, bool said)
 {
     (void)ctx;
+    (void)said;
     (void)!write(report, why, strlen(why));
     _exit(LOST);
 }

@@ -1,0 +1,186 @@
+#!/bin/bash
+# Several processes train one run, each on a simulated device (tests/cuda/sim.h): the same bits each time, nearly the
+# single process's numbers; stopped, resumed, killed; started by --gpus, by mpirun, by a launcher's variables. No
+# statement about a GPU. SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
+    echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
+    exit 77
+fi
+demo_set
+demo_split "$scratch/split.csv" 4 2
+cat > "$scratch/tiny.yaml" <<YAML
+# Do several processes train as one?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train:
+  size: 32
+  batch: 8
+  phases:
+    - {kind: one_cycle, epochs: 1, lr: 1e-3}
+YAML
+tiny="--exp $scratch/tiny.yaml -B cuda"
+unset OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS
+export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so PRESIZE_NCCL=$BIN/libpresize_cuda_sim.so SIM_DEVICES=4
+
+# begun NAME ARGS...: a run in the background; returns when it has its first checkpoint.
+begun() {
+    local name=$1
+    shift
+    "$BIN/train" --data "$data" --results "$results" --name "$name" "$@" > "$scratch/out" \
+        2> "$scratch/err" &
+    pid=$!
+    until [ -e "$results/$name/checkpoints/last.json" ]; do
+        kill -0 $pid 2> /dev/null || fail "train $name $*: it ended"
+        sleep 0.05
+    done
+}
+value() { # RUN KEY: of the last epoch
+    sed -n 's/.*"'"$2"'": *\([0-9.e-]*\).*/\1/p' "$results/$1/metrics.jsonl" | tail -n 1
+}
+close_to() { # A B TOLERANCE TEXT
+    awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(a > 0 && d * d <= t * t * b * b) }' ||
+        fail "$4: $1, and $2 of a single process"
+}
+status_of() { sed -n 's/^ *"status": *"\([a-z]*\)".*/\1/p' "$results/$1/run.json"; }
+pid_of() { sed -n 's/.*"rank '"$2"' (.*pid \([0-9]*\),.*/\1/p' "$results/$1/run.json"; }
+ends() { # TEXT: the run in the background ends with status 1 and says so
+    wait $pid
+    local got=$?
+    [ $got = 1 ] || fail "status $got, expected 1"
+    grep -qF -e "$1" "$scratch/err" || fail "expected \"$1\" in: $(cat "$scratch/err")"
+}
+
+# The little of NCCL's interface that we state ourselves is NCCL's.
+header=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/include
+if [ -e "$header/nccl.h" ]; then
+    cat > "$scratch/nccl.c" <<'C'
+#include "backend/cuda/nccl_api.h"
+#include <nccl.h>
+_Static_assert((int)NCCL_SUM == (int)ncclSum && (int)NCCL_FLOAT32 == (int)ncclFloat32 &&
+    (int)NCCL_FLOAT64 == (int)ncclFloat64 && (int)ncclSuccess == 0 &&
+    sizeof(struct nccl_id) == sizeof(ncclUniqueId), "other");
+ncclResult_t (*a)(const void *, void *, size_t, ncclDataType_t, ncclRedOp_t, struct ncclComm *, cudaStream_t) =
+    ncclAllReduce;
+ncclResult_t (*b)(const void *, void *, size_t, ncclDataType_t, struct ncclComm *, cudaStream_t) = ncclAllGather;
+ncclResult_t (*c)(struct ncclComm **, int, ncclUniqueId, int) = ncclCommInitRank;
+C
+    gcc -Werror -fsyntax-only -I core -isystem "$header" "$scratch/nccl.c" || fail "nccl_api.h is not nccl.h's"
+else
+    echo "left out: nccl_api.h against nccl.h, which is not here"
+fi
+
+# Two processes: the same bits again and in another order of streams; nearly one process's numbers.
+train_run one $tiny
+train_run two --gpus 2 $tiny
+grep -q '^  "ranks": null' "$results/one/run.json" || fail "ranks of a single process"
+[ "$(grep -c 'rank [01] (.*, device [01], simulated device [01])' "$results/two/run.json")" = 2 ] ||
+    fail "run.json does not name the ranks"
+grep -q 'NCCL 22809' "$results/two/run.json" || fail "run.json does not name NCCL"
+[ "$(grep -c one_cycle: "$scratch/err")" = 1 ] || fail "more than one process speaks"
+SIM_SEED=3 train_run again --gpus 2 $tiny
+same two again
+for key in train_loss valid_loss; do
+    close_to "$(value two $key)" "$(value one $key)" 1e-4 "$key of two processes"
+done
+[ "$(wc -l < "$results/two/predictions.csv")" = "$(wc -l < "$results/one/predictions.csv")" ] ||
+    fail "predictions are missing"
+
+# The first step's loss, of the whole training set, as closely as fp32 allows.
+train_run step1 $tiny train.batch=32
+train_run step2 --gpus 2 $tiny train.batch=32
+train_run step4 --gpus 4 $tiny train.batch=32
+close_to "$(value step2 train_loss)" "$(value step1 train_loss)" 1e-6 "the first loss of two processes"
+close_to "$(value step4 train_loss)" "$(value step1 train_loss)" 1e-6 "the first loss of four processes"
+
+# Several batches a step, half precision, MixUp, class weights, clipping, averages.
+all="train.precision=fp16 augment.mixup=0.4 train.accumulate=2 train.loss.class_weights=balanced
+    train.max_norm=1 train.ema=0.9 train.score_train=true"
+grep -q '`train.max_norm`' experiments/README.md || all=${all/train.max_norm=1/train.clip=1}
+train_run all1 $tiny $all
+train_run all2 --gpus 2 $tiny $all
+SIM_SEED=3 train_run all3 --gpus 2 $tiny $all
+same all2 all3
+close_to "$(value all2 train_loss)" "$(value all1 train_loss)" 1e-2 "train_loss in fp16"
+
+# What is missing is found: a stream that does not wait.
+SIM_PLANT=1 refused 1 "nothing says in which order" --gpus 2 $tiny
+
+# Stopped by a signal to the one that waits, or to any of them, and resumed: the bits of the whole run.
+more="--gpus 2 $tiny train.phases.0.epochs=4"
+train_run whole $more
+begun stop $more
+kill -INT $pid
+ends 'train --gpus 2 --resume stop'
+[ "$(status_of stop)" = stopped ] || fail "a run that was stopped is $(status_of stop)"
+refused 1 "train --gpus 2 --resume" --resume stop
+refused 1 "cannot go on in 4" --gpus 4 --resume stop
+! grep -q 'rank [123]:' "$scratch/err" || fail "what all refuse is said more than once"
+"$BIN/train" --data "$data" --results "$results" --gpus 2 --resume stop > "$scratch/out" 2> "$scratch/err" ||
+    fail "resume"
+same whole stop
+begun other $more
+kill -TERM "$(pid_of other 1)"
+ends 'go on with `train --gpus 2 --resume other`'
+
+# One dies: the others end, say which, and the run can go on.
+begun death $more
+dead=$(pid_of death 1)
+kill -KILL "$dead"
+ends "rank 1 ($(uname -n), pid $dead, device 1, simulated device 1) has died"
+grep -q "rank 1 (pid $dead) was ended by signal 9" "$scratch/err" || fail "the signal is not told"
+[ "$(status_of death)" = failed ] || fail "a run of which one died is $(status_of death)"
+grep -q "\"error\": \"rank 1 (.*pid $dead,.* has died\"" "$results/death/run.json" || fail "run.json does not say why"
+"$BIN/train" --data "$data" --results "$results" --gpus 2 --resume death > "$scratch/out" 2> "$scratch/err" ||
+    fail "resume after a death"
+same whole death
+begun first $more
+dead=$(pid_of first 0) other=$(pid_of first 1)
+kill -KILL "$dead"
+ends "rank 1: rank 0 ($(uname -n), pid $dead, device 0, simulated device 0) has died"
+begun parent $more
+kill -KILL $pid
+wait $pid
+for _ in $(seq 600); do
+    [ "$(status_of parent)" = running ] || break
+    sleep 0.1
+done
+[ "$(status_of parent)" = stopped ] || fail "without the one that started them: $(status_of parent)"
+
+# What cannot be.
+refused 1 "cannot be shared by 2 processes alike" --gpus 2 $tiny train.batch=7
+refused 1 "need -B cuda, not cpu" --gpus 2 $tiny -B cpu
+SIM_DEVICES=1 refused 1 "would have number 1, and this machine has 1" --gpus 2 $tiny
+PRESIZE_NCCL=$scratch/none.so refused 1 "several GPUs need NCCL 2" --gpus 2 $tiny
+refused 2 "several processes only train" --gpus 2 $tiny --plan
+refused 2 "expected a whole number" --gpus 0 $tiny
+train_run alone --gpus 1 $tiny
+same one alone
+
+# Started by others: each knows its place from its variables.
+launched() { # NAME RANK: in the background
+    "$BIN/train" --data "$data" --results "$results" --name "$1" $tiny > "$scratch/out$2" 2> "$scratch/err$2" &
+}
+export OMPI_COMM_WORLD_SIZE=2 PMIX_NAMESPACE=test-$$
+OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_LOCAL_RANK=1 launched open 1
+OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_LOCAL_RANK=0 launched open 0
+wait || fail "by Open MPI's variables"
+unset OMPI_COMM_WORLD_SIZE PMIX_NAMESPACE
+[ ! -s "$scratch/out1" ] || fail "rank 1 speaks: $(cat "$scratch/out1")"
+same two open
+export SLURM_JOB_ID=$$ SLURM_STEP_NUM_TASKS=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 10000))
+SLURM_PROCID=0 SLURM_LOCALID=0 launched slurm 0
+SLURM_PROCID=1 SLURM_LOCALID=1 launched slurm 1
+wait || fail "by Slurm's variables"
+same two slurm
+OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2 refused 2 "leave it out under mpirun" --gpus 2 $tiny
+unset SLURM_JOB_ID SLURM_STEP_NUM_TASKS MASTER_ADDR MASTER_PORT
+SLURM_NTASKS=4 SLURM_PROCID=0 train_run batch $tiny # in a job's script, alone
+same one batch
+if command -v mpirun > "$scratch/null"; then
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -np 2 "$BIN/train" \
+        --data "$data" --results "$results" --name mpi $tiny > "$scratch/out" 2> "$scratch/err" || fail "mpirun"
+    same two mpi
+else
+    echo "left out: mpirun, which is not here"
+fi
