@@ -256,6 +256,45 @@ static void any_batch_can_be_first(void **state)
     stream_close(rest);
 }
 
+/* A share of each batch: everything is told of all pictures, but pixels of it and of its partners alone. */
+static void a_slice_has_its_pixels_alone(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    const struct picture *p, *q;
+    const uint32_t *ranks, *same;
+    struct stream *whole, *part;
+    struct err err;
+    int n, left_out = 0;
+
+    t->augment.mixup = 0.4;
+    assert_int_equal(stream_open(&whole, t->s, &o, &err), 0);
+    o.slice = 3;
+    o.slices = 5;
+    assert_int_equal(stream_open(&part, t->s, &o, &err), 0);
+    while (stream_next(whole, &p, &ranks, &n, &err) == 1) {
+        const struct mix *mixes = stream_mixes(whole);
+
+        assert_int_equal(stream_next(part, &q, &same, &n, &err), 1);
+        assert_int_equal(n, 5);
+        assert_memory_equal(ranks, same, 5 * sizeof *ranks);
+        assert_memory_equal(mixes, stream_mixes(part), 5 * sizeof *mixes);
+        for (int i = 0; i < n; i++) {
+            assert_memory_equal(&p[i].map, &q[i].map, sizeof p->map);
+            assert_true(p[i].position == q[i].position && p[i].label == q[i].label);
+            assert_int_equal(q[i].pixels != NULL, i == 3 || i == mixes[3].partner);
+            if (q[i].pixels)
+                assert_memory_equal(p[i].pixels, q[i].pixels,
+                                    (size_t)p[i].height * (size_t)p[i].width * 3);
+            left_out += !q[i].pixels;
+        }
+    }
+    assert_true(left_out >= 6 * 3);
+    stream_close(part);
+    stream_close(whole);
+    t->augment.mixup = 0;
+}
+
 /* Borrowed until the next call: the reader, far ahead, must not have touched what the caller holds. */
 static void pixels_stay_until_the_next_call(void **state)
 {
@@ -374,6 +413,7 @@ int main(void)
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
         cmocka_unit_test(a_batch_shares_its_crop),
         cmocka_unit_test(any_batch_can_be_first),
+        cmocka_unit_test(a_slice_has_its_pixels_alone),
         cmocka_unit_test(pixels_stay_until_the_next_call),
         cmocka_unit_test(closing_early_is_fine),
         cmocka_unit_test(a_damaged_picture_comes_in_its_place),
