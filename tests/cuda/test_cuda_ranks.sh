@@ -140,7 +140,7 @@ kill -KILL "$dead"
 ends "rank 1: rank 0 ($(uname -n), pid $dead, device 0, simulated device 0) has died"
 begun parent $more
 kill -KILL $pid
-wait $pid
+wait $pid 2> /dev/null
 for _ in $(seq 600); do
     [ "$(status_of parent)" = running ] || break
     sleep 0.1
