@@ -261,9 +261,8 @@ static int prepare_ops(struct be_program *p, struct err *err)
     const struct op_list *l = p->list;
 
     p->ops = calloc((size_t)l->n_ops, sizeof *p->ops);
-    p->due = calloc((size_t)l->n_ops, sizeof *p->due);
     p->copies = calloc((size_t)l->n_ops, sizeof *p->copies);
-    if (!p->ops || !p->due || !p->copies)
+    if (!p->ops || !p->copies)
         return err_set(err, ERR_NOMEM, "list of %d ops", l->n_ops);
     for (int s = 0; s < p->plan->n_segments; s++)
         for (int i = 0; i < p->plan->segments[s].n; i++)
@@ -314,11 +313,13 @@ static size_t place_leaves(struct be_program *p, char *base, size_t half)
 static int place_workspace(struct be_program *p, struct err *err)
 {
     const size_t half = place_leaves(p, NULL, 0);
+    size_t n_fills = 0;
 
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cpu_op *o = &p->ops[i];
 
-        at_least(&p->sum_bytes, o->leaf_bytes);
+        at_least(&p->sum_bytes, o->part_n * sizeof(float));
+        n_fills += (size_t)o->parts;
         if (o->op->kind == OP_AUGMENT) /* a picture and its partner, fp32 */
             at_least(&p->scratch_bytes, 2 * sizeof(float) *
                                             tensor_elements(op_tensor(p, o->op->out[0])) /
@@ -332,7 +333,11 @@ static int place_workspace(struct be_program *p, struct err *err)
         if (o->weight)
             at_least(&p->scratch_bytes, dnn_reorder_scratch(o->weight->reorder));
     }
+    p->due = calloc(n_fills + 1, sizeof *p->due);
+    if (!p->due)
+        return err_set(err, ERR_NOMEM, "list of %zu sums", n_fills);
     p->scratch_bytes = align_up(p->scratch_bytes, 4096);
+    p->sum_bytes = align_up(p->sum_bytes, 4096);
     if (region_map(&p->leaves, 2 * half, "gradients of microbatches", err) < 0 ||
         region_map(&p->scratch, (p->scratch_bytes + p->sum_bytes) * (size_t)p->be->threads,
                    "scratchpads", err) < 0)

@@ -3,7 +3,7 @@
  * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the
  * caller's thread, before), run (any worker, once per microbatch), finish (the caller's thread,
  * after: sums over microbatches) and later, as work that fills idle threads, fill (any worker,
- * once). SPDX-License-Identifier: MIT */
+ * once for each of the op's parts). SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CPU_H
 #define PRESIZE_BACKEND_CPU_CPU_H
 
@@ -56,7 +56,7 @@ struct cpu_op {
     void (*begin)(struct be_program *p, struct cpu_op *o);
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
-    void (*fill)(struct be_program *p, const struct cpu_op *o, int worker);
+    void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
     struct slab slab;             /* one microbatch of the op's main tensor */
     struct slab out;              /* pools: of the pooled one */
     struct dnn_conv *conv;        /* owned */
@@ -68,6 +68,8 @@ struct cpu_op {
     float *coef;                  /* BN: (4, c), per channel, owned */
     size_t leaf_bytes;            /* weight gradients: one microbatch's share */
     char *leaves;                 /* (microbatches, leaf_bytes), borrowed */
+    int parts;                    /* of a leaf, summed one by one, */
+    size_t part_n;                /* of so many numbers */
     int segment;                  /* that the op is in */
 };
 
@@ -76,6 +78,11 @@ struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD
     const float *grad; /* NULL: EMA */
     size_t first, n;
     double squares; /* GRAD_NORM */
+};
+
+struct fill { /* one part of the leaves of an op, to be summed */
+    const struct cpu_op *op;
+    int part;
 };
 
 struct region { /* zeroed anonymous memory, huge pages where the system has them */
@@ -95,7 +102,7 @@ struct be_program {
     struct region local;             /* (workers, plan->local_bytes) */
     struct region leaves;            /* two halves, used by turns from segment to segment */
     struct region scratch;           /* (workers, scratch_bytes + sum_bytes) */
-    size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a summed weight gradient */
+    size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a part of a summed gradient */
     struct weight_copy **copies;     /* that the list reads, each once */
     int n_copies;
     struct chunk *chunks; /* in the order of the ops */
@@ -105,7 +112,7 @@ struct be_program {
     int active;                  /* microbatches that hold pictures */
     const struct segment *segment;
     struct chunk *first_chunk; /* of the segment */
-    const struct cpu_op **due; /* ops whose fill is due */
+    struct fill *due;
     int n_due;
     atomic_bool failed; /* a primitive failed in a worker */
 };

@@ -139,8 +139,8 @@ int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
     if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
         return -1;
     if (dnn_conv_new(&o->conv, p->be->dnn, &c, err) < 0 ||
-        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->conv), false,
-                        err) < 0 ||
+        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->conv), 1,
+                        false, err) < 0 ||
         fold_memory(f, o->conv, err) < 0)
         return -1;
     o->begin = fold_begin;

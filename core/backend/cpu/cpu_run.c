@@ -31,11 +31,11 @@ static void segment_task(void *ctx, int i, int worker)
     struct be_program *p = ctx;
 
     if (i >= p->active) {
-        const struct cpu_op *o = p->due[i - p->active];
+        const struct fill *f = &p->due[i - p->active];
         const double start = clock_seconds();
 
-        o->fill(p, o, worker);
-        p->seconds[worker][o->op->kind] += clock_seconds() - start;
+        f->op->fill(p, f->op, f->part, worker);
+        p->seconds[worker][f->op->op->kind] += clock_seconds() - start;
         return;
     }
     for (int k = 0; k < p->segment->n; k++) {
@@ -65,8 +65,8 @@ static void run_pictures(struct be_program *p)
 
         if (o->finish && op_wanted(p, o))
             o->finish(p, o);
-        if (o->fill && p->step->only == 0)
-            p->due[p->n_due++] = o;
+        for (int part = 0; o->fill && p->step->only == 0 && part < o->parts; part++)
+            p->due[p->n_due++] = (struct fill){o, part};
     }
 }
 
