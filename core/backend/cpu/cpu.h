@@ -1,7 +1,7 @@
 /* cpu.h - private to the cpu backend: an open device, a prepared list, one op of it.
  *
  * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the
- * caller's thread, before), run (any worker, once per microbatch), finish (the caller's thread,
+ * caller's thread, before), run (any worker, for op->pictures of a microbatch at a time), finish (the caller's thread,
  * after: sums over microbatches) and later, as work that fills idle threads, fill (any worker,
  * once for each of the op's parts). SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CPU_H
@@ -45,10 +45,11 @@ struct be {
 };
 
 struct cpu_op;
-struct job { /* one op of one microbatch */
+struct job { /* one op of op->pictures pictures */
     struct be_program *p;
     const struct cpu_op *op;
     int worker, micro; /* who, which microbatch */
+    int first;         /* of the pictures, in the batch */
 };
 
 struct cpu_op {
@@ -57,7 +58,8 @@ struct cpu_op {
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
     void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
-    struct slab slab;             /* one microbatch of the op's main tensor */
+    int pictures;                 /* taken at a time */
+    struct slab slab;             /* so many of the op's main tensor */
     struct slab out;              /* pools: of the pooled one */
     struct dnn_conv *conv;        /* owned */
     struct dnn_reorder *to_plain; /* CONV_BWD_WEIGHT, owned */
@@ -117,7 +119,7 @@ struct be_program {
     atomic_bool failed; /* a primitive failed in a worker */
 };
 
-/* Address of tensor T in the job's microbatch: its first picture's slice. */
+/* Address of tensor T's slice of the job's first picture. */
 void *job_data(const struct job *j, int tensor);
 char *worker_scratch(const struct be_program *p, int worker);
 float *worker_sum(const struct be_program *p, int worker);
@@ -129,7 +131,7 @@ const struct tensor *op_tensor(const struct be_program *p, int tensor);
 int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int n,
                 struct err *err) MUST_USE;
 /* act_data: the same without a job. */
-char *act_data(const struct be_program *p, int tensor, int worker, int micro);
+char *act_data(const struct be_program *p, int tensor, int worker, int picture);
 bool is_persistent(const struct tensor *t);
 int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
                    struct err *err) MUST_USE; /* finds or makes it */

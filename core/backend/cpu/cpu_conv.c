@@ -29,7 +29,7 @@ struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *
     const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
     struct dnn_conv_desc c = {
         .pass = pass,
-        .n = p->micro,
+        .n = o->pictures,
         .c = tx->dims[1],
         .h = tx->dims[2],
         .w = tx->dims[3],
@@ -174,7 +174,7 @@ static void linear_run(const struct job *j)
     const struct persistent *w = j->op->param[1];
     const int k = w->dims[0], c = w->dims[1];
 
-    if (dnn_gemm(false, true, j->p->micro, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
+    if (dnn_gemm(false, true, j->op->pictures, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
                  job_data(j, j->op->op->out[0]), k) < 0)
         job_fail(j);
 }
@@ -190,7 +190,7 @@ static void linear_bwd_data_run(const struct job *j)
     const struct persistent *w = j->op->param[1];
     const int k = w->dims[0], c = w->dims[1];
 
-    if (dnn_gemm(false, false, j->p->micro, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
+    if (dnn_gemm(false, false, j->op->pictures, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
                  job_data(j, j->op->op->out[0]), c) < 0)
         job_fail(j);
 }
@@ -205,7 +205,7 @@ static void linear_bwd_weight_run(const struct job *j)
 {
     const int *dims = op_tensor(j->p, j->op->op->out[0])->dims, k = dims[0], c = dims[1];
 
-    if (dnn_gemm(true, false, k, c, j->p->micro, job_data(j, j->op->op->in[1]), k,
+    if (dnn_gemm(true, false, k, c, j->op->pictures, job_data(j, j->op->op->in[1]), k,
                  job_data(j, j->op->op->in[0]), c, leaf(j), c) < 0)
         job_fail(j);
 }

@@ -103,7 +103,7 @@ static int unit_coef(struct be_program *p, struct cpu_op *o, int z, struct err *
 {
     const size_t k = (size_t)op_tensor(p, z)->dims[1];
 
-    if (tensor_slab(&o->slab, p->be, op_tensor(p, z), p->micro, err) < 0)
+    if (tensor_slab(&o->slab, p->be, op_tensor(p, z), o->pictures, err) < 0)
         return -1;
     o->coef = aligned_alloc(64, align_up(2 * k * sizeof *o->coef, 64));
     if (!o->coef)

@@ -30,26 +30,27 @@ INLINE f16v load_ahead(const struct slab *s, const void *base, size_t i, enum dt
     return load(base, i, t);
 }
 
-/* Sums over the pictures before N of block B. */
-INLINE d16v so_far(const double *sums, int n, int b)
+/* Of block B, the sums to go on from. */
+INLINE d16v so_far(const double *sums, bool fresh, int b)
 {
     d16v v = {0};
 
-    if (n > 0)
+    if (!fresh)
         memcpy(&v, sums + (size_t)b * LANES, sizeof v);
     return v;
 }
 
 /* ---- batch norm ---- */
 
-INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, double *squares,
-                          enum dtype t)
+INLINE void bn_stats_body(const struct slab *s, const void *y, bool fresh, double *sum,
+                          double *squares, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            d16v total = so_far(sum, n, b), total2 = so_far(squares, n, b);
+            d16v total = so_far(sum, fresh && n == 0, b),
+                 total2 = so_far(squares, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
@@ -80,12 +81,12 @@ INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, doub
         }
 }
 
-static void bn_stats(const struct slab *s, const void *y, double *sum, double *squares)
+static void bn_stats(const struct slab *s, const void *y, bool fresh, double *sum, double *squares)
 {
     if (s->dtype == DTYPE_BF16)
-        bn_stats_body(s, y, sum, squares, DTYPE_BF16);
+        bn_stats_body(s, y, fresh, sum, squares, DTYPE_BF16);
     else
-        bn_stats_body(s, y, sum, squares, DTYPE_F32);
+        bn_stats_body(s, y, fresh, sum, squares, DTYPE_F32);
 }
 
 INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const void *residual,
@@ -135,7 +136,8 @@ static void bn_apply(const struct slab *s, void *z, const void *y, const void *r
 
 INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
                               const void *z, const void *y, const float *scale, const float *shift,
-                              const float *mean, double *sum, double *product, enum dtype t)
+                              const float *mean, bool fresh, double *sum, double *product,
+                              enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -144,7 +146,8 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
             const f16v mu = load_f32(mean + b * LANES);
             const f16v k = scale ? load_f32(scale + b * LANES) : mu,
                        h = scale ? load_f32(shift + b * LANES) : mu;
-            d16v total = so_far(sum, n, b), total2 = so_far(product, n, b);
+            d16v total = so_far(sum, fresh && n == 0, b),
+                 total2 = so_far(product, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
@@ -175,10 +178,11 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
 }
 
 static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const void *dz2,
-                         const void *z, const void *y, const float *mean, double *sum,
+                         const void *z, const void *y, const float *mean, bool fresh, double *sum,
                          double *product)
 {
-#define BODY(g, dz2, z, t) bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, sum, product, t)
+#define BODY(g, dz2, z, t)                                                                         \
+    bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, fresh, sum, product, t)
     const bool half = s->dtype == DTYPE_BF16;
 
     if (half && dz2 && z)
@@ -201,13 +205,15 @@ static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const vo
 }
 
 static void bn_relu_bwd_stats(const struct slab *s, const void *dz, const void *y,
-                              const float *scale, const float *shift, const float *mean,
+                              const float *scale, const float *shift, const float *mean, bool fresh,
                               double *sum, double *product)
 {
     if (s->dtype == DTYPE_BF16)
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_BF16);
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, fresh, sum, product,
+                          DTYPE_BF16);
     else
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_F32);
+        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, fresh, sum, product,
+                          DTYPE_F32);
 }
 
 INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,
