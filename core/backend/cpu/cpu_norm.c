@@ -204,7 +204,7 @@ static void bwd_stats_run(const struct job *j)
         k->bn_relu_bwd_stats(&o->slab, job_data(j, in[0]), job_data(j, in[1]), row(o, STATS_ROWS),
                              row(o, STATS_ROWS + 1), o->coef, begins(j), sums, sums + channels(o));
     else
-        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]),
+        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]), o->past,
                         job_data(j, in[0]), in[1] < 0 ? NULL : job_data(j, in[1]),
                         in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]), o->coef,
                         begins(j), sums, sums + channels(o));
@@ -227,8 +227,20 @@ static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
     }
 }
 
+static bool read_in_segment(const struct be_program *p, const struct cpu_op *o, int tensor)
+{
+    const struct segment *s = &p->plan->segments[o->segment];
+
+    for (int i = s->first; i < s->first + s->n; i++)
+        for (int k = 0; k < OP_MAX_IN; k++)
+            if (p->list->ops[i].in[k] == tensor)
+                return true;
+    return false;
+}
+
 int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
 {
+    o->past = !through_relu(o) && !read_in_segment(p, o, o->op->out[0]);
     o->begin = bwd_stats_begin;
     o->run = bwd_stats_run;
     o->finish = bwd_stats_finish;

@@ -33,8 +33,9 @@ struct kernels {
     /* z = relu?(y scale + shift + residual); residual may be NULL */
     void (*bn_apply)(const struct slab *s, void *z, const void *y, const void *residual,
                      const float *scale, const float *shift, bool relu);
-    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, then g is: dz itself */
-    void (*bn_bwd_stats)(const struct slab *s, void *g, const void *dz, const void *dz2,
+    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, without both g is: dz
+     * itself. PAST: g is not read soon */
+    void (*bn_bwd_stats)(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
                          const void *z, const void *y, const float *mean, bool fresh, double *sum,
                          double *product);
     /* the same of g = dz where y scale + shift > 0, which is not stored */

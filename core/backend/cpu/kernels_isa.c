@@ -134,10 +134,10 @@ static void bn_apply(const struct slab *s, void *z, const void *y, const void *r
         bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_F32);
 }
 
-INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
-                              const void *z, const void *y, const float *scale, const float *shift,
-                              const float *mean, bool fresh, double *sum, double *product,
-                              enum dtype t)
+INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const void *dz,
+                              const void *dz2, const void *z, const void *y, const float *scale,
+                              const float *shift, const float *mean, bool fresh, double *sum,
+                              double *product, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -165,7 +165,7 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
                     if (scale)
                         v = where(w * k + h > 0, v);
                     if (g)
-                        v = store(g, i, v, t);
+                        v = past ? store_past(g, i, v, t) : store(g, i, v, t);
                     a += v;
                     a2 += v * (w - mu);
                 }
@@ -175,32 +175,38 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
             put_doubles(sum + (size_t)b * LANES, total);
             put_doubles(product + (size_t)b * LANES, total2);
         }
+    if (past)
+        end_stores();
 }
 
-static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const void *dz2,
+static void bn_bwd_stats(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
                          const void *z, const void *y, const float *mean, bool fresh, double *sum,
                          double *product)
 {
-#define BODY(g, dz2, z, t)                                                                         \
-    bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, fresh, sum, product, t)
+#define BODY(g, past, dz2, z, t)                                                                   \
+    bn_bwd_stats_body(s, g, past, dz, dz2, z, y, NULL, NULL, mean, fresh, sum, product, t)
     const bool half = s->dtype == DTYPE_BF16;
 
-    if (half && dz2 && z)
-        BODY(g, dz2, z, DTYPE_BF16);
+    if (half && dz2 && z && past)
+        BODY(g, true, dz2, z, DTYPE_BF16);
+    else if (half && dz2 && z)
+        BODY(g, false, dz2, z, DTYPE_BF16);
     else if (half && z)
-        BODY(g, NULL, z, DTYPE_BF16);
+        BODY(g, false, NULL, z, DTYPE_BF16);
     else if (half && dz2)
-        BODY(g, dz2, NULL, DTYPE_BF16);
+        BODY(g, false, dz2, NULL, DTYPE_BF16);
     else if (half)
-        BODY(NULL, NULL, NULL, DTYPE_BF16);
+        BODY(NULL, false, NULL, NULL, DTYPE_BF16);
+    else if (dz2 && z && past)
+        BODY(g, true, dz2, z, DTYPE_F32);
     else if (dz2 && z)
-        BODY(g, dz2, z, DTYPE_F32);
+        BODY(g, false, dz2, z, DTYPE_F32);
     else if (z)
-        BODY(g, NULL, z, DTYPE_F32);
+        BODY(g, false, NULL, z, DTYPE_F32);
     else if (dz2)
-        BODY(g, dz2, NULL, DTYPE_F32);
+        BODY(g, false, dz2, NULL, DTYPE_F32);
     else
-        BODY(NULL, NULL, NULL, DTYPE_F32);
+        BODY(NULL, false, NULL, NULL, DTYPE_F32);
 #undef BODY
 }
 
@@ -209,11 +215,11 @@ static void bn_relu_bwd_stats(const struct slab *s, const void *dz, const void *
                               double *sum, double *product)
 {
     if (s->dtype == DTYPE_BF16)
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, fresh, sum, product,
-                          DTYPE_BF16);
+        bn_bwd_stats_body(s, NULL, false, dz, NULL, NULL, y, scale, shift, mean, fresh, sum,
+                          product, DTYPE_BF16);
     else
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, fresh, sum, product,
-                          DTYPE_F32);
+        bn_bwd_stats_body(s, NULL, false, dz, NULL, NULL, y, scale, shift, mean, fresh, sum,
+                          product, DTYPE_F32);
 }
 
 INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,

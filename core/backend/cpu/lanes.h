@@ -97,6 +97,38 @@ INLINE f16v store(void *base, size_t i, f16v v, enum dtype t)
     return v;
 }
 
+/* The same past the caches, for what is not read soon: the line need not be fetched first. BASE is aligned to LANES
+ * elements. */
+INLINE f16v store_past(void *base, size_t i, f16v v, enum dtype t)
+{
+#ifdef __AVX512F__
+    if (t == DTYPE_BF16) {
+        const h16v h = to_bf16(v);
+        __m256i m;
+
+        memcpy(&m, &h, sizeof m);
+        _mm256_stream_si256((__m256i *)(void *)((uint16_t *)base + i), m);
+        return from_bf16(h);
+    } else {
+        __m512 m;
+
+        memcpy(&m, &v, sizeof m);
+        _mm512_stream_ps((float *)base + i, m);
+        return v;
+    }
+#else
+    return store(base, i, v, t);
+#endif
+}
+
+/* Ends what was stored past the caches, so that other threads find it. */
+INLINE void end_stores(void)
+{
+#ifdef __AVX512F__
+    _mm_sfence();
+#endif
+}
+
 INLINE f16v load_f32(const float *p)
 {
     return load(p, 0, DTYPE_F32);
