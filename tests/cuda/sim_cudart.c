@@ -28,6 +28,11 @@ void sim_fault(const char *format, ...)
     va_end(args);
 }
 
+cudaError_t sim_error(void)
+{
+    return cudaErrorUnknown;
+}
+
 bool sim_fails(void)
 {
     return ++sim.calls == sim.fail_at;
@@ -122,7 +127,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
     int n = 0;
 
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (kind != cudaMemcpyDeviceToDevice && sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
+    if (sim.plant == PLANT_NO_UPLOAD && sim.graphs > 0 && sim_pinned(from))
+        return cudaSuccess;
     if (kind != cudaMemcpyHostToDevice) {
         struct buffer *b = sim_buffer(from, bytes, "a copy's source");
 
@@ -173,7 +182,7 @@ cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stre
     const struct touch t = {b, true};
 
     if (sim_fails() || !b)
-        return cudaErrorUnknown;
+        return sim_error();
     sim_enqueue(stream, "a memset", run_fill, &f, sizeof f, &t, 1);
     return cudaSuccess;
 }
@@ -192,6 +201,7 @@ __attribute__((constructor)) static void begin(void)
     sim.seed = (uint64_t)number("SIM_SEED", 1);
     sim.plant = (enum sim_plant)number("SIM_PLANT", 0);
     sim.fail_at = number("SIM_FAIL", 0);
+    sim.no_capture = number("SIM_NO_CAPTURE", 0) != 0;
     sim.memory = (size_t)number("SIM_MEMORY", 0);
     sim.devices = (int)number("SIM_DEVICES", 1);
     sim.capability = (int)number("SIM_CAPABILITY", 80);

@@ -156,6 +156,8 @@ void sim_enqueue(cudaStream_t s, const char *name, void (*run)(void *args), cons
         sim_fault("%s on no stream of ours", name);
         return;
     }
+    if (sim_capture(s, name, run, args, size, touches, n_touches))
+        return;
     w = put(s, RUN, name, size);
     w->run = run;
     memcpy(w->args, args, size);
@@ -203,7 +205,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     empty(s);
     merge(host_clock, s->clock);
     return cudaSuccess;
@@ -215,7 +219,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags)
 
     (void)flags;
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim.plant == PLANT_NO_WAIT || e->recorded == 0)
         return cudaSuccess;
     w = put(s, WAIT, "a wait", 0);
@@ -250,7 +256,9 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
     struct work *w;
 
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (e->stream && e->stream != s)
         reach(e, e->recorded); /* the simulation follows one stream per event */
     w = put(s, RECORD, "an event", 0);
@@ -264,7 +272,9 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim.plant == PLANT_NO_SYNC)
         return cudaSuccess;
     reach(e, e->recorded);
@@ -274,6 +284,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (from->done < from->recorded || to->done < to->recorded)
         return sim.plant == PLANT_NO_SYNC ? cudaSuccess : cudaErrorNotReady;
     *ms = (float)(1e3 * (to->seconds - from->seconds));

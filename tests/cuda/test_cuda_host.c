@@ -12,7 +12,7 @@ enum {
     SIDE = 16,
     CHANNELS = 16,
     KINDS = 5,
-    STEPS = 7,
+    STEPS = 9,
     BATCHES = 4,
     PIXELS = 40 * 56 * 3
 };
@@ -75,7 +75,21 @@ static struct op with_relu(struct op o)
     return o;
 }
 
-static void add_backward(struct op_list *l, enum dtype t, const int p[4], const int a[8])
+/* Gradient G of parameter WHICH summed over the runs of a step. */
+static int add_sum(struct op_list *l, int which, int g)
+{
+    const int *d = shapes[which], n = d[0] * d[1] * d[2] * d[3];
+    char name[32];
+    int sum = named(l, which, ".sum", TENSOR_GRAD);
+
+    snprintf(name, sizeof name, "%s.parts", names[which]);
+    ADD(l, OP_GRAD_SUM, plain,
+        IN(g, op_list_tensor(l, name, TENSOR_STATE, DTYPE_F32, 1, n, 1, 1), -1, -1, -1, -1),
+        OUT(sum, -1, -1, -1));
+    return sum;
+}
+
+static void add_backward(struct op_list *l, enum dtype t, int parts, const int p[4], const int a[8])
 {
     enum { X, Y, STAT, Z, POOLED, ARGMAX, DLOGITS };
     int g[4], dpooled = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, 2 * CHANNELS, 1, 1);
@@ -93,6 +107,8 @@ static void add_backward(struct op_list *l, enum dtype t, const int p[4], const 
         OUT(gz, bstat, g[1], g[2]));
     ADD(l, OP_BN_BWD_APPLY, plain, IN(gz, a[Y], a[STAT], bstat, p[1], -1), OUT(dy, -1, -1, -1));
     ADD(l, OP_CONV_BWD_WEIGHT, same_size, IN(a[X], dy, -1, -1, -1, -1), OUT(g[0], -1, -1, -1));
+    for (int i = 0; i < 4 && parts > 1; i++)
+        g[i] = add_sum(l, i, g[i]);
     for (int i = 0; i < 4; i++)
         ADD(l, OP_ADAM, plain,
             IN(g[i], p[i], named(l, i, ".m", TENSOR_STATE), named(l, i, ".v", TENSOR_STATE), -1,
@@ -100,7 +116,7 @@ static void add_backward(struct op_list *l, enum dtype t, const int p[4], const 
             OUT(-1, -1, -1, -1));
 }
 
-static struct net net_new(enum dtype t)
+static struct net net_new(enum dtype t, int parts)
 {
     struct op_list *l = op_list_new(PICTURES, PICTURES);
     int x = activation(l, t, 3, SIDE), y = activation(l, t, CHANNELS, SIDE),
@@ -122,7 +138,7 @@ static struct net net_new(enum dtype t)
     ADD(l, OP_CONCAT_POOL, plain, IN(z, -1, -1, -1, -1, -1), OUT(pooled, argmax, -1, -1));
     ADD(l, OP_LINEAR, plain, IN(pooled, p[3], -1, -1, -1, -1), OUT(logits, -1, -1, -1));
     ADD(l, OP_SOFTMAX_LOSS, plain, IN(logits, -1, -1, -1, -1, -1), OUT(prob, n.loss, dlogits, -1));
-    add_backward(l, t, p, (const int[8]){x, y, stat, z, pooled, argmax, dlogits});
+    add_backward(l, t, parts, p, (const int[8]){x, y, stat, z, pooled, argmax, dlogits});
     return n;
 }
 
@@ -145,7 +161,7 @@ static struct step step_of(struct picture pictures[PICTURES], int s, bool kept)
                               .n_pictures = PICTURES,
                               .seed = 3,
                               .epoch = 1,
-                              .lr = {1e-2},
+                              .lr = {1e-2 / (1 + s)},
                               .mom = 0.9,
                               .sqr_mom = 0.99,
                               .eps = 1e-5,
@@ -164,21 +180,35 @@ static struct step step_of(struct picture pictures[PICTURES], int s, bool kept)
     return step;
 }
 
+struct way {
+    bool keep;  /* the pictures stay on the device */
+    bool eager; /* no graphs */
+    int parts;  /* runs that make a step; 0: one */
+};
+
+static char steps_text[256]; /* what the backend said of the last training */
+
 /* STEPS steps on K without a look at results in between; parameters into OUT. 0, or -1. */
-static int train(const struct backend *k, enum dtype t, bool keep, float *out[4], struct err *err)
+static int train(const struct backend *k, enum dtype t, struct way way, float *out[4],
+                 struct err *err)
 {
-    struct net n = net_new(t);
+    const int parts = way.parts > 1 ? way.parts : 1;
+    const struct exec_options options = {.threads = 2,
+                                         .deterministic = true,
+                                         .cuda_graph =
+                                             way.eager ? CUDA_GRAPH_OFF : CUDA_GRAPH_AUTO};
+    struct net n = net_new(t, parts);
+    struct be_info info;
     struct be *b = NULL;
     struct be_program *p = NULL;
     struct rng r = rng_begin(7, RNG_TEST, 0, 0);
     int rc = -1, kept = 0;
 
-    if (k->open(&b, &(struct exec_options){.threads = 2, .deterministic = true}, err) < 0 ||
-        k->prepare(&p, b, n.l, err) < 0)
+    if (k->open(&b, &options, err) < 0 || k->prepare(&p, b, n.l, err) < 0)
         goto out;
-    if (keep && (kept = k->keep(b, 5, BATCHES * PICTURES, sizeof pixels, err)) < 0)
+    if (way.keep && (kept = k->keep(b, 5, BATCHES * PICTURES, sizeof pixels, err)) < 0)
         goto out;
-    assert_true(!keep || kept || sim->fail_at); /* no room: then pictures travel */
+    assert_true(!way.keep || kept || sim->fail_at); /* no room: then pictures travel */
     for (int i = 0; i < 4; i++) {
         const size_t size = (size_t)shapes[i][0] * (size_t)shapes[i][1] * (size_t)shapes[i][2] *
                             (size_t)shapes[i][3];
@@ -188,13 +218,18 @@ static int train(const struct backend *k, enum dtype t, bool keep, float *out[4]
         if (k->put(b, names[i], out[i], err) < 0)
             goto out;
     }
-    for (int s = 0; s < STEPS; s++) {
+    for (int s = 0; s < STEPS * parts; s++) {
         struct picture pictures[PICTURES];
-        const struct step step = step_of(pictures, s, keep);
+        struct step step = step_of(pictures, s, way.keep);
 
+        step.parts = way.parts;
+        step.part = s % parts;
+        step.adam_step = (uint32_t)(s / parts) + 1;
         if (k->run(p, &step, err) < 0)
             goto out;
     }
+    k->info(b, &info);
+    memcpy(steps_text, info.steps, sizeof steps_text);
     rc = 0;
     for (int i = 0; rc == 0 && i < 4; i++)
         rc = k->get(b, names[i], out[i], err);
@@ -252,15 +287,15 @@ static void steps_agree_with_ref(void **state)
     for (int t = 0; t < 3; t++) {
         struct parameters *ref = parameters_new(), *first = parameters_new(), *got;
 
-        must(train(&ref_backend, DTYPE_F32, false, ref->at, &err), &err);
-        must(train(cuda, types[t], false, first->at, &err), &err);
+        must(train(&ref_backend, DTYPE_F32, (struct way){0}, ref->at, &err), &err);
+        must(train(cuda, types[t], (struct way){0}, first->at, &err), &err);
         print_message("%s: off by %.2g of ref's fp32 after %d steps\n", dtype_name(types[t]),
                       distance(first, ref), STEPS);
         assert_true(distance(first, ref) <= bands[t]);
         for (uint64_t seed = 3; seed < 23; seed += 2) { /* odd: sums in the same order */
             sim->seed = seed;
             got = parameters_new();
-            must(train(cuda, types[t], seed % 4 == 1, got->at, &err), &err);
+            must(train(cuda, types[t], (struct way){.keep = seed % 4 == 1}, got->at, &err), &err);
             if (memcmp(got->values, first->values, sizeof got->values) != 0)
                 fail_msg("%s: other bits in another order of streams, or with pictures kept",
                          dtype_name(types[t]));
@@ -273,6 +308,63 @@ static void steps_agree_with_ref(void **state)
     }
 }
 
+/* ---- graphs ----------------------------------------------------------------------------------- */
+
+/* Whether training WAY in type T, with WHAT planted, ends with the bits of WANT and without a fault; *GRAPHS
+ * were launched. */
+static bool same_bits(const struct parameters *want, enum dtype t, struct way way,
+                      enum sim_plant what, long *graphs)
+{
+    struct parameters *got = parameters_new();
+    struct err err = {0};
+    bool same;
+
+    sim->graphs = 0;
+    sim->plant = what;
+    same = train(cuda, t, way, got->at, &err) == 0 && !sim->fault[0] &&
+           memcmp(got->values, want->values, sizeof got->values) == 0;
+    if (what == PLANT_NONE)
+        must(0, &err);
+    sim->plant = PLANT_NONE;
+    sim->fault[0] = 0;
+    *graphs = sim->graphs;
+    free(got);
+    return same;
+}
+
+static void graphs_give_the_same_bits(void **state)
+{
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    struct err err = {0};
+    long graphs;
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        const enum dtype t = types[i % 3];
+        struct way way = {.keep = i / 3 % 2, .parts = i / 6 * 2, .eager = true};
+        const int runs = STEPS * (way.parts ? 2 : 1), warm = way.parts ? 2 : 1;
+        struct parameters *eager = parameters_new();
+
+        sim->graphs = 0;
+        must(train(cuda, t, way, eager->at, &err), &err);
+        assert_int_equal(sim->graphs, 0);
+        assert_string_equal(steps_text, "op by op: exec.cuda_graph=off");
+        way.eager = false;
+        assert_true(same_bits(eager, t, way, PLANT_NONE, &graphs));
+        assert_int_equal(graphs, runs - warm);
+        assert_string_equal(steps_text, "CUDA graphs");
+        assert_false(same_bits(eager, t, way, PLANT_STALE, &graphs));
+        assert_false(same_bits(eager, t, way, PLANT_NO_UPLOAD, &graphs));
+        sim->no_capture = true;
+        assert_true(same_bits(eager, t, way, PLANT_NONE, &graphs));
+        sim->no_capture = false;
+        assert_int_equal(graphs, 0);
+        assert_non_null(strstr(steps_text, "op by op: a graph's capture: CUDA says"));
+        free(eager);
+    }
+    assert_int_equal(sim->buffers, 0);
+}
+
 /* ---- mistakes --------------------------------------------------------------------------------- */
 
 /* Trains with WHAT planted: must be found, by the simulation or by a difference from ref. */
@@ -283,7 +375,7 @@ static void find(enum sim_plant what, const char *text)
     int rc;
 
     sim->plant = what;
-    rc = train(cuda, DTYPE_F32, false, got->at, &err);
+    rc = train(cuda, DTYPE_F32, (struct way){0}, got->at, &err);
     sim->plant = PLANT_NONE;
     if (what == PLANT_LEAK) {
         assert_int_equal(rc, 0);
@@ -321,7 +413,7 @@ static void every_call_may_fail(void **state)
 
         sim->calls = 0;
         sim->fail_at = n + 1;
-        rc = train(cuda, DTYPE_F16, n % 2 == 1, got->at, &err);
+        rc = train(cuda, DTYPE_F16, (struct way){.keep = n % 2 == 1}, got->at, &err);
         if (sim->calls < sim->fail_at)
             assert_int_equal(rc, 0);
         if (rc < 0 && (!err.msg[0] || sim->buffers))
@@ -343,7 +435,7 @@ static void refuse(const char *text)
     struct parameters *got = parameters_new();
     struct err err = {0};
 
-    assert_int_equal(train(cuda, DTYPE_BF16, false, got->at, &err), -1);
+    assert_int_equal(train(cuda, DTYPE_BF16, (struct way){0}, got->at, &err), -1);
     if (!strstr(err.msg, text))
         fail_msg("expected \"%s\" in: %s", text, err.msg);
     assert_int_equal(sim->buffers, 0);
@@ -369,9 +461,8 @@ static void what_a_device_lacks_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_agree_with_ref),
-        cmocka_unit_test(mistakes_are_found),
-        cmocka_unit_test(every_call_may_fail),
+        cmocka_unit_test(steps_agree_with_ref),        cmocka_unit_test(graphs_give_the_same_bits),
+        cmocka_unit_test(mistakes_are_found),          cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(what_a_device_lacks_is_said),
     };
 

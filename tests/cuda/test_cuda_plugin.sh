@@ -79,5 +79,16 @@ awk -v a="$(loss sim)" -v b="$(loss cpu)" \
     fail "loss $(loss sim) on the simulated device, $(loss cpu) on the cpu"
 SIM_MEMORY=350000000 refused 1 "302 MiB are available" $tiny -B cuda
 refused 1 "exec.device=3" $tiny -B cuda exec.device=3
+
+# Steps as CUDA graphs and without, and where a capture fails: the same bits, and run.json says how.
+steps() { sed -n 's/.*"steps": *"\([^"]*\)".*/\1/p' "$results/$1/run.json"; }
+[ "$(steps sim)" = "CUDA graphs" ] || fail "not said that steps were graphs: $(steps sim)"
+train_run eager $tiny -B cuda exec.cuda_graph=off
+[ "$(steps eager)" = "op by op: exec.cuda_graph=off" ] || fail "steps of eager: $(steps eager)"
+SIM_NO_CAPTURE=1 train_run broken $tiny -B cuda
+grep -q "steps ran as op by op: a graph's capture: CUDA says" "$scratch/err" || fail "not said why there are no graphs"
+steps broken | grep -q "^op by op: a graph's capture" || fail "steps of broken: $(steps broken)"
+same_weights sim eager
+same_weights sim broken
 train_run half $tiny -B cuda train.precision=fp16
 grep -q '"ran": *"fp16"' "$results/half/run.json" || fail "fp16 did not run"

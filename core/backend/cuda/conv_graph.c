@@ -39,6 +39,7 @@ struct conv_plan {
     struct candidate candidates[CONV_CANDIDATES];
     int n_candidates, current;
     int offered;
+    bool ran;    /* the current candidate did: it stays */
     bool failed; /* a call on the way failed; ERR has why */
     struct err *err;
 };
@@ -551,9 +552,11 @@ int conv_plan_run(struct conv_plan *p, void *handle, const struct conv_data *dat
         BUG_IF(!pointers[i] || (uintptr_t)pointers[i] % ALIGNMENT);
     for (;;) {
         status = execute(p, handle, n, uids, pointers, workspace);
+        p->ran |= status == CUDNN_STATUS_SUCCESS;
         if (status == CUDNN_STATUS_SUCCESS)
             return 0;
-        if (CUDNN_STATUS_CATEGORY(status) != NOT_SUPPORTED || p->current + 1 == p->n_candidates)
+        if (CUDNN_STATUS_CATEGORY(status) != NOT_SUPPORTED || p->ran ||
+            p->current + 1 == p->n_candidates)
             break;
         p->current++;
     }

@@ -67,7 +67,7 @@ struct conv_data { /* device addresses, 16-byte aligned */
     void *x, *filter, *y, *bias, *add;
 };
 /* Enqueues on the stream of HANDLE. The candidate that runs is the first that cuDNN does not refuse;
- * it stays. ERR_UNSUPPORTED. */
+ * it stays, whatever is refused later. ERR_UNSUPPORTED. */
 int conv_plan_run(struct conv_plan *p, void *handle, const struct conv_data *data, void *workspace,
                   struct err *err) MUST_USE;
 

@@ -156,6 +156,7 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     b->rules = (struct conv_rules){
         .deterministic = o->deterministic, .tf32 = o->tf32, .workspace = CONV_WORKSPACE};
     b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
+    graphs_open(b);
     b->info.threads = o->threads > 0 ? (int)o->threads : cpu_count();
     if (check_libraries(err) < 0 || choose_device(b, err) < 0 || open_streams(b, err) < 0 ||
         open_libraries(b, err) < 0 || pool_new(&b->pool, b->info.threads, use_device, b, err) < 0) {
@@ -298,6 +299,7 @@ static void cuda_release(struct be_program *p)
     if (!p)
         return;
     cudaStreamSynchronize(p->be->compute);
+    graphs_free(p);
     for (int t = 0; t < SLOTS; t++) {
         for (int i = 0; p->timings[t].marks && i <= p->list->n_ops; i++)
             if (p->timings[t].marks[i])

@@ -20,7 +20,7 @@
 #include "backend/plan.h"
 #include "base/thread.h"
 
-enum { SLOTS = 3, DEVICE_ALIGN = 256 };
+enum { SLOTS = 3, DEVICE_ALIGN = 256, GRAPHS = 2 * SLOTS };
 
 struct persistent {
     struct persistent *next;
@@ -57,6 +57,7 @@ struct be {
     struct be_info info;
     int capability; /* 10 major + minor */
     bool wait;      /* for each op, so that an error names the op it came from */
+    bool graphs;    /* whole runs may be CUDA graphs */
     cudaStream_t compute, copy;
     cudnnHandle_t cudnn;
     cublasHandle_t cublas;
@@ -72,6 +73,19 @@ struct be {
     struct slot slots[SLOTS];
     int next_slot;
     struct kept kept;
+};
+
+/* What a graph freezes. */
+struct graph_key {
+    const struct cuda_step *step; /* in a slot, as are the pictures' parameters */
+    const uint8_t *pixels;
+    const float *store;
+    bool last; /* the optimiser's ops run */
+};
+
+struct step_graph {
+    struct graph_key key;
+    cudaGraphExec_t exec; /* NULL: none yet */
 };
 
 struct cuda_op {
@@ -105,10 +119,13 @@ struct be_program {
     int n_adam;                          /* the first n_adam chunks are ADAM's */
     uint64_t cast_version, fold_version; /* sum of the parameters' versions when copies were made */
     bool scaled;                         /* gradients are multiplied by the loss scale */
+    struct step_graph graphs[GRAPHS];
+    int next_graph;
+    bool warm[2];   /* there was a run of the kind, by key.last */
     struct timing { /* of one run; as many as slots, so that no run waits for the one before */
         cudaEvent_t *marks; /* n_ops + 1, owned: before each op and at the end */
         bool *ran;          /* n_ops, owned: what ran */
-        bool due;           /* is yet to be added to the profile */
+        bool due;           /* is yet to be added to the profile; a graph's run has no times */
     } timings[SLOTS];
     int turn;       /* that runs next */
     size_t *staged; /* each picture's place in the slot; SIZE_MAX: it need not travel */
@@ -164,7 +181,15 @@ bool kept_has(const struct be *b, const struct step *step); /* all pictures are 
 /* Gives P, of the kept set, room of BYTES; false when it has some: then it is there already. */
 bool kept_take(struct be *b, const struct picture *p, size_t bytes);
 
+/* cuda_graph.c */
+void graphs_open(struct be *b);
+void graphs_free(struct be_program *p); /* after its runs are over */
+/* Enqueues the step's ops, as a graph where that may be. */
+int graph_run(struct be_program *p, struct err *err) MUST_USE;
+
 /* cuda_run.c */
+/* Enqueues the step's ops one by one; TIMED: with marks between them, for the profile. */
+int ops_run(struct be_program *p, bool timed, struct err *err) MUST_USE;
 int cuda_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
 void cuda_profile(const struct be_program *p, double seconds[OP_KINDS]);
 
