@@ -38,7 +38,7 @@ const struct key exec_keys[] = {
     KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
              "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
-             "same bits from run to run; always so on cpu and ref"),
+             "same bits from run to run; false: a GPU takes the fastest; always so on cpu and ref"),
     KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",
             "oneDNN's name of the best instruction set to use, empty for all there is"),
     KEY_END,

@@ -40,6 +40,8 @@ struct sim {
     size_t used, buffers; /* bytes and number of what is allocated */
     bool no_capture;      /* $SIM_NO_CAPTURE: what is put on a stream breaks its capture */
     long graphs;          /* launched so far */
+    int fastest;          /* $SIM_FASTEST, -1: convolutions of this engine take half the time */
+    long convolutions;    /* put on a stream so far */
     char fault[512];      /* the first one; "" */
 };
 

@@ -183,6 +183,7 @@ static struct step step_of(struct picture pictures[PICTURES], int s, bool kept)
 struct way {
     bool keep;  /* the pictures stay on the device */
     bool eager; /* no graphs */
+    bool tuned; /* the fastest convolutions */
     int parts;  /* runs that make a step; 0: one */
 };
 
@@ -194,7 +195,7 @@ static int train(const struct backend *k, enum dtype t, struct way way, float *o
 {
     const int parts = way.parts > 1 ? way.parts : 1;
     const struct exec_options options = {.threads = 2,
-                                         .deterministic = true,
+                                         .deterministic = !way.tuned,
                                          .cuda_graph =
                                              way.eager ? CUDA_GRAPH_OFF : CUDA_GRAPH_AUTO};
     struct net n = net_new(t, parts);
@@ -365,6 +366,60 @@ static void graphs_give_the_same_bits(void **state)
     assert_int_equal(sim->buffers, 0);
 }
 
+/* ---- tuning ----------------------------------------------------------------------------------- */
+
+/* The plans of a list, one line each; DETERMINISTIC or timed. The caller's to free. */
+static char *plans_of(bool deterministic)
+{
+    const struct exec_options options = {.threads = 2, .deterministic = deterministic};
+    struct net n = net_new(DTYPE_F16, 1);
+    struct be *b;
+    struct be_program *p;
+    struct err err = {0};
+    char *plans;
+
+    must(cuda->open(&b, &options, &err), &err);
+    must(cuda->prepare(&p, b, n.l, &err), &err);
+    plans = cuda->plans(b);
+    assert_non_null(plans);
+    cuda->release(p);
+    cuda->close(b);
+    op_list_free(n.l);
+    must(0, &err);
+    return plans;
+}
+
+static void the_fastest_is_chosen(void **state)
+{
+    static const int engines[] = {0, 4, 5}; /* those that may be taken where bits may differ */
+    char *plans, text[64];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        int chosen = 0, lines = 0;
+
+        sim->fastest = engines[i];
+        plans = plans_of(false);
+        snprintf(text, sizeof text, ": engine %d,", engines[i]);
+        for (char *line = plans, *end; (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            lines++;
+            chosen += strstr(line, text) && strstr(line, ", 1.00") &&
+                      strstr(line, " ms, the fastest of 3");
+        }
+        free(plans);
+        assert_int_equal(lines, 2);
+        assert_int_equal(chosen, 2);
+    }
+    sim->convolutions = 0;
+    plans = plans_of(true);
+    assert_int_equal(sim->convolutions, 0);
+    assert_null(strstr(plans, "fastest"));
+    free(plans);
+    sim->fastest = -1;
+    assert_int_equal(sim->buffers, 0);
+}
+
 /* ---- mistakes --------------------------------------------------------------------------------- */
 
 /* Trains with WHAT planted: must be found, by the simulation or by a difference from ref. */
@@ -402,24 +457,23 @@ static void mistakes_are_found(void **state)
 /* ---- failures --------------------------------------------------------------------------------- */
 
 /* Every call of the library fails once: the run ends with a sentence and leaves nothing behind. */
-static void every_call_may_fail(void **state)
+static void fail_each(struct way way)
 {
     struct parameters *got = parameters_new();
     long n = 0;
 
-    (void)state;
     for (int rc = -1; rc < 0; n++) {
         struct err err = {0};
 
         sim->calls = 0;
         sim->fail_at = n + 1;
-        rc = train(cuda, DTYPE_F16, (struct way){.keep = n % 2 == 1}, got->at, &err);
+        rc = train(cuda, DTYPE_F16, way, got->at, &err);
         if (sim->calls < sim->fail_at)
             assert_int_equal(rc, 0);
         if (rc < 0 && (!err.msg[0] || sim->buffers))
             fail_msg("call %ld: \"%s\", %zu buffers left", n + 1, err.msg, sim->buffers);
         if (sim->calls >= sim->fail_at)
-            rc = -1; /* a failure on the way out is nobody's */
+            rc = -1; /* a failure on the way out is nobody's, and graphs can be done without */
         assert_true(n < 10000);
         if (sim->fault[0])
             fail_msg("call %ld: %s", n + 1, sim->fault);
@@ -428,6 +482,14 @@ static void every_call_may_fail(void **state)
     print_message("%ld calls\n", n - 1);
     assert_true(n > 200);
     free(got);
+}
+
+static void every_call_may_fail(void **state)
+{
+    (void)state;
+    fail_each((struct way){0});
+    fail_each((struct way){.keep = true, .eager = true});
+    fail_each((struct way){.tuned = true});
 }
 
 static void refuse(const char *text)
@@ -461,9 +523,9 @@ static void what_a_device_lacks_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_agree_with_ref),        cmocka_unit_test(graphs_give_the_same_bits),
-        cmocka_unit_test(mistakes_are_found),          cmocka_unit_test(every_call_may_fail),
-        cmocka_unit_test(what_a_device_lacks_is_said),
+        cmocka_unit_test(steps_agree_with_ref),  cmocka_unit_test(graphs_give_the_same_bits),
+        cmocka_unit_test(the_fastest_is_chosen), cmocka_unit_test(mistakes_are_found),
+        cmocka_unit_test(every_call_may_fail),   cmocka_unit_test(what_a_device_lacks_is_said),
     };
 
     setenv("PRESIZE_PLUGIN", SIM_PLUGIN, 1);

@@ -90,5 +90,7 @@ grep -q "steps ran as op by op: a graph's capture: CUDA says" "$scratch/err" || 
 steps broken | grep -q "^op by op: a graph's capture" || fail "steps of broken: $(steps broken)"
 same_weights sim eager
 same_weights sim broken
-train_run half $tiny -B cuda train.precision=fp16
+train_run half $tiny -B cuda train.precision=fp16 exec.deterministic=false
 grep -q '"ran": *"fp16"' "$results/half/run.json" || fail "fp16 did not run"
+grep -q 'ms, the fastest of 3"' "$results/half/run.json" || fail "run.json does not name what was timed"
+! grep -q 'the fastest of' "$results/sim/run.json" || fail "timed though deterministic"

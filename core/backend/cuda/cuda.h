@@ -196,6 +196,8 @@ void cuda_profile(const struct be_program *p, double seconds[OP_KINDS]);
 /* cuda_conv.c: plans of all convolutions of P, made by the pool's threads. */
 int plans_make(struct be_program *p, struct err *err) MUST_USE;
 void plans_free(struct be *b);
+/* Puts the fastest candidate of each of N plans first (cuda_tune.c). */
+int plans_tune(struct be *b, struct kept_plan *const *plans, int n, struct err *err) MUST_USE;
 char *cuda_plans(const struct be *b);
 /* Chunks of all filters, places of the copies; bytes of these, and of the largest gradient. GRAD
  * tensors are placed before. */
