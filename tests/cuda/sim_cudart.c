@@ -30,12 +30,12 @@ void sim_fault(const char *format, ...)
 
 cudaError_t sim_error(void)
 {
-    return cudaErrorUnknown;
+    return sim.broken ? cudaErrorLaunchFailure : cudaErrorUnknown;
 }
 
 bool sim_fails(void)
 {
-    return ++sim.calls == sim.fail_at;
+    return sim.broken || ++sim.calls == sim.fail_at;
 }
 
 uint64_t sim_random(void)
@@ -58,6 +58,8 @@ static void run_launch(void *args)
 {
     struct launch *l = args;
 
+    if (sim.kernel[0] && strstr(l->launch.kernel, sim.kernel) && --sim.kernel_at == 0)
+        sim.broken = true;
     emulate_run(&l->launch, l->args);
     if (emulate_fault())
         sim_fault("%s", emulate_fault());
@@ -196,8 +198,19 @@ static long number(const char *name, long otherwise)
     return text && *text ? strtol(text, NULL, 10) : otherwise;
 }
 
+static void read_fail_kernel(void)
+{
+    const char *text = getenv("SIM_FAIL_KERNEL"), *colon = text ? strchr(text, ':') : NULL;
+
+    if (!colon)
+        return;
+    snprintf(sim.kernel, sizeof sim.kernel, "%.*s", (int)(colon - text), text);
+    sim.kernel_at = strtol(colon + 1, NULL, 10);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+    read_fail_kernel();
     sim.seed = (uint64_t)number("SIM_SEED", 1);
     sim.plant = (enum sim_plant)number("SIM_PLANT", 0);
     sim.fail_at = number("SIM_FAIL", 0);

@@ -215,7 +215,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
         return cudaErrorStreamCaptureUnsupported;
     empty(s);
     merge(host_clock, s->clock);
-    return cudaSuccess;
+    return sim.broken ? sim_error() : cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags)
@@ -284,7 +284,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
         return cudaSuccess;
     reach(e, e->recorded);
     merge(host_clock, e->clock);
-    return cudaSuccess;
+    return sim.broken ? sim_error() : cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)

@@ -94,3 +94,20 @@ train_run half $tiny -B cuda train.precision=fp16 exec.deterministic=false
 grep -q '"ran": *"fp16"' "$results/half/run.json" || fail "fp16 did not run"
 grep -q 'ms, the fastest of 3"' "$results/half/run.json" || fail "run.json does not name what was timed"
 ! grep -q 'the fastest of' "$results/sim/run.json" || fail "timed though deterministic"
+
+# An op that goes wrong on the device in the second epoch: the run is marked as failed, the first epoch's
+# checkpoint is there, and from it the run ends as if nothing had been. With the wait, the op has a name.
+two="$tiny -B cuda train.phases.0.epochs=2"
+train_run whole $two
+steps=$(sed -n '1s/.*"steps": *\([0-9]*\).*/\1/p' "$results/whole/metrics.jsonl")
+export SIM_FAIL_KERNEL=adam_begin:$((steps + 2))
+refused 1 "PRESIZE_CUDA_WAIT=1 names it" --name hurt $two
+grep -q '"status": *"failed"' "$results/hurt/run.json" || fail "run.json: not failed"
+grep -q '"error": *".*CUDA says' "$results/hurt/run.json" || fail "run.json: no error"
+[ "$(wc -l < "$results/hurt/metrics.jsonl")" = 1 ] || fail "hurt: not one epoch"
+PRESIZE_CUDA_WAIT=1 refused 1 "adam: run: CUDA says" --name named $two
+grep -q '"error": *"op [0-9]* adam: run: CUDA says' "$results/named/run.json" || fail "run.json does not name the op"
+unset SIM_FAIL_KERNEL
+"$BIN/train" --data "$data" --results "$results" --resume hurt > "$scratch/out" 2> "$scratch/err" || fail "--resume hurt"
+same_weights whole hurt
+grep -q '"status": *"done"' "$results/hurt/run.json" || fail "run.json: not done"

@@ -21,9 +21,13 @@ int cuda_check(int code, const char *what, struct err *err)
 {
     if (code == cudaSuccess)
         return 0;
-    return err_set(err, code == cudaErrorMemoryAllocation ? ERR_NOMEM : ERR_UNSUPPORTED,
-                   "%s: CUDA says %s (%s)", what, cudaGetErrorString((cudaError_t)code),
-                   cudaGetErrorName((cudaError_t)code));
+    err_set(err, code == cudaErrorMemoryAllocation ? ERR_NOMEM : ERR_UNSUPPORTED,
+            "%s: CUDA says %s (%s)", what, cudaGetErrorString((cudaError_t)code),
+            cudaGetErrorName((cudaError_t)code));
+    if (code >= cudaErrorIllegalAddress && code <= cudaErrorLaunchFailure &&
+        !getenv("PRESIZE_CUDA_WAIT"))
+        err_append(err, "; an op before it went wrong on the device: PRESIZE_CUDA_WAIT=1 names it");
+    return -1;
 }
 
 /* ---- device ---------------------------------------------------------------------------------- */
