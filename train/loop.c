@@ -63,6 +63,11 @@ static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err 
 int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char *label,
                struct verdict *v, struct err *err)
 {
+    const struct infer_pictures p = {.set = s->shards,
+                                     .ranks = ranks,
+                                     .n = n,
+                                     .verify = s->e->data.verify == VERIFY_CRC,
+                                     .kept = s->kept};
     int classes = s->network->classes, rc;
 
     if (!v->prob && verdict_alloc(v, n, classes, err) < 0)
@@ -70,8 +75,7 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
     for (uint32_t i = 0; i < n; i++)
         v->labels[i] = shard_set_picture(s->shards, ranks[i])->label;
     progress_begin(label, n);
-    rc = infer_ranks(s->infer, s->shards, ranks, n, s->e->data.verify == VERIFY_CRC, v->prob,
-                     v->loss, err);
+    rc = infer_pictures(s->infer, &p, v->prob, v->loss, err);
     progress_end();
     if (rc < 0)
         return -1;

@@ -58,6 +58,14 @@ struct be_memory { /* bytes, planned before the first step */
 #define BACKEND_LOSS_SCALE "loss_scale"
 enum { BACKEND_SCALE_VALUES = 4 };
 
+/* All pictures of a set (geometry.h), by rank. */
+struct picture_set {
+    uint32_t set, n; /* its number, from 1; pictures */
+    void *ctx;
+    size_t (*bytes)(void *ctx, uint32_t rank);                               /* of its pixels */
+    int (*read)(void *ctx, uint32_t rank, uint8_t *pixels, struct err *err); /* in any thread */
+};
+
 struct backend {
     const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
@@ -66,9 +74,11 @@ struct backend {
     /* What a library chose for the lists prepared so far, one line each, for run.json; NULL where there
      * is no choice, and out of memory. The caller's to free. */
     char *(*plans)(const struct be *b);
-    /* Whether all N pictures of SET (geometry.h), BYTES of pixels, have room on the device besides the
-     * lists prepared so far: then each is sent once. 1, 0, -1. NULL: pictures are read where they are. */
-    int (*keep)(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err);
+    /* Where all pictures of SET have room on the device besides the lists prepared so far, reads each once
+     * and keeps it: steps need no pixels of them until a list is prepared again. 1; 0: no room; -1, also
+     * what read() gives as errors. 1 at once where they are there already. NULL: pictures are read where
+     * they are. */
+    int (*keep)(struct be *b, const struct picture_set *set, struct err *err);
 
     /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
     int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,

@@ -24,10 +24,11 @@ struct stream_options {
     uint32_t first_batch; /* to resume inside an epoch */
     int prefetch;         /* batches read ahead, >= 1 */
     bool verify;
+    bool kept; /* a device keeps the set: no pixels are read, picture.pixels is NULL */
 };
 
 struct stream;
-/* Starts the reader. prefetch + 1 batches of pixels are in memory. ERR_INPUT: fewer training pictures
+/* Starts the reader. prefetch + 1 batches are in memory. ERR_INPUT: fewer training pictures
  * than one batch, zoom limits the wrong way round. ERR_NOMEM, ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,
                 struct err *err) MUST_USE;

@@ -130,7 +130,8 @@ static int run_round(struct infer *i, const struct infer_pictures *p, const stru
                                      .seed = t ? t->seed : 0,
                                      .labels = p->labels,
                                      .prefetch = 2,
-                                     .verify = p->verify};
+                                     .verify = p->verify,
+                                     .kept = p->kept};
     struct stream *stream;
     const struct picture *pictures;
     const uint32_t *unused;

@@ -71,6 +71,38 @@ SIM_MEMORY=700000000 train_run travel $tiny -B cuda
 ! grep -q "stay in the GPU's memory" "$scratch/err" || fail "kept pictures where there is no room"
 same_weights sim travel
 same_weights sim again
+
+# Pictures that stay are read once, however long the training: reads of files are counted, by a library put
+# before libc. Where they travel, more epochs mean more reads.
+cat > "$scratch/count.c" <<C
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static long n;
+ssize_t pread(int fd, void *to, size_t size, off_t at)
+{
+    __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED);
+    return ((ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread"))(fd, to, size, at);
+}
+ssize_t pread64(int fd, void *to, size_t size, off_t at) { return pread(fd, to, size, at); }
+__attribute__((destructor)) static void end(void)
+{
+    FILE *f = n > 0 && getenv("COUNT") ? fopen(getenv("COUNT"), "w") : NULL;
+    if (f) { fprintf(f, "%ld\\n", n); fclose(f); }
+}
+C
+gcc -D_GNU_SOURCE -shared -fPIC -o "$scratch/count.so" "$scratch/count.c" || fail "gcc"
+reads() { # NAME KEY...
+    COUNT=$scratch/count LD_PRELOAD=$scratch/count.so train_run "$1" $tiny -B cuda "${@:2}"
+    cat "$scratch/count"
+}
+once=$(reads once) twice=$(reads twice train.phases.0.epochs=2)
+often=$(reads often exec.resident=off) oftener=$(reads oftener exec.resident=off train.phases.0.epochs=2)
+[ "$once" -gt 0 ] && [ "$once" = "$twice" ] || fail "$once reads in one epoch, $twice in two: pictures that stay"
+[ "$oftener" -ge $((often + 48)) ] || fail "$often reads in one epoch, $oftener in two: pictures that travel"
+same_weights sim once
+same_weights twice oftener
 grep -q '"forward fp32 n=8 4x32x32 to 64 by 7x7 /2 p3: engine [0-9]*, ' "$results/sim/run.json" ||
     fail "run.json does not name the stem's plan"
 loss() { sed -n 's/.*"train_loss": *\([0-9.]*\).*/\1/p' "$results/$1/metrics.jsonl" | tail -n 1; }

@@ -366,6 +366,56 @@ static void impossible_options_are_refused(void **state)
     t->augment.min_zoom = 1;
 }
 
+/* Empties the shards' files: who reads a picture now gets an error. */
+static void empty_shards(const struct opened *t)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "find %s -name 'shard-*.h5' -exec truncate -s 0 {} +",
+             t->t.folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* The same batches without pixels, and the shards are not read. The last test: no shard is left. */
+static void kept_pictures_are_not_read(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *plain, *kept;
+    const struct picture *p, *q;
+    const uint32_t *p_ranks, *q_ranks;
+    struct err err;
+    int n, m;
+
+    assert_int_equal(stream_open(&plain, t->s, &o, &err), 0);
+    o.kept = true;
+    assert_int_equal(stream_open(&kept, t->s, &o, &err), 0);
+    while (stream_next(plain, &p, &p_ranks, &n, &err) == 1) {
+        assert_int_equal(stream_next(kept, &q, &q_ranks, &m, &err), 1);
+        assert_int_equal(n, m);
+        assert_memory_equal(p_ranks, q_ranks, (size_t)n * sizeof *p_ranks);
+        for (int i = 0; i < n; i++) {
+            struct picture same = p[i];
+
+            same.pixels = NULL;
+            assert_memory_equal(&same, &q[i], sizeof same);
+        }
+    }
+    assert_int_equal(stream_next(kept, &q, &q_ranks, &m, &err), 0);
+    stream_close(plain);
+    stream_close(kept);
+    empty_shards(t);
+    assert_int_equal(stream_open(&kept, t->s, &o, &err), 0);
+    for (n = 0; stream_next(kept, &q, &q_ranks, &m, &err) == 1; n++)
+        continue;
+    assert_int_equal(n, 6);
+    stream_close(kept);
+    o.kept = false;
+    assert_int_equal(stream_open(&plain, t->s, &o, &err), 0);
+    assert_int_equal(stream_next(plain, &p, &p_ranks, &n, &err), -1);
+    stream_close(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +428,7 @@ int main(void)
         cmocka_unit_test(closing_early_is_fine),
         cmocka_unit_test(a_damaged_picture_comes_in_its_place),
         cmocka_unit_test(impossible_options_are_refused),
+        cmocka_unit_test(kept_pictures_are_not_read),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

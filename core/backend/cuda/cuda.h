@@ -44,12 +44,12 @@ struct slot {
     cudaEvent_t uploaded, consumed; /* the host may refill; the copy stream may overwrite */
 };
 
-/* Pictures of one set that stay on the device once they have been sent. */
+/* All pictures of one set, on the device. */
 struct kept {
     uint32_t set, n; /* 0: none */
     char *pixels;    /* on the device */
-    size_t bytes, used;
-    size_t *at; /* n, owned: where each lies; SIZE_MAX: not there yet */
+    size_t bytes;
+    size_t *at; /* n, owned: where each lies */
 };
 
 struct be {
@@ -175,11 +175,9 @@ int slots_open(struct be *b, struct err *err) MUST_USE;
 void slots_close(struct be *b);
 
 /* cuda_kept.c */
-int cuda_keep(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err) MUST_USE;
+int cuda_keep(struct be *b, const struct picture_set *set, struct err *err) MUST_USE;
 void kept_free(struct be *b);                               /* waits for what reads it */
 bool kept_has(const struct be *b, const struct step *step); /* all pictures are of the kept set */
-/* Gives P, of the kept set, room of BYTES; false when it has some: then it is there already. */
-bool kept_take(struct be *b, const struct picture *p, size_t bytes);
 
 /* cuda_graph.c */
 void graphs_open(struct be *b);

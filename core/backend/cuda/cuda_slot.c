@@ -63,7 +63,7 @@ static int grow(struct be *b, struct slot *s, size_t bytes, struct err *err)
 /* Where the parts of a slot lie. */
 struct parts {
     size_t pictures, pixels, bytes;
-    bool kept; /* the pictures lie, or will, where the device keeps them */
+    bool kept; /* the pictures lie where the device keeps them */
 };
 
 static size_t pixel_bytes(const struct picture *p)
@@ -85,8 +85,9 @@ static struct parts parts_of(struct be_program *p, const struct step *step, bool
         const size_t bytes = there ? pixel_bytes(&step->pictures[i]) : 0;
 
         p->staged[i] = SIZE_MAX;
-        if (!there || (at.kept && !kept_take(p->be, &step->pictures[i], bytes)))
+        if (!there || at.kept)
             continue;
+        BUG_IF(!step->pictures[i].pixels);
         p->staged[i] = at.bytes;
         at.bytes += bytes;
     }
@@ -174,23 +175,13 @@ static int send_beside(struct be *b, struct slot *s, const struct parts *at, str
     return cuda_check(cudaStreamWaitEvent(b->compute, s->uploaded, 0), "pictures", err);
 }
 
-/* By the compute stream: the values alone, and pictures that are seen for the first time. */
-static int send_in_front(struct be_program *p, const struct step *step, struct slot *s,
-                         const struct parts *at, struct err *err)
+/* By the compute stream: the values alone. */
+static int send_in_front(struct be *b, struct slot *s, const struct parts *at, struct err *err)
 {
-    struct be *b = p->be;
-
     if (cuda_check(
-            cudaMemcpyAsync(s->device, s->host, at->pixels, cudaMemcpyHostToDevice, b->compute),
+            cudaMemcpyAsync(s->device, s->host, at->bytes, cudaMemcpyHostToDevice, b->compute),
             "pictures", err) < 0)
         return -1;
-    for (int i = 0; i < step->n_pictures; i++)
-        if (p->staged[i] != SIZE_MAX &&
-            cuda_check(cudaMemcpyAsync(b->kept.pixels + b->kept.at[step->pictures[i].rank],
-                                       s->host + p->staged[i], pixel_bytes(&step->pictures[i]),
-                                       cudaMemcpyHostToDevice, b->compute),
-                       "pictures", err) < 0)
-            return -1;
     return cuda_check(cudaEventRecord(s->uploaded, b->compute), "pictures", err);
 }
 
@@ -214,7 +205,7 @@ int slot_send(struct be_program *p, const struct step *step, struct slot **out, 
         grow(b, s, at.bytes, err) < 0)
         return -1;
     fill(p, step, s, &at);
-    if ((at.kept ? send_in_front(p, step, s, &at, err) : send_beside(b, s, &at, err)) < 0)
+    if ((at.kept ? send_in_front(b, s, &at, err) : send_beside(b, s, &at, err)) < 0)
         return -1;
     p->device_step = (const struct cuda_step *)(void *)s->device;
     p->pictures = (const struct cuda_picture *)(void *)(s->device + at.pictures);
