@@ -414,6 +414,7 @@ int session_step(struct session *s, struct stream *stream, struct step *step, do
             return -1;
         BUG_IF(more == 0);
         step->mixes = stream_mixes(stream);
+        stream_peek(stream, &step->next, &step->n_next);
         if (session_run(s, step, &loss, err) < 0)
             return -1;
         *loss_nat += loss / step->parts;

@@ -327,6 +327,19 @@ int stream_next(struct stream *s, const struct picture **pictures, const uint32_
     return 1;
 }
 
+int stream_peek(struct stream *s, const struct picture **pictures, int *n)
+{
+    const struct slot *slot = &s->slots[s->taken % s->n_slots];
+    bool there;
+
+    pthread_mutex_lock(&s->lock);
+    there = s->ready > s->taken;
+    pthread_mutex_unlock(&s->lock);
+    *pictures = there ? slot->pictures : NULL;
+    *n = there ? slot->n : 0;
+    return there;
+}
+
 const struct mix *stream_mixes(const struct stream *s)
 {
     BUG_IF(s->taken == s->o.first_batch); /* none was given yet */

@@ -220,9 +220,16 @@ int host_train(const struct backend *k, enum dtype t, struct way way, float *out
             goto out;
     }
     for (int s = 0; s < STEPS * parts; s++) {
-        struct picture pictures[PICTURES];
+        struct picture pictures[PICTURES], next[PICTURES];
         struct step step = host_step(pictures, s, way.keep);
 
+        if (way.ahead) {
+            host_step(next, way.ahead == AHEAD_WRONG ? s + 2 : s + 1, way.keep);
+            step.next = next;
+            step.n_next = PICTURES;
+            if (way.ahead == AHEAD_OTHERS)
+                next[1].pixels = next[0].pixels;
+        }
         step.parts = way.parts;
         step.part = s % parts;
         step.adam_step = (uint32_t)(s / parts) + 1;

@@ -40,6 +40,12 @@ struct way {
     bool eager; /* no graphs */
     bool tuned; /* the fastest convolutions */
     int parts;  /* runs that make a step; 0: one */
+    enum {
+        AHEAD_NOT,
+        AHEAD,
+        AHEAD_WRONG,
+        AHEAD_OTHERS
+    } ahead; /* the next batch is named: not, right, another is, with another's pixels */
 };
 
 extern char host_steps[256]; /* what the backend said of its runs, in the last training */

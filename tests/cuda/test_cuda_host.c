@@ -105,7 +105,7 @@ static void every_call_may_fail(void **state)
     (void)state;
     fail_each((struct way){0});
     fail_each((struct way){.keep = true, .eager = true});
-    fail_each((struct way){.tuned = true});
+    fail_each((struct way){.tuned = true, .ahead = AHEAD});
 }
 
 static void refuse(const char *text)

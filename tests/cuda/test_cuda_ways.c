@@ -98,6 +98,35 @@ static void pictures_give_way(void **state)
     assert_int_equal(sim->buffers, 0);
 }
 
+/* ---- pictures sent ahead ----------------------------------------------------------------------- */
+
+static void the_next_pictures_go_ahead(void **state)
+{
+    struct parameters *want = parameters_new();
+    struct err err = {0};
+    long graphs;
+
+    (void)state;
+    must(host_train(cuda, DTYPE_F32, (struct way){0}, want->at, &err), &err);
+    for (int i = 0; i < 8; i++) {
+        struct way way = {.eager = i % 2, .ahead = AHEAD, .keep = i / 2 % 2};
+
+        sim->seed = (uint64_t)(2 * i + 1);
+        assert_true(host_same_bits(want, DTYPE_F32, way, PLANT_NONE, &graphs));
+        way.ahead = AHEAD_WRONG; /* what was sent is of no use */
+        assert_true(host_same_bits(want, DTYPE_F32, way, PLANT_NONE, &graphs));
+        way.keep = false;
+        way.ahead = AHEAD_OTHERS; /* what was sent is what is used */
+        assert_false(host_same_bits(want, DTYPE_F32, way, PLANT_NONE, &graphs));
+        way.ahead = AHEAD; /* the slot is filled while it is on its way, or read */
+        assert_false(host_same_bits(want, DTYPE_F32, way, PLANT_NO_WAIT, &graphs));
+        assert_false(host_same_bits(want, DTYPE_F32, way, PLANT_NO_SYNC, &graphs));
+    }
+    sim->seed = 1;
+    assert_int_equal(sim->buffers, 0);
+    free(want);
+}
+
 /* ---- tuning ----------------------------------------------------------------------------------- */
 
 /* The plans of a list, one line each; DETERMINISTIC or timed. The caller's to free. */
@@ -155,9 +184,8 @@ static void the_fastest_is_chosen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(graphs_give_the_same_bits),
-        cmocka_unit_test(pictures_are_read_once),
-        cmocka_unit_test(pictures_give_way),
+        cmocka_unit_test(graphs_give_the_same_bits), cmocka_unit_test(pictures_are_read_once),
+        cmocka_unit_test(pictures_give_way),         cmocka_unit_test(the_next_pictures_go_ahead),
         cmocka_unit_test(the_fastest_is_chosen),
     };
 

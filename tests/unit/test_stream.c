@@ -153,6 +153,37 @@ static void a_training_epoch_takes_each_picture_once(void **state)
     stream_close(s);
 }
 
+/* What is peeked at is what comes next, and the batch before it stays. */
+static void the_next_batch_can_be_seen(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p, *next, *seen = NULL;
+    const uint32_t *ranks;
+    struct err err;
+    int n, n_next, peeked = 0;
+
+    o.prefetch = 1;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        const uint32_t first = p[0].position;
+
+        assert_true(!seen || seen == p);
+        for (int tries = 0; tries < 100 && !stream_peek(s, &next, &n_next); tries++)
+            usleep(1000);
+        seen = next;
+        if (next) {
+            peeked++;
+            assert_int_equal(n_next, 5);
+            assert_int_equal(next[0].position, first + 5);
+        }
+        assert_int_equal(p[0].position, first);
+    }
+    assert_int_equal(peeked, 5); /* of 6: nothing comes after the last */
+    stream_close(s);
+}
+
 static void evaluation_keeps_order_and_the_last_batch(void **state)
 {
     struct opened *t = *state;
@@ -421,6 +452,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefetch_changes_nothing),
         cmocka_unit_test(a_training_epoch_takes_each_picture_once),
+        cmocka_unit_test(the_next_batch_can_be_seen),
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
         cmocka_unit_test(a_batch_shares_its_crop),
         cmocka_unit_test(any_batch_can_be_first),

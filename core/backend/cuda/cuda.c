@@ -304,6 +304,8 @@ static void cuda_release(struct be_program *p)
         return;
     cudaStreamSynchronize(p->be->compute);
     graphs_free(p);
+    if (p->be->sent_for == p)
+        p->be->sent_for = NULL;
     for (int t = 0; t < SLOTS; t++) {
         for (int i = 0; p->timings[t].marks && i <= p->list->n_ops; i++)
             if (p->timings[t].marks[i])
@@ -312,7 +314,7 @@ static void cuda_release(struct be_program *p)
         free(p->timings[t].ran);
     }
     cudaFree(p->memory);
-    free(p->staged);
+    free(p->sent);
     free(p->ops);
     free(p->at);
     free(p->chunks);
@@ -378,8 +380,8 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->be = b;
     p->list = op_list_copy(list);
     p->ops = calloc(n, sizeof *p->ops);
-    p->staged = calloc((size_t)list->batch, sizeof *p->staged);
-    if (!p->list || !p->ops || !p->staged) {
+    p->sent = calloc((size_t)list->batch, sizeof *p->sent);
+    if (!p->list || !p->ops || !p->sent) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;
     }

@@ -72,6 +72,7 @@ struct be {
     struct cuda_scale *scale;
     struct slot slots[SLOTS];
     int next_slot;
+    struct be_program *sent_for; /* whose pixels the next slot has already; NULL */
     struct kept kept;
 };
 
@@ -127,8 +128,12 @@ struct be_program {
         bool *ran;          /* n_ops, owned: what ran */
         bool due;           /* is yet to be added to the profile; a graph's run has no times */
     } timings[SLOTS];
-    int turn;       /* that runs next */
-    size_t *staged; /* each picture's place in the slot; SIZE_MAX: it need not travel */
+    int turn;     /* that runs next */
+    struct sent { /* a picture in a slot: its place, which it is */
+        size_t at;
+        uint32_t set, rank;
+    } * sent; /* of one batch, owned */
+    int n_sent;
     double seconds[OP_KINDS];
     const struct step *step; /* of the run in progress, like the rest */
     const struct cuda_step *device_step;
@@ -171,6 +176,8 @@ int chunks_make(struct be_program *p, struct err *err) MUST_USE;
 int slot_send(struct be_program *p, const struct step *step, struct slot **out,
               struct err *err) MUST_USE;
 int slot_done(struct be_program *p, struct slot *s, struct err *err) MUST_USE;
+/* Sends step->next's pixels while the step is computed, where they have to travel. */
+int slot_ahead(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
 int slots_open(struct be *b, struct err *err) MUST_USE;
 void slots_close(struct be *b);
 

@@ -121,7 +121,8 @@ int cuda_run(struct be_program *p, const struct step *step, struct err *err)
         if (rc == 0)
             rc = graph_run(p, err);
         p->turn = (p->turn + 1) % SLOTS;
-        if (slot_done(p, slot, rc == 0 ? err : NULL) < 0)
+        if (slot_done(p, slot, rc == 0 ? err : NULL) < 0 ||
+            (rc == 0 && slot_ahead(p, step, err) < 0))
             rc = -1;
     }
     p->step = NULL;
