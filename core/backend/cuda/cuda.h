@@ -44,6 +44,11 @@ struct slot {
     cudaEvent_t uploaded, consumed; /* the host may refill; the copy stream may overwrite */
 };
 
+struct sent { /* a picture in a slot: its place, and which it is */
+    size_t at;
+    uint32_t set, rank;
+};
+
 /* All pictures of one set, on the device. */
 struct kept {
     uint32_t set, n; /* 0: none */
@@ -128,11 +133,8 @@ struct be_program {
         bool *ran;          /* n_ops, owned: what ran */
         bool due;           /* is yet to be added to the profile; a graph's run has no times */
     } timings[SLOTS];
-    int turn;     /* that runs next */
-    struct sent { /* a picture in a slot: its place, which it is */
-        size_t at;
-        uint32_t set, rank;
-    } * sent; /* of one batch, owned */
+    int turn;          /* that runs next */
+    struct sent *sent; /* n_sent, room for a batch, owned */
     int n_sent;
     double seconds[OP_KINDS];
     const struct step *step; /* of the run in progress, like the rest */
