@@ -63,6 +63,11 @@ static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err 
 int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char *label,
                struct verdict *v, struct err *err)
 {
+    const struct infer_pictures p = {.set = s->shards,
+                                     .ranks = ranks,
+                                     .n = n,
+                                     .verify = s->e->data.verify == VERIFY_CRC,
+                                     .kept = s->kept};
     int classes = s->network->classes, rc;
 
     if (!v->prob && verdict_alloc(v, n, classes, err) < 0)
@@ -70,8 +75,7 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
     for (uint32_t i = 0; i < n; i++)
         v->labels[i] = shard_set_picture(s->shards, ranks[i])->label;
     progress_begin(label, n);
-    rc = infer_ranks(s->infer, s->shards, ranks, n, s->e->data.verify == VERIFY_CRC, v->prob,
-                     v->loss, err);
+    rc = infer_pictures(s->infer, &p, v->prob, v->loss, err);
     progress_end();
     if (rc < 0)
         return -1;
@@ -271,6 +275,26 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
     return run_metric(run, line, err);
 }
 
+/* Says and records how the device ran the steps, when that is another way than was said before. */
+static int note_steps(struct session *s, struct run *run, struct err *err)
+{
+    struct be_info now;
+    json_t *note;
+    int rc;
+
+    s->backend->info(s->be, &now);
+    if (strcmp(now.steps, s->info.steps) == 0)
+        return 0;
+    memcpy(s->info.steps, now.steps, sizeof now.steps);
+    log_info("steps ran as %s", now.steps);
+    note = json_pack("{s:s}", "steps", now.steps);
+    if (!note)
+        return err_set(err, ERR_NOMEM, "run.json");
+    rc = run_note(run, note, err);
+    json_decref(note);
+    return rc;
+}
+
 static double monitored(const struct session *s, const struct score *score)
 {
     return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
@@ -318,7 +342,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0)
         return -1;
     table_print(stdout, &row);
-    if (write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
+    if (note_steps(s, run, err) < 0 ||
+        write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
         write_timing(s, run, st, times, err) < 0 ||
         write_scalars(run, st, score, times->seconds, err) < 0)
         return -1;

@@ -104,14 +104,14 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
         p = shard_set_picture(s->set, slot->ranks[i]);
         at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
     }
-    if (reserve(slot, at + TAIL, err) < 0)
+    if (!s->o.kept && reserve(slot, at + TAIL, err) < 0)
         return -1;
     at = 0;
     for (int i = 0; i < slot->n; i++) {
         const struct shard_picture *p = shard_set_picture(s->set, slot->ranks[i]);
 
         slot->pictures[i] = (struct picture){
-            .pixels = slot->pixels + at,
+            .pixels = s->o.kept ? NULL : slot->pixels + at,
             .height = (int32_t)p->height,
             .width = (int32_t)p->width,
             .label = s->o.labels ? s->o.labels[p->label] : p->label,
@@ -120,7 +120,8 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .rank = slot->ranks[i],
         };
         map_picture(s, &slot->pictures[i], p->crc32c, first);
-        if (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
+        if (!s->o.kept &&
+            shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
             return -1;
         at = align_up(at + (size_t)p->height * p->width * 3, PICTURE_ALIGN);
     }
@@ -324,6 +325,19 @@ int stream_next(struct stream *s, const struct picture **pictures, const uint32_
     *ranks = slot->ranks;
     *n = slot->n;
     return 1;
+}
+
+int stream_peek(struct stream *s, const struct picture **pictures, int *n)
+{
+    const struct slot *slot = &s->slots[s->taken % s->n_slots];
+    bool there;
+
+    pthread_mutex_lock(&s->lock);
+    there = s->ready > s->taken;
+    pthread_mutex_unlock(&s->lock);
+    *pictures = there ? slot->pictures : NULL;
+    *n = there ? slot->n : 0;
+    return there;
 }
 
 const struct mix *stream_mixes(const struct stream *s)
