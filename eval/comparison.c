@@ -119,7 +119,8 @@ static int find_figures(struct comparison *c, struct err *err)
 /* Keys that change what is computed, the seed left out. */
 static bool same_recipe(const struct look *a, const struct look *b)
 {
-    static const char *const free_keys[] = {"seed", "title", "exec.threads", "exec.prefetch"};
+    static const char *const free_keys[] = {"seed", "title", "exec.threads", "exec.prefetch",
+                                            "exec.cuda_graph"};
     json_t *x = json_copy(a->params), *y = json_copy(b->params);
     bool same;
 

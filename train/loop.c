@@ -76,9 +76,13 @@ static int score_shares(struct session *s, const uint32_t *ranks, uint32_t n, st
     const uint32_t at = (uint32_t)session_rank(s) * each, first = at < n ? at : n;
     const size_t classes = (size_t)s->network->classes;
 
-    if (infer_ranks(s->infer, s->shards, ranks + first, n - first < each ? n - first : each,
-                    s->e->data.verify == VERIFY_CRC, v->prob + first * classes, v->loss + first,
-                    err) < 0)
+    const struct infer_pictures p = {.set = s->shards,
+                                     .ranks = ranks + first,
+                                     .n = n - first < each ? n - first : each,
+                                     .verify = s->e->data.verify == VERIFY_CRC,
+                                     .kept = s->kept};
+
+    if (infer_pictures(s->infer, &p, v->prob + first * classes, v->loss + first, err) < 0)
         return -1;
     if (session_group(s)) {
         group_share(session_group(s), v->prob, each * classes * sizeof *v->prob);
@@ -306,6 +310,26 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
     return run_metric(run, line, err);
 }
 
+/* Says and records how the device ran the steps, when that is another way than was said before. */
+static int note_steps(struct session *s, struct run *run, struct err *err)
+{
+    struct be_info now;
+    json_t *note;
+    int rc;
+
+    s->backend->info(s->be, &now);
+    if (strcmp(now.steps, s->info.steps) == 0)
+        return 0;
+    memcpy(s->info.steps, now.steps, sizeof now.steps);
+    log_info("steps ran as %s", now.steps);
+    note = json_pack("{s:s}", "steps", now.steps);
+    if (!note)
+        return err_set(err, ERR_NOMEM, "run.json");
+    rc = run_note(run, note, err);
+    json_decref(note);
+    return rc;
+}
+
 static double monitored(const struct session *s, const struct score *score)
 {
     return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
@@ -354,7 +378,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         team_same(session_group(s), "weights", sha256, err) < 0)
         return -1;
     table_print(stdout, &row);
-    if (write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
+    if (note_steps(s, run, err) < 0 ||
+        write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
         write_timing(s, run, st, times, err) < 0 ||
         write_scalars(run, st, score, times->seconds, err) < 0)
         return -1;

@@ -21,7 +21,7 @@ struct passes {
 };
 
 /* Begins the next pass where this one has no whole step left. */
-static int continue_passes(struct passes *p, const struct session *s, struct err *err)
+static int continue_passes(struct passes *p, struct session *s, struct err *err)
 {
     if (p->left == 0) {
         stream_close(p->stream);

@@ -123,7 +123,12 @@ static int open_devices(struct selftest *t, const struct selftest_options *s, st
     if (open_device(&t->under, o, o.backend, err) < 0 ||
         open_device(&t->cpu, o, BACKEND_CPU, err) < 0)
         return -1;
-    return open_device(&t->ref, o, BACKEND_REF, err);
+    if (open_device(&t->ref, o, BACKEND_REF, err) < 0)
+        return -1;
+    if (t->under.kind == t->cpu.kind || t->under.kind == t->ref.kind)
+        return 0;
+    o.cuda_graph = CUDA_GRAPH_OFF;
+    return open_device(&t->eager, o, o.backend, err);
 }
 
 /* --- the two files --------------------------------------------------------------------------- */
@@ -179,6 +184,7 @@ int selftest_run(FILE *out, const struct selftest_options *o, struct err *err)
     selftest_ops(&t);
     selftest_augment(&t);
     selftest_repeats(&t);
+    selftest_graphs(&t);
     selftest_overflow(&t);
     selftest_curve(&t);
     selftest_rates(&t);
@@ -199,6 +205,7 @@ out:
     free(page);
     json_decref(t.checks);
     close_device(&t.under);
+    close_device(&t.eager);
     close_device(&t.cpu);
     close_device(&t.ref);
     return rc;

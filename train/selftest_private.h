@@ -17,6 +17,7 @@ struct device {
 struct selftest {
     struct device under; /* test */
     struct device cpu, ref;
+    struct device eager; /* the one under test, without CUDA graphs; be is NULL where it has none */
     bool quick;
     FILE *out, *page; /* the same text */
     json_t *checks;
@@ -44,6 +45,7 @@ void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mod
 void selftest_ops(struct selftest *t);     /* every op of three networks, alone */
 void selftest_augment(struct selftest *t); /* the cpu's bits */
 void selftest_repeats(struct selftest *t); /* the same bits twice */
+void selftest_graphs(struct selftest *t);  /* the same bits with CUDA graphs and without */
 void selftest_overflow(
     struct selftest *t); /* fp16: a step with an infinite gradient changes nothing */
 void selftest_curve(struct selftest *t); /* losses of 20 steps */

@@ -1,5 +1,5 @@
-/* selftest_steps.c - whole training steps: augmentation's bits, the same bits twice, overflow, a curve of
- * losses, images/s. SPDX-License-Identifier: MIT */
+/* selftest_steps.c - whole training steps: augmentation's bits, the same bits twice, graphs, overflow, a
+ * curve of losses, images/s. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "nn/weights.h"
 #include "selftest_private.h"
 
+enum { GRAPH_STEPS = 8 /* one without a graph, one to make that of each slot, and some again */ };
 enum { CLASSES = 37, BATCH_MAX = 64, SIDE_MAX = 460, RUNS = 5 };
 
 struct trainer { /* a network in training on one device */
@@ -149,18 +150,19 @@ void selftest_augment(struct selftest *s)
 
 /* --- repeatability, overflow ------------------------------------------------------------------- */
 
-static int three_steps(struct selftest *s, enum dtype type, uint64_t seed, char hex[SHA256_HEX],
-                       struct err *err)
+/* The weights' hash after N steps on D. */
+static int steps(struct selftest *s, struct device *d, int n, enum dtype type, uint64_t seed,
+                 char hex[SHA256_HEX], struct err *err)
 {
     const struct network_shape shape = small_shape(s, type);
-    struct trainer t = {.device = &s->under};
+    struct trainer t = {.device = d};
     double loss;
     int rc = trainer_open(&t, RESNET18, &shape, seed, err);
 
-    for (int i = 0; i < 3 && rc == 0; i++)
+    for (int i = 0; i < n && rc == 0; i++)
         rc = trainer_step(&t, 0, &loss, err);
     if (rc == 0)
-        rc = weights_sha256(hex, s->under.kind, s->under.be, t.net, err);
+        rc = weights_sha256(hex, d->kind, d->be, t.net, err);
     trainer_close(&t);
     return rc;
 }
@@ -177,9 +179,9 @@ void selftest_repeats(struct selftest *s)
         if (!selftest_has(s, types[i]))
             continue;
         snprintf(name, sizeof name, "the same bits twice, %s", dtype_name(types[i]));
-        if (three_steps(s, types[i], 1, first, &err) < 0 ||
-            three_steps(s, types[i], 1, second, &err) < 0 ||
-            three_steps(s, types[i], 2, other, &err) < 0) {
+        if (steps(s, &s->under, 3, types[i], 1, first, &err) < 0 ||
+            steps(s, &s->under, 3, types[i], 1, second, &err) < 0 ||
+            steps(s, &s->under, 3, types[i], 2, other, &err) < 0) {
             selftest_error(s, name, &err);
             continue;
         }
@@ -187,6 +189,41 @@ void selftest_repeats(struct selftest *s)
         selftest_check(s, same ? PASSED : FAILED, name, json_pack("{s:s}", "sha256", first),
                        "three steps of resnet18, weights %.12s, then %.12s; of another seed %.12s",
                        first, second, other);
+    }
+}
+
+void selftest_graphs(struct selftest *s)
+{
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
+
+    if (!s->eager.be) {
+        selftest_check(s, LEFT_OUT, "graph against eager", NULL, "this backend has no graphs");
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        char graph[SHA256_HEX], eager[SHA256_HEX], name[64];
+        struct be_info info;
+        struct err err = {0};
+        bool same, ran;
+
+        if (!selftest_has(s, types[i]))
+            continue;
+        snprintf(name, sizeof name, "graph against eager, %s", dtype_name(types[i]));
+        if (steps(s, &s->under, GRAPH_STEPS, types[i], 1, graph, &err) < 0 ||
+            steps(s, &s->eager, GRAPH_STEPS, types[i], 1, eager, &err) < 0) {
+            selftest_error(s, name, &err);
+            continue;
+        }
+        s->under.kind->info(s->under.be, &info);
+        ran = strcmp(info.steps, "CUDA graphs") == 0;
+        same = strcmp(graph, eager) == 0;
+        selftest_check(s,
+                       !same ? FAILED
+                       : ran ? PASSED
+                             : LEFT_OUT,
+                       name, json_pack("{s:s, s:s}", "sha256", graph, "steps", info.steps),
+                       "%d steps of resnet18, as %s: weights %.12s, without graphs %.12s",
+                       GRAPH_STEPS, info.steps, graph, eager);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "data/stream.h"
@@ -250,6 +251,7 @@ static void release_phase(struct session *s)
     s->program = NULL;
     s->list = NULL;
     s->losses = s->weights = NULL;
+    s->kept = false; /* lists to come may need the memory */
     s->phase = -1;
 }
 
@@ -272,23 +274,6 @@ void session_close(struct session *s)
     shard_set_close(s->shards);
     experiment_free(s->e);
     free(s);
-}
-
-/* Lets the device keep the pictures, where it can. */
-static int keep_pictures(struct session *s, struct err *err)
-{
-    const uint64_t bytes = shard_set_bytes(s->shards);
-    int kept;
-
-    if (!s->backend->keep)
-        return 0;
-    kept = s->backend->keep(s->be, shard_set_number(s->shards), shard_set_count(s->shards), bytes,
-                            err);
-    if (kept > 0 && !s->kept)
-        log_info("the pictures, %llu MB, stay in the GPU's memory once they were read",
-                 (unsigned long long)(bytes >> 20));
-    s->kept = kept > 0;
-    return kept < 0 ? -1 : 0;
 }
 
 int session_phase(struct session *s, int phase, struct err *err)
@@ -324,8 +309,6 @@ int session_phase(struct session *s, int phase, struct err *err)
     if (infer_new(&s->infer, s->backend, s->be, s->network, p->size,
                   infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
                   err) < 0)
-        goto fail;
-    if (keep_pictures(s, err) < 0)
         goto fail;
     infer_mode(s->infer, s->e->augment.mode);
     s->phase = phase;
@@ -466,6 +449,7 @@ int session_step(struct session *s, struct stream *stream, struct step *step, do
             return -1;
         BUG_IF(more == 0);
         step->mixes = stream_mixes(stream);
+        stream_peek(stream, &step->next, &step->n_next);
         if (session_run(s, step, &loss, err) < 0)
             return -1;
         *loss_nat += loss / step->parts;
@@ -531,12 +515,60 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .verify = s->e->data.verify == VERIFY_CRC};
 }
 
-int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
+struct sending { /* pictures on their way to the device */
+    const struct session *s;
+    uint64_t sent; /* by several threads */
+};
+
+static size_t sending_bytes(void *ctx, uint32_t rank)
+{
+    const struct sending *k = ctx;
+    const struct shard_picture *p = shard_set_picture(k->s->shards, rank);
+
+    return (size_t)p->height * p->width * 3;
+}
+
+static int sending_read(void *ctx, uint32_t rank, uint8_t *pixels, struct err *err)
+{
+    struct sending *k = ctx;
+
+    if (__atomic_fetch_add(&k->sent, 1, __ATOMIC_RELAXED) == 0)
+        log_info("sending the pictures, %llu MB, to the GPU's memory",
+                 (unsigned long long)(shard_set_bytes(k->s->shards) >> 20));
+    return shard_set_read(k->s->shards, rank, pixels, k->s->e->data.verify == VERIFY_CRC, err);
+}
+
+/* Lets the device keep the pictures, where it can. */
+static int keep_pictures(struct session *s, struct err *err)
+{
+    struct sending k = {.s = s};
+    const struct picture_set set = {.set = shard_set_number(s->shards),
+                                    .n = shard_set_count(s->shards),
+                                    .ctx = &k,
+                                    .bytes = sending_bytes,
+                                    .read = sending_read};
+    const double start = clock_seconds();
+    int kept;
+
+    if (!s->backend->keep)
+        return 0;
+    kept = s->backend->keep(s->be, &set, err);
+    if (kept > 0 && k.sent > 0)
+        log_info("they stay in the GPU's memory; it took %.1f s", clock_seconds() - start);
+    s->kept = kept > 0;
+    return kept < 0 ? -1 : 0;
+}
+
+int session_stream(struct stream **out, struct session *s, int phase, uint32_t epoch,
                    uint32_t first, struct err *err)
 {
     struct stream_options o;
 
+    *out = NULL;
+    if (keep_pictures(s, err) < 0)
+        return -1;
     session_stream_options(&o, s, phase, epoch);
     o.first_batch = first * (uint32_t)s->e->train.accumulate;
+    o.kept = s->kept;
     return stream_open(out, s->shards, &o, err);
 }

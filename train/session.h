@@ -21,7 +21,7 @@ struct session {
     const struct backend *backend;
     struct be *be;
     struct be_info info;
-    bool kept;                  /* the device keeps the pictures */
+    bool kept;                  /* the device keeps the pictures, as of the last stream */
     enum dtype dtype;           /* what train.precision became */
     const char *precision_note; /* why it is another; NULL */
     struct network *network;
@@ -67,7 +67,8 @@ uint32_t session_steps(const struct session *s, int phase); /* training steps of
 /* The pictures of a step in words: "64", or "4 x 16" where batches are accumulated. */
 const char *session_step_text(const struct session *s, int phase, char out[32]);
 
-/* Training stream of EPOCH (counted over the run) from step FIRST on, and what it is opened with. */
+/* Training stream of EPOCH (counted over the run) from step FIRST on, and what it is opened with. Its phase must
+ * be prepared; pictures that the device can keep are sent to it first. */
 struct stream;
 struct stream_options;
 /* One training step on the stream's next train.accumulate batches; *LOSS_NAT is their mean loss before the
@@ -82,7 +83,7 @@ int session_run(struct session *s, struct step *step, double *loss_nat, struct e
 void session_culprit(struct session *s, char *out, size_t size);
 void session_stream_options(struct stream_options *o, const struct session *s, int phase,
                             uint32_t epoch);
-int session_stream(struct stream **out, const struct session *s, int phase, uint32_t epoch,
+int session_stream(struct stream **out, struct session *s, int phase, uint32_t epoch,
                    uint32_t first, struct err *err) MUST_USE;
 
 #endif

@@ -78,10 +78,12 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     const struct run_phase *p = &s->phases[0];
     const struct picture *pictures;
     const uint32_t *ranks;
+    struct stream_options o;
     struct stream *stream;
     int n, more, low = 255, high = 0;
 
-    if (session_stream(&stream, s, 0, 0, 0, err) < 0)
+    session_stream_options(&o, s, 0, 0);
+    if (stream_open(&stream, s->shards, &o, err) < 0)
         return -1;
     more = stream_next(stream, &pictures, &ranks, &n, err);
     if (more != 1) {

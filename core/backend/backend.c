@@ -12,6 +12,7 @@
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
 static const char *const resident_names[] = {"auto", "off", NULL};
+static const char *const cuda_graph_names[] = {"auto", "off", NULL};
 static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
 
 // clang-format off
@@ -32,10 +33,12 @@ const struct key exec_keys[] = {
             "batches read ahead of the step"),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
                "keep the presized set in the GPU's memory where it fits"),
+    KEY_CHOICE(struct exec_options, cuda_graph, "exec.cuda_graph", "auto", cuda_graph_names,
+               "steps of a GPU as CUDA graphs; never changes a result"),
     KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
              "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
-             "same bits from run to run; always so on cpu and ref"),
+             "same bits from run to run; false: a GPU takes the fastest; always so on cpu and ref"),
     KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",
             "oneDNN's name of the best instruction set to use, empty for all there is"),
     KEY_END,

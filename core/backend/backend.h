@@ -13,6 +13,7 @@
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
 enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
 enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
+enum be_cuda_graph { CUDA_GRAPH_AUTO, CUDA_GRAPH_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
 /* The processes that share each step's pictures, a device each: same list, same steps, each its part of the
@@ -25,7 +26,8 @@ struct be_ranks {
     void *ctx;
 };
 
-/* Keys exec.*. Only winograd (and the device) may change a bit; threads and prefetch never do. */
+/* Keys exec.*. Only winograd (and the device) may change a bit; threads, prefetch and
+ * cuda_graph never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
     int64_t device;     /* number of the GPU */
@@ -35,6 +37,7 @@ struct exec_options {
     int layout;         /* enum be_layout; for tests and measurements */
     int64_t prefetch;   /* batches read ahead */
     int resident;       /* enum be_resident */
+    int cuda_graph;     /* enum be_cuda_graph */
     bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
     char max_isa[32];   /* oneDNN's name, "" for all the processor has */
@@ -56,7 +59,8 @@ struct be_info {      /* recorded in run.json */
         memory; /* bytes of its own that were free when it was opened; 0: it has the machine's */
     int batch;  /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
-    char note[512]; /* why exec.backend=auto took this device and no better one; "" */
+    char steps[256]; /* how whole runs were put on the device; "": there was none, or but one way */
+    char note[512];  /* why exec.backend=auto took this device and no better one; "" */
 };
 
 struct be_memory { /* bytes, planned before the first step */
@@ -67,6 +71,14 @@ struct be_memory { /* bytes, planned before the first step */
 #define BACKEND_LOSS_SCALE "loss_scale"
 enum { BACKEND_SCALE_VALUES = 4 };
 
+/* All pictures of a set (geometry.h), by rank. */
+struct picture_set {
+    uint32_t set, n; /* its number, from 1; pictures */
+    void *ctx;
+    size_t (*bytes)(void *ctx, uint32_t rank);                               /* of its pixels */
+    int (*read)(void *ctx, uint32_t rank, uint8_t *pixels, struct err *err); /* in any thread */
+};
+
 struct backend {
     const char *name; /* "ref" plain loops in double, "cpu" oneDNN + own loops, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
@@ -75,9 +87,11 @@ struct backend {
     /* What a library chose for the lists prepared so far, one line each, for run.json; NULL where there
      * is no choice, and out of memory. The caller's to free. */
     char *(*plans)(const struct be *b);
-    /* Whether all N pictures of SET (geometry.h), BYTES of pixels, have room on the device besides the
-     * lists prepared so far: then each is sent once. 1, 0, -1. NULL: pictures are read where they are. */
-    int (*keep)(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err);
+    /* Where all pictures of SET have room on the device besides the lists prepared so far, reads each once
+     * and keeps it: steps need no pixels of them until a list is prepared again. 1; 0: no room; -1, also
+     * what read() gives as errors. 1 at once where they are there already. NULL: pictures are read where
+     * they are. */
+    int (*keep)(struct be *b, const struct picture_set *set, struct err *err);
 
     /* LIST is copied. ERR_UNSUPPORTED, ERR_NOMEM (with the planned size), ERR_INPUT. */
     int (*prepare)(struct be_program **out, struct be *b, const struct op_list *list,
@@ -87,7 +101,8 @@ struct backend {
 
     /* All ops, in order. ERR_NOMEM, ERR_UNSUPPORTED from the library. */
     int (*run)(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
-    /* Seconds spent per op kind over all runs since prepare, summed over threads. */
+    /* Seconds spent per op kind over all runs since prepare, summed over threads. Runs that were CUDA graphs
+     * are not among them: exec.cuda_graph=off has them all. */
     void (*profile)(const struct be_program *p, double seconds[OP_KINDS]);
 
     /* A persistent tensor by name, whole, plain layout (torch shape). ERR_INPUT: no program has it. Also

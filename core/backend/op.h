@@ -149,6 +149,10 @@ struct op_list {
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
+    const struct picture
+        *next; /* n_next pictures that the run after this one may be on: a GPU takes them while it
+                                   computes this; NULL: not known. They must be there only now. */
+    int n_next;
     const struct mix *mixes; /* one per picture, of a whole batch; NULL: nothing is mixed */
     const float *weights;    /* of each picture's label in the loss; NULL: all 1 */
     /* Where several devices share the batch: PICTURES, MIXES and WEIGHTS are of all N_BATCH, the list's those from

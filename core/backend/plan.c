@@ -16,6 +16,7 @@ struct life { /* what the planner knows of one tensor */
     int tensor;
     int first, last; /* ops that touch it; first > last: none */
     bool written, read;
+    bool late; /* read when the other ops of its segment are over */
     size_t bytes;
     int from, to; /* its life, in the unit of its place */
 };
@@ -46,7 +47,47 @@ static bool reads_open_sum(const struct op_list *l, int first, int o)
     return false;
 }
 
-static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of, struct err *err)
+/* Whether S adds up numbers of a batch. */
+static bool has_sum(const struct segment *s, const struct op_list *l)
+{
+    for (int o = s->first; o < s->first + s->n; o++)
+        for (int k = 0; k < OP_MAX_OUT; k++)
+            if (l->ops[o].out[k] >= 0 && l->tensors[l->ops[o].out[k]].role != TENSOR_ACT)
+                return true;
+    return false;
+}
+
+static size_t largest_slice(const struct segment *s, const struct op_list *l, const size_t *slices)
+{
+    size_t most = 1;
+
+    for (int o = s->first; o < s->first + s->n; o++)
+        for (int k = 0; k < OP_MAX_IN + OP_MAX_OUT; k++) {
+            const int t = k < OP_MAX_IN ? l->ops[o].in[k] : l->ops[o].out[k - OP_MAX_IN];
+
+            if (t >= 0 && slices[t] > most)
+                most = slices[t];
+        }
+    return most;
+}
+
+/* The most that have room in CACHE. All where nothing is summed: such a segment is a whole network, whose weights
+ * would be read again for every few pictures. */
+static int pictures_at_a_time(const struct segment *s, const struct op_list *l,
+                              const size_t *slices, size_t cache)
+{
+    int n = l->microbatch;
+
+    if (cache == 0 || !has_sum(s, l))
+        return n;
+    while (n > 1 && (l->microbatch % n || (size_t)n > cache / largest_slice(s, l, slices)))
+        n--;
+    return n;
+}
+
+/* SLICES: of each ACT tensor, the bytes of a picture. */
+static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of,
+                        const size_t *slices, size_t cache, struct err *err)
 {
     struct segment *s = NULL;
 
@@ -65,7 +106,14 @@ static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of
         s->n++;
         segment_of[o] = p->n_segments - 1;
     }
+    for (int i = 0; i < p->n_segments; i++)
+        p->segments[i].pictures = pictures_at_a_time(&p->segments[i], l, slices, cache);
     return 0;
+}
+
+bool plan_runs_last(enum op_kind k)
+{
+    return k == OP_CONV_BWD_WEIGHT || k == OP_LINEAR_BWD_WEIGHT;
 }
 
 static void touch(struct life *life, int o)
@@ -75,7 +123,7 @@ static void touch(struct life *life, int o)
     life->last = o;
 }
 
-static void find_lives(struct life *lives, const struct op_list *l)
+static void find_lives(struct life *lives, const struct op_list *l, bool in_order)
 {
     for (int t = 0; t < l->n_tensors; t++)
         lives[t] = (struct life){.tensor = t, .first = 0, .last = -1};
@@ -84,6 +132,7 @@ static void find_lives(struct life *lives, const struct op_list *l)
             if (l->ops[o].in[k] >= 0) {
                 touch(&lives[l->ops[o].in[k]], o);
                 lives[l->ops[o].in[k]].read = true;
+                lives[l->ops[o].in[k]].late |= !in_order && plan_runs_last(l->ops[o].kind);
             }
         for (int k = 0; k < OP_MAX_OUT; k++)
             if (l->ops[o].out[k] >= 0) {
@@ -162,35 +211,40 @@ static int settle(struct plan *p, const struct op_list *l, struct life *life, co
 {
     bool outside = !life->written || !life->read;
     bool local = !outside && segment_of[life->first] == segment_of[life->last];
-    size_t pictures = (size_t)(local ? l->microbatch : l->batch);
+    const struct segment *s = &p->segments[segment_of[life->first]];
+    int pictures = !local ? l->batch : life->late ? l->microbatch : s->pictures;
 
-    if (!mul_size(&life->bytes, slice, pictures) || life->bytes > SIZE_MAX / 4)
-        return err_set(err, ERR_NOMEM, "tensor %s: %zu bytes times %zu pictures",
+    if (!mul_size(&life->bytes, slice, (size_t)pictures) || life->bytes > SIZE_MAX / 4)
+        return err_set(err, ERR_NOMEM, "tensor %s: %zu bytes times %d pictures",
                        l->tensors[life->tensor].name, slice, pictures);
     life->bytes = align_up(life->bytes, ALIGN);
     p->tensors[life->tensor].place = local ? PLACE_LOCAL : PLACE_ARENA;
+    p->tensors[life->tensor].pictures = pictures;
     life->from = outside ? 0 : local ? life->first : segment_of[life->first];
     life->to = outside ? p->n_segments : local ? life->last : segment_of[life->last];
+    if (local && life->late) { /* its pictures are written by turns with those of others */
+        life->from = s->first;
+        life->to = s->first + s->n;
+    }
     return 0;
 }
 
 static int place_tensors(struct plan *p, const struct op_list *l, const int *segment_of,
-                         struct life *lives, size_t (*size)(const void *ctx, int tensor),
-                         const void *ctx, struct err *err)
+                         struct life *lives, const size_t *slices, bool in_order, struct err *err)
 {
     struct placed *busy = malloc(sizeof *busy * ((size_t)l->n_tensors + 1));
     int n = 0, n_arena = 0;
 
     if (!busy)
         return err_set(err, ERR_NOMEM, "plan");
-    find_lives(lives, l);
+    find_lives(lives, l, in_order);
     allow_folding(lives, l);
     for (int t = 0; t < l->n_tensors; t++) {
         struct life life = lives[t];
 
         if (l->tensors[t].role != TENSOR_ACT || life.first > life.last)
             continue;
-        if (settle(p, l, &life, segment_of, size(ctx, t), err) < 0) {
+        if (settle(p, l, &life, segment_of, slices[t], err) < 0) {
             free(busy);
             return -1;
         }
@@ -211,22 +265,27 @@ static int place_tensors(struct plan *p, const struct op_list *l, const int *seg
 }
 
 int plan_make(struct plan **out, const struct op_list *l,
-              size_t (*size)(const void *ctx, int tensor), const void *ctx, struct err *err)
+              size_t (*size)(const void *ctx, int tensor), const void *ctx, size_t cache,
+              struct err *err)
 {
     struct plan *p = calloc(1, sizeof *p);
     int *segment_of = calloc((size_t)l->n_ops + 1, sizeof *segment_of);
     struct life *lives = calloc((size_t)l->n_tensors + 1, sizeof *lives);
+    size_t *slices = calloc((size_t)l->n_tensors + 1, sizeof *slices);
     int rc = -1;
 
     *out = NULL;
     if (p)
         p->tensors = calloc((size_t)l->n_tensors + 1, sizeof *p->tensors);
-    if (!p || !segment_of || !lives || !p->tensors) {
+    if (!p || !segment_of || !lives || !slices || !p->tensors) {
         err_set(err, ERR_NOMEM, "plan");
         goto out;
     }
-    if (cut_segments(p, l, segment_of, err) < 0 ||
-        place_tensors(p, l, segment_of, lives, size, ctx, err) < 0)
+    for (int t = 0; t < l->n_tensors; t++)
+        if (l->tensors[t].role == TENSOR_ACT)
+            slices[t] = size(ctx, t);
+    if (cut_segments(p, l, segment_of, slices, cache, err) < 0 ||
+        place_tensors(p, l, segment_of, lives, slices, cache == 0, err) < 0)
         goto out;
     *out = p;
     p = NULL;
@@ -235,6 +294,7 @@ out:
     plan_free(p);
     free(segment_of);
     free(lives);
+    free(slices);
     return rc;
 }
 

@@ -52,7 +52,7 @@ struct loss_target {
 
 /* A borrowed presized picture: dense RGB, uint8, (height, width, 3). */
 struct picture {
-    const uint8_t *pixels;
+    const uint8_t *pixels; /* NULL: the device keeps them */
     int32_t height, width;
     struct sample_map map;
     int32_t label;      /* in [0, classes); -1: unknown */

@@ -100,7 +100,7 @@ static void mark_needed(const struct stream *s, struct slot *slot)
 
     for (int i = 0; i < slot->n; i++)
         slot->needed[i] = false;
-    for (int i = first; i < first + each && i < slot->n; i++) {
+    for (int i = first; !s->o.kept && i < first + each && i < slot->n; i++) {
         slot->needed[i] = true;
         if (slot->mixes)
             slot->needed[slot->mixes[i].partner] = true;
@@ -125,7 +125,7 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
         slot->ranks[i] = rank_at(s, first + (uint32_t)i);
         at += room_of(slot, i, shard_set_picture(s->set, slot->ranks[i]));
     }
-    if (reserve(slot, at + TAIL, err) < 0)
+    if (!s->o.kept && reserve(slot, at + TAIL, err) < 0)
         return -1;
     at = 0;
     for (int i = 0; i < slot->n; i++) {
@@ -347,6 +347,19 @@ int stream_next(struct stream *s, const struct picture **pictures, const uint32_
     *ranks = slot->ranks;
     *n = slot->n;
     return 1;
+}
+
+int stream_peek(struct stream *s, const struct picture **pictures, int *n)
+{
+    const struct slot *slot = &s->slots[s->taken % s->n_slots];
+    bool there;
+
+    pthread_mutex_lock(&s->lock);
+    there = s->ready > s->taken;
+    pthread_mutex_unlock(&s->lock);
+    *pictures = there ? slot->pictures : NULL;
+    *n = there ? slot->n : 0;
+    return there;
 }
 
 const struct mix *stream_mixes(const struct stream *s)

@@ -27,10 +27,11 @@ struct stream_options {
      * the others are NULL. 0, 0: all do */
     int slice, slices;
     bool verify;
+    bool kept; /* a device keeps the set: no pixels are read, picture.pixels is NULL */
 };
 
 struct stream;
-/* Starts the reader. prefetch + 1 batches of pixels are in memory. ERR_INPUT: fewer training pictures
+/* Starts the reader. prefetch + 1 batches are in memory. ERR_INPUT: fewer training pictures
  * than one batch, zoom limits the wrong way round. ERR_NOMEM, ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,
                 struct err *err) MUST_USE;
@@ -42,6 +43,9 @@ uint32_t stream_batches(const struct stream *s); /* of the whole epoch */
  * epoch (train) or in ranks. One thread. */
 int stream_next(struct stream *s, const struct picture **pictures, const uint32_t **ranks, int *n,
                 struct err *err) MUST_USE;
+/* The batch that stream_next() will give, if it is read already: 1; else 0. Valid until the second call of
+ * stream_next() from now. */
+int stream_peek(struct stream *s, const struct picture **pictures, int *n);
 /* How the batch that stream_next() gave last is mixed, valid as long; NULL: it is not. */
 const struct mix *stream_mixes(const struct stream *s);
 double stream_wait_seconds(const struct stream *s); /* time stream_next() waited for the reader */

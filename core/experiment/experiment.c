@@ -36,7 +36,8 @@ static const struct key_table tables[N_TABLES] = {
 
 /* Keys that cannot change a bit of the weights. */
 static const char *const harmless[] = {
-    "title", "exec.threads", "exec.prefetch", "data.verify", "train.score_train", "train.checkpoint_minutes",
+    "title", "exec.threads", "exec.prefetch", "exec.cuda_graph", "data.verify", "train.score_train",
+    "train.checkpoint_minutes",
 };
 // clang-format on
 

@@ -38,7 +38,7 @@ void experiment_free(struct experiment *e); /* NULL is fine */
  * FOLDER, each whole or not at all. */
 int experiment_write(const struct experiment *e, const char *folder, struct err *err) MUST_USE;
 /* SHA-256 over every key that may change a bit of the weights: not exec.threads, exec.prefetch,
- * data.verify, train.score_train, train.checkpoint_minutes, title or the name. */
+ * exec.cuda_graph, data.verify, train.score_train, train.checkpoint_minutes, title or the name. */
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err) MUST_USE;
 /* experiments/README.md: every key of every module (train --keys). */
 void experiment_document(FILE *file);

@@ -92,14 +92,17 @@ void infer_memory(const struct infer *i, struct be_memory *m)
     i->be->memory(i->program, m);
 }
 
-int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,
-              struct err *err)
+/* infer_run(); NEXT: pictures that it will be called with after this, NULL where nobody knows. */
+static int run_some(struct infer *i, const struct picture *pictures, int n,
+                    const struct picture *next, int n_next, float *prob, float *loss,
+                    struct err *err)
 {
     size_t classes = (size_t)i->classes;
 
     for (int first = 0; first < n; first += i->batch) {
         int count = n - first < i->batch ? n - first : i->batch;
-        struct step step = {.pictures = pictures + first, .n_pictures = count};
+        struct step step = {
+            .pictures = pictures + first, .n_pictures = count, .next = next, .n_next = n_next};
 
         if (i->be->run(i->program, &step, err) < 0)
             return err_wrap(err, "inference");
@@ -116,6 +119,12 @@ int infer_run(struct infer *i, const struct picture *pictures, int n, float *pro
     return 0;
 }
 
+int infer_run(struct infer *i, const struct picture *pictures, int n, float *prob, float *loss,
+              struct err *err)
+{
+    return run_some(i, pictures, n, NULL, 0, prob, loss, err);
+}
+
 /* ROUND of T (T NULL: validation). The progress bar counts from ROUND times n. */
 static int run_round(struct infer *i, const struct infer_pictures *p, const struct tta *t,
                      int round, float *prob, float *loss, struct err *err)
@@ -130,20 +139,22 @@ static int run_round(struct infer *i, const struct infer_pictures *p, const stru
                                      .seed = t ? t->seed : 0,
                                      .labels = p->labels,
                                      .prefetch = 2,
-                                     .verify = p->verify};
+                                     .verify = p->verify,
+                                     .kept = p->kept};
     struct stream *stream;
-    const struct picture *pictures;
+    const struct picture *pictures, *next;
     const uint32_t *unused;
     size_t done = 0;
-    int count, more;
+    int count, n_next, more;
 
     if (p->n == 0)
         return 0;
     if (stream_open(&stream, p->set, &options, err) < 0)
         return -1;
     while ((more = stream_next(stream, &pictures, &unused, &count, err)) == 1) {
-        if (infer_run(i, pictures, count, prob + done * (size_t)i->classes,
-                      loss ? loss + done : NULL, err) < 0) {
+        stream_peek(stream, &next, &n_next);
+        if (run_some(i, pictures, count, next, n_next, prob + done * (size_t)i->classes,
+                     loss ? loss + done : NULL, err) < 0) {
             more = -1;
             break;
         }

@@ -34,6 +34,7 @@ struct infer_pictures {
     const uint32_t *ranks;
     uint32_t n;
     bool verify;           /* each picture's CRC-32C */
+    bool kept;             /* the backend keeps the set: its pixels are not read */
     const int32_t *labels; /* of the network for those of the set; NULL: the same */
 };
 /* infer_run() over pictures that are read ahead. A progress bar that was begun shows the pictures

@@ -5,7 +5,8 @@
  * cannot be touched by the host and starts poisoned; streams run late, in an order drawn from a seed,
  * and as little as a wait asks for; accesses of two streams that nothing orders are found whatever
  * order was run. What the real libraries would let pass and must not happen is a fault: the first one
- * is kept, and ends the process with status 86 unless it is cleared.
+ * is kept, and ends the process with status 86 unless it is cleared. What breaks a capture is no fault:
+ * it is reported as CUDA does.
  *
  * Never a statement about a real device. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_TESTS_CUDA_SIM_H
@@ -19,10 +20,12 @@ enum sim_plant { /* mistakes of the host side, made for it by leaving out what i
                  PLANT_NONE,
                  PLANT_NO_WAIT, /* a stream does not wait for an event */
                  PLANT_NO_SYNC, /* the host does not wait for an event: a pinned slot is reused too early */
-                 PLANT_STRIDE,   /* a tensor's strides are those of another layout */
-                 PLANT_LEAK,     /* a buffer is not freed */
-                 PLANT_GROUPS,   /* a filter of half the channels */
-                 PLANT_WORKSPACE /* a convolution gets less workspace than it asked for */
+                 PLANT_STRIDE,    /* a tensor's strides are those of another layout */
+                 PLANT_LEAK,      /* a buffer is not freed */
+                 PLANT_GROUPS,    /* a filter of half the channels */
+                 PLANT_WORKSPACE, /* a convolution gets less workspace than it asked for */
+                 PLANT_STALE,     /* the first graph is launched in place of every other */
+                 PLANT_NO_UPLOAD  /* once a graph was launched, nothing is uploaded */
 };
 
 /* Exported by the plug-in under the name "sim"; tests set it between uses of the backend. */
@@ -31,10 +34,17 @@ struct sim {
     enum sim_plant plant; /* $SIM_PLANT, a number */
     long fail_at;         /* $SIM_FAIL: this call fails, counted from 1; 0: none */
     long calls;           /* so far */
+    char kernel[64]; /* $SIM_FAIL_KERNEL=KERNEL:N: the Nth launch of it goes wrong when it runs, */
+    long kernel_at;  /* and from then on every call fails */
+    bool broken;
     size_t memory;        /* $SIM_MEMORY, bytes of the device; 0: as much as is asked for */
     int devices;          /* $SIM_DEVICES, 1 */
     int capability;       /* $SIM_CAPABILITY, 80 */
     size_t used, buffers; /* bytes and number of what is allocated */
+    bool no_capture;      /* $SIM_NO_CAPTURE: what is put on a stream breaks its capture */
+    long graphs;          /* launched so far */
+    int fastest;          /* $SIM_FASTEST, -1: convolutions of this engine take half the time */
+    long convolutions;    /* put on a stream so far */
     char fault[512];      /* the first one; "" */
 };
 

@@ -28,9 +28,14 @@ void sim_fault(const char *format, ...)
     va_end(args);
 }
 
+cudaError_t sim_error(void)
+{
+    return sim.broken ? cudaErrorLaunchFailure : cudaErrorUnknown;
+}
+
 bool sim_fails(void)
 {
-    return ++sim.calls == sim.fail_at;
+    return sim.broken || ++sim.calls == sim.fail_at;
 }
 
 uint64_t sim_random(void)
@@ -53,6 +58,8 @@ static void run_launch(void *args)
 {
     struct launch *l = args;
 
+    if (sim.kernel[0] && strstr(l->launch.kernel, sim.kernel) && --sim.kernel_at == 0)
+        sim.broken = true;
     emulate_run(&l->launch, l->args);
     if (emulate_fault())
         sim_fault("%s", emulate_fault());
@@ -122,7 +129,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
     int n = 0;
 
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (kind != cudaMemcpyDeviceToDevice && sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
+    if (sim.plant == PLANT_NO_UPLOAD && sim.graphs > 0 && sim_pinned(from))
+        return cudaSuccess;
     if (kind != cudaMemcpyHostToDevice) {
         struct buffer *b = sim_buffer(from, bytes, "a copy's source");
 
@@ -173,7 +184,7 @@ cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stre
     const struct touch t = {b, true};
 
     if (sim_fails() || !b)
-        return cudaErrorUnknown;
+        return sim_error();
     sim_enqueue(stream, "a memset", run_fill, &f, sizeof f, &t, 1);
     return cudaSuccess;
 }
@@ -187,11 +198,24 @@ static long number(const char *name, long otherwise)
     return text && *text ? strtol(text, NULL, 10) : otherwise;
 }
 
+static void read_fail_kernel(void)
+{
+    const char *text = getenv("SIM_FAIL_KERNEL"), *colon = text ? strchr(text, ':') : NULL;
+
+    if (!colon)
+        return;
+    snprintf(sim.kernel, sizeof sim.kernel, "%.*s", (int)(colon - text), text);
+    sim.kernel_at = strtol(colon + 1, NULL, 10);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+    read_fail_kernel();
     sim.seed = (uint64_t)number("SIM_SEED", 1);
     sim.plant = (enum sim_plant)number("SIM_PLANT", 0);
     sim.fail_at = number("SIM_FAIL", 0);
+    sim.fastest = (int)number("SIM_FASTEST", -1);
+    sim.no_capture = number("SIM_NO_CAPTURE", 0) != 0;
     sim.memory = (size_t)number("SIM_MEMORY", 0);
     sim.devices = (int)number("SIM_DEVICES", 1);
     sim.capability = (int)number("SIM_CAPABILITY", 80);

@@ -57,6 +57,7 @@ struct sim_execution {
     const void *x, *filter, *y, *others[OPS_MAX]; /* in the simulation's view */
     void *out, *workspace;
     size_t workspace_bytes;
+    double seconds;
 };
 void sim_execute(void *execution);
 

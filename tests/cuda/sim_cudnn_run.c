@@ -118,6 +118,7 @@ void sim_execute(void *execution)
     BUG_IF(!to);
     if (e->workspace_bytes > 0)
         memset(e->workspace, NAN_BYTE, e->workspace_bytes);
+    sim_spend(e->seconds);
     convolve(g, to, x, filter, y);
     pointwise(e, to);
     for (size_t i = 0; i < elements(&g->out); i++)

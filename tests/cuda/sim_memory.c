@@ -146,6 +146,8 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     const size_t room = (bytes + PAGE - 1) / PAGE * PAGE;
 
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim_fails() || (sim.memory && sim.used + bytes > sim.memory))
         return cudaErrorMemoryAllocation;
     map_device();
@@ -165,6 +167,8 @@ cudaError_t cudaFree(void *p)
 
     if (!p)
         return cudaSuccess;
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     sim_drain();
     b = sim_buffer(p, 1, "cudaFree");
     if (!b || b->at != p) {
@@ -184,6 +188,8 @@ cudaError_t cudaFree(void *p)
 cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned flags)
 {
     (void)flags;
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim_fails())
         return cudaErrorMemoryAllocation;
     *p = malloc(bytes);
@@ -200,6 +206,8 @@ cudaError_t cudaFreeHost(void *p)
 
     if (!p)
         return cudaSuccess;
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     sim_drain();
     if (!b || b->at != p) {
         sim_fault("cudaFreeHost of what cudaHostAlloc did not give");

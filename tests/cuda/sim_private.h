@@ -15,7 +15,8 @@ extern struct sim sim;
 void sim_fault(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Counts a call that may fail; whether this one must. */
 bool sim_fails(void);
-uint64_t sim_random(void); /* from the seed */
+cudaError_t sim_error(void); /* what it returns then */
+uint64_t sim_random(void);   /* from the seed */
 
 /* ---- memory: sim_memory.c */
 
@@ -45,8 +46,17 @@ struct touch {
     bool write;
 };
 
+void sim_spend(double seconds); /* the device's time goes on, by what runs */
 /* Puts RUN(args), a copy of SIZE bytes at ARGS, on STREAM; the buffers of TOUCHES are used by it. */
 void sim_enqueue(cudaStream_t stream, const char *name, void (*run)(void *args), const void *args,
+                 size_t size, const struct touch *touches, int n_touches);
+
+/* ---- graphs: sim_capture.c */
+
+/* Whether a stream is captured, which then is broken: for calls that a capture does not take. */
+bool sim_captures(void);
+/* sim_enqueue() on a stream that is captured: the work becomes a node. False where it is not. */
+bool sim_capture(cudaStream_t s, const char *name, void (*run)(void *args), const void *args,
                  size_t size, const struct touch *touches, int n_touches);
 
 #endif

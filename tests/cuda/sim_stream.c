@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "sim_private.h"
 
 enum kind { RUN, RECORD, WAIT };
@@ -36,6 +35,7 @@ struct CUevent_st {
     double seconds; /* of the last record that was reached */
 };
 
+static double now; /* the device's time */
 static struct CUstream_st *streams[STREAMS_MAX];
 static uint64_t host_clock[STREAMS_MAX];
 static uint64_t last_clock[STREAMS_MAX]; /* of each number, over all streams that had it */
@@ -45,6 +45,11 @@ static void merge(uint64_t *clock, const uint64_t *other)
     for (int i = 0; i < STREAMS_MAX; i++)
         if (clock[i] < other[i])
             clock[i] = other[i];
+}
+
+void sim_spend(double seconds)
+{
+    now += seconds;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -63,7 +68,7 @@ static bool run_first(cudaStream_t s)
         w->run(w->args);
     if (w->kind == RECORD) {
         w->event->done = w->version;
-        w->event->seconds = clock_seconds();
+        w->event->seconds = now;
     }
     free(w);
     return true;
@@ -156,6 +161,8 @@ void sim_enqueue(cudaStream_t s, const char *name, void (*run)(void *args), cons
         sim_fault("%s on no stream of ours", name);
         return;
     }
+    if (sim_capture(s, name, run, args, size, touches, n_touches))
+        return;
     w = put(s, RUN, name, size);
     w->run = run;
     memcpy(w->args, args, size);
@@ -203,10 +210,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     empty(s);
     merge(host_clock, s->clock);
-    return cudaSuccess;
+    return sim.broken ? sim_error() : cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags)
@@ -215,7 +224,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags)
 
     (void)flags;
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim.plant == PLANT_NO_WAIT || e->recorded == 0)
         return cudaSuccess;
     w = put(s, WAIT, "a wait", 0);
@@ -250,7 +261,9 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
     struct work *w;
 
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (e->stream && e->stream != s)
         reach(e, e->recorded); /* the simulation follows one stream per event */
     w = put(s, RECORD, "an event", 0);
@@ -264,16 +277,20 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
     if (sim_fails())
-        return cudaErrorUnknown;
+        return sim_error();
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (sim.plant == PLANT_NO_SYNC)
         return cudaSuccess;
     reach(e, e->recorded);
     merge(host_clock, e->clock);
-    return cudaSuccess;
+    return sim.broken ? sim_error() : cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
+    if (sim_captures())
+        return cudaErrorStreamCaptureUnsupported;
     if (from->done < from->recorded || to->done < to->recorded)
         return sim.plant == PLANT_NO_SYNC ? cudaSuccess : cudaErrorNotReady;
     *ms = (float)(1e3 * (to->seconds - from->seconds));

@@ -2,245 +2,7 @@
  * pictures agree with ref, in any order that streams may run in; mistakes planted in it are found; a
  * call that fails leaves nothing behind. No statement about a GPU.
  * SPDX-License-Identifier: MIT */
-#include <dlfcn.h>
-
-#include "ops.h"
-#include "sim.h"
-
-enum {
-    PICTURES = 4,
-    SIDE = 16,
-    CHANNELS = 16,
-    KINDS = 5,
-    STEPS = 7,
-    BATCHES = 4,
-    PIXELS = 40 * 56 * 3
-};
-
-static struct sim *sim;
-static const struct backend *cuda;
-static uint8_t pixels[BATCHES][PICTURES][PIXELS], noise[PIXELS];
-
-/* ---- a network of one convolution ------------------------------------------------------------- */
-
-struct net {
-    struct op_list *l;
-    int loss;
-};
-
-static const char *const names[4] = {"conv", "gamma", "beta", "linear"};
-static const int shapes[4][4] = {
-    {CHANNELS, 3, 3, 3}, {CHANNELS, 1, 1, 1}, {CHANNELS, 1, 1, 1}, {KINDS, 2 * CHANNELS, 1, 1}};
-
-static int named(struct op_list *l, int which, const char *suffix, enum tensor_role role)
-{
-    const int *d = shapes[which];
-    char name[32];
-
-    snprintf(name, sizeof name, "%s%s", names[which], suffix);
-    return op_list_tensor(l, name, role, DTYPE_F32, d[0], d[1], d[2], d[3]);
-}
-
-static int activation(struct op_list *l, enum dtype t, int c, int side)
-{
-    return ops_tensor(l, TENSOR_ACT, t, PICTURES, c, side, side);
-}
-
-static void add(struct op_list *l, struct op o, const int in[6], const int out[4])
-{
-    memcpy(o.in, in, sizeof o.in);
-    memcpy(o.out, out, sizeof o.out);
-    op_list_add(l, o);
-}
-
-#define ADD(l, kind, attributes, ...) add((l), attributes(op_none(kind)), __VA_ARGS__)
-#define IN(...) ((const int[6]){__VA_ARGS__})
-#define OUT(...) ((const int[4]){__VA_ARGS__})
-
-static struct op plain(struct op o)
-{
-    return o;
-}
-
-static struct op same_size(struct op o)
-{
-    o.stride = 1;
-    o.pad = 1;
-    return o;
-}
-
-static struct op with_relu(struct op o)
-{
-    o.relu = true;
-    return o;
-}
-
-static void add_backward(struct op_list *l, enum dtype t, const int p[4], const int a[8])
-{
-    enum { X, Y, STAT, Z, POOLED, ARGMAX, DLOGITS };
-    int g[4], dpooled = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, 2 * CHANNELS, 1, 1);
-    int dz = activation(l, t, CHANNELS, SIDE), gz = activation(l, t, CHANNELS, SIDE),
-        dy = activation(l, t, CHANNELS, SIDE), bstat = ops_vector(l, TENSOR_STAT, CHANNELS);
-
-    for (int i = 0; i < 4; i++)
-        g[i] = named(l, i, ".grad", TENSOR_GRAD);
-    ADD(l, OP_LINEAR_BWD_WEIGHT, plain, IN(a[POOLED], a[DLOGITS], -1, -1, -1, -1),
-        OUT(g[3], -1, -1, -1));
-    ADD(l, OP_LINEAR_BWD_DATA, plain, IN(a[DLOGITS], p[3], -1, -1, -1, -1),
-        OUT(dpooled, -1, -1, -1));
-    ADD(l, OP_CONCAT_POOL_BWD, plain, IN(dpooled, a[ARGMAX], -1, -1, -1, -1), OUT(dz, -1, -1, -1));
-    ADD(l, OP_BN_BWD_STATS, with_relu, IN(dz, -1, a[Z], a[Y], a[STAT], -1),
-        OUT(gz, bstat, g[1], g[2]));
-    ADD(l, OP_BN_BWD_APPLY, plain, IN(gz, a[Y], a[STAT], bstat, p[1], -1), OUT(dy, -1, -1, -1));
-    ADD(l, OP_CONV_BWD_WEIGHT, same_size, IN(a[X], dy, -1, -1, -1, -1), OUT(g[0], -1, -1, -1));
-    for (int i = 0; i < 4; i++)
-        ADD(l, OP_ADAM, plain,
-            IN(g[i], p[i], named(l, i, ".m", TENSOR_STATE), named(l, i, ".v", TENSOR_STATE), -1,
-               -1),
-            OUT(-1, -1, -1, -1));
-}
-
-static struct net net_new(enum dtype t)
-{
-    struct op_list *l = op_list_new(PICTURES, PICTURES);
-    int x = activation(l, t, 3, SIDE), y = activation(l, t, CHANNELS, SIDE),
-        z = activation(l, t, CHANNELS, SIDE), stat = ops_vector(l, TENSOR_STAT, CHANNELS);
-    int pooled = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, 2 * CHANNELS, 1, 1);
-    int argmax = ops_tensor(l, TENSOR_ACT, DTYPE_I32, PICTURES, CHANNELS, 1, 1);
-    int logits = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, KINDS, 1, 1);
-    int prob = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, KINDS, 1, 1);
-    int dlogits = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, KINDS, 1, 1);
-    struct net n = {l, op_list_tensor(l, "loss", TENSOR_ACT, DTYPE_F32, PICTURES, 1, 1, 1)};
-    int p[4];
-
-    for (int i = 0; i < 4; i++)
-        p[i] = named(l, i, "", TENSOR_PARAM);
-    ADD(l, OP_AUGMENT, plain, IN(-1, -1, -1, -1, -1, -1), OUT(x, -1, -1, -1));
-    ADD(l, OP_CONV, same_size, IN(x, p[0], -1, -1, -1, -1), OUT(y, -1, -1, -1));
-    ADD(l, OP_BN_STATS, plain, IN(y, -1, -1, -1, -1, -1), OUT(stat, -1, -1, -1));
-    ADD(l, OP_BN_APPLY, with_relu, IN(y, stat, p[1], p[2], -1, -1), OUT(z, -1, -1, -1));
-    ADD(l, OP_CONCAT_POOL, plain, IN(z, -1, -1, -1, -1, -1), OUT(pooled, argmax, -1, -1));
-    ADD(l, OP_LINEAR, plain, IN(pooled, p[3], -1, -1, -1, -1), OUT(logits, -1, -1, -1));
-    ADD(l, OP_SOFTMAX_LOSS, plain, IN(logits, -1, -1, -1, -1, -1), OUT(prob, n.loss, dlogits, -1));
-    add_backward(l, t, p, (const int[8]){x, y, stat, z, pooled, argmax, dlogits});
-    return n;
-}
-
-/* ---- training --------------------------------------------------------------------------------- */
-
-static void draw_pixels(void)
-{
-    struct rng r = rng_begin(5, RNG_TEST, 0, 0);
-
-    for (size_t i = 0; i < sizeof pixels; i++)
-        ((uint8_t *)pixels)[i] = (uint8_t)rng_below(&r, 256);
-    memset(noise, 77, sizeof noise);
-}
-
-/* Step S; the fourth and later show batches again. KEPT: the device has those, what is shown is noise. */
-static struct step step_of(struct picture pictures[PICTURES], int s, bool kept)
-{
-    const int b = s % BATCHES;
-    const struct step step = {.pictures = pictures,
-                              .n_pictures = PICTURES,
-                              .seed = 3,
-                              .epoch = 1,
-                              .lr = {1e-2},
-                              .mom = 0.9,
-                              .sqr_mom = 0.99,
-                              .eps = 1e-5,
-                              .adam_step = (uint32_t)s + 1};
-
-    for (int i = 0; i < PICTURES; i++)
-        pictures[i] = (struct picture){
-            .pixels = kept && s >= BATCHES ? noise : pixels[b][i],
-            .height = 40,
-            .width = 40 + (i + b) % 17, /* batches of several sizes: slots grow */
-            .map = {.m = {2, 0.2f, 1, 0.1f, 2.1f, (float)s, 0, 0, 1}, .k = 1 + i % 3},
-            .label = (i + s) % KINDS,
-            .position = (uint32_t)(PICTURES * s + i),
-            .set = 5,
-            .rank = (uint32_t)(PICTURES * b + i)};
-    return step;
-}
-
-/* STEPS steps on K without a look at results in between; parameters into OUT. 0, or -1. */
-static int train(const struct backend *k, enum dtype t, bool keep, float *out[4], struct err *err)
-{
-    struct net n = net_new(t);
-    struct be *b = NULL;
-    struct be_program *p = NULL;
-    struct rng r = rng_begin(7, RNG_TEST, 0, 0);
-    int rc = -1, kept = 0;
-
-    if (k->open(&b, &(struct exec_options){.threads = 2, .deterministic = true}, err) < 0 ||
-        k->prepare(&p, b, n.l, err) < 0)
-        goto out;
-    if (keep && (kept = k->keep(b, 5, BATCHES * PICTURES, sizeof pixels, err)) < 0)
-        goto out;
-    assert_true(!keep || kept || sim->fail_at); /* no room: then pictures travel */
-    for (int i = 0; i < 4; i++) {
-        const size_t size = (size_t)shapes[i][0] * (size_t)shapes[i][1] * (size_t)shapes[i][2] *
-                            (size_t)shapes[i][3];
-
-        for (size_t e = 0; e < size; e++)
-            out[i][e] = i == 1 ? 1.0f : i == 2 ? 0.0f : 0.3f * (float)rng_normal(&r);
-        if (k->put(b, names[i], out[i], err) < 0)
-            goto out;
-    }
-    for (int s = 0; s < STEPS; s++) {
-        struct picture pictures[PICTURES];
-        const struct step step = step_of(pictures, s, keep);
-
-        if (k->run(p, &step, err) < 0)
-            goto out;
-    }
-    rc = 0;
-    for (int i = 0; rc == 0 && i < 4; i++)
-        rc = k->get(b, names[i], out[i], err);
-out:
-    k->release(p);
-    k->close(b);
-    op_list_free(n.l);
-    return rc;
-}
-
-struct parameters {
-    float values[4][2 * CHANNELS * KINDS + CHANNELS * 27];
-    float *at[4];
-};
-
-static struct parameters *parameters_new(void)
-{
-    struct parameters *p = calloc(1, sizeof *p);
-
-    assert_non_null(p);
-    for (int i = 0; i < 4; i++)
-        p->at[i] = p->values[i];
-    return p;
-}
-
-static double distance(const struct parameters *a, const struct parameters *b)
-{
-    double diff = 0, norm = 0;
-
-    for (int i = 0; i < 4; i++)
-        for (size_t e = 0; e < sizeof a->values[i] / sizeof(float); e++) {
-            const double x = (double)a->values[i][e], y = (double)b->values[i][e];
-
-            diff += (x - y) * (x - y);
-            norm += y * y;
-        }
-    return sqrt(diff / norm);
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc < 0)
-        fail_msg("%s", err->msg);
-    if (sim->fault[0])
-        fail_msg("simulated device: %s", sim->fault);
-}
+#include "host_train.h"
 
 static void steps_agree_with_ref(void **state)
 {
@@ -252,15 +14,16 @@ static void steps_agree_with_ref(void **state)
     for (int t = 0; t < 3; t++) {
         struct parameters *ref = parameters_new(), *first = parameters_new(), *got;
 
-        must(train(&ref_backend, DTYPE_F32, false, ref->at, &err), &err);
-        must(train(cuda, types[t], false, first->at, &err), &err);
+        must(host_train(&ref_backend, DTYPE_F32, (struct way){0}, ref->at, &err), &err);
+        must(host_train(cuda, types[t], (struct way){0}, first->at, &err), &err);
         print_message("%s: off by %.2g of ref's fp32 after %d steps\n", dtype_name(types[t]),
                       distance(first, ref), STEPS);
         assert_true(distance(first, ref) <= bands[t]);
         for (uint64_t seed = 3; seed < 23; seed += 2) { /* odd: sums in the same order */
             sim->seed = seed;
             got = parameters_new();
-            must(train(cuda, types[t], seed % 4 == 1, got->at, &err), &err);
+            must(host_train(cuda, types[t], (struct way){.keep = seed % 4 == 1}, got->at, &err),
+                 &err);
             if (memcmp(got->values, first->values, sizeof got->values) != 0)
                 fail_msg("%s: other bits in another order of streams, or with pictures kept",
                          dtype_name(types[t]));
@@ -283,7 +46,7 @@ static void find(enum sim_plant what, const char *text)
     int rc;
 
     sim->plant = what;
-    rc = train(cuda, DTYPE_F32, false, got->at, &err);
+    rc = host_train(cuda, DTYPE_F32, (struct way){0}, got->at, &err);
     sim->plant = PLANT_NONE;
     if (what == PLANT_LEAK) {
         assert_int_equal(rc, 0);
@@ -310,24 +73,23 @@ static void mistakes_are_found(void **state)
 /* ---- failures --------------------------------------------------------------------------------- */
 
 /* Every call of the library fails once: the run ends with a sentence and leaves nothing behind. */
-static void every_call_may_fail(void **state)
+static void fail_each(struct way way)
 {
     struct parameters *got = parameters_new();
     long n = 0;
 
-    (void)state;
     for (int rc = -1; rc < 0; n++) {
         struct err err = {0};
 
         sim->calls = 0;
         sim->fail_at = n + 1;
-        rc = train(cuda, DTYPE_F16, n % 2 == 1, got->at, &err);
+        rc = host_train(cuda, DTYPE_F16, way, got->at, &err);
         if (sim->calls < sim->fail_at)
             assert_int_equal(rc, 0);
         if (rc < 0 && (!err.msg[0] || sim->buffers))
             fail_msg("call %ld: \"%s\", %zu buffers left", n + 1, err.msg, sim->buffers);
         if (sim->calls >= sim->fail_at)
-            rc = -1; /* a failure on the way out is nobody's */
+            rc = -1; /* a failure on the way out is nobody's, and graphs can be done without */
         assert_true(n < 10000);
         if (sim->fault[0])
             fail_msg("call %ld: %s", n + 1, sim->fault);
@@ -338,12 +100,20 @@ static void every_call_may_fail(void **state)
     free(got);
 }
 
+static void every_call_may_fail(void **state)
+{
+    (void)state;
+    fail_each((struct way){0});
+    fail_each((struct way){.keep = true, .eager = true});
+    fail_each((struct way){.tuned = true, .ahead = AHEAD});
+}
+
 static void refuse(const char *text)
 {
     struct parameters *got = parameters_new();
     struct err err = {0};
 
-    assert_int_equal(train(cuda, DTYPE_BF16, false, got->at, &err), -1);
+    assert_int_equal(host_train(cuda, DTYPE_BF16, (struct way){0}, got->at, &err), -1);
     if (!strstr(err.msg, text))
         fail_msg("expected \"%s\" in: %s", text, err.msg);
     assert_int_equal(sim->buffers, 0);
@@ -375,13 +145,5 @@ int main(void)
         cmocka_unit_test(what_a_device_lacks_is_said),
     };
 
-    setenv("PRESIZE_PLUGIN", SIM_PLUGIN, 1);
-    cuda = backend_find("cuda");
-    sim = dlsym(dlopen(SIM_PLUGIN, RTLD_NOW), "sim");
-    if (!cuda || !sim) {
-        fprintf(stderr, "%s cannot be opened\n", SIM_PLUGIN);
-        return 1;
-    }
-    draw_pixels();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return host_main(tests, sizeof tests / sizeof *tests);
 }

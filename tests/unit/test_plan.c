@@ -1,7 +1,8 @@
 /* test_plan.c - segments and memory of lists of ops.
  *
- * Random lists are checked by brute force: no two tensors that hold values at the same time share a byte. A
- * plan with one offset moved must be found out by the same check.
+ * Random lists are checked by brute force: no two tensors that hold values at the same time share a byte, and
+ * played through on the planned memory, every op finds what was written for it. A plan with one offset moved
+ * must be found out by the one check, a plan for another order by the other.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 
 #define OP(k, ...) ((struct op){.kind = (k), __VA_ARGS__})
 
-enum { BATCH = 6, MICRO = 2 };
+enum { BATCH = 12, MICRO = 4 };
 
 static size_t slice(const void *ctx, int tensor)
 {
@@ -65,9 +66,9 @@ static struct op_list *random_list(struct rng *r, int n_ops)
     x[0] = act(l, 1 + (int)rng_below(r, 200));
     while (l->n_ops < n_ops && n < 60) {
         int from = x[n - 1 - (int)rng_below(r, (uint32_t)(n < 4 ? n : 4))];
-        int channels = l->tensors[from].dims[1], to;
+        int channels = l->tensors[from].dims[1], to, before = x[n - 1];
 
-        switch (rng_below(r, 4)) {
+        switch (rng_below(r, 5)) {
         case 0:
             to = act(l, channels);
             op_list_add(l, OP(OP_RELU, .in = {from, -1, -1, -1, -1, -1}, .out = {to, -1, -1, -1}));
@@ -75,6 +76,12 @@ static struct op_list *random_list(struct rng *r, int n_ops)
         case 1:
             to = batch_norm(l, from, channels, &stat);
             break;
+        case 2:
+            op_list_add(l,
+                        OP(OP_LINEAR_BWD_WEIGHT, .in = {from, before, -1, -1, -1, -1},
+                           .out = {other(l, "d", TENSOR_GRAD, l->tensors[before].dims[1], channels),
+                                   -1, -1, -1}));
+            continue;
         default:
             to = act(l, 1 + (int)rng_below(r, 200));
             op_list_add(
@@ -166,6 +173,96 @@ static const char *fault(const struct plan *p, const struct op_list *l)
     return NULL;
 }
 
+struct memory { /* a number for each four bytes: whose they are */
+    const struct plan *p;
+    const struct op_list *l;
+    int *arena, *local;
+    bool lost;
+};
+
+/* Picture N's slice of tensor T is written, or read: is it still there? */
+static void access_slice(struct memory *m, int t, int n, bool write)
+{
+    const size_t words = slice(m->l, t) / sizeof(int);
+    const size_t at =
+        m->p->tensors[t].offset / sizeof(int) + (size_t)(n % m->p->tensors[t].pictures) * words;
+    int *place = m->p->tensors[t].place == PLACE_LOCAL ? m->local : m->arena;
+
+    for (size_t i = at; i < at + words; i++) {
+        m->lost |= !write && place[i] != t * BATCH + n;
+        if (write)
+            place[i] = t * BATCH + n;
+    }
+}
+
+static void run_op(struct memory *m, const struct op *o, int first, int pictures)
+{
+    for (int write = 0; write < 2; write++)
+        for (int k = 0; k < (write ? OP_MAX_OUT : OP_MAX_IN); k++) {
+            const int t = write ? o->out[k] : o->in[k];
+
+            for (int n = first;
+                 t >= 0 && m->l->tensors[t].role == TENSOR_ACT && n < first + pictures; n++)
+                access_slice(m, t, n, write);
+        }
+}
+
+/* As one worker of the cpu backend does. Whether an op missed what it should read. */
+static bool loses_something(const struct plan *p, const struct op_list *l)
+{
+    struct memory m = {p, l, calloc(p->arena_bytes + 4, 1), calloc(p->local_bytes + 4, 1), false};
+
+    for (int n = 0; n < BATCH; n++)
+        access_slice(&m, 0, n, true); /* the list's input */
+    for (int s = 0; s < p->n_segments; s++) {
+        const struct segment *g = &p->segments[s];
+
+        for (int micro = 0; micro < BATCH; micro += MICRO) {
+            for (int i = 0; i < MICRO; i += g->pictures)
+                for (int o = g->first; o < g->first + g->n; o++)
+                    if (!plan_runs_last(l->ops[o].kind))
+                        run_op(&m, &l->ops[o], micro + i, g->pictures);
+            for (int o = g->first; o < g->first + g->n; o++)
+                if (plan_runs_last(l->ops[o].kind))
+                    run_op(&m, &l->ops[o], micro, MICRO);
+        }
+    }
+    free(m.arena);
+    free(m.local);
+    return m.lost;
+}
+
+static void random_lists_find_what_was_written(void **state)
+{
+    int caught = 0, cut = 0;
+
+    (void)state;
+    for (uint32_t seed = 0; seed < 200; seed++) {
+        struct rng r = rng_begin(seed, RNG_TEST, 1, 0);
+        struct op_list *l = random_list(&r, 4 + (int)seed % 50);
+        const size_t cache = 100 + rng_below(&r, 4000);
+        struct err err = {0};
+        struct plan *p, *in_order;
+
+        assert_int_equal(op_list_check(l, &err), 0);
+        assert_int_equal(plan_make(&p, l, slice, l, cache, &err), 0);
+        assert_int_equal(plan_make(&in_order, l, slice, l, 0, &err), 0);
+        if (loses_something(p, l))
+            fail_msg("seed %u, %zu bytes of cache", seed, cache);
+        for (int s = 0; s < p->n_segments; s++) {
+            cut += p->segments[s].pictures < MICRO;
+            assert_int_equal(MICRO % p->segments[s].pictures, 0);
+            in_order->segments[s].pictures = p->segments[s].pictures;
+        }
+        caught += loses_something(in_order, l); /* the control */
+        plan_free(p);
+        plan_free(in_order);
+        op_list_free(l);
+    }
+    assert_true(cut > 200);
+    assert_true(caught > 50);
+}
+
 static void random_lists_never_overlap(void **state)
 {
     int caught = 0;
@@ -179,7 +276,7 @@ static void random_lists_never_overlap(void **state)
         const char *what;
 
         assert_int_equal(op_list_check(l, &err), 0);
-        assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+        assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
         what = fault(p, l);
         if (what)
             fail_msg("seed %u: %s", seed, what);
@@ -211,7 +308,7 @@ static void memory_is_shared(void **state)
         op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
         x = batch_norm(l, y, 64, &stat);
     }
-    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     assert_int_equal(p->n_segments, 11); /* relu stats | apply relu stats | ... | apply */
     /* input and output for good; of the rest two at a time (what a batch norm reads in its second segment, and
      * the next one's) */
@@ -236,7 +333,7 @@ static void segments_end_where_a_sum_is_read(void **state)
     op_list_add(l, OP(OP_LINEAR_BWD_DATA, .in = {dy, w, -1, -1, -1, -1}, .out = {dx, -1, -1, -1}));
     op_list_add(l, OP(OP_ADAM, .in = {grad, w, m, v, -1, -1}, .out = {-1, -1, -1, -1}));
     assert_int_equal(op_list_check(l, &err), 0);
-    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     assert_int_equal(p->n_segments, 2); /* the gradient, unread so far, does not end it */
     assert_int_equal(p->segments[0].n, 2);
     assert_true(p->segments[1].elementwise && !p->segments[0].elementwise);
@@ -269,7 +366,7 @@ static void a_folded_norm_does_not_overwrite_its_input(void **state)
                           .out = {x[i + 1], -1, -1, -1}));
     }
     assert_int_equal(op_list_check(l, &err), 0);
-    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     for (int i = 1; i < 3; i++) {
         assert_int_equal(p->tensors[x[i]].place, PLACE_LOCAL);
         assert_int_not_equal(p->tensors[x[i]].offset, p->tensors[x[i + 1]].offset);
@@ -294,7 +391,7 @@ static void sizes_that_overflow_are_refused(void **state)
 
     (void)state;
     op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
-    assert_true(plan_make(&p, l, huge, NULL, &err) < 0);
+    assert_true(plan_make(&p, l, huge, NULL, 0, &err) < 0);
     assert_int_equal(err.kind, ERR_NOMEM);
     assert_null(p);
     plan_free(p);
@@ -308,7 +405,7 @@ static void an_empty_list_has_a_plan(void **state)
     struct plan *p;
 
     (void)state;
-    assert_int_equal(plan_make(&p, l, slice, l, &err), 0);
+    assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     assert_int_equal(p->n_segments, 0);
     assert_int_equal(p->arena_bytes + p->local_bytes, 0);
     plan_free(p);
@@ -318,6 +415,7 @@ static void an_empty_list_has_a_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_lists_find_what_was_written),
         cmocka_unit_test(random_lists_never_overlap),
         cmocka_unit_test(memory_is_shared),
         cmocka_unit_test(segments_end_where_a_sum_is_read),

@@ -50,6 +50,14 @@ static int planted_get(struct be *b, const char *name, float *dst, struct err *e
     return rc;
 }
 
+static const char *steps_text = ""; /* what it says of its runs */
+
+static void planted_info(const struct be *b, struct be_info *info)
+{
+    cpu_backend.info(b, info);
+    snprintf(info->steps, sizeof info->steps, "%s", steps_text);
+}
+
 struct outcome {
     char *page;
     int passed, failed;
@@ -61,8 +69,8 @@ static struct outcome outcome_of(void (*part)(struct selftest *))
     struct backend planted = cpu_backend;
     struct exec_options options = {.threads = 2, .winograd = WINOGRAD_OFF};
     struct selftest t = {.quick = true, .checks = json_array()};
-    struct device *devices[] = {&t.under, &t.cpu, &t.ref};
-    const struct backend *kinds[] = {&planted, &cpu_backend, &ref_backend};
+    struct device *devices[] = {&t.under, &t.cpu, &t.ref, &t.eager};
+    const struct backend *kinds[] = {&planted, &cpu_backend, &ref_backend, &cpu_backend};
     struct outcome out = {0};
     size_t size;
     struct err err = {0};
@@ -71,16 +79,17 @@ static struct outcome outcome_of(void (*part)(struct selftest *))
     planted.read = planted_read;
     planted.run = planted_run;
     planted.get = planted_get;
+    planted.info = planted_info;
     t.page = open_memstream(&out.page, &size);
     t.out = fopen("/dev/null", "we");
     assert_true(t.page && t.out && t.checks);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         devices[i]->kind = kinds[i];
         assert_int_equal(kinds[i]->open(&devices[i]->be, &options, &err), 0);
         kinds[i]->info(devices[i]->be, &devices[i]->info);
     }
     part(&t);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         kinds[i]->close(devices[i]->be);
     fclose(t.page);
     fclose(t.out);
@@ -147,6 +156,29 @@ static void bits_that_do_not_repeat_are_seen(void **state)
     free(o.page);
 }
 
+static void graphs_with_other_bits_are_seen(void **state)
+{
+    float moved = 0;
+    struct outcome o;
+
+    (void)state;
+    drift = &moved;
+    steps_text = "CUDA graphs";
+    restless = true;
+    o = outcome_of(selftest_graphs);
+    restless = false;
+    assert_true(o.failed >= 1 && o.passed == 0);
+    free(o.page);
+    o = outcome_of(selftest_graphs);
+    assert_true(o.failed == 0 && o.passed >= 1);
+    free(o.page);
+    steps_text = "op by op: why"; /* nothing was held against anything */
+    o = outcome_of(selftest_graphs);
+    assert_true(o.failed == 0 && o.passed == 0);
+    free(o.page);
+    steps_text = "";
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_wrong_op_is_named),
         cmocka_unit_test(other_bits_of_augmentation_are_seen),
         cmocka_unit_test(bits_that_do_not_repeat_are_seen),
+        cmocka_unit_test(graphs_with_other_bits_are_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

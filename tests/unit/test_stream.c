@@ -153,6 +153,37 @@ static void a_training_epoch_takes_each_picture_once(void **state)
     stream_close(s);
 }
 
+/* What is peeked at is what comes next, and the batch before it stays. */
+static void the_next_batch_can_be_seen(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *s;
+    const struct picture *p, *next, *seen = NULL;
+    const uint32_t *ranks;
+    struct err err;
+    int n, n_next, peeked = 0;
+
+    o.prefetch = 1;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+    while (stream_next(s, &p, &ranks, &n, &err) == 1) {
+        const uint32_t first = p[0].position;
+
+        assert_true(!seen || seen == p);
+        for (int tries = 0; tries < 100 && !stream_peek(s, &next, &n_next); tries++)
+            usleep(1000);
+        seen = next;
+        if (next) {
+            peeked++;
+            assert_int_equal(n_next, 5);
+            assert_int_equal(next[0].position, first + 5);
+        }
+        assert_int_equal(p[0].position, first);
+    }
+    assert_int_equal(peeked, 5); /* of 6: nothing comes after the last */
+    stream_close(s);
+}
+
 static void evaluation_keeps_order_and_the_last_batch(void **state)
 {
     struct opened *t = *state;
@@ -405,11 +436,62 @@ static void impossible_options_are_refused(void **state)
     t->augment.min_zoom = 1;
 }
 
+/* Empties the shards' files: who reads a picture now gets an error. */
+static void empty_shards(const struct opened *t)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "find %s -name 'shard-*.h5' -exec truncate -s 0 {} +",
+             t->t.folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* The same batches without pixels, and the shards are not read. The last test: no shard is left. */
+static void kept_pictures_are_not_read(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    struct stream *plain, *kept;
+    const struct picture *p, *q;
+    const uint32_t *p_ranks, *q_ranks;
+    struct err err;
+    int n, m;
+
+    assert_int_equal(stream_open(&plain, t->s, &o, &err), 0);
+    o.kept = true;
+    assert_int_equal(stream_open(&kept, t->s, &o, &err), 0);
+    while (stream_next(plain, &p, &p_ranks, &n, &err) == 1) {
+        assert_int_equal(stream_next(kept, &q, &q_ranks, &m, &err), 1);
+        assert_int_equal(n, m);
+        assert_memory_equal(p_ranks, q_ranks, (size_t)n * sizeof *p_ranks);
+        for (int i = 0; i < n; i++) {
+            struct picture same = p[i];
+
+            same.pixels = NULL;
+            assert_memory_equal(&same, &q[i], sizeof same);
+        }
+    }
+    assert_int_equal(stream_next(kept, &q, &q_ranks, &m, &err), 0);
+    stream_close(plain);
+    stream_close(kept);
+    empty_shards(t);
+    assert_int_equal(stream_open(&kept, t->s, &o, &err), 0);
+    for (n = 0; stream_next(kept, &q, &q_ranks, &m, &err) == 1; n++)
+        continue;
+    assert_int_equal(n, 6);
+    stream_close(kept);
+    o.kept = false;
+    assert_int_equal(stream_open(&plain, t->s, &o, &err), 0);
+    assert_int_equal(stream_next(plain, &p, &p_ranks, &n, &err), -1);
+    stream_close(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefetch_changes_nothing),
         cmocka_unit_test(a_training_epoch_takes_each_picture_once),
+        cmocka_unit_test(the_next_batch_can_be_seen),
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
         cmocka_unit_test(a_batch_shares_its_crop),
         cmocka_unit_test(any_batch_can_be_first),
@@ -418,6 +500,7 @@ int main(void)
         cmocka_unit_test(closing_early_is_fine),
         cmocka_unit_test(a_damaged_picture_comes_in_its_place),
         cmocka_unit_test(impossible_options_are_refused),
+        cmocka_unit_test(kept_pictures_are_not_read),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

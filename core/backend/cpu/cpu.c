@@ -16,6 +16,10 @@
 #include "base/isa.h"
 #include "base/size.h"
 
+enum {
+    CACHE = 1 << 20
+}; /* bytes, what a core has to itself; a part of the rule by which lists are cut up */
+
 /* ---- memory
  * -------------------------------------------------------------------------------------- */
 
@@ -51,18 +55,19 @@ bool is_persistent(const struct tensor *t)
     return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
 }
 
-char *act_data(const struct be_program *p, int tensor, int worker, int micro)
+char *act_data(const struct be_program *p, int tensor, int worker, int picture)
 {
-    const size_t offset = p->plan->tensors[tensor].offset;
+    const int room = p->plan->tensors[tensor].pictures;
+    const size_t at = p->plan->tensors[tensor].offset + (size_t)(picture % room) * p->slice[tensor];
 
     if (p->plan->tensors[tensor].place == PLACE_LOCAL)
-        return p->local.data + (size_t)worker * p->plan->local_bytes + offset;
-    return p->arena.data + offset + (size_t)micro * (size_t)p->micro * p->slice[tensor];
+        return p->local.data + (size_t)worker * p->plan->local_bytes + at;
+    return p->arena.data + at;
 }
 
 void *job_data(const struct job *j, int tensor)
 {
-    return act_data(j->p, tensor, j->worker, j->micro);
+    return act_data(j->p, tensor, j->worker, j->first);
 }
 
 char *worker_scratch(const struct be_program *p, int worker)
@@ -207,7 +212,7 @@ static int place_tensors(struct be_program *p, struct err *err)
             return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, n);
         memset(p->data[i], 0, n * dtype_size(t->dtype));
     }
-    if (plan_make(&p->plan, l, slice_bytes, p, err) < 0 ||
+    if (plan_make(&p->plan, l, slice_bytes, p, CACHE, err) < 0 ||
         region_map(&p->arena, p->plan->arena_bytes, "activations", err) < 0)
         return -1;
     return region_map(&p->local, p->plan->local_bytes * (size_t)p->be->threads, "workspace", err);
@@ -261,9 +266,8 @@ static int prepare_ops(struct be_program *p, struct err *err)
     const struct op_list *l = p->list;
 
     p->ops = calloc((size_t)l->n_ops, sizeof *p->ops);
-    p->due = calloc((size_t)l->n_ops, sizeof *p->due);
     p->copies = calloc((size_t)l->n_ops, sizeof *p->copies);
-    if (!p->ops || !p->due || !p->copies)
+    if (!p->ops || !p->copies)
         return err_set(err, ERR_NOMEM, "list of %d ops", l->n_ops);
     for (int s = 0; s < p->plan->n_segments; s++)
         for (int i = 0; i < p->plan->segments[s].n; i++)
@@ -273,6 +277,8 @@ static int prepare_ops(struct be_program *p, struct err *err)
         int k = 0;
 
         o->op = &l->ops[i];
+        o->pictures =
+            plan_runs_last(o->op->kind) ? p->micro : p->plan->segments[o->segment].pictures;
         if (i > 0 && p->ops[i - 1].folded)
             continue; /* done by the convolution before it */
         if (prepare_op(p, o, err) < 0)
@@ -314,11 +320,13 @@ static size_t place_leaves(struct be_program *p, char *base, size_t half)
 static int place_workspace(struct be_program *p, struct err *err)
 {
     const size_t half = place_leaves(p, NULL, 0);
+    size_t n_fills = 0;
 
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cpu_op *o = &p->ops[i];
 
-        at_least(&p->sum_bytes, o->leaf_bytes);
+        at_least(&p->sum_bytes, o->part_n * sizeof(float));
+        n_fills += (size_t)o->parts;
         if (o->op->kind == OP_AUGMENT) /* a picture and its partner, fp32 */
             at_least(&p->scratch_bytes, 2 * sizeof(float) *
                                             tensor_elements(op_tensor(p, o->op->out[0])) /
@@ -332,7 +340,11 @@ static int place_workspace(struct be_program *p, struct err *err)
         if (o->weight)
             at_least(&p->scratch_bytes, dnn_reorder_scratch(o->weight->reorder));
     }
+    p->due = calloc(n_fills + 1, sizeof *p->due);
+    if (!p->due)
+        return err_set(err, ERR_NOMEM, "list of %zu sums", n_fills);
     p->scratch_bytes = align_up(p->scratch_bytes, 4096);
+    p->sum_bytes = align_up(p->sum_bytes, 4096);
     if (region_map(&p->leaves, 2 * half, "gradients of microbatches", err) < 0 ||
         region_map(&p->scratch, (p->scratch_bytes + p->sum_bytes) * (size_t)p->be->threads,
                    "scratchpads", err) < 0)

@@ -1,9 +1,9 @@
 /* cpu.h - private to the cpu backend: an open device, a prepared list, one op of it.
  *
  * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the
- * caller's thread, before), run (any worker, once per microbatch), finish (the caller's thread,
+ * caller's thread, before), run (any worker, for op->pictures of a microbatch at a time), finish (the caller's thread,
  * after: sums over microbatches) and later, as work that fills idle threads, fill (any worker,
- * once). SPDX-License-Identifier: MIT */
+ * once for each of the op's parts). SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CPU_H
 #define PRESIZE_BACKEND_CPU_CPU_H
 
@@ -45,10 +45,11 @@ struct be {
 };
 
 struct cpu_op;
-struct job { /* one op of one microbatch */
+struct job { /* one op of op->pictures pictures */
     struct be_program *p;
     const struct cpu_op *op;
     int worker, micro; /* who, which microbatch */
+    int first;         /* of the pictures, in the batch */
 };
 
 struct cpu_op {
@@ -56,8 +57,9 @@ struct cpu_op {
     void (*begin)(struct be_program *p, struct cpu_op *o);
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
-    void (*fill)(struct be_program *p, const struct cpu_op *o, int worker);
-    struct slab slab;             /* one microbatch of the op's main tensor */
+    void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
+    int pictures;                 /* taken at a time */
+    struct slab slab;             /* so many of the op's main tensor */
     struct slab out;              /* pools: of the pooled one */
     struct dnn_conv *conv;        /* owned */
     struct dnn_reorder *to_plain; /* CONV_BWD_WEIGHT, owned */
@@ -68,7 +70,10 @@ struct cpu_op {
     float *coef;                  /* BN: (4, c), per channel, owned */
     size_t leaf_bytes;            /* weight gradients: one microbatch's share */
     char *leaves;                 /* (microbatches, leaf_bytes), borrowed */
+    int parts;                    /* of a leaf, summed one by one, */
+    size_t part_n;                /* of so many numbers */
     int segment;                  /* that the op is in */
+    bool past;                    /* BN_BWD_STATS: no op of the segment reads g */
 };
 
 struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD_NORM reads */
@@ -76,6 +81,11 @@ struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD
     const float *grad; /* NULL: EMA */
     size_t first, n;
     double squares; /* GRAD_NORM */
+};
+
+struct fill { /* one part of the leaves of an op, to be summed */
+    const struct cpu_op *op;
+    int part;
 };
 
 struct region { /* zeroed anonymous memory, huge pages where the system has them */
@@ -95,7 +105,7 @@ struct be_program {
     struct region local;             /* (workers, plan->local_bytes) */
     struct region leaves;            /* two halves, used by turns from segment to segment */
     struct region scratch;           /* (workers, scratch_bytes + sum_bytes) */
-    size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a summed weight gradient */
+    size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a part of a summed gradient */
     struct weight_copy **copies;     /* that the list reads, each once */
     int n_copies;
     struct chunk *chunks; /* in the order of the ops */
@@ -105,12 +115,12 @@ struct be_program {
     int active;                  /* microbatches that hold pictures */
     const struct segment *segment;
     struct chunk *first_chunk; /* of the segment */
-    const struct cpu_op **due; /* ops whose fill is due */
+    struct fill *due;
     int n_due;
     atomic_bool failed; /* a primitive failed in a worker */
 };
 
-/* Address of tensor T in the job's microbatch: its first picture's slice. */
+/* Address of tensor T's slice of the job's first picture. */
 void *job_data(const struct job *j, int tensor);
 char *worker_scratch(const struct be_program *p, int worker);
 float *worker_sum(const struct be_program *p, int worker);
@@ -122,7 +132,7 @@ const struct tensor *op_tensor(const struct be_program *p, int tensor);
 int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int n,
                 struct err *err) MUST_USE;
 /* act_data: the same without a job. */
-char *act_data(const struct be_program *p, int tensor, int worker, int micro);
+char *act_data(const struct be_program *p, int tensor, int worker, int picture);
 bool is_persistent(const struct tensor *t);
 int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
                    struct err *err) MUST_USE; /* finds or makes it */

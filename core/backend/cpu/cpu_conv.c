@@ -6,6 +6,10 @@
 #include "backend/cpu/cpu.h"
 #include "base/size.h"
 
+enum {
+    PART_BYTES = 128 << 10
+}; /* what of a gradient is summed at a time stays in the second-level cache */
+
 static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
 {
     return !b->blocked ? DNN_NHWC : t->dims[1] % LANES ? DNN_NCHW : DNN_BLOCKED16;
@@ -25,7 +29,7 @@ struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *
     const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
     struct dnn_conv_desc c = {
         .pass = pass,
-        .n = p->micro,
+        .n = o->pictures,
         .c = tx->dims[1],
         .h = tx->dims[2],
         .w = tx->dims[3],
@@ -113,24 +117,40 @@ static void conv_bwd_weight_run(const struct job *j)
         job_fail(j);
 }
 
-static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int worker)
+/* Sums PART of the leaves into SUM. */
+static void sum_leaves(const struct be_program *p, const struct cpu_op *o, int part, float *sum)
 {
-    float *sum = worker_sum(p, worker);
-    const size_t n = o->leaf_bytes / sizeof(float);
+    const float *leaves = (const float *)(const void *)o->leaves;
 
-    p->be->kernels->tree_sum(sum, (const float *)(const void *)o->leaves, n, p->n_micro, n);
-    if (dnn_reorder_run(o->to_plain, worker, sum, p->data[o->op->out[0]],
+    p->be->kernels->tree_sum(sum, leaves + (size_t)part * o->part_n, o->leaf_bytes / sizeof(float),
+                             p->n_micro, o->part_n);
+}
+
+/* Its share of the gradient is as many of the filters. */
+static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part, int worker)
+{
+    float *sum = worker_sum(p, worker), *gradient = p->data[o->op->out[0]];
+    const size_t n = tensor_elements(op_tensor(p, o->op->out[0])) / (size_t)o->parts;
+
+    sum_leaves(p, o, part, sum);
+    if (dnn_reorder_run(o->to_plain, worker, sum, gradient + (size_t)part * n,
                         worker_scratch(p, worker)) < 0)
         atomic_store(&p->failed, true);
 }
 
 int cpu_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    if (conv_new(p, o, DNN_BACKWARD_WEIGHT, o->op->in[0], o->op->out[0], o->op->in[1], err) < 0 ||
-        dnn_reorder_new(&o->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims,
-                        dnn_conv_format(o->conv), true, err) < 0)
+    const struct dnn_format *format;
+
+    if (conv_new(p, o, DNN_BACKWARD_WEIGHT, o->op->in[0], o->op->out[0], o->op->in[1], err) < 0)
         return -1;
-    o->leaf_bytes = align_up(dnn_format_bytes(dnn_conv_format(o->conv)), 64);
+    format = dnn_conv_format(o->conv);
+    o->parts = dnn_format_parts(format, PART_BYTES);
+    if (dnn_reorder_new(&o->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims, format,
+                        o->parts, true, err) < 0)
+        return -1;
+    o->part_n = dnn_format_bytes(format) / sizeof(float) / (size_t)o->parts;
+    o->leaf_bytes = align_up(dnn_format_bytes(format), 64);
     o->run = conv_bwd_weight_run;
     o->fill = conv_bwd_weight_fill;
     return 0;
@@ -154,7 +174,7 @@ static void linear_run(const struct job *j)
     const struct persistent *w = j->op->param[1];
     const int k = w->dims[0], c = w->dims[1];
 
-    if (dnn_gemm(false, true, j->p->micro, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
+    if (dnn_gemm(false, true, j->op->pictures, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
                  job_data(j, j->op->op->out[0]), k) < 0)
         job_fail(j);
 }
@@ -170,7 +190,7 @@ static void linear_bwd_data_run(const struct job *j)
     const struct persistent *w = j->op->param[1];
     const int k = w->dims[0], c = w->dims[1];
 
-    if (dnn_gemm(false, false, j->p->micro, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
+    if (dnn_gemm(false, false, j->op->pictures, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
                  job_data(j, j->op->op->out[0]), c) < 0)
         job_fail(j);
 }
@@ -185,22 +205,27 @@ static void linear_bwd_weight_run(const struct job *j)
 {
     const int *dims = op_tensor(j->p, j->op->op->out[0])->dims, k = dims[0], c = dims[1];
 
-    if (dnn_gemm(true, false, k, c, j->p->micro, job_data(j, j->op->op->in[1]), k,
+    if (dnn_gemm(true, false, k, c, j->op->pictures, job_data(j, j->op->op->in[1]), k,
                  job_data(j, j->op->op->in[0]), c, leaf(j), c) < 0)
         job_fail(j);
 }
 
-static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int worker)
+static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part,
+                                   int worker)
 {
+    float *gradient = p->data[o->op->out[0]];
+
     (void)worker;
-    p->be->kernels->tree_sum(p->data[o->op->out[0]], (const float *)(const void *)o->leaves,
-                             o->leaf_bytes / sizeof(float), p->n_micro,
-                             tensor_elements(op_tensor(p, o->op->out[0])));
+    sum_leaves(p, o, part, gradient + (size_t)part * o->part_n);
 }
 
 int cpu_linear_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->leaf_bytes = align_up(tensor_elements(op_tensor(p, o->op->out[0])) * sizeof(float), 64);
+    o->part_n = tensor_elements(op_tensor(p, o->op->out[0]));
+    o->leaf_bytes = align_up(o->part_n * sizeof(float), 64);
+    for (o->parts = 1; o->part_n % 2 == 0 && o->part_n / 2 * sizeof(float) >= PART_BYTES;
+         o->parts *= 2)
+        o->part_n /= 2;
     o->run = linear_bwd_weight_run;
     o->fill = linear_bwd_weight_fill;
     return f32_only(p, o, err);

@@ -103,7 +103,7 @@ static int unit_coef(struct be_program *p, struct cpu_op *o, int z, struct err *
 {
     const size_t k = (size_t)op_tensor(p, z)->dims[1];
 
-    if (tensor_slab(&o->slab, p->be, op_tensor(p, z), p->micro, err) < 0)
+    if (tensor_slab(&o->slab, p->be, op_tensor(p, z), o->pictures, err) < 0)
         return -1;
     o->coef = aligned_alloc(64, align_up(2 * k * sizeof *o->coef, 64));
     if (!o->coef)
@@ -139,8 +139,8 @@ int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
     if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
         return -1;
     if (dnn_conv_new(&o->conv, p->be->dnn, &c, err) < 0 ||
-        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->conv), false,
-                        err) < 0 ||
+        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->conv), 1,
+                        false, err) < 0 ||
         fold_memory(f, o->conv, err) < 0)
         return -1;
     o->begin = fold_begin;

@@ -34,11 +34,11 @@ static size_t picture_elements(const struct be_program *p, int tensor)
     return tensor_elements(op_tensor(p, tensor)) / (size_t)p->list->batch;
 }
 
-/* The picture at place I of the job's microbatch, NULL for padding. */
+/* The picture at place I of the job's, NULL for padding. */
 static const struct picture *job_picture(const struct job *j, int i)
 {
     const struct step *step = j->p->step;
-    const int number = j->micro * j->p->micro + i;
+    const int number = j->first + i;
 
     return step->pictures && number < step->n_pictures ? &step->pictures[number] : NULL;
 }
@@ -95,8 +95,8 @@ static void augment_run(const struct job *j)
     const size_t slice = j->p->slice[x];
     char *out = job_data(j, x), *scratch = worker_scratch(j->p, j->worker);
 
-    for (int i = 0; i < j->p->micro; i++, out += slice) {
-        const int n = j->micro * j->p->micro + i;
+    for (int i = 0; i < j->op->pictures; i++, out += slice) {
+        const int n = j->first + i;
         const struct picture *picture = job_picture(j, i);
         const struct mix *m = step->mixes && picture ? &step->mixes[n] : NULL;
         char *planes = j->p->be->blocked ? out : scratch;
@@ -128,7 +128,7 @@ int cpu_augment(struct be_program *p, struct cpu_op *o, struct err *err)
 
 static void relu_run(const struct job *j)
 {
-    const size_t n = (size_t)j->p->micro * picture_elements(j->p, j->op->op->in[0]);
+    const size_t n = (size_t)j->op->pictures * picture_elements(j->p, j->op->op->in[0]);
     const float *x = job_data(j, j->op->op->in[0]);
     float *y = job_data(j, j->op->op->out[0]);
 
@@ -144,7 +144,7 @@ int cpu_relu(struct be_program *p, struct cpu_op *o, struct err *err)
 
 static void relu_bwd_run(const struct job *j)
 {
-    const size_t n = (size_t)j->p->micro * picture_elements(j->p, j->op->op->in[0]);
+    const size_t n = (size_t)j->op->pictures * picture_elements(j->p, j->op->op->in[0]);
     const float *dy = job_data(j, j->op->op->in[0]), *y = job_data(j, j->op->op->in[1]);
     float *dx = job_data(j, j->op->op->out[0]);
 
@@ -169,10 +169,9 @@ static void dropout_run(const struct job *j)
     const float *x = job_data(j, op->in[0]);
     float *y = job_data(j, op->out[0]);
 
-    for (int i = 0; i < j->p->micro; i++, x += n, y += n) {
+    for (int i = 0; i < j->op->pictures; i++, x += n, y += n) {
         const struct picture *picture = job_picture(j, i);
-        const uint32_t position =
-            picture ? picture->position : (uint32_t)(j->micro * j->p->micro + i);
+        const uint32_t position = picture ? picture->position : (uint32_t)(j->first + i);
         uint32_t words[4] = {0};
 
         for (size_t e = 0; e < n; e++) {
@@ -208,8 +207,8 @@ static void softmax_loss_run(const struct job *j)
     const struct loss_k c = {op->smoothing, op->focal,
                              1.0F / (float)step_pictures(j->p->step, j->p->list->batch)};
 
-    for (int i = 0; i < j->p->micro; i++) {
-        const struct loss_target t = step_target(j->p->step, j->micro * j->p->micro + i);
+    for (int i = 0; i < j->op->pictures; i++) {
+        const struct loss_target t = step_target(j->p->step, j->first + i);
 
         loss[i] = elem_softmax_loss(prob + i * k, dlogits ? dlogits + i * k : NULL, logits + i * k,
                                     k, c, &t);

@@ -16,7 +16,7 @@ static int norm_init(struct be_program *p, struct cpu_op *o, int tensor, bool su
     const struct tensor *t = op_tensor(p, tensor);
     const size_t c = (size_t)t->dims[1];
 
-    if (tensor_slab(&o->slab, p->be, t, p->micro, err) < 0)
+    if (tensor_slab(&o->slab, p->be, t, o->pictures, err) < 0)
         return -1;
     if (sums)
         o->sums = calloc((size_t)p->n_micro * 2 * c, sizeof(double));
@@ -35,6 +35,12 @@ static size_t channels(const struct cpu_op *o)
 static double *micro_sums(const struct job *j)
 {
     return j->op->sums + (size_t)j->micro * 2 * channels(j->op);
+}
+
+/* Whether the job's pictures are the first that its microbatch's sums are of. */
+static bool begins(const struct job *j)
+{
+    return j->first == j->micro * j->p->micro;
 }
 
 /* Row 0 becomes the tree sum of the rows: pairs (2i, 2i + 1) level by level. */
@@ -58,7 +64,7 @@ static void stats_run(const struct job *j)
 {
     double *sums = micro_sums(j);
 
-    j->p->be->kernels->bn_stats(&j->op->slab, job_data(j, j->op->op->in[0]), sums,
+    j->p->be->kernels->bn_stats(&j->op->slab, job_data(j, j->op->op->in[0]), begins(j), sums,
                                 sums + channels(j->op));
 }
 
@@ -196,12 +202,12 @@ static void bwd_stats_run(const struct job *j)
 
     if (through_relu(o))
         k->bn_relu_bwd_stats(&o->slab, job_data(j, in[0]), job_data(j, in[1]), row(o, STATS_ROWS),
-                             row(o, STATS_ROWS + 1), o->coef, sums, sums + channels(o));
+                             row(o, STATS_ROWS + 1), o->coef, begins(j), sums, sums + channels(o));
     else
-        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]),
+        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]), o->past,
                         job_data(j, in[0]), in[1] < 0 ? NULL : job_data(j, in[1]),
-                        in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]), o->coef, sums,
-                        sums + channels(o));
+                        in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]), o->coef,
+                        begins(j), sums, sums + channels(o));
 }
 
 static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
@@ -221,8 +227,20 @@ static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
     }
 }
 
+static bool read_in_segment(const struct be_program *p, const struct cpu_op *o, int tensor)
+{
+    const struct segment *s = &p->plan->segments[o->segment];
+
+    for (int i = s->first; i < s->first + s->n; i++)
+        for (int k = 0; k < OP_MAX_IN; k++)
+            if (p->list->ops[i].in[k] == tensor)
+                return true;
+    return false;
+}
+
 int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
 {
+    o->past = !through_relu(o) && !read_in_segment(p, o, o->op->out[0]);
     o->begin = bwd_stats_begin;
     o->run = bwd_stats_run;
     o->finish = bwd_stats_finish;

@@ -5,9 +5,9 @@
 /* Slabs of the larger tensor and, for max pooling, of the pooled one. */
 static int pool_init(struct be_program *p, struct cpu_op *o, int large, int small, struct err *err)
 {
-    if (tensor_slab(&o->slab, p->be, op_tensor(p, large), p->micro, err) < 0)
+    if (tensor_slab(&o->slab, p->be, op_tensor(p, large), o->pictures, err) < 0)
         return -1;
-    return tensor_slab(&o->out, p->be, op_tensor(p, small), p->micro, err);
+    return tensor_slab(&o->out, p->be, op_tensor(p, small), o->pictures, err);
 }
 
 static void max_pool_run(const struct job *j)
@@ -50,7 +50,7 @@ static void concat_pool_run(const struct job *j)
 int cpu_concat_pool(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     o->run = concat_pool_run;
-    return tensor_slab(&o->slab, p->be, op_tensor(p, o->op->in[0]), p->micro, err);
+    return tensor_slab(&o->slab, p->be, op_tensor(p, o->op->in[0]), o->pictures, err);
 }
 
 static void concat_pool_bwd_run(const struct job *j)
@@ -64,5 +64,5 @@ static void concat_pool_bwd_run(const struct job *j)
 int cpu_concat_pool_bwd(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     o->run = concat_pool_bwd_run;
-    return tensor_slab(&o->slab, p->be, op_tensor(p, o->op->out[0]), p->micro, err);
+    return tensor_slab(&o->slab, p->be, op_tensor(p, o->op->out[0]), o->pictures, err);
 }

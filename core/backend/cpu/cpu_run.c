@@ -1,6 +1,7 @@
 /* cpu_run.c - one step of a prepared list.
  *
- * In a segment one task is all its ops for one microbatch; threads only decide who takes which.
+ * In a segment one task is all its ops for one microbatch, a few pictures at a time (plan.h); threads only
+ * decide who takes which.
  * Sums over microbatches are made when the segment is over, weight gradients one segment later, as
  * tasks beside that segment's microbatches. SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -25,30 +26,38 @@ static void refresh_copy(void *ctx, int i, int worker)
     c->version = c->of->version;
 }
 
+/* The segment's ops that run LAST, or those that do not, for microbatch MICRO from its picture FIRST on. */
+static void run_ops(struct be_program *p, bool last, int micro, int first, int worker)
+{
+    for (int k = 0; k < p->segment->n; k++) {
+        const struct cpu_op *o = &p->ops[p->segment->first + k];
+        const struct job j = {p, o, worker, micro, micro * p->micro + first};
+        double start;
+
+        if (!o->run || plan_runs_last(o->op->kind) != last || !op_wanted(p, o))
+            continue;
+        start = clock_seconds();
+        o->run(&j);
+        p->seconds[worker][o->op->kind] += clock_seconds() - start;
+    }
+}
+
 /* Tasks of a segment: its microbatches first, then the sums of weight gradients that are due. */
 static void segment_task(void *ctx, int i, int worker)
 {
     struct be_program *p = ctx;
 
     if (i >= p->active) {
-        const struct cpu_op *o = p->due[i - p->active];
+        const struct fill *f = &p->due[i - p->active];
         const double start = clock_seconds();
 
-        o->fill(p, o, worker);
-        p->seconds[worker][o->op->kind] += clock_seconds() - start;
+        f->op->fill(p, f->op, f->part, worker);
+        p->seconds[worker][f->op->op->kind] += clock_seconds() - start;
         return;
     }
-    for (int k = 0; k < p->segment->n; k++) {
-        const struct cpu_op *o = &p->ops[p->segment->first + k];
-        const struct job j = {p, o, worker, i};
-        double start;
-
-        if (!o->run || !op_wanted(p, o))
-            continue;
-        start = clock_seconds();
-        o->run(&j);
-        p->seconds[worker][o->op->kind] += clock_seconds() - start;
-    }
+    for (int first = 0; first < p->micro; first += p->segment->pictures)
+        run_ops(p, false, i, first, worker);
+    run_ops(p, true, i, 0, worker);
 }
 
 static void run_pictures(struct be_program *p)
@@ -65,8 +74,8 @@ static void run_pictures(struct be_program *p)
 
         if (o->finish && op_wanted(p, o))
             o->finish(p, o);
-        if (o->fill && p->step->only == 0)
-            p->due[p->n_due++] = o;
+        for (int part = 0; o->fill && p->step->only == 0 && part < o->parts; part++)
+            p->due[p->n_due++] = (struct fill){o, part};
     }
 }
 

@@ -55,7 +55,7 @@ int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w
         if (!c)
             return err_set(err, ERR_NOMEM, "%s", w->name);
         c->of = w;
-        if (dnn_reorder_new(&c->reorder, b->dnn, w->dims, format, false, err) < 0) {
+        if (dnn_reorder_new(&c->reorder, b->dnn, w->dims, format, 1, false, err) < 0) {
             free(c);
             return -1;
         }

@@ -26,20 +26,21 @@ struct slab {
     size_t picture, block, pixel;
 };
 
-/* One microbatch's contribution to a batch-norm reduction: two rows of c doubles. */
+/* Sums are two rows of c doubles, one microbatch's share; FRESH: they begin, otherwise go on from what is there. */
 struct kernels {
     /* sum y, sum y y */
-    void (*bn_stats)(const struct slab *s, const void *y, double *sum, double *squares);
+    void (*bn_stats)(const struct slab *s, const void *y, bool fresh, double *sum, double *squares);
     /* z = relu?(y scale + shift + residual); residual may be NULL */
     void (*bn_apply)(const struct slab *s, void *z, const void *y, const void *residual,
                      const float *scale, const float *shift, bool relu);
-    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, then g is: dz itself */
-    void (*bn_bwd_stats)(const struct slab *s, void *g, const void *dz, const void *dz2,
-                         const void *z, const void *y, const float *mean, double *sum,
+    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, without both g is: dz
+     * itself. PAST: g is not read soon */
+    void (*bn_bwd_stats)(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
+                         const void *z, const void *y, const float *mean, bool fresh, double *sum,
                          double *product);
     /* the same of g = dz where y scale + shift > 0, which is not stored */
     void (*bn_relu_bwd_stats)(const struct slab *s, const void *dz, const void *y,
-                              const float *scale, const float *shift, const float *mean,
+                              const float *scale, const float *shift, const float *mean, bool fresh,
                               double *sum, double *product);
     /* dy = a g + b (y - mean) + c; SCALE (may be NULL): of g where y scale + shift > 0 */
     void (*bn_bwd_apply)(const struct slab *s, void *dy, const void *g, const void *y,

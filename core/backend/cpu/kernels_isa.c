@@ -1,147 +1,56 @@
 /* kernels_isa.c - the passes between convolutions; see kernels.h.
  *
- * Written once with vectors of 16 floats, which the compiler splits for narrower machines. Each pass is
- * one always-inlined body; `dtype` and the flags are constants where it is instantiated, so the loops
- * hold no branches. bf16 is rounded to nearest even, in integers or by the processor's instruction: the
- * same bits, as the workers flush denormals and no NaN arises but the processor's own.
+ * Each pass is one always-inlined body; `dtype` and the flags are constants where it is instantiated, so
+ * the loops hold no branches.
  * isa: avx512bf16
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/kernels.h"
 
 #include <string.h>
 
+#include "backend/cpu/lanes.h"
 #include "backend/elem.h"
 #include "base/isa.h"
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float f16v __attribute__((vector_size(64)));
-typedef int32_t i16v __attribute__((vector_size(64)));
-typedef uint32_t u16v __attribute__((vector_size(64)));
-typedef uint16_t h16v __attribute__((vector_size(32)));
-typedef uint8_t b16v __attribute__((vector_size(16)));
-typedef double d16v __attribute__((vector_size(128)));
-
 enum { CHUNK = 64 }; /* pixels summed in float before a flush into double */
-
-INLINE h16v to_bf16(f16v v)
-{
-    h16v h;
-#ifdef __AVX512BF16__
-    __m256bh b;
-    __m512 m;
-
-    memcpy(&m, &v, sizeof m);
-    b = _mm512_cvtneps_pbh(m);
-    memcpy(&h, &b, sizeof h);
-#else
-    u16v u;
-
-    memcpy(&u, &v, sizeof u);
-    h = __builtin_convertvector((u + 0x7fff + ((u >> 16) & 1)) >> 16, h16v);
-#endif
-    return h;
-}
-
-INLINE f16v from_bf16(h16v h)
-{
-    const u16v u = __builtin_convertvector(h, u16v) << 16;
-    f16v v;
-
-    memcpy(&v, &u, sizeof v);
-    return v;
-}
-
-INLINE f16v load(const void *base, size_t i, enum dtype t)
-{
-    f16v v;
-
-    if (t == DTYPE_BF16) {
-        h16v h;
-
-        memcpy(&h, (const uint16_t *)base + i, sizeof h);
-        v = from_bf16(h);
-    } else {
-        memcpy(&v, (const float *)base + i, sizeof v);
-    }
-    return v;
-}
-
-/* Returns what a later load will give. */
-INLINE f16v store(void *base, size_t i, f16v v, enum dtype t)
-{
-    if (t == DTYPE_BF16) {
-        const h16v h = to_bf16(v);
-
-        memcpy((uint16_t *)base + i, &h, sizeof h);
-        v = from_bf16(h);
-    } else {
-        memcpy((float *)base + i, &v, sizeof v);
-    }
-    return v;
-}
-
-INLINE f16v load_f32(const float *p)
-{
-    return load(p, 0, DTYPE_F32);
-}
-
-INLINE f16v splat(float x)
-{
-    return (f16v){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
-}
-
-INLINE f16v where(i16v mask, f16v v) /* v in the lanes of mask (-1), else +0 */
-{
-    i16v u;
-
-    memcpy(&u, &v, sizeof u);
-    u &= mask;
-    memcpy(&v, &u, sizeof v);
-    return v;
-}
-
-INLINE f16v choose(i16v mask, f16v a, f16v b)
-{
-    i16v x, y;
-
-    memcpy(&x, &a, sizeof x);
-    memcpy(&y, &b, sizeof y);
-    x = (x & mask) | (y & ~mask);
-    memcpy(&a, &x, sizeof a);
-    return a;
-}
-
-INLINE d16v widen(f16v v)
-{
-    return __builtin_convertvector(v, d16v);
-}
-
-INLINE void put_doubles(double *p, d16v v)
-{
-    memcpy(p, &v, sizeof v);
-}
 
 INLINE size_t at(const struct slab *s, int n, int block)
 {
     return (size_t)n * s->picture + (size_t)block * s->block;
 }
 
+/* A pass reads each tensor once, from end to end: it asks for what comes AHEAD bytes later, as the processor's
+ * own prefetching begins anew with every page. */
+enum { AHEAD = 8192 };
+
+INLINE f16v load_ahead(const struct slab *s, const void *base, size_t i, enum dtype t)
+{
+    if (s->pixel == LANES)
+        __builtin_prefetch((const char *)base + i * dtype_bytes(t) + AHEAD);
+    return load(base, i, t);
+}
+
+/* Of block B, the sums to go on from. */
+INLINE d16v so_far(const double *sums, bool fresh, int b)
+{
+    d16v v = {0};
+
+    if (!fresh)
+        memcpy(&v, sums + (size_t)b * LANES, sizeof v);
+    return v;
+}
+
 /* ---- batch norm ---- */
 
-INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, double *squares,
-                          enum dtype t)
+INLINE void bn_stats_body(const struct slab *s, const void *y, bool fresh, double *sum,
+                          double *squares, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
-    for (int b = 0; b < s->blocks; b++) {
-        d16v total = {0}, total2 = {0};
-
-        for (int n = 0; n < s->n; n++) {
+    for (int n = 0; n < s->n; n++)
+        for (int b = 0; b < s->blocks; b++) {
+            d16v total = so_far(sum, fresh && n == 0, b),
+                 total2 = so_far(squares, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
@@ -150,7 +59,7 @@ INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, doub
                 int j = first;
 
                 for (; j + 2 <= last; j += 2, i += 2 * s->pixel) {
-                    const f16v v = load(y, i, t), w = load(y, i + s->pixel, t);
+                    const f16v v = load_ahead(s, y, i, t), w = load_ahead(s, y, i + s->pixel, t);
 
                     a += v;
                     a2 += v * v;
@@ -167,18 +76,17 @@ INLINE void bn_stats_body(const struct slab *s, const void *y, double *sum, doub
                 total += widen(a + c);
                 total2 += widen(a2 + c2);
             }
+            put_doubles(sum + (size_t)b * LANES, total);
+            put_doubles(squares + (size_t)b * LANES, total2);
         }
-        put_doubles(sum + (size_t)b * LANES, total);
-        put_doubles(squares + (size_t)b * LANES, total2);
-    }
 }
 
-static void bn_stats(const struct slab *s, const void *y, double *sum, double *squares)
+static void bn_stats(const struct slab *s, const void *y, bool fresh, double *sum, double *squares)
 {
     if (s->dtype == DTYPE_BF16)
-        bn_stats_body(s, y, sum, squares, DTYPE_BF16);
+        bn_stats_body(s, y, fresh, sum, squares, DTYPE_BF16);
     else
-        bn_stats_body(s, y, sum, squares, DTYPE_F32);
+        bn_stats_body(s, y, fresh, sum, squares, DTYPE_F32);
 }
 
 INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const void *residual,
@@ -192,10 +100,10 @@ INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const vo
             size_t i = at(s, n, b);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
-                f16v v = load(y, i, t) * k + h;
+                f16v v = load_ahead(s, y, i, t) * k + h;
 
                 if (residual)
-                    v += load(residual, i, t);
+                    v += load_ahead(s, residual, i, t);
                 if (relu) /* not v < 0: NaN stays */
                     v = where(~(v < 0), v);
                 store(z, i, v, t);
@@ -226,19 +134,20 @@ static void bn_apply(const struct slab *s, void *z, const void *y, const void *r
         bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_F32);
 }
 
-INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, const void *dz2,
-                              const void *z, const void *y, const float *scale, const float *shift,
-                              const float *mean, double *sum, double *product, enum dtype t)
+INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const void *dz,
+                              const void *dz2, const void *z, const void *y, const float *scale,
+                              const float *shift, const float *mean, bool fresh, double *sum,
+                              double *product, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
-    for (int b = 0; b < s->blocks; b++) {
-        const f16v mu = load_f32(mean + b * LANES);
-        const f16v k = scale ? load_f32(scale + b * LANES) : mu,
-                   h = scale ? load_f32(shift + b * LANES) : mu;
-        d16v total = {0}, total2 = {0};
-
-        for (int n = 0; n < s->n; n++) {
+    for (int n = 0; n < s->n; n++)
+        for (int b = 0; b < s->blocks; b++) {
+            const f16v mu = load_f32(mean + b * LANES);
+            const f16v k = scale ? load_f32(scale + b * LANES) : mu,
+                       h = scale ? load_f32(shift + b * LANES) : mu;
+            d16v total = so_far(sum, fresh && n == 0, b),
+                 total2 = so_far(product, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
@@ -246,63 +155,71 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, const void *dz, con
                 f16v a = {0}, a2 = {0};
 
                 for (int j = first; j < last; j++, i += s->pixel) {
-                    const f16v w = load(y, i, t);
-                    f16v v = load(dz, i, t);
+                    const f16v w = load_ahead(s, y, i, t);
+                    f16v v = load_ahead(s, dz, i, t);
 
                     if (dz2)
-                        v += load(dz2, i, t);
+                        v += load_ahead(s, dz2, i, t);
                     if (z)
-                        v = where(load(z, i, t) > 0, v);
+                        v = where(load_ahead(s, z, i, t) > 0, v);
                     if (scale)
                         v = where(w * k + h > 0, v);
                     if (g)
-                        v = store(g, i, v, t);
+                        v = past ? store_past(g, i, v, t) : store(g, i, v, t);
                     a += v;
                     a2 += v * (w - mu);
                 }
                 total += widen(a);
                 total2 += widen(a2);
             }
+            put_doubles(sum + (size_t)b * LANES, total);
+            put_doubles(product + (size_t)b * LANES, total2);
         }
-        put_doubles(sum + (size_t)b * LANES, total);
-        put_doubles(product + (size_t)b * LANES, total2);
-    }
+    if (past)
+        end_stores();
 }
 
-static void bn_bwd_stats(const struct slab *s, void *g, const void *dz, const void *dz2,
-                         const void *z, const void *y, const float *mean, double *sum,
+static void bn_bwd_stats(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
+                         const void *z, const void *y, const float *mean, bool fresh, double *sum,
                          double *product)
 {
-#define BODY(g, dz2, z, t) bn_bwd_stats_body(s, g, dz, dz2, z, y, NULL, NULL, mean, sum, product, t)
+#define BODY(g, past, dz2, z, t)                                                                   \
+    bn_bwd_stats_body(s, g, past, dz, dz2, z, y, NULL, NULL, mean, fresh, sum, product, t)
     const bool half = s->dtype == DTYPE_BF16;
 
-    if (half && dz2 && z)
-        BODY(g, dz2, z, DTYPE_BF16);
+    if (half && dz2 && z && past)
+        BODY(g, true, dz2, z, DTYPE_BF16);
+    else if (half && dz2 && z)
+        BODY(g, false, dz2, z, DTYPE_BF16);
     else if (half && z)
-        BODY(g, NULL, z, DTYPE_BF16);
+        BODY(g, false, NULL, z, DTYPE_BF16);
     else if (half && dz2)
-        BODY(g, dz2, NULL, DTYPE_BF16);
+        BODY(g, false, dz2, NULL, DTYPE_BF16);
     else if (half)
-        BODY(NULL, NULL, NULL, DTYPE_BF16);
+        BODY(NULL, false, NULL, NULL, DTYPE_BF16);
+    else if (dz2 && z && past)
+        BODY(g, true, dz2, z, DTYPE_F32);
     else if (dz2 && z)
-        BODY(g, dz2, z, DTYPE_F32);
+        BODY(g, false, dz2, z, DTYPE_F32);
     else if (z)
-        BODY(g, NULL, z, DTYPE_F32);
+        BODY(g, false, NULL, z, DTYPE_F32);
     else if (dz2)
-        BODY(g, dz2, NULL, DTYPE_F32);
+        BODY(g, false, dz2, NULL, DTYPE_F32);
     else
-        BODY(NULL, NULL, NULL, DTYPE_F32);
+        BODY(NULL, false, NULL, NULL, DTYPE_F32);
 #undef BODY
 }
 
 static void bn_relu_bwd_stats(const struct slab *s, const void *dz, const void *y,
-                              const float *scale, const float *shift, const float *mean,
+                              const float *scale, const float *shift, const float *mean, bool fresh,
                               double *sum, double *product)
 {
     if (s->dtype == DTYPE_BF16)
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_BF16);
+        bn_bwd_stats_body(s, NULL, false, dz, NULL, NULL, y, scale, shift, mean, fresh, sum,
+                          product, DTYPE_BF16);
     else
-        bn_bwd_stats_body(s, NULL, dz, NULL, NULL, y, scale, shift, mean, sum, product, DTYPE_F32);
+        bn_bwd_stats_body(s, NULL, false, dz, NULL, NULL, y, scale, shift, mean, fresh, sum,
+                          product, DTYPE_F32);
 }
 
 INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, const void *y,
@@ -320,8 +237,8 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
             size_t i = at(s, n, k);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
-                const f16v w = load(y, i, t);
-                f16v v = load(g, i, t);
+                const f16v w = load_ahead(s, y, i, t);
+                f16v v = load_ahead(s, g, i, t);
 
                 if (scale)
                     v = where(w * vk + vh > 0, v);

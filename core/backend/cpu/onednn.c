@@ -461,12 +461,42 @@ bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b)
     return dnnl_memory_desc_equal(&a->desc, &b->desc);
 }
 
+/* The first of PARTS along k; false where these are no runs of memory. */
+static bool part_of(dnnl_memory_desc_t *part, const dnnl_memory_desc_t *whole, int parts)
+{
+    const dnnl_blocking_desc_t *b = &whole->format_desc.blocking;
+    dnnl_dims_t dims, none = {0};
+    dnnl_dim_t block = 1;
+
+    for (int i = 0; i < b->inner_nblks; i++)
+        if (b->inner_idxs[i] == 0)
+            block *= b->inner_blks[i];
+    memcpy(dims, whole->dims, sizeof dims);
+    if (whole->format_kind != dnnl_blocked || dims[0] % (parts * block) ||
+        (size_t)(b->strides[0] * (dims[0] / block)) * sizeof(float) !=
+            dnnl_memory_desc_get_size(whole))
+        return false;
+    dims[0] /= parts;
+    return dnnl_memory_desc_init_submemory(part, whole, dims, none) == dnnl_success;
+}
+
+int dnn_format_parts(const struct dnn_format *f, size_t bytes)
+{
+    dnnl_memory_desc_t part;
+    int parts = 1;
+
+    while (dnn_format_bytes(f) / (size_t)(2 * parts) >= bytes &&
+           part_of(&part, &f->desc, 2 * parts))
+        parts *= 2;
+    return parts;
+}
+
 int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
-                    const struct dnn_format *format, bool to_plain, struct err *err)
+                    const struct dnn_format *format, int parts, bool to_plain, struct err *err)
 {
     static const int args[2] = {DNNL_ARG_FROM, DNNL_ARG_TO};
     struct dnn_reorder *r = calloc(1, sizeof *r);
-    dnnl_dims_t shape = {dims[0], dims[1], dims[2], dims[3]};
+    dnnl_dims_t shape = {dims[0] / parts, dims[1], dims[2], dims[3]};
     const dnnl_memory_desc_t *descs[2];
     dnnl_memory_desc_t plain;
     dnnl_primitive_attr_t attr = NULL;
@@ -478,6 +508,7 @@ int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
         return err_set(err, ERR_NOMEM, "reorder");
     dnn_one_thread();
     r->format = *format;
+    BUG_IF(parts > 1 && !part_of(&r->format.desc, &format->desc, parts));
     if (scratchpad_attr(&attr, err) < 0 ||
         dnn_err(err, dnnl_memory_desc_init_by_tag(&plain, 4, shape, dnnl_f32, dnnl_abcd),
                 "weights") < 0)

@@ -40,6 +40,8 @@ struct dnn_conv_desc {
 struct dnn_format; /* how a weight lies in memory */
 size_t dnn_format_bytes(const struct dnn_format *f);
 bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b);
+/* Into how many equal runs of memory, none smaller than BYTES, it falls along k: a power of two. */
+int dnn_format_parts(const struct dnn_format *f, size_t bytes);
 
 struct dnn_conv;
 int dnn_conv_new(struct dnn_conv **out, struct dnn *d, const struct dnn_conv_desc *c,
@@ -56,10 +58,11 @@ int dnn_conv_run_folded(const struct dnn_conv *c, int worker, void *x, void *wei
 int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, void *y,
                  void *scratch);
 
-/* Between plain f32 (k, c, r, s) and FORMAT. */
+/* Between plain f32 (k, c, r, s) and FORMAT, whole or one of its PARTS at a time. */
 struct dnn_reorder;
 int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
-                    const struct dnn_format *format, bool to_plain, struct err *err) MUST_USE;
+                    const struct dnn_format *format, int parts, bool to_plain,
+                    struct err *err) MUST_USE;
 void dnn_reorder_free(struct dnn_reorder *r); /* NULL is fine */
 size_t dnn_reorder_scratch(const struct dnn_reorder *r);
 const struct dnn_format *dnn_reorder_format(const struct dnn_reorder *r); /* a copy of its own */

@@ -39,6 +39,7 @@ struct conv_plan {
     struct candidate candidates[CONV_CANDIDATES];
     int n_candidates, current;
     int offered;
+    bool ran;    /* the current candidate did: it stays */
     bool failed; /* a call on the way failed; ERR has why */
     struct err *err;
 };
@@ -495,6 +496,15 @@ void conv_plan_choice(const struct conv_plan *p, struct conv_choice *out)
     out->fitting = p->n_candidates;
 }
 
+void conv_plan_prefer(struct conv_plan *p, int i, float ms)
+{
+    const struct candidate first = p->candidates[0];
+
+    p->candidates[0] = p->candidates[i];
+    p->candidates[i] = first;
+    p->candidates[0].choice.ms = ms;
+}
+
 size_t conv_plan_workspace(const struct conv_plan *p)
 {
     size_t most = 0;
@@ -507,8 +517,32 @@ size_t conv_plan_workspace(const struct conv_plan *p)
 
 /* ---- run ------------------------------------------------------------------------------------- */
 
-static cudnnStatus_t execute(const struct conv_plan *p, cudnnHandle_t handle, int64_t n,
-                             const int64_t *uids, void *const *pointers, void *workspace)
+struct arguments {
+    int64_t uids[5], n;
+    void *pointers[5], *workspace;
+};
+
+static struct arguments arguments_of(const struct conv_plan *p, const struct conv_data *data,
+                                     void *workspace)
+{
+    struct arguments a = {
+        {UID_X, UID_FILTER, UID_Y}, 3, {data->x, data->filter, data->y}, workspace};
+
+    if (p->shape.bias) {
+        a.uids[a.n] = UID_BIAS;
+        a.pointers[a.n++] = data->bias;
+    }
+    if (p->shape.add) {
+        a.uids[a.n] = UID_ADD;
+        a.pointers[a.n++] = data->add;
+    }
+    for (int64_t i = 0; i < a.n; i++)
+        BUG_IF(!a.pointers[i] || (uintptr_t)a.pointers[i] % ALIGNMENT);
+    return a;
+}
+
+static cudnnStatus_t execute(const struct conv_plan *p, int candidate, cudnnHandle_t handle,
+                             const struct arguments *a)
 {
     descriptor pack = NULL;
     cudnnStatus_t status =
@@ -516,44 +550,43 @@ static cudnnStatus_t execute(const struct conv_plan *p, cudnnHandle_t handle, in
 
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS,
-                                          CUDNN_TYPE_INT64, n, uids);
+                                          CUDNN_TYPE_INT64, a->n, a->uids);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS,
-                                          CUDNN_TYPE_VOID_PTR, n, pointers);
+                                          CUDNN_TYPE_VOID_PTR, a->n, a->pointers);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE,
-                                          CUDNN_TYPE_VOID_PTR, 1, &workspace);
+                                          CUDNN_TYPE_VOID_PTR, 1, &a->workspace);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendFinalize(pack);
     if (status == CUDNN_STATUS_SUCCESS)
-        status = cudnnBackendExecute(handle, p->candidates[p->current].plan, pack);
+        status = cudnnBackendExecute(handle, p->candidates[candidate].plan, pack);
     destroy(&pack);
     return status;
+}
+
+bool conv_plan_try(const struct conv_plan *p, int i, void *handle, const struct conv_data *data,
+                   void *workspace)
+{
+    const struct arguments a = arguments_of(p, data, workspace);
+
+    return execute(p, i, handle, &a) == CUDNN_STATUS_SUCCESS;
 }
 
 int conv_plan_run(struct conv_plan *p, void *handle, const struct conv_data *data, void *workspace,
                   struct err *err)
 {
-    void *pointers[5] = {data->x, data->filter, data->y};
-    int64_t uids[5] = {UID_X, UID_FILTER, UID_Y}, n = 3;
+    const struct arguments a = arguments_of(p, data, workspace);
     char name[160];
     cudnnStatus_t status;
 
-    if (p->shape.bias) {
-        uids[n] = UID_BIAS;
-        pointers[n++] = data->bias;
-    }
-    if (p->shape.add) {
-        uids[n] = UID_ADD;
-        pointers[n++] = data->add;
-    }
-    for (int64_t i = 0; i < n; i++)
-        BUG_IF(!pointers[i] || (uintptr_t)pointers[i] % ALIGNMENT);
     for (;;) {
-        status = execute(p, handle, n, uids, pointers, workspace);
+        status = execute(p, p->current, handle, &a);
+        p->ran |= status == CUDNN_STATUS_SUCCESS;
         if (status == CUDNN_STATUS_SUCCESS)
             return 0;
-        if (CUDNN_STATUS_CATEGORY(status) != NOT_SUPPORTED || p->current + 1 == p->n_candidates)
+        if (CUDNN_STATUS_CATEGORY(status) != NOT_SUPPORTED || p->ran ||
+            p->current + 1 == p->n_candidates)
             break;
         p->current++;
     }

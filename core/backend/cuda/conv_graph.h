@@ -37,6 +37,7 @@ struct conv_choice { /* of a plan: what is recorded */
     int64_t engine;  /* cuDNN's global index */
     size_t workspace;
     bool deterministic, tensor_core;
+    float ms;             /* that it took where candidates were timed, else 0 */
     int offered, fitting; /* configurations that the heuristics named; of those looked at, usable */
 };
 
@@ -67,8 +68,14 @@ struct conv_data { /* device addresses, 16-byte aligned */
     void *x, *filter, *y, *bias, *add;
 };
 /* Enqueues on the stream of HANDLE. The candidate that runs is the first that cuDNN does not refuse;
- * it stays. ERR_UNSUPPORTED. */
+ * it stays, whatever is refused later. ERR_UNSUPPORTED. */
 int conv_plan_run(struct conv_plan *p, void *handle, const struct conv_data *data, void *workspace,
                   struct err *err) MUST_USE;
+
+/* For who wants the fastest, before the first run: candidate I (of choice.fitting) alone, false where
+ * cuDNN refuses it; candidate I first, as it took MS. */
+bool conv_plan_try(const struct conv_plan *p, int i, void *handle, const struct conv_data *data,
+                   void *workspace);
+void conv_plan_prefer(struct conv_plan *p, int i, float ms);
 
 #endif

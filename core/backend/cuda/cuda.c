@@ -21,9 +21,13 @@ int cuda_check(int code, const char *what, struct err *err)
 {
     if (code == cudaSuccess)
         return 0;
-    return err_set(err, code == cudaErrorMemoryAllocation ? ERR_NOMEM : ERR_UNSUPPORTED,
-                   "%s: CUDA says %s (%s)", what, cudaGetErrorString((cudaError_t)code),
-                   cudaGetErrorName((cudaError_t)code));
+    err_set(err, code == cudaErrorMemoryAllocation ? ERR_NOMEM : ERR_UNSUPPORTED,
+            "%s: CUDA says %s (%s)", what, cudaGetErrorString((cudaError_t)code),
+            cudaGetErrorName((cudaError_t)code));
+    if (code >= cudaErrorIllegalAddress && code <= cudaErrorLaunchFailure &&
+        !getenv("PRESIZE_CUDA_WAIT"))
+        err_append(err, "; an op before it went wrong on the device: PRESIZE_CUDA_WAIT=1 names it");
+    return -1;
 }
 
 /* ---- device ---------------------------------------------------------------------------------- */
@@ -165,6 +169,7 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     b->rules = (struct conv_rules){
         .deterministic = o->deterministic, .tf32 = o->tf32, .workspace = CONV_WORKSPACE};
     b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
+    graphs_open(b);
     b->info.threads = o->threads > 0 ? (int)o->threads : cpu_count();
     if (check_libraries(err) < 0 || choose_device(b, err) < 0 || open_streams(b, err) < 0 ||
         open_libraries(b, err) < 0 || ranks_open(b, err) < 0 ||
@@ -308,6 +313,9 @@ static void cuda_release(struct be_program *p)
     if (!p)
         return;
     cudaStreamSynchronize(p->be->compute);
+    graphs_free(p);
+    if (p->be->sent_for == p)
+        p->be->sent_for = NULL;
     for (int t = 0; t < SLOTS; t++) {
         for (int i = 0; p->timings[t].marks && i <= p->list->n_ops; i++)
             if (p->timings[t].marks[i])
@@ -316,7 +324,7 @@ static void cuda_release(struct be_program *p)
         free(p->timings[t].ran);
     }
     cudaFree(p->memory);
-    free(p->staged);
+    free(p->sent);
     free(p->ops);
     free(p->at);
     free(p->chunks);
@@ -383,8 +391,8 @@ static int cuda_prepare_list(struct be_program **out, struct be *b, const struct
     p->be = b;
     p->list = op_list_copy(list);
     p->ops = calloc(n, sizeof *p->ops);
-    p->staged = calloc((size_t)list->batch * (size_t)ranks_count(b), sizeof *p->staged);
-    if (!p->list || !p->ops || !p->staged) {
+    p->sent = calloc((size_t)list->batch * (size_t)ranks_count(b), sizeof *p->sent);
+    if (!p->list || !p->ops || !p->sent) {
         err_set(err, ERR_NOMEM, "cuda program");
         goto fail;
     }

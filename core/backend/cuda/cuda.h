@@ -22,7 +22,7 @@
 #include "backend/plan.h"
 #include "base/thread.h"
 
-enum { SLOTS = 3, DEVICE_ALIGN = 256 };
+enum { SLOTS = 3, DEVICE_ALIGN = 256, GRAPHS = 2 * SLOTS };
 
 struct persistent {
     struct persistent *next;
@@ -46,12 +46,17 @@ struct slot {
     cudaEvent_t uploaded, consumed; /* the host may refill; the copy stream may overwrite */
 };
 
-/* Pictures of one set that stay on the device once they have been sent. */
+struct sent { /* a picture in a slot: its place, and which it is */
+    size_t at;
+    uint32_t set, rank;
+};
+
+/* All pictures of one set, on the device. */
 struct kept {
     uint32_t set, n; /* 0: none */
     char *pixels;    /* on the device */
-    size_t bytes, used;
-    size_t *at; /* n, owned: where each lies; SIZE_MAX: not there yet */
+    size_t bytes;
+    size_t *at; /* n, owned: where each lies */
 };
 
 struct ranks; /* cuda_ranks.c */
@@ -61,6 +66,7 @@ struct be {
     struct be_info info;
     int capability; /* 10 major + minor */
     bool wait;      /* for each op, so that an error names the op it came from */
+    bool graphs;    /* whole runs may be CUDA graphs */
     cudaStream_t compute, copy;
     cudnnHandle_t cudnn;
     cublasHandle_t cublas;
@@ -75,8 +81,22 @@ struct be {
     struct cuda_scale *scale;
     struct slot slots[SLOTS];
     int next_slot;
+    struct be_program *sent_for; /* whose pixels the next slot has already; NULL */
     struct kept kept;
     struct ranks *ranks; /* NULL: this device alone */
+};
+
+/* What a graph freezes. */
+struct graph_key {
+    const struct cuda_step *step; /* in a slot, as are the pictures' parameters */
+    const uint8_t *pixels;
+    const float *store;
+    bool last; /* the optimiser's ops run */
+};
+
+struct step_graph {
+    struct graph_key key;
+    cudaGraphExec_t exec; /* NULL: none yet */
 };
 
 struct cuda_op {
@@ -115,14 +135,18 @@ struct be_program {
         int last;                        /* op that writes the last of them */
     } * buckets;                         /* owned */
     int n_buckets, next_bucket;
-    bool scaled;    /* gradients are multiplied by the loss scale */
+    bool scaled; /* gradients are multiplied by the loss scale */
+    struct step_graph graphs[GRAPHS];
+    int next_graph;
+    bool warm[2];   /* there was a run of the kind, by key.last */
     struct timing { /* of one run; as many as slots, so that no run waits for the one before */
         cudaEvent_t *marks; /* n_ops + 1, owned: before each op and at the end */
         bool *ran;          /* n_ops, owned: what ran */
-        bool due;           /* is yet to be added to the profile */
+        bool due;           /* is yet to be added to the profile; a graph's run has no times */
     } timings[SLOTS];
-    int turn;       /* that runs next */
-    size_t *staged; /* each picture's place in the slot; SIZE_MAX: it need not travel */
+    int turn;          /* that runs next */
+    struct sent *sent; /* n_sent, room for a batch, owned */
+    int n_sent;
     double seconds[OP_KINDS];
     const struct step *step; /* of the run in progress, like the rest */
     const struct cuda_step *device_step;
@@ -165,15 +189,21 @@ int chunks_make(struct be_program *p, struct err *err) MUST_USE;
 int slot_send(struct be_program *p, const struct step *step, struct slot **out,
               struct err *err) MUST_USE;
 int slot_done(struct be_program *p, struct slot *s, struct err *err) MUST_USE;
+/* Sends step->next's pixels while the step is computed, where they have to travel. */
+int slot_ahead(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
 int slots_open(struct be *b, struct err *err) MUST_USE;
 void slots_close(struct be *b);
 
 /* cuda_kept.c */
-int cuda_keep(struct be *b, uint32_t set, uint32_t n, size_t bytes, struct err *err) MUST_USE;
+int cuda_keep(struct be *b, const struct picture_set *set, struct err *err) MUST_USE;
 void kept_free(struct be *b);                               /* waits for what reads it */
 bool kept_has(const struct be *b, const struct step *step); /* all pictures are of the kept set */
-/* Gives P, of the kept set, room of BYTES; false when it has some: then it is there already. */
-bool kept_take(struct be *b, const struct picture *p, size_t bytes);
+
+/* cuda_graph.c */
+void graphs_open(struct be *b);
+void graphs_free(struct be_program *p); /* after its runs are over */
+/* Enqueues the step's ops, as a graph where that may be. */
+int graph_run(struct be_program *p, struct err *err) MUST_USE;
 
 /* cuda_ranks.c: nothing to do, and 0, where the device is alone. */
 int ranks_open(struct be *b, struct err *err) MUST_USE; /* options.ranks; the device is set */
@@ -189,12 +219,16 @@ int ranks_wait(struct be_program *p, struct err *err) MUST_USE; /* compute waits
 int ranks_norm(struct be_program *p, const struct cuda_op *o, struct err *err) MUST_USE;
 
 /* cuda_run.c */
+/* Enqueues the step's ops one by one; TIMED: with marks between them, for the profile. */
+int ops_run(struct be_program *p, bool timed, struct err *err) MUST_USE;
 int cuda_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
 void cuda_profile(const struct be_program *p, double seconds[OP_KINDS]);
 
 /* cuda_conv.c: plans of all convolutions of P, made by the pool's threads. */
 int plans_make(struct be_program *p, struct err *err) MUST_USE;
 void plans_free(struct be *b);
+/* Puts the fastest candidate of each of N plans first (cuda_tune.c). */
+int plans_tune(struct be *b, struct kept_plan *const *plans, int n, struct err *err) MUST_USE;
 char *cuda_plans(const struct be *b);
 /* Chunks of all filters, places of the copies; bytes of these, and of the largest gradient. GRAD
  * tensors are placed before. */

@@ -83,7 +83,7 @@ static void make_plan(void *ctx, int i, int worker)
 int plans_make(struct be_program *p, struct err *err)
 {
     struct plan_work w = {.b = p->be};
-    int n = 0;
+    int n = 0, rc = 0;
 
     for (struct kept_plan *k = p->be->plans; k; k = k->next)
         n += !k->plan;
@@ -95,7 +95,11 @@ int plans_make(struct be_program *p, struct err *err)
         if (!k->plan)
             w.missing[n++] = k;
     pool_run(p->be->pool, n, make_plan, &w);
+    if (!p->be->rules.deterministic)
+        rc = plans_tune(p->be, w.missing, n, err);
     free(w.missing);
+    if (rc < 0)
+        return -1;
     for (int i = 0; i < p->list->n_ops; i++)
         if (p->ops[i].conv && !p->ops[i].conv->plan) {
             if (err)
@@ -128,9 +132,12 @@ char *cuda_plans(const struct be *b)
             continue;
         conv_plan_choice(k->plan, &c);
         conv_shape_name(&k->shape, name, sizeof name);
-        fprintf(file, "%s: engine %lld, %zu bytes of workspace%s%s\n", name, (long long)c.engine,
+        fprintf(file, "%s: engine %lld, %zu bytes of workspace%s%s", name, (long long)c.engine,
                 c.workspace, c.tensor_core ? ", tensor cores" : "",
                 c.deterministic ? "" : ", other bits from run to run");
+        if (c.ms > 0)
+            fprintf(file, ", %.3f ms, the fastest of %d", (double)c.ms, c.fitting);
+        fputc('\n', file);
     }
     if (!file || fclose(file) != 0) {
         free(text);

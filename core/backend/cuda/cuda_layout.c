@@ -77,7 +77,7 @@ static int place_tensors(struct be_program *p, struct err *err)
     p->at = calloc((size_t)p->list->n_tensors + 1, sizeof *p->at);
     if (!p->at)
         return err_set(err, ERR_NOMEM, "list of %d tensors", p->list->n_tensors);
-    if (plan_make(&p->plan, p->list, slice_bytes, p, err) < 0)
+    if (plan_make(&p->plan, p->list, slice_bytes, p, 0, err) < 0)
         return -1;
     arena = place(p, p->plan->arena_bytes);
     local = place(p, p->plan->local_bytes);

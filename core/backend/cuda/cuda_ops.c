@@ -26,9 +26,6 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
     case OP_BN_STATS:
         code = cuda_bn_stats(stream, act(p, out[0]), act(p, in[0]), type, rows, c, t[1], t[2],
                              workspace);
-        for (int i = 1; i <= 2; i++)
-            if (o->param[i])
-                o->param[i]->version++;
         break;
     case OP_BN_APPLY:
         code = cuda_bn_apply(stream, act(p, out[0]), act(p, in[0]), type, rows, c, act(p, in[1]),

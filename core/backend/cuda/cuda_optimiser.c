@@ -19,18 +19,6 @@ static const struct cuda_chunk *chunks_of(const struct be_program *p, int first)
     return (const struct cuda_chunk *)(void *)(p->memory + p->chunks_at) + first;
 }
 
-/* Changes made by O and the ops that its launch covers, parameters from number FIRST on. */
-static void bump(const struct be_program *p, const struct cuda_op *o, int first)
-{
-    for (;; o++) {
-        for (int k = first; k < 4; k++)
-            if (o->param[k])
-                o->param[k]->version++;
-        if (!goes_on(p, o))
-            return;
-    }
-}
-
 static int run_sum(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
     const size_t n = tensor_elements(op_tensor(p, o->op->in[0]));
@@ -54,7 +42,6 @@ static int run_adam(struct be_program *p, const struct cuda_op *o, struct err *e
     struct adam_k *constants = (struct adam_k *)(void *)(p->memory + p->constants);
     float *store = p->be->store, *grads = (float *)(void *)(p->memory + p->grads);
 
-    bump(p, o, 1);
     if (cuda_check(cuda_adam_begin(p->be->compute, constants, p->device_step, scale), "adam", err) <
         0)
         return -1;
@@ -66,7 +53,6 @@ static int run_adam(struct be_program *p, const struct cuda_op *o, struct err *e
 
 static int run_ema(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
-    bump(p, o, 1);
     return cuda_check(cuda_ema(p->be->compute, p->be->store, p->be->store,
                                chunks_of(p, o->first_chunk), o->n_chunks, p->device_step),
                       "averages of weights", err);

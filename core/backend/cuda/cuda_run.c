@@ -61,12 +61,26 @@ static int begin_scale(struct be_program *p, struct err *err)
                       "the loss scale", err);
 }
 
-static int run_ops(struct be_program *p, struct err *err)
+/* Counts the changes that the step makes to parameters and state, whoever enqueues it. */
+static void count_changes(struct be_program *p)
 {
+    for (int i = 0; i < p->list->n_ops; i++) {
+        const struct cuda_op *o = &p->ops[i];
+        const enum op_kind kind = o->op->kind;
+
+        if (!wanted(p, o) || (kind != OP_BN_STATS && kind != OP_ADAM && kind != OP_EMA))
+            continue;
+        for (int k = 1; k < OP_MAX_IN; k++)
+            if (o->param[k])
+                o->param[k]->version++;
+    }
+}
+
+int ops_run(struct be_program *p, bool timed, struct err *err)
+{
+    struct timing *t = &p->timings[p->turn];
     bool unscaled = false;
 
-    if (begin_scale(p, err) < 0)
-        return -1;
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cuda_op *o = &p->ops[i];
         const bool runs = o->run && wanted(p, o);
@@ -76,8 +90,9 @@ static int run_ops(struct be_program *p, struct err *err)
             if (ranks_wait(p, err) < 0 || unscale(p, err) < 0)
                 return -1;
         }
-        p->timings[p->turn].ran[i] = runs;
-        if (mark(p, i, err) < 0 || (runs && o->run(p, o, err) < 0) || ranks_reduce(p, i, err) < 0 ||
+        t->ran[i] = runs;
+        if ((timed && mark(p, i, err) < 0) || (runs && o->run(p, o, err) < 0) ||
+            ranks_reduce(p, i, err) < 0 ||
             (p->be->wait && cuda_check(cudaStreamSynchronize(p->be->compute), "run", err) < 0))
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
     }
@@ -87,7 +102,8 @@ static int run_ops(struct be_program *p, struct err *err)
         cuda_check(cuda_scale_update(p->be->compute, p->be->scale, p->device_step),
                    "the loss scale", err) < 0)
         return -1;
-    return mark(p, p->list->n_ops, err);
+    t->due = timed && mark(p, p->list->n_ops, err) == 0;
+    return timed && !t->due ? -1 : 0;
 }
 
 int cuda_run(struct be_program *p, const struct step *step, struct err *err)
@@ -101,12 +117,13 @@ int cuda_run(struct be_program *p, const struct step *step, struct err *err)
     if (rc == 0)
         rc = slot_send(p, step, &slot, err);
     if (rc == 0) {
-        rc = refresh_filters(p, err);
+        rc = refresh_filters(p, err) < 0 || begin_scale(p, err) < 0 ? -1 : 0;
+        count_changes(p);
         if (rc == 0)
-            rc = run_ops(p, err);
-        p->timings[p->turn].due = rc == 0;
+            rc = graph_run(p, err);
         p->turn = (p->turn + 1) % SLOTS;
-        if (slot_done(p, slot, rc == 0 ? err : NULL) < 0)
+        if (slot_done(p, slot, rc == 0 ? err : NULL) < 0 ||
+            (rc == 0 && slot_ahead(p, step, err) < 0))
             rc = -1;
     }
     p->step = NULL;

@@ -60,47 +60,89 @@ static int grow(struct be *b, struct slot *s, size_t bytes, struct err *err)
     return 0;
 }
 
-/* Pictures that the device is told of: the list's, or those of the whole batch. */
-static int entries(const struct be_program *p, const struct step *step)
+/* Pictures that the device may be told of: those of a whole batch. */
+static int entries(const struct be_program *p)
 {
-    const int n = step_batch(step);
-
-    return n > p->list->batch ? n : p->list->batch;
+    return p->list->batch * ranks_count(p->be);
 }
 
-/* Where the parts of a slot lie. */
-struct parts {
-    size_t pictures, pixels, bytes;
-    bool kept; /* the pictures lie, or will, where the device keeps them */
+/* Where the pictures' parameters and their pixels lie in a slot for P. */
+static size_t parameters_at(void)
+{
+    return align_up(sizeof(struct cuda_step), PIXEL_ALIGN);
+}
+
+static size_t pixels_at(const struct be_program *p)
+{
+    return align_up(parameters_at() + (size_t)entries(p) * sizeof(struct cuda_picture),
+                    PIXEL_ALIGN);
+}
+
+/* ---- pixels ---------------------------------------------------------------------------------- */
+
+struct fill {
+    const struct picture *pictures;
+    const struct sent *sent;
+    char *host;
 };
 
-static size_t pixel_bytes(const struct picture *p)
+static void fill_one(void *ctx, int i, int worker)
 {
-    return align_up((size_t)p->height * (size_t)p->width * 3, PIXEL_ALIGN);
+    const struct fill *f = ctx;
+    const struct picture *p = &f->pictures[i];
+
+    (void)worker;
+    if (f->sent[i].at != SIZE_MAX)
+        memcpy(f->host + f->sent[i].at, p->pixels, (size_t)p->height * (size_t)p->width * 3);
 }
 
-/* Also p->staged: where in the slot each picture that has to travel lies. PIXELS: the list reads them. */
-static struct parts parts_of(struct be_program *p, const struct step *step, bool pixels)
+/* Sends the pixels of N pictures through the next slot, by the copy stream and beside what is computed. */
+static int send_pixels(struct be_program *p, const struct picture *pictures, int n, struct err *err)
 {
-    struct parts at = {.pictures = align_up(sizeof(struct cuda_step), PIXEL_ALIGN),
-                       .kept = pixels && kept_has(p->be, step)};
+    struct be *b = p->be;
+    struct slot *s = &b->slots[b->next_slot];
+    const size_t first = pixels_at(p);
+    struct fill f = {.pictures = pictures, .sent = p->sent};
+    size_t end = first;
 
-    at.pixels =
-        align_up(at.pictures + (size_t)entries(p, step) * sizeof(struct cuda_picture), PIXEL_ALIGN);
-    at.bytes = at.pixels;
-    for (int i = 0; i < entries(p, step); i++) {
-        const bool there =
-            pixels && step->pictures && i < step_batch(step) && step->pictures[i].pixels;
-        const size_t bytes = there ? pixel_bytes(&step->pictures[i]) : 0;
-
-        p->staged[i] = SIZE_MAX;
-        if (!there || (at.kept && !kept_take(p->be, &step->pictures[i], bytes)))
+    b->sent_for = NULL;
+    for (int i = 0; i < n; i++) {
+        p->sent[i] = (struct sent){SIZE_MAX, pictures[i].set, pictures[i].rank};
+        BUG_IF(!pictures[i].pixels && !b->ranks);
+        if (!pictures[i].pixels) /* no partner of this device's */
             continue;
-        p->staged[i] = at.bytes;
-        at.bytes += bytes;
+        p->sent[i].at = end;
+        end += align_up((size_t)pictures[i].height * (size_t)pictures[i].width * 3, PIXEL_ALIGN);
     }
-    return at;
+    if (cuda_check(cudaEventSynchronize(s->uploaded), "pictures", err) < 0 ||
+        grow(b, s, end, err) < 0)
+        return -1;
+    f.host = s->host;
+    pool_run(b->pool, n, fill_one, &f);
+    if (cuda_check(cudaStreamWaitEvent(b->copy, s->consumed, 0), "pictures", err) < 0 ||
+        (end > first && cuda_check(cudaMemcpyAsync(s->device + first, s->host + first, end - first,
+                                                   cudaMemcpyHostToDevice, b->copy),
+                                   "pictures", err) < 0) ||
+        cuda_check(cudaEventRecord(s->uploaded, b->copy), "pictures", err) < 0)
+        return -1;
+    b->sent_for = p;
+    p->n_sent = n;
+    return 0;
 }
+
+/* Whether the next slot has the step's pixels. A set's rank stands for its pixels, whoever asked. */
+static bool is_sent(const struct be_program *p, const struct step *step)
+{
+    if (p->be->sent_for != p || p->n_sent != step_batch(step))
+        return false;
+    for (int i = 0; i < p->n_sent; i++)
+        if (p->sent[i].set == 0 || p->sent[i].set != step->pictures[i].set ||
+            p->sent[i].rank != step->pictures[i].rank)
+            return false;
+    return true;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static struct cuda_step step_values(const struct step *s, int batch)
 {
@@ -141,70 +183,21 @@ static struct cuda_picture picture_values(const struct step *s, int n)
     return d;
 }
 
-struct fill {
-    const struct be_program *p;
-    const struct step *step;
-    char *host;
-};
-
-static void fill_one(void *ctx, int i, int worker)
+/* TRAVEL: the pixels are in the slot; else they lie where the device keeps them, or none are read. */
+static void fill_values(struct be_program *p, const struct step *step, char *host, bool travel,
+                        bool kept)
 {
-    const struct fill *f = ctx;
-    const struct picture *p = &f->step->pictures[i];
-
-    (void)worker;
-    if (f->p->staged[i] != SIZE_MAX)
-        memcpy(f->host + f->p->staged[i], p->pixels, (size_t)p->height * (size_t)p->width * 3);
-}
-
-static void fill(struct be_program *p, const struct step *step, struct slot *s,
-                 const struct parts *at)
-{
-    struct cuda_picture *values = (struct cuda_picture *)(void *)(s->host + at->pictures);
-    struct fill f = {.p = p, .step = step, .host = s->host};
+    struct cuda_picture *values = (struct cuda_picture *)(void *)(host + parameters_at());
     const struct cuda_step step_data = step_values(step, p->list->batch);
 
-    memcpy(s->host, &step_data, sizeof step_data);
-    for (int i = 0; i < entries(p, step); i++) {
+    memcpy(host, &step_data, sizeof step_data);
+    for (int i = 0; i < entries(p); i++) {
         values[i] = picture_values(step, i);
-        if (at->kept && i < step_batch(step))
+        if (i < step_batch(step) && kept)
             values[i].pixels = p->be->kept.at[step->pictures[i].rank];
-        else if (p->staged[i] != SIZE_MAX)
-            values[i].pixels = p->staged[i] - at->pixels;
+        else if (i < step_batch(step) && travel && p->sent[i].at != SIZE_MAX)
+            values[i].pixels = p->sent[i].at - pixels_at(p);
     }
-    if (at->bytes > at->pixels)
-        pool_run(p->be->pool, step_batch(step), fill_one, &f);
-}
-
-/* By the copy stream, beside the step before. */
-static int send_beside(struct be *b, struct slot *s, const struct parts *at, struct err *err)
-{
-    if (cuda_check(cudaStreamWaitEvent(b->copy, s->consumed, 0), "pictures", err) < 0 ||
-        cuda_check(cudaMemcpyAsync(s->device, s->host, at->bytes, cudaMemcpyHostToDevice, b->copy),
-                   "pictures", err) < 0 ||
-        cuda_check(cudaEventRecord(s->uploaded, b->copy), "pictures", err) < 0)
-        return -1;
-    return cuda_check(cudaStreamWaitEvent(b->compute, s->uploaded, 0), "pictures", err);
-}
-
-/* By the compute stream: the values alone, and pictures that are seen for the first time. */
-static int send_in_front(struct be_program *p, const struct step *step, struct slot *s,
-                         const struct parts *at, struct err *err)
-{
-    struct be *b = p->be;
-
-    if (cuda_check(
-            cudaMemcpyAsync(s->device, s->host, at->pixels, cudaMemcpyHostToDevice, b->compute),
-            "pictures", err) < 0)
-        return -1;
-    for (int i = 0; i < step_batch(step); i++)
-        if (p->staged[i] != SIZE_MAX &&
-            cuda_check(cudaMemcpyAsync(b->kept.pixels + b->kept.at[step->pictures[i].rank],
-                                       s->host + p->staged[i], pixel_bytes(&step->pictures[i]),
-                                       cudaMemcpyHostToDevice, b->compute),
-                       "pictures", err) < 0)
-            return -1;
-    return cuda_check(cudaEventRecord(s->uploaded, b->compute), "pictures", err);
 }
 
 static bool has_augment(const struct op_list *l)
@@ -217,21 +210,27 @@ static bool has_augment(const struct op_list *l)
 
 int slot_send(struct be_program *p, const struct step *step, struct slot **out, struct err *err)
 {
-    const bool pixels = has_augment(p->list) && (!step->only || step->only >> OP_AUGMENT & 1);
-    const struct parts at = parts_of(p, step, pixels);
+    const bool pixels = step->pictures && has_augment(p->list) &&
+                        (!step->only || step->only >> OP_AUGMENT & 1),
+               kept = pixels && kept_has(p->be, step), travel = pixels && !kept;
     struct be *b = p->be;
     struct slot *s = &b->slots[b->next_slot];
 
-    b->next_slot = (b->next_slot + 1) % SLOTS;
-    if (cuda_check(cudaEventSynchronize(s->uploaded), "pictures", err) < 0 ||
-        grow(b, s, at.bytes, err) < 0)
+    if (!(travel && is_sent(p, step)) &&
+        send_pixels(p, step->pictures, travel ? step_batch(step) : 0, err) < 0)
         return -1;
-    fill(p, step, s, &at);
-    if ((at.kept ? send_in_front(p, step, s, &at, err) : send_beside(b, s, &at, err)) < 0)
+    b->sent_for = NULL;
+    b->next_slot = (b->next_slot + 1) % SLOTS;
+    fill_values(p, step, s->host, travel, kept);
+    if (cuda_check(
+            cudaMemcpyAsync(s->device, s->host, pixels_at(p), cudaMemcpyHostToDevice, b->copy),
+            "pictures", err) < 0 ||
+        cuda_check(cudaEventRecord(s->uploaded, b->copy), "pictures", err) < 0 ||
+        cuda_check(cudaStreamWaitEvent(b->compute, s->uploaded, 0), "pictures", err) < 0)
         return -1;
     p->device_step = (const struct cuda_step *)(void *)s->device;
-    p->pictures = (const struct cuda_picture *)(void *)(s->device + at.pictures) + step->first;
-    p->pixels = at.kept ? (const uint8_t *)b->kept.pixels : (const uint8_t *)s->device + at.pixels;
+    p->pictures = (const struct cuda_picture *)(void *)(s->device + parameters_at()) + step->first;
+    p->pixels = kept ? (const uint8_t *)b->kept.pixels : (const uint8_t *)s->device + pixels_at(p);
     *out = s;
     return 0;
 }
@@ -239,4 +238,14 @@ int slot_send(struct be_program *p, const struct step *step, struct slot **out, 
 int slot_done(struct be_program *p, struct slot *s, struct err *err)
 {
     return cuda_check(cudaEventRecord(s->consumed, p->be->compute), "pictures", err);
+}
+
+int slot_ahead(struct be_program *p, const struct step *step, struct err *err)
+{
+    const struct step next = {.pictures = step->next, .n_pictures = step->n_next};
+
+    if (!next.pictures || step->only || next.n_pictures > entries(p) || !has_augment(p->list) ||
+        kept_has(p->be, &next))
+        return 0;
+    return send_pixels(p, next.pictures, next.n_pictures, err);
 }

@@ -1,0 +1,173 @@
+/* lanes.h - vectors of 16 channels, for the *_isa.c files of this folder alone.
+ *
+ * Written once as 16 floats, which the compiler splits for narrower machines; instructions are named only where
+ * they give the same bits sooner. bf16 is rounded to nearest even, in integers or by the processor's
+ * instruction: the same bits, as the workers flush denormals and no NaN arises but the processor's own.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_CPU_LANES_H
+#define PRESIZE_BACKEND_CPU_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "backend/op.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float f16v __attribute__((vector_size(64)));
+typedef int32_t i16v __attribute__((vector_size(64)));
+typedef uint32_t u16v __attribute__((vector_size(64)));
+typedef uint16_t h16v __attribute__((vector_size(32)));
+typedef uint8_t b16v __attribute__((vector_size(16)));
+typedef double d16v __attribute__((vector_size(128)));
+
+INLINE h16v to_bf16(f16v v)
+{
+    h16v h;
+#ifdef __AVX512BF16__
+    __m256bh b;
+    __m512 m;
+
+    memcpy(&m, &v, sizeof m);
+    b = _mm512_cvtneps_pbh(m);
+    memcpy(&h, &b, sizeof h);
+#else
+    u16v u;
+
+    memcpy(&u, &v, sizeof u);
+    h = __builtin_convertvector((u + 0x7fff + ((u >> 16) & 1)) >> 16, h16v);
+#endif
+    return h;
+}
+
+INLINE f16v from_bf16(h16v h)
+{
+    f16v v;
+#ifdef __AVX512F__ /* of the vector below gcc 12 makes two halves, at twice the time of a whole pass */
+    __m256i narrow;
+    __m512i wide;
+
+    memcpy(&narrow, &h, sizeof narrow);
+    wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16);
+    memcpy(&v, &wide, sizeof v);
+#else
+    const u16v u = __builtin_convertvector(h, u16v) << 16;
+
+    memcpy(&v, &u, sizeof v);
+#endif
+    return v;
+}
+
+INLINE size_t dtype_bytes(enum dtype t) /* of F32 and BF16 */
+{
+    return t == DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+INLINE f16v load(const void *base, size_t i, enum dtype t)
+{
+    f16v v;
+
+    if (t == DTYPE_BF16) {
+        h16v h;
+
+        memcpy(&h, (const uint16_t *)base + i, sizeof h);
+        v = from_bf16(h);
+    } else {
+        memcpy(&v, (const float *)base + i, sizeof v);
+    }
+    return v;
+}
+
+/* Returns what a later load will give. */
+INLINE f16v store(void *base, size_t i, f16v v, enum dtype t)
+{
+    if (t == DTYPE_BF16) {
+        const h16v h = to_bf16(v);
+
+        memcpy((uint16_t *)base + i, &h, sizeof h);
+        v = from_bf16(h);
+    } else {
+        memcpy((float *)base + i, &v, sizeof v);
+    }
+    return v;
+}
+
+/* The same past the caches, for what is not read soon: the line need not be fetched first. BASE is aligned to LANES
+ * elements. */
+INLINE f16v store_past(void *base, size_t i, f16v v, enum dtype t)
+{
+#ifdef __AVX512F__
+    if (t == DTYPE_BF16) {
+        const h16v h = to_bf16(v);
+        __m256i m;
+
+        memcpy(&m, &h, sizeof m);
+        _mm256_stream_si256((__m256i *)(void *)((uint16_t *)base + i), m);
+        return from_bf16(h);
+    } else {
+        __m512 m;
+
+        memcpy(&m, &v, sizeof m);
+        _mm512_stream_ps((float *)base + i, m);
+        return v;
+    }
+#else
+    return store(base, i, v, t);
+#endif
+}
+
+/* Ends what was stored past the caches, so that other threads find it. */
+INLINE void end_stores(void)
+{
+#ifdef __AVX512F__
+    _mm_sfence();
+#endif
+}
+
+INLINE f16v load_f32(const float *p)
+{
+    return load(p, 0, DTYPE_F32);
+}
+
+INLINE f16v splat(float x)
+{
+    return (f16v){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+
+INLINE f16v where(i16v mask, f16v v) /* v in the lanes of mask (-1), else +0 */
+{
+    i16v u;
+
+    memcpy(&u, &v, sizeof u);
+    u &= mask;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+INLINE f16v choose(i16v mask, f16v a, f16v b)
+{
+    i16v x, y;
+
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & mask) | (y & ~mask);
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+
+INLINE d16v widen(f16v v)
+{
+    return __builtin_convertvector(v, d16v);
+}
+
+INLINE void put_doubles(double *p, d16v v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+#endif
