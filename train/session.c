@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -517,7 +518,7 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
 
 struct sending { /* pictures on their way to the device */
     const struct session *s;
-    uint64_t sent; /* by several threads */
+    atomic_bool begun; /* by any of several threads */
 };
 
 static size_t sending_bytes(void *ctx, uint32_t rank)
@@ -532,7 +533,7 @@ static int sending_read(void *ctx, uint32_t rank, uint8_t *pixels, struct err *e
 {
     struct sending *k = ctx;
 
-    if (__atomic_fetch_add(&k->sent, 1, __ATOMIC_RELAXED) == 0)
+    if (!atomic_exchange(&k->begun, true))
         log_info("sending the pictures, %llu MB, to the GPU's memory",
                  (unsigned long long)(shard_set_bytes(k->s->shards) >> 20));
     return shard_set_read(k->s->shards, rank, pixels, k->s->e->data.verify == VERIFY_CRC, err);
@@ -553,7 +554,7 @@ static int keep_pictures(struct session *s, struct err *err)
     if (!s->backend->keep)
         return 0;
     kept = s->backend->keep(s->be, &set, err);
-    if (kept > 0 && k.sent > 0)
+    if (kept > 0 && atomic_load(&k.begun))
         log_info("they stay in the GPU's memory; it took %.1f s", clock_seconds() - start);
     s->kept = kept > 0;
     return kept < 0 ? -1 : 0;

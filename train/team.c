@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,9 +26,8 @@ struct team {
     struct group *group;
     struct be_ranks ranks;
     void (*end)(const char *why);
-    atomic_bool failing; /* this process knows by itself */
-    pthread_mutex_t lock;
-    struct run *run; /* behind lock */
+    pthread_mutex_t lock; /* whoever ends the process takes it for good */
+    struct run *run;      /* behind lock */
 };
 
 static double limit(void)
@@ -177,10 +175,10 @@ static void lost(void *ctx, const char *why, bool said)
 {
     struct team *t = ctx;
 
-    pthread_mutex_lock(&t->lock); /* for good */
-    if (t->run && !atomic_load(&t->failing))
+    pthread_mutex_lock(&t->lock);
+    if (t->run)
         run_abandon(t->run, why);
-    end_here(t, said || atomic_load(&t->failing) ? NULL : why);
+    end_here(t, said ? NULL : why);
 }
 
 /* The others write to nowhere, and errors alone. */
@@ -253,12 +251,12 @@ void team_fail(struct team *t, const struct err *err)
     const bool common = err->kind == ERR_STOPPED || err->kind == ERR_NUMERIC;
     const struct timespec moment = {COMMON_S, 0};
 
-    atomic_store(&t->failing, true);
     if (t->ranks.rank > 0) {
         nanosleep(&moment, NULL);
         while (common)
             pause(); /* lost() ends it */
     }
+    pthread_mutex_lock(&t->lock); /* first: those who are told end, which lost() would tell of */
     group_fail(t->group, err->msg);
     end_here(t, err->msg);
 }

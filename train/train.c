@@ -297,7 +297,8 @@ static int gather_team(struct args *a, struct err *err)
         die_usage("train",
                   "--gpus starts processes of its own: leave it out under mpirun and srun");
     if (!trains && (a->gpus > 1 || place.ranks > 1))
-        die_usage("train", "several processes only train");
+        die_usage("train", "several processes (--gpus, mpirun) train one run: for anything else, "
+                           "--lr-find too, start one");
     if (a->gpus > 1) {
         switch (team_launch(a->gpus, &status, err)) {
         case -1:

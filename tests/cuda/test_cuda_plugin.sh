@@ -3,19 +3,7 @@
 # auto then takes the cpu and run.json says why. Then training on the simulated device.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 4 2
-cat > "$scratch/tiny.yaml" <<YAML
-# Does a training run on another device?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 8
-  phases:
-    - {kind: one_cycle, epochs: 1, lr: 1e-3}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 same_weights() {
     cmp "$results/$1/checkpoints/last.safetensors" "$results/$2/checkpoints/last.safetensors" ||
         fail "other weights: $1, $2"

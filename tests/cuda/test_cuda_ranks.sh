@@ -7,19 +7,8 @@ if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
     echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
     exit 77
 fi
-demo_set
-demo_split "$scratch/split.csv" 4 2
-cat > "$scratch/tiny.yaml" <<YAML
-# Do several processes train as one?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 8
-  phases:
-    - {kind: one_cycle, epochs: 1, lr: 1e-3}
-YAML
-tiny="--exp $scratch/tiny.yaml -B cuda"
+tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
+tiny="$tiny -B cuda"
 unset OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so PRESIZE_NCCL=$BIN/libpresize_cuda_sim.so SIM_DEVICES=4
 
@@ -152,7 +141,7 @@ refused 1 "cannot be shared by 2 processes alike" --gpus 2 $tiny train.batch=7
 refused 1 "need -B cuda, not cpu" --gpus 2 $tiny -B cpu
 SIM_DEVICES=1 refused 1 "would have number 1, and this machine has 1" --gpus 2 $tiny
 PRESIZE_NCCL=$scratch/none.so refused 1 "several GPUs need NCCL 2" --gpus 2 $tiny
-refused 2 "several processes only train" --gpus 2 $tiny --plan
+refused 2 "train one run" --gpus 2 $tiny --plan
 refused 2 "expected a whole number" --gpus 0 $tiny
 train_run alone --gpus 1 $tiny
 same one alone

@@ -1,20 +1,7 @@
 # test_train_bad.sh - what cannot be trained is refused clearly, and nothing is left behind.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 4 2
-cat > "$scratch/tiny.yaml" <<YAML
-# What happens to a training that cannot be?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 8
-  phases:
-    - {kind: one_cycle, epochs: 3, lr: 1e-3}
-exec: {microbatch: 8}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 3, lr: 1e-3}" "exec: {microbatch: 8}"
 
 # The command line: status 2. A file: status 1.
 refused 2 "smoke"

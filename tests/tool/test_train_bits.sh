@@ -1,20 +1,7 @@
 # test_train_bits.sh - one recipe and one seed give the same bits at any number of threads.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 6 2
-cat > "$scratch/tiny.yaml" <<YAML
-# Do threads change a bit?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 16
-  phases:
-    - {kind: fine_tune, epochs: 1}
-exec: {microbatch: 4}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 6 2 16 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 4}"
 
 train_run one $tiny exec.threads=1
 train_run again $tiny exec.threads=1

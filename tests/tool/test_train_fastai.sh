@@ -1,17 +1,7 @@
 # test_train_fastai.sh - augment.mode fastai from training to prediction: one arithmetic everywhere.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 3 1
-cat > "$scratch/tiny.yaml" <<YAML
-# Does fastai's own augmentation reach training, validation and prediction?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-augment: {mode: fastai}
-train: {size: 32, batch: 8, phases: [{kind: one_cycle, epochs: 1}]}
-exec: {microbatch: 4}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 3 1 8 "{kind: one_cycle, epochs: 1}" "augment: {mode: fastai}" "exec: {microbatch: 4}"
 
 # show FILE ARGS...
 show() {

@@ -2,19 +2,7 @@
 # changes what it should, none costs the same bits at any thread count or after an interruption.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 6 2
-cat > "$scratch/tiny.yaml" <<YAML
-# What do the learner's options change?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 16
-  phases: [{kind: one_cycle, epochs: 2, lr: 1e-3}]
-exec: {microbatch: 8}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 6 2 16 "{kind: one_cycle, epochs: 2, lr: 1e-3}" "exec: {microbatch: 8}"
 lines() { wc -l < "$results/$1/metrics.jsonl"; }
 metric() { # RUN LINE NAME: a number of metrics.jsonl
     sed -n "$2s/.*\"$3\": *\([-0-9.e+]*\).*/\1/p" "$results/$1/metrics.jsonl"

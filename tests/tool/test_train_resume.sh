@@ -1,21 +1,8 @@
 # test_train_resume.sh - stopped, interrupted or killed, a run goes on to the same bits.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
-demo_set
-demo_split "$scratch/split.csv" 4 2
-cat > "$scratch/tiny.yaml" <<YAML
-# Does a run that was interrupted end like one that was not?
-data: {set: demo, split: csv, split_csv: $scratch/split.csv}
-model: {arch: resnet18, weights: none}
-train:
-  size: 32
-  batch: 16
-  phases:
-    - {kind: fine_tune, epochs: 2}
-    - {kind: constant, epochs: 1, lr: 1e-4}
-exec: {microbatch: 8}
-YAML
-tiny="--exp $scratch/tiny.yaml"
+tiny_experiment 4 2 16 "{kind: fine_tune, epochs: 2}, {kind: constant, epochs: 1, lr: 1e-4}" \
+    "exec: {microbatch: 8}"
 train="$BIN/train --data $data --results $results"
 
 train_run whole $tiny

@@ -40,6 +40,22 @@ demo_split() {
     (cd "$data/demo/tree/images" && find . -type f | sed 's|^\./||') | few "$2" "$3" > "$1"
 }
 
+# tiny_experiment TRAIN VALID BATCH PHASES [LINE...]: the demo set and demo_split()'s split of it; $tiny are the options
+# that train resnet18 from nothing on it, at 32 px. LINEs of YAML add to the experiment.
+tiny_experiment() {
+    demo_set
+    demo_split "$scratch/split.csv" "$1" "$2"
+    cat > "$scratch/tiny.yaml" <<YAML
+# Does a tiny training do what it should?
+data: {set: demo, split: csv, split_csv: $scratch/split.csv}
+model: {arch: resnet18, weights: none}
+train: {size: 32, batch: $3, phases: [$4]}
+YAML
+    shift 4
+    [ $# = 0 ] || printf '%s\n' "$@" >> "$scratch/tiny.yaml"
+    tiny="--exp $scratch/tiny.yaml"
+}
+
 # train_run NAME ARGS...: a run that must succeed; its folder's path is the last line.
 train_run() {
     local name=$1

@@ -461,20 +461,21 @@ bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b)
     return dnnl_memory_desc_equal(&a->desc, &b->desc);
 }
 
-/* The first of PARTS along k; false where these are no runs of memory. */
+/* The first of PARTS along k of an f32 weight; false where these are no runs of memory. */
 static bool part_of(dnnl_memory_desc_t *part, const dnnl_memory_desc_t *whole, int parts)
 {
     const dnnl_blocking_desc_t *b = &whole->format_desc.blocking;
     dnnl_dims_t dims, none = {0};
     dnnl_dim_t block = 1;
 
+    if (whole->format_kind != dnnl_blocked)
+        return false;
     for (int i = 0; i < b->inner_nblks; i++)
         if (b->inner_idxs[i] == 0)
             block *= b->inner_blks[i];
     memcpy(dims, whole->dims, sizeof dims);
-    if (whole->format_kind != dnnl_blocked || dims[0] % (parts * block) ||
-        (size_t)(b->strides[0] * (dims[0] / block)) * sizeof(float) !=
-            dnnl_memory_desc_get_size(whole))
+    if (dims[0] % (parts * block) || (size_t)(b->strides[0] * (dims[0] / block)) * sizeof(float) !=
+                                         dnnl_memory_desc_get_size(whole))
         return false;
     dims[0] /= parts;
     return dnnl_memory_desc_init_submemory(part, whole, dims, none) == dnnl_success;

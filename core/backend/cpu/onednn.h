@@ -40,7 +40,7 @@ struct dnn_conv_desc {
 struct dnn_format; /* how a weight lies in memory */
 size_t dnn_format_bytes(const struct dnn_format *f);
 bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b);
-/* Into how many equal runs of memory, none smaller than BYTES, it falls along k: a power of two. */
+/* Into how many equal runs of memory, none smaller than BYTES, an f32 weight falls along k: a power of two. */
 int dnn_format_parts(const struct dnn_format *f, size_t bytes);
 
 struct dnn_conv;

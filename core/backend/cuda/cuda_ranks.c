@@ -267,10 +267,8 @@ static int forward(struct be_program *p, const struct cuda_op *o, double *sums, 
     float *running[2] = {NULL, NULL};
 
     for (int i = 0; i < 2; i++)
-        if (o->param[1 + i]) {
+        if (o->param[1 + i])
             running[i] = param(p, o->param[1 + i]);
-            o->param[1 + i]->version++;
-        }
     if (cuda_check(
             cuda_bn_sums(stream, own, act(p, y), type_of(p, y), rows, c, p->memory + p->workspace),
             op_tensor(p, y)->name, err) < 0 ||
