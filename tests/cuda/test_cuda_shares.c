@@ -338,6 +338,15 @@ static void shares_make_the_whole(void **state)
     }
 }
 
+/* Any of them: the first to find it ends, and the others may hear of that before they have looked. */
+static bool found(const char *what, int ranks, const int status[])
+{
+    for (int r = 0; r < ranks; r++)
+        if (status[r] == FOUND && strstr(results->said[r], what))
+            return true;
+    return false;
+}
+
 static void mistakes_are_found(void **state)
 {
     int status[RANKS_MAX];
@@ -347,11 +356,11 @@ static void mistakes_are_found(void **state)
     play((struct job){.ranks = 2, .mistake = OWN_MEAN}, status);
     assert_true(status[0] == 0 && distance(0) > 0.3) /* fp32 */;
     play((struct job){.ranks = 2, .mistake = NO_WAIT}, status);
-    if (status[0] != FOUND || !strstr(results->said[0], "nothing says in which order"))
-        fail_msg("no wait: status %d, %s", status[0], results->said[0]);
+    if (!found("nothing says in which order", 2, status))
+        fail_msg("no wait: statuses %d and %d, %s, %s", status[0], status[1], results->said[0],
+                 results->said[1]);
     play((struct job){.ranks = 2, .mistake = OTHER_LIST}, status);
-    if (!strstr(results->said[0], "elements where rank") &&
-        !strstr(results->said[1], "elements where rank"))
+    if (!found("elements where rank", 2, status))
         fail_msg("other lists: %s, %s", results->said[0], results->said[1]);
 }
 
