@@ -78,6 +78,11 @@ static bool is_persistent(const struct tensor *t)
     return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
 }
 
+static bool is_whole(enum dtype t)
+{
+    return t == DTYPE_U8 || t == DTYPE_BITS || t == DTYPE_I32;
+}
+
 /* A tap of a max pool's window at element I that lies inside DX. */
 static float tap(struct rng *r, const struct tensor *dy, const struct tensor *dx, size_t i)
 {
@@ -93,15 +98,30 @@ static float tap(struct rng *r, const struct tensor *dy, const struct tensor *dx
 }
 
 /* Multiples of 1/8, so that no ReLU stands within rounding of its edge; rstd and gamma powers of two. */
-static float coarse(float x, const struct tensor *t, int place, bool rstd)
+static float coarse(float x, const struct tensor *t, bool beta, bool rstd)
 {
     if (t->role == TENSOR_STAT)
         return rstd ? (x > 0 ? 1.0f : 0.5f) : roundf(8 * x) / 8;
-    if (t->role == TENSOR_PARAM && place >= 4) /* beta, or gamma of the applying op */
+    if (beta)
         return roundf(8 * x) / 8 + 1.0f / 64;
     if (t->role == TENSOR_PARAM)
         return x > 0 ? 1.0f : -0.5f;
     return roundf(8 * x) / 8;
+}
+
+/* Which input is gamma, before beta, of an op that decides by a norm's output what passes; 0: it is no such op. */
+static int gamma_of(const struct op *o)
+{
+    switch (o->kind) {
+    case OP_BN_APPLY:
+        return o->out[1] < 0 ? 0 : 2;
+    case OP_BN_RELU_BWD_STATS:
+        return 3;
+    case OP_BN_RELU_BWD_APPLY:
+        return 4;
+    default:
+        return 0;
+    }
 }
 
 static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
@@ -109,6 +129,7 @@ static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
     const struct tensor *x = &t->tensors[t->op->in[place]];
     const enum op_kind kind = t->op->kind;
     const bool rstd = x->role == TENSOR_STAT && i >= (size_t)x->dims[1];
+    const int gamma = gamma_of(t->op);
     const bool variance = (kind == OP_BN_STATS || kind == OP_BN_INFER) && place == 2;
     float n = (float)rng_normal(r);
 
@@ -119,9 +140,10 @@ static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
 
         return (float)rng_below(r, (uint32_t)(dx->dims[2] * dx->dims[3]));
     }
-    if (kind == OP_BN_RELU_BWD_STATS || (kind == OP_BN_RELU_BWD_APPLY && place != 3))
-        return place == 4 && kind == OP_BN_RELU_BWD_APPLY ? (n > 0 ? 1.0f : -0.5f)
-                                                          : coarse(n, x, place, rstd);
+    if (x->dtype == DTYPE_BITS)
+        return (float)rng_below(r, 256);
+    if (gamma && !(kind == OP_BN_RELU_BWD_APPLY && place == 3))
+        return coarse(n, x, place == gamma + 1, rstd);
     if (rstd || variance || (kind == OP_ADAM && place == 3))
         return fabsf(n) + 0.5f;
     if (kind == OP_BN_STATS &&
@@ -147,8 +169,7 @@ static int give(const struct trial *t, struct device *const devices[2],
             uint16_t bits;
 
             v[k] = value_of(&r, t, i, k);
-            if (dtype_is_16(t->type) && x->role != TENSOR_STAT && x->dtype != DTYPE_U8 &&
-                x->dtype != DTYPE_I32) {
+            if (dtype_is_16(t->type) && x->role != TENSOR_STAT && !is_whole(x->dtype)) {
                 dtype_put(&bits, 0, t->type, v[k]);
                 v[k] = dtype_get(&bits, 0, t->type);
             }
@@ -195,7 +216,7 @@ static int compare(const struct trial *t, int x, struct device *const devices[2]
 {
     const struct tensor *tensor = &t->tensors[x];
     const size_t n = tensor_elements(tensor);
-    const bool exact = tensor->dtype == DTYPE_U8 || tensor->dtype == DTYPE_I32;
+    const bool exact = is_whole(tensor->dtype);
     float *v[2] = {calloc(n, sizeof(float)), calloc(n, sizeof(float))};
     double off;
     int rc = v[0] && v[1] ? 0 : err_set(err, ERR_NOMEM, "selftest");

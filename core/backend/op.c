@@ -156,14 +156,14 @@ int op_list_find(const struct op_list *l, const char *name)
 
 const char *dtype_name(enum dtype t)
 {
-    static const char *const names[] = {"fp32", "bf16", "fp16", "u8", "i32", "fp64"};
+    static const char *const names[] = {"fp32", "bf16", "fp16", "u8", "bits", "i32", "fp64"};
 
     return (unsigned)t <= DTYPE_F64 ? names[t] : "unknown";
 }
 
 size_t dtype_size(enum dtype t)
 {
-    static const size_t sizes[] = {4, 2, 2, 1, 4, 8};
+    static const size_t sizes[] = {4, 2, 2, 1, 1, 4, 8};
 
     BUG_IF((unsigned)t > DTYPE_F64);
     return sizes[t];
@@ -182,6 +182,7 @@ float dtype_get(const void *data, size_t i, enum dtype t)
     case DTYPE_F16:
         return f32_from_f16(((const uint16_t *)data)[i]);
     case DTYPE_U8:
+    case DTYPE_BITS:
         return ((const uint8_t *)data)[i];
     case DTYPE_I32:
         return (float)((const int32_t *)data)[i];
@@ -202,6 +203,7 @@ void dtype_put(void *data, size_t i, enum dtype t, float x)
         ((uint16_t *)data)[i] = f16_from_f32(x);
         return;
     case DTYPE_U8:
+    case DTYPE_BITS:
         ((uint8_t *)data)[i] = (uint8_t)x;
         return;
     case DTYPE_I32:

@@ -19,7 +19,15 @@
 #include "base/err.h"
 #include "base/geometry.h"
 
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_U8, DTYPE_I32, DTYPE_F64 };
+enum dtype {
+    DTYPE_F32,
+    DTYPE_BF16,
+    DTYPE_F16,
+    DTYPE_U8,
+    DTYPE_BITS, /* bytes: bit k of channel i is of channel 8 i + k of the tensor it speaks of */
+    DTYPE_I32,
+    DTYPE_F64
+};
 
 enum tensor_role {
     TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
@@ -45,7 +53,8 @@ struct tensor {
  *  CONV               x, weight                              y            stride, pad
  *  BN_STATS           y, running_mean*, running_var*         stat (2,c) = mean, 1/sqrt(var + eps);
  *                     running (if given) updated: r = 0.9 r + 0.1 batch, variance unbiased
- *  BN_APPLY           y, stat, gamma, beta, residual*        z = relu?(y^ gamma + beta + residual)
+ *  BN_APPLY           y, stat, gamma, beta, residual*        z = relu?(y^ gamma + beta + residual), with relu
+ *                                                            mask* bits (n,c/8,h,w) = z > 0
  *  BN_INFER           y, mean, var, gamma, beta, residual*   z, from running statistics
  *  RELU               x                                      y
  *  MAX_POOL           x                                      y, argmax u8 = r * 3 + s: 3x3/2 pad 1, first
@@ -63,9 +72,9 @@ struct tensor {
  *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
  *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                  dx
  *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
- *  BN_BWD_STATS       dz, dz2*, z* (relu), y, stat           g* = (dz + dz2) (z > 0), bstat (2,c) = sum g,
+ *  BN_BWD_STATS       dz, dz2*, mask*, y, stat               g* = mask ? dz + dz2 : 0, bstat (2,c) = sum g,
  *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
- *                                                            GRAD = bstat[0]; g where there is dz2 or z
+ *                                                            GRAD = bstat[0]; g where there is dz2 or mask
  *  BN_BWD_APPLY       g, y, stat, bstat, gamma               dy = gamma rstd (g - bstat0/m - y^ bstat1/m),
  *                                                            m = batch h w
  *  BN_RELU_BWD_STATS  dz, y, stat, gamma, beta               bstat, dgamma, dbeta of g = dz (gamma y^ + beta > 0)
@@ -125,7 +134,7 @@ struct op {
     enum op_kind kind;
     int in[OP_MAX_IN], out[OP_MAX_OUT];
     int stride, pad; /* CONV*, pixels, both axes; p = (h + 2 pad - r) / stride + 1 */
-    bool relu;       /* BN_APPLY, BN_INFER; BN_BWD_STATS: z given */
+    bool relu;       /* BN_APPLY, BN_INFER */
     float rate;      /* DROPOUT: probability to drop, in [0, 1) */
     int layer;       /* DROPOUT: which, for its random counter */
     float smoothing; /* SOFTMAX_LOSS: share of the label that all classes get alike, [0, 1) */

@@ -13,8 +13,8 @@
 enum { MAX_GROUPS = 8, MAX_DIM = 1 << 24, MAX_FILTER = 255 };
 
 /* What stands in each place of a row of the table in op.h:
- *   a ACT, F32 or 16 bits   f ACT, F32   u ACT, U8   i ACT, I32   p PARAM   s STATE   g GRAD   t STAT
- *   e PARAM or STATE
+ *   a ACT, F32 or 16 bits   f ACT, F32   u ACT, U8   b ACT, BITS   i ACT, I32   p PARAM   s STATE   g GRAD
+ *   t STAT   e PARAM or STATE
  * a capital may be absent. */
 struct op_row {
     const char *name, *in, *out;
@@ -24,7 +24,7 @@ static const struct op_row rows[OP_KINDS] = {
     [OP_AUGMENT]           = {"augment",           "",       "a"},
     [OP_CONV]              = {"conv",              "ap",     "a"},
     [OP_BN_STATS]          = {"bn_stats",          "aSS",    "t"},
-    [OP_BN_APPLY]          = {"bn_apply",          "atppA",  "a"},
+    [OP_BN_APPLY]          = {"bn_apply",          "atppA",  "aB"},
     [OP_BN_INFER]          = {"bn_infer",          "assppA", "a"},
     [OP_RELU]              = {"relu",              "a",      "a"},
     [OP_MAX_POOL]          = {"max_pool",          "a",      "au"},
@@ -38,7 +38,7 @@ static const struct op_row rows[OP_KINDS] = {
     [OP_RELU_BWD]          = {"relu_bwd",          "aa",     "a"},
     [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "fi",     "a"},
     [OP_MAX_POOL_BWD]      = {"max_pool_bwd",      "aAu",    "a"},
-    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aAAat",  "Atgg"},
+    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aABat",  "Atgg"},
     [OP_BN_BWD_APPLY]      = {"bn_bwd_apply",      "aattp",  "a"},
     [OP_BN_RELU_BWD_STATS] = {"bn_relu_bwd_stats", "aatpp",  "tgg"},
     [OP_BN_RELU_BWD_APPLY] = {"bn_relu_bwd_apply", "aattpp", "a"},
@@ -102,6 +102,8 @@ static bool role_fits(char letter, const struct tensor *t)
         return t->role == TENSOR_ACT && t->dtype == DTYPE_F32;
     case 'u':
         return t->role == TENSOR_ACT && t->dtype == DTYPE_U8;
+    case 'b':
+        return t->role == TENSOR_ACT && t->dtype == DTYPE_BITS;
     case 'i':
         return t->role == TENSOR_ACT && t->dtype == DTYPE_I32;
     case 'p':
@@ -202,6 +204,14 @@ static int want_channels(const struct check *c, int channels, int stat, int a, i
     return want(c, b, channels, 1, 1, 1);
 }
 
+/* A bit for each element of a tensor of dims D. */
+static int want_mask(const struct check *c, int t, const int d[4])
+{
+    if (t >= 0 && d[1] % 8 != 0)
+        return refuse(c, "a mask takes a multiple of 8 channels");
+    return want(c, t, d[0], d[1] / 8, d[2], d[3]);
+}
+
 static int check_bn_bwd(const struct check *c)
 {
     const int *in = c->op->in, *out = c->op->out;
@@ -209,13 +219,10 @@ static int check_bn_bwd(const struct check *c)
 
     switch (c->op->kind) {
     case OP_BN_BWD_STATS:
-        if (c->op->relu != (in[2] >= 0))
-            return refuse(c, "relu says that z is given, and is not set without it");
         if ((out[0] >= 0) != (in[1] >= 0 || in[2] >= 0))
-            return refuse(c, "g is written where dz2 or z is given, and only there");
-        for (int i = 0; i <= 2; i++)
-            if (want_like(c, in[i], d) < 0)
-                return -1;
+            return refuse(c, "g is written where dz2 or a mask is given, and only there");
+        if (want_like(c, in[0], d) < 0 || want_like(c, in[1], d) < 0 || want_mask(c, in[2], d) < 0)
+            return -1;
         if (want_channels(c, d[1], in[4], -1, -1) < 0 || want_like(c, out[0], d) < 0)
             return -1;
         return want_channels(c, d[1], out[1], out[2], out[3]);
@@ -249,6 +256,10 @@ static int check_bn(const struct check *c)
         d = c->l->tensors[in[0]].dims;
         if (want(c, in[1], 2, d[1], 1, 1) < 0 || want(c, in[2], d[1], 1, 1, 1) < 0 ||
             want(c, in[3], d[1], 1, 1, 1) < 0 || want_like(c, in[4], d) < 0)
+            return -1;
+        if (out[1] >= 0 && !c->op->relu)
+            return refuse(c, "a mask is of a relu");
+        if (want_mask(c, out[1], d) < 0)
             return -1;
         return want_like(c, out[0], d);
     default: /* OP_BN_INFER */

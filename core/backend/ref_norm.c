@@ -19,6 +19,19 @@ static double per_channel(const struct ref_tensor *t)
     return (double)t->n / (double)t->d[1];
 }
 
+/* Of the mask over T's elements: where element I's bit is, and its value. */
+static size_t byte_of(const struct ref_tensor *t, size_t i)
+{
+    size_t pixels = (size_t)t->d[2] * (size_t)t->d[3];
+
+    return i / pixels / 8 * pixels + i % pixels;
+}
+
+static unsigned bit_of(const struct ref_tensor *t, size_t i)
+{
+    return 1u << channel(t, i) % 8;
+}
+
 static double relu(double x, bool on)
 {
     return on && x < 0.0 ? 0.0 : x;
@@ -65,6 +78,11 @@ void ref_bn_apply(const struct ref_call *c)
 
         ref_store(&c->out[0], i, relu(z, c->op->relu));
     }
+    for (size_t i = 0; c->out[1].v && i < c->out[1].n; i++)
+        c->out[1].v[i] = 0.0;
+    for (size_t i = 0; c->out[1].v && i < y->n; i++)
+        if (c->out[0].v[i] > 0.0)
+            c->out[1].v[byte_of(y, i)] += bit_of(y, i);
 }
 
 void ref_bn_infer(const struct ref_call *c)
@@ -121,9 +139,14 @@ static void store_sums(const struct ref_tensor *bstat, const struct ref_tensor *
     }
 }
 
+static bool masked_out(const struct ref_tensor *mask, const struct ref_tensor *y, size_t i)
+{
+    return mask->v && !((unsigned)mask->v[byte_of(y, i)] & bit_of(y, i));
+}
+
 void ref_bn_bwd_stats(const struct ref_call *c)
 {
-    const struct ref_tensor *dz = &c->in[0], *dz2 = &c->in[1], *z = &c->in[2], *y = &c->in[3];
+    const struct ref_tensor *dz = &c->in[0], *dz2 = &c->in[1], *mask = &c->in[2], *y = &c->in[3];
     const struct ref_tensor *g = c->out[0].v ? &c->out[0] : dz, *bstat = &c->out[1];
 
     memset(bstat->v, 0, bstat->n * sizeof *bstat->v);
@@ -131,7 +154,7 @@ void ref_bn_bwd_stats(const struct ref_call *c)
         double sum = dz->v[i] + (dz2->v ? dz2->v[i] : 0.0);
 
         if (g != dz)
-            ref_store(g, i, z->v && !(z->v[i] > 0.0) ? 0.0 : sum);
+            ref_store(g, i, masked_out(mask, y, i) ? 0.0 : sum);
         add_sums(bstat, y, &c->in[4], i, g->v[i]);
     }
     store_sums(bstat, &c->out[2], &c->out[3]);

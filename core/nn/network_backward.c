@@ -5,21 +5,20 @@
  * SPDX-License-Identifier: MIT */
 #include "nn/network_private.h"
 
-/* The two batch-wide sums behind norm NAME; *g is what flows into it: the sum of dz and dz2 where z > 0. Either
- * is -1 where there is none. */
-static int norm_bwd_stats(struct build *b, const char *name, int dz, int dz2, int z, int y,
+/* The two batch-wide sums behind norm NAME; *g is what flows into it: the sum of dz and dz2 where MASK lets it
+ * through. DZ2 and MASK are -1 where there is none. */
+static int norm_bwd_stats(struct build *b, const char *name, int dz, int dz2, int mask, int y,
                           int stats, int *g)
 {
-    int d[4], bstat, sum = dz2 < 0 && z < 0 ? -1 : build_like(b, name, ".g", y);
+    int d[4], bstat, sum = dz2 < 0 && mask < 0 ? -1 : build_like(b, name, ".g", y);
 
     build_dims(b, y, d);
     *g = sum < 0 ? dz : sum;
     bstat = build_stat(b, name, ".bstat", d[1]);
     op_list_add(b->l, (struct op){.kind = OP_BN_BWD_STATS,
-                                  .in = {dz, dz2, z, y, stats, -1},
+                                  .in = {dz, dz2, mask, y, stats, -1},
                                   .out = {sum, bstat, build_gradient(b, name, "weight"),
-                                          build_gradient(b, name, "bias")},
-                                  .relu = z >= 0});
+                                          build_gradient(b, name, "bias")}});
     return bstat;
 }
 
@@ -90,7 +89,7 @@ static void block_bwd(struct build *b, const struct block *k, int *dz, int *dz2)
     const struct unit *last = &k->units[k->n_units - 1];
     int g, shortcut, bstat, down_bstat = -1, dx;
 
-    bstat = norm_bwd_stats(b, last->norm, *dz, *dz2, k->z, last->y, last->stat, &g);
+    bstat = norm_bwd_stats(b, last->norm, *dz, *dz2, k->mask, last->y, last->stat, &g);
     shortcut = g;
     if (k->has_down)
         down_bstat = norm_bwd_stats(b, k->down.norm, g, -1, -1, k->down.y, k->down.stat, &shortcut);

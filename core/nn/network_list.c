@@ -49,7 +49,9 @@ static int norm_stats(struct build *b, const char *norm, int y)
     return t;
 }
 
-static int norm_apply(struct build *b, const char *norm, int y, int stats, bool relu, int residual)
+/* MASK: a tensor for where the ReLU lets through, or -1. */
+static int norm_apply(struct build *b, const char *norm, int y, int stats, bool relu, int residual,
+                      int mask)
 {
     int gamma = build_param(b, norm, "weight"), beta = build_param(b, norm, "bias");
     int z = build_like(b, norm, ".z", y);
@@ -64,7 +66,7 @@ static int norm_apply(struct build *b, const char *norm, int y, int stats, bool 
     else
         op_list_add(b->l, (struct op){.kind = OP_BN_APPLY,
                                       .in = {y, stats, gamma, beta, residual, -1},
-                                      .out = {z, -1, -1, -1},
+                                      .out = {z, mask, -1, -1},
                                       .relu = relu});
     return z;
 }
@@ -75,9 +77,23 @@ static void unit_stats(struct build *b, struct unit *u)
     u->gamma = build_param(b, u->norm, "weight");
 }
 
-static void unit_apply(struct build *b, struct unit *u, bool relu, int residual)
+static void unit_apply(struct build *b, struct unit *u, bool relu)
 {
-    u->z = norm_apply(b, u->norm, u->y, u->stat, relu, residual);
+    u->z = norm_apply(b, u->norm, u->y, u->stat, relu, -1, -1);
+}
+
+/* A block's last norm, its shortcut added. */
+static void block_apply(struct build *b, struct block *k, int shortcut)
+{
+    const struct unit *last = &k->units[k->n_units - 1];
+    int d[4];
+
+    k->mask = -1;
+    build_dims(b, last->y, d);
+    d[1] /= 8;
+    if (!b->infer)
+        k->mask = build_tensor(b, last->norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
+    k->z = norm_apply(b, last->norm, last->y, last->stat, true, shortcut, k->mask);
 }
 
 static int input(struct build *b)
@@ -101,7 +117,7 @@ static int stem(struct build *b)
     snprintf(u->norm, sizeof u->norm, "bn1");
     conv(b, u, input(b), 2);
     unit_stats(b, u);
-    unit_apply(b, u, true, -1);
+    unit_apply(b, u, true);
     build_dims(b, u->z, d);
     d[2] = (d[2] - 1) / 2 + 1;
     d[3] = (d[3] - 1) / 2 + 1;
@@ -133,7 +149,7 @@ static int residual_block(struct build *b, int x, int layer, int block)
     k->has_down = arch_has_downsample(a, layer, block);
     if (k->has_down && b->infer) { /* first, so that each norm follows its convolution: they fold */
         downsample(b, k, x, layer, block, stride);
-        unit_apply(b, &k->down, false, -1);
+        unit_apply(b, &k->down, false);
     }
     for (int i = 0; i < k->n_units; i++) {
         struct unit *u = &k->units[i];
@@ -145,16 +161,15 @@ static int residual_block(struct build *b, int x, int layer, int block)
         if (i == 0 && k->has_down && !b->infer)
             downsample(b, k, x, layer, block, stride);
         if (i < k->n_units - 1) {
-            unit_apply(b, u, true, -1);
+            unit_apply(b, u, true);
             from = u->z;
         }
     }
     if (k->has_down && !b->infer)
-        unit_apply(b, &k->down, false, -1);
+        unit_apply(b, &k->down, false);
     if (k->has_down)
         shortcut = k->down.z;
-    unit_apply(b, &k->units[k->n_units - 1], true, shortcut);
-    k->z = k->units[k->n_units - 1].z;
+    block_apply(b, k, shortcut);
     return k->z;
 }
 
@@ -169,7 +184,7 @@ static int head_norm(struct build *b, int layer, int x)
     m->x = x;
     m->stat = norm_stats(b, m->name, x);
     m->gamma = build_param(b, m->name, "weight");
-    m->z = norm_apply(b, m->name, x, m->stat, false, -1);
+    m->z = norm_apply(b, m->name, x, m->stat, false, -1, -1);
     b->head.dropped[layer] = m->z;
     if (!(rate > 0))
         return m->z;

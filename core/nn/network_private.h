@@ -26,7 +26,7 @@ struct block {
     struct unit units[MAX_CONVS], down;
     int n_units;
     bool has_down;
-    int z; /* output */
+    int z, mask; /* output; where it is above 0, -1 in inference */
 };
 
 struct norm { /* a batch norm of the head */

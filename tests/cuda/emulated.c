@@ -353,7 +353,7 @@ static int run_bn(const struct be_program *p, const struct op *o)
     const struct tensor *y = &p->list->tensors[in[0]];
     const int c = y->dims[1];
     const size_t rows = tensor_elements(y) / (size_t)c;
-    void *workspace = malloc(cuda_bn_workspace(y->dtype, rows, c));
+    void *workspace = malloc(cuda_bn_workspace(rows, c));
     int rc;
 
     BUG_IF(!workspace);
@@ -361,8 +361,8 @@ static int run_bn(const struct be_program *p, const struct op *o)
         rc = cuda_bn_stats(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
                            at(p, in[2]), workspace);
     else if (o->kind == OP_BN_APPLY)
-        rc = cuda_bn_apply(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
-                           at(p, in[2]), at(p, in[3]), at(p, in[4]), o->relu);
+        rc = cuda_bn_apply(NULL, at(p, out[0]), at(p, out[1]), at(p, in[0]), y->dtype, rows, c,
+                           at(p, in[1]), at(p, in[2]), at(p, in[3]), at(p, in[4]), o->relu);
     else if (o->kind == OP_BN_INFER)
         rc = cuda_bn_infer(NULL, at(p, out[0]), at(p, in[0]), y->dtype, rows, c, at(p, in[1]),
                            at(p, in[2]), at(p, in[3]), at(p, in[4]), at(p, in[5]), o->relu);

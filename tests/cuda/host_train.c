@@ -75,7 +75,7 @@ static int add_sum(struct op_list *l, int which, int g)
 
 static void add_backward(struct op_list *l, enum dtype t, int parts, const int p[4], const int a[8])
 {
-    enum { X, Y, STAT, Z, POOLED, ARGMAX, DLOGITS };
+    enum { X, Y, STAT, MASK, POOLED, ARGMAX, DLOGITS };
     int g[4], dpooled = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, 2 * CHANNELS, 1, 1);
     int dz = activation(l, t, CHANNELS, SIDE), gz = activation(l, t, CHANNELS, SIDE),
         dy = activation(l, t, CHANNELS, SIDE), bstat = ops_vector(l, TENSOR_STAT, CHANNELS);
@@ -87,7 +87,7 @@ static void add_backward(struct op_list *l, enum dtype t, int parts, const int p
     ADD(l, OP_LINEAR_BWD_DATA, plain, IN(a[DLOGITS], p[3], -1, -1, -1, -1),
         OUT(dpooled, -1, -1, -1));
     ADD(l, OP_CONCAT_POOL_BWD, plain, IN(dpooled, a[ARGMAX], -1, -1, -1, -1), OUT(dz, -1, -1, -1));
-    ADD(l, OP_BN_BWD_STATS, with_relu, IN(dz, -1, a[Z], a[Y], a[STAT], -1),
+    ADD(l, OP_BN_BWD_STATS, plain, IN(dz, -1, a[MASK], a[Y], a[STAT], -1),
         OUT(gz, bstat, g[1], g[2]));
     ADD(l, OP_BN_BWD_APPLY, plain, IN(gz, a[Y], a[STAT], bstat, p[1], -1), OUT(dy, -1, -1, -1));
     ADD(l, OP_CONV_BWD_WEIGHT, same_size, IN(a[X], dy, -1, -1, -1, -1), OUT(g[0], -1, -1, -1));
@@ -105,6 +105,7 @@ struct net host_net(enum dtype t, int parts)
     struct op_list *l = op_list_new(PICTURES, PICTURES);
     int x = activation(l, t, 3, SIDE), y = activation(l, t, CHANNELS, SIDE),
         z = activation(l, t, CHANNELS, SIDE), stat = ops_vector(l, TENSOR_STAT, CHANNELS);
+    int mask = activation(l, DTYPE_BITS, CHANNELS / 8, SIDE);
     int pooled = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, 2 * CHANNELS, 1, 1);
     int argmax = ops_tensor(l, TENSOR_ACT, DTYPE_I32, PICTURES, CHANNELS, 1, 1);
     int logits = ops_tensor(l, TENSOR_ACT, DTYPE_F32, PICTURES, KINDS, 1, 1);
@@ -118,11 +119,11 @@ struct net host_net(enum dtype t, int parts)
     ADD(l, OP_AUGMENT, plain, IN(-1, -1, -1, -1, -1, -1), OUT(x, -1, -1, -1));
     ADD(l, OP_CONV, same_size, IN(x, p[0], -1, -1, -1, -1), OUT(y, -1, -1, -1));
     ADD(l, OP_BN_STATS, plain, IN(y, -1, -1, -1, -1, -1), OUT(stat, -1, -1, -1));
-    ADD(l, OP_BN_APPLY, with_relu, IN(y, stat, p[1], p[2], -1, -1), OUT(z, -1, -1, -1));
+    ADD(l, OP_BN_APPLY, with_relu, IN(y, stat, p[1], p[2], -1, -1), OUT(z, mask, -1, -1));
     ADD(l, OP_CONCAT_POOL, plain, IN(z, -1, -1, -1, -1, -1), OUT(pooled, argmax, -1, -1));
     ADD(l, OP_LINEAR, plain, IN(pooled, p[3], -1, -1, -1, -1), OUT(logits, -1, -1, -1));
     ADD(l, OP_SOFTMAX_LOSS, plain, IN(logits, -1, -1, -1, -1, -1), OUT(prob, n.loss, dlogits, -1));
-    add_backward(l, t, parts, p, (const int[8]){x, y, stat, z, pooled, argmax, dlogits});
+    add_backward(l, t, parts, p, (const int[8]){x, y, stat, mask, pooled, argmax, dlogits});
     return n;
 }
 

@@ -95,7 +95,7 @@ struct norms { /* what the kernels with barriers compute */
 static struct norms run_norms(void)
 {
     float *y = normals(ROWS * CHANNELS, 0), *g = normals(ROWS * CHANNELS, 1);
-    double *workspace = malloc(cuda_bn_workspace(DTYPE_F32, ROWS, CHANNELS));
+    double *workspace = malloc(cuda_bn_workspace(ROWS, CHANNELS));
     struct cuda_chunk chunks[2] = {{.n = CUDA_CHUNK}, {.at = {CUDA_CHUNK}, .n = 1000}};
     float dgamma[CHANNELS], dbeta[CHANNELS];
     struct norms out;
@@ -151,7 +151,7 @@ static void long_columns_are_added(void **state)
 {
     enum { LONG = 40001, FEW = 128 }; /* a thread has 4 channels and 10 rows */
     float *y = normals(LONG * FEW, 0);
-    void *workspace = malloc(cuda_bn_workspace(DTYPE_F32, LONG, FEW));
+    void *workspace = malloc(cuda_bn_workspace(LONG, FEW));
     double stat[2 * FEW];
 
     (void)state;
@@ -186,7 +186,7 @@ static void rows_in_shares_are_added(void **state)
     enum { SHARES = 3, N = 2 * CHANNELS };
     const struct norms want = run_norms();
     float *y = normals(ROWS * CHANNELS, 0), *g = normals(ROWS * CHANNELS, 1);
-    double *workspace = malloc(cuda_bn_workspace(DTYPE_F32, ROWS, CHANNELS));
+    double *workspace = malloc(cuda_bn_workspace(ROWS, CHANNELS));
     double sums[SHARES * N], stat[N], bstat[N];
     float dgamma[CHANNELS], dbeta[CHANNELS];
 

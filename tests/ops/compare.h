@@ -295,7 +295,7 @@ static inline void ops_compare(const struct ops_setup *s, const char *where,
 
             if (s->c.kind == OP_CONV_BWD_WEIGHT && strcmp(where, "cuda") == 0)
                 t = s->c.dtype; /* cuDNN gives it in the type of its inputs */
-            if (t == DTYPE_U8 || t == DTYPE_I32)
+            if (t == DTYPE_U8 || t == DTYPE_BITS || t == DTYPE_I32)
                 memset(tol[i], 0, s->n_out[i] * sizeof(float));
             ops_close(s, where, i, got->out[i], ref->out[i], tol[i], s->n_out[i], t);
         }
@@ -309,8 +309,8 @@ static inline void ops_compare(const struct ops_setup *s, const char *where,
         free(state[i]);
 }
 
-/* Every case on every device there is, against ref. Devices that differ only in threads must give
- * the same bits. What a device calls unsupported is counted apart. */
+/* Every case on every device there is, against ref. Devices that differ only in threads or instruction set
+ * must give the same bits. What a device calls unsupported is counted apart. */
 static inline void ops_check(const struct ops_case *cases, size_t n)
 {
     int passed = 0, unsupported = 0, absent = 0;
@@ -342,8 +342,9 @@ static inline void ops_check(const struct ops_case *cases, size_t n)
             ops_compare(&s, k->name, &got, &ref);
             if (d == 0)
                 first = got;
-            else if (d == 1 && !ops_same_bits(&s, &first, &got))
-                fail_msg("%s on cpu: other bits with 3 threads than with 1", ops_case_name(&s.c));
+            else if (ops_devices[d].same && !ops_same_bits(&s, &first, &got))
+                fail_msg("%s on %s, device %d: other bits than device 0", ops_case_name(&s.c),
+                         k->name, d);
             if (d > 0)
                 ops_results_free(&got, &s);
             passed++;

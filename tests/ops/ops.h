@@ -35,6 +35,7 @@ struct ops_case {
     int c, h, w;           /* the larger tensor; vectors have h = w = 1 */
     int k, r, stride, pad; /* convolution; k also classes, linear's outputs */
     bool relu, extra;      /* extra: residual, dz2, dy2, running statistics, dlogits */
+    bool masked;           /* BN_APPLY writes a mask; BN_BWD_STATS reads one where relu is set */
     enum dtype dtype;
     bool refused;           /* the cpu backend must answer ERR_UNSUPPORTED */
     float smoothing, focal; /* SOFTMAX_LOSS */
@@ -62,24 +63,31 @@ struct ops_results {
 struct ops_device {
     const char *name;
     struct exec_options options;
+    bool same;       /* bits as the first's */
+    const char *isa; /* of its kernels, at most; NULL: the best */
 };
 // clang-format off
 static const struct ops_device ops_devices[] = {
 #ifdef OPS_EMULATED /* the CUDA kernels on the host; with 2 threads: tensors off their alignment */
-    {"emulated", {.threads = 1}},
-    {"emulated", {.threads = 1}},
-    {"emulated", {.threads = 2}},
+    {.name = "emulated", .options = {.threads = 1}},
+    {.name = "emulated", .options = {.threads = 1}, .same = true},
+    {.name = "emulated", .options = {.threads = 2}},
 #else
-    {"cpu", {.threads = 1, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
-    {"cpu", {.threads = 3, .layout = LAYOUT_BLOCKED, .winograd = WINOGRAD_OFF}},
-    {"cpu", {.threads = 2, .layout = LAYOUT_NHWC, .winograd = WINOGRAD_OFF}},
-    {"cuda", {.threads = 1, .winograd = WINOGRAD_OFF}},
+#define CPU(n, how) .name = "cpu", .options = {.threads = n, .layout = how, .winograd = WINOGRAD_OFF}
+    {CPU(1, LAYOUT_BLOCKED)},
+    {CPU(3, LAYOUT_BLOCKED), .same = true},
+    {CPU(2, LAYOUT_BLOCKED), .same = true, .isa = "avx2"},
+    {CPU(2, LAYOUT_BLOCKED), .same = true, .isa = "base"},
+    {CPU(2, LAYOUT_NHWC)},
+#undef CPU
+    {.name = "cuda", .options = {.threads = 1, .winograd = WINOGRAD_OFF}},
 #endif
 };
 // clang-format on
 enum { N_DEVICES = sizeof ops_devices / sizeof ops_devices[0] };
 
-/* The backend of device D; NULL where it is not built in, or has no device here. */
+/* The backend of device D, to be opened before another is asked for; NULL where it is not built in, or has no
+ * device here. */
 static inline const struct backend *ops_backend(int d)
 {
 #ifdef OPS_EMULATED
@@ -90,6 +98,10 @@ static inline const struct backend *ops_backend(int d)
     struct be *b = NULL;
     struct err err = {0};
 
+    if (ops_devices[d].isa)
+        setenv("PRESIZE_ISA", ops_devices[d].isa, 1);
+    else
+        unsetenv("PRESIZE_ISA");
     if (!k || k->open(&b, &ops_devices[d].options, &err) < 0)
         return NULL;
     k->close(b);
@@ -101,9 +113,10 @@ static inline const char *ops_case_name(const struct ops_case *c)
 {
     static char name[200];
 
-    snprintf(name, sizeof name, "%s n=%d/%d c=%d %dx%d k=%d r=%d /%d p%d %s%s%s",
+    snprintf(name, sizeof name, "%s n=%d/%d c=%d %dx%d k=%d r=%d /%d p%d %s%s%s%s",
              op_kind_name(c->kind), c->n, c->micro, c->c, c->h, c->w, c->k, c->r, c->stride, c->pad,
-             dtype_name(c->dtype), c->relu ? " relu" : "", c->extra ? " extra" : "");
+             dtype_name(c->dtype), c->relu ? " relu" : "", c->extra ? " extra" : "",
+             c->masked ? " masked" : "");
     return name;
 }
 
@@ -137,7 +150,7 @@ static inline void ops_build_norm_bwd(struct op_list *l, const struct ops_case *
     case OP_BN_BWD_STATS:
         o->in[0] = ACT;
         o->in[1] = c->extra ? ACT : -1;
-        o->in[2] = c->relu ? ACT : -1;
+        o->in[2] = c->relu ? ops_act(l, c, DTYPE_BITS, c->c / 8, c->h, c->w) : -1;
         o->in[3] = ACT;
         o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
         o->out[0] = c->extra || c->relu ? ACT : -1;
@@ -194,6 +207,8 @@ static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, s
         if (c->extra)
             o->in[at] = ACT;
         o->out[0] = ACT;
+        if (c->masked)
+            o->out[1] = ops_act(l, c, DTYPE_BITS, c->c / 8, c->h, c->w);
         return;
     }
     default:
@@ -296,7 +311,7 @@ static inline struct op_list *ops_build(const struct ops_case *c)
     assert_non_null(l);
     o.stride = c->stride;
     o.pad = c->pad;
-    o.relu = c->relu;
+    o.relu = c->relu && c->kind != OP_BN_BWD_STATS;
     o.rate = 0.3f;
     o.layer = 2;
     o.group = 1;
@@ -358,7 +373,7 @@ static inline float ops_value(struct rng *r, const struct ops_case *c, int which
     case OP_BN_INFER:
         return which == 2 ? 0.2f + fabsf(x) : x;
     case OP_BN_BWD_STATS:
-        return which == 2 ? fmaxf(x, 0.0f) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
+        return which == 2 ? (float)rng_below(r, 256) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
     case OP_BN_BWD_APPLY:
     case OP_BN_RELU_BWD_STATS:
     case OP_BN_RELU_BWD_APPLY:
@@ -408,7 +423,7 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         assert_non_null(s.in[i]);
         for (size_t e = 0; e < s.n_in[i]; e++) {
             s.in[i][e] = ops_value(&r, c, i, e);
-            if (dtype_is_16(c->dtype) && t->role != TENSOR_STAT)
+            if (dtype_is_16(c->dtype) && t->role != TENSOR_STAT && t->dtype != DTYPE_BITS)
                 s.in[i][e] = ops_rounded(s.in[i][e], c->dtype);
         }
     }

@@ -97,19 +97,20 @@ static void linear(struct problem *p)
 static void norm(struct problem *p, bool relu, bool residual)
 {
     struct op o = op_none(OP_BN_STATS);
-    int c = 3, h = 4, w = 5, x = image(p->l, c, h, w), dx = image(p->l, c, h, w);
+    int c = 8, h = 3, w = 2, x = image(p->l, c, h, w), dx = image(p->l, c, h, w);
     int stat = ops_vector(p->l, TENSOR_STAT, c), bstat = ops_vector(p->l, TENSOR_STAT, c);
     int gamma = ops_vector(p->l, TENSOR_PARAM, c), beta = ops_vector(p->l, TENSOR_PARAM, c);
     int dgamma = ops_vector(p->l, TENSOR_GRAD, c), dbeta = ops_vector(p->l, TENSOR_GRAD, c);
     int add_in = residual ? image(p->l, c, h, w) : -1, g = relu ? image(p->l, c, h, w) : -1;
+    int mask = relu ? act(p->l, DTYPE_BITS, c / 8, h, w) : -1;
 
     p->y = image(p->l, c, h, w);
     p->dy = image(p->l, c, h, w);
     o.relu = relu;
     add(p->l, o, OP_BN_STATS, IN(x, -1, -1, -1, -1, -1), OUT(stat, -1, -1, -1));
-    add(p->l, o, OP_BN_APPLY, IN(x, stat, gamma, beta, add_in, -1), OUT(p->y, -1, -1, -1));
-    add(p->l, o, OP_BN_BWD_STATS, IN(p->dy, -1, relu ? p->y : -1, x, stat, -1),
-        OUT(g, bstat, dgamma, dbeta));
+    add(p->l, o, OP_BN_APPLY, IN(x, stat, gamma, beta, add_in, -1), OUT(p->y, mask, -1, -1));
+    o.relu = false;
+    add(p->l, o, OP_BN_BWD_STATS, IN(p->dy, -1, mask, x, stat, -1), OUT(g, bstat, dgamma, dbeta));
     add(p->l, o, OP_BN_BWD_APPLY, IN(relu ? g : p->dy, x, stat, bstat, gamma, -1),
         OUT(dx, -1, -1, -1));
     pair(p, x, dx);

@@ -31,7 +31,15 @@ static const struct ops_case stats[] = {
     NORM(OP_BN_STATS, DTYPE_F32, 7, 1, 16, 40, 37, false, true,  false),
     NORM(OP_BN_STATS, DTYPE_F32, 2, 1, 20,  3,  3, false, false, true),
 };
-static const struct ops_case apply[] = {ROWS(OP_BN_APPLY)};
+#define MASKED(t, n_, m_, c_, h_, w_, extra_) \
+    {.kind = OP_BN_APPLY, .dtype = t, .n = n_, .micro = m_, .c = c_, .h = h_, .w = w_, .relu = true, \
+     .extra = extra_, .masked = true}
+#define MASKS(t) \
+    MASKED(t, 6, 3, 16, 13, 11, true), MASKED(t, 5, 1, 48, 3, 1, false), \
+    MASKED(t, 8, 4, 64, 1, 1, true), MASKED(t, 3, 1, 272, 5, 3, true)
+static const struct ops_case apply[] = {
+    ROWS(OP_BN_APPLY), MASKS(DTYPE_F32), MASKS(DTYPE_BF16), MASKS(DTYPE_F16),
+};
 static const struct ops_case infer[] = {ROWS(OP_BN_INFER)};
 static const struct ops_case bwd_stats[] = {ROWS(OP_BN_BWD_STATS)};
 static const struct ops_case bwd_apply[] = {

@@ -118,7 +118,7 @@ static bool same_bits(const struct clipped *a, const struct clipped *b)
 /* The norm of 70,136 draws of N(0, 1e-3) is close to 0.265. */
 static void gradients_are_clipped_by_their_norm(void **state)
 {
-    static const struct ops_device plain = {"ref", {.threads = 1}};
+    static const struct ops_device plain = {.name = "ref", .options = {.threads = 1}};
     struct clipped ref = clip(&plain, &ref_backend, 0.1f);
 
     (void)state;

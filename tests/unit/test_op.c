@@ -54,6 +54,37 @@ static void refused(struct op_list *l, const char *with)
     op_list_free(l);
 }
 
+/* The network's last op again, with a mask of TYPE and so many channels. */
+static struct op_list *masked_net(enum dtype type, int channels, bool relu)
+{
+    struct net n = small_net();
+    struct op *apply = &n.l->ops[n.l->n_ops - 1];
+
+    apply->out[1] = op_list_tensor(n.l, "mask", TENSOR_ACT, type, BATCH, channels, 5, 4);
+    apply->relu = relu;
+    return n.l;
+}
+
+static void masks(void **state)
+{
+    struct op_list *l = masked_net(DTYPE_BITS, 2, true);
+    struct err err = {0};
+
+    (void)state;
+    if (op_list_check(l, &err) < 0)
+        fail_msg("%s", err.msg);
+    op_list_free(l);
+    refused(masked_net(DTYPE_BITS, 2, false), "a mask is of a relu");
+    refused(masked_net(DTYPE_BITS, 16, true), "mask is 4x16x5x4, expected 4x2x5x4");
+    refused(masked_net(DTYPE_U8, 2, true), "output 1, mask, has the wrong role or type");
+    l = masked_net(DTYPE_BITS, 1, true);
+    for (int t = 0; t < l->n_tensors; t++) /* 12 channels in all */
+        for (int k = 0; k < 2; k++)
+            if (l->tensors[t].dims[k] == 16)
+                l->tensors[t].dims[k] = 12;
+    refused(l, "a mask takes a multiple of 8 channels");
+}
+
 static void a_sound_list_passes(void **state)
 {
     struct net n = small_net();
@@ -181,9 +212,13 @@ static void the_table_names_every_tensor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sound_list_passes),          cmocka_unit_test(shapes_are_checked),
-        cmocka_unit_test(roles_and_places_are_checked), cmocka_unit_test(order_is_checked),
-        cmocka_unit_test(types_agree_within_an_op),     cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(masks),
+        cmocka_unit_test(a_sound_list_passes),
+        cmocka_unit_test(shapes_are_checked),
+        cmocka_unit_test(roles_and_places_are_checked),
+        cmocka_unit_test(order_is_checked),
+        cmocka_unit_test(types_agree_within_an_op),
+        cmocka_unit_test(options_are_checked),
         cmocka_unit_test(the_table_names_every_tensor),
     };
 

@@ -69,7 +69,7 @@ static void fold_run(const struct job *j)
                             worker_scratch(j->p, j->worker)) < 0)
         job_fail(j);
     if (f->add_after)
-        j->p->be->kernels->bn_apply(&j->op->slab, z, z, residual, j->op->coef,
+        j->p->be->kernels->bn_apply(&j->op->slab, z, NULL, z, residual, j->op->coef,
                                     j->op->coef + f->from[0]->dims[0], f->norm->relu);
 }
 

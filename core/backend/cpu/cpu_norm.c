@@ -106,9 +106,10 @@ int cpu_bn_stats(struct be_program *p, struct cpu_op *o, struct err *err)
 static void apply_run(const struct job *j)
 {
     const struct cpu_op *o = j->op;
-    const int residual = o->op->in[o->op->kind == OP_BN_INFER ? 5 : 4];
+    const int residual = o->op->in[o->op->kind == OP_BN_INFER ? 5 : 4], mask = o->op->out[1];
 
-    j->p->be->kernels->bn_apply(&o->slab, job_data(j, o->op->out[0]), job_data(j, o->op->in[0]),
+    j->p->be->kernels->bn_apply(&o->slab, job_data(j, o->op->out[0]),
+                                mask < 0 ? NULL : job_data(j, mask), job_data(j, o->op->in[0]),
                                 residual < 0 ? NULL : job_data(j, residual), o->coef,
                                 o->coef + channels(o), o->op->relu);
 }

@@ -113,16 +113,17 @@ static void exchange(struct be_program *p, int tensor, float *get, const float *
 {
     const struct tensor *t = op_tensor(p, tensor);
     const size_t n = tensor_elements(t), c = (size_t)t->dims[1],
-                 pixels = (size_t)t->dims[2] * (size_t)t->dims[3];
+                 pixels = (size_t)t->dims[2] * (size_t)t->dims[3],
+                 lanes = t->dtype == DTYPE_BITS ? LANES / 8 : LANES;
     char *data = t->role == TENSOR_ACT ? act_data(p, tensor, 0, 0) : p->data[tensor];
-    const bool plain = t->role != TENSOR_ACT || pixels == 1 || (p->be->blocked && c % LANES);
-    const size_t block = p->be->blocked ? LANES * pixels : LANES, step = p->be->blocked ? LANES : c;
+    const bool plain = t->role != TENSOR_ACT || pixels == 1 || (p->be->blocked && c % lanes);
+    const size_t block = p->be->blocked ? lanes * pixels : lanes, step = p->be->blocked ? lanes : c;
 
     for (size_t i = 0; i < n; i++) {
         const size_t picture = i / (c * pixels), channel = i / pixels % c, pixel = i % pixels;
         const size_t k =
             plain ? i
-                  : picture * c * pixels + channel / LANES * block + pixel * step + channel % LANES;
+                  : picture * c * pixels + channel / lanes * block + pixel * step + channel % lanes;
 
         if (get)
             get[i] = dtype_get(data, k, t->dtype);

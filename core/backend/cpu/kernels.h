@@ -26,18 +26,19 @@ struct slab {
     size_t picture, block, pixel;
 };
 
-/* Sums are two rows of c doubles, one microbatch's share; FRESH: they begin, otherwise go on from what is there. */
+/* A mask has, for the 16 lanes at element e, bit l of number e / 16 for lane l.
+ * Sums are two rows of c doubles, one microbatch's share; FRESH: they begin, otherwise go on from what is there. */
 struct kernels {
     /* sum y, sum y y */
     void (*bn_stats)(const struct slab *s, const void *y, bool fresh, double *sum, double *squares);
-    /* z = relu?(y scale + shift + residual); residual may be NULL */
-    void (*bn_apply)(const struct slab *s, void *z, const void *y, const void *residual,
-                     const float *scale, const float *shift, bool relu);
-    /* g = (dz + dz2) where z > 0; sum g, sum g (y - mean); dz2 and z may be NULL, without both g is: dz
-     * itself. PAST: g is not read soon */
+    /* z = relu?(y scale + shift + residual), with relu mask = z > 0; residual and mask may be NULL */
+    void (*bn_apply)(const struct slab *s, void *z, uint16_t *mask, const void *y,
+                     const void *residual, const float *scale, const float *shift, bool relu);
+    /* g = (dz + dz2) where mask is set; sum g, sum g (y - mean); dz2 and mask may be NULL, without both g is:
+     * dz itself. PAST: g is not read soon */
     void (*bn_bwd_stats)(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
-                         const void *z, const void *y, const float *mean, bool fresh, double *sum,
-                         double *product);
+                         const uint16_t *mask, const void *y, const float *mean, bool fresh,
+                         double *sum, double *product);
     /* the same of g = dz where y scale + shift > 0, which is not stored */
     void (*bn_relu_bwd_stats)(const struct slab *s, const void *dz, const void *y,
                               const float *scale, const float *shift, const float *mean, bool fresh,

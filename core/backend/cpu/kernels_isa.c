@@ -89,8 +89,9 @@ static void bn_stats(const struct slab *s, const void *y, bool fresh, double *su
         bn_stats_body(s, y, fresh, sum, squares, DTYPE_F32);
 }
 
-INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const void *residual,
-                          const float *scale, const float *shift, bool relu, enum dtype t)
+INLINE void bn_apply_body(const struct slab *s, void *z, uint16_t *mask, const void *y,
+                          const void *residual, const float *scale, const float *shift, bool relu,
+                          enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -107,37 +108,41 @@ INLINE void bn_apply_body(const struct slab *s, void *z, const void *y, const vo
                 if (relu) /* not v < 0: NaN stays */
                     v = where(~(v < 0), v);
                 store(z, i, v, t);
+                if (mask)
+                    mask[i / LANES] = above_zero(v);
             }
         }
 }
 
-static void bn_apply(const struct slab *s, void *z, const void *y, const void *residual,
-                     const float *scale, const float *shift, bool relu)
+static void bn_apply(const struct slab *s, void *z, uint16_t *mask, const void *y,
+                     const void *residual, const float *scale, const float *shift, bool relu)
 {
-    const bool half = s->dtype == DTYPE_BF16;
-
-    if (half && residual && relu)
-        bn_apply_body(s, z, y, residual, scale, shift, true, DTYPE_BF16);
-    else if (half && residual)
-        bn_apply_body(s, z, y, residual, scale, shift, false, DTYPE_BF16);
-    else if (half && relu)
-        bn_apply_body(s, z, y, NULL, scale, shift, true, DTYPE_BF16);
-    else if (half)
-        bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_BF16);
+#define BODY(mask, residual, relu)                                                                 \
+    do {                                                                                           \
+        if (s->dtype == DTYPE_BF16)                                                                \
+            bn_apply_body(s, z, mask, y, residual, scale, shift, relu, DTYPE_BF16);                \
+        else                                                                                       \
+            bn_apply_body(s, z, mask, y, residual, scale, shift, relu, DTYPE_F32);                 \
+    } while (0)
+    if (mask && residual)
+        BODY(mask, residual, true);
+    else if (mask)
+        BODY(mask, NULL, true);
     else if (residual && relu)
-        bn_apply_body(s, z, y, residual, scale, shift, true, DTYPE_F32);
+        BODY(NULL, residual, true);
     else if (residual)
-        bn_apply_body(s, z, y, residual, scale, shift, false, DTYPE_F32);
+        BODY(NULL, residual, false);
     else if (relu)
-        bn_apply_body(s, z, y, NULL, scale, shift, true, DTYPE_F32);
+        BODY(NULL, NULL, true);
     else
-        bn_apply_body(s, z, y, NULL, scale, shift, false, DTYPE_F32);
+        BODY(NULL, NULL, false);
+#undef BODY
 }
 
 INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const void *dz,
-                              const void *dz2, const void *z, const void *y, const float *scale,
-                              const float *shift, const float *mean, bool fresh, double *sum,
-                              double *product, enum dtype t)
+                              const void *dz2, const uint16_t *mask, const void *y,
+                              const float *scale, const float *shift, const float *mean, bool fresh,
+                              double *sum, double *product, enum dtype t)
 {
     const int pixels = s->h * s->w;
 
@@ -160,8 +165,8 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
 
                     if (dz2)
                         v += load_ahead(s, dz2, i, t);
-                    if (z)
-                        v = where(load_ahead(s, z, i, t) > 0, v);
+                    if (mask)
+                        v = where_bits(mask[i / LANES], v);
                     if (scale)
                         v = where(w * k + h > 0, v);
                     if (g)
@@ -180,33 +185,28 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
 }
 
 static void bn_bwd_stats(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
-                         const void *z, const void *y, const float *mean, bool fresh, double *sum,
-                         double *product)
+                         const uint16_t *mask, const void *y, const float *mean, bool fresh,
+                         double *sum, double *product)
 {
-#define BODY(g, past, dz2, z, t)                                                                   \
-    bn_bwd_stats_body(s, g, past, dz, dz2, z, y, NULL, NULL, mean, fresh, sum, product, t)
-    const bool half = s->dtype == DTYPE_BF16;
-
-    if (half && dz2 && z && past)
-        BODY(g, true, dz2, z, DTYPE_BF16);
-    else if (half && dz2 && z)
-        BODY(g, false, dz2, z, DTYPE_BF16);
-    else if (half && z)
-        BODY(g, false, NULL, z, DTYPE_BF16);
-    else if (half && dz2)
-        BODY(g, false, dz2, NULL, DTYPE_BF16);
-    else if (half)
-        BODY(NULL, false, NULL, NULL, DTYPE_BF16);
-    else if (dz2 && z && past)
-        BODY(g, true, dz2, z, DTYPE_F32);
-    else if (dz2 && z)
-        BODY(g, false, dz2, z, DTYPE_F32);
-    else if (z)
-        BODY(g, false, NULL, z, DTYPE_F32);
+#define BODY(g, past, dz2, mask)                                                                   \
+    do {                                                                                           \
+        if (s->dtype == DTYPE_BF16)                                                                \
+            bn_bwd_stats_body(s, g, past, dz, dz2, mask, y, NULL, NULL, mean, fresh, sum, product, \
+                              DTYPE_BF16);                                                         \
+        else                                                                                       \
+            bn_bwd_stats_body(s, g, past, dz, dz2, mask, y, NULL, NULL, mean, fresh, sum, product, \
+                              DTYPE_F32);                                                          \
+    } while (0)
+    if (dz2 && mask && past)
+        BODY(g, true, dz2, mask);
+    else if (dz2 && mask)
+        BODY(g, false, dz2, mask);
+    else if (mask)
+        BODY(g, false, NULL, mask);
     else if (dz2)
-        BODY(g, false, dz2, NULL, DTYPE_F32);
+        BODY(g, false, dz2, NULL);
     else
-        BODY(NULL, false, NULL, NULL, DTYPE_F32);
+        BODY(NULL, false, NULL, NULL);
 #undef BODY
 }
 

@@ -13,7 +13,7 @@
 
 #include "backend/op.h"
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -158,6 +158,47 @@ INLINE f16v choose(i16v mask, f16v a, f16v b)
     x = (x & mask) | (y & ~mask);
     memcpy(&a, &x, sizeof a);
     return a;
+}
+
+/* Bit k: whether lane k is above 0. */
+INLINE uint16_t above_zero(f16v v)
+{
+#ifdef __AVX512F__
+    __m512 m;
+
+    memcpy(&m, &v, sizeof m);
+    return _mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_GT_OQ);
+#elif defined __AVX2__
+    const i16v above = v > 0;
+    __m256 half[2];
+
+    memcpy(half, &above, sizeof half);
+    return (uint16_t)(_mm256_movemask_ps(half[0]) | _mm256_movemask_ps(half[1]) << 8);
+#else
+    const i16v above = v > 0;
+    int bits = 0;
+
+    for (int k = 0; k < 16; k++)
+        bits |= (above[k] & 1) << k;
+    return (uint16_t)bits;
+#endif
+}
+
+INLINE f16v where_bits(uint16_t bits, f16v v) /* v in the lanes whose bit is set, else +0 */
+{
+#ifdef __AVX512F__
+    __m512 m;
+
+    memcpy(&m, &v, sizeof m);
+    m = _mm512_maskz_mov_ps(bits, m);
+    memcpy(&v, &m, sizeof v);
+    return v;
+#else
+    const i16v each = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                       1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+
+    return where((each & bits) != 0, v);
+#endif
 }
 
 INLINE d16v widen(f16v v)

@@ -70,7 +70,7 @@ int cuda_concat_pool_bwd(void *stream, void *dx, const float *dy, const int32_t 
 /* --- batch norm ------------------------------------------------------------------------------ */
 
 /* Bytes of workspace that cuda_bn_stats() and cuda_bn_bwd_stats() need, 16-byte aligned. */
-size_t cuda_bn_workspace(enum dtype type, size_t rows, int c);
+size_t cuda_bn_workspace(size_t rows, int c);
 int cuda_bn_stats(void *stream, double *stat, const void *y, enum dtype type, size_t rows, int c,
                   float *running_mean_or_null, float *running_var_or_null, void *workspace);
 /* The same in two halves, where a batch is shared by several devices: the sums (2, c) of this one's rows;
@@ -79,24 +79,23 @@ int cuda_bn_sums(void *stream, double *sums, const void *y, enum dtype type, siz
                  void *workspace);
 int cuda_bn_finish(void *stream, double *stat, float *running_mean_or_null,
                    float *running_var_or_null, const double *sums, int n, size_t rows, int c);
-/* z may be y or the residual, in place. */
-int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
-                  const double *stat, const float *gamma, const float *beta,
+/* z may be y or the residual, in place. A mask (rows, c / 8) has bit k of byte i for channel 8 i + k: z > 0. */
+int cuda_bn_apply(void *stream, void *z, uint8_t *mask_or_null, const void *y, enum dtype type,
+                  size_t rows, int c, const double *stat, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
 int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
-/* BN_BWD_STATS; BN_RELU_BWD_STATS where beta is given. g may be dz, in place. z: the output of the relu,
- * NULL where there is none. */
+/* BN_BWD_STATS; BN_RELU_BWD_STATS where beta is given. g may be dz, in place. */
 int cuda_bn_bwd_stats(void *stream, void *g_or_null, double *bstat, float *dgamma, float *dbeta,
-                      const void *dz, const void *dz2_or_null, const void *z_or_null, const void *y,
-                      enum dtype type, size_t rows, int c, const double *stat,
+                      const void *dz, const void *dz2_or_null, const uint8_t *mask_or_null,
+                      const void *y, enum dtype type, size_t rows, int c, const double *stat,
                       const float *gamma_or_null, const float *beta_or_null, void *workspace);
 /* The same in two halves. OWN: dgamma and dbeta are written; else zeros, as another device's will be added. */
 int cuda_bn_bwd_sums(void *stream, double *sums, void *g_or_null, const void *dz,
-                     const void *dz2_or_null, const void *z_or_null, const void *y, enum dtype type,
-                     size_t rows, int c, const double *stat, const float *gamma_or_null,
-                     const float *beta_or_null, void *workspace);
+                     const void *dz2_or_null, const uint8_t *mask_or_null, const void *y,
+                     enum dtype type, size_t rows, int c, const double *stat,
+                     const float *gamma_or_null, const float *beta_or_null, void *workspace);
 int cuda_bn_bwd_finish(void *stream, double *bstat, float *dgamma, float *dbeta, const double *sums,
                        int n, int c, const double *stat, bool own);
 /* BN_BWD_APPLY; BN_RELU_BWD_APPLY, g being dz, where beta is given. dy may be g, in place. ALL_ROWS: over all

@@ -28,8 +28,8 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
                              workspace);
         break;
     case OP_BN_APPLY:
-        code = cuda_bn_apply(stream, act(p, out[0]), act(p, in[0]), type, rows, c, act(p, in[1]),
-                             t[2], t[3], act(p, in[4]), o->op->relu);
+        code = cuda_bn_apply(stream, act(p, out[0]), act(p, out[1]), act(p, in[0]), type, rows, c,
+                             act(p, in[1]), t[2], t[3], act(p, in[4]), o->op->relu);
         break;
     case OP_BN_INFER:
         code = cuda_bn_infer(stream, act(p, out[0]), act(p, in[0]), type, rows, c, t[1], t[2], t[3],
@@ -62,7 +62,7 @@ static bool has_sums(enum op_kind k)
 int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
     const int c = op_tensor(p, o->op->in[0])->dims[1];
-    const size_t bytes = cuda_bn_workspace(type_of(p, o->op->in[0]), rows_of(p, o->op->in[0]), c);
+    const size_t bytes = cuda_bn_workspace(rows_of(p, o->op->in[0]), c);
 
     (void)err;
     if (p->workspace_bytes < bytes)

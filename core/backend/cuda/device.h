@@ -81,8 +81,8 @@ DEVICE void store(bf16 *p, float x)
 #endif
 }
 
-/* N values that are loaded and stored as one. */
-template <typename T, int N> struct alignas(sizeof(T) * N) vec {
+/* N values that are loaded and stored as one, or ALIGN bytes at a time. */
+template <typename T, int N, int ALIGN = sizeof(T) * N> struct alignas(ALIGN) vec {
     T v[N];
 };
 
@@ -91,9 +91,14 @@ template <int N, typename T> DEVICE vec<T, N> load(const T *p)
     return *(const vec<T, N> *)p;
 }
 
-template <int N, typename T> DEVICE void store(T *p, const vec<T, N> &x)
+template <int N, int ALIGN, typename T> DEVICE vec<T, N, ALIGN> load(const T *p)
 {
-    *(vec<T, N> *)p = x;
+    return *(const vec<T, N, ALIGN> *)p;
+}
+
+template <int N, typename T, int ALIGN> DEVICE void store(T *p, const vec<T, N, ALIGN> &x)
+{
+    *(vec<T, N, ALIGN> *)p = x;
 }
 
 /* --- which kernel ---------------------------------------------------------------------------- */

@@ -176,11 +176,12 @@ static __global__ void finish_stats(double *stat, float *running_mean, float *ru
     }
 }
 
-/* The ReLU's mask is made from z, or anew from y where gamma and beta are given. */
-template <typename T, int V>
-static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T *dz2, const T *z,
-                                     const T *y, const double *stat, const float *gamma,
-                                     const float *beta, size_t rows, int c, int deep)
+/* What a ReLU let through MASK says (with V = 8 alone), or y where gamma and beta are given. */
+template <typename T, int V, int ALIGN>
+static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T *dz2,
+                                     const uint8_t *mask, const T *y, const double *stat,
+                                     const float *gamma, const float *beta, size_t rows, int c,
+                                     int deep)
 {
     SHARED(double, part, THREADS *V);
     int channel = first_channel(V);
@@ -196,20 +197,21 @@ static __global__ void sum_gradients(double *partial, T *g, const T *dz, const T
     }
     for (int k = 0; k < deep && channel < c; k++) {
         size_t row = first_row(deep) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
-        vec<T, V> a, b, r, x;
+        unsigned through = 0xff;
+        vec<T, V, ALIGN> a, b, x;
 
         if (row >= rows)
             break;
-        a = load<V>(dz + at);
-        x = load<V>(y + at);
+        a = load<V, ALIGN>(dz + at);
+        x = load<V, ALIGN>(y + at);
+        if (mask)
+            through = mask[at / 8];
         if (dz2)
-            b = load<V>(dz2 + at);
-        if (z)
-            r = load<V>(z + at);
+            b = load<V, ALIGN>(dz2 + at);
         for (int i = 0; i < V; i++) {
             float f = dz2 ? value(a.v[i]) + value(b.v[i]) : value(a.v[i]);
 
-            f = z && !(value(r.v[i]) > 0.0f) ? 0.0f : f;
+            f = through >> i & 1 ? f : 0.0f;
             f = beta && !(normed(gates[i], value(x.v[i])) > 0.0f) ? 0.0f : f;
             store(&a.v[i], f);
             f = value(a.v[i]);
@@ -244,11 +246,12 @@ static __global__ void finish_gradients(double *bstat, float *dgamma, float *dbe
 
 /* --- element by element ------------------------------------------------------------------------ */
 
-/* By the moments of this batch (stat), or by running ones. */
-template <typename T, int V>
-static __global__ void apply(T *z, const T *y, size_t rows, int c, const double *stat,
-                             const float *running_mean, const float *running_var,
-                             const float *gamma, const float *beta, const T *residual, bool relu)
+/* By the moments of this batch (stat), or by running ones. MASK: with V = 8 alone. */
+template <typename T, int V, int ALIGN>
+static __global__ void apply(T *z, uint8_t *mask, const T *y, size_t rows, int c,
+                             const double *stat, const float *running_mean,
+                             const float *running_var, const float *gamma, const float *beta,
+                             const T *residual, bool relu)
 {
     int channel = first_channel(V);
     struct gate gates[V];
@@ -265,20 +268,24 @@ static __global__ void apply(T *z, const T *y, size_t rows, int c, const double 
     }
     for (int k = 0; k < APPLY_ROWS; k++) {
         size_t row = first_row(APPLY_ROWS) + (size_t)k * blockDim.y, at = row * (size_t)c + channel;
-        vec<T, V> x, r;
+        unsigned through = 0;
+        vec<T, V, ALIGN> x, r;
 
         if (row >= rows)
             return;
-        x = load<V>(y + at);
+        x = load<V, ALIGN>(y + at);
         if (residual)
-            r = load<V>(residual + at);
+            r = load<V, ALIGN>(residual + at);
         for (int i = 0; i < V; i++) {
             float f = normed(gates[i], value(x.v[i]));
 
             f = residual ? f + value(r.v[i]) : f;
             store(&x.v[i], relu && f < 0.0f ? 0.0f : f);
+            through |= (unsigned)(value(x.v[i]) > 0.0f) << i;
         }
         store<V>(z + at, x);
+        if (mask)
+            mask[at / 8] = (uint8_t)through;
     }
 }
 
@@ -345,13 +352,29 @@ static bool bad_matrix(size_t rows, int c)
     return rows < 1 || rows > 0x7fffffff || c < 1 || c > 0x100000;
 }
 
-size_t cuda_bn_workspace(enum dtype type, size_t rows, int c)
+/* As with_type(), but 8 values a thread where there is a mask, of whose bytes each has one: F(T(), width,
+ * alignment). */
+template <typename F>
+static int with_mask(enum dtype type, const uint8_t *mask, bool wide, int c, F f)
 {
-    int width = type == DTYPE_F32 ? 4 : 8;
-    size_t n = tile(rows, c, 1, 0).grid.x;
+    if (mask && c % 8 != 0)
+        return INVALID;
+    return with_type(type, wide, c, [&](auto t, auto v) {
+        const int size = sizeof t, width = decltype(v)::value;
+        std::integral_constant<int, 8> eight;
+        std::integral_constant<int, size * width> align;
 
-    if (c % width == 0 && tile(rows, c, width, 0).grid.x > n)
-        n = tile(rows, c, width, 0).grid.x;
+        return mask ? f(t, eight, align) : f(t, v, align);
+    });
+}
+
+size_t cuda_bn_workspace(size_t rows, int c)
+{
+    size_t n = 0;
+
+    for (int width = 1; width <= 8; width *= 2)
+        if (c % width == 0 && tile(rows, c, width, 0).grid.x > n)
+            n = tile(rows, c, width, 0).grid.x;
     return n * 2 * (size_t)c * sizeof(double);
 }
 
@@ -411,53 +434,55 @@ int cuda_bn_sums(void *stream, double *sums, const void *y, enum dtype type, siz
     return code ? code : launch_add(stream, sums, workspace, n, c);
 }
 
-static int launch_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
-                        const double *stat, const float *mean, const float *var, const float *gamma,
-                        const float *beta, const void *residual, bool relu)
+static int launch_apply(void *stream, void *z, uint8_t *mask, const void *y, enum dtype type,
+                        size_t rows, int c, const double *stat, const float *mean, const float *var,
+                        const float *gamma, const float *beta, const void *residual, bool relu)
 {
     if (bad_matrix(rows, c))
         return INVALID;
-    return with_type(type, aligned(z, y, residual), c, [&](auto t, auto v) {
+    return with_mask(type, mask, aligned(z, y, residual), c, [&](auto t, auto v, auto align) {
         typedef decltype(t) T;
-        const int V = decltype(v)::value;
+        const int V = decltype(v)::value, ALIGN = decltype(align)::value;
         struct tiling tiles = tile(rows, c, V, APPLY_ROWS);
 
-        LAUNCH((apply<T, V>), tiles.grid, tiles.block, stream, (T *)z, (const T *)y, rows, c, stat,
-               mean, var, gamma, beta, (const T *)residual, relu);
+        LAUNCH((apply<T, V, ALIGN>), tiles.grid, tiles.block, stream, (T *)z, mask, (const T *)y,
+               rows, c, stat, mean, var, gamma, beta, (const T *)residual, relu);
         return LAUNCHED();
     });
 }
 
-int cuda_bn_apply(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
-                  const double *stat, const float *gamma, const float *beta, const void *residual,
-                  bool relu)
+int cuda_bn_apply(void *stream, void *z, uint8_t *mask, const void *y, enum dtype type, size_t rows,
+                  int c, const double *stat, const float *gamma, const float *beta,
+                  const void *residual, bool relu)
 {
-    return launch_apply(stream, z, y, type, rows, c, stat, NULL, NULL, gamma, beta, residual, relu);
+    return launch_apply(stream, z, mask, y, type, rows, c, stat, NULL, NULL, gamma, beta, residual,
+                        relu);
 }
 
 int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual, bool relu)
 {
-    return launch_apply(stream, z, y, type, rows, c, NULL, mean, var, gamma, beta, residual, relu);
+    return launch_apply(stream, z, NULL, y, type, rows, c, NULL, mean, var, gamma, beta, residual,
+                        relu);
 }
 
 static int launch_bwd_sums(int *n, void *stream, void *g, const void *dz, const void *dz2,
-                           const void *z, const void *y, enum dtype type, size_t rows, int c,
+                           const uint8_t *mask, const void *y, enum dtype type, size_t rows, int c,
                            const double *stat, const float *gamma, const float *beta,
                            void *workspace)
 {
     if (bad_matrix(rows, c))
         return INVALID;
-    return with_type(type, aligned(g, dz, dz2, z, y), c, [&](auto t, auto v) {
+    return with_mask(type, mask, aligned(g, dz, dz2, y), c, [&](auto t, auto v, auto align) {
         typedef decltype(t) T;
-        const int V = decltype(v)::value;
+        const int V = decltype(v)::value, ALIGN = decltype(align)::value;
         struct tiling tiles = tile(rows, c, V, 0);
 
         *n = (int)tiles.grid.x;
-        LAUNCH_BARRIERS((sum_gradients<T, V>), tiles.grid, tiles.block, stream, (double *)workspace,
-                        (T *)g, (const T *)dz, (const T *)dz2, (const T *)z, (const T *)y, stat,
-                        gamma, beta, rows, c, tiles.deep);
+        LAUNCH_BARRIERS((sum_gradients<T, V, ALIGN>), tiles.grid, tiles.block, stream,
+                        (double *)workspace, (T *)g, (const T *)dz, (const T *)dz2, mask,
+                        (const T *)y, stat, gamma, beta, rows, c, tiles.deep);
         return LAUNCHED();
     });
 }
@@ -471,11 +496,11 @@ int cuda_bn_bwd_finish(void *stream, double *bstat, float *dgamma, float *dbeta,
 }
 
 int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float *dbeta,
-                      const void *dz, const void *dz2, const void *z, const void *y,
+                      const void *dz, const void *dz2, const uint8_t *mask, const void *y,
                       enum dtype type, size_t rows, int c, const double *stat, const float *gamma,
                       const float *beta, void *workspace)
 {
-    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, z, y, type, rows, c, stat, gamma,
+    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, mask, y, type, rows, c, stat, gamma,
                                       beta, workspace);
 
     return code ? code
@@ -484,10 +509,10 @@ int cuda_bn_bwd_stats(void *stream, void *g, double *bstat, float *dgamma, float
 }
 
 int cuda_bn_bwd_sums(void *stream, double *sums, void *g, const void *dz, const void *dz2,
-                     const void *z, const void *y, enum dtype type, size_t rows, int c,
+                     const uint8_t *mask, const void *y, enum dtype type, size_t rows, int c,
                      const double *stat, const float *gamma, const float *beta, void *workspace)
 {
-    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, z, y, type, rows, c, stat, gamma,
+    int n = 0, code = launch_bwd_sums(&n, stream, g, dz, dz2, mask, y, type, rows, c, stat, gamma,
                                       beta, workspace);
 
     return code ? code : launch_add(stream, sums, workspace, n, c);
