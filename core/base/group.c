@@ -47,8 +47,8 @@ struct group {
     uint32_t exchanges; /* so far */
     pthread_mutex_t lock;
     pthread_t watcher;
-    int wake; /* an eventfd that the watcher looks at, too */
-    atomic_bool leaving;
+    int wake;            /* an eventfd that the watcher looks at, too */
+    atomic_bool leaving; /* in order or not: who ends now is not missed */
 };
 
 int group_rank(const struct group *g)
@@ -353,6 +353,7 @@ int group_join(struct group **out, const struct group_place *place, const struct
 
 void group_fail(struct group *g, const char *why)
 {
+    atomic_store(&g->leaving, true); /* first: those who are told may end before the others are */
     tell_all(g, FAIL, why);
 }
 

@@ -68,6 +68,11 @@ static void compare_calls(struct ncclComm *c, const struct call *mine)
     barrier(c);
 }
 
+static bool fails(const char *name)
+{
+    return sim_fails() || (strcmp(name, sim.kernel) == 0 && --sim.kernel_at == 0);
+}
+
 /* ---- work ------------------------------------------------------------------------------------ */
 
 struct collective {
@@ -116,7 +121,7 @@ static int enqueue(struct collective *w, const void *from, size_t from_bytes, vo
 {
     struct touch touches[2];
 
-    if (sim_fails())
+    if (fails(w->call.name))
         return 1;
     if (w->comm->stream && w->comm->stream != stream)
         sim_fault("a communicator on two streams");
@@ -156,7 +161,7 @@ int ncclGetUniqueId(struct nccl_id *id)
     int fd;
 
     memset(id, 0, sizeof *id);
-    if (sim_fails())
+    if (fails("unique-id"))
         return 1;
     snprintf(id->bytes, sizeof id->bytes, "%.90s/sim-nccl-XXXXXX", folder ? folder : "/tmp");
     fd = mkstemp(id->bytes);
@@ -168,8 +173,13 @@ int ncclGetUniqueId(struct nccl_id *id)
 int ncclCommInitRank(struct ncclComm **out, int ranks, struct nccl_id id, int rank)
 {
     const int fd = open(id.bytes, O_RDWR | O_CLOEXEC);
-    struct ncclComm *c = calloc(1, sizeof *c);
+    struct ncclComm *c;
 
+    if (fails("init")) {
+        close(fd);
+        return 1;
+    }
+    c = calloc(1, sizeof *c);
     BUG_IF(fd < 0 || !c || ranks > RANKS_MAX);
     c->rank = rank;
     c->ranks = ranks;

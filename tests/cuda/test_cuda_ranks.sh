@@ -136,6 +136,12 @@ for _ in $(seq 600); do
 done
 [ "$(status_of parent)" = stopped ] || fail "without the one that started them: $(status_of parent)"
 
+# NCCL answers with an error: at its start, in the course of training, on one of them alone.
+SIM_FAIL_KERNEL=unique-id:1 refused 1 "NCCL's start: NCCL says an error of the simulation" --gpus 2 $tiny
+SIM_FAIL_KERNEL=init:1 refused 1 "several GPUs: NCCL says an error of the simulation" --gpus 2 $tiny
+SIM_FAIL_KERNEL=all-reduce:3 refused 1 "gradients: NCCL says an error of the simulation" --gpus 2 --name reduce $more
+[ "$(status_of reduce)" = failed ] || fail "a run whose all-reduce failed is $(status_of reduce)"
+
 # What cannot be.
 refused 1 "cannot be shared by 2 processes alike" --gpus 2 $tiny train.batch=7
 refused 1 "need -B cuda, not cpu" --gpus 2 $tiny -B cpu
@@ -157,6 +163,14 @@ wait || fail "by Open MPI's variables"
 unset OMPI_COMM_WORLD_SIZE PMIX_NAMESPACE
 [ ! -s "$scratch/out1" ] || fail "rank 1 speaks: $(cat "$scratch/out1")"
 same two open
+export OMPI_COMM_WORLD_SIZE=2 PMIX_NAMESPACE=gather-$$
+SIM_FAIL_KERNEL=all-gather:7 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_LOCAL_RANK=1 launched gather 1
+OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_LOCAL_RANK=0 launched gather 0
+! wait $! || fail "a gather that failed on rank 1"
+wait
+grep -q "rank 1 (.*) failed: .*: batch norm: NCCL says" "$scratch/err0" || fail "rank 0 says: $(cat "$scratch/err0")"
+grep -q '"error": "rank 1 (.*) failed: .*: batch norm: NCCL' "$results/gather/run.json" || fail "run.json does not name rank 1"
+unset OMPI_COMM_WORLD_SIZE PMIX_NAMESPACE
 export SLURM_JOB_ID=$$ SLURM_STEP_NUM_TASKS=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 10000))
 SLURM_PROCID=0 SLURM_LOCALID=0 launched slurm 0
 SLURM_PROCID=1 SLURM_LOCALID=1 launched slurm 1
