@@ -71,6 +71,20 @@ static int add_key(struct comparison *c, const char *key, struct err *err)
     return tabular_add(c->keys, row, err);
 }
 
+/* What the pictures came from is no key, but as good as one. */
+static int add_shards(struct comparison *c, struct err *err)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        json_t *sha256 = json_object_get(c->runs[i].run.run, "sha256");
+        const char *index = json_string_value(json_object_get(sha256, "index"));
+
+        if (index && json_object_set_new(c->runs[i].params, "sha256 of the shards' index",
+                                         json_sprintf("%.12s", index)) < 0)
+            return err_set(err, ERR_NOMEM, "%s", c->runs[i].run.name);
+    }
+    return 0;
+}
+
 /* Keys of run I that none before it has, in their order. */
 static int find_keys(struct comparison *c, struct err *err)
 {
@@ -359,8 +373,8 @@ int comparison_print(FILE *out, const struct request *r, bool *regression, struc
     int rc = -1;
 
     *regression = false;
-    if (open_runs(&c, r, err) < 0 || find_keys(&c, err) < 0 || find_figures(&c, err) < 0 ||
-        find_groups(&c, err) < 0 || find_tests(&c, err) < 0)
+    if (open_runs(&c, r, err) < 0 || add_shards(&c, err) < 0 || find_keys(&c, err) < 0 ||
+        find_figures(&c, err) < 0 || find_groups(&c, err) < 0 || find_tests(&c, err) < 0)
         goto out;
     if (r->form == FORM_JSON)
         rc = print_json(out, &c, err);

@@ -114,6 +114,12 @@ static int test(struct pairing *out, const double *differences, struct err *err)
     out->p = out->adjusted = m.mid_p;
     out->least = 1.96 * sqrt(disagree) / out->n; /* |b - c| > 1.96 sqrt(b + c) */
     out->tested = true;
+    if (disagree == 0 && !out->identical) {
+        /* nothing to resample; so rarely do they disagree: Clopper and Pearson 1934 (Biometrika), none of n */
+        out->least = out->high = 1 - pow(0.025, 1.0 / out->n);
+        out->low = -out->high;
+        return 0;
+    }
     return stats_bootstrap(&out->low, &out->high, differences, out->n, resamples, BOOTSTRAP_SEED,
                            err);
 }

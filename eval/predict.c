@@ -58,7 +58,7 @@ static int load(struct job *j, const char *path, struct err *err)
         return err_set(err, ERR_INPUT, "%s: is a folder; name the files in it", path);
     if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
         return -1;
-    rc = image_decode(&j->image, (const uint8_t *)bytes, size, false, err);
+    rc = image_decode(&j->image, (const uint8_t *)bytes, size, j->t->exif, err);
     free(bytes);
     if (rc < 0)
         return -1;

@@ -128,11 +128,12 @@ int session_rank(const struct session *s)
     return s->e->exec.ranks ? s->e->exec.ranks->rank : 0;
 }
 
-/* max_aspect of the shards, from their index.json. */
-static int read_aspect(struct session *s, struct err *err)
+/* How the shards' pictures were made, from their index.json. */
+static int read_settings(struct session *s, struct err *err)
 {
     char path[PATH_LEN];
     json_t *index, *value;
+    const char *exif;
 
     if (path_format(path, err, "%s/index.json", s->shards_folder) < 0)
         return -1;
@@ -140,6 +141,8 @@ static int read_aspect(struct session *s, struct err *err)
         return -1;
     value = json_object_get(index, "max_aspect");
     s->max_aspect = json_is_number(value) ? json_number_value(value) : 2.0;
+    exif = json_string_value(json_object_get(json_object_get(index, "settings"), "exif"));
+    s->exif = exif && strcmp(exif, "apply") == 0;
     json_decref(index);
     return 0;
 }
@@ -192,7 +195,7 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
         return -1;
     if (shard_set_open(&s->shards, s->shards_folder, err) < 0)
         return -1;
-    if (read_aspect(s, err) < 0)
+    if (read_settings(s, err) < 0)
         return -1;
     if (split_make(&s->split, &s->e->data, s->shards, err) < 0)
         return err_wrap(err, "%s", s->e->data.set);

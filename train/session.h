@@ -18,6 +18,7 @@ struct session {
     struct shard_set *shards;
     struct split *split;
     double max_aspect; /* the shards' presize.max_aspect */
+    bool exif;         /* their decode.exif is apply */
     const struct backend *backend;
     struct be *be;
     struct be_info info;

@@ -40,7 +40,7 @@ void state_free(struct state *st); /* what it owns, not ST */
 int curve_add(struct curve *c, double x, double train_loss, double lr, double lr_first,
               struct err *err) MUST_USE;
 
-/* The .json of a checkpoint: model facts (arch, vocab, size, presize, max_aspect, normalisation),
+/* The .json of a checkpoint: model facts (arch, vocab, size, presize, max_aspect, exif, normalisation),
  * hashes of parents, weights_sha256, and with RESUME the state. *out owned by the caller. */
 int state_json(json_t **out, const struct state *st, const struct session *s, int size,
                const char *weights_sha256, bool resume, struct err *err) MUST_USE;

@@ -82,6 +82,7 @@ struct trained {
     int classes, size; /* size: network input, px */
     int presize;       /* short side that pictures are presized to first, px */
     double max_aspect;
+    bool exif; /* pictures are turned by their EXIF orientation first */
 };
 /* The WORDS are overrides of exec.* keys. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM. */
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,

@@ -35,6 +35,7 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
 {
     json_int_t size, presize;
     json_t *aspect = json_object_get(state, "max_aspect");
+    const char *exif = json_string_value(json_object_get(state, "exif")); /* older: none */
 
     if (read_vocab(t, state, err) < 0 || json_get_int(state, "size", &size, err) < 0 ||
         json_get_int(state, "presize", &presize, err) < 0)
@@ -47,6 +48,7 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
     t->size = (int)size;
     t->presize = (int)presize;
     t->max_aspect = json_number_value(aspect);
+    t->exif = exif && strcmp(exif, "apply") == 0;
     return 0;
 }
 

@@ -271,10 +271,15 @@ static int zip_storage(struct torchfile *f, struct archive *a, struct archive_en
         return err_set(err, ERR_FORMAT, "storage %.60s: twice", key);
     if (__builtin_mul_overflow(f->pickle->storages[s].n, dtype_bytes(f->pickle->storages[s].dtype),
                                &bytes) ||
-        bytes > *room || !archive_entry_size_is_set(e) || (uint64_t)archive_entry_size(e) != bytes)
+        !archive_entry_size_is_set(e) || (uint64_t)archive_entry_size(e) != bytes)
         return err_set(err, ERR_FORMAT,
                        "storage %.60s: %" PRId64 " bytes, but data.pkl says %" PRIu64 " numbers",
                        key, (int64_t)archive_entry_size(e), f->pickle->storages[s].n);
+    if (bytes > *room)
+        return err_set(err, ERR_FORMAT,
+                       "storage %.60s: more bytes than the file has left for it; torch.save() does "
+                       "not compress",
+                       key);
     f->owned[s] = zip_bytes(a, (size_t)bytes, err);
     f->storages[s] = f->owned[s];
     *room -= (size_t)bytes;

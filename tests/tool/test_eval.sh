@@ -125,6 +125,15 @@ evaluate 0 --compare worse first --fail-on-regression
 evaluate 0 --compare first worse --csv
 shows "worse,done,0.4166"
 
+# No disagreement is no proof of equality; other shards are a difference, whatever the keys say.
+make_run alike 10 5
+evaluate 0 --compare first alike
+shows "95 % interval -0.0596 to +0.0596" "a difference below 0.0596"
+cp -r "$results/first" "$results/moved"
+sed -i 's/"index": *"[0-9a-f]*"/"index": "0123456789abcdef"/' "$results/moved/run.json"
+evaluate 0 --compare first moved
+shows "sha256 of the shards' index" "0123456789ab"
+
 # Runs that cannot be tested: said, and an error where a test was asked for.
 cp -r "$results/first" "$results/begun"
 sed -i 's/"status": "done"/"status": "running"/' "$results/begun/run.json"

@@ -38,4 +38,36 @@ awk -v files="$(ls *.jpg | wc -l)" '
     END { if (n != files) bad = 7; exit bad }' "$scratch/out" || fail "--json, rule $?: $(head -n 30 "$scratch/out")"
 predict --predict form.jpg
 grep -Eq '^file +label +probability +next$' "$scratch/out" || fail "text: $(cat "$scratch/out")"
+
+# Pictures are turned as those of the set were: with decode.exif apply, what training predicted for a file of it.
+mkdir "$scratch/turned"
+demo=$data/demo/tree/images like=
+for file in "$demo"/*.jpg; do # an APP1 segment that says orientation 6, behind the first marker
+    {
+        printf '\xff\xd8\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00'
+        printf '\x00\x00\x00\x00'
+        tail -c +3 "$file"
+    } > "$scratch/turned/$(basename "$file")"
+done
+cat > "$scratch/turned.yaml" <<YAML
+# Are pictures turned?
+root: $scratch/turned
+label: {from: regex, regex: '^(.+)_[0-9]+\.'}
+presize: {size: 64}
+decode: {exif: apply}
+YAML
+export PRESIZE_DATA=$scratch/sets
+"$BIN/prep" "$scratch/turned.yaml" > "$scratch/out" 2>&1 || fail "prep turned: $(cat "$scratch/out")"
+data=$scratch/sets
+(cd "$scratch/turned" && ls) | few 4 2 > "$scratch/turned.csv"
+cd "$SOURCE" || exit 1
+train_run turned --exp smoke data.set=turned data.size=64 data.split=csv data.split_csv="$scratch/turned.csv" train.size=32 train.batch=8 train.phases.0.freeze_epochs=1
+file=$(sed -n 2p "$results/turned/predictions.csv" | cut -d, -f1)
+said=$(sed -n 2p "$results/turned/predictions.csv" | cut -d, -f5)
+for from in "$scratch/turned" "$demo"; do # the second: the control, the same pixels as they lie
+    "$BIN/eval" --results "$results" turned --csv --predict "$from/$file" > "$scratch/out" 2> "$scratch/err" ||
+        fail "--predict $from/$file: $(cat "$scratch/err")"
+    awk -F, -v p="$said" 'NR == 2 { d = $3 - p; exit !(d * d < 1e-12) }' "$scratch/out" && like="$like $from"
+done
+[ "$like" = " $scratch/turned" ] || fail "turned like the set's, $said: $like"
 exit 0

@@ -53,8 +53,8 @@ static const char *at(const char *name)
 }
 
 /* N pictures of 3 classes named by WORD, the first WRONG mistaken for the next class; probabilities
- * by the picture's number. */
-static struct predictions *make_named(uint32_t n, uint32_t wrong, const char *word)
+ * by the picture's number, and SURER. */
+static struct predictions *make_named(uint32_t n, uint32_t wrong, const char *word, float surer)
 {
     static const char *const vocab[] = {"cat, \"grey\"", "dog", "<b>&\xc3\xa9"};
     struct predictions *p;
@@ -66,7 +66,7 @@ static struct predictions *make_named(uint32_t n, uint32_t wrong, const char *wo
     for (int c = 0; c < 3; c++)
         p->vocab[c] = strdup(vocab[c]);
     for (uint32_t i = 0; i < n; i++) {
-        float most = 0.5F + 0.4F * (float)(i % 7) / 7;
+        float most = 0.5F + surer + 0.4F * (float)(i % 7) / 7;
         float *row = p->prob + 3 * (size_t)i;
 
         snprintf(id, sizeof id, "%c/%.32s_%03u.jpg", 'a' + (int)(i % 3), word, i);
@@ -82,7 +82,7 @@ static struct predictions *make_named(uint32_t n, uint32_t wrong, const char *wo
 
 static struct predictions *make(uint32_t n, uint32_t wrong)
 {
-    return make_named(n, wrong, "picture");
+    return make_named(n, wrong, "picture", 0);
 }
 
 static void write_ok(const struct predictions *p)
@@ -366,7 +366,7 @@ static void make_plots(const struct run *r, const struct predictions *p)
 
 static int make_run(const char *results, const char *name, long seed, long wrong, const char *word)
 {
-    struct predictions *p = make_named(60, (uint32_t)wrong, word);
+    struct predictions *p = make_named(60, (uint32_t)wrong, word, seed > 9 ? 0.05F : 0);
     char path[PATH_LEN], params[512];
     struct err err = {0};
     json_t *json = facts(seed);
