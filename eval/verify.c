@@ -90,8 +90,11 @@ static void check_predictions(struct chain *c)
     double found;
 
     if (!p || p->n == 0 || !json_is_number(rate)) {
-        say(c, "predictions", RESULT_UNCHECKED, "the run is %s: no predictions or no metrics.json",
-            c->l->run.status);
+        const bool due =
+            strcmp(c->l->run.status, "done") == 0 && !json_object_get(c->l->run.run, "lr_find");
+
+        say(c, "predictions", due ? RESULT_FAILED : RESULT_UNCHECKED,
+            "the run is %s: no predictions.h5 or no metrics.json", c->l->run.status);
         return;
     }
     found = (double)c->l->errors / p->n;

@@ -170,6 +170,9 @@ evaluate 1 again --verify
 link predictions FAILED
 cp "$results/first/predictions.h5" "$results/again/predictions.h5"
 evaluate 0 again --verify
+rm "$results/again/predictions.h5"
+evaluate 1 again --verify
+link predictions FAILED
 
 # Misuse and bad input.
 refused 1 "did you mean second" secnod
