@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT */
 #include "obtain_weights.h"
 
-#include <dirent.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
@@ -141,22 +140,6 @@ static int given(struct places *p, const struct obtain_weights *o, char hex[SHA2
     return get(p, what, o, hex, err);
 }
 
-/* Removes what killed processes left of NAME; the lock is ours. */
-static void clear(const struct places *p, const char *name)
-{
-    char begin[64], path[PATH_LEN];
-    DIR *folder = opendir(p->folder);
-    const struct dirent *e;
-
-    snprintf(begin, sizeof begin, ".%s.safetensors.tmp-", name);
-    while (folder && (e = readdir(folder)))
-        if (strncmp(e->d_name, begin, strlen(begin)) == 0 &&
-            path_format(path, NULL, "%s/%s", p->folder, e->d_name) == 0)
-            unlink(path);
-    if (folder)
-        closedir(folder);
-}
-
 static int make(struct places *p, const struct obtain_weights *o, struct err *err)
 {
     struct stored_weights w = {0};
@@ -169,7 +152,7 @@ static int make(struct places *p, const struct obtain_weights *o, struct err *er
     snprintf(w.source, sizeof w.source, "%s", name);
     if (path_make_dirs(p->folder, err) < 0)
         return -1;
-    clear(p, o->what->name);
+    new_file_clear(p->folder, path_base(p->stored));
     if (store_weights(p->stored, p->file, &w, err) < 0) {
         if (p->fetched && err->kind == ERR_FORMAT && pretrained_by_hash(w.source_sha256) != o->what)
             remove(p->file);

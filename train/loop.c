@@ -29,14 +29,20 @@ static void on_signal(int number)
 void loop_catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction before;
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &action, NULL);
 }
 
 const char *loop_signal(void)
 {
-    return caught == SIGINT ? "SIGINT" : caught ? "SIGTERM" : NULL;
+    return caught == SIGINT    ? "SIGINT"
+           : caught == SIGTERM ? "SIGTERM"
+           : caught == SIGHUP  ? "SIGHUP"
+                               : NULL;
 }
 
 /* By any process, where there are several. */

@@ -24,7 +24,7 @@ static int weights_path(char out[PATH_LEN], const struct experiment *e, const ch
     char folder[PATH_LEN];
 
     out[0] = 0;
-    if (strcmp(w, "none") == 0 || !*w)
+    if (strcmp(w, "none") == 0)
         return 0;
     if (strncmp(w, "run:", 4) == 0) {
         if (run_find(folder, results, w + 4, err) < 0)

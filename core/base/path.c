@@ -311,6 +311,20 @@ void new_file_abort(struct new_file *f)
     f->tmp[0] = '\0';
 }
 
+void new_file_clear(const char *folder, const char *name)
+{
+    char path[PATH_LEN];
+    DIR *dir = opendir(folder);
+    const struct dirent *e;
+
+    while (dir && (e = readdir(dir)))
+        if (e->d_name[0] == '.' && strncmp(e->d_name + 1, name, strlen(name)) == 0 &&
+            strstr(e->d_name, ".tmp-") && path_format(path, NULL, "%s/%s", folder, e->d_name) == 0)
+            unlink(path);
+    if (dir)
+        closedir(dir);
+}
+
 /* --- experiments and data sets ------------------------------------------------------------------ */
 
 enum { NEAR_MAX = 256, NAME_LEN = 128 };

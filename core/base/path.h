@@ -45,6 +45,8 @@ int new_file_begin(struct new_file *f, const char *path, struct err *err) MUST_U
 int new_file_begin_by_name(struct new_file *f, const char *path, struct err *err) MUST_USE;
 int new_file_finish(struct new_file *f, struct err *err) MUST_USE;
 void new_file_abort(struct new_file *f); /* nothing begun (all zero) is fine */
+/* Removes what killed processes left of new files in FOLDER whose names begin with NAME; for whoever holds the lock. */
+void new_file_clear(const char *folder, const char *name);
 
 /* Where "KIND/NAME.yaml" is: in the working folder, else below PREFIX/share/presize (PREFIX from
  * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */

@@ -217,7 +217,8 @@ int shard_read_picture(const struct shard_set *s, const struct shard_picture *p,
     if (rc == 0 && s->zstd && verify)
         crc = crc32c(0, pixels, size);
     if (rc == 0 && verify && crc != p->crc32c)
-        rc = err_set(err, ERR_FORMAT, "damaged: CRC-32C %08x instead of %08x; run prep again", crc,
+        rc = err_set(err, ERR_FORMAT,
+                     "damaged: CRC-32C %08x instead of %08x; prep --force makes it anew", crc,
                      p->crc32c);
     return rc;
 }

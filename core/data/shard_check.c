@@ -326,7 +326,7 @@ int shard_check(struct shard_check_report *out, const char *folder,
     rc = check_set(&c, err);
     if (rc == 0 && c.wrong.n > 0) {
         rc = err_set(err, c.only_missing ? ERR_IO : ERR_FORMAT,
-                     "%s: %u things are wrong; run prep again", folder, c.wrong.n);
+                     "%s: %u things are wrong; prep --force makes them anew", folder, c.wrong.n);
         offenders_append(err, &c.wrong);
     }
     out->problems = c.wrong.n;

@@ -45,6 +45,7 @@ refused 1 "4 rates for 3 parameter groups" $tiny "train.phases.0.lr=[1e-6,1e-5,1
 refused 1 "weights/resnet18.safetensors is missing" $tiny model.weights=imagenet
 refused 1 "model.weights=none" $tiny model.weights=imagenet
 refused 1 "no such file" $tiny model.weights=nothing.safetensors
+refused 1 "model.weights=: no such file (none, imagenet" $tiny model.weights=
 refused 1 "run:none" $tiny model.weights=run:none
 refused 1 "none" --resume none
 refused 2 "a run's name is" $tiny --name a/b

@@ -52,7 +52,9 @@ until_epoch killed
 kill -KILL $pid
 wait $pid 2> /dev/null
 if [ ! -s "$results/killed/metrics.json" ]; then
+    touch "$results/killed/checkpoints/.last-new.safetensors.tmp-1" # as of a kill while it was written
     $train --resume killed > "$scratch/out" 2> "$scratch/err" || fail "--resume killed"
+    [ -z "$(find "$results/killed/checkpoints" -name '.*')" ] || fail "left behind: $(ls -A "$results/killed/checkpoints")"
 fi
 same whole4 killed
 
