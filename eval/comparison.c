@@ -75,8 +75,7 @@ static int add_key(struct comparison *c, const char *key, struct err *err)
 static int add_shards(struct comparison *c, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
-        json_t *sha256 = json_object_get(c->runs[i].run.run, "sha256");
-        const char *index = json_string_value(json_object_get(sha256, "index"));
+        const char *index = look_text(c->runs[i].run.run, "sha256", "index", NULL);
 
         if (index && json_object_set_new(c->runs[i].params, "sha256 of the shards' index",
                                          json_sprintf("%.12s", index)) < 0)

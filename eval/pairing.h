@@ -16,8 +16,9 @@ struct pairing {
     char why_not[3072];                        /* tested is false */
     bool identical;                            /* all probabilities equal to the bit */
     uint32_t n, first_only, second_only, both; /* pictures; mistaken by ... */
-    double difference, low, high; /* error rate of the second less the first's; 95 % bootstrap */
-    double p, adjusted;           /* mid-p of McNemar; by Holm over all pairs of a comparison */
+    /* error rate of the second less the first's; 95 %: bootstrap, Clopper and Pearson's where none disagrees */
+    double difference, low, high;
+    double p, adjusted; /* mid-p of McNemar; by Holm over all pairs of a comparison */
     double exact;
     double least; /* a difference below this could not have been told from none, at this n */
 };

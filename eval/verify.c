@@ -91,7 +91,7 @@ static void check_predictions(struct chain *c)
 
     if (!p || p->n == 0 || !json_is_number(rate)) {
         const bool due =
-            strcmp(c->l->run.status, "done") == 0 && !json_object_get(c->l->run.run, "lr_find");
+            strcmp(c->l->run.status, "done") == 0 && !look_get(c->l->run.run, "lr_find", NULL);
 
         say(c, "predictions", due ? RESULT_FAILED : RESULT_UNCHECKED,
             "the run is %s: no predictions.h5 or no metrics.json", c->l->run.status);

@@ -93,6 +93,7 @@ inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its fir
     same wide "$name"
 }
 inside inside INT
+inside inside_hung_up HUP
 inside inside_killed KILL train.checkpoint_minutes=0.0001
 
 # A checkpoint that was tampered with is refused.
