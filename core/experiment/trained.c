@@ -35,7 +35,8 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
 {
     json_int_t size, presize;
     json_t *aspect = json_object_get(state, "max_aspect");
-    const char *exif = json_string_value(json_object_get(state, "exif")); /* older: none */
+    json_t *turned = json_object_get(state, "exif"); /* older: none, which is ignore */
+    const char *exif = turned ? json_string_value(turned) : "ignore";
 
     if (read_vocab(t, state, err) < 0 || json_get_int(state, "size", &size, err) < 0 ||
         json_get_int(state, "presize", &presize, err) < 0)
@@ -48,7 +49,9 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
     t->size = (int)size;
     t->presize = (int)presize;
     t->max_aspect = json_number_value(aspect);
-    t->exif = exif && strcmp(exif, "apply") == 0;
+    if (!exif || (strcmp(exif, "apply") != 0 && strcmp(exif, "ignore") != 0))
+        return err_set(err, ERR_FORMAT, "exif: expected apply or ignore");
+    t->exif = strcmp(exif, "apply") == 0;
     return 0;
 }
 
