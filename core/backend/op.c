@@ -141,6 +141,11 @@ bool op_is_optimiser(enum op_kind k)
     return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_ADAM || k == OP_EMA;
 }
 
+int op_in_place(enum op_kind k)
+{
+    return k == OP_BN_APPLY ? 4 : k == OP_BN_BWD_STATS ? 1 : -1;
+}
+
 struct op op_none(enum op_kind k)
 {
     return (struct op){.kind = k, .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}};

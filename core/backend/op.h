@@ -188,6 +188,9 @@ int step_pictures(const struct step *s, int batch);
 struct loss_target step_target(const struct step *s, int n);
 /* Whether a kind of op works on parameters alone, without pictures. */
 bool op_is_optimiser(enum op_kind k);
+/* The in[] on whose place out[0] may lie, as the op reads each of its elements right before it writes the
+ * same one; -1: none. */
+int op_in_place(enum op_kind k);
 
 struct op_list *op_list_new(int batch,
                             int microbatch);           /* NULL: out of memory; microbatch | batch */

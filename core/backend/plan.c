@@ -19,6 +19,7 @@ struct life { /* what the planner knows of one tensor */
     bool late; /* read when the other ops of its segment are over */
     size_t bytes;
     int from, to; /* its life, in the unit of its place */
+    int on;       /* the tensor whose room it has; itself */
 };
 
 struct placed {
@@ -126,7 +127,7 @@ static void touch(struct life *life, int o)
 static void find_lives(struct life *lives, const struct op_list *l, bool in_order)
 {
     for (int t = 0; t < l->n_tensors; t++)
-        lives[t] = (struct life){.tensor = t, .first = 0, .last = -1};
+        lives[t] = (struct life){.tensor = t, .first = 0, .last = -1, .on = t};
     for (int o = 0; o < l->n_ops; o++) {
         for (int k = 0; k < OP_MAX_IN; k++)
             if (l->ops[o].in[k] >= 0) {
@@ -229,39 +230,72 @@ static int settle(struct plan *p, const struct op_list *l, struct life *life, co
     return 0;
 }
 
+/* Gives outputs the room of what their op reads for the last time. LIVES: of all tensors, settled. */
+static void work_in_place(const struct plan *p, const struct op_list *l, struct life *lives)
+{
+    for (int o = 0; o < l->n_ops; o++) {
+        const int k = op_in_place(l->ops[o].kind), in = k < 0 ? -1 : l->ops[o].in[k],
+                  out = l->ops[o].out[0];
+        struct life *a, *b;
+
+        if (in < 0 || out < 0)
+            continue;
+        a = &lives[in];
+        b = &lives[out];
+        if (p->tensors[in].place != PLACE_ARENA || p->tensors[out].place != PLACE_ARENA ||
+            !a->written || !b->read || a->late || a->last != o || b->first != o ||
+            a->bytes != b->bytes)
+            continue;
+        b->on = a->on;
+        lives[a->on].to = b->to;
+    }
+}
+
+/* Those of LIVES in PLACE that have room of their own, at the front of OUT; their number. */
+static int pick(struct life *out, const struct plan *p, const struct op_list *l,
+                const struct life *lives, enum place place)
+{
+    int n = 0;
+
+    for (int t = 0; t < l->n_tensors; t++)
+        if (p->tensors[t].place == place && lives[t].on == t)
+            out[n++] = lives[t];
+    return n;
+}
+
 static int place_tensors(struct plan *p, const struct op_list *l, const int *segment_of,
                          struct life *lives, const size_t *slices, bool in_order, struct err *err)
 {
-    struct placed *busy = malloc(sizeof *busy * ((size_t)l->n_tensors + 1));
-    int n = 0, n_arena = 0;
+    struct placed *busy = calloc((size_t)l->n_tensors + 1, sizeof *busy);
+    struct life *some = calloc((size_t)l->n_tensors + 1, sizeof *some);
+    int rc = -1;
 
-    if (!busy)
-        return err_set(err, ERR_NOMEM, "plan");
+    if (!busy || !some) {
+        err_set(err, ERR_NOMEM, "plan");
+        goto out;
+    }
     find_lives(lives, l, in_order);
     allow_folding(lives, l);
-    for (int t = 0; t < l->n_tensors; t++) {
-        struct life life = lives[t];
-
-        if (l->tensors[t].role != TENSOR_ACT || life.first > life.last)
-            continue;
-        if (settle(p, l, &life, segment_of, slices[t], err) < 0) {
-            free(busy);
-            return -1;
-        }
-        lives[n++] = life;
-    }
-    /* the arena's to the front: a stable partition is not needed, place_all() sorts */
-    for (int i = 0; i < n; i++)
-        if (p->tensors[lives[i].tensor].place == PLACE_ARENA) {
-            struct life life = lives[i];
-
-            lives[i] = lives[n_arena];
-            lives[n_arena++] = life;
-        }
-    p->arena_bytes = place_all(p, lives, n_arena, busy);
-    p->local_bytes = place_all(p, lives + n_arena, n - n_arena, busy);
+    for (int t = 0; t < l->n_tensors; t++)
+        if (l->tensors[t].role == TENSOR_ACT && lives[t].first <= lives[t].last &&
+            settle(p, l, &lives[t], segment_of, slices[t], err) < 0)
+            goto out;
+    work_in_place(p, l, lives);
+    p->arena_bytes = place_all(p, some, pick(some, p, l, lives, PLACE_ARENA), busy);
+    p->local_bytes = place_all(p, some, pick(some, p, l, lives, PLACE_LOCAL), busy);
+    for (int t = 0; t < l->n_tensors; t++)
+        p->tensors[t].offset = p->tensors[lives[t].on].offset;
+    rc = 0;
+out:
     free(busy);
-    return 0;
+    free(some);
+    return rc;
+}
+
+bool plan_same_room(const struct plan *p, int a, int b)
+{
+    return a >= 0 && b >= 0 && p->tensors[a].place == PLACE_ARENA &&
+           p->tensors[b].place == PLACE_ARENA && p->tensors[a].offset == p->tensors[b].offset;
 }
 
 int plan_make(struct plan **out, const struct op_list *l,

@@ -11,6 +11,8 @@
  * the pictures that are taken at a time, or, where a gradient of weights reads it, for a microbatch.
  * The others lie in the arena, whole batches, and share room when their lives
  * (first to last segment) do not overlap. Tensors read or written from outside are never shared.
+ * Where the last that reads one is an op that may work in place (op_in_place()), its output has the same room: the
+ * stream of a network's blocks is one tensor in memory then, whose lines are in cache when they are written.
  * The output of a BN_INFER right after the CONV it reads shares no room with that CONV's inputs, so
  * the two may be run as one.
  * SPDX-License-Identifier: MIT */
@@ -40,6 +42,8 @@ struct plan {
 
 /* Whether ops of kind K run after the others of their segment, once for a microbatch. */
 bool plan_runs_last(enum op_kind k);
+/* Whether tensors A and B (-1: none) have the same room in the arena. */
+bool plan_same_room(const struct plan *p, int a, int b);
 
 /* SIZE(ctx, t) gives the bytes of ONE picture's slice of ACT tensor t in the backend's layout
  * (slices of a tensor are contiguous). CACHE: bytes that what is taken of a tensor at a time should

@@ -241,7 +241,8 @@ static bool read_in_segment(const struct be_program *p, const struct cpu_op *o, 
 
 int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->past = !through_relu(o) && !read_in_segment(p, o, o->op->out[0]);
+    o->past = !through_relu(o) && !plan_same_room(p->plan, o->op->in[1], o->op->out[0]) &&
+              !read_in_segment(p, o, o->op->out[0]);
     o->begin = bwd_stats_begin;
     o->run = bwd_stats_run;
     o->finish = bwd_stats_finish;
