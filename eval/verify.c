@@ -13,11 +13,15 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "data/manifest.h"
+#include "data/offenders.h"
 #include "data/shard_check.h"
 #include "experiment/checkpoint.h"
 #include "experiment/infer.h"
 #include "look.h"
 #include "nn/weights.h"
+#include "record/run_files.h"
+#include "record/score.h"
 
 enum result { RESULT_OK, RESULT_FAILED, RESULT_UNCHECKED };
 
@@ -79,6 +83,65 @@ static void compare_file(struct chain *c, const char *link, const char *what, co
         say(c, link, RESULT_FAILED, "%s", err.msg);
     else
         compare(c, link, what, hex, path);
+}
+
+/* --- the files of folders ------------------------------------------------------------------------- */
+
+/* Those that were there when RECORD, of FOLDER, was written; what came later is not looked at. */
+static void check_files(struct chain *c, const char *link, const char *folder, const json_t *record)
+{
+    json_t *recorded = json_object_get(record, "files"), *now = NULL, *sha256;
+    struct offenders offenders = {0};
+    const char *path;
+    struct err err;
+
+    if (!json_is_object(recorded)) {
+        say(c, link, RESULT_UNCHECKED, "their hashes are not recorded");
+        return;
+    }
+    if (run_files(&now, folder, &err) < 0) {
+        say(c, link, RESULT_FAILED, "%s", err.msg);
+        return;
+    }
+    json_object_foreach(recorded, path, sha256)
+    {
+        const json_t *found = json_object_get(now, path);
+
+        if (!json_equal(found, sha256))
+            offenders_add(&offenders, "%s %s", found ? "changed" : "missing", path);
+    }
+    if (offenders.n == 0) {
+        say(c, link, RESULT_OK, "%zu, every byte, as they were written",
+            json_object_size(recorded));
+    } else {
+        err_set(&err, ERR_CHECKSUM, "%u of %zu are not as they were written", offenders.n,
+                json_object_size(recorded));
+        offenders_append(&err, &offenders);
+        say(c, link, RESULT_FAILED, "%s", err.msg);
+    }
+    json_decref(now);
+}
+
+/* What eval --split, --tta, --data-set stored. */
+static void check_scores(struct chain *c)
+{
+    char link[PATH_LEN];
+    json_t *scores, *score;
+    struct err err;
+    size_t i;
+
+    if (score_list(&scores, c->l->run.folder, &err) < 0) {
+        say(c, "scores", RESULT_FAILED, "%s", err.msg);
+        return;
+    }
+    json_array_foreach(scores, i, score)
+    {
+        const char *folder = json_string_value(json_object_get(score, "folder"));
+
+        if (path_format(link, NULL, "%s", folder + strlen(c->l->run.folder) + 1) == 0)
+            check_files(c, link, folder, score);
+    }
+    json_decref(scores);
 }
 
 /* --- predictions against the metrics -------------------------------------------------------------- */
@@ -286,11 +349,41 @@ static void show(void *ctx, uint64_t done, uint64_t total)
     progress_set(done, NULL);
 }
 
-/* The manifest that index.json names, then the file itself beside the shards. */
+static void note_difference(void *ctx, const char *how, const char *path)
+{
+    offenders_add(ctx, "%s %s", how, path);
+}
+
+/* The fetched files against the MANIFEST beside their TREE. */
+static void check_pictures(struct chain *c, const char *manifest, const char *tree)
+{
+    struct offenders offenders = {0};
+    struct manifest m = {0};
+    struct err err;
+
+    if (!path_is_dir(tree)) {
+        say(c, "pictures", RESULT_UNCHECKED, "%s is not there", tree);
+        return;
+    }
+    if (manifest_read(&m, manifest, &err) < 0 ||
+        manifest_check(&m, tree, note_difference, &offenders, &err) < 0) {
+        say(c, "pictures", RESULT_FAILED, "%s", err.msg);
+    } else if (offenders.n == 0) {
+        say(c, "pictures", RESULT_OK, "%zu files, every byte, as the manifest has them", m.n_files);
+    } else {
+        err_set(&err, ERR_CHECKSUM, "%u of %zu files are not as fetched", offenders.n, m.n_files);
+        offenders_append(&err, &offenders);
+        say(c, "pictures", RESULT_FAILED, "%s", err.msg);
+    }
+    manifest_free(&m);
+}
+
+/* The manifest that index.json names, then the file itself beside the shards, and what it lists. */
 static void check_manifest(struct chain *c)
 {
-    const char *manifest = NULL, *slash = strrchr(c->shards, '/');
-    char path[PATH_LEN];
+    const int set = (int)(path_base(c->shards) - c->shards);
+    char path[PATH_LEN], tree[PATH_LEN];
+    const char *manifest = NULL;
     json_t *index = NULL;
     struct err err;
 
@@ -300,10 +393,41 @@ static void check_manifest(struct chain *c)
         say(c, "shards' manifest", RESULT_FAILED, "%s", err.msg);
     else
         compare(c, "shards' manifest", "manifest", manifest, "what index.json names");
-    json_decref(index);
-    if (slash &&
-        path_format(path, &err, "%.*s/manifest.jsonl", (int)(slash - c->shards), c->shards) == 0)
+    if (json_is_false(json_object_get(index, "fetched"))) {
+        say(c, "pictures", RESULT_UNCHECKED, "they lie in a folder that was not fetched");
+    } else if (path_format(path, &err, "%.*smanifest.jsonl", set, c->shards) == 0 &&
+               path_format(tree, &err, "%.*stree", set, c->shards) == 0) {
         compare_file(c, "manifest", "manifest", path);
+        if (path_is_file(path))
+            check_pictures(c, path, tree);
+    }
+    json_decref(index);
+}
+
+/* What run.json says in words and numbers, against what resolved.yaml and the shards give. */
+static void check_facts(struct chain *c, const struct experiment *e, const struct split *split,
+                        const char *cut, int classes)
+{
+    json_t *facts =
+        json_pack("{s:s, s:I, s:s, s:i, s:{s:I, s:I, s:I, s:I}}", "set", e->data.set, "seed",
+                  (json_int_t)e->seed, "split", cut, "classes", classes, "pictures", "train",
+                  (json_int_t)split->n_train, "valid", (json_int_t)split->n_valid, "test",
+                  (json_int_t)split->n_test, "left_out", (json_int_t)split->n_left_out);
+    struct offenders offenders = {0};
+    const char *name;
+    json_t *fact;
+
+    json_object_foreach(facts, name, fact)
+    {
+        if (!json_equal(fact, json_object_get(c->l->run.run, name)))
+            offenders_add(&offenders, "%s", name);
+    }
+    if (facts && offenders.n == 0)
+        say(c, "facts", RESULT_OK, "set, split, seed, classes and pictures of run.json");
+    else
+        say(c, "facts", RESULT_FAILED, "run.json has another %s than resolved.yaml and the shards",
+            offenders.text);
+    json_decref(facts);
 }
 
 /* Cut again as resolved.yaml says. */
@@ -324,6 +448,7 @@ static void check_split(struct chain *c)
     } else {
         split_text(text, sizeof text, &e->data);
         compare(c, "split", "split", hex, text);
+        check_facts(c, e, split, text, shard_set_classes(shards));
     }
     split_free(split);
     shard_set_close(shards);
@@ -333,7 +458,6 @@ static void check_split(struct chain *c)
 static void check_data(struct chain *c)
 {
     struct shard_check_report report;
-    const char *set = look_text(c->l->run.run, "set", NULL, "SET");
     char path[PATH_LEN];
     bool begun = false;
     struct err err;
@@ -355,8 +479,6 @@ static void check_data(struct chain *c)
         progress_end();
     check_manifest(c);
     check_split(c);
-    say(c, "pictures", RESULT_UNCHECKED, "`fetch %s --verify` holds them against the manifest",
-        set);
 }
 
 int verify_run(FILE *out, const struct request *r, struct err *err)
@@ -372,6 +494,8 @@ int verify_run(FILE *out, const struct request *r, struct err *err)
         json_decref(c.rows);
         return -1;
     }
+    check_files(&c, "files", l.run.folder, l.run.run);
+    check_scores(&c);
     check_predictions(&c);
     check_tables(&c);
     check_checkpoint(&c, "last", "last");

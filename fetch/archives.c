@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "download.h"
-#include "entry_path.h"
+#include "data/entry_path.h"
 
 static const uint64_t mib = 1 << 20;
 static const uint64_t download_max = (uint64_t)1 << 40;

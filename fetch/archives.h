@@ -3,7 +3,7 @@
 #ifndef PRESIZE_FETCH_ARCHIVES_H
 #define PRESIZE_FETCH_ARCHIVES_H
 
-#include "manifest.h"
+#include "data/manifest.h"
 #include "obtain.h"
 
 struct archives {

@@ -10,7 +10,7 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "manifest.h"
+#include "data/manifest.h"
 #include "obtain.h"
 #include "obtain_weights.h"
 #include "pretrained.h"

@@ -18,8 +18,8 @@
 
 #include "archives.h"
 #include "base/log.h"
-#include "entry_path.h"
-#include "manifest.h"
+#include "data/entry_path.h"
+#include "data/manifest.h"
 #include "set_lock.h"
 
 struct places {

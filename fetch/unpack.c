@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "entry_path.h"
+#include "data/entry_path.h"
 #include "gzip_check.h"
 
 enum { BLOCK = 1 << 18 };

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "manifest.h"
+#include "data/manifest.h"
 
 struct unpack_limits {
     uint64_t entries;     /* names in the archive, folders and hidden files counted */

@@ -96,7 +96,8 @@ static const struct argp argp = {
     "NAME [KEY=VALUE...]\n--init DIR",
     "Decode and presize the pictures of a data set (prep/datasets/NAME.yaml) into shards.\v"
     "The last line on stdout is the folder of shards. Keys: presize.size=224, "
-    "decode.on_error=skip, shard.storage=zstd, ...",
+    "decode.on_error=skip, shard.storage=zstd, ...\n"
+    "Status 0 done, 1 failed, 2 misused.",
     children,
     NULL,
     NULL};

@@ -22,6 +22,7 @@ struct prep {
     char manifest[PATH_LEN];          /* DATA/NAME/manifest.jsonl; "" where the key root is given */
     struct dataset *dataset;          /* NULL until prep_list() */
     char manifest_sha256[SHA256_HEX]; /* "" until prep_hash() */
+    bool fetched;                     /* it is the manifest's, not a listing's */
     int workers;
     bool force;
 };
@@ -33,8 +34,9 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n,
               struct err *err) MUST_USE;
 /* Lists and labels the pictures. */
 int prep_list(struct prep *p, struct err *err) MUST_USE;
-/* SHA-256 of the manifest, or where there is none (key root) of one line "PATH SIZE SHA256" per
- * picture, in the order of the listing: reads all files. */
+/* Of a fetched set the SHA-256 of its manifest, when its files are as that has them (ERR_CHECKSUM names those that are
+ * not); where there is none (key root), of one line "PATH SIZE SHA256" per picture, in the order of the listing. Reads
+ * all files. */
 int prep_hash(struct prep *p, struct err *err) MUST_USE;
 void prep_close(struct prep *p);
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "data/manifest.h"
+#include "data/offenders.h"
 #include "prep.h"
 
 enum { PICTURE_FILE_MAX = 1 << 30 };
@@ -94,11 +96,73 @@ static int hash_listing(struct prep *p, struct err *err)
     return 0;
 }
 
+struct against { /* what of a set is not as it was fetched */
+    const struct prep *p;
+    struct offenders offenders;
+};
+
+static int path_of_item(const void *path, const void *item)
+{
+    return strcmp(path, ((const struct dataset_item *)item)->path);
+}
+
+/* Whether PATH, below the tree, has part in the set: a table or list, or a file where the pictures are; of those that
+ * were not fetched, a picture. */
+static bool has_part(const struct prep *p, const char *how, const char *path)
+{
+    const struct dataset_options *o = &p->options;
+    const size_t n = strlen(o->images);
+    const char *below = path;
+
+    if (strcmp(path, o->label_csv) == 0 || strcmp(path, o->official_trainval) == 0 ||
+        strcmp(path, o->official_test) == 0)
+        return true;
+    if (n > 0) {
+        if (strncmp(path, o->images, n) != 0 || path[n] != '/')
+            return false;
+        below = path + n + 1;
+    }
+    return strcmp(how, "extra") != 0 || bsearch(below, p->dataset->items, p->dataset->n,
+                                                sizeof *p->dataset->items, path_of_item);
+}
+
+static void note_difference(void *ctx, const char *how, const char *path)
+{
+    struct against *a = ctx;
+
+    if (has_part(a->p, how, path))
+        offenders_add(&a->offenders, "%s %s", how, path);
+}
+
+static int hold_against_manifest(const struct prep *p, struct err *err)
+{
+    struct against a = {.p = p};
+    struct manifest m = {0};
+    int rc = -1;
+
+    if (manifest_read(&m, p->manifest, err) == 0)
+        rc = manifest_check(&m, p->tree, note_difference, &a, err);
+    manifest_free(&m);
+    if (rc < 0 || a.offenders.n == 0)
+        return rc;
+    err_set(err, ERR_CHECKSUM, "%s: %u file%s not as fetched", p->tree, a.offenders.n,
+            a.offenders.n == 1 ? " is" : "s are");
+    offenders_append(err, &a.offenders);
+    return err_append(
+        err,
+        "; to have them back remove %.*s and run  fetch %s  again; to take the folder "
+        "as it is now, give it as a set of your own:  root=%s",
+        (int)(path_base(p->tree) - p->tree - 1), p->tree, p->set, p->tree);
+}
+
 int prep_hash(struct prep *p, struct err *err)
 {
-    if (p->manifest[0] && path_is_file(p->manifest))
-        return sha256_file(p->manifest, p->manifest_sha256, NULL, err);
-    return hash_listing(p, err);
+    p->fetched = p->manifest[0] && path_is_file(p->manifest);
+    if (!p->fetched)
+        return hash_listing(p, err);
+    if (hold_against_manifest(p, err) < 0)
+        return -1;
+    return sha256_file(p->manifest, p->manifest_sha256, NULL, err);
 }
 
 void prep_close(struct prep *p)

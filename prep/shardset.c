@@ -342,7 +342,8 @@ int prep_write(struct prep *p, struct err *err)
                                .options = &p->options,
                                .dataset = p->dataset,
                                .decoder = image_decoder_version(),
-                               .manifest_sha256 = p->manifest_sha256};
+                               .manifest_sha256 = p->manifest_sha256,
+                               .fetched = p->fetched};
     j.n = p->dataset->n;
     if (shard_writer_open(&j.writer, p->folder, &plan, err) < 0)
         return -1;

@@ -24,7 +24,6 @@ static int train_through(struct session *s, struct run *run, const char *folder,
     struct verdict v = {0};
     int rc;
 
-    loop_catch_signals();
     team_run(r->team, run);
     rc = loop_run(s, run, st, &v, r->stop_after, err);
     if (rc == 0)
@@ -166,6 +165,7 @@ static int open_run(struct run **run, const struct request *r, struct session *s
         return -1;
     if (team_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
         return -1;
+    loop_catch_signals(); /* from here on there is something to keep */
     if (!team_leads(r->team))
         return 0;
     if (facts_collect(&facts, s, r->argc, r->argv, st->initial_sha256, err) < 0)
@@ -239,6 +239,15 @@ static int check_words(const struct request *r, const char *path, const struct s
                        "change no result may be set (exec.threads, exec.prefetch, exec.cuda_graph, "
                        "data.verify, train.score_train, train.checkpoint_minutes)");
     return 0;
+}
+
+static int stops_later(const struct request *r, const char *folder, const struct state *st,
+                       struct err *err)
+{
+    if (r->stop_after == 0 || st->epoch < r->stop_after)
+        return 0;
+    return err_set(err, ERR_INPUT, "--stop-after %jd: %s has %u epoch%s behind it already",
+                   (intmax_t)r->stop_after, folder, st->epoch, st->epoch == 1 ? "" : "s");
 }
 
 static int note_resume(struct run *run, const struct request *r, const struct session *s,
@@ -325,9 +334,10 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     if (open_session(&s, e, r, err) < 0)
         goto out;
     if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||
-        fit_check(s, NULL, err) < 0)
+        stops_later(r, folder, &st, err) < 0 || fit_check(s, NULL, err) < 0)
         goto out;
-    if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, err) < 0)
+    loop_catch_signals();
+    if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, st.epoch, err) < 0)
         goto out;
     say_what_runs(s);
     log_info("going on after %u epoch%s and %u step%s", st.epoch, st.epoch == 1 ? "" : "s",

@@ -207,7 +207,6 @@ int range_run(struct session *s, struct run *run, struct err *err)
              "pass",
              LR_FIND_STEPS, p->batch, p->size, p->name, p->freeze_to ? ", body frozen" : "",
              session_steps(s, 0), session_steps(s, 0) == 1 ? "" : "s");
-    loop_catch_signals();
     if (range_test(&t, s, 0, 0, err) < 0)
         return -1;
     found = lr_find_suggest(suggested, t.lr, t.smooth, t.n, &none) == 0;

@@ -321,7 +321,8 @@ int main(int argc, char **argv)
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
         "train.batch=32 or train.phases.0.epochs=3. Ctrl-C finishes the "
-        "step and says how to resume.",
+        "step and says how to resume.\n"
+        "Status 0 done, 1 failed or stopped, 2 misused.",
         children,
         NULL,
         NULL};

@@ -7,6 +7,7 @@
 #ifndef PRESIZE_DATA_SHARD_WRITE_H
 #define PRESIZE_DATA_SHARD_WRITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,10 @@ struct shard_plan {
     const struct dataset_options *options; /* size, max_aspect, shard_pictures, storage, ... */
     const struct dataset *dataset;         /* the sorted listing */
     const char *decoder;                   /* names and versions of what decoded, one line */
-    const char *manifest_sha256;           /* of manifest.jsonl; "" where there is none */
+    const char
+        *manifest_sha256; /* of manifest.jsonl, or where nothing was fetched, of a list of the
+                                              pictures; "" where there is none */
+    bool fetched;         /* it is of manifest.jsonl */
 };
 
 /* One presized picture as it goes into the file. */

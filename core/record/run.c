@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "record/events.h"
+#include "record/run_files.h"
 
 enum { LOCK_TRIES = 20, LOCK_PAUSE_MS = 10 };
 
@@ -134,27 +135,35 @@ static struct run *run_new(struct err *err)
     return r;
 }
 
-/* Everything but run.json's last words. 0, or -1 with the first thing that could not be written. */
-static int run_close(struct run *r, struct err *err)
+/* Of metrics, timing and events. 0, or -1 with the first that could not be written. */
+static int close_records(struct run *r, struct err *err)
 {
     int rc = 0;
 
-    if (!r)
-        return 0;
-    if (r->log) {
-        log_tee(NULL);
-        fclose(r->log); /* a log that is cut short is no reason to fail */
-    }
-    if (r->metrics && fclose(r->metrics) != 0 && rc == 0)
+    if (r->metrics && fclose(r->metrics) != 0)
         rc = err_errno(err, "%s/metrics.jsonl", r->folder);
     if (r->timing && fclose(r->timing) != 0 && rc == 0)
         rc = err_errno(err, "%s/timing.jsonl", r->folder);
     if (r->events && events_close(r->events, rc == 0 ? err : NULL) < 0)
         rc = -1;
+    r->metrics = r->timing = NULL;
+    r->events = NULL;
+    return rc;
+}
+
+/* Everything but run.json's last words. */
+static void run_close(struct run *r)
+{
+    if (!r)
+        return;
+    if (r->log) {
+        log_tee(NULL);
+        fclose(r->log); /* a log that is cut short is no reason to fail */
+    }
+    (void)close_records(r, NULL);
     drop_lock(r);
     json_decref(r->json);
     free(r);
-    return rc;
 }
 
 static int open_files(struct run *r, bool again, struct err *err)
@@ -225,12 +234,12 @@ int run_begin(struct run **out, const char *results, const char *name, const jso
     return 0;
 remove:
     snprintf(folder, sizeof folder, "%s", r->folder);
-    run_close(r, NULL);
+    run_close(r);
     if (path_remove_tree(folder, NULL) < 0)
         log_debug("%s: left behind", folder);
     return -1;
 fail:
-    run_close(r, NULL);
+    run_close(r);
     return -1;
 }
 
@@ -251,20 +260,21 @@ static int cut_metrics(struct run *r, uint64_t bytes, struct err *err)
     return 0;
 }
 
-/* What a killed process wrote of a line goes. */
-static int cut_timing(struct run *r, struct err *err)
+/* What a killed process wrote of a line goes, and so do lines of epochs that are run again. */
+static int cut_timing(struct run *r, uint32_t epochs, struct err *err)
 {
     char path[PATH_LEN], *text;
-    size_t size;
+    size_t size, kept = 0;
+    const char *end;
     int rc = 0;
 
     if (path_format(path, err, "%s/timing.jsonl", r->folder) < 0 ||
         path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
         return -1;
-    while (size > 0 && text[size - 1] != '\n')
-        size--;
+    for (; epochs > 0 && (end = memchr(text + kept, '\n', size - kept)); epochs--)
+        kept = (size_t)(end - text) + 1;
     free(text);
-    if (ftruncate(fileno(r->timing), (off_t)size) < 0)
+    if (ftruncate(fileno(r->timing), (off_t)kept) < 0)
         rc = err_errno(err, "cannot cut %s", path);
     return rc;
 }
@@ -287,7 +297,8 @@ static int reopen_json(struct run *r, struct err *err)
     return 0;
 }
 
-int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, struct err *err)
+int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, uint32_t epochs,
+               struct err *err)
 {
     struct run *r = run_new(err);
 
@@ -300,7 +311,7 @@ int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, str
     json_decref(r->json); /* it may have changed before the lock was ours */
     r->json = NULL;
     if (reopen_json(r, err) < 0 || make_folders(r, err) < 0 || open_files(r, true, err) < 0 ||
-        cut_metrics(r, metrics_bytes, err) < 0 || cut_timing(r, err) < 0)
+        cut_metrics(r, metrics_bytes, err) < 0 || cut_timing(r, epochs, err) < 0)
         goto fail;
     json_object_del(r->json, "stop");
     json_object_del(r->json, "error");
@@ -313,7 +324,7 @@ int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, str
     *out = r;
     return 0;
 fail:
-    run_close(r, NULL);
+    run_close(r);
     return -1;
 }
 
@@ -381,13 +392,19 @@ static int last_json(struct run *r, const char *status, const char *why, struct 
 
 int run_finish(struct run *r, struct err *err)
 {
+    json_t *files = NULL;
+    int rc = -1;
+
     if (!r)
         return 0;
-    if (last_json(r, "done", NULL, err) < 0) {
-        run_close(r, NULL);
-        return -1;
+    if (close_records(r, err) == 0 && run_files(&files, r->folder, err) == 0) {
+        if (json_object_set_new(r->json, "files", files) < 0)
+            err_set(err, ERR_NOMEM, "run.json");
+        else
+            rc = last_json(r, "done", NULL, err);
     }
-    return run_close(r, err);
+    run_close(r);
+    return rc;
 }
 
 void run_fail(struct run *r, const struct err *why)
@@ -400,7 +417,7 @@ void run_fail(struct run *r, const struct err *why)
     fprintf(r->log, "run %s: %s\n", stopped ? "stopped" : "failed", why ? why->msg : "");
     if (last_json(r, stopped ? "stopped" : "failed", why ? why->msg : "", &err) < 0)
         log_error("%s", err.msg);
-    run_close(r, NULL);
+    run_close(r);
 }
 
 void run_abandon(struct run *r, const char *why)

@@ -24,8 +24,8 @@ int run_begin(struct run **out, const char *results, const char *name, const jso
               struct err *err) MUST_USE;
 /* Opens a run that is not done, to go on; ERR_LOCKED when another process holds it, ERR_INPUT when
  * it is done; metrics.jsonl is cut to METRICS_BYTES (ERR_FORMAT when it is shorter), timing.jsonl to
- * whole lines. TensorBoard is told to forget what comes after the first scalar's step. */
-int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes,
+ * EPOCHS lines. TensorBoard is told to forget what comes after the first scalar's step. */
+int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, uint32_t epochs,
                struct err *err) MUST_USE;
 const char *run_folder(const struct run *r); /* path, borrowed */
 
@@ -41,8 +41,8 @@ int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
 int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
 
 /* Either ends the run, releases the lock and frees R, whatever it returns.
- * finish: status "done". fail: status "failed", or "stopped" when WHY is ERR_STOPPED, and "error":
- * WHY's message. Both add "stop", the time. NULL is fine. */
+ * finish: status "done", and "files" (run_files.h). fail: status "failed", or "stopped" when WHY is ERR_STOPPED,
+ * and "error": WHY's message. Both add "stop", the time. NULL is fine. */
 int run_finish(struct run *r, struct err *err) MUST_USE;
 void run_fail(struct run *r, const struct err *why);
 /* Marks R as failed because of WHY and does nothing else, for a process that ends at once while another

@@ -9,19 +9,26 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "record/run_files.h"
 
 enum { LOOKS_MAX = 64 << 20 };
 
 int score_write(const char *folder, const json_t *facts, struct err *err)
 {
-    json_t *all = json_pack("{s:i}", "version", SCORE_VERSION);
+    json_t *all = json_pack("{s:i}", "version", SCORE_VERSION), *files;
     char path[PATH_LEN];
     int rc = -1;
 
-    if (!all || json_object_update(all, (json_t *)(uintptr_t)facts) < 0)
+    if (run_files(&files, folder, err) < 0) {
+        json_decref(all);
+        return -1;
+    }
+    if (!all || json_object_update(all, (json_t *)(uintptr_t)facts) < 0 ||
+        json_object_set(all, "files", files) < 0)
         err_set(err, ERR_NOMEM, "score.json");
     else if (path_format(path, err, "%s/score.json", folder) == 0)
         rc = json_write(path, all, err);
+    json_decref(files);
     json_decref(all);
     return rc;
 }
@@ -70,7 +77,8 @@ static int collect(json_t *list, const char *folder, int depth, struct err *err)
                 rc = collect(list, path, depth - 1, err);
             else if (score_read(&facts, path, &why) < 0)
                 log_debug("skipped: %s", why.msg);
-            else if (json_array_append_new(list, facts) < 0)
+            else if (json_object_set_new(facts, "folder", json_string(path)) < 0 ||
+                     json_array_append_new(list, facts) < 0)
                 rc = err_set(err, ERR_NOMEM, "scores");
         }
         free(entries[i]);

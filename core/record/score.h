@@ -11,11 +11,12 @@
 
 enum { SCORE_VERSION = 1 };
 
-/* Replaces FOLDER/score.json by the version and FACTS (an object, not taken over). */
+/* Replaces FOLDER/score.json by the version, FACTS (an object, not taken over) and "files", those beside it
+ * (run_files.h). */
 int score_write(const char *folder, const json_t *facts, struct err *err) MUST_USE;
 /* ERR_INPUT when there is none, ERR_FORMAT. */
 int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
-/* All scores of the run, sorted by their folders; what cannot be read is left out. Owned by the
+/* All scores of the run, each with its "folder", sorted by that; what cannot be read is left out. Owned by the
  * caller. ERR_NOMEM. */
 int score_list(json_t **out, const char *run, struct err *err) MUST_USE;
 /* "test pictures of pets, official split (42); weights last; test-time augmentation, ..." */

@@ -2,7 +2,7 @@
  * again here, by other means. SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "entry_path.h"
+#include "data/entry_path.h"
 #include "fuzz.h"
 
 static void check_clean(const char *path)

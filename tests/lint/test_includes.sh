@@ -10,7 +10,7 @@ check() {
                 base => "", image => "base", data => "base", tensorfile => "base",
                 backend => "base", record => "base", nn => "base tensorfile backend",
                 experiment => "base data backend nn tensorfile",
-                fetch => "base tensorfile", prep => "base image data record",
+                fetch => "base data tensorfile", prep => "base image data record",
                 train => "base image data tensorfile backend record nn experiment",
                 eval => "base image data tensorfile backend record nn experiment",
             );

@@ -47,7 +47,8 @@ grep -q "on 24 pictures" "$scratch/out" || fail "--compare: $(cat "$scratch/out"
 
 # The chain, whole; then with one thing changed at a time.
 $eval first --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
-[ "$(grep -c ' ok ' "$scratch/out")" = 16 ] || fail "--verify: $(cat "$scratch/out")"
+[ "$(grep -c ' ok ' "$scratch/out")" = 19 ] || fail "--verify: $(cat "$scratch/out")"
+grep -q "every link that could be checked holds; 0 could not" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
 
 # broken LINK: --verify must name it.
 broken() {
@@ -76,12 +77,48 @@ change
 sed -i 's/,1$/,2/' "$results/changed/confusion.csv"
 printf '\n' >> "$results/changed/confusion.csv"
 broken confusion.csv
+for file in metrics.jsonl params.yaml experiment.yaml checkpoints/last.json timing.jsonl; do
+    change
+    echo >> "$results/changed/$file"
+    broken files
+    grep -q "changed $file" "$scratch/out" || fail "--verify: $file: $(cat "$scratch/out")"
+done
+change
+rm "$results/changed/checkpoints/best.json"
+broken files
+for fact in 's/"seed": .*/"seed": 41,/' 's/"split": "csv.*/"split": "official split",/' 's/"valid": .*/"valid": 1,/'; do
+    change
+    sed -i "$fact" "$results/changed/run.json"
+    broken facts
+done
+$eval first --split train > "$scratch/out" 2> "$scratch/err" || fail "--split train: $(cat "$scratch/err")"
+change
+$eval changed --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: with a score: $(cat "$scratch/out")"
+grep -Eq "^scores/demo/train +ok " "$scratch/out" || fail "--verify: the score: $(cat "$scratch/out")"
+echo >> "$results/changed/scores/demo/train/confusion.csv"
+broken scores/demo/train
 change
 sed -i "s|$scratch/split.csv|$scratch/swapped.csv|" "$results/changed/resolved.yaml"
 sed '2s/train/valid/' "$scratch/split.csv" > "$scratch/swapped.csv"
 broken split
 rm -rf "$results/changed"
 
+# The data: a picture, a manifest and a shard that are not what they were. Pictures that were not fetched.
+cp -r "$data" "$scratch/pictures"
+echo >> "$scratch/pictures/demo/tree/images/$(basename "$one")"
+$BIN/eval --data "$scratch/pictures" --results "$results" first --verify > "$scratch/out" 2> "$scratch/err" &&
+    fail "--verify: a changed picture, not found"
+grep -Eq "^pictures +FAILED .*changed images/$(basename "$one")" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
+rm -r "$scratch/pictures/demo/tree"
+$BIN/eval --data "$scratch/pictures" --results "$results" first --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "--verify: without pictures: $(cat "$scratch/out")"
+grep -Eq "^pictures +not checked " "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
+$BIN/prep --data "$scratch/pictures" -q demo "root=$data/demo/tree" > "$scratch/out" 2>&1 || fail "prep root="
+$BIN/train --data "$scratch/pictures" --results "$results" -q $tiny --name own > "$scratch/out" 2>&1 || fail "train on root="
+$BIN/eval --data "$scratch/pictures" --results "$results" own --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "--verify: pictures of one's own: $(cat "$scratch/out")"
+grep -Eq "^pictures +not checked .*not fetched" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
+rm -rf "$results/own"
 mkdir -p "$scratch/data/demo"
 cp -r "$data"/demo/shards-* "$data/demo/manifest.jsonl" "$scratch/data/demo/"
 printf 'x' >> "$scratch/data/demo/manifest.jsonl"

@@ -210,6 +210,49 @@ printf 'title: p\nlabel: {from: folder}\n' >prep/datasets/unfetched.yaml
 refuse 1 "$prep" unfetched
 says "run \`fetch unfetched\` first"
 
+# --- a fetched set is held against its manifest: what has part in the set must be as it was fetched
+cat >prep/datasets/got.yaml <<END
+title: got
+images: images
+skip: '\.txt$'
+label: {from: csv, csv: labels.csv}
+presize: {size: 32}
+END
+mkdir -p pack/images pack/other
+cp flat/dog_1.jpg flat/dog_2.jpg flat/dog_3.jpg pack/images
+printf 'path,label\ndog_1.jpg,a\ndog_2.jpg,b\ndog_3.jpg,a\n' >pack/labels.csv
+printf 'x' >pack/other/unused
+tar cf got.tar -C pack .
+ok "$BIN/fetch" got --from got.tar
+ok "$prep" got
+cp -r data/got was
+printf 'y' >data/got/tree/other/unused # nothing that prep reads
+printf 'y' >data/got/tree/images/notes.txt
+ok "$prep" got
+says "up to date"
+again() { rm -r data/got && cp -r was data/got; }
+again
+cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
+refuse 1 "$prep" got
+says "1 file is not as fetched: changed images/dog_2.jpg; to have them back"
+refuse 1 "$prep" got --force
+again
+cp flat/Cat_a_1.jpg data/got/tree/images/dog_4.jpg
+printf 'dog_4.jpg,a\n' >>data/got/tree/labels.csv
+refuse 1 "$prep" got
+says "2 files are not as fetched: extra images/dog_4.jpg, changed labels.csv;"
+ok "$prep" got root=data/got/tree # as a set of one's own
+says "4 pictures of 2 classes"
+again
+rm data/got/tree/images/dog_3.jpg
+sed -i '$d' data/got/tree/labels.csv
+refuse 1 "$prep" got
+says "missing images/dog_3.jpg"
+again
+printf '{' >>data/got/manifest.jsonl
+refuse 1 "$prep" got
+says "manifest.jsonl: line"
+
 # --- a full disk, where a small file system can be mounted: says so, leaves nothing
 mkdir full
 if unshare -rm mount -t tmpfs -o size=64k none full 2>/dev/null; then

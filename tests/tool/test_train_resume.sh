@@ -13,12 +13,16 @@ grep -q '"status": "done"' "$results/whole/run.json" || fail "status of a whole 
 refused 1 "--resume parts" --name parts $tiny --stop-after 1
 [ "$(wc -l < "$results/parts/metrics.jsonl")" = 1 ] || fail "one epoch, one line"
 grep -q '"status": "done"' "$results/parts/run.json" && fail "a stopped run is not done"
+refused 1 "--stop-after 1: $results/parts has 1 epoch behind it already" --resume parts --stop-after 1
+echo '{"epoch": 1, "seconds": 9' >> "$results/parts/timing.jsonl" # of an epoch that a kill took away
 refused 1 "--resume parts" --resume parts --stop-after 2
 refused 1 "--resume parts" --resume parts --stop-after 3
 refused 2 "same experiment" --resume parts seed=43
 $train --resume parts exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "--resume parts"
 [ "$(tail -n 1 "$scratch/out")" = "$results/parts" ] || fail "last line of stdout"
 same whole parts
+[ "$(cut -d, -f1 "$results/parts/timing.jsonl" | tr -d '\n')" = '{"epoch": 0{"epoch": 1{"epoch": 2{"epoch": 3' ] ||
+    fail "timing.jsonl: $(cat "$results/parts/timing.jsonl")"
 refused 1 "done" --resume parts
 
 # until_epoch RUN: waits for its first line of metrics, then for LATER seconds.
@@ -64,7 +68,7 @@ wide=("$BIN/train" --data "$data" --results "$results" --exp "$scratch/tiny.yaml
     data.split_csv="$scratch/wide.csv" train.batch=8 train.ema=0.99 train.accumulate=2
     'train.phases=[{kind: one_cycle, epochs: 2}]')
 "${wide[@]}" --name wide > "$scratch/out" 2> "$scratch/err" || fail "wide"
-inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its first epoch
+inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its first epoch; INT as soon as it has a folder
     local name=$1 signal=$2 tries=0
     shift 2
     : > "$scratch/err"
@@ -73,6 +77,10 @@ inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its fir
     if [ "$signal" = KILL ]; then
         until [ -s "$results/$name/checkpoints/last.json" ] || [ $((tries += 1)) -gt 600 ]; do
             sleep 0.02
+        done
+    elif [ "$signal" = INT ]; then
+        until [ -e "$results/$name/run.json" ] || [ $((tries += 1)) -gt 3000 ]; do
+            sleep 0.002
         done
     else
         until grep -qs "phase one_cycle" "$scratch/err" || [ $((tries += 1)) -gt 600 ]; do

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "entry_path.h"
+#include "data/entry_path.h"
 
 static void plain_names_pass(void **state)
 {

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/path.h"
-#include "entry_path.h"
-#include "manifest.h"
+#include "data/entry_path.h"
+#include "data/manifest.h"
 
 static char file[64];
 

@@ -198,12 +198,12 @@ static void killed_and_resumed(void **state)
     (void)state;
     kill_one("killed");
     expect_status("killed", "killed");
-    assert_true(run_resume(&r, at("killed"), 3 * line, &err) < 0); /* lines were lost */
+    assert_true(run_resume(&r, at("killed"), 3 * line, 1, &err) < 0); /* lines were lost */
     assert_int_equal(err.kind, ERR_FORMAT);
-    assert_int_equal(run_resume(&r, at("killed"), line, &err), 0);
+    assert_int_equal(run_resume(&r, at("killed"), line, 1, &err), 0);
     expect_status("killed", "running");
     assert_int_equal(run_metrics_bytes(r), line);
-    assert_true(run_resume(&second, at("killed"), line, &err) < 0);
+    assert_true(run_resume(&second, at("killed"), line, 1, &err) < 0);
     assert_int_equal(err.kind, ERR_LOCKED);
     assert_null(second);
     metric(r, 7);
@@ -211,13 +211,13 @@ static void killed_and_resumed(void **state)
     assert_int_equal(run_finish(r, &err), 0);
     expect_text("killed/metrics.jsonl",
                 "{\"epoch\": 0, \"loss\": 0.25}\n{\"epoch\": 7, \"loss\": 0.25}\n");
-    expect_text("killed/timing.jsonl", "{\"epoch\": 0, \"loss\": 0.25}\n{\"epoch\": 1, \"loss\": "
-                                       "0.25}\n{\"epoch\": 7, \"loss\": 0.25}\n");
+    expect_text("killed/timing.jsonl",
+                "{\"epoch\": 0, \"loss\": 0.25}\n{\"epoch\": 7, \"loss\": 0.25}\n");
     expect_status("killed", "done");
-    assert_true(run_resume(&r, at("killed"), line, &err) < 0);
+    assert_true(run_resume(&r, at("killed"), line, 1, &err) < 0);
     assert_int_equal(err.kind, ERR_INPUT);
     assert_non_null(strstr(err.msg, "done"));
-    assert_true(run_resume(&r, results, 0, &err) < 0);
+    assert_true(run_resume(&r, results, 0, 0, &err) < 0);
     assert_non_null(strstr(err.msg, "run.json"));
 }
 
@@ -329,7 +329,7 @@ static void events_are_what_tensorboard_reads(void **state)
     (void)state;
     assert_int_equal(run_scalar(r, "v/loss", 300, 0.25, &err), 0);
     run_fail(r, &why);
-    assert_int_equal(run_resume(&r, at("events"), 0, &err), 0);
+    assert_int_equal(run_resume(&r, at("events"), 0, 0, &err), 0);
     assert_int_equal(run_scalar(r, "v/loss", 5, 0.25, &err), 0);
     assert_int_equal(run_scalar(r, "v/loss", 6, 0.25, &err), 0);
     assert_int_equal(run_finish(r, &err), 0);

@@ -20,7 +20,7 @@
 
 #include "base/hash.h"
 #include "base/path.h"
-#include "manifest.h"
+#include "data/manifest.h"
 #include "unpack.h"
 
 /* --- writes that fail: the N-th from now, with ERROR; 0: none --- */

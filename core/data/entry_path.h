@@ -1,7 +1,7 @@
 /* entry_path.h - which names inside an archive may become files, and where.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_FETCH_ENTRY_PATH_H
-#define PRESIZE_FETCH_ENTRY_PATH_H
+#ifndef PRESIZE_DATA_ENTRY_PATH_H
+#define PRESIZE_DATA_ENTRY_PATH_H
 
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
  * Written last, it is the mark that the tree beside it is complete. No times and no absolute paths:
  * equal archives give equal manifests. Format: docs/formats.md.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_FETCH_MANIFEST_H
-#define PRESIZE_FETCH_MANIFEST_H
+#ifndef PRESIZE_DATA_MANIFEST_H
+#define PRESIZE_DATA_MANIFEST_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -57,5 +57,12 @@ int manifest_write(const struct manifest *m, const char *path, struct err *err) 
 /* Reads and checks everything that can be checked without the files: version, fields, safe paths,
  * order, count. M starts empty and is to be freed. ERR_IO, ERR_FORMAT with the line's number. */
 int manifest_read(struct manifest *m, const char *path, struct err *err) MUST_USE;
+
+/* Hashes every file below TREE and calls DIFFERS with "changed", "missing" or "extra" for each that is not as M
+ * has it, in the order of paths. Hidden files are not looked at: nothing reads them. 0 also when some differ;
+ * ERR_IO, ERR_NOMEM. */
+int manifest_check(const struct manifest *m, const char *tree,
+                   void (*differs)(void *ctx, const char *how, const char *path), void *ctx,
+                   struct err *err) MUST_USE; /* manifest_check.c */
 
 #endif

@@ -1,6 +1,6 @@
 /* manifest.c - JSON Lines: a header, then one line per file.
  * SPDX-License-Identifier: MIT */
-#include "manifest.h"
+#include "data/manifest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "base/path.h"
-#include "entry_path.h"
+#include "data/entry_path.h"
 
 static const char what[] = "presize manifest"; /* the header's "format" */
 

@@ -2,7 +2,7 @@
  *
  * What every unpacker must refuse: CVE-2007-4559 and the rules of Python's PEP 706.
  * SPDX-License-Identifier: MIT */
-#include "entry_path.h"
+#include "data/entry_path.h"
 
 #include <stdio.h>
 #include <string.h>
