@@ -56,7 +56,8 @@ static int archive_err(struct err *err, struct archive *a)
     if (strncmp(text, "Unrecognized archive format", strlen("Unrecognized archive format")) == 0)
         return err_set(err, ERR_FORMAT,
                        "not an archive: expected a tar (plain, or in gzip, bzip2, xz or zstd) or a "
-                       "zip; an error page saved under its name, perhaps, or a damaged file");
+                       "zip; an error page saved under its name, perhaps, or a file that is "
+                       "damaged or incomplete");
     return err_set(err, ERR_FORMAT, "%.*s; the file is damaged or incomplete, get it again",
                    (int)strcspn(text, "\n"), text);
 }
@@ -73,7 +74,7 @@ static int open_archive(struct job *j, int fd, struct err *err)
         archive_read_support_filter_xz(a) < ARCHIVE_WARN ||
         archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
         archive_read_support_format_tar(a) < ARCHIVE_WARN ||
-        archive_read_support_format_zip(a) < ARCHIVE_WARN)
+        archive_read_support_format_zip_seekable(a) < ARCHIVE_WARN)
         return archive_err(err, a);
     if (archive_read_open_fd(a, fd, BLOCK) != ARCHIVE_OK)
         return archive_err(err, a);

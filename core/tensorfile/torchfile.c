@@ -178,7 +178,7 @@ static int archive_failed(struct archive *a, struct err *err)
 {
     const char *why = archive_error_string(a);
 
-    return err_set(err, ERR_FORMAT, "damaged zip: %s", why ? why : "unknown");
+    return err_set(err, ERR_FORMAT, "damaged or incomplete zip: %s", why ? why : "unknown");
 }
 
 static struct archive *zip_open(const char *path, struct err *err)
@@ -189,7 +189,7 @@ static struct archive *zip_open(const char *path, struct err *err)
         err_set(err, ERR_NOMEM, "zip");
         return NULL;
     }
-    if (archive_read_support_format_zip(a) != ARCHIVE_OK ||
+    if (archive_read_support_format_zip_seekable(a) != ARCHIVE_OK ||
         archive_read_open_filename(a, path, 1 << 16) != ARCHIVE_OK) {
         archive_failed(a, err);
         archive_read_free(a);

@@ -175,14 +175,19 @@ static void unsafe_entries_are_refused(void **state)
                              second = {"folder/x", AE_IFREG, NULL, NULL, "good"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t k = 0; k < 2 * (sizeof cases / sizeof cases[0]); k++) {
+        const size_t i = k / 2;
         struct item items[3] = {first, second, cases[i].item};
         struct manifest m = {0};
         struct unpack_report r;
         struct err err = {0};
+        const bool zip = k % 2 == 1;
         int rc;
 
-        pack("pax", "gzip", items, 3);
+        if (zip && (cases[i].item.hardlink ||
+                    (cases[i].item.type != AE_IFREG && cases[i].item.type != AE_IFLNK)))
+            continue;
+        pack(zip ? "zip" : "pax", zip ? NULL : "gzip", items, 3);
         rc = unpack_file(&m, &r, &err);
         if (rc == 0)
             rc = manifest_sort(&m, &err);
@@ -196,7 +201,7 @@ static void unsafe_entries_are_refused(void **state)
     }
 }
 
-/* The file cut after each of its bytes: noticed wherever content or end mark is missing. */
+/* The file cut after each of its bytes; of a zip, its directory, without which a link would be a file, ends it. */
 static void every_cut_is_noticed(void **state)
 {
     static const struct {
@@ -224,12 +229,10 @@ static void every_cut_is_noticed(void **state)
 
             assert_int_equal(truncate(file, (off_t)n), 0);
             rc = unpack_file(&m, &r, &err);
-            if (rc == 0 && m.n_files < 3)
-                fail_msg("%s %s cut at %zu of %zu passed with %zu files", cases[i].format,
-                         cases[i].filter ? cases[i].filter : "", n, size, m.n_files);
-            if (rc == 0 && strcmp(cases[i].format, "zip") != 0)
-                fail_msg("%s cut at %zu of %zu passed", cases[i].format, n, size);
-            assert_true(rc == 0 || err.kind == ERR_FORMAT);
+            if (rc == 0)
+                fail_msg("%s %s cut at %zu of %zu passed", cases[i].format,
+                         cases[i].filter ? cases[i].filter : "", n, size);
+            assert_int_equal(err.kind, ERR_FORMAT);
             manifest_free(&m);
         }
         free(bytes);
