@@ -331,6 +331,8 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
              json_string_value(json_object_get(json, "experiment"))
                  ? json_string_value(json_object_get(json, "experiment"))
                  : "");
+    e->presize =
+        json_integer_value(json_object_get(json, "presize")); /* whatever else was prepared since */
     if (open_session(&s, e, r, err) < 0)
         goto out;
     if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||

@@ -268,7 +268,7 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                       struct err *err)
 {
     char folder[PATH_LEN];
-    long size = (long)e->data.size;
+    long size = (long)(e->data.size ? e->data.size : e->presize);
     DIR *dir;
     const struct dirent *entry;
 

@@ -104,6 +104,17 @@ inside inside INT
 inside inside_hung_up HUP
 inside inside_killed KILL train.checkpoint_minutes=0.0001
 
+# Larger shards that were made meanwhile are others' pictures.
+cp -r "$data" "$scratch/grown"
+few_data=$data
+data=$scratch/grown
+refused 1 "--resume small" --name small $tiny --stop-after 1
+"$BIN/prep" -q demo presize.size=300 --data "$data" > "$scratch/out" 2>&1 || fail "prep: $(cat "$scratch/out")"
+ls -d "$data"/demo/shards-300 > "$scratch/out" || fail "no larger shards"
+"$BIN/train" --data "$data" --results "$results" --resume small > "$scratch/out" 2> "$scratch/err" || fail "--resume small"
+data=$few_data
+same whole small
+
 # A checkpoint that was tampered with is refused.
 refused 1 "--resume changed" --name changed $tiny --stop-after 1
 printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=5000 conv=notrunc \

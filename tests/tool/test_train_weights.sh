@@ -84,7 +84,7 @@ pth evil.pth "resnet18 evil"
 refused 1 "refused: the file asks for posix.system" $tiny "model.weights=$scratch/evil.pth"
 [ -e "$scratch/must-never-run" ] || [ -e must-never-run ] && fail "code out of a .pth was run"
 head -c 100000 "$scratch/good.pth" > "$scratch/torn.pth"
-refused 1 "model.weights: $scratch/torn.pth: damaged zip: Truncated" $tiny \
+refused 1 "model.weights: $scratch/torn.pth: damaged or incomplete zip: " $tiny \
     "model.weights=$scratch/torn.pth"
 pth lying.pth "resnet18 lying"
 refused 1 "storage 0: 1000 bytes, but data.pkl says" $tiny "model.weights=$scratch/lying.pth"
