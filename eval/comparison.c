@@ -11,7 +11,7 @@
 
 struct comparison {
     struct look *runs;
-    size_t n;
+    size_t n, n_tests;
     struct pairing *pairs;                   /* n; of run i with run 0, the first unused */
     json_t *keys, *figures, *groups, *tests; /* rows */
 };
@@ -205,11 +205,11 @@ static json_t *test_row(const struct comparison *c, size_t i)
     const char *verdict = p->identical ? "identical" : pairing_word(p);
 
     if (!p->tested)
-        return json_pack("[s, s, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
+        return json_pack("[s, s, n, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
                          c->runs[0].run.name, verdict, tabular_string(p->why_not));
-    return json_pack("[s, s, i, i, i, f, f, f, f, s, n]", c->runs[i].run.name, c->runs[0].run.name,
-                     (int)p->n, (int)p->first_only, (int)p->second_only, p->difference, p->low,
-                     p->high, p->adjusted, verdict);
+    return json_pack("[s, s, i, i, i, f, f, f, f, f, s, n]", c->runs[i].run.name,
+                     c->runs[0].run.name, (int)p->n, (int)p->first_only, (int)p->second_only,
+                     p->difference, p->low, p->high, p->p, p->adjusted, verdict);
 }
 
 /* Where runs were scored on other pictures, the reason says on which. */
@@ -246,6 +246,7 @@ static int find_tests(struct comparison *c, struct err *err)
             name_pictures(pair, &c->runs[0], &c->runs[i]);
     }
     stats_holm(p, n);
+    c->n_tests = (size_t)n;
     n = 0;
     for (size_t i = 1; i < c->n; i++) {
         if (c->pairs[i].tested)
@@ -275,9 +276,10 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"low95", 4},
                                              {"high95", 4},
                                              {"p", 4},
+                                             {"p_holm", 4},
                                              {"verdict", -1},
                                              {"reason", -1}};
-enum { FIGURES = 9, GROUPS = 4, TESTS = 11 };
+enum { FIGURES = 9, GROUPS = 4, TESTS = 12 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -315,6 +317,37 @@ static int print_json(FILE *out, const struct comparison *c, struct err *err)
     return rc;
 }
 
+/* One table: each run's figures, then its test against the first. */
+static int print_csv(FILE *out, const struct comparison *c, struct err *err)
+{
+    struct column columns[FIGURES + TESTS - 1];
+    json_t *rows = json_array();
+    int rc = rows ? 0 : err_set(err, ERR_NOMEM, "comparison");
+
+    memcpy(columns, figure_columns, sizeof figure_columns);
+    memcpy(columns + FIGURES, test_columns + 1, sizeof test_columns - sizeof test_columns[0]);
+    for (size_t k = FIGURES; k < FIGURES + TESTS - 1;
+         k++) /* low95 and high95 are the rate's already */
+        columns[k].name = strcmp(columns[k].name, "low95") == 0      ? "difference_low95"
+                          : strcmp(columns[k].name, "high95") == 0   ? "difference_high95"
+                          : strcmp(columns[k].name, "pictures") == 0 ? "pictures_of_both"
+                                                                     : columns[k].name;
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        json_t *row = json_copy(json_array_get(c->figures, i));
+
+        for (size_t k = 1; row && k < TESTS; k++) {
+            json_t *cell = i > 0 ? json_array_get(json_array_get(c->tests, i - 1), k) : NULL;
+
+            json_array_append(row, cell ? cell : json_null());
+        }
+        rc = tabular_add(rows, row, err);
+    }
+    if (rc == 0)
+        tabular_print(out, FORM_CSV, columns, FIGURES + TESTS - 1, rows);
+    json_decref(rows);
+    return rc;
+}
+
 static void print_test(FILE *out, const struct comparison *c, size_t i)
 {
     const struct pairing *p = &c->pairs[i];
@@ -329,7 +362,7 @@ static void print_test(FILE *out, const struct comparison *c, size_t i)
         fputc('\n', out);
         return;
     }
-    pairing_print(out, p, c->n - 1);
+    pairing_print(out, p, c->n_tests);
 }
 
 static int print_text(FILE *out, const struct comparison *c, struct err *err)
@@ -379,10 +412,8 @@ int comparison_print(FILE *out, const struct request *r, bool *regression, struc
         rc = print_json(out, &c, err);
     else if (r->form == FORM_TEXT)
         rc = print_text(out, &c, err);
-    else {
-        tabular_print(out, FORM_CSV, figure_columns, FIGURES, c.figures);
-        rc = 0;
-    }
+    else
+        rc = print_csv(out, &c, err);
     for (size_t i = 1; i < c.n; i++)
         *regression |= pairing_verdict(&c.pairs[i]) == VERDICT_WORSE;
     if (rc == 0 && r->fail_on_regression)

@@ -116,19 +116,38 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
     return 0;
 }
 
+/* The options that name RUN and its data again, those that are the default left out. */
+static void resume_options(char out[PATH_LEN], const struct session *s, const struct run *run)
+{
+    const char *folder = run_folder(run), *data = s->shards_folder, *usual = getenv("PRESIZE_DATA");
+    const int results = (int)(path_base(folder) - folder) - 1;
+    char above[PATH_LEN]; /* DATA of DATA/SET/shards-SIZE */
+    int n = 0;
+
+    out[0] = 0;
+    if (session_ranks(s) > 1)
+        n += snprintf(out, PATH_LEN, "--gpus %d ", session_ranks(s));
+    snprintf(above, sizeof above, "%.*s", (int)(path_base(data) - data) - 1, data);
+    above[path_base(above) > above ? path_base(above) - above - 1 : 0] = 0;
+    if (strcmp(above, usual && *usual ? usual : "data") != 0)
+        n += snprintf(out + n, (size_t)(PATH_LEN - n), "--data %s ", above);
+    if (strncmp(folder, "results/", 8) != 0 || results != 7)
+        snprintf(out + n, (size_t)(PATH_LEN - n), "--results %.*s ", results, folder);
+}
+
 static int stopped(const struct session *s, const struct run *run, const struct state *st,
                    const char *why, struct err *err)
 {
-    char gpus[32] = "";
+    char options[PATH_LEN] = "";
 
-    if (session_ranks(s) > 1)
-        snprintf(gpus, sizeof gpus, "--gpus %d ", session_ranks(s));
+    if (run)
+        resume_options(options, s, run);
     return err_set(
         err, ERR_STOPPED,
         "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
         "%s--resume %s`",
         why ? why : "a signal to another process", st->epoch, st->epoch == 1 ? "" : "s",
-        st->epoch_step, st->epoch_step == 1 ? "" : "s", gpus,
+        st->epoch_step, st->epoch_step == 1 ? "" : "s", options,
         run ? path_base(run_folder(run)) : "");
 }
 

@@ -123,7 +123,18 @@ evaluate 3 --compare first worse --fail-on-regression
 evaluate 0 --compare first second --fail-on-regression
 evaluate 0 --compare worse first --fail-on-regression
 evaluate 0 --compare first worse --csv
-shows "worse,done,0.4166"
+shows "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
+[ "$(awk -F, 'NF != (NR == 1 ? 20 : 21)' "$scratch/out")" = "" ] || fail "--compare --csv: $(cat "$scratch/out")"
+grep -q "^worse,.*,first,60,.*,worse,$" "$scratch/out" || fail "--compare --csv: $(cat "$scratch/out")"
+
+# p is the test's own, p_holm what several tests at once make of it.
+evaluate 0 --compare first worse --json
+p=$(sed -n 's/.*"p": \([^,]*\),*/\1/p' "$scratch/out")
+json "\"p_holm\": $p,"
+evaluate 0 --compare first worse second --json
+json "\"p\": $p,"
+[ "$(awk -v p="$p" '/"p_holm"/ && $2 + 0 > 1.9 * p && $2 + 0 < 2.1 * p' "$scratch/out")" ] ||
+    fail "--compare --json: Holm's p of two tests: $(cat "$scratch/out")"
 
 # No disagreement is no proof of equality; other shards are a difference, whatever the keys say.
 make_run alike 10 5
