@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "data/entry_path.h"
 #include "gzip_check.h"
 
@@ -239,7 +240,7 @@ static int unpack_entry(struct job *j, struct archive_entry *e, struct err *err)
     if (entry_path_clean(path, name, err) < 0)
         return -1;
     if (why) {
-        entry_path_quote(quoted, sizeof quoted, name);
+        text_quote(quoted, sizeof quoted, name);
         return err_set(err, ERR_UNSAFE, "the entry \"%s\" %s; only files and folders are unpacked",
                        quoted, why);
     }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "experiment/checkpoint.h"
 #include "facts.h"
 #include "finish.h"
@@ -47,24 +48,31 @@ static int lr_find_through(struct session *s, struct run *run, struct err *err)
     return run_finish(run, err);
 }
 
+int begin_check_name(const char *name, struct err *err)
+{
+    char quoted[400];
+
+    if (*name && *name != '.' && strlen(name) <= 255 && !strchr(name, '/') && !text_fault(name))
+        return 0;
+    text_quote(quoted, sizeof quoted, name);
+    return err_set(err, ERR_INPUT,
+                   "--name '%s': a run's name is 1 to 255 printable characters without '/', not "
+                   "starting with '.'",
+                   quoted);
+}
+
 static int run_name(char out[256], const struct request *r, const struct session *s,
                     struct err *err)
 {
     char now[32];
-    int n;
 
     clock_utc_compact(now, sizeof now);
     if (r->name)
-        n = snprintf(out, 256, "%s", r->name);
+        snprintf(out, 256, "%s", r->name);
     else
-        n = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
-                     s->config_sha256);
-    if (n <= 0 || n >= 256 || out[0] == '.' || strchr(out, '/'))
-        return err_set(err, ERR_INPUT,
-                       "--name %s: a run's name is 1 to 255 characters without '/', not starting "
-                       "with '.'",
-                       r->name ? r->name : out);
-    return 0;
+        snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
+                 s->config_sha256);
+    return begin_check_name(out, err);
 }
 
 static int name_is_free(const struct request *r, struct err *err)
@@ -112,6 +120,10 @@ static void say_what_runs(const struct session *s)
     if (s->e->optim.lr != preset.lr && !uses_common_rate(&s->e->train))
         log_warn("optim.lr has no effect: every phase gives its own rate (train.phases.N.lr, of "
                  "fine_tune base_lr)");
+    if (s->e->data.csv[0] && s->e->data.split != SPLIT_CSV)
+        log_warn("data.split_csv has no effect: the split is a %s; data.split=csv takes it from "
+                 "the table",
+                 split);
 }
 
 /* The one experiment E, by all processes. */

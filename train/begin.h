@@ -25,6 +25,9 @@ struct request {
     char *const *argv; /* for the record */
 };
 
+/* Whether a run's folder may have this name; ERR_INPUT says what one may be. */
+int begin_check_name(const char *name, struct err *err) MUST_USE;
+
 /* Trains. A team that fails is ended before these return.
  * FOLDER out: the run folder, "" when none was made. A run that was begun and fails stays
  * and is marked so. */

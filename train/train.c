@@ -183,11 +183,6 @@ static int list_folder(FILE *out, const char *folder)
     return n > 0 ? n : 0;
 }
 
-static bool is_run_name(const char *name)
-{
-    return *name && *name != '.' && strlen(name) <= 255 && !strchr(name, '/');
-}
-
 static void say_experiments(void)
 {
     const char *share = getenv("PRESIZE_SHARE");
@@ -249,12 +244,10 @@ static int train(const struct args *a, struct err *err)
 static void refuse_misuse(const struct args *a)
 {
     const struct request *r = &a->request;
+    struct err err = {0};
 
-    if (r->name && !is_run_name(r->name))
-        die_usage("train",
-                  "--name '%s': a run's name is 1 to 255 characters without '/', not starting "
-                  "with '.'",
-                  r->name);
+    if (r->name && begin_check_name(r->name, &err) < 0)
+        die_usage("train", "%s", err.msg);
     if (r->resume && (r->experiment || r->name)) {
         die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
                            "and --name");

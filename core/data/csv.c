@@ -82,7 +82,7 @@ static int find_columns(char *fields[COLUMNS_MAX], int n, const char *key, const
 static int cut_rows(struct csv *c, const char *key, const char *value, struct err *err)
 {
     char *fields[COLUMNS_MAX], *line = c->text, *end;
-    int column[2], wide;
+    int column[2] = {-1, -1}, columns = 0;
 
     for (uint32_t number = 1; line; number++, line = end) {
         int n;
@@ -99,12 +99,15 @@ static int cut_rows(struct csv *c, const char *key, const char *value, struct er
         if (number == 1) {
             if (find_columns(fields, n, key, value, column, err) < 0)
                 return -1;
+            columns = n;
             continue;
         }
-        wide = column[0] > column[1] ? column[0] : column[1];
-        if (n <= wide)
-            return err_set(err, ERR_FORMAT, "line %u: %d columns, the header has %d or more",
-                           number, n, wide + 1);
+        if (n > columns || n <= column[0] || n <= column[1])
+            return err_set(
+                err, ERR_FORMAT,
+                "line %u: %d columns, the header has %d (a field with a comma in it needs "
+                "quotes around it)",
+                number, n, columns);
         c->rows[c->n++] = (struct csv_row){fields[column[0]], fields[column[1]], number};
     }
     return sort_rows(c, err);

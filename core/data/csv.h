@@ -21,7 +21,7 @@ struct csv {
 
 /* Reads the columns named KEY and VALUE (others are ignored). RFC 4180 without line breaks inside
  * fields; at most 1 GiB. ERR_IO; ERR_FORMAT names file, line and what is wrong: a column that is
- * missing, a quote not closed, a row that is short, a key that comes twice. Release with csv_free(). */
+ * missing, a quote not closed, a row that is too short or too long, a key that comes twice. Release with csv_free(). */
 int csv_read(struct csv *out, const char *path, const char *key, const char *value,
              struct err *err) MUST_USE;
 void csv_free(struct csv *c); /* all zero is fine */

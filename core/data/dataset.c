@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/path.h"
+#include "base/text.h"
 #include "base/yaml.h"
 #include "data/label.h"
 #include "data/offenders.h"
@@ -67,14 +68,6 @@ struct listing {
     struct offenders unreadable;
 };
 
-static bool is_utf8(const char *text)
-{
-    json_t *s = json_string(text); /* refuses what is not UTF-8 */
-
-    json_decref(s);
-    return s != NULL;
-}
-
 static int add_item(struct listing *l, const char *path, struct err *err)
 {
     struct dataset *d = l->d;
@@ -112,10 +105,14 @@ static bool named_as_picture(const char *path)
 static int visit_file(struct listing *l, const char *full, struct err *err)
 {
     const char *path = full + l->root_length;
+    const char *fault = text_fault(path);
+    char quoted[400];
     int picture;
 
-    if (!is_utf8(path))
-        return err_set(err, ERR_INPUT, "%s: the name is not UTF-8; rename the file", full);
+    if (fault) {
+        text_quote(quoted, sizeof quoted, full);
+        return err_set(err, ERR_INPUT, "%s: its name has %s; rename the file", quoted, fault);
+    }
     if (l->skip) {
         int found = pattern_search(l->skip, path, NULL, NULL, err);
 

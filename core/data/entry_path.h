@@ -19,7 +19,4 @@ int entry_path_clean(char out[ENTRY_PATH_MAX + 1], const char *name, struct err 
 /* True when a part of the (clean) path begins with a dot: AppleDouble files, .DS_Store, .git. */
 bool entry_path_is_hidden(const char *path);
 
-/* NAME as printable ASCII and UTF-8 for messages, at most SIZE - 1 bytes; SIZE >= 4. */
-void entry_path_quote(char *out, int size, const char *name);
-
 #endif

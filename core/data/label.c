@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "data/csv.h"
 #include "data/offenders.h"
 #include "data/pattern.h"
@@ -96,6 +97,18 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static int check_label(const char *text, struct err *err)
+{
+    const char *fault = text_fault(text);
+    char quoted[200];
+
+    if (!fault)
+        return 0;
+    text_quote(quoted, sizeof quoted, text);
+    return err_set(err, ERR_INPUT, "the label \"%s\" has %s; a table must be saved as UTF-8",
+                   quoted, fault);
+}
+
 /* TEXTS, sorted, become the vocabulary: each once. */
 static int make_vocabulary(struct dataset *d, char *const *texts, struct err *err)
 {
@@ -105,6 +118,8 @@ static int make_vocabulary(struct dataset *d, char *const *texts, struct err *er
     for (uint32_t i = 0; i < d->n; i++) {
         if (i > 0 && strcmp(texts[i], texts[i - 1]) == 0)
             continue;
+        if (check_label(texts[i], err) < 0)
+            return -1;
         d->vocab[d->n_classes] = strdup(texts[i]);
         if (!d->vocab[d->n_classes++])
             return err_set(err, ERR_NOMEM, "labels: out of memory");

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "data/weighting.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +23,8 @@ static int read_weight(double *out, const char *path, const struct csv_row *row,
     char *end;
 
     *out = strtod(row->value, &end);
-    if (end == row->value || *end || !isfinite(*out) || *out < 0)
-        return bad(err, path, row, "the weight must be a number of at least 0");
+    if (end == row->value || *end || !(*out == 0 || (*out >= 1e-6 && *out <= 1e6)))
+        return bad(err, path, row, "the weight must be 0, or a number from 1e-6 to 1e6");
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * again here, by other means. SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "base/text.h"
 #include "data/entry_path.h"
 #include "fuzz.h"
 
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(entry_path_clean(again, out, &err) == 0 && strcmp(again, out) == 0);
         entry_path_is_hidden(out);
     }
-    entry_path_quote(quoted, sizeof quoted, name);
+    text_quote(quoted, sizeof quoted, name);
     CHECK(strlen(quoted) < sizeof quoted);
     free(name);
     return 0;

@@ -49,6 +49,7 @@ refused 1 "model.weights=: no such file (none, imagenet" $tiny model.weights=
 refused 1 "run:none" $tiny model.weights=run:none
 refused 1 "none" --resume none
 refused 2 "a run's name is" $tiny --name a/b
+refused 2 "two\\x0Alines': a run" $tiny --name $'two\nlines'
 [ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 
 # A name that is taken.

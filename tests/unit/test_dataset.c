@@ -199,6 +199,12 @@ static void tables_are_labels(void **state)
     dataset_free(d);
     put(t, "pics/4.jpg", "P");
     expect_error(t, &o, "1 of 3 pictures have no label", "4.jpg");
+    put(t, "labels.csv", "path,label\n1.jpg,big, red\n2.jpg,blue\n4.jpg,blue\n");
+    expect_error(t, &o, "line 2: 3 columns, the header has 2", "quotes");
+    put(t, "labels.csv", "path,label\n1.jpg,gr\xfcn\n2.jpg,blue\n4.jpg,blue\n"); /* Latin 1 */
+    expect_error(t, &o, "the label \"gr\\xFCn\" has bytes that are not UTF-8", "saved as UTF-8");
+    put(t, "labels.csv", "path,label\n1.jpg,blue\n2.jpg,blue\033[31m\n4.jpg,blue\n");
+    expect_error(t, &o, "the label \"blue\\x1B[31m\" has a control character", "");
 }
 
 static void bad_patterns_are_explained(void **state)
@@ -264,7 +270,11 @@ static void odd_files_are_named(void **state)
     expect_error(t, &o, "a link to a folder it lies in", "loop");
     assert_int_equal(unlink(path), 0);
     put(t, "images/caf\xe9_1.jpg", "P");
-    expect_error(t, &o, "not UTF-8", "caf");
+    expect_error(t, &o, "caf\\xE9_1.jpg: its name has bytes that are not UTF-8", "rename");
+    snprintf(path, sizeof path, "%s/images/caf\xe9_1.jpg", t->folder);
+    assert_int_equal(unlink(path), 0);
+    put(t, "images/two\nlines_1.jpg", "P");
+    expect_error(t, &o, "two\\x0Alines_1.jpg: its name has a control character", "rename");
 }
 
 /* --- descriptions ------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "data/entry_path.h"
 
 static void plain_names_pass(void **state)
@@ -117,11 +118,11 @@ static void quotes_fit(void **state)
     char out[400];
 
     (void)state;
-    entry_path_quote(out, sizeof out, "a\tb\xFF\xC3\xA4");
+    text_quote(out, sizeof out, "a\tb\xFF\xC3\xA4");
     assert_string_equal(out, "a\\x09b\\xFF\xC3\xA4");
     for (int size = 5; size < 40; size++) {
         memset(out, '#', sizeof out);
-        entry_path_quote(out, size, "\xFF\xFF\xFF\xFF\xF0\x9F\x90\xB1 long enough to be cut off");
+        text_quote(out, size, "\xFF\xFF\xFF\xFF\xF0\x9F\x90\xB1 long enough to be cut off");
         assert_true(strlen(out) < (size_t)size);
         assert_int_equal(out[size], '#');
     }

@@ -1,0 +1,68 @@
+/* text.c - UTF-8, byte by byte. SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Length of the well-formed UTF-8 sequence at S (RFC 3629: no surrogates, nothing overlong), 0 when
+ * it is none. */
+static int utf8_length(const unsigned char *s)
+{
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] >= 0xC2 && s[0] <= 0xDF)
+        return (s[1] & 0xC0) == 0x80 ? 2 : 0;
+    if ((s[0] & 0xF0) == 0xE0) {
+        if ((s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80)
+            return 0;
+        if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F))
+            return 0;
+        return 3;
+    }
+    if (s[0] >= 0xF0 && s[0] <= 0xF4) {
+        if ((s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80 || (s[3] & 0xC0) != 0x80)
+            return 0;
+        if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+            return 0;
+        return 4;
+    }
+    return 0;
+}
+
+void text_quote(char *out, int size, const char *text)
+{
+    int n = 0;
+
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        int length = utf8_length(s);
+        bool plain = length > 1 ? !(s[0] == 0xC2 && s[1] < 0xA0) : *s >= 0x20 && *s < 0x7F;
+
+        if (n + (plain && length > 0 ? length : 4) + 4 > size) { /* "..." still fits */
+            memcpy(out + n, "...", 4);
+            return;
+        }
+        if (plain && length > 0) {
+            memcpy(out + n, s, (size_t)length);
+            n += length;
+            s += length;
+        } else {
+            n += snprintf(out + n, (size_t)(size - n), "\\x%02X", *s++);
+        }
+    }
+    out[n] = '\0';
+}
+
+const char *text_fault(const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        int length = utf8_length(s);
+
+        if (length == 0)
+            return "bytes that are not UTF-8";
+        if (*s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0))
+            return "a control character";
+        s += length;
+    }
+    return NULL;
+}
