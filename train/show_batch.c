@@ -14,7 +14,7 @@ struct augmenter { /* the program and what it gave */
     const struct backend *backend;
     struct be_program *program;
     int x;         /* the tensor */
-    float *values; /* (CELLS, 3, size, size) */
+    float *values; /* (batch, 3, size, size) */
     uint8_t *pixels;
 };
 
@@ -26,21 +26,22 @@ static void augmenter_free(struct augmenter *a)
     free(a->pixels);
 }
 
-static int augmenter_new(struct augmenter *a, const struct session *s, int size, struct err *err)
+static int augmenter_new(struct augmenter *a, const struct session *s, int batch, int size,
+                         struct err *err)
 {
     const size_t plane = (size_t)size * (size_t)size;
-    struct op_list *list = op_list_new(CELLS, 1);
+    struct op_list *list = op_list_new(batch, 1);
     struct op op = op_none(OP_AUGMENT);
     int rc = -1;
 
     *a = (struct augmenter){.backend = s->backend};
-    a->values = calloc(CELLS * 3 * plane, sizeof *a->values);
+    a->values = calloc((size_t)batch * 3 * plane, sizeof *a->values);
     a->pixels = calloc(3, plane);
     if (!list || !a->values || !a->pixels) {
-        err_set(err, ERR_NOMEM, "%d pictures of %d px", CELLS, size);
+        err_set(err, ERR_NOMEM, "%d pictures of %d px", batch, size);
         goto out;
     }
-    a->x = op_list_tensor(list, "x", TENSOR_ACT, s->dtype, CELLS, 3, size, size);
+    a->x = op_list_tensor(list, "x", TENSOR_ACT, s->dtype, batch, 3, size, size);
     op.out[0] = a->x;
     op_list_add(list, op);
     rc = s->backend->prepare(&a->program, s->be, list, err);
@@ -62,21 +63,23 @@ void show_pixels(uint8_t *pixels, const float *x, int size)
         }
 }
 
-/* "Birman", or of a mixed picture "Birman 0.70 + Bengal 0.30". */
-static void label_text(char *out, size_t size, const struct session *s, const struct step *step,
-                       int i)
+/* "Birman" and nothing, or of a mixed picture "Birman 0.70" and "+ Bengal 0.30". */
+static void label_text(char own[256], char partner[256], const struct session *s,
+                       const struct step *step, int i)
 {
     const struct mix *m = step->mixes ? &step->mixes[i] : NULL;
-    const char *own = shard_set_label(s->shards, step->pictures[i].label);
+    const char *label = shard_set_label(s->shards, step->pictures[i].label);
 
-    if (m && m->partner != i)
-        snprintf(out, size, "%s %.2f + %s %.2f", own, 1.0 - (double)m->share,
-                 shard_set_label(s->shards, step->pictures[m->partner].label), (double)m->share);
-    else
-        snprintf(out, size, "%s", own);
+    snprintf(own, 256, "%s", label);
+    partner[0] = 0;
+    if (!m || m->partner == i)
+        return;
+    snprintf(own, 256, "%s %.2f", label, 1.0 - (double)m->share);
+    snprintf(partner, 256, "+ %s %.2f",
+             shard_set_label(s->shards, step->pictures[m->partner].label), (double)m->share);
 }
 
-/* Augments the pictures of STEP and draws them. */
+/* Augments the pictures of STEP and draws the first. */
 static int put_batch(FILE *out, struct sheet *sheet, struct augmenter *a, const struct session *s,
                      const struct step *step, const uint32_t *ranks, struct err *err)
 {
@@ -85,15 +88,15 @@ static int put_batch(FILE *out, struct sheet *sheet, struct augmenter *a, const 
     if (a->backend->run(a->program, step, err) < 0 ||
         a->backend->read(a->program, a->x, a->values, err) < 0)
         return -1;
-    for (int i = 0; i < step->n_pictures; i++) {
+    for (int i = 0; i < step->n_pictures && i < CELLS; i++) {
         const char *path = shard_set_picture(s->shards, ranks[i])->path;
-        char label[256];
+        char own[256], partner[256];
 
-        label_text(label, sizeof label, s, step, i);
+        label_text(own, partner, s, step, i);
         show_pixels(a->pixels, a->values + (size_t)i * 3 * (size_t)size * (size_t)size, size);
-        if (sheet_put(sheet, i, a->pixels, size, size, label, path, err) < 0)
+        if (sheet_put(sheet, i, a->pixels, size, size, own, partner[0] ? partner : path, err) < 0)
             return -1;
-        fprintf(out, "%d  %s  %s\n", i + 1, label, path);
+        fprintf(out, "%d  %s%s%s  %s\n", i + 1, own, partner[0] ? " " : "", partner, path);
     }
     return 0;
 }
@@ -137,18 +140,19 @@ int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
 
     session_stream_options(&o, s, 0, 0);
     o.prefetch = 1;
-    o.batch = s->split->n_train < CELLS ? (int)s->split->n_train : CELLS;
-    if (augmenter_new(&a, s, o.size, err) < 0)
+    if (unique ||
+        o.batch < CELLS) /* else the batch as it is: a mixed picture's partner may be any of it */
+        o.batch = unique || s->split->n_train > CELLS ? CELLS : (int)s->split->n_train;
+    if (augmenter_new(&a, s, o.batch, o.size, err) < 0)
         goto out;
     if (unique) {
         if (repeat_first(same, &o, s->shards, err) < 0)
             goto out;
         o.ranks = same;
         o.n = CELLS;
-        o.batch = CELLS;
         o.sample_sums = NULL;
     }
-    if (sheet_new(&sheet, o.batch, COLUMNS, cell_side(o.size), err) < 0)
+    if (sheet_new(&sheet, o.batch < CELLS ? o.batch : CELLS, COLUMNS, cell_side(o.size), err) < 0)
         goto out;
     if (stream_open(&stream, s->shards, &o, err) < 0)
         goto out;

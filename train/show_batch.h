@@ -7,7 +7,7 @@
 
 /* Writes PNG: the first nine training pictures of the first epoch, or, where UNIQUE, nine
  * augmentations of its first picture. The pixels are what the backend's first op gave, with the
- * normalisation undone. A line for each picture and the file's name go to OUT. */
+ * normalisation undone; mixed pictures are mixed as in training's first batch. A line for each picture and the file's name go to OUT. */
 int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
                struct err *err) MUST_USE;
 
