@@ -44,6 +44,7 @@ struct job {
     bool check_only; /* a picture was bad: only look for the others */
 
     uint32_t bad, cut, warned;
+    uint32_t *kept; /* of each class */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -251,6 +252,7 @@ static int take(struct job *j, uint32_t i, struct slot *s, struct err *err)
     j->cut += s->cut;
     if (shard_writer_add(j->writer, &s->out, err) < 0)
         return err_wrap(err, "%s", path);
+    j->kept[j->p->dataset->items[shard_writer_order(j->writer, i)].label]++;
     return 0;
 }
 
@@ -286,6 +288,10 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
 {
     const struct prep *p = j->p;
     const uint32_t kept = j->n - j->bad;
+
+    for (int32_t c = 0; c < p->dataset->n_classes; c++)
+        if (j->kept[c] == 0)
+            log_warn("class %s: all its pictures were left out", p->dataset->vocab[c]);
 
     log_info("%u pictures of %d classes; %u left out, %u cut to %g x their short side, %u decoder "
              "warnings, %u other files skipped",
@@ -345,13 +351,19 @@ int prep_write(struct prep *p, struct err *err)
                                .manifest_sha256 = p->manifest_sha256,
                                .fetched = p->fetched};
     j.n = p->dataset->n;
-    if (shard_writer_open(&j.writer, p->folder, &plan, err) < 0)
+    j.kept = calloc((size_t)p->dataset->n_classes, sizeof *j.kept);
+    if (!j.kept)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (shard_writer_open(&j.writer, p->folder, &plan, err) < 0) {
+        free(j.kept);
         return -1;
+    }
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, &old_int);
     sigaction(SIGTERM, &stop, &old_term);
     rc = run(&j, err);
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
+    free(j.kept);
     return rc;
 }

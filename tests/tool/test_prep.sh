@@ -163,6 +163,11 @@ says dog_91.jpg
 says cat_b_92.jpg
 ok "$prep" flat --data bad decode.on_error=skip --check
 prints "22 pictures"
+printf 'no picture' >flat/fox_1.jpg
+ok "$prep" flat --data bad decode.on_error=skip
+says "class fox: all its pictures were left out"
+grep -q "class dog" err && fail "dogs are there: $(cat err)"
+rm flat/fox_1.jpg
 rm flat/dog_91.jpg flat/cat_b_9[234].*
 mkdir broken && for i in 1 2 3; do picture broken/a_$i.jpg 30 30 $((i * 900)); done
 picture broken/b_1.jpg 30 30 9999
