@@ -1,5 +1,6 @@
 /* fetch.c - the tool: options, the list of sources, exit status.
  * SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -186,6 +187,38 @@ static void print_sources(FILE *out, const char *data)
     }
 }
 
+/* Sets that were made from archives under names of their own. */
+static void print_own(FILE *out, const char *data)
+{
+    struct dirent **entries;
+    int n = scandir(data, &entries, NULL, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        const char *name = entries[i]->d_name;
+        char size[32], path[PATH_LEN];
+        struct manifest m = {0};
+        struct err err;
+
+        if (obtain_name_is_valid(name) && !source_find(name) &&
+            path_format(path, &err, "%s/%s/manifest.jsonl", data, name) == 0 &&
+            path_is_file(path)) {
+            if (manifest_read(&m, path, &err) == 0) {
+                snprintf(size, sizeof size, "%.1f MB", (double)manifest_bytes(&m) / 1e6);
+                fprintf(out, ROW, name, "here", size, "-", "a set of your own, from");
+                for (size_t k = 0; k < m.n_archives; k++)
+                    fprintf(out, "    %s\n    SHA-256 %s\n", m.archives[k].file,
+                            m.archives[k].sha256);
+            } else {
+                fprintf(out, ROW, name, "?", "-", "-", err.msg);
+            }
+            manifest_free(&m);
+        }
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+}
+
 /* --- what the names mean --- */
 
 /* The weights that weights/NAME means. */
@@ -328,6 +361,7 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {
         print_sources(stdout, a.common.data);
+        print_own(stdout, a.common.data);
         print_weights(stdout, a.common.data);
         cli_finish(tool);
         return 0;

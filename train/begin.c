@@ -61,17 +61,27 @@ int begin_check_name(const char *name, struct err *err)
                    quoted);
 }
 
+/* --name, or one made from time, experiment and configuration that no run has yet. */
 static int run_name(char out[256], const struct request *r, const struct session *s,
                     struct err *err)
 {
-    char now[32];
+    char now[32], path[PATH_LEN];
+    int n, used;
 
-    clock_utc_compact(now, sizeof now);
-    if (r->name)
+    if (r->name) {
         snprintf(out, 256, "%s", r->name);
-    else
-        snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
-                 s->config_sha256);
+        return begin_check_name(out, err);
+    }
+    clock_utc_compact(now, sizeof now);
+    used = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
+                    s->config_sha256);
+    for (n = 2; n < 1000 && used > 0 && used < 240; n++) {
+        if (path_format(path, err, "%s/%s", r->results, out) < 0)
+            return -1;
+        if (!path_exists(path))
+            break;
+        snprintf(out + used, 256 - (size_t)used, "-%d", n);
+    }
     return begin_check_name(out, err);
 }
 
@@ -166,10 +176,8 @@ static int open_run(struct run **run, const struct request *r, struct session *s
 {
     char name[256];
     json_t *facts;
-    int rc;
+    int rc, tries = 0;
 
-    if (run_name(name, r, s, err) < 0)
-        return -1;
     if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
         session_weights(s, r->data, r->results, err) < 0)
         return -1;
@@ -182,7 +190,11 @@ static int open_run(struct run **run, const struct request *r, struct session *s
         return 0;
     if (facts_collect(&facts, s, r->argc, r->argv, st->initial_sha256, err) < 0)
         return -1;
-    rc = run_begin(run, r->results, name, facts, err);
+    do { /* another run that begins in the same second may take a made name first */
+        rc = run_name(name, r, s, err);
+        if (rc == 0)
+            rc = run_begin(run, r->results, name, facts, err);
+    } while (rc < 0 && !r->name && err->kind == ERR_INPUT && ++tries < 8);
     json_decref(facts);
     if (rc < 0)
         return -1;
@@ -308,6 +320,13 @@ static int load_last(const struct request *r, struct session *s, const char *fol
     return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
 }
 
+static bool is_range_test(const char *folder)
+{
+    char path[PATH_LEN];
+
+    return path_format(path, NULL, "%s/lr_find.csv", folder) == 0 && path_exists(path);
+}
+
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err)
 {
     struct experiment *e;
@@ -325,6 +344,11 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     if (path_format(folder, err, "%s", path) < 0 ||
         path_format(path, err, "%s/resolved.yaml", folder) < 0)
         goto out;
+    if (is_range_test(folder)) {
+        err_set(err, ERR_INPUT, "%s is a range test (--lr-find): there is nothing to go on with",
+                folder);
+        goto out;
+    }
     if (!checkpoint_exists(folder, "last")) {
         err_set(err, ERR_INPUT,
                 "%s has no checkpoint to go on from: the first is written when the first "

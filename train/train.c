@@ -78,6 +78,13 @@ static int64_t count_option(const char *option, const char *text, long long most
     return n;
 }
 
+static void choose(struct args *a, int action)
+{
+    if (a->action != ACTION_TRAIN)
+        die_usage("train", "one of --summary --plan --show-batch --selftest --keys at a time");
+    a->action = action;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
@@ -112,26 +119,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         r->lr_find = true;
         return 0;
     case OPT_SUMMARY:
-        a->action = ACTION_SUMMARY;
+        choose(a, ACTION_SUMMARY);
         return 0;
     case OPT_PLAN:
-        a->action = ACTION_PLAN;
+        choose(a, ACTION_PLAN);
         return 0;
     case OPT_SHOW_BATCH:
-        a->action = ACTION_SHOW;
+        choose(a, ACTION_SHOW);
         a->png = arg;
         return 0;
     case OPT_UNIQUE:
         a->unique = true;
         return 0;
     case OPT_SELFTEST:
-        a->action = ACTION_SELFTEST;
+        choose(a, ACTION_SELFTEST);
         return 0;
     case OPT_QUICK:
         a->quick = true;
         return 0;
     case OPT_KEYS:
-        a->action = ACTION_KEYS;
+        choose(a, ACTION_KEYS);
         return 0;
     case ARGP_KEY_ARG:
         if (!strchr(arg, '='))
@@ -251,6 +258,10 @@ static void refuse_misuse(const struct args *a)
     if (r->resume && (r->experiment || r->name)) {
         die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
                            "and --name");
+    } else if (r->lr_find && a->action != ACTION_TRAIN) {
+        die_usage("train",
+                  "--lr-find is a run of its own: leave out --summary, --plan, --show-batch, "
+                  "--selftest and --keys");
     } else if (r->lr_find && (r->resume || r->stop_after)) {
         die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
                            "--resume and --stop-after");

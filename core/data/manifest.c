@@ -298,7 +298,9 @@ static int read_lines(struct manifest *m, FILE *file, struct err *err)
     rc = 0;
     if (ferror(file))
         rc = err_errno(err, "cannot read");
-    else if (number == 0 || m->n_files != expected)
+    else if (number == 0)
+        rc = err_set(err, ERR_FORMAT, "the manifest is empty");
+    else if (m->n_files != expected)
         rc = err_set(err, ERR_FORMAT,
                      "the manifest ends too early: %zu files of %" PRIu64 " that it announces",
                      m->n_files, expected);

@@ -64,6 +64,7 @@ cp data/mine/manifest.jsonl first.jsonl
 before=$(stat -c %Y.%i data/mine/tree data/mine/manifest.jsonl)
 ok "$fetch" mine --from set.tgz; says "complete"; prints data/mine/tree
 ok "$fetch" mine; says "complete"
+ok "$fetch" --list; prints "a set of your own"; prints "$(sha256sum <set.tgz | cut -d ' ' -f 1)"
 [ "$before" = "$(stat -c %Y.%i data/mine/tree data/mine/manifest.jsonl)" ] || fail "made again"
 ok "$fetch" mine --data elsewhere --from set.tgz; prints elsewhere/mine/tree
 cmp -s first.jsonl elsewhere/mine/manifest.jsonl || fail "another folder, another manifest"

@@ -52,6 +52,10 @@ refused 2 "a run's name is" $tiny --name a/b
 refused 2 "two\\x0Alines': a run" $tiny --name $'two\nlines'
 [ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 
+# What does not go together.
+refused 2 "at a time" $tiny --plan --summary
+refused 2 "--lr-find is a run of its own" $tiny --lr-find --plan
+
 # A name that is taken.
 mkdir -p "$results/taken"
 refused 1 "never overwritten" $tiny --name taken

@@ -59,6 +59,7 @@ grep -q '"status": "failed"' "$results/nan/run.json" || fail "nan: status"
 
 refused 2 "leave out" $tiny --lr-find --stop-after 1
 refused 2 "leave out" --lr-find --resume curve
+refused 1 "curve is a range test" --resume curve
 refused 1 "larger than the training set" $tiny --lr-find train.batch=64 --name large
 [ -e "$results/large" ] && fail "a set without a whole batch left a folder behind"
 exit 0
