@@ -320,16 +320,47 @@ static int load_last(const struct request *r, struct session *s, const char *fol
     return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
 }
 
-static bool is_range_test(const char *folder)
+/* FOLDER's last checkpoint, as JSON. */
+static int find_checkpoint(json_t **json, const char *folder, struct err *err)
 {
     char path[PATH_LEN];
 
-    return path_format(path, NULL, "%s/lr_find.csv", folder) == 0 && path_exists(path);
+    if (path_format(path, err, "%s/lr_find.csv", folder) < 0)
+        return -1;
+    if (path_exists(path))
+        return err_set(err, ERR_INPUT,
+                       "%s is a range test (--lr-find): there is nothing to go on with", folder);
+    if (!checkpoint_exists(folder, "last"))
+        return err_set(err, ERR_INPUT,
+                       "%s has no checkpoint to go on from: the first is written when the first "
+                       "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless "
+                       "it is still running, remove it and train again",
+                       folder);
+    return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot go on") : 0;
+}
+
+/* The experiment in FOLDER as its checkpoint JSON left it. */
+static int reopen(struct session **s, struct state *st, const struct request *r, const char *folder,
+                  const json_t *json, struct err *err)
+{
+    const char *name = json_string_value(json_object_get(json, "experiment"));
+    struct experiment *e;
+    char path[PATH_LEN];
+
+    if (path_format(path, err, "%s/resolved.yaml", folder) < 0 ||
+        experiment_read(&e, path, r->words, r->n_words, err) < 0)
+        return -1;
+    snprintf(e->name, sizeof e->name, "%s", name ? name : "");
+    /* whatever else was prepared since */
+    e->presize = json_integer_value(json_object_get(json, "presize"));
+    if (open_session(s, e, r, err) < 0 || check_words(r, path, *s, err) < 0 ||
+        state_read(st, json, *s, err) < 0 || stops_later(r, folder, st, err) < 0)
+        return -1;
+    return fit_check(*s, NULL, err);
 }
 
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err)
 {
-    struct experiment *e;
     struct session *s = NULL;
     struct state st;
     struct run *run = NULL;
@@ -339,40 +370,9 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
 
     state_begin(&st);
     folder[0] = 0;
-    if (run_find(path, r->results, r->resume, err) < 0)
-        goto out;
-    if (path_format(folder, err, "%s", path) < 0 ||
-        path_format(path, err, "%s/resolved.yaml", folder) < 0)
-        goto out;
-    if (is_range_test(folder)) {
-        err_set(err, ERR_INPUT, "%s is a range test (--lr-find): there is nothing to go on with",
-                folder);
-        goto out;
-    }
-    if (!checkpoint_exists(folder, "last")) {
-        err_set(err, ERR_INPUT,
-                "%s has no checkpoint to go on from: the first is written when the first "
-                "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless it is "
-                "still running, remove it and train again",
-                folder);
-        goto out;
-    }
-    if (checkpoint_state(&json, folder, "last", err) < 0) {
-        err_wrap(err, "cannot go on");
-        goto out;
-    }
-    if (experiment_read(&e, path, r->words, r->n_words, err) < 0)
-        goto out;
-    snprintf(e->name, sizeof e->name, "%s",
-             json_string_value(json_object_get(json, "experiment"))
-                 ? json_string_value(json_object_get(json, "experiment"))
-                 : "");
-    e->presize =
-        json_integer_value(json_object_get(json, "presize")); /* whatever else was prepared since */
-    if (open_session(&s, e, r, err) < 0)
-        goto out;
-    if (check_words(r, path, s, err) < 0 || state_read(&st, json, s, err) < 0 ||
-        stops_later(r, folder, &st, err) < 0 || fit_check(s, NULL, err) < 0)
+    if (run_find(path, r->results, r->resume, err) < 0 ||
+        path_format(folder, err, "%s", path) < 0 || find_checkpoint(&json, folder, err) < 0 ||
+        reopen(&s, &st, r, folder, json, err) < 0)
         goto out;
     loop_catch_signals();
     if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, st.epoch, err) < 0)
