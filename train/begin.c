@@ -356,6 +356,13 @@ static int reopen(struct session **s, struct state *st, const struct request *r,
     if (open_session(s, e, r, err) < 0 || check_words(r, path, *s, err) < 0 ||
         state_read(st, json, *s, err) < 0 || stops_later(r, folder, st, err) < 0)
         return -1;
+    if (e->train.watch.finish == FINISH_BEST && st->best_epoch >= 0 &&
+        !checkpoint_exists(folder, "best"))
+        return err_set(
+            err, ERR_INPUT,
+            "%s/checkpoints/best.json is missing, with whose weights the run may have to end "
+            "(train.finish=best)",
+            folder);
     return fit_check(*s, NULL, err);
 }
 

@@ -198,15 +198,17 @@ int range_run(struct session *s, struct run *run, struct err *err)
     const struct run_phase *p = &s->phases[0];
     struct range_test t;
     struct err none = {0};
+    char pictures[32];
     bool found;
 
     if (session_phase(s, 0, err) < 0 ||
         weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
         return -1;
-    log_info("lr_find: %d steps of %d pictures at %d px on the network of phase %s%s, %u step%s a "
+    log_info("lr_find: %d steps of %s pictures at %d px on the network of phase %s%s, %u step%s a "
              "pass",
-             LR_FIND_STEPS, p->batch, p->size, p->name, p->freeze_to ? ", body frozen" : "",
-             session_steps(s, 0), session_steps(s, 0) == 1 ? "" : "s");
+             LR_FIND_STEPS, session_step_text(s, 0, pictures), p->size, p->name,
+             p->freeze_to ? ", body frozen" : "", session_steps(s, 0),
+             session_steps(s, 0) == 1 ? "" : "s");
     if (range_test(&t, s, 0, 0, err) < 0)
         return -1;
     found = lr_find_suggest(suggested, t.lr, t.smooth, t.n, &none) == 0;

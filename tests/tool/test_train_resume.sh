@@ -115,6 +115,11 @@ ls -d "$data"/demo/shards-300 > "$scratch/out" || fail "no larger shards"
 data=$few_data
 same whole small
 
+# A best checkpoint that is gone is missed at once where the run may end with it.
+refused 1 "--resume lost" --name lost $tiny train.finish=best --stop-after 1
+rm "$results/lost/checkpoints/best.json"
+refused 1 "best.json is missing" --resume lost
+
 # A checkpoint that was tampered with is refused.
 refused 1 "--resume changed" --name changed $tiny --stop-after 1
 printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=5000 conv=notrunc \
