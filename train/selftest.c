@@ -91,7 +91,12 @@ static int open_device(struct device *d, struct exec_options o, int kind, struct
     return backend_open(&d->kind, &d->be, &d->info, &o, err);
 }
 
-static void close_device(struct device *d)
+int selftest_open(struct device *d, const struct selftest *t, struct err *err)
+{
+    return open_device(d, t->exec, t->exec.backend, err);
+}
+
+void selftest_close(struct device *d)
 {
     if (d->be)
         d->kind->close(d->be);
@@ -118,12 +123,11 @@ static int open_devices(struct selftest *t, const struct selftest_options *s, st
 {
     struct exec_options o;
 
-    if (read_words(&o, s, err) < 0)
+    if (read_words(&t->exec, s, err) < 0)
         return -1;
-    if (open_device(&t->under, o, o.backend, err) < 0 ||
-        open_device(&t->cpu, o, BACKEND_CPU, err) < 0)
-        return -1;
-    if (open_device(&t->ref, o, BACKEND_REF, err) < 0)
+    o = t->exec;
+    if (selftest_open(&t->under, t, err) < 0 || open_device(&t->cpu, o, BACKEND_CPU, err) < 0 ||
+        open_device(&t->ref, o, BACKEND_REF, err) < 0)
         return -1;
     if (t->under.kind == t->cpu.kind || t->under.kind == t->ref.kind)
         return 0;
@@ -204,9 +208,9 @@ out:
         fclose(t.page);
     free(page);
     json_decref(t.checks);
-    close_device(&t.under);
-    close_device(&t.eager);
-    close_device(&t.cpu);
-    close_device(&t.ref);
+    selftest_close(&t.under);
+    selftest_close(&t.eager);
+    selftest_close(&t.cpu);
+    selftest_close(&t.ref);
     return rc;
 }

@@ -15,7 +15,7 @@ struct selftest_options {
     char *const *words; /* KEY=VALUE, of exec.* alone */
     int n_words;
     const char *results; /* folder */
-    bool quick;          /* without images/s, and smaller */
+    bool quick;          /* smaller pictures, fewer steps and networks */
 };
 
 /* Prints the page to OUT as it goes. ERR_NUMERIC when a check failed (the files are there then, too);

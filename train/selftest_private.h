@@ -15,7 +15,8 @@ struct device {
 };
 
 struct selftest {
-    struct device under; /* test */
+    struct exec_options exec; /* of the one under test */
+    struct device under;      /* test */
     struct device cpu, ref;
     struct device eager; /* the one under test, without CUDA graphs; be is NULL where it has none */
     bool quick;
@@ -36,6 +37,9 @@ void selftest_error(struct selftest *t, const char *name, struct err *err);
  * has no such type. */
 struct device *selftest_partner(struct selftest *t, enum dtype type);
 bool selftest_has(const struct selftest *t, enum dtype type); /* the device under test */
+/* That device opened once more, with no parameters yet. */
+int selftest_open(struct device *d, const struct selftest *t, struct err *err) MUST_USE;
+void selftest_close(struct device *d); /* not opened is fine */
 
 /* N pictures of SIDE x SIDE noise with the draws of a training epoch in MODE, to SIZE; borrowed pixels
  * at PIXELS, 3 SIDE SIDE bytes. */

@@ -62,7 +62,7 @@ static const struct argp_option options[] = {
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
-    {"quick",      OPT_QUICK,      NULL,   0, "with --selftest: smaller, and without images/s", 0},
+    {"quick",      OPT_QUICK,      NULL,   0, "with --selftest: smaller pictures, fewer steps and networks", 0},
     {"keys",       OPT_KEYS,       NULL,   0, "print every key as Markdown", 0},
     {0},
 };

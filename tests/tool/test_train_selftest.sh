@@ -5,6 +5,7 @@
 "$BIN/train" --selftest --quick -B cpu --results "$results" >"$scratch/out" 2>"$scratch/err" ||
     fail "--selftest: $(grep FAILED "$scratch/out")"
 grep -q '^passed    op conv fp32 ' "$scratch/out" || fail "no convolution in the page"
+grep -q '^passed    images/s resnet50 fp32 ' "$scratch/out" || fail "no rate of a second network"
 grep -q ' 0 failed, ' "$scratch/out" || fail "no count of failures"
 [ "$(tail -n 1 "$scratch/out")" = "$results/selftest-cpu.txt" ] || fail "the last line is not the page"
 head -n -2 "$scratch/out" | cmp -s - "$results/selftest-cpu.txt" || fail "the page is not what was printed"
