@@ -317,7 +317,8 @@ static int print_json(FILE *out, const struct comparison *c, struct err *err)
     return rc;
 }
 
-/* One table: each run's figures, then its test against the first. */
+/* One table: each run's figures, then its test against the first; what both have a name for is the test's under
+ * another. */
 static int print_csv(FILE *out, const struct comparison *c, struct err *err)
 {
     struct column columns[FIGURES + TESTS - 1];
@@ -326,8 +327,7 @@ static int print_csv(FILE *out, const struct comparison *c, struct err *err)
 
     memcpy(columns, figure_columns, sizeof figure_columns);
     memcpy(columns + FIGURES, test_columns + 1, sizeof test_columns - sizeof test_columns[0]);
-    for (size_t k = FIGURES; k < FIGURES + TESTS - 1;
-         k++) /* low95 and high95 are the rate's already */
+    for (size_t k = FIGURES; k < FIGURES + TESTS - 1; k++)
         columns[k].name = strcmp(columns[k].name, "low95") == 0      ? "difference_low95"
                           : strcmp(columns[k].name, "high95") == 0   ? "difference_high95"
                           : strcmp(columns[k].name, "pictures") == 0 ? "pictures_of_both"

@@ -122,7 +122,7 @@ static void check_files(struct chain *c, const char *link, const char *folder, c
     json_decref(now);
 }
 
-/* What eval --split, --tta, --data-set stored. */
+/* What eval --split, --set and --tta stored. */
 static void check_scores(struct chain *c)
 {
     char link[PATH_LEN];
@@ -381,7 +381,7 @@ static void check_pictures(struct chain *c, const char *manifest, const char *tr
 /* The manifest that index.json names, then the file itself beside the shards, and what it lists. */
 static void check_manifest(struct chain *c)
 {
-    const int set = (int)(path_base(c->shards) - c->shards);
+    const int above = (int)(path_base(c->shards) - c->shards); /* of DATA/SET/ */
     char path[PATH_LEN], tree[PATH_LEN];
     const char *manifest = NULL;
     json_t *index = NULL;
@@ -395,8 +395,8 @@ static void check_manifest(struct chain *c)
         compare(c, "shards' manifest", "manifest", manifest, "what index.json names");
     if (json_is_false(json_object_get(index, "fetched"))) {
         say(c, "pictures", RESULT_UNCHECKED, "they lie in a folder that was not fetched");
-    } else if (path_format(path, &err, "%.*smanifest.jsonl", set, c->shards) == 0 &&
-               path_format(tree, &err, "%.*stree", set, c->shards) == 0) {
+    } else if (path_format(path, &err, "%.*smanifest.jsonl", above, c->shards) == 0 &&
+               path_format(tree, &err, "%.*stree", above, c->shards) == 0) {
         compare_file(c, "manifest", "manifest", path);
         if (path_is_file(path))
             check_pictures(c, path, tree);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "data/entry_path.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
 #include "prep.h"
@@ -98,8 +99,22 @@ static int hash_listing(struct prep *p, struct err *err)
 
 struct against { /* what of a set is not as it was fetched */
     const struct prep *p;
+    char
+        images[ENTRY_PATH_MAX + 1]; /* folder of the pictures, as paths in a manifest are written */
+    char tables[3][ENTRY_PATH_MAX + 1]; /* files that the description names */
     struct offenders offenders;
 };
+
+static int name_parts(struct against *a, struct err *err)
+{
+    const struct dataset_options *o = &a->p->options;
+    const char *const tables[] = {o->label_csv, o->official_trainval, o->official_test};
+
+    for (int i = 0; i < 3; i++)
+        if (entry_path_clean(a->tables[i], tables[i], err) < 0)
+            return -1;
+    return entry_path_clean(a->images, o->images, err);
+}
 
 static int path_of_item(const void *path, const void *item)
 {
@@ -108,29 +123,29 @@ static int path_of_item(const void *path, const void *item)
 
 /* Whether PATH, below the tree, has part in the set: a table or list, or a file where the pictures are; of those that
  * were not fetched, a picture. */
-static bool has_part(const struct prep *p, const char *how, const char *path)
+static bool has_part(const struct against *a, const char *how, const char *path)
 {
-    const struct dataset_options *o = &p->options;
-    const size_t n = strlen(o->images);
+    const struct dataset *d = a->p->dataset;
+    const size_t n = strlen(a->images);
     const char *below = path;
 
-    if (strcmp(path, o->label_csv) == 0 || strcmp(path, o->official_trainval) == 0 ||
-        strcmp(path, o->official_test) == 0)
-        return true;
+    for (int i = 0; i < 3; i++)
+        if (strcmp(path, a->tables[i]) == 0)
+            return true;
     if (n > 0) {
-        if (strncmp(path, o->images, n) != 0 || path[n] != '/')
+        if (strncmp(path, a->images, n) != 0 || path[n] != '/')
             return false;
         below = path + n + 1;
     }
-    return strcmp(how, "extra") != 0 || bsearch(below, p->dataset->items, p->dataset->n,
-                                                sizeof *p->dataset->items, path_of_item);
+    return strcmp(how, "extra") != 0 ||
+           bsearch(below, d->items, d->n, sizeof *d->items, path_of_item);
 }
 
 static void note_difference(void *ctx, const char *how, const char *path)
 {
     struct against *a = ctx;
 
-    if (has_part(a->p, how, path))
+    if (has_part(a, how, path))
         offenders_add(&a->offenders, "%s %s", how, path);
 }
 
@@ -140,7 +155,7 @@ static int hold_against_manifest(const struct prep *p, struct err *err)
     struct manifest m = {0};
     int rc = -1;
 
-    if (manifest_read(&m, p->manifest, err) == 0)
+    if (name_parts(&a, err) == 0 && manifest_read(&m, p->manifest, err) == 0)
         rc = manifest_check(&m, p->tree, note_difference, &a, err);
     manifest_free(&m);
     if (rc < 0 || a.offenders.n == 0)

@@ -241,6 +241,8 @@ cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
 refuse 1 "$prep" got
 says "1 file is not as fetched: changed images/dog_2.jpg; to have them back"
 refuse 1 "$prep" got --force
+refuse 1 "$prep" got images=./images/ label.csv=./labels.csv
+says "changed images/dog_2.jpg"
 again
 cp flat/Cat_a_1.jpg data/got/tree/images/dog_4.jpg
 printf 'dog_4.jpg,a\n' >>data/got/tree/labels.csv
