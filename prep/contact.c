@@ -11,7 +11,7 @@ enum { COLUMNS = 6, ROWS = 4, SIDE = 180 };
 static int draw_all(struct sheet *s, struct prep *p, int cells, struct err *err)
 {
     struct picture c = {0};
-    int rc = 0;
+    int rc = 0, drawn = 0;
 
     for (int i = 0; rc == 0 && i < cells; i++) {
         const uint32_t n = (uint32_t)((uint64_t)i * p->dataset->n / (uint64_t)cells);
@@ -26,8 +26,12 @@ static int draw_all(struct sheet *s, struct prep *p, int cells, struct err *err)
         if (rc == 0)
             rc = sheet_put(s, i, c.pixels, c.plan.height, c.plan.width,
                            p->dataset->vocab[item->label], item->path, err);
+        drawn++;
     }
     picture_free(&c);
+    if (rc == 0 && drawn == 0)
+        rc = err_set(err, ERR_FORMAT, "none of %d pictures below %s can be decoded", cells,
+                     p->dataset->root);
     return rc;
 }
 

@@ -6,6 +6,8 @@
 #include "base/isa.h"
 #include "prep.h"
 
+enum { FAILURES_SHOWN = 5 };
+
 static void print_label(const struct prep *p, const struct dataset_item *item)
 {
     static const char *const lists[] = {"not named by the official lists",
@@ -66,25 +68,39 @@ static void print_steps(const struct prep *p, const struct picture *c)
            crc32c(0, c->pixels, picture_bytes(c)), p->folder);
 }
 
+/* The first picture that can be decoded, *I its number; says which step failed on those before it. */
+static int decode_first(struct picture *c, const struct prep *p, uint32_t *i, struct err *err)
+{
+    for (*i = 0; *i < p->dataset->n; ++*i) {
+        struct err bad = {0};
+
+        if (picture_decode(c, p, *i, &bad) == 0)
+            return 0;
+        if (bad.kind == ERR_NOMEM) {
+            *err = bad;
+            return -1;
+        }
+        if (*i < FAILURES_SHOWN)
+            printf("decode    FAILED: %s\n", bad.msg);
+    }
+    return err_set(err, ERR_FORMAT, "decode: none of the %u pictures below %s can be decoded",
+                   p->dataset->n, p->dataset->root);
+}
+
 int prep_summary(struct prep *p, struct err *err)
 {
     struct picture c = {0};
-    struct err bad = {0};
-    uint32_t i = 0;
+    uint32_t i;
     int rc;
 
     if (prep_list(p, err) < 0)
         return -1;
-    while ((rc = picture_decode(&c, p, i, &bad)) < 0 && bad.kind != ERR_NOMEM &&
-           i + 1 < p->dataset->n)
-        i++; /* the first that can be decoded */
-    if (rc < 0)
-        *err = bad;
-    else
-        rc = picture_presize(&c, err);
+    printf("set       %s: %u pictures of %d classes below %s, %u other files skipped\n", p->set,
+           p->dataset->n, p->dataset->n_classes, p->dataset->root, p->dataset->n_skipped);
+    rc = decode_first(&c, p, &i, err);
+    if (rc == 0 && (rc = picture_presize(&c, err)) < 0)
+        err_wrap(err, "presize");
     if (rc == 0) {
-        printf("set       %s: %u pictures of %d classes below %s, %u other files skipped\n", p->set,
-               p->dataset->n, p->dataset->n_classes, p->dataset->root, p->dataset->n_skipped);
         printf("picture   %s, number %u in the sorted listing\n", p->dataset->items[i].path, i);
         print_label(p, &p->dataset->items[i]);
         print_steps(p, &c);

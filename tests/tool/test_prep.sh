@@ -168,6 +168,18 @@ ok "$prep" flat --data bad decode.on_error=skip
 says "class fox: all its pictures were left out"
 grep -q "class dog" err && fail "dogs are there: $(cat err)"
 rm flat/fox_1.jpg
+mkdir none && printf x >none/a_1.jpg && printf x >none/a_2.jpg
+refuse 1 "$prep" flat "root=$WORK/none" --summary
+says "decode: none of the 2 pictures below $WORK/none can be decoded"
+prints "decode    FAILED: a_1.jpg: "
+cp flat/dog_1.jpg none/b_1.jpg
+ok "$prep" flat "root=$WORK/none" --summary
+prints "decode    FAILED: a_2.jpg: "
+prints "picture   b_1.jpg, number 2"
+rm none/b_1.jpg
+refuse 1 "$prep" flat "root=$WORK/none" --show none.png
+says "none of 2 pictures"
+[ -e none.png ] && fail "--show: a sheet of nothing"
 rm flat/dog_91.jpg flat/cat_b_9[234].*
 mkdir broken && for i in 1 2 3; do picture broken/a_$i.jpg 30 30 $((i * 900)); done
 picture broken/b_1.jpg 30 30 9999
