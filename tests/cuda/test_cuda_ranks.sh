@@ -100,7 +100,7 @@ more="--gpus 2 $tiny train.phases.0.epochs=4"
 train_run whole $more
 begun stop $more
 kill -INT $pid
-ends 'train --gpus 2 --resume stop'
+ends "go on with \`train --gpus 2 --data $data --results $results --resume stop\`"
 [ "$(status_of stop)" = stopped ] || fail "a run that was stopped is $(status_of stop)"
 refused 1 "train --gpus 2 --resume" --resume stop
 refused 1 "cannot go on in 4" --gpus 4 --resume stop
@@ -110,7 +110,7 @@ refused 1 "cannot go on in 4" --gpus 4 --resume stop
 same whole stop
 begun other $more
 kill -TERM "$(pid_of other 1)"
-ends 'go on with `train --gpus 2 --resume other`'
+ends "--gpus 2 --data $data --results $results --resume other\`"
 
 # One dies: the others end, say which, and the run can go on.
 begun death $more

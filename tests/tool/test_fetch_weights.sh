@@ -99,7 +99,7 @@ echo "no weights at all" >text.pth
 : >empty.pth
 for case in evil:system lying:"storage 0: 1000 bytes" missing:"missing layer3.1.bn2.running_var" \
     extra:"extra layer4.1.se.weight" big:"it looks like resnet34" deep:"it looks like resnet50" \
-    misshapen:"layer2.0.conv1.weight (128x64x1x1, expected 128x64x3x3)" truncated:Truncated \
+    misshapen:"layer2.0.conv1.weight (128x64x1x1, expected 128x64x3x3)" truncated:incomplete \
     short:"a .pth of torch.save" text:"a .pth of torch.save" empty:"a .pth of torch.save"; do
     refuse 1 "$fetch" weights/resnet18 --from "${case%%:*}.pth"
     says "${case%%:*}.pth"; says "${case#*:}"; nothing_left data

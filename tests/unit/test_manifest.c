@@ -138,7 +138,7 @@ static void damage_is_refused(void **state)
     expect_refusal(text, "presize manifest", "other manifest", "format");
     expect_refusal(text, "\"files\": 3", "\"files\": 4", "ends too early");
     expect_refusal(text, "{\"path\": \"c\"", NULL, "ends too early");
-    expect_refusal(text, "{\"format\"", NULL, "ends too early");
+    expect_refusal(text, "{\"format\"", NULL, "the manifest is empty");
     expect_refusal(text, "\"path\": \"c\"", "\"path\": \"a\"", "line 4");
     expect_refusal(text, "\"path\": \"c\"", "\"path\": \"../c\"", "line 4");
     expect_refusal(text, "\"path\": \"c\"", "\"path\": \"/c\"", "line 4");
