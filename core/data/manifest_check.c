@@ -41,7 +41,7 @@ static int walk(struct check *c, struct err *err)
 
     if (path_format(root, err, "%s", c->tree) < 0)
         return -1;
-    tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    tree = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
     if (!tree)
         return err_errno(err, "cannot read %s", root);
     while (rc == 0 && (errno = 0, e = fts_read(tree)) != NULL) {
@@ -53,7 +53,7 @@ static int walk(struct check *c, struct err *err)
             errno = e->fts_errno;
             if (errno != ENOENT) /* the whole tree may be missing: every file is, then */
                 rc = err_errno(err, "cannot read %s", e->fts_path);
-        } else if (e->fts_info != FTS_D && e->fts_info != FTS_DP) {
+        } else if (e->fts_level > 0 && e->fts_info != FTS_D && e->fts_info != FTS_DP) {
             /* what is no regular file gets a size that none has */
             rc = manifest_add(&c->found, e->fts_path + skip,
                               e->fts_info == FTS_F ? (uint64_t)e->fts_statp->st_size : UINT64_MAX,

@@ -50,7 +50,7 @@ int run_files(json_t **out, const char *folder, struct err *err)
         return err_set(err, ERR_NOMEM, "%s", folder);
     if (path_format(root, err, "%s", folder) < 0)
         rc = -1;
-    else if (!(walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name)))
+    else if (!(walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name)))
         rc = err_errno(err, "cannot read %s", folder);
     while (rc == 0 && (errno = 0, e = fts_read(walk)) != NULL) {
         const char *path = e->fts_path + strlen(root) + (e->fts_level > 0);

@@ -77,6 +77,9 @@ change
 sed -i 's/,1$/,2/' "$results/changed/confusion.csv"
 printf '\n' >> "$results/changed/confusion.csv"
 broken confusion.csv
+ln -s first "$results/linked"
+$eval linked --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: a link to a run: $(cat "$scratch/out")"
+rm "$results/linked"
 for file in metrics.jsonl params.yaml experiment.yaml checkpoints/last.json timing.jsonl; do
     change
     echo >> "$results/changed/$file"

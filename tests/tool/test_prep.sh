@@ -247,7 +247,11 @@ printf 'y' >data/got/tree/other/unused # nothing that prep reads
 printf 'y' >data/got/tree/images/notes.txt
 ok "$prep" got
 says "up to date"
-again() { rm -r data/got && cp -r was data/got; }
+mv data/got/tree elsewhere
+ln -s "$WORK/elsewhere" data/got/tree # the pictures on another disk
+ok "$prep" got
+says "up to date"
+again() { rm -rf data/got && cp -r was data/got; }
 again
 cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
 refuse 1 "$prep" got
