@@ -257,6 +257,9 @@ cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
 refuse 1 "$prep" got
 says "1 file is not as fetched: changed images/dog_2.jpg; to have them back"
 refuse 1 "$prep" got --force
+ok "$prep" got --check # of the shards
+says "sound, but"
+says "changed images/dog_2.jpg"
 refuse 1 "$prep" got images=./images/ label.csv=./labels.csv
 says "changed images/dog_2.jpg"
 again
