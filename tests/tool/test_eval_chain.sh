@@ -106,6 +106,15 @@ sed '2s/train/valid/' "$scratch/split.csv" > "$scratch/swapped.csv"
 broken split
 rm -rf "$results/changed"
 
+# A run that was stopped has its checkpoint to tell.
+"$BIN/train" --data "$data" --results "$results" -q $tiny --name stopped --stop-after 1 > "$scratch/out" 2>&1 &&
+    fail "--stop-after did not stop"
+$eval stopped --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify, stopped: $(cat "$scratch/out")"
+grep -Eq "^last.safetensors +ok +the tensors of the checkpoint" "$scratch/out" || fail "$(cat "$scratch/out")"
+sed -i 's/"weights_sha256": "./&f/' "$results/stopped/checkpoints/last.json"
+$eval stopped --verify > "$scratch/out" 2> "$scratch/err" && fail "--verify, stopped and changed: $(cat "$scratch/out")"
+rm -rf "$results/stopped"
+
 # The data: a picture, a manifest and a shard that are not what they were. Pictures that were not fetched.
 cp -r "$data" "$scratch/pictures"
 echo >> "$scratch/pictures/demo/tree/images/$(basename "$one")"
