@@ -30,8 +30,8 @@ static const struct key phase_rows[] = {
     KEY_F64(struct phase_options, lr_mult, "lr_mult", "-1", -1, 1e9, "1",
             "fine_tune: the head's rate over the first group's after unfreezing; -1: 100"),
     KEY_F64S(struct phase_options, lr, "lr", "", 0, 100, "1",
-             "peak rate of all groups, of the first and last (geometric between), or of each of "
-             "the 3; none: optim.lr"),
+             "peak rate of all groups; [a, b], what fastai writes as slice(a, b): of the first and "
+             "last, geometric between; or of each of the 3; none: optim.lr"),
     KEY_BOOL(struct phase_options, freeze, "freeze", "false",
              "train the head and the batch norms only"),
     KEY_F64(struct phase_options, div, "div", "-1", -1, 1e12, "1",
