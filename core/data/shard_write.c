@@ -289,14 +289,14 @@ static int write_index_json(struct shard_writer *w, struct err *err)
     json_t *index;
     int rc;
 
-    index = json_pack("{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:b, s:O, s:O}",
+    index = json_pack("{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:o*, s:O, s:O}",
                       "version", SHARD_VERSION, "set", w->plan.set, "count", (json_int_t)w->added,
                       "size", (json_int_t)w->plan.options->size, "max_aspect",
                       w->plan.options->max_aspect, "classes", classes_json(w->plan.dataset),
                       "groups", groups_json(w->plan.dataset, w->plan.options), "settings",
                       settings_json(w->plan.options), "decoder", w->plan.decoder, "manifest_sha256",
-                      w->plan.manifest_sha256, "fetched", w->plan.fetched, "skipped", w->skipped,
-                      "shards", w->shards);
+                      w->plan.manifest_sha256, "fetched", w->plan.fetched ? NULL : json_false(),
+                      "skipped", w->skipped, "shards", w->shards);
     if (!index)
         return err_set(err, ERR_NOMEM, "%s: out of memory, or a name that is not UTF-8", w->folder);
     rc = path_format(path, err, "%s/" SHARD_INDEX_FILE, w->part);

@@ -208,7 +208,8 @@ says typo.yaml
 says presize.size
 refuse 1 "$prep" no_such_set
 says no_such_set
-mkdir -p data/fetched/tree && cp flat/*.jpg data/fetched/tree/
+(cd flat && tar cf ../fetched.tar -- *.jpg)
+ok "$BIN/fetch" fetched --from fetched.tar
 refuse 1 "$prep" fetched
 says "prep --init data/fetched/tree > prep/datasets/fetched.yaml"
 "$prep" --init data/fetched/tree >prep/datasets/fetched.yaml 2>err || fail "--init of a fetched tree"
@@ -278,6 +279,9 @@ again
 printf '{' >>data/got/manifest.jsonl
 refuse 1 "$prep" got
 says "manifest.jsonl: line"
+rm data/got/manifest.jsonl # the mark that all of it is there
+refuse 1 "$prep" got
+says "manifest.jsonl is missing"
 
 # --- a full disk, where a small file system can be mounted: says so, leaves nothing
 mkdir full
