@@ -138,7 +138,9 @@ static void check_scores(struct chain *c)
     {
         const char *folder = json_string_value(json_object_get(score, "folder"));
 
-        if (path_format(link, NULL, "%s", folder + strlen(c->l->run.folder) + 1) == 0)
+        if (!folder)
+            say(c, "scores", RESULT_UNCHECKED, "a folder whose name is not UTF-8");
+        else if (path_format(link, NULL, "%s", folder + strlen(c->l->run.folder) + 1) == 0)
             check_files(c, link, folder, score);
     }
     json_decref(scores);
@@ -347,9 +349,11 @@ static void show(void *ctx, uint64_t done, uint64_t total)
     progress_set(done, NULL);
 }
 
+/* What came later was in no shard: prep sees to it. */
 static void note_difference(void *ctx, const char *how, const char *path)
 {
-    offenders_add(ctx, "%s %s", how, path);
+    if (strcmp(how, "extra") != 0)
+        offenders_add(ctx, "%s %s", how, path);
 }
 
 /* The fetched files against the MANIFEST beside their TREE. */

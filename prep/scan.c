@@ -108,17 +108,26 @@ struct against { /* what of a set is not as it was fetched */
 static int name_parts(struct against *a, struct err *err)
 {
     const struct dataset_options *o = &a->p->options;
-    const char *const tables[] = {o->label_csv, o->official_trainval, o->official_test};
+    const struct {
+        const char *key, *path;
+        char *clean;
+    } parts[] = {{"images", o->images, a->images},
+                 {"label.csv", o->label_csv, a->tables[0]},
+                 {"official.trainval", o->official_trainval, a->tables[1]},
+                 {"official.test", o->official_test, a->tables[2]}};
 
-    for (int i = 0; i < 3; i++)
-        if (entry_path_clean(a->tables[i], tables[i], err) < 0)
-            return -1;
-    return entry_path_clean(a->images, o->images, err);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (entry_path_clean(parts[i].clean, parts[i].path, err) < 0)
+            return err_wrap(err, "%s: %s", a->p->name, parts[i].key);
+    return 0;
 }
 
-static int path_of_item(const void *path, const void *item)
+/* Whether PATH is AT or, where a link was followed, below it. */
+static bool is_within(const char *path, const char *at)
 {
-    return strcmp(path, ((const struct dataset_item *)item)->path);
+    const size_t n = strlen(at);
+
+    return strncmp(path, at, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
 /* Whether PATH, below the tree, has part in the set: a table or list, or a file where the pictures are; of those that
@@ -130,15 +139,19 @@ static bool has_part(const struct against *a, const char *how, const char *path)
     const char *below = path;
 
     for (int i = 0; i < 3; i++)
-        if (strcmp(path, a->tables[i]) == 0)
+        if (is_within(a->tables[i], path))
             return true;
     if (n > 0) {
         if (strncmp(path, a->images, n) != 0 || path[n] != '/')
             return false;
         below = path + n + 1;
     }
-    return strcmp(how, "extra") != 0 ||
-           bsearch(below, d->items, d->n, sizeof *d->items, path_of_item);
+    if (strcmp(how, "extra") != 0)
+        return true;
+    for (uint32_t i = 0; i < d->n; i++)
+        if (is_within(d->items[i].path, below))
+            return true;
+    return false;
 }
 
 static void note_difference(void *ctx, const char *how, const char *path)

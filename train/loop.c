@@ -116,23 +116,29 @@ int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char 
     return 0;
 }
 
-/* The options that name RUN and its data again, those that are the default left out. */
+/* The options that name RUN and its data again, those that are the default left out; "" where they are too long. */
 static void resume_options(char out[PATH_LEN], const struct session *s, const struct run *run)
 {
     const char *folder = run_folder(run), *data = s->shards_folder, *usual = getenv("PRESIZE_DATA");
     const int results = (int)(path_base(folder) - folder) - 1;
-    char above[PATH_LEN]; /* DATA of DATA/SET/shards-SIZE */
-    int n = 0;
+    char above[PATH_LEN], gpus[32] = "", results_option[PATH_LEN] = "", data_option[PATH_LEN] = "";
 
-    out[0] = 0;
     if (session_ranks(s) > 1)
-        n += snprintf(out, PATH_LEN, "--gpus %d ", session_ranks(s));
+        snprintf(gpus, sizeof gpus, "--gpus %d ", session_ranks(s));
     snprintf(above, sizeof above, "%.*s", (int)(path_base(data) - data) - 1, data);
-    above[path_base(above) > above ? path_base(above) - above - 1 : 0] = 0;
-    if (strcmp(above, usual && *usual ? usual : "data") != 0)
-        n += snprintf(out + n, (size_t)(PATH_LEN - n), "--data %s ", above);
-    if (strncmp(folder, "results/", 8) != 0 || results != 7)
-        snprintf(out + n, (size_t)(PATH_LEN - n), "--results %.*s ", results, folder);
+    above[path_base(above) > above ? path_base(above) - above - 1 : 0] =
+        0; /* DATA of DATA/SET/shards-SIZE */
+    out[0] = 0;
+    if (strcmp(above, usual && *usual ? usual : "data") != 0 &&
+        path_format(data_option, NULL, "--data %s ", above) < 0)
+        return;
+    if (results <= 0)
+        snprintf(results_option, sizeof results_option, "--results . ");
+    else if ((results != 7 || strncmp(folder, "results", 7) != 0) &&
+             path_format(results_option, NULL, "--results %.*s ", results, folder) < 0)
+        return;
+    if (path_format(out, NULL, "%s%s%s", gpus, data_option, results_option) < 0)
+        out[0] = 0;
 }
 
 static int stopped(const struct session *s, const struct run *run, const struct state *st,

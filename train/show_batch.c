@@ -140,16 +140,17 @@ int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
 
     session_stream_options(&o, s, 0, 0);
     o.prefetch = 1;
-    if (unique ||
-        o.batch < CELLS) /* else the batch as it is: a mixed picture's partner may be any of it */
-        o.batch = unique || s->split->n_train > CELLS ? CELLS : (int)s->split->n_train;
-    if (augmenter_new(&a, s, o.batch, o.size, err) < 0)
+    /* else the batch as it is: a mixed picture's partner may be any of it */
+    if (unique || o.batch < CELLS)
+        o.batch = s->split->n_train < CELLS ? (int)s->split->n_train : CELLS;
+    if (augmenter_new(&a, s, unique ? CELLS : o.batch, o.size, err) < 0)
         goto out;
     if (unique) {
         if (repeat_first(same, &o, s->shards, err) < 0)
             goto out;
         o.ranks = same;
         o.n = CELLS;
+        o.batch = CELLS;
         o.sample_sums = NULL;
     }
     if (sheet_new(&sheet, o.batch < CELLS ? o.batch : CELLS, COLUMNS, cell_side(o.size), err) < 0)

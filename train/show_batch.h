@@ -5,9 +5,9 @@
 
 #include "session.h"
 
-/* Writes PNG: the first nine training pictures of the first epoch, mixed as its first batch mixes them, or, where
- * UNIQUE, nine augmentations of its first picture. The pixels are what the backend's first op gave, with the
- * normalisation undone. A line for each picture and the file's name go to OUT. */
+/* Writes PNG: the first nine training pictures of the first epoch, mixed as its first batch mixes them (where that is
+ * smaller, as one of nine), or, where UNIQUE, nine augmentations of its first picture. The pixels are what the
+ * backend's first op gave, with the normalisation undone. A line for each picture and the file's name go to OUT. */
 int show_batch(FILE *out, const struct session *s, const char *png, bool unique,
                struct err *err) MUST_USE;
 

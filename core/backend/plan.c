@@ -2,7 +2,7 @@
  *
  * Lives are closed intervals, of segments for the arena (workers are at different microbatches of
  * one segment) and of ops for a worker's own room. Two tensors may share bytes only when their
- * lives do not meet. SPDX-License-Identifier: MIT */
+ * lives do not meet, or meet in one op that works in place. SPDX-License-Identifier: MIT */
 #include "backend/plan.h"
 
 #include <stdlib.h>
@@ -230,7 +230,8 @@ static int settle(struct plan *p, const struct op_list *l, struct life *life, co
     return 0;
 }
 
-/* Gives outputs the room of what their op reads for the last time. LIVES: of all tensors, settled. */
+/* Gives outputs the room of what their op reads for the last time. LIVES: of all tensors, settled. The two have equal
+ * dims and types (op_list_check()), so a picture lies at the same place in both. */
 static void work_in_place(const struct plan *p, const struct op_list *l, struct life *lives)
 {
     for (int o = 0; o < l->n_ops; o++) {

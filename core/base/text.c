@@ -30,19 +30,24 @@ static int utf8_length(const unsigned char *s)
     return 0;
 }
 
+static bool is_control(const unsigned char *s) /* C0, DEL, C1 */
+{
+    return *s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0);
+}
+
 void text_quote(char *out, int size, const char *text)
 {
     int n = 0;
 
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int length = utf8_length(s);
-        bool plain = length > 1 ? !(s[0] == 0xC2 && s[1] < 0xA0) : *s >= 0x20 && *s < 0x7F;
+        bool plain = length > 0 && !is_control(s);
 
-        if (n + (plain && length > 0 ? length : 4) + 4 > size) { /* "..." still fits */
+        if (n + (plain ? length : 4) + 4 > size) { /* "..." still fits */
             memcpy(out + n, "...", 4);
             return;
         }
-        if (plain && length > 0) {
+        if (plain) {
             memcpy(out + n, s, (size_t)length);
             n += length;
             s += length;
@@ -60,7 +65,7 @@ const char *text_fault(const char *text)
 
         if (length == 0)
             return "bytes that are not UTF-8";
-        if (*s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0))
+        if (is_control(s))
             return "a control character";
         s += length;
     }

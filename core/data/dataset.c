@@ -70,7 +70,15 @@ struct listing {
 
 static int add_item(struct listing *l, const char *path, struct err *err)
 {
+    const char *fault = text_fault(path);
     struct dataset *d = l->d;
+    char quoted[400];
+
+    if (fault) {
+        text_quote(quoted, sizeof quoted, path);
+        return err_set(err, ERR_INPUT, "%s: %s: its name has %s; rename the file", d->root, quoted,
+                       fault);
+    }
 
     if (d->n == l->room) {
         uint32_t room = l->room ? 2 * l->room : 1024;
@@ -105,15 +113,9 @@ static bool named_as_picture(const char *path)
 static int visit_file(struct listing *l, const char *full, struct err *err)
 {
     const char *path = full + l->root_length;
-    const char *fault = text_fault(path);
-    char quoted[400];
     int picture;
 
-    if (fault) {
-        text_quote(quoted, sizeof quoted, full);
-        return err_set(err, ERR_INPUT, "%s: its name has %s; rename the file", quoted, fault);
-    }
-    if (l->skip) {
+    if (l->skip && !text_fault(path)) { /* else it is no picture, or refused */
         int found = pattern_search(l->skip, path, NULL, NULL, err);
 
         if (found != 0) {

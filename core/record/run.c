@@ -403,6 +403,8 @@ int run_finish(struct run *r, struct err *err)
         else
             rc = last_json(r, "done", NULL, err);
     }
+    if (rc < 0)
+        (void)last_json(r, "failed", err ? err->msg : "", NULL);
     run_close(r);
     return rc;
 }

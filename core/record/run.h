@@ -42,7 +42,8 @@ int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
 
 /* Either ends the run, releases the lock and frees R, whatever it returns.
  * finish: status "done", and "files" (run_files.h). fail: status "failed", or "stopped" when WHY is ERR_STOPPED,
- * and "error": WHY's message. Both add "stop", the time. NULL is fine. */
+ * and "error": WHY's message. Both add "stop", the time; a run that cannot be finished has failed.
+ * NULL is fine. */
 int run_finish(struct run *r, struct err *err) MUST_USE;
 void run_fail(struct run *r, const struct err *why);
 /* Marks R as failed because of WHY and does nothing else, for a process that ends at once while another

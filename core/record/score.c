@@ -77,8 +77,9 @@ static int collect(json_t *list, const char *folder, int depth, struct err *err)
                 rc = collect(list, path, depth - 1, err);
             else if (score_read(&facts, path, &why) < 0)
                 log_debug("skipped: %s", why.msg);
-            else if (json_object_set_new(facts, "folder", json_string(path)) < 0 ||
-                     json_array_append_new(list, facts) < 0)
+            else if (json_object_set_new(facts, "folder", json_string(path)) < 0)
+                json_array_append_new(list, facts); /* a path that is not UTF-8 cannot be told */
+            else if (json_array_append_new(list, facts) < 0)
                 rc = err_set(err, ERR_NOMEM, "scores");
         }
         free(entries[i]);

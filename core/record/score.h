@@ -16,8 +16,8 @@ enum { SCORE_VERSION = 1 };
 int score_write(const char *folder, const json_t *facts, struct err *err) MUST_USE;
 /* ERR_INPUT when there is none, ERR_FORMAT. */
 int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
-/* All scores of the run, each with its "folder", sorted by that; what cannot be read is left out. Owned by the
- * caller. ERR_NOMEM. */
+/* All scores of the run, each with its "folder" (where that is UTF-8), sorted by it; what cannot be read is left out.
+ * Owned by the caller. ERR_NOMEM. */
 int score_list(json_t **out, const char *run, struct err *err) MUST_USE;
 /* "test pictures of pets, official split (42); weights last; test-time augmentation, ..." */
 void score_text(char *out, size_t size, const json_t *facts);

@@ -271,6 +271,10 @@ says "2 files are not as fetched: extra images/dog_4.jpg, changed labels.csv;"
 ok "$prep" got root=data/got/tree # as a set of one's own
 says "4 pictures of 2 classes"
 again
+ln -s "$WORK/flat" data/got/tree/images/more
+refuse 1 "$prep" got label.from=regex 'label.regex=([A-Za-z_]+)_\d+\.jpg$'
+says "1 file is not as fetched: extra images/more;"
+again
 rm data/got/tree/images/dog_3.jpg
 sed -i '$d' data/got/tree/labels.csv
 refuse 1 "$prep" got

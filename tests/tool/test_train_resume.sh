@@ -104,6 +104,11 @@ inside inside INT
 inside inside_hung_up HUP
 inside inside_killed KILL train.checkpoint_minutes=0.0001
 
+# How to go on, said inside the folder of results.
+refused 1 "--resume here" --name here $tiny --stop-after 1
+(cd "$results" && "$BIN/train" --data "$data" --resume here --stop-after 2) > "$scratch/out" 2> "$scratch/err"
+grep -qF -- "--data $data --results . --resume here" "$scratch/err" || fail "how to go on: $(cat "$scratch/err")"
+
 # Larger shards that were made meanwhile are others' pictures.
 cp -r "$data" "$scratch/grown"
 few_data=$data

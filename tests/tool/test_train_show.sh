@@ -42,6 +42,10 @@ show unique.png --unique
 [ "$(sed '$d' "$scratch/out" | awk '{ print $3 }' | sort | uniq -c | awk '{ print $1 }')" = 9 ] ||
     fail "one picture nine times: $(cat "$scratch/out")"
 differ batch.png unique.png "one picture and nine"
+demo_split "$scratch/eight.csv" 1 1
+show eight.png --unique data.split_csv="$scratch/eight.csv"
+show eight.png data.split_csv="$scratch/eight.csv"
+[ "$(wc -l < "$scratch/out")" = 9 ] || fail "eight pictures to train on: $(cat "$scratch/out")"
 show none.png --unique augment.mode=none
 differ unique.png none.png "with and without augmentation"
 [ "$(stat -c %s "$scratch/none.png")" -lt "$(stat -c %s "$scratch/unique.png")" ] ||

@@ -73,7 +73,7 @@ struct cpu_op {
     int parts;                    /* of a leaf, summed one by one, */
     size_t part_n;                /* of so many numbers */
     int segment;                  /* that the op is in */
-    bool past;                    /* BN_BWD_STATS: no op of the segment reads g */
+    bool past; /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
 };
 
 struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD_NORM reads */

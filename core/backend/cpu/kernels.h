@@ -31,11 +31,12 @@ struct slab {
 struct kernels {
     /* sum y, sum y y */
     void (*bn_stats)(const struct slab *s, const void *y, bool fresh, double *sum, double *squares);
-    /* z = relu?(y scale + shift + residual), with relu mask = z > 0; residual and mask may be NULL */
+    /* z = relu?(y scale + shift + residual), with relu mask = z > 0; residual and mask may be NULL, z may be
+     * residual */
     void (*bn_apply)(const struct slab *s, void *z, uint16_t *mask, const void *y,
                      const void *residual, const float *scale, const float *shift, bool relu);
     /* g = (dz + dz2) where mask is set; sum g, sum g (y - mean); dz2 and mask may be NULL, without both g is:
-     * dz itself. PAST: g is not read soon */
+     * dz itself; else g may be dz2. PAST: g is not read soon, and none of the inputs */
     void (*bn_bwd_stats)(const struct slab *s, void *g, bool past, const void *dz, const void *dz2,
                          const uint16_t *mask, const void *y, const float *mean, bool fresh,
                          double *sum, double *product);

@@ -86,7 +86,7 @@ int cuda_bn_apply(void *stream, void *z, uint8_t *mask_or_null, const void *y, e
 int cuda_bn_infer(void *stream, void *z, const void *y, enum dtype type, size_t rows, int c,
                   const float *mean, const float *var, const float *gamma, const float *beta,
                   const void *residual_or_null, bool relu);
-/* BN_BWD_STATS; BN_RELU_BWD_STATS where beta is given. g may be dz, in place. */
+/* BN_BWD_STATS; BN_RELU_BWD_STATS where beta is given. g may be dz or dz2, in place. */
 int cuda_bn_bwd_stats(void *stream, void *g_or_null, double *bstat, float *dgamma, float *dbeta,
                       const void *dz, const void *dz2_or_null, const uint8_t *mask_or_null,
                       const void *y, enum dtype type, size_t rows, int c, const double *stat,
