@@ -35,8 +35,8 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n,
 /* Lists and labels the pictures. */
 int prep_list(struct prep *p, struct err *err) MUST_USE;
 /* Of a fetched set the SHA-256 of its manifest, when its files are as that has them (ERR_CHECKSUM names those that are
- * not; ERR_INPUT when there is no manifest); with the key root, of one line "PATH SIZE SHA256" per picture, in the
- * order of the listing. Reads all files. */
+ * not); where there is none (key root), of one line "PATH SIZE SHA256" per picture, in the order of the listing. Reads
+ * all files. */
 int prep_hash(struct prep *p, struct err *err) MUST_USE;
 void prep_close(struct prep *p);
 

@@ -185,15 +185,12 @@ static int hold_against_manifest(const struct prep *p, struct err *err)
 
 int prep_hash(struct prep *p, struct err *err)
 {
-    p->fetched = p->manifest[0];
+    p->fetched = p->manifest[0] && path_is_file(p->manifest);
+    if (p->manifest[0] && !p->fetched)
+        log_warn("%s is missing: nothing says that %s is as it was fetched; it is taken as it is",
+                 p->manifest, p->tree);
     if (!p->fetched)
         return hash_listing(p, err);
-    if (!path_is_file(p->manifest))
-        return err_set(
-            err, ERR_INPUT,
-            "%s is missing: %s is not complete; run  fetch %s  again, or take the folder as it is "
-            "as a set of your own:  root=%s",
-            p->manifest, p->tree, p->set, p->tree);
     if (hold_against_manifest(p, err) < 0)
         return -1;
     return sha256_file(p->manifest, p->manifest_sha256, NULL, err);
