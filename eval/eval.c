@@ -326,6 +326,7 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, &a.common, &a);
     signal(SIGPIPE, SIG_DFL); /* `eval ... | head` ends quietly: nothing is lost but output */
     a.request.data = a.common.data;
+    a.request.data_given = a.common.data_given;
     a.request.results = a.common.results;
     share_words(&a);
     check_options(&a);

@@ -177,7 +177,10 @@ void pairing_print(FILE *out, const struct pairing *p, size_t n)
             pairing_word(p), p->difference, p->low, p->high, p->n, p->first_only, p->second_only,
             p->p);
     if (n > 1)
-        fprintf(out, "; %.4g for %zu tests at once (Holm)", p->adjusted, n);
+        fprintf(out,
+                "; %.4g for %zu tests at once (Holm), which decides; interval and bound are of "
+                "this test alone",
+                p->adjusted, n);
     fputc('\n', out);
     if (pairing_verdict(p) == VERDICT_SAME)
         fprintf(out, "  at this disagreement, a difference below %.4f cannot be told from none\n",

@@ -11,6 +11,7 @@
 
 struct request {
     const char *data, *results;
+    bool data_given; /* --data was: look nowhere else */
     enum form form;  /* of what is printed on stdout */
     const char *run; /* name or folder, NULL: the latest */
     char **words;    /* runs to compare, files to predict */

@@ -111,8 +111,9 @@ static void check_files(struct chain *c, const char *link, const char *folder, c
             offenders_add(&offenders, "%s %s", found ? "changed" : "missing", path);
     }
     if (offenders.n == 0) {
-        say(c, link, RESULT_OK, "%zu, every byte, as they were written",
-            json_object_size(recorded));
+        say(c, link, RESULT_OK, "%zu, every byte, as they were written%s",
+            json_object_size(recorded),
+            folder == c->l->run.folder ? " (not the log, plots and report)" : "");
     } else {
         err_set(&err, ERR_CHECKSUM, "%u of %zu are not as they were written", offenders.n,
                 json_object_size(recorded));
@@ -323,7 +324,7 @@ static void check_binary(struct chain *c)
 
 /* --- data ----------------------------------------------------------------------------------------- */
 
-/* The folder that run.json names, or the same one below --data. */
+/* Below the data folder; where none is given, else the one that run.json names. */
 static void find_shards(struct chain *c)
 {
     const char *folder = look_text(c->l->run.run, "shards", NULL, "");
@@ -333,7 +334,7 @@ static void find_shards(struct chain *c)
     if (path_format(c->shards, NULL, "%s/%s/%s", c->r->data, set, path_base(folder)) == 0 &&
         path_format(index, NULL, "%s/index.json", c->shards) == 0 && path_is_file(index))
         return;
-    if (path_format(c->shards, NULL, "%s", folder) == 0 &&
+    if (!c->r->data_given && path_format(c->shards, NULL, "%s", folder) == 0 &&
         path_format(index, NULL, "%s/index.json", c->shards) == 0 && path_is_file(index))
         return;
     c->shards[0] = 0;

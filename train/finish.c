@@ -170,7 +170,8 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     json_decref(json);
     v->fresh = false;
     if (rc == 0)
-        log_info("the run ends with the weights of its best epoch, %d", (int)st->best_epoch);
+        log_info("the run ends with the weights of its best epoch, %d, at %d px",
+                 (int)st->best_epoch, s->phases[st->best_phase].size);
     return rc;
 }
 

@@ -202,6 +202,8 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
     for (int i = 0; i < s->n_phases; i++)
         if (check_phase(s, i, err) < 0)
             return -1;
+    if (stream_check_augment(&s->e->augment, err) < 0)
+        return -1;
     return make_weights(s, err) < 0 ? -1 : hash_tables(s, err);
 }
 
@@ -366,6 +368,23 @@ static int check_named_hash(const char *path, const char *sha256, struct err *er
         path, sha256);
 }
 
+/* Draws are functions of seed and epoch: with that of the run whose weights these are, they come again. */
+static void warn_of_seed(const struct session *s, const char *folder)
+{
+    char path[PATH_LEN];
+    json_t *run = NULL;
+    json_int_t seed;
+    struct err err;
+
+    if (path_format(path, &err, "%s/run.json", folder) == 0 && json_read(&run, path, &err) == 0 &&
+        json_get_int(run, "seed", &seed, &err) == 0 && seed == s->e->seed)
+        log_warn("seed %lld is that of %s, too: its first epochs' pictures and crops come again, "
+                 "which its weights have "
+                 "seen; another seed draws anew",
+                 (long long)seed, s->e->model.weights);
+    json_decref(run);
+}
+
 int session_weights(struct session *s, const char *data, const char *results, struct err *err)
 {
     const char *w = s->e->model.weights;
@@ -384,6 +403,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
     if (is_run &&
         (run_find(folder, results, w + 4, err) < 0 || check_run(&whole, s, folder, err) < 0))
         return err_wrap(err, "model.weights=%s", w);
+    if (is_run)
+        warn_of_seed(s, folder);
     if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
         return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
                                     : err_wrap(err, "model.weights=%s", w);

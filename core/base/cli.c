@@ -34,6 +34,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
     switch (key) {
     case KEY_DATA:
         c->data = arg;
+        c->data_given = true;
         return 0;
     case KEY_RESULTS:
         c->results = arg;

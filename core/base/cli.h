@@ -4,6 +4,7 @@
 #define PRESIZE_BASE_CLI_H
 
 #include <argp.h>
+#include <stdbool.h>
 #include <stdnoreturn.h>
 
 #include "base/err.h"
@@ -12,6 +13,7 @@
 struct cli_common {
     const char *tool;    /* set by the tool before parsing: "fetch", ... */
     const char *data;    /* --data DIR, else $PRESIZE_DATA, else "data" */
+    bool data_given;     /* --data was */
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
 };

@@ -182,6 +182,19 @@ static void *reader(void *arg)
 
 /* --- the caller --------------------------------------------------------------------------------- */
 
+int stream_check_augment(const struct augment_options *o, struct err *err)
+{
+    if (o->mixup > 0 && o->cutmix > 0)
+        return err_set(
+            err, ERR_INPUT,
+            "augment.mixup and augment.cutmix are both set: a picture is mixed in one way, set "
+            "one of them to 0");
+    if (o->mode != AUGMENT_NONE && o->min_zoom > o->max_zoom)
+        return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
+                       o->min_zoom, o->max_zoom);
+    return 0;
+}
+
 static int check_options(const struct stream_options *o, struct err *err)
 {
     if (o->train && o->n < (uint32_t)o->batch)
@@ -189,17 +202,7 @@ static int check_options(const struct stream_options *o, struct err *err)
                        "train.batch: %d pictures, but only %u to train with; make it "
                        "smaller",
                        o->batch, o->n);
-    if (o->train && o->augment->mixup > 0 && o->augment->cutmix > 0)
-        return err_set(
-            err, ERR_INPUT,
-            "augment.mixup and augment.cutmix are both set: a picture is mixed in one way, set "
-            "one of them to 0");
-    if (!o->train || o->augment->mode == AUGMENT_NONE)
-        return 0;
-    if (o->augment->min_zoom > o->augment->max_zoom)
-        return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
-                       o->augment->min_zoom, o->augment->max_zoom);
-    return 0;
+    return o->train ? stream_check_augment(o->augment, err) : 0;
 }
 
 static int make_slots(struct stream *s, struct err *err)

@@ -31,6 +31,9 @@ struct stream_options {
 };
 
 struct stream;
+/* Whether training pictures can be drawn so; ERR_INPUT names keys that do not go together. stream_open() asks, too. */
+int stream_check_augment(const struct augment_options *o, struct err *err) MUST_USE;
+
 /* Starts the reader. prefetch + 1 batches are in memory. ERR_INPUT: fewer training pictures
  * than one batch, zoom limits the wrong way round. ERR_NOMEM, ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,

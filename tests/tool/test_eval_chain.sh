@@ -106,6 +106,13 @@ sed '2s/train/valid/' "$scratch/split.csv" > "$scratch/swapped.csv"
 broken split
 rm -rf "$results/changed"
 
+# Where --data is given, data are looked for nowhere else.
+$BIN/eval --data "$scratch/nothing" --results "$results" first --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "--verify without data: $(cat "$scratch/out")"
+grep -Eq "^shards +not checked " "$scratch/out" || fail "--verify without data: $(cat "$scratch/out")"
+(unset PRESIZE_DATA; $BIN/eval --results "$results" first --verify) > "$scratch/out" 2> "$scratch/err" || fail "$(cat "$scratch/out")"
+grep -Eq "^shards +ok " "$scratch/out" || fail "--verify: where run.json says the data are: $(cat "$scratch/out")"
+
 # A run that was stopped has its checkpoint to tell.
 "$BIN/train" --data "$data" --results "$results" -q $tiny --name stopped --stop-after 1 > "$scratch/out" 2>&1 &&
     fail "--stop-after did not stop"

@@ -53,6 +53,9 @@ refused 2 "two\\x0Alines': a run" $tiny --name $'two\nlines'
 [ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 
 # What does not go together.
+refused 1 "augment.mixup and augment.cutmix are both set" $tiny augment.mixup=1 augment.cutmix=1
+refused 1 "augment.min_zoom 2 is larger" $tiny augment.min_zoom=2
+[ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 refused 2 "at a time" $tiny --plan --summary
 refused 2 "--lr-find is a run of its own" $tiny --lr-find --plan
 

@@ -22,6 +22,7 @@ train_run first $tiny
 last=$results/first/checkpoints/last.safetensors
 train_run second $tiny model.weights=run:first
 says "model.weights=run:first: body and head"
+says "is that of run:first, too"
 recorded second "$last"
 [ "$(initial second)" = "$(weights_hash first)" ] || fail "run:first does not start where it ended"
 [ "$(initial first)" = "$(weights_hash first)" ] && fail "control: training changed nothing"
@@ -43,6 +44,8 @@ mkdir -p "$scratch/pictures/cat" "$scratch/pictures/dog" "$scratch/prep/datasets
         "$scratch" > prep/datasets/two.yaml
     "$BIN/prep" two --data "$data" > out 2> err
 ) || fail "prep two"
+train_run reseeded $tiny model.weights=run:first seed=43
+grep -q "is that of run:first" "$scratch/err" && fail "another seed is warned of: $(cat "$scratch/err")"
 train_run two --exp smoke data.set=two train.batch=8 model.weights=run:first
 says "other classes, the head starts afresh"
 recorded two "$last"
