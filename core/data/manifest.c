@@ -78,10 +78,15 @@ static int check_case(const struct manifest *m, struct err *err)
     return rc;
 }
 
-int manifest_sort(struct manifest *m, struct err *err)
+void manifest_order(struct manifest *m)
 {
     if (m->n_files > 0)
         qsort(m->files, m->n_files, sizeof m->files[0], by_path);
+}
+
+int manifest_sort(struct manifest *m, struct err *err)
+{
+    manifest_order(m);
     return check_case(m, err);
 }
 

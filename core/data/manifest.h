@@ -39,7 +39,8 @@ int manifest_add(struct manifest *m, const char *path, uint64_t size, const char
                  struct err *err) MUST_USE;
 void manifest_free(struct manifest *m); /* leaves it empty */
 
-/* Sorts the files bytewise by path. ERR_UNSAFE when two paths are equal but for the case of ASCII
+void manifest_order(struct manifest *m); /* sorts the files bytewise by path */
+/* The same. ERR_UNSAFE when two paths are equal but for the case of ASCII
  * letters: on some file systems they would be one file. */
 int manifest_sort(struct manifest *m, struct err *err) MUST_USE;
 

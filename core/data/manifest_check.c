@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fts.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,13 +20,6 @@ struct check {
 };
 
 /* --- the tree as it is --- */
-
-static int by_path(const void *a, const void *b)
-{
-    const struct manifest_file *x = a, *y = b;
-
-    return strcmp(x->path, y->path);
-}
 
 static int walk(struct check *c, struct err *err)
 {
@@ -63,8 +55,7 @@ static int walk(struct check *c, struct err *err)
     if (rc == 0 && errno != 0)
         rc = err_errno(err, "cannot read %s", root);
     fts_close(tree);
-    if (c->found.n_files > 0)
-        qsort(c->found.files, c->found.n_files, sizeof c->found.files[0], by_path);
+    manifest_order(&c->found);
     return rc;
 }
 

@@ -20,10 +20,9 @@ struct shard_plan {
     const struct dataset_options *options; /* size, max_aspect, shard_pictures, storage, ... */
     const struct dataset *dataset;         /* the sorted listing */
     const char *decoder;                   /* names and versions of what decoded, one line */
-    const char
-        *manifest_sha256; /* of manifest.jsonl, or where nothing was fetched, of a list of the
-                                              pictures; "" where there is none */
-    bool fetched;         /* it is of manifest.jsonl */
+    /* of manifest.jsonl (FETCHED), or of a list of the pictures; "" where there is none */
+    const char *manifest_sha256;
+    bool fetched;
 };
 
 /* One presized picture as it goes into the file. */

@@ -22,9 +22,8 @@ struct experiment {
     struct train_options train;
     struct optim_options optim;
     struct exec_options exec;
-    int64_t
-        presize; /* no key: short side of the shards to open where data.size is 0; 0: the largest there is */
-    char *given; /* text of the experiment file, owned */
+    int64_t presize; /* no key: of the shards to open where data.size is 0; 0: the largest */
+    char *given;     /* text of the experiment file, owned */
 };
 
 /* Reads experiments/NAME.yaml (or the file itself when NAME ends in ".yaml"), its `extends` chain
@@ -49,8 +48,7 @@ void experiment_document(FILE *file);
 const char *experiment_final(const struct experiment *e);
 
 /* Folder of the experiment's shards, DATA/SET/shards-SIZE; SIZE is data.size, else presize, else of the largest there
- * is.
- * ERR_INPUT when there is none, saying `prep SET`. */
+ * is. ERR_INPUT when there is none, saying `prep SET`. */
 int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char *data,
                       struct err *err) MUST_USE;
 /* What train.precision becomes on this device; *NOTE is NULL, or why it is not what was asked for

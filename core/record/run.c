@@ -390,19 +390,28 @@ static int last_json(struct run *r, const char *status, const char *why, struct 
     return write_json(r, err);
 }
 
+/* A file that cannot be listed, which need not be ours, is no reason to lose a run. */
+static int list_files(struct run *r, struct err *err)
+{
+    json_t *files;
+    struct err why;
+
+    if (run_files(&files, r->folder, &why) < 0) {
+        log_warn("the run's files are not listed in run.json: %s", why.msg);
+        return 0;
+    }
+    return json_object_set_new(r->json, "files", files) < 0 ? err_set(err, ERR_NOMEM, "run.json")
+                                                            : 0;
+}
+
 int run_finish(struct run *r, struct err *err)
 {
-    json_t *files = NULL;
     int rc = -1;
 
     if (!r)
         return 0;
-    if (close_records(r, err) == 0 && run_files(&files, r->folder, err) == 0) {
-        if (json_object_set_new(r->json, "files", files) < 0)
-            err_set(err, ERR_NOMEM, "run.json");
-        else
-            rc = last_json(r, "done", NULL, err);
-    }
+    if (close_records(r, err) == 0 && list_files(r, err) == 0)
+        rc = last_json(r, "done", NULL, err);
     if (rc < 0)
         (void)last_json(r, "failed", err ? err->msg : "", NULL);
     run_close(r);

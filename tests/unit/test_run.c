@@ -125,6 +125,41 @@ static void whole_life(void **state)
     json_decref(json);
 }
 
+/* What a finished run lists; a file that cannot be listed is no reason to lose the run. */
+static void its_files_are_listed(void **state)
+{
+    struct err err = {0};
+    char hex[SHA256_HEX];
+    const json_t *files;
+
+    (void)state;
+    for (int foreign = 0; foreign < 2; foreign++) {
+        const char *name = foreign ? "foreign" : "listed";
+        struct run *r = begin(name);
+        char path[64];
+        json_t *json;
+
+        snprintf(path, sizeof path, "%s/%s", name, foreign ? "caf\xe9" : "plots/loss.svg");
+        metric(r, 0);
+        assert_int_equal(path_write(at(path), "x", 1, &err), 0);
+        assert_int_equal(run_finish(r, &err), 0);
+        snprintf(path, sizeof path, "%s/run.json", name);
+        assert_int_equal(json_read(&json, at(path), &err), 0);
+        assert_string_equal(json_string_value(json_object_get(json, "status")), "done");
+        files = json_object_get(json, "files");
+        snprintf(path, sizeof path, "%s/metrics.jsonl", name);
+        assert_int_equal(sha256_file(at(path), hex, NULL, &err), 0);
+        if (foreign) {
+            assert_null(files);
+        } else {
+            assert_string_equal(json_string_value(json_object_get(files, "metrics.jsonl")), hex);
+            assert_null(json_object_get(files, "run.json"));
+            assert_null(json_object_get(files, "plots/loss.svg"));
+        }
+        json_decref(json);
+    }
+}
+
 static void never_overwrites(void **state)
 {
     json_t *facts = json_object();
