@@ -386,6 +386,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_life, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_files_are_listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(never_overwrites, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fails_and_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_and_resumed, set_up, tear_down),
