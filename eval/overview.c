@@ -17,12 +17,14 @@
 enum { SHOWN_PAIRS = 5 };
 
 struct times {
-    double seconds, images_per_s; /* of all epochs; the last one's, training */
-    int epochs;
+    double seconds,
+        images_per_s; /* of all epochs that timing.jsonl has; the last one's, training */
+    int epochs;       /* of the run; until metrics.json is there, those lines */
 };
 
 static void read_times(struct times *t, const struct look *l)
 {
+    const json_t *last = look_get(l->run.metrics, "last", "epoch");
     char path[PATH_LEN], *text, *rest, *line;
     struct err err;
     size_t size;
@@ -42,6 +44,8 @@ static void read_times(struct times *t, const struct look *l)
         json_decref(object);
     }
     free(text);
+    if (json_is_integer(last))
+        t->epochs = (int)json_integer_value(last) + 1;
 }
 
 /* Everything that is known, for --json; also the source of the text. NULL: out of memory. */

@@ -126,8 +126,8 @@ static void resume_options(char out[PATH_LEN], const struct session *s, const st
     if (session_ranks(s) > 1)
         snprintf(gpus, sizeof gpus, "--gpus %d ", session_ranks(s));
     snprintf(above, sizeof above, "%.*s", (int)(path_base(data) - data) - 1, data);
-    above[path_base(above) > above ? path_base(above) - above - 1 : 0] =
-        0; /* DATA of DATA/SET/shards-SIZE */
+    /* DATA of DATA/SET/shards-SIZE */
+    above[path_base(above) > above ? path_base(above) - above - 1 : 0] = 0;
     out[0] = 0;
     if (strcmp(above, usual && *usual ? usual : "data") != 0 &&
         path_format(data_option, NULL, "--data %s ", above) < 0)

@@ -21,6 +21,10 @@ refused 2 "same experiment" --resume parts seed=43
 $train --resume parts exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "--resume parts"
 [ "$(tail -n 1 "$scratch/out")" = "$results/parts" ] || fail "last line of stdout"
 same whole parts
+cp "$results/parts/timing.jsonl" "$scratch/timing" && : > "$results/parts/timing.jsonl"
+"$BIN/eval" --data "$data" --results "$results" parts > "$scratch/out" 2> "$scratch/err"
+grep -q "(done, 4 epochs" "$scratch/out" || fail "epochs of a run whose times are lost: $(head -n 1 "$scratch/out")"
+cp "$scratch/timing" "$results/parts/timing.jsonl"
 [ "$(cut -d, -f1 "$results/parts/timing.jsonl" | tr -d '\n')" = '{"epoch": 0{"epoch": 1{"epoch": 2{"epoch": 3' ] ||
     fail "timing.jsonl: $(cat "$results/parts/timing.jsonl")"
 refused 1 "done" --resume parts
