@@ -12,6 +12,7 @@
 
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
 enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
+enum be_conv { CONV_OWN, CONV_ONEDNN };
 enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_cuda_graph { CUDA_GRAPH_AUTO, CUDA_GRAPH_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
@@ -33,6 +34,7 @@ struct exec_options {
     int64_t device;     /* number of the GPU */
     int64_t threads;    /* 0: one per processor */
     int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
+    int conv;           /* enum be_conv */
     int winograd;       /* enum be_winograd */
     int layout;         /* enum be_layout; for tests and measurements */
     int64_t prefetch;   /* batches read ahead */

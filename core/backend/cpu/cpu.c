@@ -1,4 +1,4 @@
-/* cpu.c - the cpu backend: oneDNN convolutions and own loops between them.
+/* cpu.c - the cpu backend.
  *
  * A list is run segment by segment (plan.h). In a segment one task is all its ops for one
  * microbatch; threads only decide who takes which. Sums over microbatches are made when the segment
@@ -112,9 +112,11 @@ int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int 
 
 static void worker_begin(void *ctx, int worker)
 {
-    (void)ctx;
+    const struct be *b = ctx;
+
     (void)worker;
-    dnn_one_thread();
+    if (b->dnn)
+        cpu_dnn_thread();
 }
 
 static void cpu_close(struct be *b)
@@ -123,7 +125,7 @@ static void cpu_close(struct be *b)
         return;
     pool_free(b->pool);
     persistents_free(b);
-    dnn_free(b->dnn);
+    cpu_dnn_close(b);
     free(b);
 }
 
@@ -136,15 +138,15 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
         return err_set(err, ERR_NOMEM, "cpu backend");
     b->options = *o;
     b->threads = o->threads > 0 ? (int)o->threads : cpu_count();
-    if (dnn_new(&b->dnn, b->threads, o->max_isa, err) < 0 ||
-        pool_new(&b->pool, b->threads, worker_begin, NULL, err) < 0) {
+    b->isa = isa_best();
+    b->kernels = kernels_best();
+    b->blocked = true;
+    b->has_bf16 = true;
+    if ((o->conv == CONV_ONEDNN && cpu_dnn_open(b, err) < 0) ||
+        pool_new(&b->pool, b->threads, worker_begin, b, err) < 0) {
         cpu_close(b);
         return -1;
     }
-    b->has_bf16 = dnn_has_bf16(b->dnn);
-    b->blocked =
-        o->layout == LAYOUT_BLOCKED || (o->layout == LAYOUT_AUTO && dnn_has_avx512(b->dnn));
-    b->kernels = kernels_best();
     *out = b;
     return 0;
 }
@@ -170,12 +172,12 @@ static void processor_name(char *out, size_t size)
 
 static void cpu_info(const struct be *b, struct be_info *info)
 {
-    char isa[32];
-
     memset(info, 0, sizeof *info);
     processor_name(info->device, sizeof info->device);
-    dnn_describe(b->dnn, isa, sizeof isa, info->library, sizeof info->library);
-    snprintf(info->isa, sizeof info->isa, "%s, kernels %s", isa, isa_name(isa_best()));
+    snprintf(info->isa, sizeof info->isa, "%s", isa_name(b->isa));
+    snprintf(info->library, sizeof info->library, "own convolutions");
+    if (b->dnn)
+        cpu_dnn_describe(b, info);
     info->threads = b->threads;
     info->has_bf16 = b->has_bf16;
 }
@@ -219,21 +221,21 @@ static int place_tensors(struct be_program *p, struct err *err)
 }
 
 static const struct {
-    cpu_prepare *prepare;
+    cpu_prepare *prepare, *dnn; /* DNN: in its place where oneDNN is asked for */
 } kinds[OP_KINDS] = {
     [OP_AUGMENT] = {cpu_augment},
-    [OP_CONV] = {cpu_conv},
+    [OP_CONV] = {cpu_conv, dnn_conv},
     [OP_BN_STATS] = {cpu_bn_stats},
     [OP_BN_APPLY] = {cpu_bn_apply},
     [OP_BN_INFER] = {cpu_bn_infer},
     [OP_RELU] = {cpu_relu},
     [OP_MAX_POOL] = {cpu_max_pool},
     [OP_CONCAT_POOL] = {cpu_concat_pool},
-    [OP_LINEAR] = {cpu_linear},
+    [OP_LINEAR] = {cpu_linear, dnn_linear},
     [OP_DROPOUT] = {cpu_dropout},
     [OP_SOFTMAX_LOSS] = {cpu_softmax_loss},
-    [OP_LINEAR_BWD_DATA] = {cpu_linear_bwd_data},
-    [OP_LINEAR_BWD_WEIGHT] = {cpu_linear_bwd_weight},
+    [OP_LINEAR_BWD_DATA] = {cpu_linear_bwd_data, dnn_linear_bwd_data},
+    [OP_LINEAR_BWD_WEIGHT] = {cpu_linear_bwd_weight, dnn_linear_bwd_weight},
     [OP_DROPOUT_BWD] = {cpu_dropout_bwd},
     [OP_RELU_BWD] = {cpu_relu_bwd},
     [OP_CONCAT_POOL_BWD] = {cpu_concat_pool_bwd},
@@ -242,8 +244,8 @@ static const struct {
     [OP_BN_BWD_APPLY] = {cpu_bn_bwd_apply},
     [OP_BN_RELU_BWD_STATS] = {cpu_bn_bwd_stats},
     [OP_BN_RELU_BWD_APPLY] = {cpu_bn_bwd_apply},
-    [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data},
-    [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight},
+    [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data, dnn_conv_bwd_data},
+    [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight, dnn_conv_bwd_weight},
     [OP_GRAD_SUM] = {cpu_optimiser},
     [OP_GRAD_NORM] = {cpu_optimiser},
     [OP_ADAM] = {cpu_optimiser},
@@ -258,7 +260,24 @@ static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
             return -1;
     if (!kinds[o->op->kind].prepare)
         return err_set(err, ERR_UNSUPPORTED, "the cpu backend has no such op");
+    if (p->be->dnn && kinds[o->op->kind].dnn)
+        return kinds[o->op->kind].dnn(p, o, err);
     return kinds[o->op->kind].prepare(p, o, err);
+}
+
+static int place_refills(struct be_program *p, struct err *err)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->n_copies; i++)
+        n += p->copies[i]->parts;
+    p->refills = calloc((size_t)n + 1, sizeof *p->refills);
+    if (!p->refills)
+        return err_set(err, ERR_NOMEM, "copies of weights");
+    for (int i = 0; i < p->n_copies; i++)
+        for (int part = 0; part < p->copies[i]->parts; part++)
+            p->refills[p->n_refills++] = (struct refill){p->copies[i], part};
+    return 0;
 }
 
 static int prepare_ops(struct be_program *p, struct err *err)
@@ -279,8 +298,8 @@ static int prepare_ops(struct be_program *p, struct err *err)
         o->op = &l->ops[i];
         o->pictures =
             plan_runs_last(o->op->kind) ? p->micro : p->plan->segments[o->segment].pictures;
-        if (i > 0 && p->ops[i - 1].folded)
-            continue; /* done by the convolution before it */
+        if (i > 0 && p->ops[i - 1].runs_next)
+            continue;
         if (prepare_op(p, o, err) < 0)
             return err_wrap(err, "op %d %s", i, op_kind_name(o->op->kind));
         while (o->weight && k < p->n_copies && p->copies[k] != o->weight)
@@ -288,7 +307,7 @@ static int prepare_ops(struct be_program *p, struct err *err)
         if (o->weight && k == p->n_copies)
             p->copies[p->n_copies++] = o->weight;
     }
-    return 0;
+    return place_refills(p, err);
 }
 
 static void at_least(size_t *room, size_t bytes)
@@ -331,14 +350,7 @@ static int place_workspace(struct be_program *p, struct err *err)
             at_least(&p->scratch_bytes, 2 * sizeof(float) *
                                             tensor_elements(op_tensor(p, o->op->out[0])) /
                                             (size_t)p->list->batch);
-        if (o->conv)
-            at_least(&p->scratch_bytes, dnn_conv_scratch(o->conv));
-        if (o->folded)
-            at_least(&p->scratch_bytes, folded_scratch(o->folded));
-        if (o->to_plain)
-            at_least(&p->scratch_bytes, dnn_reorder_scratch(o->to_plain));
-        if (o->weight)
-            at_least(&p->scratch_bytes, dnn_reorder_scratch(o->weight->reorder));
+        at_least(&p->scratch_bytes, o->scratch_bytes);
     }
     p->due = calloc(n_fills + 1, sizeof *p->due);
     if (!p->due)
@@ -359,9 +371,9 @@ static void cpu_release(struct be_program *p)
     if (!p)
         return;
     for (int i = 0; p->ops && i < p->list->n_ops; i++) {
-        dnn_conv_free(p->ops[i].conv);
+        conv_free(p->ops[i].conv);
         folded_free(p->ops[i].folded);
-        dnn_reorder_free(p->ops[i].to_plain);
+        dnn_op_free(p->ops[i].dnn);
         free(p->ops[i].sums);
         free(p->ops[i].coef);
     }
@@ -376,6 +388,7 @@ static void cpu_release(struct be_program *p)
     free(p->slice);
     free(p->due);
     free(p->copies);
+    free(p->refills);
     free(p->chunks);
     free(p->seconds);
     plan_free(p->plan);
@@ -448,7 +461,7 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
             m->parameters -= state->n * sizeof(float);
         }
     for (int i = 0; i < p->n_copies; i++)
-        m->parameters += dnn_format_bytes(dnn_reorder_format(p->copies[i]->reorder));
+        m->parameters += p->copies[i]->bytes;
     m->total = m->activations + m->workspace + m->gradients + m->parameters + m->optimiser;
 }
 

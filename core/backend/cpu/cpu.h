@@ -10,18 +10,22 @@
 #include <stdatomic.h>
 
 #include "backend/backend.h"
+#include "backend/cpu/conv/conv.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/onednn.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
-/* A persistent tensor in plain layout, and the copies that primitives read. */
+/* A persistent tensor in plain layout, and the copies that convolutions read. */
 struct weight_copy {
     struct weight_copy *next;
     struct persistent *of;
-    struct dnn_reorder *reorder; /* owned; its format is the copy's */
-    void *data;                  /* owned */
-    uint64_t version;            /* of the tensor when it was copied; 0: never */
+    void *data; /* owned */
+    size_t bytes;
+    uint64_t version; /* of the tensor when it was copied; 0: never */
+    int parts;        /* that are filled side by side, by: */
+    void (*fill)(struct be_program *p, const struct weight_copy *c, int part, int worker);
+    struct conv_format format; /* ours */
+    struct dnn_copy *dnn;      /* oneDNN's, owned; NULL: ours */
 };
 struct persistent {
     struct persistent *next;
@@ -36,10 +40,11 @@ struct persistent {
 struct be {
     struct exec_options options;
     int threads;
+    enum isa isa;
     bool blocked; /* nChw16c; else NHWC */
     bool has_bf16;
     struct pool *pool;
-    struct dnn *dnn;
+    struct dnn *dnn; /* NULL: convolutions are ours */
     const struct kernels *kernels;
     struct persistent *persistents;
 };
@@ -58,21 +63,24 @@ struct cpu_op {
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
     void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
-    int pictures;                 /* taken at a time */
-    struct slab slab;             /* so many of the op's main tensor */
-    struct slab out;              /* pools: of the pooled one */
-    struct dnn_conv *conv;        /* owned */
-    struct dnn_reorder *to_plain; /* CONV_BWD_WEIGHT, owned */
-    struct weight_copy *weight;   /* CONV, CONV_BWD_DATA; borrowed */
-    struct folded *folded;        /* CONV and its BN_INFER in one (cpu_fold.c), owned */
-    struct persistent *param[6];  /* of in[], NULL where in[] is no persistent tensor; borrowed */
-    double *sums;                 /* BN: (microbatches, 2, c), owned */
-    float *coef;                  /* BN: (4, c), per channel, owned */
-    size_t leaf_bytes;            /* weight gradients: one microbatch's share */
-    char *leaves;                 /* (microbatches, leaf_bytes), borrowed */
-    int parts;                    /* of a leaf, summed one by one, */
-    size_t part_n;                /* of so many numbers */
-    int segment;                  /* that the op is in */
+    int pictures;                /* taken at a time */
+    struct slab slab;            /* so many of the op's main tensor */
+    struct slab out;             /* pools: of the pooled one */
+    struct conv *conv;           /* owned */
+    struct conv_format linear;   /* LINEAR, LINEAR_BWD_DATA: of their weight */
+    struct dnn_op *dnn;          /* oneDNN's part of it, owned (cpu_onednn.c) */
+    struct weight_copy *weight;  /* CONV, LINEAR and their BWD_DATA; borrowed */
+    struct folded *folded;       /* CONV and its BN_INFER in one (cpu_fold.c), owned */
+    size_t scratch_bytes;        /* of a worker's scratch, that a run needs */
+    bool runs_next;              /* does the op after it, too */
+    struct persistent *param[6]; /* of in[], NULL where in[] is no persistent tensor; borrowed */
+    double *sums;                /* BN: (microbatches, 2, c), owned */
+    float *coef;                 /* BN: (4, c), per channel, owned */
+    size_t leaf_bytes;           /* weight gradients: one microbatch's share */
+    char *leaves;                /* (microbatches, leaf_bytes), borrowed */
+    int parts;                   /* of a leaf, summed one by one, */
+    size_t part_n;               /* of so many numbers */
+    int segment;                 /* that the op is in */
     bool past; /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
 };
 
@@ -81,6 +89,11 @@ struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD
     const float *grad; /* NULL: EMA */
     size_t first, n;
     double squares; /* GRAD_NORM */
+};
+
+struct refill { /* one part of a copy of weights */
+    struct weight_copy *copy;
+    int part;
 };
 
 struct fill { /* one part of the leaves of an op, to be summed */
@@ -108,6 +121,8 @@ struct be_program {
     size_t scratch_bytes, sum_bytes; /* primitives' scratchpad; a part of a summed gradient */
     struct weight_copy **copies;     /* that the list reads, each once */
     int n_copies;
+    struct refill *refills; /* all their parts */
+    int n_refills;
     struct chunk *chunks; /* in the order of the ops */
     int n_chunks;
     double (*seconds)[OP_KINDS]; /* per worker */
@@ -137,20 +152,35 @@ bool is_persistent(const struct tensor *t);
 int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
                    struct err *err) MUST_USE; /* finds or makes it */
 void persistents_free(struct be *b);
+/* A new copy of W of so many BYTES, without contents and fill(). ERR_NOMEM. */
+int weight_copy_new(struct weight_copy **out, struct persistent *w, size_t bytes,
+                    struct err *err) MUST_USE;
 /* Finds or makes the copy of W in FORMAT. */
-int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
-                    const struct dnn_format *format, struct err *err) MUST_USE;
+int weight_copy_get(struct weight_copy **out, struct persistent *w,
+                    const struct conv_format *format, struct err *err) MUST_USE;
 
 bool op_wanted(const struct be_program *p, const struct cpu_op *o); /* by step->only */
 /* ERR_UNSUPPORTED unless the op's first input is fp32. */
 int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err) MUST_USE;
-/* Makes the CONV at O and the BN_INFER after it one convolution with bias, where nothing else reads
- * what lies between. 1 when it did, 0 when not, -1. */
+/* Whether the op after the CONV at O is the BN_INFER that alone reads what it writes. */
+bool cpu_foldable(const struct be_program *p, const struct cpu_op *o);
+/* Makes the CONV at O and the BN_INFER after it one, where cpu_foldable(). */
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
 void folded_free(struct folded *f); /* NULL is fine */
-size_t folded_scratch(const struct folded *f);
-struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
-                               enum dnn_pass pass, int x, int weight, int y);
+/* The weight gradient's leaf of the job's microbatch, and the sum of PART of an op's leaves. */
+void *job_leaf(const struct job *j);
+void leaves_sum(const struct be_program *p, const struct cpu_op *o, int part, float *sum);
+/* Splits a leaf of N numbers into equal parts of some 128 KiB. */
+void leaf_parts(struct cpu_op *o, size_t n);
+
+/* cpu_onednn.c: convolutions and linear layers by oneDNN, in place of ours (exec.conv=onednn). All of them
+ * answer ERR_UNSUPPORTED in a build without the library. */
+int cpu_dnn_open(struct be *b, struct err *err) MUST_USE;
+void cpu_dnn_close(struct be *b);
+void cpu_dnn_thread(void); /* in each worker, before it runs anything */
+void cpu_dnn_describe(const struct be *b, struct be_info *info);
+void dnn_op_free(struct dnn_op *o);     /* NULL is fine */
+void dnn_copy_free(struct dnn_copy *c); /* NULL is fine */
 
 /* Entries of the backend's table that live in files of their own. */
 int cpu_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;
@@ -164,6 +194,8 @@ int cpu_write(struct be_program *p, int tensor, const float *src, struct err *er
 typedef int cpu_prepare(struct be_program *p, struct cpu_op *o, struct err *err);
 cpu_prepare cpu_conv, cpu_conv_bwd_data, cpu_conv_bwd_weight;
 cpu_prepare cpu_linear, cpu_linear_bwd_data, cpu_linear_bwd_weight;
+cpu_prepare dnn_conv, dnn_conv_bwd_data, dnn_conv_bwd_weight; /* cpu_onednn.c */
+cpu_prepare dnn_linear, dnn_linear_bwd_data, dnn_linear_bwd_weight;
 cpu_prepare cpu_bn_stats, cpu_bn_apply, cpu_bn_infer, cpu_bn_bwd_stats, cpu_bn_bwd_apply;
 cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd;
 cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;

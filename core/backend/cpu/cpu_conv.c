@@ -1,4 +1,4 @@
-/* cpu_conv.c - convolutions and linear layers on the cpu: oneDNN, one thread per microbatch.
+/* cpu_conv.c - convolutions and linear layers on the cpu, one thread per microbatch.
  *
  * Weight gradients: every microbatch writes a leaf of its own; the leaves are summed by the fixed
  * tree and put into plain layout later, as work that fills idle threads.
@@ -7,27 +7,28 @@
 #include "base/size.h"
 
 enum {
-    PART_BYTES = 128 << 10
-}; /* what of a gradient is summed at a time stays in the second-level cache */
+    PART_BYTES =
+        128 << 10 /* what of a gradient is summed at a time stays in the second-level cache */
+};
 
-static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
+void *job_leaf(const struct job *j)
 {
-    return !b->blocked ? DNN_NHWC : t->dims[1] % LANES ? DNN_NCHW : DNN_BLOCKED16;
+    return j->op->leaves + (size_t)j->micro * j->op->leaf_bytes;
 }
 
-/* Winograd F(4x4, 3x3) where it is faster than direct convolution and has room to be exact: fp32,
- * stride 1, 3x3. A rule on shapes alone, so that it never depends on a measurement. */
-static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
+void leaves_sum(const struct be_program *p, const struct cpu_op *o, int part, float *sum)
 {
-    return b->options.winograd == WINOGRAD_AUTO && c->dtype == DTYPE_F32 && c->r == 3 &&
-           c->s == 3 && c->stride == 1 && c->h >= 14;
+    const float *leaves = (const float *)(const void *)o->leaves;
+
+    p->be->kernels->tree_sum(sum, leaves + (size_t)part * o->part_n, o->leaf_bytes / sizeof(float),
+                             p->n_micro, o->part_n);
 }
 
-struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
-                               enum dnn_pass pass, int x, int weight, int y)
+static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, int x, int weight,
+                   int y, struct err *err)
 {
     const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
-    struct dnn_conv_desc c = {
+    const struct conv_shape s = {
         .pass = pass,
         .n = o->pictures,
         .c = tx->dims[1],
@@ -41,116 +42,87 @@ struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *
         .stride = o->op->stride,
         .pad = o->op->pad,
         .dtype = tx->dtype,
-        .x = layout_of(p->be, tx),
-        .y = layout_of(p->be, ty),
     };
 
-    c.winograd = wants_winograd(p->be, &c);
-    return c;
+    if (conv_new(&o->conv, &s, p->be->isa, err) < 0)
+        return err_wrap(err, "%s", tw->name);
+    o->scratch_bytes = conv_scratch(o->conv);
+    return 0;
 }
 
-static int conv_new(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, int x, int weight,
-                    int y, struct err *err)
+static int weight_of(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    const struct dnn_conv_desc c = conv_desc(p, o, pass, x, weight, y);
+    const struct conv_format f = conv_weight_format(o->conv);
 
-    if (c.k % LANES || (c.c % LANES && c.c > 3))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d",
-            op_tensor(p, weight)->name, LANES, c.c, c.k);
-    return dnn_conv_new(&o->conv, p->be->dnn, &c, err);
+    (void)p;
+    return weight_copy_get(&o->weight, o->param[1], &f, err);
 }
 
 static void conv_run(const struct job *j)
 {
     const struct op *op = j->op->op;
-    const int worker = j->worker;
 
-    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->in[0]), j->op->weight->data,
-                     job_data(j, op->out[0]), worker_scratch(j->p, worker)) < 0)
-        job_fail(j);
+    conv_forward(j->op->conv, job_data(j, op->in[0]), j->op->weight->data, job_data(j, op->out[0]),
+                 NULL, worker_scratch(j->p, j->worker));
 }
 
 int cpu_conv(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    const int folded = cpu_fold(p, o, err);
-
-    if (folded != 0)
-        return folded < 0 ? -1 : 0;
-    if (conv_new(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0)
+    if (conv_of(p, o, CONV_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0 ||
+        weight_of(p, o, err) < 0)
         return -1;
     o->run = conv_run;
-    return weight_copy_get(&o->weight, p->be, o->param[1], dnn_conv_format(o->conv), err);
+    return cpu_fold(p, o, err);
 }
 
 static void conv_bwd_data_run(const struct job *j)
 {
     const struct op *op = j->op->op;
-    const int worker = j->worker;
 
-    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->out[0]), j->op->weight->data,
-                     job_data(j, op->in[0]), worker_scratch(j->p, worker)) < 0)
-        job_fail(j);
+    conv_backward_data(j->op->conv, job_data(j, op->in[0]), j->op->weight->data,
+                       job_data(j, op->out[0]), worker_scratch(j->p, j->worker));
 }
 
 int cpu_conv_bwd_data(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    if (conv_new(p, o, DNN_BACKWARD_DATA, o->op->out[0], o->op->in[1], o->op->in[0], err) < 0)
+    if (conv_of(p, o, CONV_BACKWARD_DATA, o->op->out[0], o->op->in[1], o->op->in[0], err) < 0)
         return -1;
     o->run = conv_bwd_data_run;
-    return weight_copy_get(&o->weight, p->be, o->param[1], dnn_conv_format(o->conv), err);
-}
-
-static void *leaf(const struct job *j)
-{
-    return j->op->leaves + (size_t)j->micro * j->op->leaf_bytes;
+    return weight_of(p, o, err);
 }
 
 static void conv_bwd_weight_run(const struct job *j)
 {
     const struct op *op = j->op->op;
-    const int worker = j->worker;
 
-    if (dnn_conv_run(j->op->conv, worker, job_data(j, op->in[0]), leaf(j), job_data(j, op->in[1]),
-                     worker_scratch(j->p, worker)) < 0)
-        job_fail(j);
-}
-
-/* Sums PART of the leaves into SUM. */
-static void sum_leaves(const struct be_program *p, const struct cpu_op *o, int part, float *sum)
-{
-    const float *leaves = (const float *)(const void *)o->leaves;
-
-    p->be->kernels->tree_sum(sum, leaves + (size_t)part * o->part_n, o->leaf_bytes / sizeof(float),
-                             p->n_micro, o->part_n);
+    conv_backward_weight(j->op->conv, job_data(j, op->in[0]), job_data(j, op->in[1]), job_leaf(j),
+                         worker_scratch(j->p, j->worker));
 }
 
 /* Its share of the gradient is as many of the filters. */
 static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part, int worker)
 {
-    float *sum = worker_sum(p, worker), *gradient = p->data[o->op->out[0]];
-    const size_t n = tensor_elements(op_tensor(p, o->op->out[0])) / (size_t)o->parts;
+    float *sum = worker_sum(p, worker);
+    const int each = conv_leaf_parts(o->conv) / o->parts;
+    const size_t n = o->part_n / (size_t)each;
 
-    sum_leaves(p, o, part, sum);
-    if (dnn_reorder_run(o->to_plain, worker, sum, gradient + (size_t)part * n,
-                        worker_scratch(p, worker)) < 0)
-        atomic_store(&p->failed, true);
+    leaves_sum(p, o, part, sum);
+    for (int i = 0; i < each; i++)
+        conv_leaf_plain(o->conv, part * each + i, sum + (size_t)i * n, p->data[o->op->out[0]]);
 }
 
 int cpu_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    const struct dnn_format *format;
+    size_t bytes;
 
-    if (conv_new(p, o, DNN_BACKWARD_WEIGHT, o->op->in[0], o->op->out[0], o->op->in[1], err) < 0)
+    if (conv_of(p, o, CONV_BACKWARD_WEIGHT, o->op->in[0], o->op->out[0], o->op->in[1], err) < 0)
         return -1;
-    format = dnn_conv_format(o->conv);
-    o->parts = dnn_format_parts(format, PART_BYTES);
-    if (dnn_reorder_new(&o->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims, format,
-                        o->parts, true, err) < 0)
-        return -1;
-    o->part_n = dnn_format_bytes(format) / sizeof(float) / (size_t)o->parts;
-    o->leaf_bytes = align_up(dnn_format_bytes(format), 64);
+    bytes = conv_leaf_floats(o->conv) * sizeof(float);
+    for (o->parts = conv_leaf_parts(o->conv);
+         o->parts % 2 == 0 && bytes / (size_t)o->parts < PART_BYTES;)
+        o->parts /= 2;
+    o->part_n = bytes / sizeof(float) / (size_t)o->parts;
+    o->leaf_bytes = align_up(bytes, 64);
     o->run = conv_bwd_weight_run;
     o->fill = conv_bwd_weight_fill;
     return 0;
@@ -169,45 +141,38 @@ int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err
     return 0;
 }
 
-static void linear_run(const struct job *j)
+static void linear_job(const struct job *j)
 {
-    const struct persistent *w = j->op->param[1];
-    const int k = w->dims[0], c = w->dims[1];
+    linear_run(&j->op->linear, j->p->be->isa, job_data(j, j->op->op->in[0]), j->op->weight->data,
+               job_data(j, j->op->op->out[0]), j->op->pictures, worker_scratch(j->p, j->worker));
+}
 
-    if (dnn_gemm(false, true, j->op->pictures, k, c, job_data(j, j->op->op->in[0]), c, w->data, c,
-                 job_data(j, j->op->op->out[0]), k) < 0)
-        job_fail(j);
+static int linear_of(struct be_program *p, struct cpu_op *o, bool backward, struct err *err)
+{
+    o->linear = linear_format(o->param[1]->dims[0], o->param[1]->dims[1], backward);
+    o->scratch_bytes = linear_scratch(&o->linear, o->pictures);
+    o->run = linear_job;
+    if (f32_only(p, o, err) < 0)
+        return -1;
+    return weight_copy_get(&o->weight, o->param[1], &o->linear, err);
 }
 
 int cpu_linear(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->run = linear_run;
-    return f32_only(p, o, err);
-}
-
-static void linear_bwd_data_run(const struct job *j)
-{
-    const struct persistent *w = j->op->param[1];
-    const int k = w->dims[0], c = w->dims[1];
-
-    if (dnn_gemm(false, false, j->op->pictures, c, k, job_data(j, j->op->op->in[0]), k, w->data, c,
-                 job_data(j, j->op->op->out[0]), c) < 0)
-        job_fail(j);
+    return linear_of(p, o, false, err);
 }
 
 int cpu_linear_bwd_data(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->run = linear_bwd_data_run;
-    return f32_only(p, o, err);
+    return linear_of(p, o, true, err);
 }
 
 static void linear_bwd_weight_run(const struct job *j)
 {
-    const int *dims = op_tensor(j->p, j->op->op->out[0])->dims, k = dims[0], c = dims[1];
+    const int *dims = op_tensor(j->p, j->op->op->out[0])->dims;
 
-    if (dnn_gemm(true, false, k, c, j->op->pictures, job_data(j, j->op->op->in[1]), k,
-                 job_data(j, j->op->op->in[0]), c, leaf(j), c) < 0)
-        job_fail(j);
+    linear_gradient(j->p->be->isa, job_leaf(j), job_data(j, j->op->op->in[1]),
+                    job_data(j, j->op->op->in[0]), j->op->pictures, dims[0], dims[1]);
 }
 
 static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part,
@@ -216,17 +181,22 @@ static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o,
     float *gradient = p->data[o->op->out[0]];
 
     (void)worker;
-    sum_leaves(p, o, part, gradient + (size_t)part * o->part_n);
+    leaves_sum(p, o, part, gradient + (size_t)part * o->part_n);
+}
+
+void leaf_parts(struct cpu_op *o, size_t n)
+{
+    o->part_n = n;
+    o->leaf_bytes = align_up(n * sizeof(float), 64);
+    for (o->parts = 1; o->part_n % 2 == 0 && o->part_n / 2 * sizeof(float) >= PART_BYTES;
+         o->parts *= 2)
+        o->part_n /= 2;
+    o->fill = linear_bwd_weight_fill;
 }
 
 int cpu_linear_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->part_n = tensor_elements(op_tensor(p, o->op->out[0]));
-    o->leaf_bytes = align_up(o->part_n * sizeof(float), 64);
-    for (o->parts = 1; o->part_n % 2 == 0 && o->part_n / 2 * sizeof(float) >= PART_BYTES;
-         o->parts *= 2)
-        o->part_n /= 2;
+    leaf_parts(o, tensor_elements(op_tensor(p, o->op->out[0])));
     o->run = linear_bwd_weight_run;
-    o->fill = linear_bwd_weight_fill;
     return f32_only(p, o, err);
 }

@@ -14,16 +14,21 @@ bool op_wanted(const struct be_program *p, const struct cpu_op *o)
     return p->step->only == 0 || (p->step->only >> o->op->kind & 1);
 }
 
-static void refresh_copy(void *ctx, int i, int worker)
+static void refill(void *ctx, int i, int worker)
 {
     struct be_program *p = ctx;
-    struct weight_copy *c = p->copies[i];
+    const struct refill *r = &p->refills[i];
 
-    if (c->version == c->of->version)
-        return;
-    if (dnn_reorder_run(c->reorder, worker, c->of->data, c->data, worker_scratch(p, worker)) < 0)
-        atomic_store(&p->failed, true);
-    c->version = c->of->version;
+    if (r->copy->version != r->copy->of->version)
+        r->copy->fill(p, r->copy, r->part, worker);
+}
+
+/* Makes the copies of weights that changed since. */
+static void refresh(struct be_program *p)
+{
+    pool_run(p->be->pool, p->n_refills, refill, p);
+    for (int i = 0; i < p->n_copies; i++)
+        p->copies[i]->version = p->copies[i]->of->version;
 }
 
 /* The segment's ops that run LAST, or those that do not, for microbatch MICRO from its picture FIRST on. */
@@ -98,7 +103,7 @@ int cpu_run(struct be_program *p, const struct step *step, struct err *err)
     p->first_chunk = p->chunks;
     atomic_store(&p->failed, false);
     if (step->only == 0)
-        pool_run(p->be->pool, p->n_copies, refresh_copy, p);
+        refresh(p);
     for (int s = 0; s < p->plan->n_segments; s++) {
         p->segment = &p->plan->segments[s];
         if (!p->segment->elementwise) {

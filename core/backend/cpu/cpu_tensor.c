@@ -43,27 +43,44 @@ int persistent_get(struct persistent **out, struct be *b, const struct tensor *t
     return 0;
 }
 
-int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
-                    const struct dnn_format *format, struct err *err)
+int weight_copy_new(struct weight_copy **out, struct persistent *w, size_t bytes, struct err *err)
+{
+    struct weight_copy *c = calloc(1, sizeof *c);
+
+    *out = NULL;
+    if (!c)
+        return err_set(err, ERR_NOMEM, "%s", w->name);
+    c->of = w;
+    c->parts = 1;
+    c->bytes = bytes;
+    c->next = w->copies;
+    w->copies = c;
+    c->data = aligned_alloc(64, align_up(bytes, 64));
+    if (!c->data)
+        return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, bytes);
+    *out = c;
+    return 0;
+}
+
+static void copy_fill(struct be_program *p, const struct weight_copy *c, int part, int worker)
+{
+    (void)worker;
+    conv_format_fill(&c->format, part, c->of->data, c->data, p->be->isa);
+}
+
+int weight_copy_get(struct weight_copy **out, struct persistent *w,
+                    const struct conv_format *format, struct err *err)
 {
     struct weight_copy *c = w->copies;
 
-    while (c && !dnn_format_equal(dnn_reorder_format(c->reorder), format))
+    while (c && (c->dnn || !conv_format_equal(&c->format, format)))
         c = c->next;
     if (!c) {
-        c = calloc(1, sizeof *c);
-        if (!c)
-            return err_set(err, ERR_NOMEM, "%s", w->name);
-        c->of = w;
-        if (dnn_reorder_new(&c->reorder, b->dnn, w->dims, format, 1, false, err) < 0) {
-            free(c);
+        if (weight_copy_new(&c, w, conv_format_bytes(format), err) < 0)
             return -1;
-        }
-        c->next = w->copies;
-        w->copies = c;
-        c->data = aligned_alloc(64, align_up(dnn_format_bytes(format), 64));
-        if (!c->data)
-            return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, dnn_format_bytes(format));
+        c->format = *format;
+        c->parts = conv_format_parts(format);
+        c->fill = copy_fill;
     }
     *out = c;
     return 0;
@@ -75,7 +92,7 @@ void persistents_free(struct be *b)
         next = t->next;
         for (struct weight_copy *c = t->copies, *after; c; c = after) {
             after = c->next;
-            dnn_reorder_free(c->reorder);
+            dnn_copy_free(c->dnn);
             free(c->data);
             free(c);
         }

@@ -1,0 +1,158 @@
+/* conv.c - see conv.h: which algorithm a shape gets, and the entries by algorithm.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/conv/conv.h"
+
+#include <stdlib.h>
+
+#include "backend/cpu/conv/conv_plan.h"
+
+#define VARIANTS(kind) extern const struct kind kind##_base, kind##_avx2, kind##_avx512;
+VARIANTS(gemm_kernels)
+VARIANTS(pack_kernels)
+VARIANTS(winograd_kernels)
+#undef VARIANTS
+
+#if defined(__x86_64__)
+#define PICK(kind, isa)                                                                            \
+    ((isa) >= ISA_AVX512 ? &kind##_avx512 : (isa) == ISA_AVX2 ? &kind##_avx2 : &kind##_base)
+#else
+#define PICK(kind, isa) ((void)(isa), &kind##_base)
+#endif
+
+const struct winograd_kernels *winograd_kernels_of(enum isa isa)
+{
+    return PICK(winograd_kernels, isa);
+}
+
+const struct gemm_kernels *gemm_kernels_of(enum isa isa)
+{
+    return PICK(gemm_kernels, isa);
+}
+
+/* Taps that fall inside a picture of N pixels along one axis, over all N outputs of a filter of 3. */
+static int taps_inside(int n)
+{
+    return n == 1 ? 1 : 3 * n - 2;
+}
+
+enum conv_algorithm conv_algorithm(const struct conv_shape *s)
+{
+    const int down = (s->h + WINOGRAD_TILE - 1) / WINOGRAD_TILE,
+              across = (s->w + WINOGRAD_TILE - 1) / WINOGRAD_TILE;
+
+    if (s->c < BLOCK && s->pass != CONV_BACKWARD_DATA)
+        return CONV_ROWS;
+    /* where the tiles' products are at most two thirds of those of the taps */
+    if (s->dtype == DTYPE_F32 && s->r == 3 && s->s == 3 && s->stride == 1 && s->pad == 1 &&
+        s->c >= BLOCK &&
+        3 * WINOGRAD_PLANES * down * across <= 2 * taps_inside(s->h) * taps_inside(s->w))
+        return CONV_WINOGRAD;
+    return CONV_DIRECT;
+}
+
+const char *conv_algorithm_name(enum conv_algorithm a)
+{
+    static const char *const names[] = {"rows", "direct", "winograd"};
+
+    return names[a];
+}
+
+int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct err *err)
+{
+    const bool backward = s->pass == CONV_BACKWARD_DATA;
+    struct conv *c;
+
+    *out = NULL;
+    if (s->k % BLOCK || (s->c % BLOCK && s->c > 3))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "convolutions take 1 to 3 channels or a multiple of %d, not %d to %d", BLOCK,
+                       s->c, s->k);
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return err_set(err, ERR_NOMEM, "convolution");
+    c->s = *s;
+    c->algorithm = conv_algorithm(s);
+    c->gemm = gemm_kernels_of(isa);
+    c->pack = PICK(pack_kernels, isa);
+    c->winograd = winograd_kernels_of(isa);
+    c->in_blocks = blocks_of(backward ? s->k : s->c);
+    c->out_blocks = blocks_of(backward ? s->c : s->k);
+    if (c->algorithm == CONV_ROWS)
+        rows_plan(c);
+    else if (c->algorithm == CONV_WINOGRAD)
+        winograd_plan(c);
+    else if (direct_plan(c, err) < 0) {
+        conv_free(c);
+        return -1;
+    }
+    *out = c;
+    return 0;
+}
+
+void conv_free(struct conv *c)
+{
+    if (!c)
+        return;
+    phases_clear(&c->phases);
+    free(c);
+}
+
+size_t conv_scratch(const struct conv *c)
+{
+    return (c->room[0] + c->room[1] + c->room[2]) * sizeof(float);
+}
+
+struct conv_format conv_weight_format(const struct conv *c)
+{
+    const struct conv_shape *s = &c->s;
+
+    return (struct conv_format){
+        .k = s->k,
+        .c = s->c,
+        .r = s->r,
+        .s = s->s,
+        .stride = s->stride,
+        .pad = s->pad,
+        .backward = s->pass == CONV_BACKWARD_DATA,
+        .winograd = c->algorithm == CONV_WINOGRAD,
+        .bf16 = s->dtype == DTYPE_BF16,
+        .rows = c->algorithm == CONV_ROWS,
+    };
+}
+
+static void run(const struct conv *c, const void *source, const float *weight,
+                const struct put_to *to, bool relu, void *scratch)
+{
+    if (c->algorithm == CONV_ROWS)
+        rows_run(c, source, weight, to, relu, scratch);
+    else if (c->algorithm == CONV_WINOGRAD)
+        winograd_run(c, source, weight, to, relu, scratch);
+    else
+        direct_run(c, source, weight, to, relu, scratch);
+}
+
+void conv_forward(const struct conv *c, const void *x, const float *weight, void *y,
+                  const struct conv_end *end, void *scratch)
+{
+    const struct put_to to = {y, end ? end->residual : NULL, end ? end->scale : NULL,
+                              end ? end->bias : NULL};
+
+    run(c, x, weight, &to, end && end->relu, scratch);
+}
+
+void conv_backward_data(const struct conv *c, const void *dy, const float *weight, void *dx,
+                        void *scratch)
+{
+    run(c, dy, weight, &(struct put_to){.target = dx}, false, scratch);
+}
+
+void conv_backward_weight(const struct conv *c, const void *x, const void *dy, float *leaf,
+                          void *scratch)
+{
+    if (c->algorithm == CONV_ROWS)
+        rows_gradient(c, x, dy, leaf, scratch);
+    else if (c->algorithm == CONV_WINOGRAD)
+        winograd_gradient(c, x, dy, leaf, scratch);
+    else
+        direct_gradient(c, x, dy, leaf, scratch);
+}

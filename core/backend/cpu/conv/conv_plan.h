@@ -1,0 +1,99 @@
+/* conv_plan.h - private to the convolutions: one pass of one shape, planned.
+ *
+ * A data gradient with a stride falls into stride^2 phases, one for each place of a pixel in a square of
+ * stride x stride; each phase is a convolution of stride 1 with some of the taps. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_CPU_CONV_CONV_PLAN_H
+#define PRESIZE_BACKEND_CPU_CONV_CONV_PLAN_H
+
+#include "backend/cpu/conv/conv.h"
+#include "backend/cpu/conv/gemm.h"
+#include "backend/cpu/conv/winograd.h"
+
+enum { TILE = BLOCK * BLOCK };
+
+struct phase {
+    int row0, column0;   /* of its output pixels, which are step_out apart, */
+    int rows, columns;   /* and which are so many */
+    int first_tap, taps; /* in the tables below */
+};
+
+struct phases {
+    int n, step_in,
+        step_out; /* source pixels per output pixel; output pixels per output pixel of a phase */
+    struct phase *phase;
+    signed char (*at)[2]; /* per tap: where output pixel (0, 0) of the phase reads */
+    int *tap;             /* per tap: its number r S + s in the plain weight */
+};
+
+/* ROWS x COLUMNS: of the pass's output. */
+int phases_new(struct phases *p, const struct conv_format *f, int rows, int columns,
+               struct err *err) MUST_USE;
+void phases_clear(struct phases *p);
+
+struct conv {
+    struct conv_shape s;
+    enum conv_algorithm algorithm;
+    const struct gemm_kernels *gemm;
+    const struct pack_kernels *pack;
+    const struct winograd_kernels *winograd;
+    int in_blocks,
+        out_blocks;       /* of what is read and what is written; BACKWARD_WEIGHT: of x and dy */
+    struct phases phases; /* CONV_DIRECT */
+    int chunk;            /* output pixels or tiles at a time */
+    int group;            /* BACKWARD_WEIGHT: blocks of x at a time */
+    size_t plane[3];      /* CONV_WINOGRAD: floats between planes of the scratch's parts, */
+    size_t room[3];       /* scratch: floats of each of its parts */
+};
+
+static inline int blocks_of(int channels)
+{
+    return (channels + BLOCK - 1) / BLOCK;
+}
+
+static inline int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Planes are an odd number of cache lines apart, so that 36 of them do not meet in one set of a cache. */
+static inline size_t planes_apart(size_t floats)
+{
+    return floats / BLOCK % 2 ? floats : floats + BLOCK;
+}
+
+/* Floats from plane to plane of one block of transformed weights, of so many input channels. */
+static inline size_t winograd_weight_plane(int inputs)
+{
+    return planes_apart((size_t)inputs * BLOCK);
+}
+
+/* Part I of the scratch. */
+static inline float *scratch_part(const struct conv *c, void *scratch, int i)
+{
+    float *at = scratch;
+
+    for (int k = 0; k < i; k++)
+        at += c->room[k];
+    return at;
+}
+
+const struct winograd_kernels *winograd_kernels_of(enum isa isa);
+const struct gemm_kernels *gemm_kernels_of(enum isa isa);
+
+/* Private halves of the entries of conv.h, by algorithm; they plan and they run. */
+int direct_plan(struct conv *c, struct err *err) MUST_USE;
+void direct_run(const struct conv *c, const void *source, const float *weight,
+                const struct put_to *to, bool relu, void *scratch);
+void direct_gradient(const struct conv *c, const void *x, const void *dy, float *leaf,
+                     void *scratch);
+void rows_plan(struct conv *c);
+void rows_run(const struct conv *c, const void *x, const float *weight, const struct put_to *to,
+              bool relu, void *scratch);
+void rows_gradient(const struct conv *c, const void *x, const void *dy, float *leaf, void *scratch);
+void winograd_plan(struct conv *c);
+void winograd_run(const struct conv *c, const float *source, const float *weight,
+                  const struct put_to *to, bool relu, void *scratch);
+void winograd_gradient(const struct conv *c, const float *x, const float *dy, float *leaf,
+                       void *scratch);
+
+#endif

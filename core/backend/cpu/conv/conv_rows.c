@@ -1,0 +1,131 @@
+/* conv_rows.c - convolutions of pictures: three or fewer channels.
+ *
+ * A picture becomes rows of pixels with their channels side by side and padding around, so that a tap row of the
+ * filter is one run of S x C numbers and neighbouring output pixels begin stride x C numbers apart.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/conv/conv_plan.h"
+
+void rows_plan(struct conv *c)
+{
+    const struct conv_shape *s = &c->s;
+
+    c->chunk = smaller(s->p, 8);
+    c->room[0] = (size_t)(s->h + 2 * s->pad) * (size_t)((s->w + 2 * s->pad) * s->c) + BLOCK;
+    c->room[0] += BLOCK - c->room[0] % BLOCK; /* what follows is aligned, too */
+    c->room[1] = (size_t)c->out_blocks * (size_t)(c->chunk * s->q) * BLOCK;
+}
+
+static size_t pitch(const struct conv *c)
+{
+    return (size_t)((c->s.w + 2 * c->s.pad) * c->s.c);
+}
+
+/* Picture N interleaved. */
+static const float *picture(const struct conv *c, const void *x, int n, float *room)
+{
+    const struct conv_shape *s = &c->s;
+    const size_t bytes = (size_t)(s->c * s->h) * (size_t)s->w * dtype_size(s->dtype);
+
+    c->pack->interleave(room, (const char *)x + (size_t)n * bytes, s->dtype, s->c, s->h, s->w,
+                        s->pad);
+    return room;
+}
+
+void rows_run(const struct conv *c, const void *x, const float *weight, const struct put_to *to,
+              bool relu, void *scratch)
+{
+    const struct conv_shape *s = &c->s;
+    const size_t pixels = (size_t)(s->p * s->q);
+    const bool plain = !to->scale && !to->residual && !relu && s->dtype == DTYPE_F32;
+    const struct put put = {.dtype = s->dtype,
+                            .picture = (size_t)c->out_blocks * BLOCK * pixels,
+                            .block = BLOCK * pixels,
+                            .w = s->q,
+                            .rows = s->p,
+                            .columns = s->q,
+                            .step = 1,
+                            .relu = relu};
+    float *sums = scratch_part(c, scratch, 1);
+
+    for (int n = 0; n < s->n; n++) {
+        const float *rows = picture(c, x, n, scratch_part(c, scratch, 0));
+
+        for (int p = 0, count; p < s->p; p += count) {
+            struct gemm g = {
+                .a = rows + (size_t)(p * s->stride) * pitch(c),
+                .a_segment = pitch(c),
+                .a_row = (size_t)(s->stride * s->c),
+                .segments = s->r,
+                .lanes = s->s * s->c,
+                .rows = s->q,
+                .w = weight,
+                .w_block = (size_t)(s->r * s->s * s->c) * BLOCK,
+                .blocks = c->out_blocks,
+                .out = sums,
+                .a_picture = (size_t)s->stride * pitch(c),
+                .out_picture = (size_t)s->q * BLOCK,
+            };
+
+            count = g.pictures = smaller(c->chunk, s->p - p);
+            g.out_block = (size_t)(count * s->q) * BLOCK;
+            if (plain) {
+                g.out = (float *)to->target + (size_t)n * put.picture + (size_t)(p * s->q) * BLOCK;
+                g.out_block = put.block;
+            }
+            c->gemm->gemm(&g);
+            if (!plain)
+                c->pack->put(&put, to, sums, g.out_block, c->out_blocks, n * s->p * s->q + p * s->q,
+                             count * s->q);
+        }
+    }
+}
+
+/* One chain per output row. */
+void rows_gradient(const struct conv *c, const void *x, const void *dy, float *leaf, void *scratch)
+{
+    static const signed char here[1][2] = {{0, 0}};
+    const struct conv_shape *s = &c->s;
+    const size_t block = BLOCK * (size_t)(s->p * s->q),
+                 picture_size = (size_t)c->out_blocks * block;
+    const struct gather widen = {.dtype = s->dtype,
+                                 .picture = picture_size,
+                                 .block = block,
+                                 .h = s->p,
+                                 .w = s->q,
+                                 .rows = s->p,
+                                 .columns = s->q,
+                                 .step = 1,
+                                 .taps = 1,
+                                 .at = here};
+    float *row = scratch_part(c, scratch, 1);
+
+    for (int n = 0; n < s->n; n++) {
+        const float *rows = picture(c, x, n, scratch_part(c, scratch, 0));
+
+        for (int p = 0; p < s->p; p++) {
+            struct gemm_grad g = {
+                .x = rows + (size_t)(p * s->stride) * pitch(c),
+                .x_block = pitch(c),
+                .x_row = (size_t)(s->stride * s->c),
+                .d = (const float *)dy + (size_t)n * picture_size + (size_t)(p * s->q) * BLOCK,
+                .d_block = block,
+                .pixels = s->q,
+                .x_blocks = s->r,
+                .d_blocks = c->out_blocks,
+                .lanes = s->s * s->c,
+                .out = leaf,
+                .out_d = (size_t)(s->r * s->s * s->c) * BLOCK,
+                .out_x = (size_t)(s->s * s->c) * BLOCK,
+                .add = n > 0 || p > 0,
+            };
+
+            if (s->dtype == DTYPE_BF16) {
+                g.d_block = (size_t)s->q * BLOCK;
+                c->pack->gather(&widen, row, g.d_block, dy, c->out_blocks, (n * s->p + p) * s->q,
+                                s->q);
+                g.d = row;
+            }
+            c->gemm->gemm_grad(&g);
+        }
+    }
+}

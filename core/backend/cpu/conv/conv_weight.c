@@ -1,0 +1,174 @@
+/* conv_weight.c - weights and their gradients between the plain order (k, c, r, s) and that of the sums.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "backend/cpu/conv/conv_plan.h"
+#include "backend/elem.h"
+
+static int out_blocks(const struct conv_format *f)
+{
+    return blocks_of(f->backward ? f->c : f->k);
+}
+
+static int in_blocks(const struct conv_format *f)
+{
+    return blocks_of(f->backward ? f->k : f->c);
+}
+
+bool conv_format_equal(const struct conv_format *a, const struct conv_format *b)
+{
+    return a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
+           a->backward == b->backward && a->winograd == b->winograd && a->bf16 == b->bf16 &&
+           a->rows == b->rows && (!a->backward || (a->stride == b->stride && a->pad == b->pad));
+}
+
+/* Floats of one block of outputs. */
+static size_t block_floats(const struct conv_format *f)
+{
+    if (f->rows)
+        return (size_t)(f->r * f->s) * (size_t)(f->backward ? f->k : f->c) * BLOCK;
+    if (f->winograd)
+        return WINOGRAD_PLANES * winograd_weight_plane(in_blocks(f) * BLOCK);
+    return (size_t)(in_blocks(f) * f->r * f->s) * TILE;
+}
+
+size_t conv_format_bytes(const struct conv_format *f)
+{
+    return (size_t)out_blocks(f) * block_floats(f) * sizeof(float);
+}
+
+int conv_format_parts(const struct conv_format *f)
+{
+    return out_blocks(f);
+}
+
+enum { MOST_TAPS = 49 };
+
+/* The weights of a block of outputs and a block of inputs, (taps, in, out): zeros where there are no channels,
+ * rounded where the tensors are bf16. */
+static void load_tiles(const struct conv_format *f, int out, int in, const float *plain,
+                       float *tiles)
+{
+    const int taps = f->r * f->s, k0 = (f->backward ? in : out) * BLOCK,
+              c0 = (f->backward ? out : in) * BLOCK;
+    const int ks = smaller(BLOCK, f->k - k0), cs = smaller(BLOCK, f->c - c0);
+    const int step_k = f->backward ? BLOCK : 1, step_c = f->backward ? 1 : BLOCK;
+
+    if (ks < BLOCK || cs < BLOCK)
+        memset(tiles, 0, (size_t)(taps * TILE) * sizeof *tiles);
+    for (int k = 0; k < ks; k++) { /* in the order of the plain weight */
+        const float *from = plain + (size_t)((k0 + k) * f->c + c0) * (size_t)taps;
+
+        for (int c = 0; c < cs; c++)
+            for (int t = 0; t < taps; t++)
+                tiles[t * TILE + k * step_k + c * step_c] = *from++;
+    }
+    for (int i = 0; f->bf16 && i < taps * TILE; i++)
+        tiles[i] = f32_from_bf16(bf16_from_f32(tiles[i]));
+}
+
+/* (r, s, in, 16): a tap row is one run. */
+static void fill_rows(const struct conv_format *f, int block, const float *plain, float *data)
+{
+    const int taps = f->r * f->s, inputs = f->backward ? f->k : f->c;
+    float tiles[MOST_TAPS * TILE];
+
+    for (int b = 0; b < in_blocks(f); b++) {
+        const int lanes = smaller(BLOCK, inputs - b * BLOCK);
+
+        load_tiles(f, block, b, plain, tiles);
+        for (int t = 0; t < taps; t++)
+            memcpy(data + (size_t)(t * inputs + b * BLOCK) * BLOCK, tiles + t * TILE,
+                   (size_t)(lanes * BLOCK) * sizeof *data);
+    }
+}
+
+/* Phase by phase (phases_new()), as (out blocks, in blocks, taps of the phase, 16, 16). */
+static void fill_direct(const struct conv_format *f, int block, const float *plain, float *data)
+{
+    float tiles[MOST_TAPS * TILE];
+    struct phases p = {0};
+    struct err err = {0};
+
+    BUG_IF(phases_new(&p, f, 1, 1, &err) < 0); /* some hundred bytes */
+    for (int b = 0; b < in_blocks(f); b++) {
+        load_tiles(f, block, b, plain, tiles);
+        for (int i = 0; i < p.n; i++) {
+            const struct phase *h = &p.phase[i];
+            const int before = h->first_tap * in_blocks(f) * out_blocks(f);
+            float *to = data + (size_t)(before + (block * in_blocks(f) + b) * h->taps) * TILE;
+
+            for (int t = 0; t < h->taps; t++, to += TILE)
+                for (int l = 0; l < BLOCK; l++) /* of a bf16 pair the odd channel first */
+                    memcpy(to + (f->bf16 ? l ^ 1 : l) * BLOCK,
+                           tiles + p.tap[h->first_tap + t] * TILE + l * BLOCK, BLOCK * sizeof *to);
+        }
+    }
+    phases_clear(&p);
+}
+
+/* (out blocks, 36, in, 16); a data gradient's filter is turned by half a circle. */
+static void fill_winograd(const struct conv_format *f, const float *plain, int block, float *data,
+                          const struct winograd_kernels *kernels)
+{
+    const int inputs = in_blocks(f) * BLOCK;
+    float tiles[9 * TILE], turned[9 * BLOCK];
+
+    for (int b = 0; b < in_blocks(f); b++) {
+        load_tiles(f, block, b, plain, tiles);
+        for (int l = 0; l < BLOCK; l++) {
+            for (int t = 0; t < 9; t++)
+                memcpy(turned + t * BLOCK, tiles + (f->backward ? 8 - t : t) * TILE + l * BLOCK,
+                       BLOCK * sizeof *turned);
+            kernels->weight(data + (size_t)(b * BLOCK + l) * BLOCK, winograd_weight_plane(inputs),
+                            turned);
+        }
+    }
+}
+
+void conv_format_fill(const struct conv_format *f, int part, const float *plain, float *data,
+                      enum isa isa)
+{
+    if (f->winograd)
+        fill_winograd(f, plain, part, data + (size_t)part * block_floats(f),
+                      winograd_kernels_of(isa));
+    else if (f->rows)
+        fill_rows(f, part, plain, data + (size_t)part * block_floats(f));
+    else
+        fill_direct(f, part, plain, data);
+}
+
+/* ---- gradients ---- */
+
+/* Numbers of one block of filters. */
+static size_t leaf_block(const struct conv *c)
+{
+    return c->algorithm == CONV_ROWS ? (size_t)(c->s.r * c->s.s * c->s.c) * BLOCK
+                                     : (size_t)(c->in_blocks * c->s.r * c->s.s) * TILE;
+}
+
+size_t conv_leaf_floats(const struct conv *c)
+{
+    return (size_t)c->out_blocks * leaf_block(c);
+}
+
+int conv_leaf_parts(const struct conv *c)
+{
+    return c->out_blocks;
+}
+
+void conv_leaf_plain(const struct conv *c, int part, const float *sum, float *gradient)
+{
+    const struct conv_shape *s = &c->s;
+    const int taps = s->r * s->s, lanes = c->algorithm == CONV_ROWS ? s->c : BLOCK;
+
+    for (int b = 0; b < s->c / lanes; b++)
+        for (int k = 0; k < BLOCK; k++) {
+            const float *from = sum + (size_t)(b * taps * lanes) * BLOCK + k;
+            float *to = gradient + (size_t)((part * BLOCK + k) * s->c + b * lanes) * (size_t)taps;
+
+            for (int l = 0; l < lanes; l++)
+                for (int t = 0; t < taps; t++)
+                    *to++ = from[(t * lanes + l) * BLOCK];
+        }
+}

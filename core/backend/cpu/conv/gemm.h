@@ -1,0 +1,48 @@
+/* gemm.h - products of matrices in blocks of 16: all sums of the convolutions and linear layers.
+ *
+ * Every sum is a chain of fused multiply-adds from +0 in the stated order, one vector lane per output
+ * (docs/arithmetic.md), so neither the instruction set nor the shape of the register tile changes a bit.
+ * Strides are in floats. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_CPU_CONV_GEMM_H
+#define PRESIZE_BACKEND_CPU_CONV_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { BLOCK = 16 }; /* channels that lie side by side */
+
+/* out[b][i][k] = sum over segments s, then lanes l: a[s][i][l] w[b][s][l][k]; i < rows, b < blocks, k < 16. */
+struct gemm {
+    const float *a; /* number (s, i, l) at s * a_segment + i * a_row + l */
+    size_t a_segment, a_row;
+    int segments, lanes, rows;
+    const float *w; /* (segments, lanes, 16) of block b at b * w_block */
+    size_t w_block;
+    int blocks;
+    float *out; /* number (b, i, k) at b * out_block + 16 i + k */
+    size_t out_block;
+    int pictures; /* A and OUT again, so far apart: */
+    size_t a_picture, out_picture;
+};
+
+/* out[kb][cb][l][k] (+)= sum over pixels i: x[cb][i][l] d[kb][i][k]; l < lanes, k < 16. */
+struct gemm_grad {
+    const float *x; /* number (cb, i, l) at cb * x_block + i * x_row + l */
+    size_t x_block, x_row;
+    const float *d; /* number (kb, i, k) at kb * d_block + 16 i + k */
+    size_t d_block;
+    int pixels, x_blocks, d_blocks, lanes;
+    float *out; /* (kb, cb, l, k) at kb * out_d + cb * out_x + 16 l + k */
+    size_t out_d, out_x;
+    bool add; /* each sum is added to what is there */
+};
+
+struct gemm_kernels {
+    int rows; /* of a register tile */
+    void (*gemm)(const struct gemm *g);
+    void (*gemm_grad)(const struct gemm_grad *g);
+    /* out (k, c) = sum over n: d (n, k) x (n, c) */
+    void (*outer)(float *out, const float *d, const float *x, int n, int k, int c);
+};
+
+#endif

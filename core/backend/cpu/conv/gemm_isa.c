@@ -1,0 +1,224 @@
+/* gemm_isa.c - the register tiles in which convolutions spend their time.
+ *
+ * A tile holds ROWS x BLOCKS x 16 sums in registers over the whole of their chain: each number of A is read
+ * once per tile and spread over a vector, each vector of weights once. Rows are shared out evenly, so that no
+ * tile is left with too few sums to hide the latency of a fused multiply-add.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/conv/gemm.h"
+
+#include "backend/cpu/conv/simd.h"
+#include "base/isa.h"
+
+/* Most rows and blocks of a tile: what the registers hold besides a row of weights and a spread number. */
+#if defined __AVX512F__
+enum { MOST_ROWS = 14, MOST_BLOCKS = 2, GRAD_LANES = 8 };
+#elif defined __FMA__
+enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_LANES = 6 };
+#elif defined __aarch64__
+enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_LANES = 6 };
+#else
+enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_LANES = 2 };
+#endif
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE void tile(const struct gemm *g, const float *a, const float *w, float *out, const int rows,
+                 const int blocks, const size_t row, const int lanes)
+{
+    vf sum[MOST_ROWS][MOST_BLOCKS * PARTS];
+
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int k = 0; k < blocks * PARTS; k++)
+        sum[i][k] = (vf){0};
+    for (int s = 0; s < g->segments; s++, a += g->a_segment)
+        for (int l = 0; l < lanes; l++, w += BLOCK) {
+            vf b[MOST_BLOCKS * PARTS];
+
+            UNROLL for (int k = 0; k < blocks * PARTS; k++) b[k] =
+                load_v(w + (size_t)(k / PARTS) * g->w_block + k % PARTS * VL);
+            UNROLL for (int i = 0; i < rows; i++)
+            {
+                const vf v = splat_v(a[(size_t)i * row + (size_t)l]);
+
+                UNROLL for (int k = 0; k < blocks * PARTS; k++) sum[i][k] =
+                    fmadd(v, b[k], sum[i][k]);
+            }
+        }
+    UNROLL for (int k = 0; k < blocks * PARTS; k++) UNROLL for (int i = 0; i < rows; i++)
+        store_v(out + (size_t)(k / PARTS) * g->out_block + i * BLOCK + k % PARTS * VL, sum[i][k]);
+}
+
+/* All rows of as many BLOCKS. */
+INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *out,
+                  const int blocks, const size_t row, const int lanes)
+{
+    const int n = (g->rows + MOST_ROWS - 1) / MOST_ROWS;
+
+    for (int i = 0, first = 0, rows; i < n; i++, first += rows) {
+        const float *from = a + (size_t)first * row;
+        float *to = out + (size_t)first * BLOCK;
+
+        rows = (g->rows - first + n - i - 1) / (n - i);
+        switch (rows) {
+#define ROWS(r)                                                                                    \
+    case r:                                                                                        \
+        if (r <= MOST_ROWS)                                                                        \
+            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes);                      \
+        break;
+            ROWS(1)
+            ROWS(2)
+            ROWS(3)
+            ROWS(4)
+            ROWS(5)
+            ROWS(6)
+            ROWS(7)
+            ROWS(8)
+            ROWS(9)
+            ROWS(10)
+            ROWS(11)
+            ROWS(12)
+            ROWS(13)
+            ROWS(14)
+#undef ROWS
+        default:
+            break;
+        }
+    }
+}
+
+INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes)
+{
+    int b = 0;
+
+    for (; b + MOST_BLOCKS <= g->blocks; b += MOST_BLOCKS)
+        for (int n = 0; n < g->pictures; n++)
+            tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
+                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, MOST_BLOCKS, row,
+                  lanes);
+    for (; b < g->blocks; b++)
+        for (int n = 0; n < g->pictures; n++)
+            tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
+                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, 1, row, lanes);
+}
+
+/* Constants where they are common, so that the addresses of a tile's rows are constants, too. */
+static void gemm(const struct gemm *g)
+{
+    if (g->a_row == BLOCK && g->lanes == BLOCK)
+        gemm_body(g, BLOCK, BLOCK);
+    else if (g->a_row == 6)
+        gemm_body(g, 6, g->lanes);
+    else
+        gemm_body(g, g->a_row, g->lanes);
+}
+
+/* ---- gradients of weights: the sum runs over pixels ---- */
+
+INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d, float *out,
+                      const int lanes, const int blocks, const size_t row)
+{
+    vf sum[14][MOST_BLOCKS * PARTS];
+
+    UNROLL for (int l = 0; l < lanes; l++) UNROLL for (int k = 0; k < blocks * PARTS; k++)
+        sum[l][k] = (vf){0};
+    for (int i = 0; i < g->pixels; i++, x += row, d += BLOCK) {
+        vf b[MOST_BLOCKS * PARTS];
+
+        UNROLL for (int k = 0; k < blocks * PARTS; k++) b[k] =
+            load_v(d + (size_t)(k / PARTS) * g->d_block + k % PARTS * VL);
+        UNROLL for (int l = 0; l < lanes; l++)
+        {
+            const vf v = splat_v(x[l]);
+
+            UNROLL for (int k = 0; k < blocks * PARTS; k++) sum[l][k] = fmadd(v, b[k], sum[l][k]);
+        }
+    }
+    UNROLL for (int k = 0; k < blocks * PARTS; k++) UNROLL for (int l = 0; l < lanes; l++)
+    {
+        float *to = out + (size_t)(k / PARTS) * g->out_d + l * BLOCK + k % PARTS * VL;
+
+        store_v(to, g->add ? load_v(to) + sum[l][k] : sum[l][k]);
+    }
+}
+
+/* The lanes of one block of X, evenly by at most GRAD_LANES. */
+INLINE void grad_lanes(const struct gemm_grad *g, const float *x, const float *d, float *out,
+                       const int blocks, const size_t row)
+{
+    const int n = (g->lanes + GRAD_LANES - 1) / GRAD_LANES;
+
+    for (int i = 0, first = 0, lanes; i < n; i++, first += lanes) {
+        float *to = out + (size_t)first * BLOCK;
+
+        lanes = (g->lanes - first + n - i - 1) / (n - i);
+        switch (lanes) {
+#define LANES_OF(r)                                                                                \
+    case r:                                                                                        \
+        if (r <= GRAD_LANES)                                                                       \
+            grad_tile(g, x + first, d, to, r <= GRAD_LANES ? r : 1, blocks, row);                  \
+        break;
+            LANES_OF(1)
+            LANES_OF(2)
+            LANES_OF(3)
+            LANES_OF(4)
+            LANES_OF(5)
+            LANES_OF(6)
+            LANES_OF(7)
+            LANES_OF(8)
+#undef LANES_OF
+        default:
+            break;
+        }
+    }
+}
+
+INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row)
+{
+    for (int k = 0; k < g->d_blocks;) {
+        const int blocks = g->d_blocks - k < MOST_BLOCKS ? 1 : MOST_BLOCKS;
+        const float *d = g->d + (size_t)k * g->d_block;
+
+        for (int c = 0; c < g->x_blocks; c++) {
+            const float *x = g->x + (size_t)c * g->x_block;
+            float *out = g->out + (size_t)k * g->out_d + (size_t)c * g->out_x;
+
+            if (blocks == MOST_BLOCKS)
+                grad_lanes(g, x, d, out, MOST_BLOCKS, row);
+            else
+                grad_lanes(g, x, d, out, 1, row);
+        }
+        k += blocks;
+    }
+}
+
+static void gemm_grad(const struct gemm_grad *g)
+{
+    if (g->x_row == BLOCK)
+        gemm_grad_body(g, BLOCK);
+    else
+        gemm_grad_body(g, g->x_row);
+}
+
+static void outer(float *out, const float *d, const float *x, int n, int k, int c)
+{
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < c; j += VL) {
+            const size_t bytes = (size_t)(c - j < VL ? c - j : VL) * sizeof(float);
+            vf sum = {0};
+
+            for (int m = 0; m < n; m++) {
+                vf v = {0};
+
+                memcpy(&v, x + (size_t)m * (size_t)c + (size_t)j, bytes);
+                sum = fmadd(splat_v(d[(size_t)m * (size_t)k + (size_t)i]), v, sum);
+            }
+            memcpy(out + (size_t)i * (size_t)c + (size_t)j, &sum, bytes);
+        }
+}
+
+extern const struct gemm_kernels ISA_NAME(gemm_kernels);
+const struct gemm_kernels ISA_NAME(gemm_kernels) = {
+    .rows = MOST_ROWS,
+    .gemm = gemm,
+    .gemm_grad = gemm_grad,
+    .outer = outer,
+};

@@ -1,0 +1,54 @@
+/* pack.h - between tensors and the order in which sums read and write them.
+ *
+ * A blocked tensor has channel 16 b + l of pixel i of picture n at n * picture + b * block + 16 i + l.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_BACKEND_CPU_CONV_PACK_H
+#define PRESIZE_BACKEND_CPU_CONV_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backend/op.h"
+
+/* For output pixel (row, column), tap t reads source pixel (step row + at[t][0], step column + at[t][1]), zeros
+ * outside. */
+struct gather {
+    enum dtype dtype;      /* F32, BF16 */
+    size_t picture, block; /* of the source, elements */
+    int h, w;
+    int rows, columns; /* of the output; its pixels are counted over pictures, rows, columns */
+    int step, taps;
+    const signed char (*at)[2];
+    bool swap_lanes;  /* of each pair of channels the odd one first */
+    bool swap_pixels; /* of each pair of pixels, too; an odd count is filled up with zeros */
+};
+
+/* y = relu?(scale sum + bias + residual), rounded once more to its type, at the pixels (step row + row0,
+ * step column + column0) of the target. */
+struct put {
+    enum dtype dtype;
+    size_t picture, block; /* of the target, elements */
+    int w;
+    int planes;        /* 0, or how many channels the target has, as planes of BLOCK elements */
+    int rows, columns; /* of the grid, counted over pictures, rows, columns */
+    int step, row0, column0;
+    bool relu;
+};
+struct put_to { /* what one run of a PUT works on */
+    void *target;
+    const void *residual;      /* like the target; NULL: none */
+    const float *scale, *bias; /* of its channels; both NULL: the sum as it is */
+};
+
+struct pack_kernels {
+    /* Output pixels FIRST .. FIRST + COUNT of block b, tap t to rows of 16 at dst + (b taps + t) segment. */
+    void (*gather)(const struct gather *g, float *dst, size_t segment, const void *source,
+                   int blocks, int first, int count);
+    /* The sums of pixel FIRST + i of block b are at sums + b * sums_block + 16 i. */
+    void (*put)(const struct put *p, const struct put_to *to, const float *sums, size_t sums_block,
+                int blocks, int first, int count);
+    /* C planes of (h, w) to (h + 2 pad, w + 2 pad, c) with zeros around. */
+    void (*interleave)(float *dst, const void *planes, enum dtype t, int c, int h, int w, int pad);
+};
+
+#endif

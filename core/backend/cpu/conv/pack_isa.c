@@ -1,0 +1,161 @@
+/* pack_isa.c - see pack.h. SPDX-License-Identifier: MIT */
+#include "backend/cpu/conv/pack.h"
+
+#include "backend/cpu/conv/gemm.h"
+#include "backend/cpu/conv/simd.h"
+#include "base/isa.h"
+
+INLINE f16v swap_pairs(f16v v)
+{
+    return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+
+/* COUNT pixels of one row, STEP source pixels apart from COLUMN on, as rows of 16; pixel i of the whole goes to
+ * dst + 16 i, or where the other of its pair would. */
+INLINE void gather_run(const struct gather *g, float *dst, int at, int count, const void *row,
+                       int column, enum dtype t, const bool lanes, const bool pixels)
+{
+    for (int i = 0; i < count; i++, column += g->step) {
+        const bool inside = row && column >= 0 && column < g->w;
+        f16v v = {0};
+
+        if (inside)
+            v = load(row, (size_t)column * BLOCK, t);
+        if (lanes)
+            v = swap_pairs(v);
+        store(dst, (size_t)((at + i) ^ (pixels ? 1 : 0)) * BLOCK, v, DTYPE_F32);
+    }
+}
+
+INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
+                       const signed char at[2], int first, int count, enum dtype t,
+                       const bool lanes, const bool pixels)
+{
+    const int grid = g->rows * g->columns;
+    const size_t size = dtype_bytes(t);
+
+    for (int i = 0, run; i < count; i += run) {
+        const int pixel = first + i, column = pixel % grid % g->columns;
+        const int y = pixel % grid / g->columns * g->step + at[0];
+        const char *row = (const char *)source + (size_t)(pixel / grid) * g->picture * size;
+
+        run = count - i < g->columns - column ? count - i : g->columns - column;
+        row = y < 0 || y >= g->h ? NULL : row + (size_t)y * (size_t)g->w * BLOCK * size;
+        gather_run(g, dst, i, run, row, column * g->step + at[1], t, lanes, pixels);
+    }
+    if (pixels && count % 2)
+        store(dst, (size_t)((count - 1) * BLOCK), (f16v){0}, DTYPE_F32);
+}
+
+static void gather(const struct gather *g, float *dst, size_t segment, const void *source,
+                   int blocks, int first, int count)
+{
+    for (int b = 0; b < blocks; b++) {
+        const char *block = (const char *)source + (size_t)b * g->block * dtype_bytes(g->dtype);
+
+        for (int t = 0; t < g->taps; t++, dst += segment)
+            if (g->dtype == DTYPE_F32)
+                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_F32, false, false);
+            else if (g->swap_lanes)
+                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, true, false);
+            else if (g->swap_pixels)
+                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, false, true);
+            else
+                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, false, false);
+    }
+}
+
+/* ---- results ---- */
+
+INLINE f16v finished(f16v v, const float *scale, const float *bias, const void *residual, size_t at,
+                     bool relu, enum dtype t)
+{
+    if (scale)
+        v = v * load_f32(scale) + load_f32(bias);
+    if (residual)
+        v += load(residual, at, t);
+    return relu ? where(~(v < 0), v) : v;
+}
+
+INLINE void put_block(const struct put *p, const struct put_to *to, const float *sums, int b,
+                      int first, int count, enum dtype t)
+{
+    const int grid = p->rows * p->columns;
+    const float *scale = to->scale ? to->scale + b * BLOCK : NULL;
+    const float *bias = to->scale ? to->bias + b * BLOCK : NULL;
+
+    for (int i = 0; i < count; i++) {
+        const int pixel = first + i, in = pixel % grid;
+        const int y = in / p->columns * p->step + p->row0,
+                  x = in % p->columns * p->step + p->column0;
+        const size_t at = (size_t)(pixel / grid) * p->picture + (size_t)b * p->block +
+                          ((size_t)y * (size_t)p->w + (size_t)x) * BLOCK;
+
+        store(
+            to->target, at,
+            finished(load_f32(sums + (size_t)i * BLOCK), scale, bias, to->residual, at, p->relu, t),
+            t);
+    }
+}
+
+/* A target of few channels, each a plane. */
+static void put_planes(const struct put *p, const struct put_to *to, const float *sums, int first,
+                       int count)
+{
+    const int grid = p->rows * p->columns;
+
+    for (int i = 0; i < count; i++) {
+        const int pixel = first + i, in = pixel % grid;
+        const int y = in / p->columns * p->step + p->row0,
+                  x = in % p->columns * p->step + p->column0;
+        const size_t at =
+            (size_t)(pixel / grid) * p->picture + (size_t)y * (size_t)p->w + (size_t)x;
+
+        for (int c = 0; c < p->planes; c++)
+            dtype_put(to->target, at + (size_t)c * p->block, p->dtype,
+                      sums[(size_t)i * BLOCK + (size_t)c]);
+    }
+}
+
+static void put(const struct put *p, const struct put_to *to, const float *sums, size_t sums_block,
+                int blocks, int first, int count)
+{
+    if (p->planes) {
+        put_planes(p, to, sums, first, count);
+        return;
+    }
+    for (int b = 0; b < blocks; b++, sums += sums_block)
+        if (p->dtype == DTYPE_BF16)
+            put_block(p, to, sums, b, first, count, DTYPE_BF16);
+        else
+            put_block(p, to, sums, b, first, count, DTYPE_F32);
+}
+
+static void interleave(float *dst, const void *planes, enum dtype t, int c, int h, int w, int pad)
+{
+    const size_t pitch = (size_t)(w + 2 * pad) * (size_t)c, edge = (size_t)pad * (size_t)c;
+
+    memset(dst, 0, (size_t)pad * pitch * sizeof *dst);
+    memset(dst + (size_t)(h + pad) * pitch, 0, (size_t)pad * pitch * sizeof *dst);
+    for (int y = 0; y < h; y++) {
+        float *row = dst + (size_t)(y + pad) * pitch;
+
+        memset(row, 0, edge * sizeof *row);
+        memset(row + pitch - edge, 0, edge * sizeof *row);
+        for (int x = 0; x < w; x++)
+            for (int k = 0; k < c; k++) {
+                const size_t at = ((size_t)k * (size_t)h + (size_t)y) * (size_t)w + (size_t)x;
+
+                row[edge + (size_t)(x * c + k)] = t == DTYPE_BF16
+                                                      ? dtype_get(planes, at, DTYPE_BF16)
+                                                      : ((const float *)planes)[at];
+            }
+    }
+}
+
+extern const struct pack_kernels ISA_NAME(pack_kernels);
+const struct pack_kernels ISA_NAME(pack_kernels) = {
+    .gather = gather,
+    .put = put,
+    .interleave = interleave,
+};

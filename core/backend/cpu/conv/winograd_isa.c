@@ -1,0 +1,259 @@
+/* winograd_isa.c - see winograd.h: each transform is one-dimensional, over columns, then over rows.
+ * SPDX-License-Identifier: MIT */
+#include "backend/cpu/conv/winograd.h"
+
+#include "backend/cpu/conv/gemm.h"
+#include "backend/cpu/conv/simd.h"
+#include "base/isa.h"
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* o = B^T d, numbers STEP apart. */
+INLINE void input_6(vf *o, const vf *d, const int step)
+{
+    const vf k2 = splat_v(2), k4 = splat_v(4);
+    const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
+             d5 = d[5 * step];
+    const vf a = fmadd(-k4, d2, d4), b = fmadd(-k4, d1, d3), c = d4 - d2, e = d3 - d1;
+
+    o[0] = fmadd(k4, d0, fmadd(splat_v(-5), d2, d4));
+    o[step] = a + b;
+    o[2 * step] = a - b;
+    o[3 * step] = fmadd(k2, e, c);
+    o[4 * step] = fmadd(-k2, e, c);
+    o[5 * step] = fmadd(k4, d1, fmadd(splat_v(-5), d3, d5));
+}
+
+/* o (6) = A d (4). */
+INLINE void gradient_6(vf *o, const vf *d, const int step)
+{
+    const vf k2 = splat_v(2), k4 = splat_v(4);
+    const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
+    const vf a = d0 + d2, b = d1 + d3, c = fmadd(k4, d2, d0), e = fmadd(k4, d3, d1);
+
+    o[0] = d0;
+    o[step] = a + b;
+    o[2 * step] = a - b;
+    o[3 * step] = fmadd(k2, e, c);
+    o[4 * step] = fmadd(-k2, e, c);
+    o[5 * step] = d3;
+}
+
+/* o (4) = A^T m (6). */
+INLINE void output_4(vf *o, const vf *m, const int step)
+{
+    const vf a = m[step] + m[2 * step], b = m[step] - m[2 * step], c = m[3 * step] + m[4 * step],
+             d = m[3 * step] - m[4 * step];
+
+    const vf last = m[5 * step];
+
+    o[0] = (m[0] + a) + c;
+    o[step] = fmadd(splat_v(2), d, b);
+    o[2 * step] = fmadd(splat_v(4), c, a);
+    o[3 * step] = fmadd(splat_v(8), d, b) + last;
+}
+
+/* o (3) = G^T m (6). */
+INLINE void weight_3(vf *o, const vf *m, const int step)
+{
+    const vf a = m[step] + m[2 * step], b = m[2 * step] - m[step], c = m[3 * step] + m[4 * step],
+             d = m[3 * step] - m[4 * step];
+    const vf sixth = splat_v(1.0F / 6);
+    const vf last = m[5 * step];
+
+    o[0] = fmadd(splat_v(1.0F / 24), c, fmadd(-sixth, a, m[0] * splat_v(0.25F)));
+    o[step] = fmadd(splat_v(1.0F / 12), d, b * sixth);
+    o[2 * step] = fmadd(sixth, c - a, last);
+}
+
+struct place { /* of a tile */
+    size_t picture;
+    int y, x; /* of its first output pixel */
+};
+
+INLINE struct place tile_place(const struct tiling *g, int tile)
+{
+    const int grid = g->down * g->across;
+
+    return (struct place){(size_t)(tile / grid) * g->picture,
+                          tile % grid / g->across * WINOGRAD_TILE,
+                          tile % g->across * WINOGRAD_TILE};
+}
+
+INLINE void input_tile(const struct tiling *g, float *v, size_t plane, const float *x, int y0,
+                       int x0)
+{
+    const bool inside = y0 >= 0 && x0 >= 0 && y0 + 6 <= g->h && x0 + 6 <= g->w;
+
+    for (int part = 0; part < PARTS; part++) {
+        vf d[36];
+
+        if (inside)
+            UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++) d[6 * i + j] =
+                load_v(x + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL);
+        else
+            for (int i = 0; i < 6; i++)
+                for (int j = 0; j < 6; j++)
+                    d[6 * i + j] =
+                        y0 + i < 0 || y0 + i >= g->h || x0 + j < 0 || x0 + j >= g->w
+                            ? (vf){0}
+                            : load_v(x + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL);
+        UNROLL for (int j = 0; j < 6; j++) input_6(d + j, d + j, 6);
+        UNROLL for (int i = 0; i < 6; i++)
+        {
+            input_6(d + 6 * i, d + 6 * i, 1);
+            UNROLL for (int j = 0; j < 6; j++)
+                store_v(v + (size_t)(6 * i + j) * plane + part * VL, d[6 * i + j]);
+        }
+    }
+}
+
+static void input(const struct tiling *g, const struct planes *v, const float *x, int blocks,
+                  int first, int count)
+{
+    for (int b = 0; b < blocks; b++)
+        for (int t = 0; t < count; t++) {
+            const struct place p = tile_place(g, first + t);
+
+            input_tile(g, v->data + (size_t)b * v->block + (size_t)t * BLOCK, v->plane,
+                       x + p.picture + (size_t)b * g->block, p.y - 1, p.x - 1);
+        }
+}
+
+INLINE void gradient_tile(const struct tiling *g, float *v, size_t plane, const float *dy, int y0,
+                          int x0)
+{
+    const int rows = g->h - y0, columns = g->w - x0;
+
+    for (int part = 0; part < PARTS; part++) {
+        vf d[24], o[36]; /* (4, 6) with the last two columns unused, (6, 6) */
+
+        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) d[6 * i + j] =
+            i < rows && j < columns
+                ? load_v(dy + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL)
+                : (vf){0};
+        UNROLL for (int j = 0; j < 4; j++) gradient_6(o + j, d + j, 6);
+        UNROLL for (int i = 0; i < 6; i++)
+        {
+            gradient_6(o + 6 * i, o + 6 * i, 1);
+            UNROLL for (int j = 0; j < 6; j++)
+                store_v(v + (size_t)(6 * i + j) * plane + part * VL, o[6 * i + j]);
+        }
+    }
+}
+
+static void gradient(const struct tiling *g, const struct planes *v, const float *dy, int blocks,
+                     int first, int count)
+{
+    for (int b = 0; b < blocks; b++)
+        for (int t = 0; t < count; t++) {
+            const struct place p = tile_place(g, first + t);
+
+            gradient_tile(g, v->data + (size_t)b * v->block + (size_t)t * BLOCK, v->plane,
+                          dy + p.picture + (size_t)b * g->block, p.y, p.x);
+        }
+}
+
+INLINE void output_tile(const struct tiling *g, const struct put_to *to, bool relu, const float *m,
+                        size_t plane, size_t at, int b, int rows, int columns)
+{
+    for (int part = 0; part < PARTS; part++) {
+        const size_t channel = (size_t)(b * BLOCK + part * VL);
+        vf d[36];
+
+        UNROLL for (int i = 0; i < 36; i++) d[i] = load_v(m + (size_t)i * plane + part * VL);
+        UNROLL for (int j = 0; j < 6; j++) output_4(d + j, d + j, 6);
+        UNROLL for (int i = 0; i < 4; i++)
+        {
+            output_4(d + 6 * i, d + 6 * i, 1);
+            UNROLL for (int j = 0; j < 4; j++)
+            {
+                const size_t k = at + (size_t)(i * g->w + j) * BLOCK + (size_t)(part * VL);
+                vf v = d[6 * i + j];
+
+                if (i >= rows || j >= columns)
+                    continue;
+                if (to->scale)
+                    v = v * load_v(to->scale + channel) + load_v(to->bias + channel);
+                if (to->residual)
+                    v += load_v((const float *)to->residual + k);
+                if (relu)
+                    v = relu_v(v);
+                store_v((float *)to->target + k, v);
+            }
+        }
+    }
+}
+
+static void output(const struct tiling *g, const struct put_to *to, bool relu,
+                   const struct planes *m, int blocks, int first, int count)
+{
+    for (int b = 0; b < blocks; b++)
+        for (int t = 0; t < count; t++) {
+            const struct place p = tile_place(g, first + t);
+
+            output_tile(g, to, relu, m->data + (size_t)b * m->block + (size_t)t * BLOCK, m->plane,
+                        p.picture + (size_t)b * g->block + (size_t)(p.y * g->w + p.x) * BLOCK, b,
+                        g->h - p.y, g->w - p.x);
+        }
+}
+
+static void weight_gradient(float *out, size_t out_tap, const float *m, size_t plane, int rows,
+                            bool add)
+{
+    for (int i = 0; i < rows * BLOCK; i += VL) {
+        vf d[36];
+
+        UNROLL for (int k = 0; k < 36; k++) d[k] = load_v(m + (size_t)k * plane + i);
+        UNROLL for (int j = 0; j < 6; j++) weight_3(d + j, d + j, 6);
+        UNROLL for (int r = 0; r < 3; r++)
+        {
+            weight_3(d + 6 * r, d + 6 * r, 1);
+            UNROLL for (int s = 0; s < 3; s++)
+            {
+                float *to = out + (size_t)(3 * r + s) * out_tap + i;
+
+                store_v(to, add ? load_v(to) + d[6 * r + s] : d[6 * r + s]);
+            }
+        }
+    }
+}
+
+/* o (6) = G w (3) in double. */
+INLINE void weight_6(d16v *o, const d16v *w, const int step)
+{
+    const d16v a = w[0] + w[2 * step], b = w[0] + 4 * w[2 * step], c = w[step];
+
+    o[0] = w[0] / 4;
+    o[step] = (a + c) / -6;
+    o[2 * step] = (a - c) / -6;
+    o[3 * step] = (b + 2 * c) / 24;
+    o[4 * step] = (b - 2 * c) / 24;
+    o[5 * step] = w[2 * step];
+}
+
+static void weight(float *u, size_t plane, const float *w)
+{
+    d16v taps[9], columns[18]; /* (3, 3), (6, 3) */
+
+    for (int i = 0; i < 9; i++)
+        taps[i] = widen(load_f32(w + (size_t)i * BLOCK));
+    for (int j = 0; j < 3; j++)
+        weight_6(columns + j, taps + j, 3);
+    for (int i = 0; i < 6; i++) {
+        d16v row[6];
+
+        weight_6(row, columns + 3 * i, 1);
+        for (int j = 0; j < 6; j++)
+            store(u, (size_t)(6 * i + j) * plane, __builtin_convertvector(row[j], f16v), DTYPE_F32);
+    }
+}
+
+extern const struct winograd_kernels ISA_NAME(winograd_kernels);
+const struct winograd_kernels ISA_NAME(winograd_kernels) = {
+    .input = input,
+    .gradient = gradient,
+    .output = output,
+    .weight_gradient = weight_gradient,
+    .weight = weight,
+};
