@@ -106,7 +106,7 @@ INLINE void bn_apply_body(const struct slab *s, void *z, uint16_t *mask, const v
                 if (residual)
                     v += load_ahead(s, residual, i, t);
                 if (relu) /* not v < 0: NaN stays */
-                    v = where(~(v < 0), v);
+                    v = where(~greater((f16v){0}, v), v);
                 store(z, i, v, t);
                 if (mask)
                     mask[i / LANES] = above_zero(v);
@@ -168,7 +168,7 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
                     if (mask)
                         v = where_bits(mask[i / LANES], v);
                     if (scale)
-                        v = where(w * k + h > 0, v);
+                        v = where(greater(w * k + h, (f16v){0}), v);
                     if (g)
                         v = past ? store_past(g, i, v, t) : store(g, i, v, t);
                     a += v;
@@ -241,7 +241,7 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
                 f16v v = load_ahead(s, g, i, t);
 
                 if (scale)
-                    v = where(w * vk + vh > 0, v);
+                    v = where(greater(w * vk + vh, (f16v){0}), v);
                 store(dy, i, va * v + (vb * (w - mu) + vc), t);
             }
         }
@@ -278,7 +278,7 @@ INLINE void max_pool_at(const struct slab *in, void *y, uint8_t *argmax, const v
         for (int s = s0; s < s1; s++) {
             const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
             const f16v v = load(x, i, t);
-            const i16v better = (v > best) | (v != v); /* NaN wins, as it must be seen */
+            const i16v better = greater(v, best) | differs(v, v); /* NaN wins, as it must be seen */
 
             best = choose(better, v, best);
             where_best = (better & (3 * r + s)) | (~better & where_best);
@@ -343,7 +343,7 @@ INLINE struct window window_at(bool exists, const void *dy, const void *dy2, con
 
 INLINE f16v from_window(f16v sum, struct window w, int tap)
 {
-    return sum + where(w.tap == tap, w.g);
+    return sum + where(same(w.tap, (i16v){0} + tap), w.g);
 }
 
 /* Rows 2p and 2p + 1 of the input's gradient, square by square of four pixels: these lie in the windows (p, q),
@@ -414,7 +414,7 @@ static void concat_pool(const struct slab *s, float *y, int32_t *argmax, const v
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
                 const f16v v = load(x, i, s->dtype);
-                const i16v better = (v > best) | (v != v);
+                const i16v better = greater(v, best) | differs(v, v);
 
                 best = choose(better, v, best);
                 where_best = (better & j) | (~better & where_best);
@@ -440,7 +440,7 @@ static void concat_pool_bwd(const struct slab *s, void *dx, const float *dy, con
 
             memcpy(&where_best, argmax + (size_t)n * c + (size_t)b * LANES, sizeof where_best);
             for (int j = 0; j < pixels; j++, i += s->pixel)
-                store(dx, i, each + where(where_best == j, most), s->dtype);
+                store(dx, i, each + where(same(where_best, (i16v){0} + j), most), s->dtype);
         }
 }
 

@@ -116,6 +116,15 @@ INLINE f16v store_past(void *base, size_t i, f16v v, enum dtype t)
         _mm512_stream_ps((float *)base + i, m);
         return v;
     }
+#elif defined __AVX2__
+    __m256 half[2];
+
+    if (t == DTYPE_BF16)
+        return store(base, i, v, t);
+    memcpy(half, &v, sizeof half);
+    _mm256_stream_ps((float *)base + i, half[0]);
+    _mm256_stream_ps((float *)base + i + 8, half[1]);
+    return v;
 #else
     return store(base, i, v, t);
 #endif
@@ -124,7 +133,7 @@ INLINE f16v store_past(void *base, size_t i, f16v v, enum dtype t)
 /* Ends what was stored past the caches, so that other threads find it. */
 INLINE void end_stores(void)
 {
-#ifdef __AVX512F__
+#ifdef __AVX2__
     _mm_sfence();
 #endif
 }
@@ -138,6 +147,44 @@ INLINE f16v splat(float x)
 {
     return (f16v){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
 }
+
+/* Comparisons, lane by lane: -1 or 0. Of vectors wider than a register gcc 12 compares one number at a time, so
+ * they are taken apart. */
+#if defined __AVX512F__
+#define COMPARED(name, type, relation)                                                             \
+    INLINE i16v name(type a, type b)                                                               \
+    {                                                                                              \
+        return (i16v)(a relation b);                                                               \
+    }
+#else
+#if defined __AVX2__
+typedef float fpart __attribute__((vector_size(32)));
+typedef int32_t ipart __attribute__((vector_size(32)));
+#else
+typedef float fpart __attribute__((vector_size(16)));
+typedef int32_t ipart __attribute__((vector_size(16)));
+#endif
+#define COMPARED(name, type, relation)                                                             \
+    INLINE i16v name(type a, type b)                                                               \
+    {                                                                                              \
+        type##_part x[sizeof a / sizeof(type##_part)], y[sizeof a / sizeof(type##_part)];          \
+        ipart r[sizeof a / sizeof(ipart)];                                                         \
+        i16v mask;                                                                                 \
+                                                                                                   \
+        memcpy(x, &a, sizeof a);                                                                   \
+        memcpy(y, &b, sizeof b);                                                                   \
+        for (size_t i = 0; i < sizeof r / sizeof *r; i++)                                          \
+            r[i] = x[i] relation y[i];                                                             \
+        memcpy(&mask, r, sizeof mask);                                                             \
+        return mask;                                                                               \
+    }
+typedef fpart f16v_part;
+typedef ipart i16v_part;
+#endif
+COMPARED(greater, f16v, >)
+COMPARED(differs, f16v, !=)
+COMPARED(same, i16v, ==)
+#undef COMPARED
 
 INLINE f16v where(i16v mask, f16v v) /* v in the lanes of mask (-1), else +0 */
 {
@@ -169,13 +216,13 @@ INLINE uint16_t above_zero(f16v v)
     memcpy(&m, &v, sizeof m);
     return _mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_GT_OQ);
 #elif defined __AVX2__
-    const i16v above = v > 0;
+    const i16v above = greater(v, (f16v){0});
     __m256 half[2];
 
     memcpy(half, &above, sizeof half);
     return (uint16_t)(_mm256_movemask_ps(half[0]) | _mm256_movemask_ps(half[1]) << 8);
 #else
-    const i16v above = v > 0;
+    const i16v above = greater(v, (f16v){0});
     int bits = 0;
 
     for (int k = 0; k < 16; k++)
@@ -197,7 +244,7 @@ INLINE f16v where_bits(uint16_t bits, f16v v) /* v in the lanes whose bit is set
     const i16v each = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
 
-    return where((each & bits) != 0, v);
+    return where(same(each & bits, each), v);
 #endif
 }
 

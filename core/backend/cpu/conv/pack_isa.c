@@ -74,7 +74,7 @@ INLINE f16v finished(f16v v, const float *scale, const float *bias, const void *
         v = v * load_f32(scale) + load_f32(bias);
     if (residual)
         v += load(residual, at, t);
-    return relu ? where(~(v < 0), v) : v;
+    return relu ? where(~greater((f16v){0}, v), v) : v;
 }
 
 INLINE void put_block(const struct put *p, const struct put_to *to, const float *sums, int b,

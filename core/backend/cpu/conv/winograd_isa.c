@@ -219,16 +219,16 @@ static void weight_gradient(float *out, size_t out_tap, const float *m, size_t p
     }
 }
 
-/* o (6) = G w (3) in double. */
+/* o (6) = G w (3) in double; products with 1 / 6 and 1 / 24, as a division takes longer than all else here. */
 INLINE void weight_6(d16v *o, const d16v *w, const int step)
 {
     const d16v a = w[0] + w[2 * step], b = w[0] + 4 * w[2 * step], c = w[step];
 
-    o[0] = w[0] / 4;
-    o[step] = (a + c) / -6;
-    o[2 * step] = (a - c) / -6;
-    o[3 * step] = (b + 2 * c) / 24;
-    o[4 * step] = (b - 2 * c) / 24;
+    o[0] = w[0] * 0.25;
+    o[step] = (a + c) * (-1.0 / 6);
+    o[2 * step] = (a - c) * (-1.0 / 6);
+    o[3 * step] = (b + 2 * c) * (1.0 / 24);
+    o[4 * step] = (b - 2 * c) * (1.0 / 24);
     o[5 * step] = w[2 * step];
 }
 
