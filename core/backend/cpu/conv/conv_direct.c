@@ -11,7 +11,7 @@
 enum {
     GATHERED = 1 << 20,     /* bytes of a chunk: most of a second-level cache */
     MOST_PIXELS = 112,      /* of a chunk: 8 rows of register tiles */
-    CHAIN = 512,            /* pixels in one chain of a weight gradient: a part of the arithmetic */
+    CHAIN = 256,            /* pixels in one chain of a weight gradient: a part of the arithmetic */
     GROUP_BYTES = 512 << 10 /* of x in a weight gradient */
 };
 
