@@ -50,7 +50,7 @@ struct tensor {
  *
  *  kind               in                                     out
  *  AUGMENT            (step pictures, mixes)                 x (n,3,h,w) f32/16
- *  CONV               x, weight                              y            stride, pad
+ *  CONV               x, weight (k,c/groups,r,s)             y            stride, pad
  *  BN_STATS           y, running_mean*, running_var*         stat (2,c) = mean, 1/sqrt(var + eps);
  *                     running (if given) updated: r = 0.9 r + 0.1 batch, variance unbiased
  *  BN_APPLY           y, stat, gamma, beta, residual*        z = relu?(y^ gamma + beta + residual), with relu

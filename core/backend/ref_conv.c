@@ -25,8 +25,8 @@ static struct range inside(int n_out, int n_in, int t, int stride, int pad)
 
 enum { MAX_TAPS = 255 }; /* op_list_check() refuses longer filters */
 
-struct geometry { /* x (n,c,h,w), weight (k,c,r,s), y (n,k,p,q) */
-    int n, c, h, w, k, r, s, p, q, stride, pad;
+struct geometry { /* x (n,c,h,w), weight (k,c/groups,r,s), y (n,k,p,q) */
+    int n, c, h, w, k, r, s, p, q, stride, pad, groups;
     struct range rows[MAX_TAPS], cols[MAX_TAPS]; /* of p and q, by r and s; set by convolve() */
 };
 
@@ -43,7 +43,8 @@ static struct geometry geometry_of(const struct ref_call *call, const int *x, co
                              .p = y[2],
                              .q = y[3],
                              .stride = call->op->stride,
-                             .pad = call->op->pad};
+                             .pad = call->op->pad,
+                             .groups = x[1] / weight[1]};
 }
 
 enum pass { FORWARD, DATA, WEIGHT };
@@ -83,6 +84,7 @@ static void convolve(struct geometry *g, enum pass pass, double *x, double *w, d
 {
     size_t x_plane = (size_t)g->h * (size_t)g->w, y_plane = (size_t)g->p * (size_t)g->q;
     size_t filter = (size_t)g->r * (size_t)g->s;
+    const int each = g->c / g->groups; /* channels of a filter */
 
     for (int r = 0; r < g->r; r++)
         g->rows[r] = inside(g->p, g->h, r, g->stride, g->pad);
@@ -90,9 +92,12 @@ static void convolve(struct geometry *g, enum pass pass, double *x, double *w, d
         g->cols[t] = inside(g->q, g->w, t, g->stride, g->pad);
     for (int n = 0; n < g->n; n++)
         for (int k = 0; k < g->k; k++)
-            for (int c = 0; c < g->c; c++)
-                planes(g, pass, x + (size_t)(n * g->c + c) * x_plane,
-                       w + (size_t)(k * g->c + c) * filter, y + (size_t)(n * g->k + k) * y_plane);
+            for (int c = 0; c < each; c++) {
+                const int channel = k / (g->k / g->groups) * each + c;
+
+                planes(g, pass, x + (size_t)(n * g->c + channel) * x_plane,
+                       w + (size_t)(k * each + c) * filter, y + (size_t)(n * g->k + k) * y_plane);
+            }
 }
 
 static void clear(const struct ref_tensor *t)
@@ -136,8 +141,17 @@ void ref_conv_bwd_weight(const struct ref_call *c)
 /* y (n, k) = x (n, c) weight (k, c)^T is the convolution of 1x1 pictures. */
 static struct geometry linear_of(int n, int c, int k)
 {
-    return (struct geometry){
-        .n = n, .c = c, .h = 1, .w = 1, .k = k, .r = 1, .s = 1, .p = 1, .q = 1, .stride = 1};
+    return (struct geometry){.n = n,
+                             .c = c,
+                             .h = 1,
+                             .w = 1,
+                             .k = k,
+                             .r = 1,
+                             .s = 1,
+                             .p = 1,
+                             .q = 1,
+                             .stride = 1,
+                             .groups = 1};
 }
 
 void ref_linear(const struct ref_call *c)

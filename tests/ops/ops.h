@@ -34,6 +34,7 @@ struct ops_case {
     int n, micro;          /* pictures, microbatch */
     int c, h, w;           /* the larger tensor; vectors have h = w = 1 */
     int k, r, stride, pad; /* convolution; k also classes, linear's outputs */
+    int groups;            /* convolution; 0: 1 */
     bool relu, extra;      /* extra: residual, dz2, dy2, running statistics, dlogits */
     bool masked;           /* BN_APPLY writes a mask; BN_BWD_STATS reads one where relu is set */
     enum dtype dtype;
@@ -73,14 +74,15 @@ static const struct ops_device ops_devices[] = {
     {.name = "emulated", .options = {.threads = 1}, .same = true},
     {.name = "emulated", .options = {.threads = 2}},
 #else
-#define CPU(n, how) .name = "cpu", .options = {.threads = n, .layout = how, .winograd = WINOGRAD_OFF}
-    {CPU(1, LAYOUT_BLOCKED)},
-    {CPU(3, LAYOUT_BLOCKED), .same = true},
-    {CPU(2, LAYOUT_BLOCKED), .same = true, .isa = "avx2"},
-    {CPU(2, LAYOUT_BLOCKED), .same = true, .isa = "base"},
-    {CPU(2, LAYOUT_NHWC)},
-#undef CPU
-    {.name = "cuda", .options = {.threads = 1, .winograd = WINOGRAD_OFF}},
+    {.name = "cpu", .options = {.threads = 1}},
+    {.name = "cpu", .options = {.threads = 3}, .same = true},
+    {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx512"},
+    {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx2"},
+    {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "base"},
+    /* a second opinion, in both layouts that it asks for */
+    {.name = "cpu", .options = {.threads = 2, .conv = CONV_ONEDNN, .layout = LAYOUT_BLOCKED}},
+    {.name = "cpu", .options = {.threads = 2, .conv = CONV_ONEDNN, .layout = LAYOUT_NHWC}},
+    {.name = "cuda", .options = {.threads = 1}},
 #endif
 };
 // clang-format on
@@ -113,9 +115,9 @@ static inline const char *ops_case_name(const struct ops_case *c)
 {
     static char name[200];
 
-    snprintf(name, sizeof name, "%s n=%d/%d c=%d %dx%d k=%d r=%d /%d p%d %s%s%s%s",
+    snprintf(name, sizeof name, "%s n=%d/%d c=%d %dx%d k=%d r=%d /%d p%d g%d %s%s%s%s",
              op_kind_name(c->kind), c->n, c->micro, c->c, c->h, c->w, c->k, c->r, c->stride, c->pad,
-             dtype_name(c->dtype), c->relu ? " relu" : "", c->extra ? " extra" : "",
+             c->groups, dtype_name(c->dtype), c->relu ? " relu" : "", c->extra ? " extra" : "",
              c->masked ? " masked" : "");
     return name;
 }
@@ -222,7 +224,7 @@ static inline void ops_build_conv(struct op_list *l, const struct ops_case *c, s
         q = (c->w + 2 * c->pad - c->r) / c->stride + 1;
     enum tensor_role role = c->kind == OP_CONV_BWD_WEIGHT ? TENSOR_GRAD : TENSOR_PARAM;
     int x = ops_act(l, c, c->dtype, c->c, c->h, c->w), y = ops_act(l, c, c->dtype, c->k, p, q);
-    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c, c->r, c->r);
+    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c / (c->groups ? c->groups : 1), c->r, c->r);
 
     o->in[0] = c->kind == OP_CONV_BWD_DATA ? y : x;
     o->in[1] = c->kind == OP_CONV_BWD_WEIGHT ? y : w;

@@ -6,7 +6,10 @@
 #define CONV(kind_, t, n_, m_, c_, h_, w_, k_, r_, s_, p_, refused_) \
     {.kind = kind_, .dtype = t, .n = n_, .micro = m_, .c = c_, .h = h_, .w = w_, .k = k_, .r = r_, \
      .stride = s_, .pad = p_, .refused = refused_}
-/* pictures, microbatch, c, h, w, k, r, stride, pad, refused */
+#define GROUPED(kind_, t, n_, m_, c_, h_, w_, k_, r_, s_, p_, g_) \
+    {.kind = kind_, .dtype = t, .n = n_, .micro = m_, .c = c_, .h = h_, .w = w_, .k = k_, .r = r_, \
+     .stride = s_, .pad = p_, .groups = g_}
+/* pictures, microbatch, c, h, w, k, r, stride, pad, refused or groups */
 #define ROWS(kind, t) \
     CONV(kind, t, 6, 3,  3, 23, 19, 16, 7, 2, 3, false), \
     CONV(kind, t, 5, 1, 16,  9,  7, 32, 3, 1, 1, false), \
@@ -15,6 +18,14 @@
     CONV(kind, t, 4, 2, 64,  9,  6, 32, 1, 2, 0, false), \
     CONV(kind, t, 2, 2, 16,  2,  1, 16, 3, 1, 1, false), \
     CONV(kind, t, 3, 3, 16,  1,  1, 16, 3, 2, 1, false), \
+    CONV(kind, t, 2, 1, 16,  5,  4, 32, 3, 1, 0, false), \
+    CONV(kind, t, 4, 4, 32, 30, 26, 48, 3, 1, 1, false), \
+    CONV(kind, t, 2, 2, 16, 37, 18, 32, 1, 3, 0, false), \
+    CONV(kind, t, 2, 1,  1, 11, 14, 32, 5, 1, 2, false), \
+    CONV(kind, t, 2, 2, 16, 13,  6, 16, 5, 2, 1, false), \
+    GROUPED(kind, t, 3, 3, 32, 11, 9, 32, 3, 1, 1,  8),  \
+    GROUPED(kind, t, 4, 2, 64,  7, 9, 32, 3, 2, 1,  4),  \
+    GROUPED(kind, t, 2, 2, 96,  6, 5, 64, 1, 1, 0,  2),  \
     CONV(kind, t, 2, 1, 24,  5,  5, 16, 3, 1, 1, true),  \
     CONV(kind, t, 2, 1, 16,  5,  5, 20, 3, 1, 1, true)
 

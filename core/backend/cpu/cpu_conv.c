@@ -41,6 +41,7 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, 
         .q = ty->dims[3],
         .stride = o->op->stride,
         .pad = o->op->pad,
+        .groups = tx->dims[1] / tw->dims[1],
         .dtype = tx->dtype,
     };
 

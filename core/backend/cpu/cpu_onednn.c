@@ -187,6 +187,9 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, i
 {
     const struct dnn_conv_desc c = conv_desc(p, o, pass, x, weight, y);
 
+    if (op_tensor(p, x)->dims[1] != op_tensor(p, weight)->dims[1])
+        return err_set(err, ERR_UNSUPPORTED, "%s: groups are done by exec.conv=own alone",
+                       op_tensor(p, weight)->name);
     if (c.k % LANES || (c.c % LANES && c.c > 3))
         return err_set(
             err, ERR_UNSUPPORTED,

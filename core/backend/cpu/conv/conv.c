@@ -57,13 +57,26 @@ const char *conv_algorithm_name(enum conv_algorithm a)
     return names[a];
 }
 
+int groups_together(int groups, int c, int k)
+{
+    for (int n = 1; n <= groups; n++)
+        if (groups % n == 0 && c / groups * n % BLOCK == 0 && k / groups * n % BLOCK == 0)
+            return n;
+    return 0;
+}
+
 int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct err *err)
 {
     const bool backward = s->pass == CONV_BACKWARD_DATA;
     struct conv *c;
 
     *out = NULL;
-    if (s->k % BLOCK || (s->c % BLOCK && s->c > 3))
+    if (s->r * s->s > MOST_TAPS)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "convolutions take filters of at most %d taps, not %d x %d", MOST_TAPS, s->r,
+                       s->s);
+    if (s->k % BLOCK || (s->c % BLOCK && (s->c > 3 || s->groups > 1)) ||
+        (s->groups > 1 && !groups_together(s->groups, s->c, s->k)))
         return err_set(err, ERR_UNSUPPORTED,
                        "convolutions take 1 to 3 channels or a multiple of %d, not %d to %d", BLOCK,
                        s->c, s->k);
@@ -75,8 +88,11 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
     c->gemm = gemm_kernels_of(isa);
     c->pack = PICK(pack_kernels, isa);
     c->winograd = winograd_kernels_of(isa);
-    c->in_blocks = blocks_of(backward ? s->k : s->c);
-    c->out_blocks = blocks_of(backward ? s->c : s->k);
+    if (c->s.groups < 1)
+        c->s.groups = 1;
+    c->parts = s->groups > 1 ? s->groups / groups_together(s->groups, s->c, s->k) : 1;
+    c->in_blocks = blocks_of((backward ? s->k : s->c) / c->parts);
+    c->out_blocks = blocks_of((backward ? s->c : s->k) / c->parts);
     if (c->algorithm == CONV_ROWS)
         rows_plan(c);
     else if (c->algorithm == CONV_WINOGRAD)
@@ -113,6 +129,7 @@ struct conv_format conv_weight_format(const struct conv *c)
         .s = s->s,
         .stride = s->stride,
         .pad = s->pad,
+        .groups = s->groups,
         .backward = s->pass == CONV_BACKWARD_DATA,
         .winograd = c->algorithm == CONV_WINOGRAD,
         .bf16 = s->dtype == DTYPE_BF16,
@@ -120,8 +137,8 @@ struct conv_format conv_weight_format(const struct conv *c)
     };
 }
 
-static void run(const struct conv *c, const void *source, const float *weight,
-                const struct put_to *to, bool relu, void *scratch)
+static void run_part(const struct conv *c, const void *source, const float *weight,
+                     const struct put_to *to, bool relu, void *scratch)
 {
     if (c->algorithm == CONV_ROWS)
         rows_run(c, source, weight, to, relu, scratch);
@@ -129,6 +146,39 @@ static void run(const struct conv *c, const void *source, const float *weight,
         winograd_run(c, source, weight, to, relu, scratch);
     else
         direct_run(c, source, weight, to, relu, scratch);
+}
+
+/* Bytes of a part's channels of a picture, of x or of y. */
+static size_t part_bytes(const struct conv *c, bool x)
+{
+    const struct conv_shape *s = &c->s;
+    const size_t channels = (size_t)((x ? s->c : s->k) / c->parts);
+
+    return channels * (size_t)(x ? s->h * s->w : s->p * s->q) * dtype_size(s->dtype);
+}
+
+static void run(const struct conv *c, const void *source, const float *weight,
+                const struct put_to *to, bool relu, void *scratch)
+{
+    const bool backward = c->s.pass == CONV_BACKWARD_DATA;
+    const size_t in = part_bytes(c, !backward), out = part_bytes(c, backward);
+    const struct conv_format f = conv_weight_format(c);
+    const size_t weights = conv_format_bytes(&f) / sizeof(float) / (size_t)c->parts;
+
+    if (backward && c->algorithm == CONV_DIRECT)
+        direct_clear(c, to->target);
+    for (int i = 0; i < c->parts; i++) {
+        const size_t channel = (size_t)(i * c->out_blocks * BLOCK);
+        const struct put_to part = {
+            .target = (char *)to->target + (size_t)i * out,
+            .residual = to->residual ? (const char *)to->residual + (size_t)i * out : NULL,
+            .scale = to->scale ? to->scale + channel : NULL,
+            .bias = to->scale ? to->bias + channel : NULL,
+        };
+
+        run_part(c, (const char *)source + (size_t)i * in, weight + (size_t)i * weights, &part,
+                 relu, scratch);
+    }
 }
 
 void conv_forward(const struct conv *c, const void *x, const float *weight, void *y,
@@ -149,10 +199,16 @@ void conv_backward_data(const struct conv *c, const void *dy, const float *weigh
 void conv_backward_weight(const struct conv *c, const void *x, const void *dy, float *leaf,
                           void *scratch)
 {
-    if (c->algorithm == CONV_ROWS)
-        rows_gradient(c, x, dy, leaf, scratch);
-    else if (c->algorithm == CONV_WINOGRAD)
-        winograd_gradient(c, x, dy, leaf, scratch);
-    else
-        direct_gradient(c, x, dy, leaf, scratch);
+    for (int i = 0; i < c->parts; i++) {
+        const void *from = (const char *)x + (size_t)i * part_bytes(c, true);
+        const void *back = (const char *)dy + (size_t)i * part_bytes(c, false);
+        float *to = leaf + (size_t)i * (conv_leaf_floats(c) / (size_t)c->parts);
+
+        if (c->algorithm == CONV_ROWS)
+            rows_gradient(c, from, back, to, scratch);
+        else if (c->algorithm == CONV_WINOGRAD)
+            winograd_gradient(c, from, back, to, scratch);
+        else
+            direct_gradient(c, from, back, to, scratch);
+    }
 }

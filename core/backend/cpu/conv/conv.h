@@ -13,10 +13,11 @@
 
 enum conv_pass { CONV_FORWARD, CONV_BACKWARD_DATA, CONV_BACKWARD_WEIGHT };
 
-/* x (n, c, h, w), weight (k, c, r, s), y (n, k, p, q); x and y blocked (pack.h), x with c <= 3 in planes. */
+/* x (n, c, h, w), weight (k, c / groups, r, s), y (n, k, p, q); x and y blocked (pack.h), x with c <= 3 in
+ * planes. Filter k reads the channels of group k / (k's of a group). */
 struct conv_shape {
     enum conv_pass pass;
-    int n, c, h, w, k, r, s, p, q, stride, pad;
+    int n, c, h, w, k, r, s, p, q, stride, pad, groups;
     enum dtype dtype; /* of x and y: F32, BF16 */
 };
 
@@ -37,7 +38,7 @@ size_t conv_scratch(const struct conv *c);
 
 /* How FORWARD and BACKWARD_DATA read weights. Convolutions of equal formats share a copy. */
 struct conv_format {
-    int k, c, r, s, stride, pad;
+    int k, c, r, s, stride, pad, groups;
     bool backward, winograd, bf16;
     bool
         rows; /* an output's weights in one run, in the order of the input: CONV_ROWS, linear layers */
@@ -46,7 +47,7 @@ struct conv_format conv_weight_format(const struct conv *c);
 bool conv_format_equal(const struct conv_format *a, const struct conv_format *b);
 size_t conv_format_bytes(const struct conv_format *f);
 int conv_format_parts(const struct conv_format *f); /* that may be filled side by side */
-/* PART of DATA from the plain weight (k, c, r, s). */
+/* PART of DATA from the plain weight (k, c / groups, r, s). */
 void conv_format_fill(const struct conv_format *f, int part, const float *plain, float *data,
                       enum isa isa);
 
@@ -63,7 +64,7 @@ void conv_backward_data(const struct conv *c, const void *dy, const float *weigh
                         void *scratch);
 
 /* The gradient of the weight over the shape's n pictures, as conv_leaf_floats() numbers in an order of its
- * own, which sums over microbatches keep; conv_leaf_plain() puts PART of conv_leaf_parts() into (k, c, r, s). */
+ * own, which sums over microbatches keep; conv_leaf_plain() puts PART of conv_leaf_parts() into (k, c / groups, r, s). */
 void conv_backward_weight(const struct conv *c, const void *x, const void *dy, float *leaf,
                           void *scratch);
 size_t conv_leaf_floats(const struct conv *c);

@@ -71,7 +71,7 @@ static struct gather gather_of(const struct conv *c, int h, int w, int rows, int
 {
     return (struct gather){
         .dtype = c->s.dtype,
-        .picture = (size_t)c->in_blocks * BLOCK * (size_t)(h * w),
+        .picture = (size_t)(c->parts * c->in_blocks) * BLOCK * (size_t)(h * w),
         .block = BLOCK * (size_t)(h * w),
         .h = h,
         .w = w,
@@ -200,6 +200,17 @@ static void run_phase(const struct run *r, bool plain)
     }
 }
 
+void direct_clear(const struct conv *c, void *target)
+{
+    const struct conv_shape *s = &c->s;
+
+    for (int i = 0; i < c->phases.n; i++)
+        if (c->phases.phase[i].taps == 0) { /* pixels that no output saw */
+            memset(target, 0, (size_t)(s->n * s->c) * (size_t)(s->h * s->w) * dtype_size(s->dtype));
+            return;
+        }
+}
+
 void direct_run(const struct conv *c, const void *source, const float *weight,
                 const struct put_to *to, bool relu, void *scratch)
 {
@@ -207,13 +218,8 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
     const bool backward = s->pass == CONV_BACKWARD_DATA, planes = backward && s->c < BLOCK;
     const int h = backward ? s->p : s->h, w = backward ? s->q : s->w;
     const size_t out_pixels = (size_t)(backward ? s->h * s->w : s->p * s->q);
-    const size_t channels = planes ? (size_t)s->c : (size_t)c->out_blocks * BLOCK;
+    const size_t channels = planes ? (size_t)s->c : (size_t)(c->parts * c->out_blocks) * BLOCK;
 
-    for (int i = 0; i < c->phases.n; i++)
-        if (c->phases.phase[i].taps == 0) { /* pixels that no output saw */
-            memset(to->target, 0, (size_t)s->n * channels * out_pixels * dtype_size(s->dtype));
-            break;
-        }
     for (int i = 0; i < c->phases.n; i++) {
         const struct phase *p = &c->phases.phase[i];
         struct run r = {
@@ -272,8 +278,8 @@ static void run_chain(const struct chain *n)
     const int taps = s->r * s->s, grid = s->p * s->q, count = n->count + n->count % 2;
     struct gather gx = gather_of(c, s->h, s->w, s->p, s->q, s->stride),
                   gd = gather_of(c, s->p, s->q, s->p, s->q, 1);
-    const float *x = reads_in_place(c) ? in_place(n, n->x, c->in_blocks, grid) : NULL,
-                *d = in_place(n, n->dy, c->out_blocks, grid);
+    const float *x = reads_in_place(c) ? in_place(n, n->x, c->parts * c->in_blocks, grid) : NULL,
+                *d = in_place(n, n->dy, c->parts * c->out_blocks, grid);
     struct gemm_grad g = {
         .x_row = BLOCK,
         .d = d ? d : n->scratch_dy,
@@ -288,7 +294,7 @@ static void run_chain(const struct chain *n)
 
     gx.taps = taps;
     gx.at = (const signed char(*)[2])c->phases.at;
-    gd.picture = (size_t)c->out_blocks * gd.block;
+    gd.picture = (size_t)(c->parts * c->out_blocks) * gd.block;
     gd.taps = 1;
     gd.at = here;
     gx.swap_pixels = gd.swap_pixels = true;

@@ -9,7 +9,7 @@
 #include "backend/cpu/conv/gemm.h"
 #include "backend/cpu/conv/winograd.h"
 
-enum { TILE = BLOCK * BLOCK };
+enum { TILE = BLOCK * BLOCK, MOST_TAPS = 49 };
 
 struct phase {
     int row0, column0;   /* of its output pixels, which are step_out apart, */
@@ -36,19 +36,22 @@ struct conv {
     const struct gemm_kernels *gemm;
     const struct pack_kernels *pack;
     const struct winograd_kernels *winograd;
-    int in_blocks,
-        out_blocks;       /* of what is read and what is written; BACKWARD_WEIGHT: of x and dy */
-    struct phases phases; /* CONV_DIRECT */
-    int chunk;            /* output pixels or tiles at a time */
-    int group;            /* BACKWARD_WEIGHT: blocks of x at a time */
-    size_t plane[3];      /* CONV_WINOGRAD: floats between planes of the scratch's parts, */
-    size_t room[3];       /* scratch: floats of each of its parts */
+    int parts; /* groups, as many together as fill blocks: each is a convolution of its own */
+    int in_blocks, out_blocks; /* of a part, read and written; BACKWARD_WEIGHT: of x and dy */
+    struct phases phases;      /* CONV_DIRECT */
+    int chunk;                 /* output pixels or tiles at a time */
+    int group;                 /* BACKWARD_WEIGHT: blocks of x at a time */
+    size_t plane[3];           /* CONV_WINOGRAD: floats between planes of the scratch's parts, */
+    size_t room[3];            /* scratch: floats of each of its parts */
 };
 
 static inline int blocks_of(int channels)
 {
     return (channels + BLOCK - 1) / BLOCK;
 }
+
+/* How many of the groups together are whole blocks, the others' weights being 0; 0: none. */
+int groups_together(int groups, int c, int k);
 
 static inline int smaller(int a, int b)
 {
@@ -82,6 +85,8 @@ const struct gemm_kernels *gemm_kernels_of(enum isa isa);
 
 /* Private halves of the entries of conv.h, by algorithm; they plan and they run. */
 int direct_plan(struct conv *c, struct err *err) MUST_USE;
+/* Before the parts of a data gradient: zeros where no tap leads to some of the pixels. */
+void direct_clear(const struct conv *c, void *target);
 void direct_run(const struct conv *c, const void *source, const float *weight,
                 const struct put_to *to, bool relu, void *scratch);
 void direct_gradient(const struct conv *c, const void *x, const void *dy, float *leaf,

@@ -5,21 +5,28 @@
 #include "backend/cpu/conv/conv_plan.h"
 #include "backend/elem.h"
 
+static int parts_of(const struct conv_format *f)
+{
+    return f->groups > 1 ? f->groups / groups_together(f->groups, f->c, f->k) : 1;
+}
+
+/* Of a part. */
 static int out_blocks(const struct conv_format *f)
 {
-    return blocks_of(f->backward ? f->c : f->k);
+    return blocks_of((f->backward ? f->c : f->k) / parts_of(f));
 }
 
 static int in_blocks(const struct conv_format *f)
 {
-    return blocks_of(f->backward ? f->k : f->c);
+    return blocks_of((f->backward ? f->k : f->c) / parts_of(f));
 }
 
 bool conv_format_equal(const struct conv_format *a, const struct conv_format *b)
 {
     return a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
            a->backward == b->backward && a->winograd == b->winograd && a->bf16 == b->bf16 &&
-           a->rows == b->rows && (!a->backward || (a->stride == b->stride && a->pad == b->pad));
+           a->rows == b->rows && a->groups == b->groups &&
+           (!a->backward || (a->stride == b->stride && a->pad == b->pad));
 }
 
 /* Floats of one block of outputs. */
@@ -34,32 +41,32 @@ static size_t block_floats(const struct conv_format *f)
 
 size_t conv_format_bytes(const struct conv_format *f)
 {
-    return (size_t)out_blocks(f) * block_floats(f) * sizeof(float);
+    return (size_t)conv_format_parts(f) * block_floats(f) * sizeof(float);
 }
 
 int conv_format_parts(const struct conv_format *f)
 {
-    return out_blocks(f);
+    return parts_of(f) * out_blocks(f);
 }
 
-enum { MOST_TAPS = 49 };
-
-/* The weights of a block of outputs and a block of inputs, (taps, in, out): zeros where there are no channels,
- * rounded where the tensors are bf16. */
+/* The weights of block OUT of all outputs and block IN of its part's inputs, (taps, in, out): zeros where there
+ * are no channels or the filter does not read them, rounded where the tensors are bf16. */
 static void load_tiles(const struct conv_format *f, int out, int in, const float *plain,
                        float *tiles)
 {
-    const int taps = f->r * f->s, k0 = (f->backward ? in : out) * BLOCK,
-              c0 = (f->backward ? out : in) * BLOCK;
-    const int ks = smaller(BLOCK, f->k - k0), cs = smaller(BLOCK, f->c - c0);
+    const int taps = f->r * f->s, group_k = f->k / f->groups, group_c = f->c / f->groups;
+    const int in_all = out / out_blocks(f) * in_blocks(f) + in;
+    const int k0 = (f->backward ? in_all : out) * BLOCK, c0 = (f->backward ? out : in_all) * BLOCK;
     const int step_k = f->backward ? BLOCK : 1, step_c = f->backward ? 1 : BLOCK;
 
-    if (ks < BLOCK || cs < BLOCK)
+    if (k0 + BLOCK > f->k || c0 + BLOCK > f->c || f->groups > 1)
         memset(tiles, 0, (size_t)(taps * TILE) * sizeof *tiles);
-    for (int k = 0; k < ks; k++) { /* in the order of the plain weight */
-        const float *from = plain + (size_t)((k0 + k) * f->c + c0) * (size_t)taps;
+    for (int k = 0; k < smaller(BLOCK, f->k - k0); k++) { /* in the order of the plain weight */
+        const int first = (k0 + k) / group_k * group_c;   /* channel that the filter reads */
+        const int from_c = first > c0 ? first : c0, to_c = smaller(first + group_c, c0 + BLOCK);
+        const float *from = plain + (ptrdiff_t)((k0 + k) * group_c + from_c - first) * taps;
 
-        for (int c = 0; c < cs; c++)
+        for (int c = from_c - c0; c < to_c - c0; c++)
             for (int t = 0; t < taps; t++)
                 tiles[t * TILE + k * step_k + c * step_c] = *from++;
     }
@@ -83,10 +90,11 @@ static void fill_rows(const struct conv_format *f, int block, const float *plain
     }
 }
 
-/* Phase by phase (phases_new()), as (out blocks, in blocks, taps of the phase, 16, 16). */
+/* Part by part, phase by phase (phases_new()), as (out blocks, in blocks, taps of the phase, 16, 16). */
 static void fill_direct(const struct conv_format *f, int block, const float *plain, float *data)
 {
     float tiles[MOST_TAPS * TILE];
+    float *part = data + (size_t)(block / out_blocks(f) * out_blocks(f)) * block_floats(f);
     struct phases p = {0};
     struct err err = {0};
 
@@ -95,8 +103,9 @@ static void fill_direct(const struct conv_format *f, int block, const float *pla
         load_tiles(f, block, b, plain, tiles);
         for (int i = 0; i < p.n; i++) {
             const struct phase *h = &p.phase[i];
-            const int before = h->first_tap * in_blocks(f) * out_blocks(f);
-            float *to = data + (size_t)(before + (block * in_blocks(f) + b) * h->taps) * TILE;
+            const int before = h->first_tap * in_blocks(f) * out_blocks(f),
+                      here = block % out_blocks(f);
+            float *to = part + (size_t)(before + (here * in_blocks(f) + b) * h->taps) * TILE;
 
             for (int t = 0; t < h->taps; t++, to += TILE)
                 for (int l = 0; l < BLOCK; l++) /* of a bf16 pair the odd channel first */
@@ -149,26 +158,29 @@ static size_t leaf_block(const struct conv *c)
 
 size_t conv_leaf_floats(const struct conv *c)
 {
-    return (size_t)c->out_blocks * leaf_block(c);
+    return (size_t)conv_leaf_parts(c) * leaf_block(c);
 }
 
 int conv_leaf_parts(const struct conv *c)
 {
-    return c->out_blocks;
+    return c->parts * c->out_blocks;
 }
 
 void conv_leaf_plain(const struct conv *c, int part, const float *sum, float *gradient)
 {
     const struct conv_shape *s = &c->s;
     const int taps = s->r * s->s, lanes = c->algorithm == CONV_ROWS ? s->c : BLOCK;
+    const int group_k = s->k / s->groups, group_c = s->c / s->groups, part_c = s->c / c->parts;
 
-    for (int b = 0; b < s->c / lanes; b++)
+    for (int b = 0; b < part_c / lanes; b++)
         for (int k = 0; k < BLOCK; k++) {
-            const float *from = sum + (size_t)(b * taps * lanes) * BLOCK + k;
-            float *to = gradient + (size_t)((part * BLOCK + k) * s->c + b * lanes) * (size_t)taps;
+            const int filter = part * BLOCK + k, first = filter / group_k * group_c % part_c;
+            const int from_c = first > b * lanes ? first : b * lanes,
+                      to_c = smaller(first + group_c, (b + 1) * lanes);
+            float *to = gradient + (ptrdiff_t)(filter * group_c + from_c - first) * taps;
 
-            for (int l = 0; l < lanes; l++)
+            for (int l = from_c - b * lanes; l < to_c - b * lanes; l++)
                 for (int t = 0; t < taps; t++)
-                    *to++ = from[(t * lanes + l) * BLOCK];
+                    *to++ = sum[(size_t)((b * taps + t) * lanes + l) * BLOCK + (size_t)k];
         }
 }

@@ -11,6 +11,7 @@ enum {
     GROUP = 4        /* blocks of x in a weight gradient */
 };
 
+/* Of a tensor of BLOCKS in all. */
 static struct tiling tiling_of(int h, int w, int blocks)
 {
     return (struct tiling){.h = h,
@@ -47,8 +48,8 @@ void winograd_plan(struct conv *c)
 void winograd_run(const struct conv *c, const float *source, const float *weight,
                   const struct put_to *to, bool relu, void *scratch)
 {
-    const struct tiling in = tiling_of(c->s.h, c->s.w, c->in_blocks),
-                        out = tiling_of(c->s.h, c->s.w, c->out_blocks);
+    const struct tiling in = tiling_of(c->s.h, c->s.w, c->parts * c->in_blocks),
+                        out = tiling_of(c->s.h, c->s.w, c->parts * c->out_blocks);
     const size_t weight_plane = winograd_weight_plane(c->in_blocks * BLOCK),
                  weight_block = WINOGRAD_PLANES * weight_plane;
     const int tiles = tiles_of(c);
@@ -116,8 +117,8 @@ static void gradient_blocks(const struct conv *c, const struct planes *x, const 
 void winograd_gradient(const struct conv *c, const float *x, const float *dy, float *leaf,
                        void *scratch)
 {
-    const struct tiling in = tiling_of(c->s.h, c->s.w, c->in_blocks),
-                        out = tiling_of(c->s.h, c->s.w, c->out_blocks);
+    const struct tiling in = tiling_of(c->s.h, c->s.w, c->parts * c->in_blocks),
+                        out = tiling_of(c->s.h, c->s.w, c->parts * c->out_blocks);
     const size_t leaf_d = (size_t)c->in_blocks * 9 * TILE;
     float *room = scratch_part(c, scratch, 1);
     const int tiles = tiles_of(c);

@@ -6,8 +6,14 @@
 
 struct conv_format linear_format(int k, int c, bool backward)
 {
-    return (struct conv_format){
-        .k = k, .c = c, .r = 1, .s = 1, .stride = 1, .backward = backward, .rows = true};
+    return (struct conv_format){.k = k,
+                                .c = c,
+                                .r = 1,
+                                .s = 1,
+                                .stride = 1,
+                                .groups = 1,
+                                .backward = backward,
+                                .rows = true};
 }
 
 static int outputs(const struct conv_format *f)
