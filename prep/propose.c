@@ -27,7 +27,7 @@ static struct dataset *try_labels(struct dataset_options *o, const char *folder,
 {
     struct dataset *d;
 
-    keys_default(tables, 1, o);
+    keys_default(tables, 1, KEYS_NEWEST, o);
     snprintf(o->images, sizeof o->images, "%s", images);
     o->label_from = (int)from;
     if (from == LABEL_REGEX)

@@ -126,7 +126,7 @@ static void say_what_runs(const struct session *s)
              s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
-    keys_default(&table, 1, &preset);
+    keys_default(&table, 1, KEYS_NEWEST, &preset);
     if (s->e->optim.lr != preset.lr && !uses_common_rate(&s->e->train))
         log_warn("optim.lr has no effect: every phase gives its own rate (train.phases.N.lr, of "
                  "fine_tune base_lr)");

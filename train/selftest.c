@@ -69,7 +69,7 @@ void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mod
     struct augment_options o;
     struct rng r = rng_begin(1, RNG_TEST, 0, 0);
 
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     o.mode = mode;
     for (int i = 0; i < 3 * side * side; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
@@ -110,11 +110,11 @@ static int read_words(struct exec_options *o, const struct selftest_options *s, 
 
     if (!tree)
         return err_set(err, ERR_NOMEM, "selftest");
-    keys_default(&table, 1, o);
+    keys_default(&table, 1, KEYS_NEWEST, o);
     for (int i = 0; i < s->n_words && rc == 0; i++)
         rc = keys_override(tree, s->words[i], err);
     if (rc == 0)
-        rc = keys_apply(&table, 1, o, tree, "command line", err);
+        rc = keys_apply(&table, 1, KEYS_NEWEST, o, tree, "command line", err);
     json_decref(tree);
     return rc;
 }

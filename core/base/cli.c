@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/isa.h"
 #include "base/key.h"
 #include "base/log.h"
 
@@ -103,6 +104,8 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
                void *input)
 {
     const char *data = getenv("PRESIZE_DATA");
+    struct err err = {0};
+    enum isa isa;
 
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, told by cli_finish() */
 #ifdef SIGXFSZ
@@ -116,6 +119,8 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     check_spelling(argp, argc, argv, common->tool);
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
         exit(2);
+    if (isa_choose(&isa, NULL, &err) < 0)
+        die_usage(common->tool, "%s", err.msg);
     log_begin(common->tool, common->verbose > 0   ? LOG_DEBUG
                             : common->verbose < 0 ? LOG_WARN
                                                   : LOG_INFO);

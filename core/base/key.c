@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/key_private.h"
 #include "base/yaml.h"
 
-enum { NAME_MAX_LEN = 192, NEAR_LEN = 64 };
+enum { NAME_MAX_LEN = 192 };
 
 /* --- one value --- */
 
@@ -219,13 +220,18 @@ static const char *nearest_choice(const struct key *row, const char *text)
     return nearest_name(text, row->choices, n);
 }
 
+/* "-1" for unset and the like, of the presets: they need not be in the range. */
+static bool is_preset(const char *preset, double x)
+{
+    struct key_f64s number = {0};
+
+    return preset && parse_f64s(preset, &number) && number.n == 1 && number.v[0] == x;
+}
+
 static bool in_range(const struct key *row, double x)
 {
-    struct key_f64s preset = {0};
-
-    if (x >= row->min && x <= row->max)
-        return true;
-    return row->preset && parse_f64s(row->preset, &preset) && preset.n == 1 && preset.v[0] == x;
+    return (x >= row->min && x <= row->max) || is_preset(row->preset, x) ||
+           is_preset(row->implied, x);
 }
 
 static bool is_allowed(const struct key *row, const void *target)
@@ -242,9 +248,9 @@ static bool is_allowed(const struct key *row, const void *target)
     return true;
 }
 
-static void set_preset(const struct key *row, char *obj)
+void key_default(const struct key *row, int version, void *target)
 {
-    char *target = obj + row->offset;
+    const char *text = row->since > version && row->implied ? row->implied : row->preset;
     static const struct {
         size_t bytes;
     } widths[] = {
@@ -258,10 +264,15 @@ static void set_preset(const struct key *row, char *obj)
     };
 
     memset(target, 0, row->type == KEY_TYPE_STR ? row->size : widths[row->type].bytes);
+    if (row->type != KEY_TYPE_LIST && text)
+        BUG_IF(!parse_text(row, text, target));
+}
+
+static void set_default(const struct key *row, int version, char *obj)
+{
+    key_default(row, version, obj + row->offset);
     if (row->type == KEY_TYPE_LIST)
         memset(obj + row->items_offset, 0, row->size * KEY_LIST_MAX);
-    else if (row->preset)
-        BUG_IF(!parse_text(row, row->preset, target));
 }
 
 static bool set_f64s(const json_t *list, struct key_f64s *out)
@@ -283,11 +294,11 @@ static bool set_f64s(const json_t *list, struct key_f64s *out)
     return true;
 }
 
-static int set_list(const struct key *row, const char *name, const json_t *value, char *obj,
-                    struct err *err);
+static int set_list(const struct key *row, int version, const char *name, const json_t *value,
+                    char *obj, struct err *err);
 
-static int set_value(const struct key *row, const char *name, const json_t *value, char *obj,
-                     struct err *err)
+static int set_value(const struct key *row, int version, const char *name, const json_t *value,
+                     char *obj, struct err *err)
 {
     char room[JSON_REAL_TEXT];
     const char *text = scalar_text(value, room);
@@ -295,11 +306,11 @@ static int set_value(const struct key *row, const char *name, const json_t *valu
     bool ok;
 
     if (json_is_null(value) && row->type != KEY_TYPE_STR) { /* "key:" with nothing behind */
-        set_preset(row, obj);
+        set_default(row, version, obj);
         return 0;
     }
     if (row->type == KEY_TYPE_LIST)
-        return set_list(row, name, value, obj, err);
+        return set_list(row, version, name, value, obj, err);
     if (row->type == KEY_TYPE_F64S && json_is_array(value))
         ok = set_f64s(value, (struct key_f64s *)(void *)target);
     else if (row->type == KEY_TYPE_STR && json_is_null(value))
@@ -320,27 +331,7 @@ static int set_value(const struct key *row, const char *name, const json_t *valu
 
 /* --- trees --- */
 
-struct join {
-    const struct key_table *tables;
-    size_t n;
-    char *obj;
-};
-
-static int unknown(const struct join *j, const char *shown, const char *name, struct err *err);
-
-/* The row NAME and, in *obj, its module's struct. */
-static const struct key *find_row(const struct join *j, const char *name, char **obj)
-{
-    for (size_t t = 0; t < j->n; t++)
-        for (const struct key *row = j->tables[t].rows; row->name; row++)
-            if (strcmp(row->name, name) == 0) {
-                *obj = j->obj + j->tables[t].offset;
-                return row;
-            }
-    return NULL;
-}
-
-static bool is_group(const struct join *j, const char *name)
+static bool is_group(const struct key_join *j, const char *name)
 {
     size_t size = strlen(name);
 
@@ -352,8 +343,8 @@ static bool is_group(const struct join *j, const char *name)
 }
 
 /* MAP's keys are GROUP.key in the tables and SHOWN.key in messages (they differ inside lists). */
-static int apply_map(const struct join *j, const char *group, const char *shown, const json_t *map,
-                     struct err *err)
+static int apply_map(const struct key_join *j, const char *group, const char *shown,
+                     const json_t *map, struct err *err)
 {
     const char *key;
     json_t *value;
@@ -370,11 +361,13 @@ static int apply_map(const struct join *j, const char *group, const char *shown,
         if (strchr(key, '.'))
             return err_set(err, ERR_INPUT,
                            "%s: in a file, keys with a dot are written as nested maps", full);
-        row = find_row(j, name, &obj);
-        if (row)
-            rc = set_value(row, full, value, obj, err);
+        row = key_find(j, name, &obj);
+        if (row && key_is_retired(row, j->version))
+            rc = key_refuse(row, full, err);
+        else if (row)
+            rc = set_value(row, j->version, full, value, obj, err);
         else if (!is_group(j, name))
-            rc = unknown(j, full, name, err);
+            rc = key_unknown(j, full, name, err);
         else if (json_is_object(value))
             rc = apply_map(j, name, full, value, err);
         else if (!json_is_null(value))
@@ -385,25 +378,28 @@ static int apply_map(const struct join *j, const char *group, const char *shown,
     return 0;
 }
 
-static int set_list(const struct key *row, const char *name, const json_t *value, char *obj,
-                    struct err *err)
+static int set_list(const struct key *row, int version, const char *name, const json_t *value,
+                    char *obj, struct err *err)
 {
     struct key_list *count = (struct key_list *)(void *)(obj + row->offset);
     size_t n = json_array_size(value);
 
     if (!json_is_array(value) || n > KEY_LIST_MAX)
         return refuse(row, name, value, err);
-    set_preset(row, obj);
+    set_default(row, version, obj);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(value, i);
         char shown[NAME_MAX_LEN + 24];
         struct key_table table = {.rows = row->items, .offset = 0};
-        struct join j = {.tables = &table, .n = 1, .obj = obj + row->items_offset + i * row->size};
+        struct key_join j = {.tables = &table,
+                             .n = 1,
+                             .version = version,
+                             .obj = obj + row->items_offset + i * row->size};
 
         snprintf(shown, sizeof shown, "%s.%zu", name, i);
         if (!json_is_object(item))
             return err_set(err, ERR_INPUT, "%s: expected a map of keys", shown);
-        keys_default(&table, 1, j.obj);
+        keys_default(&table, 1, version, j.obj);
         if (apply_map(&j, "", shown, item, err) < 0)
             return -1;
     }
@@ -411,17 +407,17 @@ static int set_list(const struct key *row, const char *name, const json_t *value
     return 0;
 }
 
-void keys_default(const struct key_table *tables, size_t n, void *obj)
+void keys_default(const struct key_table *tables, size_t n, int version, void *obj)
 {
     for (size_t t = 0; t < n; t++)
         for (const struct key *row = tables[t].rows; row->name; row++)
-            set_preset(row, (char *)obj + tables[t].offset);
+            set_default(row, version, (char *)obj + tables[t].offset);
 }
 
-int keys_apply(const struct key_table *tables, size_t n, void *obj, const json_t *tree,
+int keys_apply(const struct key_table *tables, size_t n, int version, void *obj, const json_t *tree,
                const char *origin, struct err *err)
 {
-    struct join j = {.tables = tables, .n = n, .obj = obj};
+    struct key_join j = {.tables = tables, .n = n, .version = version, .obj = obj};
 
     if (json_is_null(tree))
         return 0;
@@ -430,122 +426,4 @@ int keys_apply(const struct key_table *tables, size_t n, void *obj, const json_t
     if (apply_map(&j, "", "", tree, err) < 0)
         return err_wrap(err, "%s", origin);
     return 0;
-}
-
-/* --- did you mean --- */
-
-/* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours
- * (Damerau 1964). */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t rows[3][NEAR_LEN + 1];
-    size_t *before = rows[0], *last = rows[1], *now = rows[2];
-    size_t na = strlen(a), nb = strlen(b);
-
-    if (na > NEAR_LEN || nb > NEAR_LEN)
-        return NEAR_LEN;
-    for (size_t j = 0; j <= nb; j++)
-        last[j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        size_t *swap = before;
-
-        now[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
-
-            best = best < last[j] + 1 ? best : last[j] + 1;
-            best = best < now[j - 1] + 1 ? best : now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                best = best < before[j - 2] + 1 ? best : before[j - 2] + 1;
-            now[j] = best;
-        }
-        before = last;
-        last = now;
-        now = swap;
-    }
-    return last[nb];
-}
-
-const char *nearest_name(const char *word, const char *const *names, size_t count)
-{
-    const char *nearest = NULL;
-    size_t limit = strlen(word) / 3, best;
-
-    best = (limit < 1 ? 1 : limit) + 1;
-    for (size_t i = 0; i < count; i++) {
-        size_t distance = edit_distance(word, names[i]);
-
-        if (distance < best && distance < strlen(names[i])) {
-            best = distance;
-            nearest = names[i];
-        }
-    }
-    return nearest;
-}
-
-/* A key that ends in what was written without its group: "lr" for "optim.lr". */
-static const char *same_ending(const struct join *j, const char *name)
-{
-    for (size_t t = 0; t < j->n; t++)
-        for (const struct key *row = j->tables[t].rows; row->name; row++) {
-            const char *dot = strrchr(row->name, '.'), *mine = strrchr(name, '.');
-
-            if (dot && strcmp(dot + 1, mine ? mine + 1 : name) == 0)
-                return row->name;
-        }
-    return NULL;
-}
-
-/* A group of keys: "train" for "trian", in FOUND. */
-static const char *nearest_group(const struct join *j, const char *name, char found[NEAR_LEN + 1])
-{
-    size_t best = strlen(name) / 3;
-
-    best = (best < 1 ? 1 : best) + 1;
-    found[0] = '\0';
-    for (size_t t = 0; t < j->n; t++)
-        for (const struct key *row = j->tables[t].rows; row->name; row++)
-            for (const char *dot = strchr(row->name, '.'); dot; dot = strchr(dot + 1, '.')) {
-                char group[NEAR_LEN + 1];
-                size_t length = (size_t)(dot - row->name), distance;
-
-                if (length > NEAR_LEN)
-                    break;
-                memcpy(group, row->name, length);
-                group[length] = '\0';
-                distance = edit_distance(name, group);
-                if (distance < best && distance < length) {
-                    best = distance;
-                    memcpy(found, group, length + 1);
-                }
-            }
-    return found[0] ? found : NULL;
-}
-
-static int unknown(const struct join *j, const char *shown, const char *name, struct err *err)
-{
-    char group[NEAR_LEN + 1];
-    const char *near = NULL;
-    const char **names;
-    size_t n = 0;
-
-    for (size_t t = 0; t < j->n; t++)
-        for (const struct key *row = j->tables[t].rows; row->name; row++)
-            n++;
-    names = calloc(n ? n : 1, sizeof *names);
-    n = 0;
-    for (size_t t = 0; names && t < j->n; t++)
-        for (const struct key *row = j->tables[t].rows; row->name; row++)
-            names[n++] = row->name;
-    if (names)
-        near = nearest_name(name, names, n);
-    free(names);
-    if (!near)
-        near = nearest_group(j, name, group);
-    if (!near)
-        near = same_ending(j, name);
-    err_set(err, ERR_INPUT, "%s: there is no such key", shown);
-    if (near)
-        err_append(err, "; did you mean %.*s%s?", (int)(strlen(shown) - strlen(name)), shown, near);
-    return -1;
 }

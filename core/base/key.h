@@ -14,6 +14,7 @@
 #define PRESIZE_BASE_KEY_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,12 @@ struct key {
     size_t size;                /* STR: bytes of the array; LIST: bytes of one element */
     const struct key *items;    /* LIST: rows of an element, names relative to it; ends with {0} */
     size_t items_offset;        /* LIST: of the array, in the module's struct */
+
+    /* The key's history; 0 and NULL: it was there always, and is. */
+    int since;           /* first version of the keys that has it */
+    const char *implied; /* its value in records of older versions, as text; NULL: the preset */
+    int retired; /* first version that lacks it; row, field and name stay, for older records */
+    const char *instead; /* of a retired key: what to write today, "set a.b instead" */
 };
 
 /* A module's rows and where its struct lies in the joined one. ROWS ends with {0}. */
@@ -61,53 +68,68 @@ struct key_table {
     size_t offset;
 };
 
-#define KEY_BOOL(s, m, name, preset, help)                                                         \
+/* The last argument is the help text; the members of its history may follow:
+ *   KEY_BOOL(struct sgd, fast, "optim.fast", "true", "fewer sums", .since = 2, .implied = "false") */
+#define KEY_BOOL(s, m, key, value, ...)                                                            \
     {                                                                                              \
-        name, KEY_TYPE_BOOL, offsetof(s, m), preset, 0, 0, "", help, NULL, 0, NULL, 0              \
+        .name = key, .type = KEY_TYPE_BOOL, .offset = offsetof(s, m), .preset = value, .unit = "", \
+        .help = __VA_ARGS__                                                                        \
     }
-#define KEY_INT(s, m, name, preset, min, max, unit, help)                                          \
+#define KEY_NUMBER(kind, s, m, key, value, low, high, u, ...)                                      \
     {                                                                                              \
-        name, KEY_TYPE_INT, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0         \
+        .name = key, .type = kind, .offset = offsetof(s, m), .preset = value, .min = low,          \
+        .max = high, .unit = u, .help = __VA_ARGS__                                                \
     }
-#define KEY_F64(s, m, name, preset, min, max, unit, help)                                          \
+#define KEY_INT(...) KEY_NUMBER(KEY_TYPE_INT, __VA_ARGS__)
+#define KEY_F64(...) KEY_NUMBER(KEY_TYPE_F64, __VA_ARGS__)
+#define KEY_F64S(...) KEY_NUMBER(KEY_TYPE_F64S, __VA_ARGS__)
+#define KEY_STR(s, m, key, value, ...)                                                             \
     {                                                                                              \
-        name, KEY_TYPE_F64, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0         \
+        .name = key, .type = KEY_TYPE_STR, .offset = offsetof(s, m), .preset = value, .unit = "",  \
+        .size = sizeof(((s *)0)->m), .help = __VA_ARGS__                                           \
     }
-#define KEY_STR(s, m, name, preset, help)                                                          \
+#define KEY_CHOICE(s, m, key, value, names, ...)                                                   \
     {                                                                                              \
-        name, KEY_TYPE_STR, offsetof(s, m), preset, 0, 0, "", help, NULL, sizeof(((s *)0)->m),     \
-            NULL, 0                                                                                \
-    }
-#define KEY_CHOICE(s, m, name, preset, choices, help)                                              \
-    {                                                                                              \
-        name, KEY_TYPE_CHOICE, offsetof(s, m), preset, 0, 0, "", help, choices, 0, NULL, 0         \
-    }
-#define KEY_F64S(s, m, name, preset, min, max, unit, help)                                         \
-    {                                                                                              \
-        name, KEY_TYPE_F64S, offsetof(s, m), preset, min, max, unit, help, NULL, 0, NULL, 0        \
+        .name = key, .type = KEY_TYPE_CHOICE, .offset = offsetof(s, m), .preset = value,           \
+        .unit = "", .choices = names, .help = __VA_ARGS__                                          \
     }
 /* COUNT is the struct key_list, ARRAY the member with KEY_LIST_MAX elements. */
-#define KEY_LIST(s, count, array, name, rows, help)                                                \
+#define KEY_LIST(s, count, array, key, rows, ...)                                                  \
     {                                                                                              \
-        name, KEY_TYPE_LIST, offsetof(s, count), NULL, 0, 0, "", help, NULL,                       \
-            sizeof(((s *)0)->array[0]), rows, offsetof(s, array)                                   \
+        .name = key, .type = KEY_TYPE_LIST, .offset = offsetof(s, count), .unit = "",              \
+        .size = sizeof(((s *)0)->array[0]), .items = rows, .items_offset = offsetof(s, array),     \
+        .help = __VA_ARGS__                                                                        \
     }
 #define KEY_END                                                                                    \
     {                                                                                              \
-        NULL, KEY_TYPE_BOOL, 0, NULL, 0, 0, NULL, NULL, NULL, 0, NULL, 0                           \
+        .name = NULL                                                                               \
     }
 
-/* TABLES below is an array of N tables over one joined struct OBJ. */
+/* TABLES below is an array of N tables over one joined struct OBJ. VERSION is that of the keys by
+ * which OBJ is read or written: versions count from 1, each key added or retired after a release
+ * makes a new one, and what was recorded under a version keeps that version's rules. */
+enum { KEYS_NEWEST = INT_MAX }; /* where nothing is recorded */
 
-/* Every key to its default. */
-void keys_default(const struct key_table *tables, size_t n, void *obj);
+/* The newest version that a row names, at least 1. */
+int keys_version(const struct key_table *tables, size_t n);
+
+/* Every key to its default; those that are younger than VERSION to what VERSION implies. */
+void keys_default(const struct key_table *tables, size_t n, int version, void *obj);
+/* TARGET, ROW's own field, likewise. */
+void key_default(const struct key *row, int version, void *target);
 
 /* Sets in OBJ what TREE gives; what it does not name stays. List elements start from their rows'
- * defaults. ERR_INPUT, one message: an unknown key ("did you mean"), a value of the wrong type or out
- * of range (with the range and unit), a choice that does not exist (with the choices). ORIGIN is the
- * file or "command line", put before the message. */
-int keys_apply(const struct key_table *tables, size_t n, void *obj, const json_t *tree,
+ * defaults. ERR_INPUT, one message: an unknown key ("did you mean"), one that VERSION has retired (with
+ * what to write instead), a value of the wrong type or out of range (with the range and unit), a choice
+ * that does not exist (with the choices). ORIGIN is the file or "command line", put before the message.
+ * Keys younger than VERSION are taken, too. */
+int keys_apply(const struct key_table *tables, size_t n, int version, void *obj, const json_t *tree,
                const char *origin, struct err *err) MUST_USE;
+
+/* ERR_INPUT when VERSION has retired NAME, "a.b.0.c" or the word "a.b.0.c=VALUE", with what to write
+ * instead. */
+int keys_check_name(const struct key_table *tables, size_t n, int version, const char *name,
+                    struct err *err) MUST_USE;
 
 /* TREE := TREE with "a.b.0.c=VALUE" set (maps made on the way; VALUE is parsed as YAML, so
  * "[1e-5, 1e-3]" is a list; a list index may be at most the list's length). ERR_INPUT. */
@@ -116,11 +138,16 @@ int keys_override(json_t *tree, const char *word, struct err *err) MUST_USE;
 /* OVER's maps merged into BASE, its lists and scalars replacing. */
 int keys_merge(json_t *base, const json_t *over, struct err *err) MUST_USE;
 
-/* Every key with its value, nested, in table order; numbers as the shortest text that reads back
- * equal. Owned by the caller; NULL when out of memory. FLAT gives {"train.batch": ...} instead. */
-json_t *keys_tree(const struct key_table *tables, size_t n, const void *obj, bool flat);
+/* Every key of VERSION with its value, nested, in table order, and of younger keys those that are not
+ * as VERSION implies; numbers as the shortest text that reads back equal. Owned by the caller; NULL when
+ * out of memory. FLAT gives {"train.batch": ...} instead. */
+json_t *keys_tree(const struct key_table *tables, size_t n, int version, const void *obj,
+                  bool flat);
+/* Of the keys that VERSION has and the newest version has not, those that are not at their default,
+ * flat. Owned by the caller; NULL when out of memory. */
+json_t *keys_outdated(const struct key_table *tables, size_t n, int version, const void *obj);
 
-/* The tables as Markdown: | key | default | range or choices | unit | meaning |. */
+/* The tables as Markdown: | key | default | range or choices | unit | meaning |; then what was retired. */
 void keys_document(FILE *file, const struct key_table *tables, size_t n);
 
 /* The nearest of COUNT names to WORD by edit distance, NULL when none is near. */

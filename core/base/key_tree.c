@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/key_private.h"
 #include "base/yaml.h"
 
-enum { WORD_MAX = 4096, DEPTH_MAX = 16 };
+enum { WORD_MAX = 4096, DEPTH_MAX = 16, DEFAULT_MAX = 4096 /* bytes of the longest text */ };
 
 /* --- KEY=VALUE --- */
 
@@ -205,15 +206,47 @@ static bool put_nested(json_t *tree, const char *name, json_t *value)
     return json_object_set_new(tree, name, value) == 0;
 }
 
+/* Which keys are put into a tree, and how. */
+struct pick {
+    int version;
+    bool flat, outdated; /* outdated: those that were retired after VERSION, not at their default */
+};
+
+static bool is_default(const struct key *row, int version, const char *target)
+{
+    _Alignas(max_align_t) char room[DEFAULT_MAX];
+    json_t *preset, *value;
+    bool same;
+
+    if (row->type == KEY_TYPE_LIST)
+        return ((const struct key_list *)(const void *)target)->n == 0;
+    BUG_IF(row->size > sizeof room);
+    key_default(row, version, room);
+    preset = value_tree(row, room);
+    value = value_tree(row, target);
+    same = json_equal(preset, value);
+    json_decref(preset);
+    json_decref(value);
+    return same;
+}
+
+static bool is_picked(const struct key *row, const struct pick *p, const char *target)
+{
+    if (p->outdated)
+        return row->retired && key_exists(row, p->version) && !is_default(row, p->version, target);
+    return key_exists(row, p->version) ||
+           (!key_is_retired(row, p->version) && !is_default(row, p->version, target));
+}
+
 static bool add_rows(json_t *tree, const struct key *rows, const char *obj, const char *prefix,
-                     bool flat);
+                     const struct pick *p);
 
 static bool add_list(json_t *tree, const struct key *row, const char *obj, const char *prefix,
-                     bool flat)
+                     const struct pick *p)
 {
     const struct key_list *count = (const struct key_list *)(const void *)(obj + row->offset);
-    json_t *array = flat ? NULL : json_array();
-    bool ok = flat || array;
+    json_t *array = p->flat ? NULL : json_array();
+    bool ok = p->flat || array;
 
     for (int i = 0; ok && i < count->n; i++) {
         const char *item = obj + row->items_offset + (size_t)i * row->size;
@@ -221,15 +254,15 @@ static bool add_list(json_t *tree, const struct key *row, const char *obj, const
         json_t *map;
 
         snprintf(name, sizeof name, "%s%s.%d.", prefix, row->name, i);
-        if (flat) {
-            ok = add_rows(tree, row->items, item, name, true);
+        if (p->flat) {
+            ok = add_rows(tree, row->items, item, name, p);
             continue;
         }
         map = json_object();
-        ok = add_rows(map, row->items, item, "", false) && json_array_append(array, map) == 0;
+        ok = add_rows(map, row->items, item, "", p) && json_array_append(array, map) == 0;
         json_decref(map);
     }
-    if (flat)
+    if (p->flat)
         return ok;
     if (ok)
         return put_nested(tree, row->name, array);
@@ -238,34 +271,53 @@ static bool add_list(json_t *tree, const struct key *row, const char *obj, const
 }
 
 static bool add_rows(json_t *tree, const struct key *rows, const char *obj, const char *prefix,
-                     bool flat)
+                     const struct pick *p)
 {
     for (const struct key *row = rows; row->name; row++) {
+        const char *target = obj + row->offset;
+        const bool picked = is_picked(row, p, target);
         char name[256];
 
         if (row->type == KEY_TYPE_LIST) {
-            if (!add_list(tree, row, obj, prefix, flat))
+            /* of a list that was retired as a whole, all its keys are outdated */
+            const struct pick inside = {p->version, p->flat, p->outdated && !picked};
+
+            if ((picked || p->outdated) && !add_list(tree, row, obj, prefix, &inside))
                 return false;
             continue;
         }
+        if (!picked)
+            continue;
         snprintf(name, sizeof name, "%s%s", prefix, row->name);
-        if (flat ? json_object_set_new(tree, name, value_tree(row, obj + row->offset)) < 0
-                 : !put_nested(tree, name, value_tree(row, obj + row->offset)))
+        if (p->flat ? json_object_set_new(tree, name, value_tree(row, target)) < 0
+                    : !put_nested(tree, name, value_tree(row, target)))
             return false;
     }
     return true;
 }
 
-json_t *keys_tree(const struct key_table *tables, size_t n, const void *obj, bool flat)
+static json_t *pick_tree(const struct key_table *tables, size_t n, const void *obj,
+                         const struct pick *p)
 {
     json_t *tree = json_object();
 
     for (size_t t = 0; tree && t < n; t++)
-        if (!add_rows(tree, tables[t].rows, (const char *)obj + tables[t].offset, "", flat)) {
+        if (!add_rows(tree, tables[t].rows, (const char *)obj + tables[t].offset, "", p)) {
             json_decref(tree);
             tree = NULL;
         }
     return tree;
+}
+
+json_t *keys_tree(const struct key_table *tables, size_t n, int version, const void *obj, bool flat)
+{
+    return pick_tree(tables, n, obj, &(struct pick){.version = version, .flat = flat});
+}
+
+json_t *keys_outdated(const struct key_table *tables, size_t n, int version, const void *obj)
+{
+    return pick_tree(tables, n, obj,
+                     &(struct pick){.version = version, .flat = true, .outdated = true});
 }
 
 /* --- Markdown --- */
@@ -309,10 +361,16 @@ static void document_rows(FILE *file, const struct key *rows, const char *prefix
     for (const struct key *row = rows; row->name; row++) {
         const char *preset = row->preset ? row->preset : "";
 
+        if (row->retired)
+            continue;
         fprintf(file, "| `%s%s` | %s%s%s | ", prefix, row->name, *preset ? "`" : "", preset,
                 *preset ? "`" : "");
         document_range(file, row);
-        fprintf(file, " | %s | %s |\n", row->unit ? row->unit : "", row->help ? row->help : "");
+        fprintf(file, " | %s | %s", row->unit ? row->unit : "", row->help ? row->help : "");
+        if (row->since > 1)
+            fprintf(file, " (since version %d; older records: `%s`)", row->since,
+                    row->implied ? row->implied : preset);
+        fputs(" |\n", file);
         if (row->type == KEY_TYPE_LIST) {
             char name[256];
 
@@ -322,9 +380,30 @@ static void document_rows(FILE *file, const struct key *rows, const char *prefix
     }
 }
 
+static void document_retired(FILE *file, const struct key *rows, const char *prefix, bool *any)
+{
+    for (const struct key *row = rows; row->name; row++) {
+        char name[256];
+
+        if (row->retired) {
+            fprintf(file, "%s| `%s%s` | %d | %s |\n",
+                    *any ? "" : "\n| retired key | in version | instead |\n|---|---|---|\n", prefix,
+                    row->name, row->retired, row->instead);
+            *any = true;
+        } else if (row->type == KEY_TYPE_LIST) {
+            snprintf(name, sizeof name, "%.100s%.100s.N.", prefix, row->name);
+            document_retired(file, row->items, name, any);
+        }
+    }
+}
+
 void keys_document(FILE *file, const struct key_table *tables, size_t n)
 {
+    bool any = false;
+
     fputs("| key | default | range or choices | unit | meaning |\n|---|---|---|---|---|\n", file);
     for (size_t t = 0; t < n; t++)
         document_rows(file, tables[t].rows, "");
+    for (size_t t = 0; t < n; t++)
+        document_retired(file, tables[t].rows, "", &any);
 }

@@ -37,14 +37,14 @@ int dataset_read(struct dataset_options *o, const char *name, char *const *overr
         err_set(err, ERR_FORMAT, "%s: not a map of keys", path);
         goto out;
     }
-    keys_default(tables, 1, o);
-    if (keys_apply(tables, 1, o, tree, path, err) < 0)
+    keys_default(tables, 1, KEYS_NEWEST, o);
+    if (keys_apply(tables, 1, KEYS_NEWEST, o, tree, path, err) < 0)
         goto out;
     for (int i = 0; i < n; i++)
         if (keys_override(tree, overrides[i], err) < 0)
             goto out;
-    keys_default(tables, 1, o);
-    if (keys_apply(tables, 1, o, tree, "command line", err) < 0)
+    keys_default(tables, 1, KEYS_NEWEST, o);
+    if (keys_apply(tables, 1, KEYS_NEWEST, o, tree, "command line", err) < 0)
         goto out;
     if (o->label_from == LABEL_REGEX && !o->label_regex[0])
         err_set(err, ERR_INPUT, "%s: label.from is regex, so label.regex must be given", path);

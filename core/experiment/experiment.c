@@ -120,9 +120,9 @@ static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LE
 
     if (!merged)
         return err_set(err, ERR_NOMEM, "experiment");
-    keys_default(tables, N_TABLES, e);
+    keys_default(tables, N_TABLES, KEYS_NEWEST, e);
     for (int i = n - 1; i >= 0; i--) { /* what is extended first, the file itself last */
-        if (keys_apply(tables, N_TABLES, e, trees[i], paths[i], err) < 0)
+        if (keys_apply(tables, N_TABLES, KEYS_NEWEST, e, trees[i], paths[i], err) < 0)
             goto out;
         if (keys_merge(merged, trees[i], err) < 0)
             goto out;
@@ -134,7 +134,7 @@ static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LE
             goto out;
         }
     }
-    if (n_words && keys_apply(tables, N_TABLES, e, merged, "command line", err) < 0)
+    if (n_words && keys_apply(tables, N_TABLES, KEYS_NEWEST, e, merged, "command line", err) < 0)
         goto out;
     rc = 0;
 out:
@@ -200,7 +200,7 @@ static int write_tree(const struct experiment *e, const char *folder, const char
 
     if (path_format(path, err, "%s/%s", folder, name) < 0)
         return -1;
-    tree = keys_tree(tables, N_TABLES, e, flat);
+    tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, flat);
     if (!tree)
         return err_set(err, ERR_NOMEM, "%s", path);
     if (new_file_begin(&file, path, err) < 0)
@@ -230,7 +230,7 @@ int experiment_write(const struct experiment *e, const char *folder, struct err 
 
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err)
 {
-    json_t *tree = keys_tree(tables, N_TABLES, e, true);
+    json_t *tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, true);
     char *text;
 
     if (!tree)

@@ -36,7 +36,7 @@ static const struct resize_kernels *kernels(void)
         return &resize_kernels_avx512;
     case ISA_AVX2:
         return &resize_kernels_avx2;
-    case ISA_BASE:
+    default:
         break;
     }
 #endif

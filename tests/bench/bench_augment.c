@@ -61,7 +61,7 @@ static void drawn_maps(struct sample_map maps[PICTURES], int mode, bool train)
 {
     struct augment_options o;
 
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     o.mode = mode;
     for (uint32_t i = 0; i < PICTURES; i++)
         if (train)

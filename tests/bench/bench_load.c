@@ -148,7 +148,7 @@ static double stream_images_per_s(struct shard_set *set)
     double begin = clock_seconds();
     int n, rc;
 
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &augment);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &augment);
     for (uint32_t i = 0; i < N; i++)
         ranks[i] = i;
     check(stream_open(&s, set, &o, &err), &err);

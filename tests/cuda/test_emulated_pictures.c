@@ -95,7 +95,7 @@ static void draw(struct picture *pictures, int n, int mode, uint32_t epoch, uint
 {
     struct augment_options o;
 
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     o.mode = mode;
     for (int i = 0; i < n; i++) {
         struct picture *p = &pictures[i];

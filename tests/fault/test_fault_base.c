@@ -85,7 +85,7 @@ static int keys_and_yaml(struct err *err)
     json_t *tree = NULL, *copy = NULL, *back = NULL;
     int rc = -1;
 
-    keys_default(&table, 1, &o);
+    keys_default(&table, 1, KEYS_NEWEST, &o);
     if (yaml_parse(&tree, "optim: {lr: 0.5, lrs: [0.1, 0.2]}\ntext: 'a: b'\n", err) < 0 ||
         keys_override(tree, "optim.lrs.1=0.3", err) < 0 ||
         keys_override(tree, "a.0.b=[1, 2]", err) < 0)
@@ -93,9 +93,9 @@ static int keys_and_yaml(struct err *err)
     copy = json_object();
     if (!copy || keys_merge(copy, tree, err) < 0 || json_object_del(copy, "a") < 0)
         goto out;
-    if (keys_apply(&table, 1, &o, copy, "here", err) < 0)
+    if (keys_apply(&table, 1, KEYS_NEWEST, &o, copy, "here", err) < 0)
         goto out;
-    back = keys_tree(&table, 1, &o, false);
+    back = keys_tree(&table, 1, KEYS_NEWEST, &o, false);
     if (!back || json_write(name, back, err) < 0)
         goto out;
     json_decref(back);

@@ -115,8 +115,8 @@ static int set_up(void **state)
     o->t.options.shard_pictures = 5;
     assert_int_equal(shards_write(&o->t, &err), 0);
     assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
-    keys_default(&(struct key_table){data_keys, 0}, 1, &o->data);
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o->augment);
+    keys_default(&(struct key_table){data_keys, 0}, 1, KEYS_NEWEST, &o->data);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o->augment);
     for (uint32_t i = 0; i < 12; i++)
         o->ranks[i] = i;
     *state = o;

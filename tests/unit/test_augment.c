@@ -29,7 +29,7 @@ static struct augment_options options(void)
 {
     struct augment_options o;
 
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     return o;
 }
 

@@ -217,19 +217,63 @@ static void durations_and_names(void **state)
     assert_true(clock_seconds() >= before);
 }
 
+static enum isa chosen(const char *wish)
+{
+    struct err err = {0};
+    enum isa isa = ISA_BASE;
+
+    if (isa_choose(&isa, wish, &err) < 0)
+        fail_msg("%s", err.msg);
+    return isa;
+}
+
 static void isa_can_be_lowered_never_raised(void **state)
 {
-    enum isa best;
+    struct err err;
+    enum isa best, isa;
+
+    (void)state;
+    unsetenv("PRESIZE_ISA");
+    best = chosen(NULL);
+    assert_int_equal(isa_best(), best > ISA_AVX512 ? ISA_AVX512 : best);
+    assert_int_equal(chosen("auto"), best);
+    assert_int_equal(chosen(""), best);
+    for (int i = 0; i < (int)best; i++) {
+        setenv("PRESIZE_ISA", isa_name((enum isa)i), 1);
+        assert_int_equal(isa_best(), i);
+        assert_int_equal(chosen(NULL), i);
+        assert_int_equal(chosen(isa_name(best)), best); /* what is asked for goes first */
+        setenv("PRESIZE_ISA", "auto", 1);
+        assert_int_equal(chosen(isa_choices[i + 1]), i);
+    }
+    for (int i = (int)best + 1; isa_choices[i + 1]; i++) {
+        assert_int_equal(isa_choose(&isa, isa_choices[i + 1], &err), -1);
+        assert_int_equal(err.kind, ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, "this processor does not have it; it has"));
+    }
+    unsetenv("PRESIZE_ISA");
+}
+
+static void an_unknown_isa_is_an_error(void **state)
+{
+    struct err err;
+    char text[4096];
+    enum isa isa, best;
 
     (void)state;
     unsetenv("PRESIZE_ISA");
     best = isa_best();
-    for (int i = 0; i < 3; i++) {
-        setenv("PRESIZE_ISA", isa_name((enum isa)i), 1);
-        assert_int_equal(isa_best(), i < (int)best ? i : (int)best);
-    }
-    setenv("PRESIZE_ISA", "other", 1);
-    assert_int_equal(isa_best(), best);
+    assert_int_equal(isa_choose(&isa, "avx", &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_string_equal(err.msg, "exec.isa=avx: there is no such instruction set; expected auto, "
+                                 "base, avx2, avx512, avx512bf16");
+    setenv("PRESIZE_ISA", "avx9", 1);
+    assert_int_equal(isa_choose(&isa, NULL, &err), -1);
+    assert_non_null(strstr(err.msg, "PRESIZE_ISA=avx9: there is no such"));
+    assert_int_equal(isa_best(), best); /* who calls this has heard of it from cli_parse() */
+    assert_int_equal(run(text, sizeof text, "print", 0), 2);
+    assert_non_null(strstr(text, "demo: error: PRESIZE_ISA=avx9: there is no such"));
+    assert_int_equal(run(text, sizeof text, "print", 1, "--version"), 0);
     unsetenv("PRESIZE_ISA");
 }
 
@@ -243,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_log_is_teed),
         cmocka_unit_test(durations_and_names),
         cmocka_unit_test(isa_can_be_lowered_never_raised),
+        cmocka_unit_test(an_unknown_isa_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

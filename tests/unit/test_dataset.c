@@ -87,7 +87,7 @@ static struct dataset_options options(void)
     struct dataset_options o;
 
     memset(&o, 0, sizeof o);
-    keys_default(&(struct key_table){dataset_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){dataset_keys, 0}, 1, KEYS_NEWEST, &o);
     return o;
 }
 

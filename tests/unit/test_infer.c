@@ -53,7 +53,7 @@ static int set_up(void **state)
     assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
     for (uint32_t i = 0; i < N; i++)
         o->ranks[i] = (i * 7) % N; /* not sorted */
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o->augment);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o->augment);
     o->tta = (struct tta){.rounds = 3, .beta = 0.25, .augment = &o->augment, .seed = 11};
     open_network(o, 2, 8);
     *state = o;

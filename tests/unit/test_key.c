@@ -75,7 +75,7 @@ static int apply(struct all *a, const char *yaml, struct err *err)
     int rc;
 
     assert_int_equal(yaml_parse(&tree, yaml, err), 0);
-    rc = keys_apply(tables, N, a, tree, "x.yaml", err);
+    rc = keys_apply(tables, N, KEYS_NEWEST, a, tree, "x.yaml", err);
     json_decref(tree);
     return rc;
 }
@@ -86,7 +86,7 @@ static void defaults(void **state)
 
     (void)state;
     memset(&a, 0x55, sizeof a);
-    keys_default(tables, N, &a);
+    keys_default(tables, N, KEYS_NEWEST, &a);
     assert_int_equal(a.train.batch, 64);
     assert_true(a.train.verify);
     assert_int_equal(a.train.phases_list.n, 0);
@@ -104,7 +104,7 @@ static void a_file_sets_what_it_names(void **state)
     struct all a;
 
     (void)state;
-    keys_default(tables, N, &a);
+    keys_default(tables, N, KEYS_NEWEST, &a);
     if (apply(&a,
               "optim: {lr: 2e-3, name: sgd, note: '', betas: [0.9, 0.99]}\n"
               "train:\n  verify: off\n  phases:\n"
@@ -175,7 +175,7 @@ static void mistakes_name_key_value_and_what_was_expected(void **state)
         struct err err = {0};
         struct all a;
 
-        keys_default(tables, N, &a);
+        keys_default(tables, N, KEYS_NEWEST, &a);
         assert_int_equal(apply(&a, cases[i].yaml, &err), -1);
         assert_int_equal(err.kind, ERR_INPUT);
         if (strncmp(err.msg, "x.yaml: ", 8) != 0 || !strstr(err.msg, cases[i].a) ||
@@ -263,14 +263,14 @@ static void values_read_back_the_same(void **state)
 
     (void)state;
     memset(&a, 0, sizeof a);
-    keys_default(tables, N, &a);
+    keys_default(tables, N, KEYS_NEWEST, &a);
     assert_int_equal(apply(&a,
                            "optim: {lr: 0.1, note: 'on', betas: [0.3333333333333333, 1e-300]}\n"
                            "train: {phases: [{kind: fine_tune}, {epochs: 7, lr: 2}]}",
                            &err),
                      0);
     a.optim.lr = 0.1 + 0.2;
-    tree = keys_tree(tables, N, &a, false);
+    tree = keys_tree(tables, N, KEYS_NEWEST, &a, false);
     assert_non_null(tree);
     assert_int_equal(yaml_write(file, tree, &err), 0);
     fclose(file);
@@ -278,18 +278,20 @@ static void values_read_back_the_same(void **state)
     assert_non_null(strstr(text, "note: \"on\"\n"));
     assert_int_equal(yaml_parse(&back, text, &err), 0);
     memset(&b, 0, sizeof b);
-    keys_default(tables, N, &b);
-    if (keys_apply(tables, N, &b, back, "again", &err) < 0) /* "unset" -1 is taken back */
+    keys_default(tables, N, KEYS_NEWEST, &b);
+    if (keys_apply(tables, N, KEYS_NEWEST, &b, back, "again", &err) <
+        0) /* "unset" -1 is taken back */
         fail_msg("%s", err.msg);
     assert_memory_equal(&a, &b, sizeof a);
     memset(&b, 0, sizeof b);
-    assert_int_equal(keys_apply(tables, N, &b, tree, "numbers", &err), 0); /* not only text */
+    assert_int_equal(keys_apply(tables, N, KEYS_NEWEST, &b, tree, "numbers", &err),
+                     0); /* not only text */
     assert_memory_equal(&a, &b, sizeof a);
     json_decref(tree);
     json_decref(back);
     free(text);
 
-    tree = keys_tree(tables, N, &a, true);
+    tree = keys_tree(tables, N, KEYS_NEWEST, &a, true);
     assert_true(json_integer_value(json_object_get(tree, "train.phases.1.epochs")) == 7);
     assert_true(json_real_value(json_object_get(tree, "optim.lr")) == 0.1 + 0.2);
     assert_string_equal(json_object_iter_key(json_object_iter(tree)), "train.batch");
@@ -309,6 +311,171 @@ static void documented(void **state)
         strstr(text, "| `train.batch` | `64` | 1 to 4096 | pictures | pictures a step |"));
     assert_non_null(strstr(text, "| `train.phases.N.epochs` | `1` |"));
     assert_non_null(strstr(text, "adam, sgd"));
+    free(text);
+}
+
+/* --- keys that came and went ---------------------------------------------------------------------- */
+
+struct part {
+    int64_t size;
+    double pace, old_pace;
+};
+struct grown {
+    int64_t batch, early;
+    int way, late;
+    double gone;
+    struct key_list parts_list;
+    struct part parts[KEY_LIST_MAX];
+};
+
+static const char *const ways[] = {"old", "new", NULL};
+static const struct key part_keys[] = {
+    KEY_INT(struct part, size, "size", "1", 0, 9, "", "always there"),
+    KEY_F64(struct part, pace, "pace", "2", 0, 9, "", "came in 3", .since = 3, .implied = "-1"),
+    KEY_F64(struct part, old_pace, "old_pace", "7", 0, 9, "", "", .retired = 3,
+            .instead = "set pace"),
+    KEY_END,
+};
+static const struct key grown_keys[] = {
+    KEY_INT(struct grown, batch, "g.batch", "64", 1, 4096, "", "always there"),
+    KEY_INT(struct grown, early, "g.early", "5", 0, 9, "", "", .retired = 2, .instead = "leave it"),
+    KEY_CHOICE(struct grown, way, "g.way", "new", ways, "came in 2", .since = 2, .implied = "old"),
+    KEY_F64(struct grown, gone, "g.gone", "0.5", 0, 1, "", "", .since = 2, .retired = 3,
+            .instead = "set g.way"),
+    KEY_CHOICE(struct grown, late, "g.late", "old", ways, "came in 3", .since = 3),
+    KEY_LIST(struct grown, parts_list, parts, "g.parts", part_keys, "of parts"),
+    KEY_END,
+};
+static const struct key_table grown_tables[] = {{grown_keys, 0}};
+
+/* What YAML, read by VERSION's rules, is recorded as in version AS. */
+static void assert_record(int version, const char *yaml, int as, const char *record)
+{
+    struct err err = {0};
+    struct grown g;
+    json_t *tree;
+    char *text;
+
+    memset(&g, 0x55, sizeof g);
+    assert_int_equal(yaml_parse(&tree, yaml, &err), 0);
+    keys_default(grown_tables, 1, version, &g);
+    if (keys_apply(grown_tables, 1, version, &g, tree, "x.yaml", &err) < 0)
+        fail_msg("version %d, %s: %s", version, yaml, err.msg);
+    json_decref(tree);
+    tree =
+        as ? keys_tree(grown_tables, 1, as, &g, true) : keys_outdated(grown_tables, 1, version, &g);
+    text = json_text(tree, 0);
+    assert_string_equal(text, record);
+    free(text);
+    json_decref(tree);
+}
+
+static void each_version_keeps_its_keys(void **state)
+{
+    (void)state;
+    assert_int_equal(keys_version(grown_tables, 1), 3);
+    assert_int_equal(keys_version(tables, N), 1);
+    assert_record(1, "{}", 1, "{\"g.batch\": 64, \"g.early\": 5}");
+    assert_record(2, "{}", 2, "{\"g.batch\": 64, \"g.way\": \"new\", \"g.gone\": 0.5}");
+    assert_record(3, "{}", 3, "{\"g.batch\": 64, \"g.way\": \"new\", \"g.late\": \"old\"}");
+    assert_record(1, "g: {early: 6, parts: [{old_pace: 3}]}", 1,
+                  "{\"g.batch\": 64, \"g.early\": 6, \"g.parts.0.size\": 1, "
+                  "\"g.parts.0.old_pace\": 3.0}");
+    assert_record(3, "g: {late: new, parts: [{size: 2}]}", KEYS_NEWEST,
+                  "{\"g.batch\": 64, \"g.way\": \"new\", \"g.late\": \"new\", "
+                  "\"g.parts.0.size\": 2, \"g.parts.0.pace\": 2.0}");
+}
+
+static void an_older_record_implies_what_it_did(void **state)
+{
+    (void)state;
+    assert_record(1, "g: {batch: 8, parts: [{}]}", KEYS_NEWEST,
+                  "{\"g.batch\": 8, \"g.way\": \"old\", \"g.late\": \"old\", "
+                  "\"g.parts.0.size\": 1, \"g.parts.0.pace\": -1.0}");
+    /* a younger key counts in it where it says something else */
+    assert_record(1, "g: {way: old}", 1, "{\"g.batch\": 64, \"g.early\": 5}");
+    assert_record(1, "g: {way: new}", 1, "{\"g.batch\": 64, \"g.early\": 5, \"g.way\": \"new\"}");
+    assert_record(2, "g: {parts: [{pace: 4}]}", 2,
+                  "{\"g.batch\": 64, \"g.way\": \"new\", \"g.gone\": 0.5, "
+                  "\"g.parts.0.size\": 1, \"g.parts.0.pace\": 4.0, "
+                  "\"g.parts.0.old_pace\": 7.0}");
+}
+
+static void what_today_cannot_say_is_listed(void **state)
+{
+    (void)state;
+    assert_record(1, "g: {early: 5, parts: [{old_pace: 7}]}", 0, "{}");
+    assert_record(2, "g: {gone: 1, parts: [{}, {old_pace: 3}]}", 0,
+                  "{\"g.gone\": 1.0, \"g.parts.1.old_pace\": 3.0}");
+    assert_record(3, "g: {late: new}", 0, "{}");
+}
+
+static void a_retired_key_says_what_to_do(void **state)
+{
+    static const struct {
+        int version;
+        const char *yaml, *says;
+    } cases[] = {
+        {3, "g: {gone: 0.5}", "x.yaml: g.gone: this key was retired; set g.way"},
+        {3, "g: {parts: [{}, {old_pace: 3}]}",
+         "x.yaml: g.parts.1.old_pace: this key was retired; set pace"},
+        {2, "g: {gone: 0.5, early: 3}", "x.yaml: g.early: this key was retired; leave it"},
+        {1, "g: {gone: 2}",
+         "g.gone: \"2\": expected a number, 0 to 1"}, /* younger: its row holds */
+        {3, "g: {gon: 3}", "g.gon: there is no such key"},
+        {3, "g: {gone: {x: 1}}", "this key was retired"},
+    };
+    static const struct {
+        const char *word, *says; /* NULL: taken */
+    } words[] = {
+        {"g.gone=1", "g.gone: this key was retired; set g.way"},
+        {"g.parts.3.old_pace", "g.parts.3.old_pace: this key was retired; set pace"},
+        {"g.late=new", NULL},
+        {"g.parts.3.pace=1", NULL},
+        {"g.parts.3=[]", NULL},
+        {"g.nothing=1", NULL}, /* for keys_apply() to say */
+    };
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct grown g;
+        json_t *tree;
+
+        assert_int_equal(yaml_parse(&tree, cases[i].yaml, &err), 0);
+        keys_default(grown_tables, 1, cases[i].version, &g);
+        assert_int_equal(keys_apply(grown_tables, 1, cases[i].version, &g, tree, "x.yaml", &err),
+                         -1);
+        assert_int_equal(err.kind, ERR_INPUT);
+        if (!strstr(err.msg, cases[i].says) || strstr(err.msg, "did you mean g.gone"))
+            fail_msg("%s -> %s", cases[i].yaml, err.msg);
+        json_decref(tree);
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const int rc = keys_check_name(grown_tables, 1, KEYS_NEWEST, words[i].word, &err);
+
+        assert_int_equal(rc, words[i].says ? -1 : 0);
+        if (words[i].says)
+            assert_string_equal(err.msg, words[i].says);
+    }
+    assert_int_equal(keys_check_name(grown_tables, 1, 2, "g.gone=1", &err), 0);
+}
+
+static void history_is_documented(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    (void)state;
+    keys_document(file, grown_tables, 1);
+    fclose(file);
+    assert_non_null(strstr(text, "came in 2 (since version 2; older records: `old`) |"));
+    assert_non_null(strstr(text, "came in 3 (since version 3; older records: `-1`) |"));
+    assert_non_null(strstr(text, "always there |"));
+    assert_null(strstr(text, "| `g.gone` | `0.5`"));
+    assert_non_null(strstr(text, "\n| `g.gone` | 3 | set g.way |\n"));
+    assert_non_null(strstr(text, "| `g.parts.N.old_pace` | 3 | set pace |"));
     free(text);
 }
 
@@ -335,6 +502,11 @@ int main(void)
         cmocka_unit_test(maps_merge_lists_replace),
         cmocka_unit_test(values_read_back_the_same),
         cmocka_unit_test(documented),
+        cmocka_unit_test(each_version_keeps_its_keys),
+        cmocka_unit_test(an_older_record_implies_what_it_did),
+        cmocka_unit_test(what_today_cannot_say_is_listed),
+        cmocka_unit_test(a_retired_key_says_what_to_do),
+        cmocka_unit_test(history_is_documented),
         cmocka_unit_test(nearest),
     };
 

@@ -35,10 +35,10 @@ static int expand(struct recipe *r, const char *text)
     int rc;
 
     *r = (struct recipe){0};
-    keys_default(tables, 2, &r->o);
+    keys_default(tables, 2, KEYS_NEWEST, &r->o);
     if (yaml_parse(&tree, text, &r->err) < 0)
         fail_msg("%s", r->err.msg);
-    rc = keys_apply(tables, 2, &r->o, tree, "text", &r->err);
+    rc = keys_apply(tables, 2, KEYS_NEWEST, &r->o, tree, "text", &r->err);
     json_decref(tree);
     return rc < 0 ? -1 : recipe_expand(r->phases, &r->n, &r->o.train, &r->o.optim, &r->err);
 }
@@ -327,10 +327,10 @@ static void resolved_keys_read_back(void **state)
 
     (void)state;
     expand_ok(&r, "train: {phases: [{kind: fine_tune, epochs: 2}, {epochs: 3, lr: [1e-6, 1e-4]}]}");
-    tree = keys_tree(tables, 2, &r.o, false);
+    tree = keys_tree(tables, 2, KEYS_NEWEST, &r.o, false);
     assert_non_null(tree);
-    keys_default(tables, 2, &again);
-    if (keys_apply(tables, 2, &again, tree, "resolved", &r.err) < 0)
+    keys_default(tables, 2, KEYS_NEWEST, &again);
+    if (keys_apply(tables, 2, KEYS_NEWEST, &again, tree, "resolved", &r.err) < 0)
         fail_msg("%s", r.err.msg);
     json_decref(tree);
     assert_int_equal(again.train.phases_list.n, 2);

@@ -69,7 +69,7 @@ static struct data_options options(int split)
 {
     struct data_options o;
 
-    keys_default(&(struct key_table){data_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){data_keys, 0}, 1, KEYS_NEWEST, &o);
     o.split = split;
     return o;
 }

@@ -25,7 +25,7 @@ static int set_up(void **state)
     assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
     for (uint32_t i = 0; i < 33; i++)
         o->ranks[i] = 32 - i;
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o->augment);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o->augment);
     *state = o;
     return 0;
 }

@@ -186,7 +186,7 @@ static void a_crop_belongs_to_its_batch(void **state)
     bool lowest = false, top = false;
 
     (void)state;
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     for (uint32_t first = 0; first < 2000; first++) {
         struct augment_crop a, b;
 
@@ -213,7 +213,7 @@ static void resize_moves_along_the_long_side(void **state)
     double largest = 0;
 
     (void)state;
-    keys_default(&(struct key_table){augment_keys, 0}, 1, &o);
+    keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     o.mode = AUGMENT_FASTAI;
     for (uint32_t i = 0; i < 500; i++) {
         augment_draw(&d, &o, SIDE, 700, 1, 2, i);
