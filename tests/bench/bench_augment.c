@@ -121,7 +121,8 @@ int main(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (int k = 0; k < PICTURES; k++)
             maps[k] = map_of(&cases[i]);
-        measure(isa_name(isa_best()), sampler_kernels(), cases[i].name, maps, 64, pixels, dst);
+        measure(isa_name(isa_best()), sampler_kernels(isa_best()), cases[i].name, maps, 64, pixels,
+                dst);
 #if defined(__x86_64__)
         if (isa_best() > ISA_AVX2)
             measure(isa_name(ISA_AVX2), &sampler_kernels_avx2, cases[i].name, maps, 64, pixels,
@@ -133,8 +134,8 @@ int main(void)
                                             "mode fastai, as drawn", "mode fastai, validation"};
 
         drawn_maps(maps, i < 2 ? AUGMENT_PRESIZE : AUGMENT_FASTAI, i % 2 == 0);
-        measure(isa_name(isa_best()), sampler_kernels(), names[i], maps, i < 2 ? 64 : 8, pixels,
-                dst);
+        measure(isa_name(isa_best()), sampler_kernels(isa_best()), names[i], maps, i < 2 ? 64 : 8,
+                pixels, dst);
     }
     free(pixels);
     free(dst);

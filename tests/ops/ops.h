@@ -76,6 +76,7 @@ static const struct ops_device ops_devices[] = {
 #else
     {.name = "cpu", .options = {.threads = 1}},
     {.name = "cpu", .options = {.threads = 3}, .same = true},
+    {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx512bf16"},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx512"},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx2"},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "base"},

@@ -40,8 +40,9 @@ struct persistent {
 struct be {
     struct exec_options options;
     int threads;
-    enum isa isa;
-    bool blocked; /* nChw16c; else NHWC */
+    enum isa isa;      /* of all kernels, */
+    enum isa conv_isa; /* but convolutions, where dot products of bf16 are slow */
+    bool blocked;      /* nChw16c; else NHWC */
     bool has_bf16;
     struct pool *pool;
     struct dnn *dnn; /* NULL: convolutions are ours */

@@ -45,7 +45,7 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, 
         .dtype = tx->dtype,
     };
 
-    if (conv_new(&o->conv, &s, p->be->isa, err) < 0)
+    if (conv_new(&o->conv, &s, p->be->conv_isa, err) < 0)
         return err_wrap(err, "%s", tw->name);
     o->scratch_bytes = conv_scratch(o->conv);
     return 0;

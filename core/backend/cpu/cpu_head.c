@@ -14,12 +14,14 @@ extern const struct kernels kernels_base;
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
 #endif
 
-const struct kernels *kernels_best(void)
+const struct kernels *kernels_of(enum isa isa)
 {
-    switch (isa_best()) {
+    switch (isa) {
 #if defined(__x86_64__)
+    case ISA_AVX512BF16:
+        return &kernels_avx512bf16;
     case ISA_AVX512:
-        return __builtin_cpu_supports("avx512bf16") ? &kernels_avx512bf16 : &kernels_avx512;
+        return &kernels_avx512;
     case ISA_AVX2:
         return &kernels_avx2;
 #endif
@@ -46,12 +48,13 @@ static const struct picture *job_picture(const struct job *j, int i)
 /* ---- augment
  * ----------------------------------------------------------------------------------------- */
 
-static void sample(void *out, const struct picture *picture, int size, enum dtype t)
+static void sample(const struct be *b, void *out, const struct picture *picture, int size,
+                   enum dtype t)
 {
     if (t == DTYPE_BF16)
-        sampler_kernels()->bf16(out, picture, size);
+        sampler_kernels(b->isa)->bf16(out, picture, size);
     else
-        sampler_kernels()->f32(out, picture, size);
+        sampler_kernels(b->isa)->f32(out, picture, size);
 }
 
 /* Three planes of N pixels to N pixels of three channels. */
@@ -66,14 +69,15 @@ static void interleave(void *out, const void *planes, size_t n, enum dtype t)
 }
 
 /* Three planes of the picture blended with its PARTNER; SCRATCH holds both in fp32. */
-static void sample_mixed(void *out, const struct picture *own, const struct picture *partner,
-                         const struct mix *m, int size, enum dtype t, float *scratch)
+static void sample_mixed(const struct be *b, void *out, const struct picture *own,
+                         const struct picture *partner, const struct mix *m, int size, enum dtype t,
+                         float *scratch)
 {
     const size_t plane = (size_t)size * (size_t)size;
     float *other = scratch + 3 * plane;
 
-    sample(scratch, own, size, DTYPE_F32);
-    sample(other, partner, size, DTYPE_F32);
+    sample(b, scratch, own, size, DTYPE_F32);
+    sample(b, other, partner, size, DTYPE_F32);
     for (size_t c = 0; c < 3; c++)
         for (size_t p = 0; p < plane; p++) {
             const size_t at = c * plane + p;
@@ -106,10 +110,10 @@ static void augment_run(const struct job *j)
             continue;
         }
         if (m && m->partner != n) /* planes may be the first of the two: written behind reading */
-            sample_mixed(planes, picture, &step->pictures[m->partner], m, t->dims[2], t->dtype,
-                         (float *)(void *)scratch);
+            sample_mixed(j->p->be, planes, picture, &step->pictures[m->partner], m, t->dims[2],
+                         t->dtype, (float *)(void *)scratch);
         else
-            sample(planes, picture, t->dims[2], t->dtype);
+            sample(j->p->be, planes, picture, t->dims[2], t->dtype);
         if (!j->p->be->blocked)
             interleave(out, planes, slice / 3 / dtype_size(t->dtype), t->dtype);
     }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "backend/op.h"
+#include "base/isa.h"
 
 enum { LANES = 16 }; /* channels in a block: a 512-bit register of floats */
 
@@ -64,6 +65,6 @@ struct kernels {
     void (*adam)(const struct adam_k *k, size_t n, const float *g, float *p, float *m, float *v);
 };
 
-const struct kernels *kernels_best(void); /* by isa_best() */
+const struct kernels *kernels_of(enum isa isa);
 
 #endif

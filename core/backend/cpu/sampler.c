@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/sampler.h"
 
-#include "base/isa.h"
-
-const struct sampler_kernels *sampler_kernels(void)
+const struct sampler_kernels *sampler_kernels(enum isa isa)
 {
+    (void)isa;
 #if defined(__x86_64__)
-    switch (isa_best()) {
+    switch (isa) {
+    case ISA_AVX512BF16:
     case ISA_AVX512:
         return &sampler_kernels_avx512;
     case ISA_AVX2:

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/geometry.h"
+#include "base/isa.h"
 
 /* DST (3, size, size) planes R, G, B, dense; the picture is at least 1x1, its map's k in [1, 3]. */
 struct sampler_kernels {
@@ -15,7 +16,7 @@ struct sampler_kernels {
     void (*bf16)(uint16_t *dst, const struct picture *p, int size);
 };
 
-const struct sampler_kernels *sampler_kernels(void); /* by isa_best() */
+const struct sampler_kernels *sampler_kernels(enum isa isa);
 
 /* The variants, for tests; only those this processor has may be called. */
 extern const struct sampler_kernels sampler_kernels_base;

@@ -13,9 +13,13 @@ VARIANTS(winograd_kernels)
 #undef VARIANTS
 
 #if defined(__x86_64__)
+extern const struct gemm_kernels gemm_kernels_avx512bf16;
+
 #define PICK(kind, isa)                                                                            \
     ((isa) >= ISA_AVX512 ? &kind##_avx512 : (isa) == ISA_AVX2 ? &kind##_avx2 : &kind##_base)
 #else
+extern const struct gemm_kernels gemm_kernels_avx512bf16;
+
 #define PICK(kind, isa) ((void)(isa), &kind##_base)
 #endif
 
@@ -26,7 +30,20 @@ const struct winograd_kernels *winograd_kernels_of(enum isa isa)
 
 const struct gemm_kernels *gemm_kernels_of(enum isa isa)
 {
+#if defined(__x86_64__)
+    if (isa == ISA_AVX512BF16)
+        return &gemm_kernels_avx512bf16;
+#endif
     return PICK(gemm_kernels, isa);
+}
+
+bool conv_dot_agrees(void)
+{
+#if defined(__x86_64__)
+    return gemm_kernels_avx512bf16.dot_agrees();
+#else
+    return false;
+#endif
 }
 
 /* Taps that fall inside a picture of N pixels along one axis, over all N outputs of a filter of 3. */
@@ -86,6 +103,7 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
     c->s = *s;
     c->algorithm = conv_algorithm(s);
     c->gemm = gemm_kernels_of(isa);
+    c->dot = s->dtype == DTYPE_BF16 && c->algorithm == CONV_DIRECT && c->gemm->gemm_dot;
     c->pack = PICK(pack_kernels, isa);
     c->winograd = winograd_kernels_of(isa);
     if (c->s.groups < 1)
@@ -133,6 +151,7 @@ struct conv_format conv_weight_format(const struct conv *c)
         .backward = s->pass == CONV_BACKWARD_DATA,
         .winograd = c->algorithm == CONV_WINOGRAD,
         .bf16 = s->dtype == DTYPE_BF16,
+        .pairs = c->dot,
         .rows = c->algorithm == CONV_ROWS,
     };
 }

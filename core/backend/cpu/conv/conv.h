@@ -30,7 +30,11 @@ enum conv_algorithm conv_algorithm(const struct conv_shape *s);
 const char *conv_algorithm_name(enum conv_algorithm a);
 
 struct conv;
-/* ERR_UNSUPPORTED where channels do not fill blocks; ERR_NOMEM. The kernels are those of ISA. */
+/* Whether this processor's dot product of bf16 pairs has the bits of arithmetic.md. To be asked with subnormals
+ * flushed, where ISA_AVX512BF16 is there. */
+bool conv_dot_agrees(void);
+/* ERR_UNSUPPORTED where channels do not fill blocks; ERR_NOMEM. The kernels are those of ISA; bf16 tensors use
+ * dot products with ISA_AVX512BF16 alone. */
 int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct err *err) MUST_USE;
 void conv_free(struct conv *c); /* NULL is fine */
 /* Bytes of scratch that a run needs, aligned to 64. */
@@ -40,6 +44,7 @@ size_t conv_scratch(const struct conv *c);
 struct conv_format {
     int k, c, r, s, stride, pad, groups;
     bool backward, winograd, bf16;
+    bool pairs; /* bf16 numbers in pairs, for kernels that multiply these */
     bool
         rows; /* an output's weights in one run, in the order of the input: CONV_ROWS, linear layers */
 };

@@ -85,7 +85,14 @@ static bool reads_in_place(const struct conv *c)
 {
     const struct conv_shape *s = &c->s;
 
-    return s->dtype == DTYPE_F32 && s->r == 1 && s->s == 1 && s->stride == 1 && s->pad == 0;
+    return (s->dtype == DTYPE_F32 || (c->dot && s->pass != CONV_BACKWARD_WEIGHT)) && s->r == 1 &&
+           s->s == 1 && s->stride == 1 && s->pad == 0;
+}
+
+/* Floats that hold a row of 16 numbers of what is multiplied. */
+static size_t row_floats(const struct conv *c)
+{
+    return c->dot ? BLOCK / 2 : BLOCK;
 }
 
 int direct_plan(struct conv *c, struct err *err)
@@ -133,15 +140,16 @@ static void run_chunk(const struct run *r, int first, int count)
 {
     const struct conv *c = r->c;
     const int grid = r->phase->rows * r->phase->columns;
+    const size_t row = row_floats(c);
     struct gemm g = {
         .a = r->gathered,
-        .a_segment = (size_t)count * BLOCK,
-        .a_row = BLOCK,
+        .a_segment = (size_t)count * row,
+        .a_row = row,
         .segments = c->in_blocks * r->phase->taps,
-        .lanes = BLOCK,
+        .lanes = (int)row,
         .rows = count,
         .w = r->weight,
-        .w_block = (size_t)(c->in_blocks * r->phase->taps) * TILE,
+        .w_block = (size_t)(c->in_blocks * r->phase->taps) * row * BLOCK,
         .blocks = c->out_blocks,
         .out = r->sums,
         .out_block = (size_t)count * BLOCK,
@@ -152,11 +160,14 @@ static void run_chunk(const struct run *r, int first, int count)
         c->pack->gather(&r->gather, r->gathered, g.a_segment, r->source, c->in_blocks, first,
                         count);
     } else {
-        g.a = (const float *)r->source + (size_t)(first / grid) * r->gather.picture +
-              (size_t)(first % grid) * BLOCK;
-        g.a_segment = r->gather.block;
+        g.a = (const float *)r->source +
+              ((size_t)(first / grid) * r->gather.picture / BLOCK + (size_t)(first % grid)) * row;
+        g.a_segment = r->gather.block / BLOCK * row;
     }
-    c->gemm->gemm(&g);
+    if (c->dot)
+        c->gemm->gemm_dot(&g);
+    else
+        c->gemm->gemm(&g);
     c->pack->put(&r->put, r->to, r->sums, g.out_block, c->out_blocks, first, count);
 }
 
@@ -188,7 +199,7 @@ static void run_phase(const struct run *r, bool plain)
     const struct conv *c = r->c;
     const int grid = r->phase->rows * r->phase->columns, total = c->s.n * grid;
 
-    if (!r->gathered && plain) {
+    if (!r->gathered && plain && c->s.dtype == DTYPE_F32) {
         run_in_place(r);
         return;
     }
@@ -239,14 +250,15 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
                     .relu = relu},
             .to = to,
             .source = source,
-            .weight = weight + (size_t)(p->first_tap * c->in_blocks) * (size_t)c->out_blocks * TILE,
+            .weight = weight + (size_t)(p->first_tap * c->in_blocks) * (size_t)c->out_blocks *
+                                   BLOCK * row_floats(c),
             .gathered = reads_in_place(c) ? NULL : scratch_part(c, scratch, 0),
             .sums = scratch_part(c, scratch, 1),
         };
 
         r.gather.taps = p->taps;
         r.gather.at = (const signed char(*)[2])c->phases.at + p->first_tap;
-        r.gather.swap_lanes = true;
+        r.gather.order = c->dot ? GATHER_PAIR_LANES : GATHER_ODD_LANES;
         if (p->taps > 0)
             run_phase(&r, !to->scale && !to->residual && !relu && !planes);
     }
@@ -275,7 +287,8 @@ static void run_chain(const struct chain *n)
     static const signed char here[1][2] = {{0, 0}};
     const struct conv *c = n->c;
     const struct conv_shape *s = &c->s;
-    const int taps = s->r * s->s, grid = s->p * s->q, count = n->count + n->count % 2;
+    const int taps = s->r * s->s, grid = s->p * s->q, even = n->count + n->count % 2;
+    const int rows = c->dot ? even / 2 : s->dtype == DTYPE_BF16 ? even : n->count;
     struct gather gx = gather_of(c, s->h, s->w, s->p, s->q, s->stride),
                   gd = gather_of(c, s->p, s->q, s->p, s->q, 1);
     const float *x = reads_in_place(c) ? in_place(n, n->x, c->parts * c->in_blocks, grid) : NULL,
@@ -283,8 +296,8 @@ static void run_chain(const struct chain *n)
     struct gemm_grad g = {
         .x_row = BLOCK,
         .d = d ? d : n->scratch_dy,
-        .d_block = d ? gd.block : (size_t)count * BLOCK,
-        .pixels = s->dtype == DTYPE_BF16 ? count : n->count,
+        .d_block = d ? gd.block : (size_t)rows * BLOCK,
+        .pixels = rows,
         .d_blocks = c->out_blocks,
         .lanes = BLOCK,
         .out_d = (size_t)(c->in_blocks * taps) * TILE,
@@ -297,7 +310,7 @@ static void run_chain(const struct chain *n)
     gd.picture = (size_t)(c->parts * c->out_blocks) * gd.block;
     gd.taps = 1;
     gd.at = here;
-    gx.swap_pixels = gd.swap_pixels = true;
+    gx.order = gd.order = c->dot ? GATHER_PAIR_PIXELS : GATHER_ODD_PIXELS;
     if (!d)
         c->pack->gather(&gd, n->scratch_dy, g.d_block, n->dy, c->out_blocks, n->first, n->count);
     for (int b = 0; b < c->in_blocks; b += c->group) {
@@ -305,12 +318,15 @@ static void run_chain(const struct chain *n)
         const char *from = (const char *)n->x + (size_t)b * gx.block * dtype_size(s->dtype);
 
         g.x = x ? x + (size_t)b * gx.block : n->scratch_x;
-        g.x_block = x ? gx.block : (size_t)count * BLOCK;
+        g.x_block = x ? gx.block : (size_t)rows * BLOCK;
         g.x_blocks = blocks * taps;
         g.out = n->leaf + (size_t)(b * taps) * TILE;
         if (!x)
             c->pack->gather(&gx, n->scratch_x, g.x_block, from, blocks, n->first, n->count);
-        c->gemm->gemm_grad(&g);
+        if (c->dot)
+            c->gemm->gemm_grad_dot(&g);
+        else
+            c->gemm->gemm_grad(&g);
     }
 }
 

@@ -33,6 +33,7 @@ void phases_clear(struct phases *p);
 struct conv {
     struct conv_shape s;
     enum conv_algorithm algorithm;
+    bool dot; /* bf16 by gemm_dot() and gemm_grad_dot() */
     const struct gemm_kernels *gemm;
     const struct pack_kernels *pack;
     const struct winograd_kernels *winograd;

@@ -25,8 +25,14 @@ bool conv_format_equal(const struct conv_format *a, const struct conv_format *b)
 {
     return a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
            a->backward == b->backward && a->winograd == b->winograd && a->bf16 == b->bf16 &&
-           a->rows == b->rows && a->groups == b->groups &&
+           a->pairs == b->pairs && a->rows == b->rows && a->groups == b->groups &&
            (!a->backward || (a->stride == b->stride && a->pad == b->pad));
+}
+
+/* Of 16 x 16 weights. */
+static size_t tile_floats(const struct conv_format *f)
+{
+    return f->pairs ? TILE / 2 : TILE;
 }
 
 /* Floats of one block of outputs. */
@@ -36,7 +42,7 @@ static size_t block_floats(const struct conv_format *f)
         return (size_t)(f->r * f->s) * (size_t)(f->backward ? f->k : f->c) * BLOCK;
     if (f->winograd)
         return WINOGRAD_PLANES * winograd_weight_plane(in_blocks(f) * BLOCK);
-    return (size_t)(in_blocks(f) * f->r * f->s) * TILE;
+    return (size_t)(in_blocks(f) * f->r * f->s) * tile_floats(f);
 }
 
 size_t conv_format_bytes(const struct conv_format *f)
@@ -90,9 +96,27 @@ static void fill_rows(const struct conv_format *f, int block, const float *plain
     }
 }
 
+/* 16 x 16 weights (in, out) in the order of the sum: of a pair of bf16 channels the odd one first, or both in
+ * one word, the odd one high. */
+static void put_tile(const struct conv_format *f, const float *tile, float *to)
+{
+    if (f->pairs)
+        for (int i = 0; i < TILE / 2; i++) {
+            const int even = i / BLOCK * 2 * BLOCK + i % BLOCK;
+            const uint32_t word =
+                bf16_from_f32(tile[even]) | (uint32_t)bf16_from_f32(tile[even + BLOCK]) << 16;
+
+            memcpy(to + i, &word, sizeof word);
+        }
+    else
+        for (int l = 0; l < BLOCK; l++)
+            memcpy(to + (f->bf16 ? l ^ 1 : l) * BLOCK, tile + l * BLOCK, BLOCK * sizeof *to);
+}
+
 /* Part by part, phase by phase (phases_new()), as (out blocks, in blocks, taps of the phase, 16, 16). */
 static void fill_direct(const struct conv_format *f, int block, const float *plain, float *data)
 {
+    const size_t size = tile_floats(f);
     float tiles[MOST_TAPS * TILE];
     float *part = data + (size_t)(block / out_blocks(f) * out_blocks(f)) * block_floats(f);
     struct phases p = {0};
@@ -105,12 +129,10 @@ static void fill_direct(const struct conv_format *f, int block, const float *pla
             const struct phase *h = &p.phase[i];
             const int before = h->first_tap * in_blocks(f) * out_blocks(f),
                       here = block % out_blocks(f);
-            float *to = part + (size_t)(before + (here * in_blocks(f) + b) * h->taps) * TILE;
+            float *to = part + (size_t)(before + (here * in_blocks(f) + b) * h->taps) * size;
 
-            for (int t = 0; t < h->taps; t++, to += TILE)
-                for (int l = 0; l < BLOCK; l++) /* of a bf16 pair the odd channel first */
-                    memcpy(to + (f->bf16 ? l ^ 1 : l) * BLOCK,
-                           tiles + p.tap[h->first_tap + t] * TILE + l * BLOCK, BLOCK * sizeof *to);
+            for (int t = 0; t < h->taps; t++)
+                put_tile(f, tiles + p.tap[h->first_tap + t] * TILE, to + (size_t)t * size);
         }
     }
     phases_clear(&p);

@@ -41,6 +41,12 @@ struct gemm_kernels {
     int rows; /* of a register tile */
     void (*gemm)(const struct gemm *g);
     void (*gemm_grad)(const struct gemm_grad *g);
+    /* The same of bf16 pairs: each number of A, W, X and D is two, of which the product of the high halves is
+     * added first; 8 lanes in GEMM_DOT. NULL where the processor has no instruction for it. DOT_AGREES: whether
+     * it has the bits of two fused multiply-adds; to be asked with subnormals flushed. */
+    void (*gemm_dot)(const struct gemm *g);
+    void (*gemm_grad_dot)(const struct gemm_grad *g);
+    bool (*dot_agrees)(void);
     /* out (k, c) = sum over n: d (n, k) x (n, c) */
     void (*outer)(float *out, const float *d, const float *x, int n, int k, int c);
 };

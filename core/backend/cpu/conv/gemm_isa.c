@@ -3,6 +3,7 @@
  * A tile holds ROWS x BLOCKS x 16 sums in registers over the whole of their chain: each number of A is read
  * once per tile and spread over a vector, each vector of weights once. Rows are shared out evenly, so that no
  * tile is left with too few sums to hide the latency of a fused multiply-add.
+ * isa: avx512bf16
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/gemm.h"
 
@@ -20,36 +21,47 @@ enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_LANES = 6 };
 enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_LANES = 2 };
 #endif
 
-#define UNROLL _Pragma("GCC unroll 16")
+/* sum + a b; DOT: of pairs of bf16 numbers. */
+INLINE vf add_product(vf a, vf b, vf sum, const bool dot)
+{
+#if defined __AVX512BF16__
+    if (dot)
+        return dot_v(a, b, sum);
+#endif
+    (void)dot;
+    return fmadd(a, b, sum);
+}
 
 INLINE void tile(const struct gemm *g, const float *a, const float *w, float *out, const int rows,
-                 const int blocks, const size_t row, const int lanes)
+                 const int blocks, const size_t row, const int lanes, const bool dot)
 {
     vf sum[MOST_ROWS][MOST_BLOCKS * PARTS];
 
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int k = 0; k < blocks * PARTS; k++)
-        sum[i][k] = (vf){0};
+    EACH (i, rows)
+        EACH (k, blocks * PARTS)
+            sum[i][k] = (vf){0};
     for (int s = 0; s < g->segments; s++, a += g->a_segment)
         for (int l = 0; l < lanes; l++, w += BLOCK) {
             vf b[MOST_BLOCKS * PARTS];
 
-            UNROLL for (int k = 0; k < blocks * PARTS; k++) b[k] =
-                load_v(w + (size_t)(k / PARTS) * g->w_block + k % PARTS * VL);
-            UNROLL for (int i = 0; i < rows; i++)
-            {
+            EACH (k, blocks * PARTS)
+                b[k] = load_v(w + (size_t)(k / PARTS) * g->w_block + k % PARTS * VL);
+            EACH (i, rows) {
                 const vf v = splat_v(a[(size_t)i * row + (size_t)l]);
 
-                UNROLL for (int k = 0; k < blocks * PARTS; k++) sum[i][k] =
-                    fmadd(v, b[k], sum[i][k]);
+                EACH (k, blocks * PARTS)
+                    sum[i][k] = add_product(v, b[k], sum[i][k], dot);
             }
         }
-    UNROLL for (int k = 0; k < blocks * PARTS; k++) UNROLL for (int i = 0; i < rows; i++)
-        store_v(out + (size_t)(k / PARTS) * g->out_block + i * BLOCK + k % PARTS * VL, sum[i][k]);
+    EACH (k, blocks * PARTS)
+        EACH (i, rows)
+            store_v(out + (size_t)(k / PARTS) * g->out_block + i * BLOCK + k % PARTS * VL,
+                    sum[i][k]);
 }
 
 /* All rows of as many BLOCKS. */
 INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *out,
-                  const int blocks, const size_t row, const int lanes)
+                  const int blocks, const size_t row, const int lanes, const bool dot)
 {
     const int n = (g->rows + MOST_ROWS - 1) / MOST_ROWS;
 
@@ -62,7 +74,7 @@ INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *o
 #define ROWS(r)                                                                                    \
     case r:                                                                                        \
         if (r <= MOST_ROWS)                                                                        \
-            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes);                      \
+            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot);                 \
         break;
             ROWS(1)
             ROWS(2)
@@ -85,7 +97,7 @@ INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *o
     }
 }
 
-INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes)
+INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, const bool dot)
 {
     int b = 0;
 
@@ -93,56 +105,58 @@ INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes)
         for (int n = 0; n < g->pictures; n++)
             tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
                   g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, MOST_BLOCKS, row,
-                  lanes);
+                  lanes, dot);
     for (; b < g->blocks; b++)
         for (int n = 0; n < g->pictures; n++)
             tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
-                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, 1, row, lanes);
+                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, 1, row, lanes,
+                  dot);
 }
 
 /* Constants where they are common, so that the addresses of a tile's rows are constants, too. */
 static void gemm(const struct gemm *g)
 {
     if (g->a_row == BLOCK && g->lanes == BLOCK)
-        gemm_body(g, BLOCK, BLOCK);
+        gemm_body(g, BLOCK, BLOCK, false);
     else if (g->a_row == 6)
-        gemm_body(g, 6, g->lanes);
+        gemm_body(g, 6, g->lanes, false);
     else
-        gemm_body(g, g->a_row, g->lanes);
+        gemm_body(g, g->a_row, g->lanes, false);
 }
 
 /* ---- gradients of weights: the sum runs over pixels ---- */
 
 INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d, float *out,
-                      const int lanes, const int blocks, const size_t row)
+                      const int lanes, const int blocks, const size_t row, const bool dot)
 {
     vf sum[14][MOST_BLOCKS * PARTS];
 
-    UNROLL for (int l = 0; l < lanes; l++) UNROLL for (int k = 0; k < blocks * PARTS; k++)
-        sum[l][k] = (vf){0};
+    EACH (l, lanes)
+        EACH (k, blocks * PARTS)
+            sum[l][k] = (vf){0};
     for (int i = 0; i < g->pixels; i++, x += row, d += BLOCK) {
         vf b[MOST_BLOCKS * PARTS];
 
-        UNROLL for (int k = 0; k < blocks * PARTS; k++) b[k] =
-            load_v(d + (size_t)(k / PARTS) * g->d_block + k % PARTS * VL);
-        UNROLL for (int l = 0; l < lanes; l++)
-        {
+        EACH (k, blocks * PARTS)
+            b[k] = load_v(d + (size_t)(k / PARTS) * g->d_block + k % PARTS * VL);
+        EACH (l, lanes) {
             const vf v = splat_v(x[l]);
 
-            UNROLL for (int k = 0; k < blocks * PARTS; k++) sum[l][k] = fmadd(v, b[k], sum[l][k]);
+            EACH (k, blocks * PARTS)
+                sum[l][k] = add_product(v, b[k], sum[l][k], dot);
         }
     }
-    UNROLL for (int k = 0; k < blocks * PARTS; k++) UNROLL for (int l = 0; l < lanes; l++)
-    {
-        float *to = out + (size_t)(k / PARTS) * g->out_d + l * BLOCK + k % PARTS * VL;
+    EACH (k, blocks * PARTS)
+        EACH (l, lanes) {
+            float *to = out + (size_t)(k / PARTS) * g->out_d + l * BLOCK + k % PARTS * VL;
 
-        store_v(to, g->add ? load_v(to) + sum[l][k] : sum[l][k]);
-    }
+            store_v(to, g->add ? load_v(to) + sum[l][k] : sum[l][k]);
+        }
 }
 
 /* The lanes of one block of X, evenly by at most GRAD_LANES. */
 INLINE void grad_lanes(const struct gemm_grad *g, const float *x, const float *d, float *out,
-                       const int blocks, const size_t row)
+                       const int blocks, const size_t row, const bool dot)
 {
     const int n = (g->lanes + GRAD_LANES - 1) / GRAD_LANES;
 
@@ -154,7 +168,7 @@ INLINE void grad_lanes(const struct gemm_grad *g, const float *x, const float *d
 #define LANES_OF(r)                                                                                \
     case r:                                                                                        \
         if (r <= GRAD_LANES)                                                                       \
-            grad_tile(g, x + first, d, to, r <= GRAD_LANES ? r : 1, blocks, row);                  \
+            grad_tile(g, x + first, d, to, r <= GRAD_LANES ? r : 1, blocks, row, dot);             \
         break;
             LANES_OF(1)
             LANES_OF(2)
@@ -171,7 +185,7 @@ INLINE void grad_lanes(const struct gemm_grad *g, const float *x, const float *d
     }
 }
 
-INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row)
+INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row, const bool dot)
 {
     for (int k = 0; k < g->d_blocks;) {
         const int blocks = g->d_blocks - k < MOST_BLOCKS ? 1 : MOST_BLOCKS;
@@ -182,9 +196,9 @@ INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row)
             float *out = g->out + (size_t)k * g->out_d + (size_t)c * g->out_x;
 
             if (blocks == MOST_BLOCKS)
-                grad_lanes(g, x, d, out, MOST_BLOCKS, row);
+                grad_lanes(g, x, d, out, MOST_BLOCKS, row, dot);
             else
-                grad_lanes(g, x, d, out, 1, row);
+                grad_lanes(g, x, d, out, 1, row, dot);
         }
         k += blocks;
     }
@@ -193,9 +207,9 @@ INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row)
 static void gemm_grad(const struct gemm_grad *g)
 {
     if (g->x_row == BLOCK)
-        gemm_grad_body(g, BLOCK);
+        gemm_grad_body(g, BLOCK, false);
     else
-        gemm_grad_body(g, g->x_row);
+        gemm_grad_body(g, g->x_row, false);
 }
 
 static void outer(float *out, const float *d, const float *x, int n, int k, int c)
@@ -215,10 +229,70 @@ static void outer(float *out, const float *d, const float *x, int n, int k, int 
         }
 }
 
+#if defined __AVX512BF16__
+static void gemm_dot(const struct gemm *g)
+{
+    gemm_body(g, BLOCK / 2, BLOCK / 2, true);
+}
+
+static void gemm_grad_dot(const struct gemm_grad *g)
+{
+    gemm_grad_body(g, BLOCK, true);
+}
+
+static vf bits_v(uint32_t *state)
+{
+    uint32_t bits[VL];
+    vf v;
+
+    for (int i = 0; i < VL; i++)
+        bits[i] = *state = *state * 1664525 + 1013904223; /* Knuth and Lewis, Numerical Recipes */
+    memcpy(&v, bits, sizeof v);
+    return v;
+}
+
+/* The high or the low halves of pairs, as floats. */
+static vf half_v(vf v, bool high)
+{
+    typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+    vu u;
+
+    memcpy(&u, &v, sizeof u);
+    u = high ? u & 0xffff0000 : u << 16;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+static bool dot_agrees(void)
+{
+    enum { CASES = 4096 };
+    uint32_t state = 1;
+
+    for (int i = 0; i < CASES; i++) {
+        const vf a = bits_v(&state), b = bits_v(&state), c = bits_v(&state);
+        const vf got = dot_v(a, b, c), first = fmadd(half_v(a, true), half_v(b, true), c),
+                 want = fmadd(half_v(a, false), half_v(b, false), first);
+        vi g, w;
+
+        memcpy(&g, &got, sizeof g);
+        memcpy(&w, &want, sizeof w);
+        for (int k = 0; k < VL; k++)
+            if (g[k] != w[k] && !(got[k] != got[k] && want[k] != want[k]))
+                return false;
+    }
+    return true;
+}
+#endif
+
 extern const struct gemm_kernels ISA_NAME(gemm_kernels);
 const struct gemm_kernels ISA_NAME(gemm_kernels) = {
     .rows = MOST_ROWS,
     .gemm = gemm,
     .gemm_grad = gemm_grad,
     .outer = outer,
+#if defined __AVX512BF16__
+    .gemm_dot = gemm_dot,
+    .gemm_grad_dot = gemm_grad_dot,
+    .dot_agrees = dot_agrees,
+#endif
 };

@@ -10,6 +10,16 @@
 
 #include "backend/op.h"
 
+/* How bf16 numbers are gathered. As fp32, of each pair of channels or pixels the odd one first; or as they are,
+ * in pairs whose high half is the odd channel or pixel. An odd last pixel has a partner of zeros. */
+enum gather_order {
+    GATHER_PLAIN,
+    GATHER_ODD_LANES,
+    GATHER_ODD_PIXELS,
+    GATHER_PAIR_LANES,
+    GATHER_PAIR_PIXELS
+};
+
 /* For output pixel (row, column), tap t reads source pixel (step row + at[t][0], step column + at[t][1]), zeros
  * outside. */
 struct gather {
@@ -19,8 +29,7 @@ struct gather {
     int rows, columns; /* of the output; its pixels are counted over pictures, rows, columns */
     int step, taps;
     const signed char (*at)[2];
-    bool swap_lanes;  /* of each pair of channels the odd one first */
-    bool swap_pixels; /* of each pair of pixels, too; an odd count is filled up with zeros */
+    enum gather_order order;
 };
 
 /* y = relu?(scale sum + bias + residual), rounded once more to its type, at the pixels (step row + row0,
@@ -41,7 +50,8 @@ struct put_to { /* what one run of a PUT works on */
 };
 
 struct pack_kernels {
-    /* Output pixels FIRST .. FIRST + COUNT of block b, tap t to rows of 16 at dst + (b taps + t) segment. */
+    /* Output pixels FIRST .. FIRST + COUNT of block b, tap t to rows of 16 (pairs of lanes: 8; pairs of pixels: half
+     * as many rows) at dst + (b taps + t) segment. */
     void (*gather)(const struct gather *g, float *dst, size_t segment, const void *source,
                    int blocks, int first, int count);
     /* The sums of pixel FIRST + i of block b are at sums + b * sums_block + 16 i. */

@@ -10,26 +10,51 @@ INLINE f16v swap_pairs(f16v v)
     return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
 }
 
-/* COUNT pixels of one row, STEP source pixels apart from COLUMN on, as rows of 16; pixel i of the whole goes to
- * dst + 16 i, or where the other of its pair would. */
-INLINE void gather_run(const struct gather *g, float *dst, int at, int count, const void *row,
-                       int column, enum dtype t, const bool lanes, const bool pixels)
+/* Pixel I of the whole. */
+INLINE void gather_pixel(float *dst, int i, const void *source, size_t at, enum dtype t,
+                         const enum gather_order order)
 {
-    for (int i = 0; i < count; i++, column += g->step) {
-        const bool inside = row && column >= 0 && column < g->w;
-        f16v v = {0};
+    f16v v;
 
-        if (inside)
-            v = load(row, (size_t)column * BLOCK, t);
-        if (lanes)
-            v = swap_pairs(v);
-        store(dst, (size_t)((at + i) ^ (pixels ? 1 : 0)) * BLOCK, v, DTYPE_F32);
+    if (order == GATHER_PAIR_LANES) { /* as it is: 16 numbers are 8 pairs */
+        memcpy(dst + (size_t)i * BLOCK / 2, (const uint16_t *)source + at,
+               BLOCK * sizeof(uint16_t));
+        return;
     }
+    if (order == GATHER_PAIR_PIXELS) {
+        uint16_t *pair = (uint16_t *)(void *)dst + (size_t)(i / 2) * 2 * BLOCK;
+        h16v own;
+        u16v words = {0};
+
+        memcpy(&own, (const uint16_t *)source + at, sizeof own);
+        if (i % 2)
+            memcpy(&words, pair, sizeof words);
+        words |= __builtin_convertvector(own, u16v) << (i % 2 ? 16 : 0);
+        memcpy(pair, &words, sizeof words);
+        return;
+    }
+    v = load(source, at, t);
+    if (order == GATHER_ODD_LANES)
+        v = swap_pairs(v);
+    store(dst, (size_t)(order == GATHER_ODD_PIXELS ? i ^ 1 : i) * BLOCK, v, DTYPE_F32);
+}
+
+/* COUNT pixels of one ROW (NULL: outside), STEP source pixels apart from COLUMN on; the first is pixel I. */
+INLINE void gather_run(const struct gather *g, float *dst, int i, int count, const void *row,
+                       int column, enum dtype t, const enum gather_order order)
+{
+    static const float zeros[BLOCK];
+
+    for (const int end = i + count; i < end; i++, column += g->step)
+        if (row && column >= 0 && column < g->w)
+            gather_pixel(dst, i, row, (size_t)column * BLOCK, t, order);
+        else
+            gather_pixel(dst, i, zeros, 0, t, order);
 }
 
 INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
                        const signed char at[2], int first, int count, enum dtype t,
-                       const bool lanes, const bool pixels)
+                       const enum gather_order order)
 {
     const int grid = g->rows * g->columns;
     const size_t size = dtype_bytes(t);
@@ -41,9 +66,9 @@ INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
 
         run = count - i < g->columns - column ? count - i : g->columns - column;
         row = y < 0 || y >= g->h ? NULL : row + (size_t)y * (size_t)g->w * BLOCK * size;
-        gather_run(g, dst, i, run, row, column * g->step + at[1], t, lanes, pixels);
+        gather_run(g, dst, i, run, row, column * g->step + at[1], t, order);
     }
-    if (pixels && count % 2)
+    if (order == GATHER_ODD_PIXELS && count % 2)
         store(dst, (size_t)((count - 1) * BLOCK), (f16v){0}, DTYPE_F32);
 }
 
@@ -51,17 +76,24 @@ static void gather(const struct gather *g, float *dst, size_t segment, const voi
                    int blocks, int first, int count)
 {
     for (int b = 0; b < blocks; b++) {
-        const char *block = (const char *)source + (size_t)b * g->block * dtype_bytes(g->dtype);
+        const char *from = (const char *)source + (size_t)b * g->block * dtype_bytes(g->dtype);
 
         for (int t = 0; t < g->taps; t++, dst += segment)
             if (g->dtype == DTYPE_F32)
-                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_F32, false, false);
-            else if (g->swap_lanes)
-                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, true, false);
-            else if (g->swap_pixels)
-                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, false, true);
+                gather_tap(g, dst, from, g->at[t], first, count, DTYPE_F32, GATHER_PLAIN);
             else
-                gather_tap(g, dst, block, g->at[t], first, count, DTYPE_BF16, false, false);
+                switch (g->order) {
+#define ORDER(o)                                                                                   \
+    case o:                                                                                        \
+        gather_tap(g, dst, from, g->at[t], first, count, DTYPE_BF16, o);                           \
+        break;
+                    ORDER(GATHER_PLAIN)
+                    ORDER(GATHER_ODD_LANES)
+                    ORDER(GATHER_ODD_PIXELS)
+                    ORDER(GATHER_PAIR_LANES)
+                    ORDER(GATHER_PAIR_PIXELS)
+#undef ORDER
+                }
     }
 }
 

@@ -51,6 +51,9 @@ INLINE vf fmadd_emulated(vf a, vf b, vf c)
 }
 #endif
 
+/* A loop that is unrolled, so that what it indexes can lie in registers. */
+#define EACH(i, n) _Pragma("GCC unroll 36") for (int i = 0; i < (n); i++)
+
 /* a b + c, rounded once. */
 INLINE vf fmadd(vf a, vf b, vf c)
 {
@@ -64,6 +67,14 @@ INLINE vf fmadd(vf a, vf b, vf c)
     return fmadd_emulated(a, b, c);
 #endif
 }
+
+/* c + a b as two products of bf16 numbers in each lane, that of the high halves first. */
+#if defined __AVX512BF16__
+INLINE vf dot_v(vf a, vf b, vf c)
+{
+    return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b);
+}
+#endif
 
 INLINE vf splat_v(float x)
 {

@@ -6,8 +6,6 @@
 #include "backend/cpu/conv/simd.h"
 #include "base/isa.h"
 
-#define UNROLL _Pragma("GCC unroll 16")
-
 /* o = B^T d, numbers STEP apart. */
 INLINE void input_6(vf *o, const vf *d, const int step)
 {
@@ -89,8 +87,10 @@ INLINE void input_tile(const struct tiling *g, float *v, size_t plane, const flo
         vf d[36];
 
         if (inside)
-            UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++) d[6 * i + j] =
-                load_v(x + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL);
+            EACH (i, 6)
+                EACH (j, 6)
+                    d[6 * i + j] =
+                        load_v(x + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL);
         else
             for (int i = 0; i < 6; i++)
                 for (int j = 0; j < 6; j++)
@@ -98,11 +98,11 @@ INLINE void input_tile(const struct tiling *g, float *v, size_t plane, const flo
                         y0 + i < 0 || y0 + i >= g->h || x0 + j < 0 || x0 + j >= g->w
                             ? (vf){0}
                             : load_v(x + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL);
-        UNROLL for (int j = 0; j < 6; j++) input_6(d + j, d + j, 6);
-        UNROLL for (int i = 0; i < 6; i++)
-        {
+        EACH (j, 6)
+            input_6(d + j, d + j, 6);
+        EACH (i, 6) {
             input_6(d + 6 * i, d + 6 * i, 1);
-            UNROLL for (int j = 0; j < 6; j++)
+            EACH (j, 6)
                 store_v(v + (size_t)(6 * i + j) * plane + part * VL, d[6 * i + j]);
         }
     }
@@ -128,15 +128,17 @@ INLINE void gradient_tile(const struct tiling *g, float *v, size_t plane, const 
     for (int part = 0; part < PARTS; part++) {
         vf d[24], o[36]; /* (4, 6) with the last two columns unused, (6, 6) */
 
-        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) d[6 * i + j] =
-            i < rows && j < columns
-                ? load_v(dy + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL)
-                : (vf){0};
-        UNROLL for (int j = 0; j < 4; j++) gradient_6(o + j, d + j, 6);
-        UNROLL for (int i = 0; i < 6; i++)
-        {
+        EACH (i, 4)
+            EACH (j, 4)
+                d[6 * i + j] =
+                    i < rows && j < columns
+                        ? load_v(dy + (ptrdiff_t)((y0 + i) * g->w + x0 + j) * BLOCK + part * VL)
+                        : (vf){0};
+        EACH (j, 4)
+            gradient_6(o + j, d + j, 6);
+        EACH (i, 6) {
             gradient_6(o + 6 * i, o + 6 * i, 1);
-            UNROLL for (int j = 0; j < 6; j++)
+            EACH (j, 6)
                 store_v(v + (size_t)(6 * i + j) * plane + part * VL, o[6 * i + j]);
         }
     }
@@ -161,13 +163,13 @@ INLINE void output_tile(const struct tiling *g, const struct put_to *to, bool re
         const size_t channel = (size_t)(b * BLOCK + part * VL);
         vf d[36];
 
-        UNROLL for (int i = 0; i < 36; i++) d[i] = load_v(m + (size_t)i * plane + part * VL);
-        UNROLL for (int j = 0; j < 6; j++) output_4(d + j, d + j, 6);
-        UNROLL for (int i = 0; i < 4; i++)
-        {
+        EACH (i, 36)
+            d[i] = load_v(m + (size_t)i * plane + part * VL);
+        EACH (j, 6)
+            output_4(d + j, d + j, 6);
+        EACH (i, 4) {
             output_4(d + 6 * i, d + 6 * i, 1);
-            UNROLL for (int j = 0; j < 4; j++)
-            {
+            EACH (j, 4) {
                 const size_t k = at + (size_t)(i * g->w + j) * BLOCK + (size_t)(part * VL);
                 vf v = d[6 * i + j];
 
@@ -204,13 +206,13 @@ static void weight_gradient(float *out, size_t out_tap, const float *m, size_t p
     for (int i = 0; i < rows * BLOCK; i += VL) {
         vf d[36];
 
-        UNROLL for (int k = 0; k < 36; k++) d[k] = load_v(m + (size_t)k * plane + i);
-        UNROLL for (int j = 0; j < 6; j++) weight_3(d + j, d + j, 6);
-        UNROLL for (int r = 0; r < 3; r++)
-        {
+        EACH (k, 36)
+            d[k] = load_v(m + (size_t)k * plane + i);
+        EACH (j, 6)
+            weight_3(d + j, d + j, 6);
+        EACH (r, 3) {
             weight_3(d + 6 * r, d + 6 * r, 1);
-            UNROLL for (int s = 0; s < 3; s++)
-            {
+            EACH (s, 3) {
                 float *to = out + (size_t)(3 * r + s) * out_tap + i;
 
                 store_v(to, add ? load_v(to) + d[6 * r + s] : d[6 * r + s]);
