@@ -265,7 +265,7 @@ int main(int argc, char **argv)
                        t ? "bf16" : "fp32", isa_name(isa));
                 pool_run(
                     pool, 1, task,
-                    &(struct job){archs[a].name, rows, n, argc > 3 ? atoi(argv[3]) : 5, d, isa});
+                    &(struct job){archs[a].name, rows, n, argc > 3 ? (int)strtol(argv[3], NULL, 10) : 5, d, isa});
             }
     pool_free(pool);
     dnn_free(d);

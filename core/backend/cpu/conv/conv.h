@@ -69,7 +69,8 @@ void conv_backward_data(const struct conv *c, const void *dy, const float *weigh
                         void *scratch);
 
 /* The gradient of the weight over the shape's n pictures, as conv_leaf_floats() numbers in an order of its
- * own, which sums over microbatches keep; conv_leaf_plain() puts PART of conv_leaf_parts() into (k, c / groups, r, s). */
+ * own, which sums over microbatches keep; conv_leaf_plain() puts PART of conv_leaf_parts() into
+ * (k, c / groups, r, s). */
 void conv_backward_weight(const struct conv *c, const void *x, const void *dy, float *leaf,
                           void *scratch);
 size_t conv_leaf_floats(const struct conv *c);

@@ -1,5 +1,5 @@
-/* winograd.h - the transforms of Winograd's minimal filtering F(4x4, 3x3), points 0, 1, -1, 2, -2, infinity
- * (Lavin and Gray 2015), formula by formula in docs/arithmetic.md.
+/* winograd.h - the transforms of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2015) at the points
+ * 0, 5/8, -5/8, 3/2, -3/2, infinity, formula by formula in docs/arithmetic.md.
  *
  * Transformed tensors are 36 planes; in a plane, tile t of block b is a row of 16 channels at b * block + 16 t.
  * SPDX-License-Identifier: MIT */

@@ -6,34 +6,42 @@
 #include "backend/cpu/conv/simd.h"
 #include "base/isa.h"
 
+/* The points are 0, +-P, +-Q and infinity: powers of these and their sums are exact in fp32. */
+static const float p1 = 0.625F, p2 = 0.390625F, p3 = 0.244140625F, q1 = 1.5F, q2 = 2.25F,
+                   q3 = 3.375F;
+static const float p2q2 = 0.87890625F, p2_q2 = 2.640625F; /* product, sum */
+/* 1 / (2 p^2 (p^2 - q^2)) and 1 / (2 q^2 (q^2 - p^2)), the norms of the points */
+#define NORM_P (1 / (2 * 0.390625 * (0.390625 - 2.25)))
+#define NORM_Q (1 / (2 * 2.25 * (2.25 - 0.390625)))
+
 /* o = B^T d, numbers STEP apart. */
 INLINE void input_6(vf *o, const vf *d, const int step)
 {
-    const vf k2 = splat_v(2), k4 = splat_v(4);
     const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
              d5 = d[5 * step];
-    const vf a = fmadd(-k4, d2, d4), b = fmadd(-k4, d1, d3), c = d4 - d2, e = d3 - d1;
+    const vf a = fmadd(splat_v(-q2), d2, d4), b = fmadd(splat_v(-q2), d1, d3);
+    const vf c = fmadd(splat_v(-p2), d2, d4), e = fmadd(splat_v(-p2), d1, d3);
 
-    o[0] = fmadd(k4, d0, fmadd(splat_v(-5), d2, d4));
-    o[step] = a + b;
-    o[2 * step] = a - b;
-    o[3 * step] = fmadd(k2, e, c);
-    o[4 * step] = fmadd(-k2, e, c);
-    o[5 * step] = fmadd(k4, d1, fmadd(splat_v(-5), d3, d5));
+    o[0] = fmadd(splat_v(p2q2), d0, fmadd(splat_v(-p2_q2), d2, d4));
+    o[step] = fmadd(splat_v(p1), b, a);
+    o[2 * step] = fmadd(splat_v(-p1), b, a);
+    o[3 * step] = fmadd(splat_v(q1), e, c);
+    o[4 * step] = fmadd(splat_v(-q1), e, c);
+    o[5 * step] = fmadd(splat_v(p2q2), d1, fmadd(splat_v(-p2_q2), d3, d5));
 }
 
 /* o (6) = A d (4). */
 INLINE void gradient_6(vf *o, const vf *d, const int step)
 {
-    const vf k2 = splat_v(2), k4 = splat_v(4);
     const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
-    const vf a = d0 + d2, b = d1 + d3, c = fmadd(k4, d2, d0), e = fmadd(k4, d3, d1);
+    const vf a = fmadd(splat_v(p2), d2, d0), b = fmadd(splat_v(p2), d3, d1);
+    const vf c = fmadd(splat_v(q2), d2, d0), e = fmadd(splat_v(q2), d3, d1);
 
     o[0] = d0;
-    o[step] = a + b;
-    o[2 * step] = a - b;
-    o[3 * step] = fmadd(k2, e, c);
-    o[4 * step] = fmadd(-k2, e, c);
+    o[step] = fmadd(splat_v(p1), b, a);
+    o[2 * step] = fmadd(splat_v(-p1), b, a);
+    o[3 * step] = fmadd(splat_v(q1), e, c);
+    o[4 * step] = fmadd(splat_v(-q1), e, c);
     o[5 * step] = d3;
 }
 
@@ -42,26 +50,26 @@ INLINE void output_4(vf *o, const vf *m, const int step)
 {
     const vf a = m[step] + m[2 * step], b = m[step] - m[2 * step], c = m[3 * step] + m[4 * step],
              d = m[3 * step] - m[4 * step];
-
     const vf last = m[5 * step];
 
     o[0] = (m[0] + a) + c;
-    o[step] = fmadd(splat_v(2), d, b);
-    o[2 * step] = fmadd(splat_v(4), c, a);
-    o[3 * step] = fmadd(splat_v(8), d, b) + last;
+    o[step] = fmadd(splat_v(q1), d, b * splat_v(p1));
+    o[2 * step] = fmadd(splat_v(q2), c, a * splat_v(p2));
+    o[3 * step] = fmadd(splat_v(q3), d, fmadd(splat_v(p3), b, last));
 }
 
 /* o (3) = G^T m (6). */
 INLINE void weight_3(vf *o, const vf *m, const int step)
 {
-    const vf a = m[step] + m[2 * step], b = m[2 * step] - m[step], c = m[3 * step] + m[4 * step],
+    const vf a = m[step] + m[2 * step], b = m[step] - m[2 * step], c = m[3 * step] + m[4 * step],
              d = m[3 * step] - m[4 * step];
-    const vf sixth = splat_v(1.0F / 6);
     const vf last = m[5 * step];
 
-    o[0] = fmadd(splat_v(1.0F / 24), c, fmadd(-sixth, a, m[0] * splat_v(0.25F)));
-    o[step] = fmadd(splat_v(1.0F / 12), d, b * sixth);
-    o[2 * step] = fmadd(sixth, c - a, last);
+    o[0] = fmadd(splat_v((float)NORM_Q), c,
+                 fmadd(splat_v((float)NORM_P), a, m[0] * splat_v((float)(1 / 0.87890625))));
+    o[step] = fmadd(splat_v((float)(1.5 * NORM_Q)), d, b * splat_v((float)(0.625 * NORM_P)));
+    o[2 * step] = fmadd(splat_v((float)(2.25 * NORM_Q)), c,
+                        fmadd(splat_v((float)(0.390625 * NORM_P)), a, last));
 }
 
 struct place { /* of a tile */
@@ -221,16 +229,17 @@ static void weight_gradient(float *out, size_t out_tap, const float *m, size_t p
     }
 }
 
-/* o (6) = G w (3) in double; products with 1 / 6 and 1 / 24, as a division takes longer than all else here. */
+/* o (6) = G w (3) in double; products with the norms, as a division takes longer than all else here. */
 INLINE void weight_6(d16v *o, const d16v *w, const int step)
 {
-    const d16v a = w[0] + w[2 * step], b = w[0] + 4 * w[2 * step], c = w[step];
+    const d16v a = w[0] + 0.390625 * w[2 * step], b = 0.625 * w[step];
+    const d16v c = w[0] + 2.25 * w[2 * step], d = 1.5 * w[step];
 
-    o[0] = w[0] * 0.25;
-    o[step] = (a + c) * (-1.0 / 6);
-    o[2 * step] = (a - c) * (-1.0 / 6);
-    o[3 * step] = (b + 2 * c) * (1.0 / 24);
-    o[4 * step] = (b - 2 * c) * (1.0 / 24);
+    o[0] = w[0] * (1 / 0.87890625);
+    o[step] = (a + b) * NORM_P;
+    o[2 * step] = (a - b) * NORM_P;
+    o[3 * step] = (c + d) * NORM_Q;
+    o[4 * step] = (c - d) * NORM_Q;
     o[5 * step] = w[2 * step];
 }
 
