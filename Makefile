@@ -8,13 +8,13 @@ JOBS := $(shell nproc)
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
 # Debian packages: what the build needs, and what some tests use when it is there (an outsider's
-# reader of shards, the layout of the sources, the CUDA kernels on the host).
+# reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory in `make peers`).
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
-EXTRA_PACKAGES := python3-h5py clang-format g++
+EXTRA_PACKAGES := python3-h5py clang-format g++ libtcmalloc-minimal4
 
-.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench cuda install clean
+.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
 .NOTPARALLEL:
 
 tools: configure
@@ -52,6 +52,13 @@ test-long: deps all
 bench: configure
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benches tools
 	@for program in $(BUILD)/bin/bench_*; do echo "== $${program##*/}"; "$$program"; done
+
+# presize and PyTorch by turns: make peers PYTHON=a-python-with-torch OPTIONS="--threads 1"
+PYTHON := python3
+OPTIONS :=
+peers: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target peer_presize
+	@tests/bench/peers/against_torch.py --presize $(BUILD)/bin/peer_presize --python $(PYTHON) $(OPTIONS)
 
 cuda: configure
 	@cmake -S . -B $(BUILD) >/dev/null

@@ -80,7 +80,12 @@ static dnnl_data_type_t data_type(enum dtype t)
 
 static dnnl_format_tag_t layout_tag(enum dnn_layout l)
 {
-    return l == DNN_NCHW ? dnnl_abcd : l == DNN_NHWC ? dnnl_acdb : dnnl_aBcd16b;
+    static const dnnl_format_tag_t tags[] = {[DNN_NCHW] = dnnl_abcd,
+                                             [DNN_BLOCKED16] = dnnl_aBcd16b,
+                                             [DNN_NHWC] = dnnl_acdb,
+                                             [DNN_ANY] = dnnl_format_tag_any};
+
+    return tags[l];
 }
 
 void dnn_one_thread(void)

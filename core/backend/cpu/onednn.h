@@ -25,7 +25,7 @@ void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library
  * anything. */
 void dnn_one_thread(void);
 
-enum dnn_layout { DNN_NCHW, DNN_BLOCKED16, DNN_NHWC };
+enum dnn_layout { DNN_NCHW, DNN_BLOCKED16, DNN_NHWC, DNN_ANY /* the library's choice */ };
 enum dnn_pass { DNN_FORWARD, DNN_BACKWARD_DATA, DNN_BACKWARD_WEIGHT };
 struct dnn_conv_desc {
     enum dnn_pass pass;
