@@ -82,6 +82,7 @@ static bool shape_of(struct conv_shape *out, const struct op *o, const struct te
     s.c = t[x].dims[1], s.h = t[x].dims[2], s.w = t[x].dims[3];
     s.k = t[w].dims[0], s.r = t[w].dims[2], s.s = t[w].dims[3];
     s.p = t[y].dims[2], s.q = t[y].dims[3];
+    s.groups = t[x].dims[1] / t[w].dims[1];
     if (s.pass != CONV_BACKWARD_WEIGHT) {
         const size_t a = (size_t)(s.c * s.h * s.w), b = (size_t)(s.k * s.p * s.q);
         const size_t fit = ROOM / ((a > b ? a : b) * dtype_size(dtype));

@@ -57,10 +57,10 @@ static void exec_of(struct exec_options *o, int n_words, char **words)
     json_t *tree = json_object();
     struct err err = {0};
 
-    keys_default(&table, 1, o);
+    keys_default(&table, 1, KEYS_NEWEST, o);
     for (int i = 0; i < n_words; i++)
         check(keys_override(tree, words[i], &err), &err);
-    check(keys_apply(&table, 1, o, tree, "command line", &err), &err);
+    check(keys_apply(&table, 1, KEYS_NEWEST, o, tree, "command line", &err), &err);
     json_decref(tree);
 }
 
