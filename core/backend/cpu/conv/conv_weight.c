@@ -64,6 +64,7 @@ static void load_tiles(const struct conv_format *f, int out, int in, const float
     const int in_all = out / out_blocks(f) * in_blocks(f) + in;
     const int k0 = (f->backward ? in_all : out) * BLOCK, c0 = (f->backward ? out : in_all) * BLOCK;
     const int step_k = f->backward ? BLOCK : 1, step_c = f->backward ? 1 : BLOCK;
+    const ptrdiff_t next = (f->backward ? BLOCK * group_c : BLOCK) * taps; /* to block IN + 1 */
 
     if (k0 + BLOCK > f->k || c0 + BLOCK > f->c || f->groups > 1)
         memset(tiles, 0, (size_t)(taps * TILE) * sizeof *tiles);
@@ -72,9 +73,11 @@ static void load_tiles(const struct conv_format *f, int out, int in, const float
         const int from_c = first > c0 ? first : c0, to_c = smaller(first + group_c, c0 + BLOCK);
         const float *from = plain + (ptrdiff_t)((k0 + k) * group_c + from_c - first) * taps;
 
-        for (int c = from_c - c0; c < to_c - c0; c++)
+        for (int c = from_c - c0; c < to_c - c0; c++) {
+            __builtin_prefetch(from + next);
             for (int t = 0; t < taps; t++)
                 tiles[t * TILE + k * step_k + c * step_c] = *from++;
+        }
     }
     for (int i = 0; f->bf16 && i < taps * TILE; i++)
         tiles[i] = f32_from_bf16(bf16_from_f32(tiles[i]));
