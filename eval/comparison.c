@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/experiment.h"
 #include "look.h"
 #include "pairing.h"
 #include "record/stats.h"
@@ -15,6 +16,8 @@ struct comparison {
     struct pairing *pairs;                   /* n; of run i with run 0, the first unused */
     json_t *keys, *figures, *groups, *tests; /* rows */
 };
+
+static const char arithmetic[] = "arithmetic";
 
 static void comparison_free(struct comparison *c)
 {
@@ -71,14 +74,17 @@ static int add_key(struct comparison *c, const char *key, struct err *err)
     return tabular_add(c->keys, row, err);
 }
 
-/* What the pictures came from is no key, but as good as one. */
-static int add_shards(struct comparison *c, struct err *err)
+/* What the pictures came from, and the arithmetic, are no keys, but as good as keys. */
+static int add_facts(struct comparison *c, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
-        const char *index = look_text(c->runs[i].run.run, "sha256", "index", NULL);
+        const json_t *run = c->runs[i].run.run;
+        const char *index = look_text(run, "sha256", "index", NULL);
 
-        if (index && json_object_set_new(c->runs[i].params, "sha256 of the shards' index",
-                                         json_sprintf("%.12s", index)) < 0)
+        if ((index && json_object_set_new(c->runs[i].params, "sha256 of the shards' index",
+                                          json_sprintf("%.12s", index)) < 0) ||
+            json_object_set_new(c->runs[i].params, arithmetic, json_integer(run_arithmetic(run))) <
+                0)
             return err_set(err, ERR_NOMEM, "%s", c->runs[i].run.name);
     }
     return 0;
@@ -130,18 +136,25 @@ static int find_figures(struct comparison *c, struct err *err)
 }
 
 /* Keys that change what is computed, the seed left out. */
+static json_t *recipe_of(const struct look *l)
+{
+    json_t *recipe = json_copy(l->params);
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(l->params, key, value)
+    {
+        if (strcmp(key, "seed") == 0 || experiment_is_harmless(key))
+            json_object_del(recipe, key);
+    }
+    return recipe;
+}
+
 static bool same_recipe(const struct look *a, const struct look *b)
 {
-    static const char *const free_keys[] = {"seed", "title", "exec.threads", "exec.prefetch",
-                                            "exec.cuda_graph"};
-    json_t *x = json_copy(a->params), *y = json_copy(b->params);
-    bool same;
+    json_t *x = recipe_of(a), *y = recipe_of(b);
+    const bool same = x && y && json_object_size(x) > 1 && json_equal(x, y);
 
-    for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++) {
-        json_object_del(x, free_keys[i]);
-        json_object_del(y, free_keys[i]);
-    }
-    same = x && y && json_object_size(x) > 0 && json_equal(x, y);
     json_decref(x);
     json_decref(y);
     return same;
@@ -374,6 +387,9 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
         if (print_keys(out, FORM_TEXT, c, err) < 0)
             return -1;
     }
+    if (differs(c, arithmetic))
+        fputs("the runs differ in arithmetic (run.json): the same keys give other bits in them\n",
+              out);
     fputc('\n', out);
     tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
     if (json_array_size(c->groups) > 0) {
@@ -405,7 +421,7 @@ int comparison_print(FILE *out, const struct request *r, bool *regression, struc
     int rc = -1;
 
     *regression = false;
-    if (open_runs(&c, r, err) < 0 || add_shards(&c, err) < 0 || find_keys(&c, err) < 0 ||
+    if (open_runs(&c, r, err) < 0 || add_facts(&c, err) < 0 || find_keys(&c, err) < 0 ||
         find_figures(&c, err) < 0 || find_groups(&c, err) < 0 || find_tests(&c, err) < 0)
         goto out;
     if (r->form == FORM_JSON)

@@ -10,12 +10,29 @@
 #include "base/path.h"
 #include "base/yaml.h"
 #include "experiment/checkpoint.h"
+#include "experiment/experiment.h"
 #include "record/score.h"
 
+/* The run's keys as today's; as it wrote them where today's cannot be had, with the reason. */
 static int read_params(struct look *l, struct err *err)
 {
     char path[PATH_LEN];
+    struct experiment *e = NULL;
+    int rc;
 
+    if (path_format(path, err, "%s/resolved.yaml", l->run.folder) < 0)
+        return -1;
+    if (path_exists(path)) {
+        struct err why = {0};
+
+        rc = experiment_reopen(&e, l->run.folder, NULL, 0, &why);
+        if (rc == 0)
+            rc = experiment_params(&l->params, e, &why);
+        experiment_free(e);
+        if (rc == 0)
+            return 0;
+        log_warn("%s; its keys are shown as params.yaml has them", why.msg);
+    }
     if (path_format(path, err, "%s/params.yaml", l->run.folder) < 0)
         return -1;
     if (path_exists(path)) {

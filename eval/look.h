@@ -13,7 +13,8 @@
 
 struct look {
     struct run_entry run;
-    json_t *params;              /* params.yaml, an empty object where it is missing */
+    /* Today's keys with the run's values, flat; where they cannot be had, its params.yaml, or {}. */
+    json_t *params;
     const struct predictions *p; /* NULL: none */
     uint32_t errors;             /* of p */
     const char *folder;          /* that p lies in */

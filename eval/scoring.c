@@ -70,16 +70,14 @@ static bool is_last(const struct job *j)
 static int job_open(struct job *j, const struct request *r, const struct run_entry *run,
                     struct err *err)
 {
-    char path[PATH_LEN], backend[80];
+    char backend[80];
     char *words[] = {backend};
     struct be_info info;
     struct be *be;
 
     *j = (struct job){.r = r, .run = run};
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
-    if (path_format(path, err, "%s/resolved.yaml", run->folder) < 0)
-        return -1;
-    if (experiment_read(&j->e, path, words, r->backend ? 1 : 0, err) < 0 ||
+    if (experiment_reopen(&j->e, run->folder, words, r->backend ? 1 : 0, err) < 0 ||
         backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
         return -1;
     j->backend->close(be); /* its name is part of what a score says of itself; computed is later */

@@ -283,7 +283,7 @@ static void check_checkpoint(struct chain *c, const char *which, const char *met
 
 static void check_config(struct chain *c)
 {
-    char path[PATH_LEN], hex[SHA256_HEX];
+    char path[PATH_LEN], hex[SHA256_HEX], subject[64];
     struct experiment *e;
     struct err err;
     int rc;
@@ -292,16 +292,17 @@ static void check_config(struct chain *c)
         say(c, "configuration", RESULT_UNCHECKED, "resolved.yaml is not there");
         return;
     }
-    if (experiment_read(&e, path, NULL, 0, &err) < 0) {
+    if (experiment_reopen(&e, c->l->run.folder, NULL, 0, &err) < 0) {
         say(c, "configuration", RESULT_FAILED, "%s", err.msg);
         return;
     }
     rc = experiment_sha256(e, hex, &err);
+    snprintf(subject, sizeof subject, "resolved.yaml, version %d of the keys", e->version);
     experiment_free(e);
     if (rc < 0)
         say(c, "configuration", RESULT_FAILED, "%s", err.msg);
     else
-        compare(c, "configuration", "config", hex, "resolved.yaml");
+        compare(c, "configuration", "config", hex, subject);
 }
 
 /* The train beside this eval may be another build: no fault of the run. */
@@ -436,14 +437,13 @@ static void check_facts(struct chain *c, const struct experiment *e, const struc
 /* Cut again as resolved.yaml says. */
 static void check_split(struct chain *c)
 {
-    char path[PATH_LEN], hex[SHA256_HEX], text[1200];
+    char hex[SHA256_HEX], text[1200];
     struct experiment *e = NULL;
     struct shard_set *shards = NULL;
     struct split *split = NULL;
     struct err err;
 
-    if (path_format(path, &err, "%s/resolved.yaml", c->l->run.folder) < 0 ||
-        experiment_read(&e, path, NULL, 0, &err) < 0 ||
+    if (experiment_reopen(&e, c->l->run.folder, NULL, 0, &err) < 0 ||
         shard_set_open(&shards, c->shards, &err) < 0 ||
         split_make(&split, &e->data, shards, &err) < 0 ||
         split_sha256(hex, split, shards, &err) < 0) {

@@ -242,7 +242,7 @@ out:
 }
 
 /* Keys that --resume may set are those that change no bit. */
-static int check_words(const struct request *r, const char *path, const struct session *s,
+static int check_words(const struct request *r, const char *folder, const struct session *s,
                        struct err *err)
 {
     struct experiment *before;
@@ -251,7 +251,7 @@ static int check_words(const struct request *r, const char *path, const struct s
 
     if (r->n_words == 0)
         return 0;
-    if (experiment_read(&before, path, NULL, 0, err) < 0)
+    if (experiment_reopen(&before, folder, NULL, 0, err) < 0)
         return -1;
     rc = experiment_sha256(before, hex, err);
     experiment_free(before);
@@ -339,21 +339,40 @@ static int find_checkpoint(json_t **json, const char *folder, struct err *err)
     return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot go on") : 0;
 }
 
+/* A run's bits are those of one arithmetic from its first step to its last. */
+static int check_arithmetic(const char *folder, struct err *err)
+{
+    struct run_entry run;
+    int then, rc = 0;
+
+    if (run_open(&run, folder, err) < 0)
+        return -1;
+    then = run_arithmetic(run.run);
+    if (then != ARITHMETIC && strcmp(run.status, "done") != 0) /* run_resume() tells a done one */
+        rc =
+            err_set(err, ERR_INPUT,
+                    "%s was begun with arithmetic %d and this presize computes with arithmetic "
+                    "%d: it cannot go on with the same bits. Resume it with the presize that began "
+                    "it (%s), or train again: `train --exp %s/resolved.yaml`",
+                    folder, then, ARITHMETIC, run_presize(run.run), folder);
+    run_entry_free(&run);
+    return rc;
+}
+
 /* The experiment in FOLDER as its checkpoint JSON left it. */
 static int reopen(struct session **s, struct state *st, const struct request *r, const char *folder,
                   const json_t *json, struct err *err)
 {
     const char *name = json_string_value(json_object_get(json, "experiment"));
     struct experiment *e;
-    char path[PATH_LEN];
 
-    if (path_format(path, err, "%s/resolved.yaml", folder) < 0 ||
-        experiment_read(&e, path, r->words, r->n_words, err) < 0)
+    if (check_arithmetic(folder, err) < 0 ||
+        experiment_reopen(&e, folder, r->words, r->n_words, err) < 0)
         return -1;
     snprintf(e->name, sizeof e->name, "%s", name ? name : "");
     /* whatever else was prepared since */
     e->presize = json_integer_value(json_object_get(json, "presize"));
-    if (open_session(s, e, r, err) < 0 || check_words(r, path, *s, err) < 0 ||
+    if (open_session(s, e, r, err) < 0 || check_words(r, folder, *s, err) < 0 ||
         state_read(st, json, *s, err) < 0 || stops_later(r, folder, st, err) < 0)
         return -1;
     if (e->train.watch.finish == FINISH_BEST && st->best_epoch >= 0 &&

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "backend/plugin.h"
+#include "base/isa.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
+static const char *const conv_names[] = {"own", "onednn", NULL};
 static const char *const resident_names[] = {"auto", "off", NULL};
 static const char *const cuda_graph_names[] = {"auto", "off", NULL};
 static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
@@ -25,10 +27,11 @@ const struct key exec_keys[] = {
             "0: one per processor; never changes a result"),
     KEY_INT(struct exec_options, microbatch, "exec.microbatch", "0", 0, 4096, "pictures",
             "pictures per call, a divisor of the batch; 0: the largest that is at most 8"),
-    KEY_CHOICE(struct exec_options, winograd, "exec.winograd", "auto", winograd_names,
-               "Winograd's form of fp32 3x3 convolutions where it is faster"),
-    KEY_CHOICE(struct exec_options, layout, "exec.layout", "auto", layout_names,
-               "how activations lie in memory, for tests and measurements"),
+    KEY_CHOICE(struct exec_options, conv, "exec.conv", "own", conv_names,
+               "what computes the cpu's convolutions: presize itself, or oneDNN",
+               .since = 2, .implied = "onednn"),
+    KEY_CHOICE(struct exec_options, isa, "exec.isa", "auto", isa_choices,
+               "best instruction set that the cpu may use; auto: all it has", .since = 2),
     KEY_INT(struct exec_options, prefetch, "exec.prefetch", "4", 1, 64, "batches",
             "batches read ahead of the step"),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
@@ -39,8 +42,13 @@ const struct key exec_keys[] = {
              "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
              "same bits from run to run; false: a GPU takes the fastest; always so on cpu and ref"),
-    KEY_STR(struct exec_options, max_isa, "exec.max_isa", "",
-            "oneDNN's name of the best instruction set to use, empty for all there is"),
+
+    KEY_CHOICE(struct exec_options, winograd, "exec.winograd", "auto", winograd_names, "",
+               .retired = 2, .instead = "leave it out; exec.conv says what computes convolutions"),
+    KEY_CHOICE(struct exec_options, layout, "exec.layout", "auto", layout_names, "",
+               .retired = 2, .instead = "leave it out; exec.isa decides how activations lie in memory"),
+    KEY_STR(struct exec_options, max_isa, "exec.max_isa", "", "",
+            .retired = 2, .instead = "set exec.isa (auto, base, avx2, avx512 or avx512bf16)"),
     KEY_END,
 };
 // clang-format on

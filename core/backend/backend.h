@@ -10,6 +10,11 @@
 #include "backend/op.h"
 #include "base/key.h"
 
+/* The version of what is computed: raised by every change after which the same configuration gives other
+ * bits. A run records it (run.json) and resumes only under its own; 1 is that of 0.1.0, which records
+ * none. */
+enum { ARITHMETIC = 2 };
+
 enum be_layout { LAYOUT_AUTO, LAYOUT_BLOCKED, LAYOUT_NHWC };
 enum be_winograd { WINOGRAD_AUTO, WINOGRAD_OFF };
 enum be_conv { CONV_OWN, CONV_ONEDNN };
@@ -27,22 +32,25 @@ struct be_ranks {
     void *ctx;
 };
 
-/* Keys exec.*. Only winograd (and the device) may change a bit; threads, prefetch and
- * cuda_graph never do. */
+/* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch and cuda_graph
+ * never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
     int64_t device;     /* number of the GPU */
     int64_t threads;    /* 0: one per processor */
     int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
     int conv;           /* enum be_conv */
-    int winograd;       /* enum be_winograd */
-    int layout;         /* enum be_layout; for tests and measurements */
+    int isa;            /* index into isa_choices */
     int64_t prefetch;   /* batches read ahead */
     int resident;       /* enum be_resident */
     int cuda_graph;     /* enum be_cuda_graph */
     bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */
     bool deterministic; /* always so on cpu and ref */
-    char max_isa[32];   /* oneDNN's name, "" for all the processor has */
+
+    /* Of retired keys: the fields keep what an older record says, so that its hash can be checked. */
+    int winograd;     /* enum be_winograd */
+    int layout;       /* enum be_layout */
+    char max_isa[32]; /* oneDNN's name, "" for all the processor has */
 
     const struct be_ranks *ranks; /* no key; borrowed while the device is open; NULL: alone */
 };

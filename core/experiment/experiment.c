@@ -34,12 +34,18 @@ static const struct key_table tables[N_TABLES] = {
     {exec_keys, offsetof(struct experiment, exec)},
 };
 
-/* Keys that cannot change a bit of the weights. */
+/* Keys that cannot change a bit of the weights, in all versions: a key that joins or leaves this list
+ * gives every older record another hash. */
 static const char *const harmless[] = {
     "title", "exec.threads", "exec.prefetch", "exec.cuda_graph", "data.verify", "train.score_train",
     "train.checkpoint_minutes",
 };
 // clang-format on
+
+static int today(void)
+{
+    return keys_version(tables, N_TABLES);
+}
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -112,6 +118,48 @@ static int read_chain(json_t **trees, char (*paths)[PATH_LEN], int *n, const cha
     }
 }
 
+/* The oldest version that a file of the chain was written for: what none of them names is then what it was
+ * in that version. Takes the member `version` out of the trees. */
+static int chain_version(int *version, json_t **trees, char (*paths)[PATH_LEN], int n,
+                         struct err *err)
+{
+    *version = today();
+    for (int i = 0; i < n; i++) {
+        const json_t *json = json_object_get(trees[i], "version");
+        const char *text = json_string_value(json);
+        char *end = NULL;
+        /* until version 2, a record did not say it */
+        long own = strcmp(path_base(paths[i]), "resolved.yaml") == 0 ? 1 : today();
+
+        if (json) {
+            own = text ? strtol(text, &end, 10) : 0;
+            if (!text || end == text || *end || own < 1 || own > today())
+                return err_set(
+                    err, ERR_INPUT,
+                    "%s: version: %.40s: this presize reads versions 1 to %d of the keys%s",
+                    paths[i], text ? text : "no number", today(),
+                    own > today() ? "; a newer one wrote this" : "");
+        }
+        json_object_del(trees[i], "version");
+        *version = own < *version ? (int)own : *version;
+    }
+    return 0;
+}
+
+static int apply_words(struct experiment *e, json_t *merged, char *const *words, int n,
+                       struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        if (keys_check_name(tables, N_TABLES, KEYS_NEWEST, words[i], err) < 0 ||
+            keys_override(merged, words[i], err) < 0) {
+            if (!strstr(err->msg, "command line"))
+                err_wrap(err, "command line");
+            return -1;
+        }
+    }
+    return n > 0 ? keys_apply(tables, N_TABLES, e->version, e, merged, "command line", err) : 0;
+}
+
 static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LEN], int n,
                      char *const *words, int n_words, struct err *err)
 {
@@ -120,30 +168,41 @@ static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LE
 
     if (!merged)
         return err_set(err, ERR_NOMEM, "experiment");
-    keys_default(tables, N_TABLES, KEYS_NEWEST, e);
+    if (chain_version(&e->version, trees, paths, n, err) < 0)
+        goto out;
+    keys_default(tables, N_TABLES, e->version, e);
     for (int i = n - 1; i >= 0; i--) { /* what is extended first, the file itself last */
-        if (keys_apply(tables, N_TABLES, KEYS_NEWEST, e, trees[i], paths[i], err) < 0)
+        if (keys_apply(tables, N_TABLES, e->version, e, trees[i], paths[i], err) < 0)
             goto out;
         if (keys_merge(merged, trees[i], err) < 0)
             goto out;
     }
-    for (int i = 0; i < n_words; i++) {
-        if (keys_override(merged, words[i], err) < 0) {
-            if (!strstr(err->msg, "command line"))
-                err_wrap(err, "command line");
-            goto out;
-        }
-    }
-    if (n_words && keys_apply(tables, N_TABLES, KEYS_NEWEST, e, merged, "command line", err) < 0)
-        goto out;
-    rc = 0;
+    rc = apply_words(e, merged, words, n_words, err);
 out:
     json_decref(merged);
     return rc;
 }
 
-int experiment_read(struct experiment **out, const char *name, char *const *words, int n,
-                    struct err *err)
+/* E, read by the rules of an older version, becomes one of today's, which cannot say what retired keys
+ * said. */
+static int renew(struct experiment *e, const char *path, struct err *err)
+{
+    json_t *outdated = keys_outdated(tables, N_TABLES, e->version, e);
+    const char *name = json_object_iter_key(json_object_iter(outdated));
+    int rc = outdated ? 0 : err_set(err, ERR_NOMEM, "experiment");
+
+    if (name) {
+        rc = keys_check_name(tables, N_TABLES, KEYS_NEWEST, name, err);
+        err_wrap(err, "%s", path);
+    }
+    json_decref(outdated);
+    e->version = today();
+    return rc;
+}
+
+/* RECORD: NAME is a run's, and stays of its version. */
+static int read_experiment(struct experiment **out, const char *name, bool record,
+                           char *const *words, int n, struct err *err)
 {
     struct experiment *e = calloc(1, sizeof *e);
     char(*paths)[PATH_LEN] = calloc(CHAIN_MAX, sizeof *paths);
@@ -162,6 +221,8 @@ int experiment_read(struct experiment **out, const char *name, char *const *word
     if (path_read(&e->given, &size, paths[0], GIVEN_MAX, err) < 0)
         goto out;
     if (apply_all(e, trees, paths, n_trees, words, n, err) < 0)
+        goto out;
+    if (!record && renew(e, paths[0], err) < 0)
         goto out;
     base = path_base(paths[0]);
     length = strlen(base) - strlen(".yaml");
@@ -183,6 +244,23 @@ out:
     return rc;
 }
 
+int experiment_read(struct experiment **out, const char *name, char *const *words, int n,
+                    struct err *err)
+{
+    return read_experiment(out, name, false, words, n, err);
+}
+
+int experiment_reopen(struct experiment **out, const char *folder, char *const *words, int n,
+                      struct err *err)
+{
+    char path[PATH_LEN];
+
+    *out = NULL;
+    if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
+        return -1;
+    return read_experiment(out, path, true, words, n, err);
+}
+
 void experiment_free(struct experiment *e)
 {
     if (!e)
@@ -191,16 +269,14 @@ void experiment_free(struct experiment *e)
     free(e);
 }
 
-static int write_tree(const struct experiment *e, const char *folder, const char *name, bool flat,
-                      struct err *err)
+/* TREE is taken over; NULL: out of memory. */
+static int write_tree(json_t *tree, const char *folder, const char *name, struct err *err)
 {
     char path[PATH_LEN];
     struct new_file file = {0};
-    json_t *tree;
 
     if (path_format(path, err, "%s/%s", folder, name) < 0)
-        return -1;
-    tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, flat);
+        goto fail;
     if (!tree)
         return err_set(err, ERR_NOMEM, "%s", path);
     if (new_file_begin(&file, path, err) < 0)
@@ -215,6 +291,22 @@ fail:
     return -1;
 }
 
+/* The record: the version, then every key, nested. Version 1 did not name itself. */
+static json_t *record_tree(const struct experiment *e)
+{
+    json_t *tree = keys_tree(tables, N_TABLES, e->version, e, false), *all;
+
+    if (!tree || e->version == 1)
+        return tree;
+    all = json_pack("{s:i}", "version", e->version);
+    if (all && json_object_update(all, tree) < 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(tree);
+    return all;
+}
+
 int experiment_write(const struct experiment *e, const char *folder, struct err *err)
 {
     char path[PATH_LEN];
@@ -223,27 +315,64 @@ int experiment_write(const struct experiment *e, const char *folder, struct err 
         return -1;
     if (path_write(path, e->given, strlen(e->given), err) < 0)
         return -1;
-    if (write_tree(e, folder, "resolved.yaml", false, err) < 0)
+    if (write_tree(record_tree(e), folder, "resolved.yaml", err) < 0)
         return -1;
-    return write_tree(e, folder, "params.yaml", true, err);
+    return write_tree(keys_tree(tables, N_TABLES, e->version, e, true), folder, "params.yaml", err);
 }
 
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err)
 {
-    json_t *tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, true);
+    json_t *tree = keys_tree(tables, N_TABLES, e->version, e, true);
     char *text;
 
     if (!tree)
         return err_set(err, ERR_NOMEM, "experiment");
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         json_object_del(tree, harmless[i]);
-    text = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
+    if (e->version > 1 && json_object_set_new(tree, "version", json_integer(e->version)) < 0) {
+        json_decref(tree);
+        return err_set(err, ERR_NOMEM, "experiment");
+    }
+    /* 17 digits: what jansson's default was when the first records were hashed */
+    text = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(tree);
     if (!text)
         return err_set(err, ERR_NOMEM, "experiment");
     sha256_of(text, strlen(text), hex);
     free(text);
     return 0;
+}
+
+bool experiment_is_harmless(const char *name)
+{
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(name, harmless[i]) == 0)
+            return true;
+    return false;
+}
+
+int experiment_params(json_t **out, const struct experiment *e, struct err *err)
+{
+    json_t *tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, true);
+    json_t *outdated = keys_outdated(tables, N_TABLES, e->version, e);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    int rc = -1;
+
+    *out = NULL;
+    if (!tree || !outdated || !file || json_object_update(tree, outdated) < 0)
+        err_set(err, ERR_NOMEM, "experiment");
+    else
+        rc = yaml_write(file, tree, err);
+    if (file && fclose(file) != 0 && rc == 0)
+        rc = err_set(err, ERR_NOMEM, "experiment");
+    if (rc == 0)
+        rc = yaml_parse(out, text, err);
+    free(text);
+    json_decref(tree);
+    json_decref(outdated);
+    return rc;
 }
 
 void experiment_document(FILE *file)
@@ -258,9 +387,18 @@ void experiment_document(FILE *file)
           "(`train.phases.0.epochs=3`). An unknown key is an error. The resolved copy of every\n"
           "key is kept in the run folder (`resolved.yaml`, `params.yaml`).\n"
           "\n"
+          "Keys come and go, so a run records the version of its keys. A run keeps the meaning it "
+          "had\n"
+          "in its own version: a newer key has the value that the table gives for older records, "
+          "and a\n"
+          "retired key is still read. `train --exp results/RUN/resolved.yaml` trains anew what a "
+          "run of\n"
+          "any version did. A file of yours that says `version: 1` is read in the same way.\n"
+          "\n"
           "This file is written by `bin/train --keys`; a test compares.\n"
           "\n",
           file);
+    fprintf(file, "The keys of version %d:\n\n", today());
     keys_document(file, tables, N_TABLES);
 }
 

@@ -22,6 +22,7 @@ struct experiment {
     struct train_options train;
     struct optim_options optim;
     struct exec_options exec;
+    int version;     /* of the keys, whose rules the hash and the record follow */
     int64_t presize; /* no key: of the shards to open where data.size is 0; 0: the largest */
     char *given;     /* text of the experiment file, owned */
 };
@@ -30,17 +31,31 @@ struct experiment {
  * (at most 8 files, looked for beside the file first), then the N words KEY=VALUE. ERR_INPUT:
  * missing (with the near names), a loop in extends, whatever keys_apply() says; an error in the
  * words has a message starting "command line". *out is NULL then. Release with experiment_free().
- */
+ *
+ * A file may say for which `version` of the keys it was written, as each resolved.yaml does since version
+ * 2. What it leaves out then means what it meant in that version. The experiment is one of today's
+ * version all the same, so a retired key that is not at its default is an error. */
 int experiment_read(struct experiment **out, const char *name, char *const *words, int n,
                     struct err *err) MUST_USE;
+/* The experiment that the run in FOLDER recorded (resolved.yaml), of the version it was recorded with;
+ * retired keys are read. N words as above. ERR_INPUT, also when a newer presize wrote it. */
+int experiment_reopen(struct experiment **out, const char *folder, char *const *words, int n,
+                      struct err *err) MUST_USE;
 void experiment_free(struct experiment *e); /* NULL is fine */
 
 /* Writes experiment.yaml (as given), resolved.yaml (every key, nested) and params.yaml (flat) into
  * FOLDER, each whole or not at all. */
 int experiment_write(const struct experiment *e, const char *folder, struct err *err) MUST_USE;
-/* SHA-256 over every key that may change a bit of the weights: not exec.threads, exec.prefetch,
- * exec.cuda_graph, data.verify, train.score_train, train.checkpoint_minutes, title or the name. */
+/* SHA-256 over every key of the experiment's version that may change a bit of the weights, and over the
+ * version: not exec.threads, exec.prefetch, exec.cuda_graph, data.verify, train.score_train,
+ * train.checkpoint_minutes, title or the name. */
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err) MUST_USE;
+/* Whether the key NAME is one of those that cannot change a bit of the weights. */
+bool experiment_is_harmless(const char *name);
+/* Every key of today with its value, flat, as params.yaml has them (all values are texts, or lists of
+ * them), so that experiments of different versions can be compared; and retired keys that are not at
+ * their default. Owned by the caller. */
+int experiment_params(json_t **out, const struct experiment *e, struct err *err) MUST_USE;
 /* experiments/README.md: every key of every module (train --keys). */
 void experiment_document(FILE *file);
 

@@ -77,15 +77,12 @@ int trained_open(struct trained **out, const char *folder, const char *which, ch
                  int n_words, struct err *err)
 {
     struct trained *t = calloc(1, sizeof *t);
-    char path[PATH_LEN];
     json_t *state = NULL;
 
     *out = NULL;
     if (!t)
         return err_set(err, ERR_NOMEM, "%s", folder);
-    if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
-        goto fail;
-    if (experiment_read(&t->experiment, path, words, n_words, err) < 0)
+    if (experiment_reopen(&t->experiment, folder, words, n_words, err) < 0)
         goto fail;
     which = which ? which : experiment_final(t->experiment);
     if (checkpoint_state(&state, folder, which, err) < 0)

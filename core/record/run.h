@@ -60,6 +60,10 @@ struct run_entry {
 /* One run folder, read. ERR_INPUT when FOLDER has no run.json, ERR_FORMAT when it cannot be used. */
 int run_open(struct run_entry *out, const char *folder, struct err *err) MUST_USE;
 void run_entry_free(struct run_entry *e); /* what it points to; all zero is fine */
+/* What run.json, RUN, says of the program: `arithmetic` (1 where it is missing, as 0.1.0 wrote none) and
+ * `libraries.presize`, its version ("?"; borrowed). */
+int run_arithmetic(const json_t *run);
+const char *run_presize(const json_t *run);
 /* All runs below RESULTS sorted by start, newest last; what cannot be read is skipped. A missing
  * folder has none. */
 int run_list(struct run_entry **out, size_t *n, const char *results, struct err *err) MUST_USE;

@@ -105,6 +105,21 @@ void run_entry_free(struct run_entry *e)
     e->run = e->metrics = NULL;
 }
 
+int run_arithmetic(const json_t *run)
+{
+    const json_t *recorded = json_object_get(run, "arithmetic");
+
+    return recorded ? (int)json_integer_value(recorded) : 1;
+}
+
+const char *run_presize(const json_t *run)
+{
+    const json_t *libraries = json_object_get(run, "libraries");
+    const char *version = json_string_value(json_object_get(libraries, "presize"));
+
+    return version ? version : "?";
+}
+
 static int by_start(const void *a, const void *b)
 {
     const struct run_entry *x = a, *y = b;

@@ -22,7 +22,7 @@ static int split(char *text, char *words[WORDS_MAX])
 /* The text of resolved.yaml read again gives the same configuration. */
 static void check_again(const struct experiment *e)
 {
-    char folder[PATH_LEN], path[PATH_LEN], before[SHA256_HEX], after[SHA256_HEX];
+    char folder[PATH_LEN], before[SHA256_HEX], after[SHA256_HEX];
     struct experiment *again;
     struct err err = {0};
 
@@ -30,8 +30,7 @@ static void check_again(const struct experiment *e)
     snprintf(folder, sizeof folder, "%s", fuzz_file((const uint8_t *)"", 0, ""));
     *strrchr(folder, '/') = '\0';
     CHECK(experiment_write(e, folder, &err) == 0);
-    CHECK(path_format(path, &err, "%s/resolved.yaml", folder) == 0);
-    if (experiment_read(&again, path, NULL, 0, &err) < 0) {
+    if (experiment_reopen(&again, folder, NULL, 0, &err) < 0) {
         fprintf(stderr, "%s\n", err.msg);
         abort();
     }
@@ -75,6 +74,9 @@ static const char words_seed[] =
     "train.phases=[{kind: fine_tune, epochs: 2}]\ntrain.phases.0.base_lr=3e-3\n"
     "train.phases.1={epochs: 3, lr: [1e-6, 1e-4]}\ndata.set=\"a \\x62\"\nexec.threads=2";
 
+static const char older_seed[] = "version: 1\nexec: {winograd: auto, layout: auto, max_isa: \"\"}\n"
+                                 "train: {phases: [{epochs: 1}]}\0exec.conv=own\nexec.isa=avx2";
+
 uint8_t *fuzz_seed(int i, size_t *size)
 {
     static const char *const files[] = {"experiments/pets.yaml", "experiments/demo.yaml",
@@ -84,11 +86,11 @@ uint8_t *fuzz_seed(int i, size_t *size)
 
     if (i < 4)
         return fuzz_read(files[i], size);
-    if (i > 4)
+    if (i > 5)
         return NULL;
-    *size = sizeof words_seed - 1;
+    *size = i == 4 ? sizeof words_seed - 1 : sizeof older_seed - 1;
     bytes = malloc(*size);
     CHECK(bytes);
-    memcpy(bytes, words_seed, *size);
+    memcpy(bytes, i == 4 ? words_seed : older_seed, *size);
     return bytes;
 }

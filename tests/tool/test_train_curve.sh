@@ -17,7 +17,6 @@ data: {set: pets-mini}
 model: {arch: resnet18, weights: none, head: {dropout: 0}}
 augment: {mode: none}
 train: {precision: fp32, size: 128, batch: 32, phases: [{kind: one_cycle, epochs: 2, lr: 5e-5}]}
-exec: {winograd: off}
 YAML
 train_run curve --exp "$scratch/curve.yaml"
 

@@ -203,12 +203,12 @@ static void hash_covers_what_changes_bits(void **state)
         const char *word;
         bool same;
     } cases[] = {
-        {"exec.threads=3", true},        {"exec.prefetch=7", true},
-        {"exec.cuda_graph=off", true},   {"title=other", true},
-        {"data.verify=off", true},       {"seed=8", false},
-        {"exec.microbatch=4", false},    {"exec.winograd=off", false},
-        {"train.precision=bf16", false}, {"train.phases.1.epochs=5", false},
-        {"model.weights=none", false},
+        {"exec.threads=3", true},           {"exec.prefetch=7", true},
+        {"exec.cuda_graph=off", true},      {"title=other", true},
+        {"data.verify=off", true},          {"seed=8", false},
+        {"exec.microbatch=4", false},       {"exec.conv=onednn", false},
+        {"exec.isa=base", false},           {"train.precision=bf16", false},
+        {"train.phases.1.epochs=5", false}, {"model.weights=none", false},
     };
     char *fixed[] = {"model.weights=imagenet", NULL};
     struct experiment *e = read_ok(at("base.yaml"), fixed, 1);
@@ -225,6 +225,165 @@ static void hash_covers_what_changes_bits(void **state)
             fail_msg("%s", cases[i].word);
         experiment_free(e);
     }
+}
+
+/* The version of the keys that a new experiment gets. */
+static int today(void)
+{
+    struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
+    const int version = e->version;
+
+    experiment_free(e);
+    return version;
+}
+
+static struct experiment *reopen_ok(char *const *words, int n)
+{
+    struct experiment *e;
+    struct err err = {0};
+
+    if (experiment_reopen(&e, scratch, words, n, &err) < 0)
+        fail_msg("%s", err.msg);
+    return e;
+}
+
+/* A record of each version, with every key of it, and the hash it always had. */
+static void records_keep_their_hash(void **state)
+{
+    static const struct {
+        const char *file, *sha256;
+        int version;
+    } cases[] = {
+        {"tests/data/resolved-1.yaml",
+         "44dbca23a480c61dbb7d4bf22c0964f24ff6db4023760ae961798451bd90c819", 1},
+        {"tests/data/resolved-2.yaml",
+         "765456a51ba5504f6e654f708841446161374eb0a790d5d96c8ec0c32f21147d", 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = {0};
+        struct experiment *e;
+        char hex[SHA256_HEX], *text, *word = (char *)(uintptr_t) "exec.conv=own";
+        size_t size;
+
+        if (path_read(&text, &size, cases[i].file, 1 << 20, &err) < 0)
+            fail_msg("%s", err.msg);
+        put("resolved.yaml", text);
+        free(text);
+        e = reopen_ok(NULL, 0);
+        assert_int_equal(e->version, cases[i].version);
+        assert_int_equal(e->exec.conv, cases[i].version == 1 ? CONV_ONEDNN : CONV_OWN);
+        hash_of(e, hex);
+        if (strcmp(hex, cases[i].sha256) != 0)
+            fail_msg("%s: %s: the keys of version %d are not what they were. A key that comes or "
+                     "goes says in its row since when (.since, .retired)",
+                     cases[i].file, hex, cases[i].version);
+        experiment_free(e);
+        /* a key that is younger than the record, set to something else than it implies */
+        e = reopen_ok(&word, 1);
+        hash_of(e, hex);
+        assert_int_equal(strcmp(hex, cases[i].sha256) == 0, cases[i].version > 1);
+        experiment_free(e);
+    }
+}
+
+/* Of a name that was used again, an older record could not say which it means. */
+static void names_are_used_once(void **state)
+{
+    char *text = NULL, *rest, *seen[256];
+    size_t size = 0, n = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    (void)state;
+    experiment_document(file);
+    fclose(file);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, "| `", 3) != 0)
+            continue;
+        line[3 + strcspn(line + 3, "`")] = '\0';
+        for (size_t i = 0; i < n; i++)
+            assert_string_not_equal(seen[i], line + 3);
+        assert_true(n < sizeof seen / sizeof *seen);
+        seen[n++] = line + 3;
+    }
+    assert_true(n >= 50);
+    free(text);
+}
+
+/* An older record as the experiment to train: today's keys, with what it implies. */
+static void an_older_record_is_trained_anew(void **state)
+{
+    struct experiment *e;
+    json_t *params;
+    struct err err = {0};
+    char one[SHA256_HEX], two[SHA256_HEX];
+
+    (void)state;
+    put("resolved.yaml", "seed: 3\nexec: {winograd: auto, max_isa: ''}\n");
+    e = read_ok(at("resolved.yaml"), NULL, 0);
+    assert_int_equal(e->version, today());
+    assert_int_equal(e->exec.conv, CONV_ONEDNN);
+    assert_int_equal(experiment_params(&params, e, &err), 0);
+    assert_string_equal(json_string_value(json_object_get(params, "exec.conv")), "onednn");
+    assert_string_equal(json_string_value(json_object_get(params, "seed")), "3");
+    assert_null(json_object_get(params, "exec.winograd"));
+    json_decref(params);
+    hash_of(e, one);
+    assert_int_equal(experiment_write(e, scratch, &err), 0);
+    experiment_free(e);
+    e = reopen_ok(NULL, 0);
+    assert_int_equal(e->version, today());
+    hash_of(e, two);
+    assert_string_equal(one, two);
+    experiment_free(e);
+
+    put("resolved.yaml", "version: 1\nexec: {layout: nhwc}\n");
+    refused(at("resolved.yaml"), NULL,
+            "resolved.yaml: exec.layout: this key was retired; leave it");
+    e = reopen_ok(NULL, 0);
+    assert_int_equal(e->version, 1);
+    assert_int_equal(experiment_params(&params, e, &err), 0);
+    assert_string_equal(json_string_value(json_object_get(params, "exec.layout")), "nhwc");
+    json_decref(params);
+    experiment_free(e);
+}
+
+static void a_file_says_its_version(void **state)
+{
+    static const struct {
+        const char *yaml, *says;
+    } cases[] = {
+        {"version: 99\n", "version: 99: this presize reads versions 1 to "},
+        {"version: 99\n", " of the keys; a newer one wrote this"},
+        {"version: 0\n", "version: 0: this presize reads versions 1 to "},
+        {"version: two\n", "version: two: this presize reads"},
+        {"version: [1]\n", "version: no number: this presize reads"},
+        {"version:\n", "version: no number"},
+        {"version: 2\nexec: {winograd: auto}\n", "exec.winograd: this key was retired"},
+        {"exec: {winograd: auto}\n", "exec.winograd: this key was retired"},
+        {"version: 1\nexec: {winograd: off}\n", "exec.winograd: this key was retired"},
+    };
+    struct experiment *e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put("versions.yaml", cases[i].yaml);
+        refused(at("versions.yaml"), NULL, cases[i].says);
+    }
+    put("versions.yaml", "version: 1\nseed: 4\nexec: {winograd: auto}\n");
+    put("on_versions.yaml", "extends: versions\nexec: {threads: 2}\n");
+    e = read_ok(at("on_versions.yaml"), NULL, 0);
+    assert_int_equal(e->exec.conv, CONV_ONEDNN); /* what the older file left out */
+    assert_int_equal(e->version, today());
+    experiment_free(e);
+    put("on_versions.yaml", "extends: versions\nexec: {conv: own}\n");
+    e = read_ok(at("on_versions.yaml"), NULL, 0);
+    assert_int_equal(e->exec.conv, CONV_OWN);
+    experiment_free(e);
+    refused(at("base.yaml"), "version=1", "version: there is no such key");
+    refused(at("base.yaml"), "exec.layout=nhwc",
+            "command line: exec.layout: this key was retired; leave it out; exec.isa decides");
 }
 
 /* Every experiment that is shipped reads, expands and says its question first. */
@@ -342,6 +501,10 @@ int main(void)
         cmocka_unit_test(bad_words_say_command_line),
         cmocka_unit_test(resolved_reads_back),
         cmocka_unit_test(hash_covers_what_changes_bits),
+        cmocka_unit_test(records_keep_their_hash),
+        cmocka_unit_test(names_are_used_once),
+        cmocka_unit_test(an_older_record_is_trained_anew),
+        cmocka_unit_test(a_file_says_its_version),
         cmocka_unit_test(shipped_experiments_read),
         cmocka_unit_test(shards_are_found_by_size),
         cmocka_unit_test(precision_falls_back_and_says_so),

@@ -150,11 +150,10 @@ static void ask_dot(void *ctx, int i, int worker)
 /* The instruction set: what exec.isa or PRESIZE_ISA names, else the best. No choice here changes a bit. */
 static int choose_isa(struct be *b, const struct exec_options *o, struct err *err)
 {
-    const bool named = getenv("PRESIZE_ISA");
+    const bool named = o->isa > 0 || getenv("PRESIZE_ISA");
     bool agrees = false;
 
-    (void)o;
-    if (isa_choose(&b->isa, NULL, err) < 0)
+    if (isa_choose(&b->isa, isa_choices[o->isa], err) < 0)
         return -1;
     b->kernels = kernels_of(b->isa);
     b->conv_isa = b->isa;
