@@ -207,5 +207,7 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);
+    if (s->info.hint[0] && s->dtype == DTYPE_BF16)
+        fprintf(out, "hint: %s\n", s->info.hint);
     return 0;
 }

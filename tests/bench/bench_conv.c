@@ -152,7 +152,7 @@ static struct dnn *library_open(void)
     struct dnn *d;
     struct err err = {0};
 
-    check(dnn_new(&d, MOST_THREADS, "", &err), &err);
+    check(dnn_new(&d, MOST_THREADS, NULL, &err), &err);
     return d;
 }
 

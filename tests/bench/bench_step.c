@@ -143,8 +143,7 @@ static struct be_program *prepared(struct bench *x, struct op_list *list)
 
 static void measure(struct bench *x, int arch, enum dtype dtype)
 {
-    const struct exec_options o = {.winograd =
-                                       getenv("PRESIZE_DIRECT") ? WINOGRAD_OFF : WINOGRAD_AUTO};
+    const struct exec_options o = {.conv = getenv("PRESIZE_ONEDNN") ? CONV_ONEDNN : CONV_OWN};
     const struct model_options m = {.arch = arch, .dropout = 0.5};
     struct network_shape shape = {.batch = x->batch,
                                   .microbatch = x->microbatch,

@@ -26,7 +26,7 @@ enum {
 };
 
 static const char *const names[] = {"resnet18", "resnet34", "resnet50"};
-static const struct exec_options exec = {.winograd = WINOGRAD_OFF};
+static const struct exec_options exec = {0};
 
 struct net { /* with a training list, prepared */
     struct network *network;

@@ -67,7 +67,7 @@ struct outcome {
 static struct outcome outcome_of(void (*part)(struct selftest *))
 {
     struct backend planted = cpu_backend;
-    struct exec_options options = {.threads = 2, .winograd = WINOGRAD_OFF};
+    struct exec_options options = {.threads = 2};
     struct selftest t = {.quick = true, .checks = json_array()};
     struct device *devices[] = {&t.under, &t.cpu, &t.ref, &t.eager};
     const struct backend *kinds[] = {&planted, &cpu_backend, &ref_backend, &cpu_backend};

@@ -147,26 +147,20 @@ static void ask_dot(void *ctx, int i, int worker)
     *(bool *)ctx = conv_dot_agrees();
 }
 
-/* The instruction set: what exec.isa or PRESIZE_ISA names, else the best. No choice here changes a bit. */
-static int choose_isa(struct be *b, const struct exec_options *o, struct err *err)
+/* Dot products where they are asked for or fast, and have the right bits. */
+static enum isa choose_conv_isa(struct be *b, bool named)
 {
-    const bool named = o->isa > 0 || getenv("PRESIZE_ISA");
     bool agrees = false;
 
-    if (isa_choose(&b->isa, isa_choices[o->isa], err) < 0)
-        return -1;
-    b->kernels = kernels_of(b->isa);
-    b->conv_isa = b->isa;
-    if (b->isa == ISA_AVX512BF16) {
-        pool_run(b->pool, 1, ask_dot, &agrees);
-        if (!agrees || !(named || dot_is_fast()))
-            b->conv_isa = ISA_AVX512;
-    }
-    return 0;
+    if (b->isa != ISA_AVX512BF16)
+        return b->isa;
+    pool_run(b->pool, 1, ask_dot, &agrees);
+    return agrees && (named || dot_is_fast()) ? b->isa : ISA_AVX512;
 }
 
 static int cpu_open(struct be **out, const struct exec_options *o, struct err *err)
 {
+    const bool isa_named = o->isa > 0 || getenv("PRESIZE_ISA");
     struct be *b = calloc(1, sizeof *b);
 
     *out = NULL;
@@ -176,13 +170,25 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
     b->threads = o->threads > 0 ? (int)o->threads : cpu_count();
     b->blocked = true;
     b->has_bf16 = true;
-    if ((o->conv == CONV_ONEDNN && cpu_dnn_open(b, err) < 0) ||
-        pool_new(&b->pool, b->threads, worker_begin, b, err) < 0 || choose_isa(b, o, err) < 0) {
+    if (isa_choose(&b->isa, isa_choices[o->isa], err) < 0 ||
+        (o->conv == CONV_ONEDNN && cpu_dnn_open(b, isa_named, err) < 0) ||
+        pool_new(&b->pool, b->threads, worker_begin, b, err) < 0) {
         cpu_close(b);
         return -1;
     }
+    b->kernels = kernels_of(b->isa);
+    b->conv_isa = choose_conv_isa(b, isa_named);
     *out = b;
     return 0;
+}
+
+static bool has_amx(void)
+{
+#if defined(__x86_64__) && defined(PRESIZE_ONEDNN)
+    return __builtin_cpu_supports("amx-bf16");
+#else
+    return false;
+#endif
 }
 
 /* The processor's name as the system tells it. */
@@ -212,6 +218,11 @@ static void cpu_info(const struct be *b, struct be_info *info)
     snprintf(info->library, sizeof info->library, "own convolutions");
     if (b->dnn)
         cpu_dnn_describe(b, info);
+    else if (has_amx())
+        snprintf(info->hint, sizeof info->hint,
+                 "this processor has AMX, which exec.conv=onednn uses in bf16 and presize's own "
+                 "convolutions "
+                 "do not; its bits are those of one build and type of processor");
     info->threads = b->threads;
     info->has_bf16 = b->has_bf16;
 }

@@ -176,7 +176,7 @@ void leaf_parts(struct cpu_op *o, size_t n);
 
 /* cpu_onednn.c: convolutions and linear layers by oneDNN, in place of ours (exec.conv=onednn). All of them
  * answer ERR_UNSUPPORTED in a build without the library. */
-int cpu_dnn_open(struct be *b, struct err *err) MUST_USE;
+int cpu_dnn_open(struct be *b, bool isa_named, struct err *err) MUST_USE; /* b->isa is set */
 void cpu_dnn_close(struct be *b);
 void cpu_dnn_thread(void); /* in each worker, before it runs anything */
 void cpu_dnn_describe(const struct be *b, struct be_info *info);

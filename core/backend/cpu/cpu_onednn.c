@@ -40,15 +40,16 @@ struct dnn_op {
 /* ---- device
  * --------------------------------------------------------------------------------------- */
 
-int cpu_dnn_open(struct be *b, struct err *err)
+/* Its kernels for AVX-512 want blocks of 16 channels, those for AVX2 and AMX want channels last. */
+int cpu_dnn_open(struct be *b, bool isa_named, struct err *err)
 {
-    const struct exec_options *o = &b->options;
+    const int layout = b->options.layout;
 
-    if (dnn_new(&b->dnn, b->threads, o->max_isa, err) < 0)
+    if (dnn_new(&b->dnn, b->threads, isa_named ? &b->isa : NULL, err) < 0)
         return -1;
     b->has_bf16 = dnn_has_bf16(b->dnn);
-    b->blocked =
-        o->layout == LAYOUT_BLOCKED || (o->layout == LAYOUT_AUTO && dnn_has_avx512(b->dnn));
+    b->blocked = layout == LAYOUT_BLOCKED ||
+                 (layout == LAYOUT_AUTO && dnn_has_avx512(b->dnn) && !dnn_has_amx(b->dnn));
     return 0;
 }
 
@@ -144,10 +145,9 @@ static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
 
 /* Winograd F(4x4, 3x3) where it is faster than direct convolution and has room to be exact: fp32,
  * stride 1, 3x3. A rule on shapes alone, so that it never depends on a measurement. */
-static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
+static bool wants_winograd(const struct dnn_conv_desc *c)
 {
-    return b->options.winograd == WINOGRAD_AUTO && c->dtype == DTYPE_F32 && c->r == 3 &&
-           c->s == 3 && c->stride == 1 && c->h >= 14;
+    return c->dtype == DTYPE_F32 && c->r == 3 && c->s == 3 && c->stride == 1 && c->h >= 14;
 }
 
 static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
@@ -172,7 +172,7 @@ static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct c
         .y = layout_of(p->be, ty),
     };
 
-    c.winograd = wants_winograd(p->be, &c);
+    c.winograd = wants_winograd(&c);
     return c;
 }
 
@@ -449,9 +449,10 @@ static int without(struct err *err)
                    "this build has no oneDNN (libdnnl-dev was not there); leave exec.conv at own");
 }
 
-int cpu_dnn_open(struct be *b, struct err *err)
+int cpu_dnn_open(struct be *b, bool isa_named, struct err *err)
 {
     (void)b;
+    (void)isa_named;
     return without(err);
 }
 

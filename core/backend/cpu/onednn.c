@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 
 struct dnn {
@@ -47,12 +46,12 @@ static const struct {
     const char *name;
     dnnl_cpu_isa_t isa;
 } isas[] = {
-    {"SSE41", dnnl_cpu_isa_sse41},
+    [ISA_BASE] = {"SSE41", dnnl_cpu_isa_sse41}, /* those of enum isa first, at its places */
+    [ISA_AVX2] = {"AVX2", dnnl_cpu_isa_avx2},
+    [ISA_AVX512] = {"AVX512_CORE", dnnl_cpu_isa_avx512_core},
+    [ISA_AVX512BF16] = {"AVX512_CORE_BF16", dnnl_cpu_isa_avx512_core_bf16},
     {"AVX", dnnl_cpu_isa_avx},
-    {"AVX2", dnnl_cpu_isa_avx2},
-    {"AVX512_CORE", dnnl_cpu_isa_avx512_core},
     {"AVX512_CORE_VNNI", dnnl_cpu_isa_avx512_core_vnni},
-    {"AVX512_CORE_BF16", dnnl_cpu_isa_avx512_core_bf16},
     {"AVX512_CORE_AMX", dnnl_cpu_isa_avx512_core_amx},
     {"ALL", dnnl_cpu_isa_all},
 };
@@ -94,23 +93,15 @@ void dnn_one_thread(void)
     omp_set_num_threads(1);
 }
 
-int dnn_new(struct dnn **out, int workers, const char *max_isa, struct err *err)
+int dnn_new(struct dnn **out, int workers, const enum isa *most, struct err *err)
 {
     struct dnn *d = NULL;
-    size_t i = 0;
 
     *out = NULL;
     dnn_one_thread();
-    if (max_isa[0]) {
-        while (i < sizeof isas / sizeof *isas && strcasecmp(isas[i].name, max_isa) != 0)
-            i++;
-        if (i == sizeof isas / sizeof *isas)
-            return err_set(err, ERR_INPUT,
-                           "exec.max_isa: '%s' is none of SSE41, AVX, AVX2, AVX512_CORE, "
-                           "AVX512_CORE_VNNI, AVX512_CORE_BF16, AVX512_CORE_AMX, ALL",
-                           max_isa);
-        dnnl_set_max_cpu_isa(isas[i].isa); /* refused after the first primitive: recorded by isa */
-    }
+    if (most)
+        dnnl_set_max_cpu_isa(
+            isas[*most].isa); /* refused after the first primitive: recorded by isa */
     d = calloc(1, sizeof *d);
     if (!d || !(d->streams = calloc((size_t)workers, sizeof *d->streams))) {
         err_set(err, ERR_NOMEM, "oneDNN streams for %d workers", workers);
@@ -141,6 +132,13 @@ void dnn_free(struct dnn *d)
         dnnl_engine_destroy(d->engine);
     free(d->streams);
     free(d);
+}
+
+bool dnn_has_amx(const struct dnn *d)
+{
+    (void)d;
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) ==
+           dnnl_cpu_isa_avx512_core_amx;
 }
 
 bool dnn_has_avx512(const struct dnn *d)

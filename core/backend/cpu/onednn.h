@@ -11,13 +11,15 @@
 
 #include "backend/op.h"
 #include "base/err.h"
+#include "base/isa.h"
 
 struct dnn; /* an engine and a stream per worker */
-/* MAX_ISA: oneDNN's name ("AVX2", "AVX512_CORE_BF16", ...) or "" for all the processor has; counts
- * only before the process's first primitive. */
-int dnn_new(struct dnn **out, int workers, const char *max_isa, struct err *err) MUST_USE;
+/* MOST: the best instruction set to use, NULL for all the processor has; counts only before the process's
+ * first primitive. */
+int dnn_new(struct dnn **out, int workers, const enum isa *most, struct err *err) MUST_USE;
 void dnn_free(struct dnn *d); /* NULL is fine */
 bool dnn_has_avx512(const struct dnn *d);
+bool dnn_has_amx(const struct dnn *d);
 bool dnn_has_bf16(const struct dnn *d); /* native dot products */
 void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library,
                   size_t library_size);
