@@ -86,7 +86,7 @@ void ref_max_pool(const struct ref_call *c)
 
                     if (row < 0 || row >= h || col < 0 || col >= w)
                         continue;
-                    if (which < 0 || in[row * w + col] > best) {
+                    if (which < 0 || in[row * w + col] > best || isnan(in[row * w + col])) {
                         best = in[row * w + col];
                         which = tap;
                     }
@@ -130,7 +130,7 @@ void ref_concat_pool(const struct ref_call *c)
 
         for (size_t i = 0; i < plane; i++) {
             sum += in[i];
-            if (in[i] > in[best])
+            if (in[i] > in[best] || isnan(in[i]))
                 best = i;
         }
         ref_store(y, n * 2 * channels + k, in[best]);

@@ -168,8 +168,10 @@ static inline void ops_bound_softmax(const struct ops_setup *s, const struct ops
         double low = INFINITY, high = -INFINITY, relative;
 
         for (size_t i = 0; i < k; i++) {
-            low = fmin(low, (double)s->in[0][n * k + i]);
-            high = fmax(high, (double)s->in[0][n * k + i]);
+            const double x = (double)s->in[0][n * k + i];
+
+            low = x < low ? x : low; /* gcc 12 fails at fmin() here on aarch64 */
+            high = x > high ? x : high;
         }
         relative = 2 * unit * ((double)k + 8 + 2 * (high - low)) * (1 + focal * (1 + high - low));
         for (size_t i = n * k; i < (n + 1) * k; i++) {
@@ -349,6 +351,7 @@ static inline void ops_check(const struct ops_case *cases, size_t n)
                 ops_results_free(&got, &s);
             passed++;
         }
+        ops_print_bits(&s, &first);
         ops_results_free(&first, &s);
         ops_results_free(&ref, &s);
         ops_end(&s);

@@ -4,6 +4,7 @@
  * calling thread's setting: dnn_one_thread() comes first, always. SPDX-License-Identifier: MIT */
 #include "backend/cpu/onednn.h"
 
+#ifdef PRESIZE_ONEDNN
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
@@ -570,3 +571,4 @@ int dnn_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const floa
                ? 0
                : -1;
 }
+#endif

@@ -50,7 +50,7 @@ static __global__ void max_pool(T *y, uint8_t *argmax, const T *x, struct window
             continue;
         in = load<V>(x + offset(at.n, s.h, s.w, s.c, row, column, at.channel));
         for (int i = 0; i < V; i++)
-            if (first || value(in.v[i]) > best[i]) {
+            if (first || value(in.v[i]) > best[i] || isnan(value(in.v[i]))) { /* it must be seen */
                 best[i] = value(in.v[i]);
                 out.v[i] = in.v[i];
                 which.v[i] = (uint8_t)tap;
@@ -106,7 +106,7 @@ static __global__ void concat_pool(float *y, int32_t *argmax, const T *x, int pi
         float f = value(x[((size_t)n * (size_t)pixels + (size_t)i) * (size_t)c + channel]);
 
         sum += f;
-        if (i == 0 || f > best) {
+        if (i == 0 || f > best || isnan(f)) {
             best = f;
             which = i;
         }
