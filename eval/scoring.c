@@ -77,8 +77,10 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
 
     *j = (struct job){.r = r, .run = run};
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
-    if (experiment_reopen(&j->e, run->folder, words, r->backend ? 1 : 0, err) < 0 ||
-        backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
+    if (experiment_reopen(&j->e, run->folder, words, r->backend ? 1 : 0, err) < 0)
+        return -1;
+    infer_exec(&j->e->exec);
+    if (backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
         return -1;
     j->backend->close(be); /* its name is part of what a score says of itself; computed is later */
     j->which = r->which ? r->which : experiment_final(j->e);

@@ -53,6 +53,15 @@ const struct key exec_keys[] = {
 };
 // clang-format on
 
+bool backend_has_onednn(void)
+{
+#ifdef PRESIZE_ONEDNN
+    return true;
+#else
+    return false;
+#endif
+}
+
 const struct backend *backend_find(const char *name)
 {
     static const struct backend *const all[] = {&cpu_backend, &ref_backend};

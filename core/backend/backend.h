@@ -70,7 +70,7 @@ struct be_info {      /* recorded in run.json */
     int batch;  /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char steps[256]; /* how whole runs were put on the device; "": there was none, or but one way */
-    char hint[256]; /* what else could be faster here; "" */
+    char hint[256];  /* what else could be faster here; "" */
     char note[512];  /* why exec.backend=auto took this device and no better one; "" */
 };
 
@@ -91,7 +91,8 @@ struct picture_set {
 };
 
 struct backend {
-    const char *name; /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
+    const char
+        *name; /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);
@@ -136,5 +137,7 @@ const struct backend *backend_find(const char *name);
 int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
                  const struct exec_options *o, struct err *err) MUST_USE;
 extern const struct backend ref_backend, cpu_backend;
+/* Whether this build has oneDNN, for exec.conv=onednn. */
+bool backend_has_onednn(void);
 
 #endif

@@ -22,6 +22,16 @@ struct infer {
     float *prob, *loss; /* of one whole batch */
 };
 
+void infer_exec(struct exec_options *o)
+{
+    if (o->conv != CONV_ONEDNN || backend_has_onednn())
+        return;
+    log_warn("the run's convolutions were oneDNN's, which this build lacks: presize's own compute "
+             "here, near "
+             "them but not with their bits");
+    o->conv = CONV_OWN;
+}
+
 int infer_batch(const struct exec_options *o, const struct be_info *info)
 {
     int micro = o->microbatch ? (int)o->microbatch : MICROBATCH_AUTO;

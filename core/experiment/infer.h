@@ -20,6 +20,9 @@ int infer_new(struct infer **out, const struct backend *be, struct be *b, const 
 void infer_free(struct infer *i); /* NULL is fine */
 /* How infer_ranks() shrinks pictures: augment.mode of the training; presize until it is said. */
 void infer_mode(struct infer *i, int augment_mode);
+/* Before a run's device is opened to infer: where the run used oneDNN and this build has none, presize's own
+ * convolutions take its place, with a warning. */
+void infer_exec(struct exec_options *o);
 /* The batch that train and eval use, from the device, exec.threads and exec.microbatch. */
 int infer_batch(const struct exec_options *o, const struct be_info *info);
 void infer_memory(const struct infer *i, struct be_memory *m);

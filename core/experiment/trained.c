@@ -62,6 +62,7 @@ static int open_model(struct trained *t, const char *folder, const char *which, 
     struct be_info info;
     const char *note;
 
+    infer_exec(&t->experiment->exec);
     if (backend_open(&t->backend, &t->be, &info, exec, err) < 0)
         return -1;
     if (network_new(&t->network, &t->experiment->model, t->classes, err) < 0)

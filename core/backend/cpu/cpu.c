@@ -184,8 +184,8 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
 
 static bool has_amx(void)
 {
-#if defined(__x86_64__) && defined(PRESIZE_ONEDNN)
-    return __builtin_cpu_supports("amx-bf16");
+#if defined(__x86_64__)
+    return backend_has_onednn() && __builtin_cpu_supports("amx-bf16");
 #else
     return false;
 #endif
