@@ -3,6 +3,7 @@
 #ifndef PRESIZE_TESTS_COMPARE_H
 #define PRESIZE_TESTS_COMPARE_H
 
+#include "bits.h"
 #include "ops.h"
 
 static inline double gamma_of(double k)

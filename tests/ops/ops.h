@@ -558,36 +558,6 @@ static inline bool ops_same_bits(const struct ops_setup *s, const struct ops_res
     return true;
 }
 
-static inline uint64_t ops_hash(uint64_t hash, const float *v, size_t n)
-{
-    for (size_t i = 0; v && i < n; i++) {
-        const uint32_t bits = isnan(v[i]) ? 0x7fc00000 : elem_bits(v[i]);
-
-        for (int b = 0; b < 32; b += 8)
-            hash = (hash ^ (bits >> b & 0xff)) * 0x100000001b3; /* FNV-1a */
-    }
-    return hash;
-}
-
-/* A hash of the results' bits, one NaN as good as another; with $OPS_BITS a line says it, so that machines can be
- * compared (tests/slow/test_neon.sh). */
-static inline uint64_t ops_bits(const struct ops_setup *s, const struct ops_results *r)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-
-    for (int i = 0; i < MAX_OUT; i++)
-        hash = ops_hash(hash, r->out[i], s->n_out[i]);
-    for (int i = 0; i < MAX_IN; i++)
-        hash = ops_hash(hash, r->state[i], s->n_in[i]);
-    return hash;
-}
-
-static inline void ops_print_bits(const struct ops_setup *s, const struct ops_results *r)
-{
-    if (getenv("OPS_BITS") && (r->out[0] || r->out[1] || r->state[1]))
-        printf("bits %016llx %s\n", (unsigned long long)ops_bits(s, r), ops_case_name(&s->c));
-}
-
 /* Runs S twice from the same inputs (sums must start anew, the bits must repeat). 0, or -1 with
  * ERR. */
 static inline int ops_run(const struct backend *k, const struct exec_options *options,

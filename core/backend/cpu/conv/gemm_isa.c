@@ -15,8 +15,8 @@
 enum { MOST_ROWS = 14, MOST_BLOCKS = 2, GRAD_LANES = 8 };
 #elif defined __FMA__
 enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_LANES = 6 };
-#elif defined                                                                                      \
-    __aarch64__ /* of 6, gcc 12 keeps two or three in memory: it reads all spread numbers first */
+#elif defined __aarch64__
+/* gcc 12 reads all spread numbers of a step first: with 6 rows there is no register left for some sums. */
 enum { MOST_ROWS = 5, MOST_BLOCKS = 1, GRAD_LANES = 5 };
 #else
 enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_LANES = 2 };
