@@ -8,11 +8,13 @@ JOBS := $(shell nproc)
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
 # Debian packages: what the build needs, and what some tests use when it is there (an outsider's
-# reader of shards, the layout of the sources, the CUDA kernels on the host).
+# reader of shards, the layout of the sources, the CUDA kernels on the host), or what is built in where it is there
+# (libheif: HEIC and AVIF).
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
-	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
-EXTRA_PACKAGES := python3-h5py clang-format g++
+	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
+	libtiff-dev libutf8proc-dev
+EXTRA_PACKAGES := python3-h5py clang-format g++ libheif-dev
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench cuda install clean
 .NOTPARALLEL:

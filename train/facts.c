@@ -88,6 +88,21 @@ json_t *facts_ranks(const struct session *s)
     return list;
 }
 
+/* What prep remarked about the pictures, and what the split gives cause to. */
+static json_t *remarks(const struct session *s)
+{
+    const json_t *prep = shard_set_remarks(s->shards);
+    json_t *all = prep ? json_deep_copy(prep) : json_array();
+    json_t *own = remarks_json(&s->split->remarks);
+
+    if (!all || !own || json_array_extend(all, own) < 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(own);
+    return all;
+}
+
 static const char *text_or_null(const char *text)
 {
     return text[0] ? text : NULL;
@@ -116,20 +131,20 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
     split_text(split, sizeof split, &s->e->data);
     if (sha256_file("/proc/self/exe", binary, NULL, NULL) < 0)
         binary[0] = 0;
-    *out =
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
-                  "s:s, s:i, s:i, "
-                  "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o}",
-                  "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
-                  "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
-                  parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
-                  "split", split, "seed", (json_int_t)s->e->seed, "precision", "asked",
-                  precisions[s->e->train.precision], "ran", dtype_name(s->dtype), "note",
-                  s->precision_note, "backend", s->backend->name, "microbatch", s->list->microbatch,
-                  "classes", (int)s->network->classes, "pictures", "train", (int)s->split->n_train,
-                  "valid", (int)s->split->n_valid, "test", (int)s->split->n_test, "left_out",
-                  (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
-                  text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s));
+    *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
+                     "s:s, s:i, s:i, "
+                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o}",
+                     "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
+                     "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
+                     parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
+                     "split", split, "seed", (json_int_t)s->e->seed, "precision", "asked",
+                     precisions[s->e->train.precision], "ran", dtype_name(s->dtype), "note",
+                     s->precision_note, "backend", s->backend->name, "microbatch",
+                     s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
+                     (int)s->split->n_train, "valid", (int)s->split->n_valid, "test",
+                     (int)s->split->n_test, "left_out", (int)s->split->n_left_out, "backend_note",
+                     text_or_null(s->info.note), "steps", text_or_null(s->info.steps), "plans",
+                     plans(s), "ranks", facts_ranks(s), "remarks", remarks(s));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

@@ -5,12 +5,12 @@
  * edit. SPDX-License-Identifier: MIT */
 #include "experiment/experiment.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "data/shard_choice.h"
 
 enum { CHAIN_MAX = 8, GIVEN_MAX = 1 << 20, N_TABLES = 7 };
 
@@ -40,6 +40,16 @@ static const char *const harmless[] = {
     "train.checkpoint_minutes",
 };
 // clang-format on
+
+/* Keys that came later, with what a run's record from before them means: as these values change nothing, a record
+ * that has them has the hash of one that does not name them. */
+static const struct {
+    const char *key, *value;
+    size_t offset;
+    int is;
+} later[] = {{"data.duplicates", "as_split",
+              offsetof(struct experiment, data) + offsetof(struct data_options, duplicates),
+              DUPLICATES_AS_SPLIT}};
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -121,6 +131,9 @@ static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LE
     if (!merged)
         return err_set(err, ERR_NOMEM, "experiment");
     keys_default(tables, N_TABLES, e);
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (strcmp(path_base(paths[n - 1]), "resolved.yaml") == 0)
+            memcpy((char *)e + later[i].offset, &later[i].is, sizeof later[i].is);
     for (int i = n - 1; i >= 0; i--) { /* what is extended first, the file itself last */
         if (keys_apply(tables, N_TABLES, e, trees[i], paths[i], err) < 0)
             goto out;
@@ -237,6 +250,12 @@ int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct e
         return err_set(err, ERR_NOMEM, "experiment");
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         json_object_del(tree, harmless[i]);
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        const char *value = json_string_value(json_object_get(tree, later[i].key));
+
+        if (value && strcmp(value, later[i].value) == 0)
+            json_object_del(tree, later[i].key);
+    }
     text = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(tree);
     if (!text)
@@ -268,9 +287,7 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                       struct err *err)
 {
     char folder[PATH_LEN];
-    long size = (long)(e->data.size ? e->data.size : e->presize);
-    DIR *dir;
-    const struct dirent *entry;
+    int64_t size = e->data.size ? e->data.size : e->presize;
 
     if (!e->data.set[0])
         return err_set(err, ERR_INPUT,
@@ -278,28 +295,15 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                        "data.set=NAME");
     if (path_format(folder, err, "%s/%s", data, e->data.set) < 0)
         return -1;
-    if (!size && (dir = opendir(folder))) {
-        while ((entry = readdir(dir))) {
-            char *end;
-            long found;
-
-            if (strncmp(entry->d_name, "shards-", 7) != 0)
-                continue;
-            found = strtol(entry->d_name + 7, &end, 10);
-            if (*end == 0 && found > size &&
-                path_format(out, err, "%s/%s/index.json", folder, entry->d_name) == 0 &&
-                path_exists(out))
-                size = found;
-        }
-        closedir(dir);
-    }
+    if (!size && shard_choose(&size, folder, err) < 0)
+        return -1;
     if (size) {
-        if (path_format(out, err, "%s/shards-%ld/index.json", folder, size) < 0)
+        if (path_format(out, err, "%s/shards-%jd/index.json", folder, (intmax_t)size) < 0)
             return -1;
         if (path_exists(out))
-            return path_format(out, err, "%s/shards-%ld", folder, size);
-        return err_set(err, ERR_INPUT, "%s is missing: run `prep %s presize.size=%ld` first", out,
-                       e->data.set, size);
+            return path_format(out, err, "%s/shards-%jd", folder, (intmax_t)size);
+        return err_set(err, ERR_INPUT, "%s is missing: run `prep %s presize.size=%jd` first", out,
+                       e->data.set, (intmax_t)size);
     }
     if (!path_is_dir(folder))
         return err_set(err, ERR_INPUT,
