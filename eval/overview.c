@@ -148,6 +148,7 @@ static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
+    const json_t *clean = look_get(l->run.metrics, "without_leaks", NULL);
     double low, high;
 
     if (l->p && l->p->n > 0) {
@@ -157,6 +158,12 @@ static void print_figures(FILE *out, const struct look *l)
                 (double)l->errors / l->p->n, l->errors, l->p->n, low, high);
         tabular_text(out, l->pictures);
         fputc('\n', out);
+    }
+    if (clean) {
+        line(out, "");
+        fprintf(out, "%.4f  on the %" JSON_INTEGER_FORMAT " that have no duplicate in training\n",
+                json_number_value(json_object_get(clean, "error_rate")),
+                json_integer_value(json_object_get(clean, "pictures")));
     }
     if (json_is_number(loss)) {
         line(out, "loss");

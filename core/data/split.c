@@ -410,6 +410,11 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
                 "data.split: no pictures for the %s part (%u of %u train, %u "
                 "validate, data.valid is %g)",
                 p->n_train ? "validation" : "training", p->n_train, n, p->n_valid, o->valid);
+        if (p->remarks.of[REMARK_COPIES_TO_TRAINING].n > 0)
+            err_append(err,
+                       "; %u pictures have duplicates in training and train, too: "
+                       "data.duplicates=as_split leaves them where they are",
+                       p->remarks.of[REMARK_COPIES_TO_TRAINING].n);
         goto out;
     }
     if (check_classes(p, s, err) < 0 || split_remark(p, o, parts, twin, s, err) < 0)

@@ -286,6 +286,298 @@ static void what_is_no_archive_is_named(void **state)
     }
 }
 
+/* --- more than one archive in a file, and other things behind the end --- */
+
+static void append_file(const char *to, const char *from)
+{
+    char *bytes;
+    size_t size;
+    struct err err;
+    FILE *out = fopen(to, "ab");
+
+    assert_non_null(out);
+    assert_int_equal(path_read(&bytes, &size, from, 1 << 24, &err), 0);
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+    free(bytes);
+}
+
+static void append_text(const char *text, size_t size)
+{
+    FILE *out = fopen(file, "ab");
+
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    fclose(out);
+}
+
+static void joined_archives_are_read_whole(void **state)
+{
+    static const struct item one[] = {{"cat/1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static const struct item two[] = {{"dog/2.jpg", AE_IFREG, NULL, NULL, "two"}};
+    static const char *const filters[] = {NULL, "gzip", "bzip2", "xz", "zstd"};
+    char first[PATH_LEN];
+
+    (void)state;
+    snprintf(first, sizeof first, "%.100s/first", work);
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct manifest m = {0};
+        struct unpack_report r;
+        struct err err = {0};
+
+        pack("pax", filters[i], one, 1);
+        assert_int_equal(rename(file, first), 0);
+        pack("ustar", filters[i], two, 1);
+        append_file(first, file);
+        assert_int_equal(rename(first, file), 0);
+        if (unpack_file(&m, &r, &err) < 0)
+            fail_msg("%s: %s", filters[i] ? filters[i] : "tar", err.msg);
+        assert_int_equal(m.n_files, 2);
+        manifest_free(&m);
+    }
+}
+
+static void what_follows_the_end_is_refused(void **state)
+{
+    static const struct item one[] = {{"cat/1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static const struct {
+        const char *format, *filter, *says;
+    } cases[] = {
+        {"ustar", NULL, "behind the end mark"},
+        {"ustar", "gzip", "follow the compressed data"},
+        {"ustar", "bzip2", "follow the compressed"},
+        {"ustar", "xz", "damaged"},
+        {"zip", NULL, "follow the end of the zip"},
+    };
+    static char junk[2048];
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const bool zeros = i & 1;
+        struct manifest m = {0};
+        struct unpack_report r;
+        struct err err = {0};
+
+        memset(junk, zeros ? 0 : 'x', sizeof junk);
+        pack(cases[i / 2].format, cases[i / 2].filter, one, 1);
+        append_text(junk, sizeof junk);
+        if (zeros) { /* tapes and disks pad with them */
+            if (unpack_file(&m, &r, &err) < 0)
+                fail_msg("%s: %s", cases[i / 2].says, err.msg);
+        } else {
+            assert_int_equal(unpack_file(&m, &r, &err), -1);
+            assert_int_equal(err.kind, ERR_FORMAT);
+            if (!strstr(err.msg, cases[i / 2].says))
+                fail_msg("no '%s' in: %s", cases[i / 2].says, err.msg);
+        }
+        manifest_free(&m);
+    }
+}
+
+/* A file that is a hole but for its middle, as `tar -S` packs it, and the last of the archive. */
+static void sparse_files_are_whole(void **state)
+{
+    enum { SIZE = 3 << 20, PLACE = 1 << 20 };
+    struct archive *a = archive_write_new();
+    struct archive_entry *e = archive_entry_new();
+    static char zeros[4096];
+    char hex[SHA256_HEX];
+    struct sha256 *sha;
+    struct manifest m = {0};
+    struct unpack_report r;
+    struct err err = {0};
+
+    (void)state;
+    memcpy(zeros, "data", 4);
+    assert_int_equal(archive_write_set_format_by_name(a, "pax"), ARCHIVE_OK);
+    assert_int_equal(archive_write_open_filename(a, file), ARCHIVE_OK);
+    archive_entry_set_pathname(e, "z.bin");
+    archive_entry_set_filetype(e, AE_IFREG);
+    archive_entry_set_perm(e, 0644);
+    archive_entry_set_size(e, SIZE);
+    archive_entry_sparse_add_entry(e, PLACE, sizeof zeros);
+    assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+    for (int at = 0; at < SIZE; at += (int)sizeof zeros) {
+        static const char none[sizeof zeros];
+
+        archive_write_data(a, at == PLACE ? zeros : none, sizeof zeros);
+    }
+    archive_entry_free(e);
+    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+    archive_write_free(a);
+    assert_int_equal(sha256_new(&sha, &err), 0);
+    for (int at = 0; at < SIZE; at += (int)sizeof zeros) {
+        static const char none[sizeof zeros];
+
+        sha256_update(sha, at == PLACE ? zeros : none, sizeof zeros);
+    }
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    if (unpack_file(&m, &r, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(m.files[0].size, SIZE);
+    assert_string_equal(m.files[0].sha256, hex);
+    manifest_free(&m);
+}
+
+/* --- zips made by hand --- */
+
+struct zip {
+    unsigned char out[4000], directory[4000];
+    size_t n, n_directory, entries;
+};
+
+static void put_le(unsigned char *to, size_t *n, unsigned long v, int bytes)
+{
+    for (int i = 0; i < bytes; i++, v >>= 8)
+        to[(*n)++] = (unsigned char)v;
+}
+
+/* A stored entry; AT: where its local header is, or SIZE_MAX to write one. */
+static size_t zip_add(struct zip *z, const char *name, const char *text, size_t at)
+{
+    const unsigned long crc = text[0] == '1' ? 0x83dcefb7 : 0x1ad5be0d; /* of "1" and "2" */
+    const size_t length = strlen(name), size = strlen(text);
+
+    if (at == SIZE_MAX) {
+        at = z->n;
+        put_le(z->out, &z->n, 0x04034b50, 4);
+        put_le(z->out, &z->n, 20, 2);
+        put_le(z->out, &z->n, 0, 8);
+        put_le(z->out, &z->n, crc, 4);
+        put_le(z->out, &z->n, size, 4);
+        put_le(z->out, &z->n, size, 4);
+        put_le(z->out, &z->n, length, 4);
+        memcpy(z->out + z->n, name, length);
+        memcpy(z->out + z->n + length, text, size);
+        z->n += length + size;
+    }
+    put_le(z->directory, &z->n_directory, 0x02014b50, 4);
+    put_le(z->directory, &z->n_directory, 20, 2);
+    put_le(z->directory, &z->n_directory, 20, 2);
+    put_le(z->directory, &z->n_directory, 0, 8);
+    put_le(z->directory, &z->n_directory, crc, 4);
+    put_le(z->directory, &z->n_directory, size, 4);
+    put_le(z->directory, &z->n_directory, size, 4);
+    put_le(z->directory, &z->n_directory, length, 4);
+    put_le(z->directory, &z->n_directory, 0, 8);
+    put_le(z->directory, &z->n_directory, 0, 2);
+    put_le(z->directory, &z->n_directory, at, 4);
+    memcpy(z->directory + z->n_directory, name, length);
+    z->n_directory += length;
+    z->entries++;
+    return at;
+}
+
+static void zip_write(struct zip *z)
+{
+    const size_t at = z->n;
+    struct err err;
+
+    memcpy(z->out + z->n, z->directory, z->n_directory);
+    z->n += z->n_directory;
+    put_le(z->out, &z->n, 0x06054b50, 4);
+    put_le(z->out, &z->n, 0, 4);
+    put_le(z->out, &z->n, z->entries, 2);
+    put_le(z->out, &z->n, z->entries, 2);
+    put_le(z->out, &z->n, z->n_directory, 4);
+    put_le(z->out, &z->n, at, 4);
+    put_le(z->out, &z->n, 0, 2);
+    assert_int_equal(path_write(file, z->out, z->n, &err), 0);
+}
+
+static void zips_give_all_that_they_list(void **state)
+{
+    struct manifest m = {0};
+    struct unpack_report r;
+    struct err err = {0};
+    struct zip z = {.n = 0};
+    char first[PATH_LEN];
+    size_t at;
+
+    (void)state;
+    zip_add(&z, "a/1.jpg", "1", SIZE_MAX);
+    zip_add(&z, "a/2.jpg", "2", SIZE_MAX);
+    zip_write(&z);
+    if (unpack_file(&m, &r, &err) < 0) /* control */
+        fail_msg("%s", err.msg);
+    assert_int_equal(m.n_files, 2);
+    manifest_free(&m);
+    /* joined with another */
+    snprintf(first, sizeof first, "%.100s/first", work);
+    assert_int_equal(rename(file, first), 0);
+    z = (struct zip){.n = 0};
+    zip_add(&z, "b/1.jpg", "1", SIZE_MAX);
+    zip_write(&z);
+    append_file(first, file);
+    assert_int_equal(rename(first, file), 0);
+    assert_int_equal(unpack_file(&m, &r, &err), -1);
+    assert_non_null(strstr(err.msg, "two zips joined"));
+    manifest_free(&m);
+    /* three names for one place */
+    z = (struct zip){.n = 0};
+    at = zip_add(&z, "a/1.jpg", "1", SIZE_MAX);
+    zip_add(&z, "a/2.jpg", "1", at);
+    zip_add(&z, "a/3.jpg", "1", at);
+    zip_write(&z);
+    assert_int_equal(unpack_file(&m, &r, &err), -1);
+    assert_non_null(strstr(err.msg, "lists 3 entries, 1 could be read"));
+    manifest_free(&m);
+}
+
+static void names_in_a_code_page_can_be_read(void **state)
+{
+    static const struct {
+        const char *name, *charset, *is;
+    } cases[] = {{"B\x84r/1.jpg", "CP437", "B\xc3\xa4r/1.jpg"},
+                 {"\x94L/1.jpg", "SHIFT_JIS", "\xe7\x8c\xab/1.jpg"}};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct remarks remarks;
+        struct unpack_report r = {.remarks = &remarks};
+        struct manifest m = {0};
+        struct err err = {0};
+        struct zip z = {.n = 0};
+
+        zip_add(&z, cases[i].name, "1", SIZE_MAX);
+        zip_write(&z);
+        assert_int_equal(unpack_file(&m, &r, &err), -1);
+        assert_non_null(strstr(err.msg, "--names CP437"));
+        assert_int_equal(path_remove_tree(folder, &err), 0);
+        assert_int_equal(path_make_dirs(folder, &err), 0);
+        r = (struct unpack_report){.remarks = &remarks};
+        if (unpack(&m, &r, file, folder, cases[i].charset, &unpack_limits_default, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_string_equal(m.files[0].path, cases[i].is);
+        manifest_free(&m);
+        r = (struct unpack_report){.remarks = &remarks};
+        assert_int_equal(unpack(&m, &r, file, folder, "no-such", &unpack_limits_default, &err), -1);
+        assert_int_equal(err.kind, ERR_INPUT);
+        manifest_free(&m);
+    }
+}
+
+static void two_archives_may_not_have_one_name(void **state)
+{
+    static const struct item one[] = {{"1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static struct remarks remarks;
+    struct unpack_report r = {.remarks = &remarks};
+    struct manifest m = {.n_archives = 2};
+    struct err err = {0};
+
+    (void)state;
+    snprintf(m.archives[0].file, sizeof m.archives[0].file, "train.tar");
+    pack("ustar", NULL, one, 1);
+    assert_int_equal(path_remove_tree(folder, &err), 0);
+    assert_int_equal(path_make_dirs(folder, &err), 0);
+    assert_int_equal(unpack(&m, &r, file, folder, NULL, &unpack_limits_default, &err), 0);
+    assert_int_equal(unpack(&m, &r, file, folder, NULL, &unpack_limits_default, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "a file 1.jpg, this one and train.tar"));
+    manifest_free(&m);
+}
+
 static void limits_hold(void **state)
 {
     static const struct unpack_limits cases[] = {
@@ -371,6 +663,12 @@ int main(void)
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(tar_without_end_mark_is_noticed),
         cmocka_unit_test(what_is_no_archive_is_named),
+        cmocka_unit_test(joined_archives_are_read_whole),
+        cmocka_unit_test(what_follows_the_end_is_refused),
+        cmocka_unit_test(sparse_files_are_whole),
+        cmocka_unit_test(zips_give_all_that_they_list),
+        cmocka_unit_test(names_in_a_code_page_can_be_read),
+        cmocka_unit_test(two_archives_may_not_have_one_name),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(a_full_disk_is_told),
