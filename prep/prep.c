@@ -128,6 +128,14 @@ static void print_keys(void)
     keys_document(stdout, &table, 1);
 }
 
+/* What only looks at the listing says what is odd about it, too. */
+static int remark(const struct prep *p, int rc)
+{
+    if (p->dataset)
+        remarks_print(&p->dataset->remarks);
+    return rc;
+}
+
 static int act(struct args *a, struct err *err)
 {
     struct prep *p = &a->prep;
@@ -144,13 +152,13 @@ static int act(struct args *a, struct err *err)
     case CHECK:
         return prep_check(p, err);
     case VOCAB:
-        return prep_vocab(p, err);
+        return remark(p, prep_vocab(p, err));
     case PLAN:
-        return prep_plan(p, err);
+        return remark(p, prep_plan(p, err));
     case SUMMARY:
-        return prep_summary(p, err);
+        return remark(p, prep_summary(p, err));
     case SHOW:
-        return prep_show(p, a->file, err);
+        return remark(p, prep_show(p, a->file, err));
     default:
         if (prep_write(p, err) < 0)
             return -1;

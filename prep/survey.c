@@ -46,16 +46,13 @@ static void count_formats(struct survey *s, const struct dataset *d)
     size_t used = 0;
 
     for (uint32_t i = 0; i < d->n; i++) {
-        enum image_format format = IMAGE_UNKNOWN;
-        const char *by_name = image_known_by_name(d->items[i].path);
+        const char *kind;
         char path[PATH_LEN];
 
-        if (path_format(path, NULL, "%s/%s", d->root, d->items[i].path) < 0 ||
-            image_is_picture(path, &format) < 0)
+        if (path_format(path, NULL, "%s/%s", d->root, d->items[i].path) < 0)
             continue;
-        count_format(&t, format != IMAGE_UNKNOWN ? image_format_name(format)
-                         : by_name               ? by_name
-                                                 : "other");
+        kind = image_kind_of_file(path);
+        count_format(&t, kind ? kind : "other");
     }
     for (int i = 0; i < t.used && used < sizeof s->formats; i++)
         used += (size_t)snprintf(s->formats + used, sizeof s->formats - used, "%s%u %s",

@@ -115,7 +115,8 @@ out:
     return rc;
 }
 
-/* {"error_rate", "pictures"} of the validation pictures that have no duplicate in training; NULL: that is all of them. */
+/* {"error_rate", "pictures"} of the validation pictures that have no duplicate in training; NULL: that is all of
+ * them. */
 static json_t *without_leaks(const struct session *s, const struct verdict *v)
 {
     uint32_t n = 0, errors = 0;

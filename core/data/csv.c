@@ -131,15 +131,21 @@ static int twice(const struct reader *r, const char *names, struct err *err)
 /* "path (or file, filename, ...)" */
 static void describe(char *out, size_t size, const char *names)
 {
-    const size_t first = strcspn(names, "|");
+    size_t used = 0;
+    int n = 0;
 
-    if (!names[first]) {
-        snprintf(out, size, "%s", names);
-        return;
+    for (const char *name = names; *name && used + 8 < size; n++) {
+        const size_t length = strcspn(name, "|");
+
+        used += (size_t)snprintf(out + used, size - used, "%s%.*s",
+                                 n == 0   ? ""
+                                 : n == 1 ? " (or "
+                                          : ", ",
+                                 (int)length, name);
+        name += length + (name[length] == '|');
     }
-    snprintf(out, size, "%.*s (or %s)", (int)first, names, names + first + 1);
-    for (char *p = strchr(out, '|'); p; p = strchr(p, '|'))
-        *p = ' ';
+    if (n > 1 && used + 2 < size)
+        snprintf(out + used, size - used, ")");
 }
 
 static int no_column(const char *text, uint32_t line, const struct csv_columns *c, struct err *err)

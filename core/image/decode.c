@@ -83,33 +83,50 @@ const char *image_format_name(enum image_format f)
     return "unknown";
 }
 
-int image_is_picture(const char *path, enum image_format *format)
+/* The first bytes of a regular file: how many; -1: it cannot be read, -2: it is none, and was not waited for. */
+static ssize_t read_head(const char *path, uint8_t bytes[IMAGE_SNIFF_BYTES])
 {
-    uint8_t bytes[IMAGE_SNIFF_BYTES];
-    size_t have = 0;
-    ssize_t got;
+    ssize_t have = 0, got;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (format)
-        *format = IMAGE_UNKNOWN;
     if (fd < 0)
         return -1;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         close(fd);
-        return 0;
+        return -2;
     }
     do {
-        got = read(fd, bytes + have, sizeof bytes - have);
-        have += got > 0 ? (size_t)got : 0;
-    } while (got > 0 && have < sizeof bytes);
+        got = read(fd, bytes + have, (size_t)(IMAGE_SNIFF_BYTES - have));
+        have += got > 0 ? got : 0;
+    } while (got > 0 && have < IMAGE_SNIFF_BYTES);
     close(fd);
-    if (got < 0)
-        return -1;
+    return got < 0 ? -1 : have;
+}
+
+int image_is_picture(const char *path, enum image_format *format)
+{
+    uint8_t bytes[IMAGE_SNIFF_BYTES];
+    const ssize_t n = read_head(path, bytes);
+
     if (format)
-        *format = image_sniff(bytes, have);
-    return find_codec(bytes, have) || image_known_by_bytes(bytes, have) ||
+        *format = IMAGE_UNKNOWN;
+    if (n < 0)
+        return n == -1 ? -1 : 0;
+    if (format)
+        *format = image_sniff(bytes, (size_t)n);
+    return find_codec(bytes, (size_t)n) || image_known_by_bytes(bytes, (size_t)n) ||
            image_known_by_name(path);
+}
+
+const char *image_kind_of_file(const char *path)
+{
+    uint8_t bytes[IMAGE_SNIFF_BYTES];
+    const ssize_t n = read_head(path, bytes);
+    const struct codec *c = n > 0 ? find_codec(bytes, (size_t)n) : NULL;
+    const char *known = n > 0 && !c ? image_known_by_bytes(bytes, (size_t)n) : NULL;
+
+    return c ? c->name : known ? known : image_known_by_name(path);
 }
 
 static int not_decoded(const char *name, struct err *err)

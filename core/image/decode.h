@@ -46,6 +46,8 @@ int image_orientation(const uint8_t *bytes, size_t size);
 /* 1 when the file is a picture by its first bytes or by its ending, whether or not it can be decoded; 0 when not; -1
  * when it cannot be read. FORMAT (may be NULL) is what would decode it. Never waits: a pipe is no picture. */
 int image_is_picture(const char *path, enum image_format *format);
+/* The name of the format of such a file ("JPEG", "JPEG XL", ...), also of one that is not decoded; NULL: no picture. */
+const char *image_kind_of_file(const char *path);
 
 /* Decodes SIZE bytes. ERR_FORMAT says what is wrong with the data ("JPEG ends too early"),
  * ERR_NOMEM. Reuses img->pixels when it is large enough (->capacity bytes); start from all zero. */

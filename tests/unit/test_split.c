@@ -230,7 +230,7 @@ static void bad_csvs_are_explained(void **state)
         {"path,split\nn001.jpg,train\nnone.jpg,valid\nn004.jpg,valid\nzz.jpg,test\n",
          "2 pictures that are not in the set: none.jpg, zz.jpg"},
         {"path,split\nn001.jpg,learn\n", "line 2: split is learn"},
-        {"file,side\nn001.jpg,train\n", "columns path (or file"},
+        {"file,side\nn001.jpg,train\n", "columns path (or file, filename"},
         {"file,side\nn001.jpg,train\n", "it is: file,side"},
         {"path,split,split\nn001.jpg,train,valid\n", "two columns are called split"},
         {"path,split\nn001.jpg\n", "line 2: 1 columns"},
