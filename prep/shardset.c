@@ -23,7 +23,7 @@
 enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256 };
 
 struct slot { /* one picture between its worker and the writer */
-    bool full, failed, cut, more;
+    bool full, failed, cut, more, alpha;
     int orientation, side; /* side: the short one, as decoded */
     struct duplicate_item id;
     struct err err;
@@ -110,6 +110,7 @@ static int make_picture(struct slot *s, struct picture *c, const struct prep *p,
     c->capacity = capacity;
     s->cut = c->plan.box.width != c->image.width || c->plan.box.height != c->image.height;
     s->more = c->image.more;
+    s->alpha = c->image.alpha;
     s->orientation = c->image.orientation;
     s->side = c->image.height < c->image.width ? c->image.height : c->image.width;
     s->id = (struct duplicate_item){.size = c->size, .crc32c = crc32c(0, c->bytes, c->size)};
@@ -263,6 +264,8 @@ static void note_picture(struct job *j, const struct slot *s, const char *path)
         remarks_add(j->remarks, REMARK_CUT, "%s", path);
     if (s->more)
         remarks_add(j->remarks, REMARK_FIRST_FRAME, "%s", path);
+    if (s->alpha)
+        remarks_add(j->remarks, REMARK_ALPHA, "%s", path);
     if (s->orientation != 1)
         remarks_add(j->remarks,
                     o->exif == EXIF_APPLY ? REMARK_ORIENTATION_APPLIED : REMARK_ORIENTATION_IGNORED,

@@ -270,6 +270,8 @@ static int cut_rows(struct csv *c, const struct csv_columns *columns, struct err
     while ((got = cut_record(&r)) > 0) {
         if (is_empty(&r))
             continue;
+        while (r.n > n && !r.fields[r.n - 1][0]) /* separators at a line's end */
+            r.n--;
         if (r.n > n || r.n <= column[0] || r.n <= column[1])
             return err_set(
                 err, ERR_FORMAT,

@@ -67,6 +67,7 @@ struct listing {
     struct pattern *skip;   /* NULL: none */
     struct pattern *system; /* folders of the system */
     bool skip_bad;          /* decode.on_error is skip */
+    bool by_folder;         /* folders are labels */
     int (*is_picture)(const char *path);
     struct offenders unreadable;
 };
@@ -189,6 +190,23 @@ static int visit_unreadable(struct listing *l, const FTSENT *entry, struct err *
     return err_errno(err, "cannot list %s", entry->fts_path);
 }
 
+/* At the end of a folder that began when there were as many pictures as now. */
+static int note_empty(struct listing *l, const FTSENT *entry, struct err *err)
+{
+    const char *path = entry->fts_path + l->root_length;
+    char inside[PATH_LEN];
+    int found;
+
+    if (path_format(inside, err, "%s/x", path) < 0)
+        return -1;
+    found = matches(l->skip, inside, err);
+    if (found == 0)
+        found = matches(l->system, inside, err);
+    if (found == 0)
+        remarks_add(&l->d->remarks, REMARK_EMPTY_FOLDERS, "%s/", path);
+    return found < 0 ? -1 : 0;
+}
+
 static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
 {
     bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
@@ -199,6 +217,11 @@ static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
     case FTS_D:
         if (hidden)
             fts_set(walk, entry, FTS_SKIP);
+        entry->fts_number = (long)l->d->n;
+        return 0;
+    case FTS_DP:
+        if (l->by_folder && !hidden && entry->fts_level > 0 && entry->fts_number == (long)l->d->n)
+            return note_empty(l, entry, err);
         return 0;
     case FTS_F:
         return hidden ? 0 : visit_file(l, entry->fts_path, err);
@@ -217,15 +240,21 @@ static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
             remarks_add(&l->d->remarks, REMARK_SPECIAL_FILES, "%s",
                         entry->fts_path + l->root_length);
         return 0;
-    default: /* FTS_DP */
+    default:
         return 0;
     }
+}
+
+/* Not as the system happens to list them: remarks name the first few, and are recorded. */
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
 static int walk_tree(struct listing *l, struct err *err)
 {
     char *roots[] = {l->d->root, NULL};
-    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     FTSENT *entry;
     int rc = 0;
 
@@ -290,7 +319,8 @@ static int list(struct dataset *d, const struct dataset_options *o,
     struct listing l = {.d = d,
                         .is_picture = is_picture,
                         .root_length = strlen(d->root) + 1,
-                        .skip_bad = o->on_error == ON_ERROR_SKIP};
+                        .skip_bad = o->on_error == ON_ERROR_SKIP,
+                        .by_folder = o->label_from == LABEL_FOLDER};
     int rc;
 
     if (!path_is_dir(d->root))

@@ -131,6 +131,39 @@ static void note_alike(void *ctx, const char *a, const char *b)
     remarks_add(&((struct dataset *)ctx)->remarks, REMARK_ALIKE_LABELS, "'%s' and '%s'", a, b);
 }
 
+struct hint {
+    const struct csv *csv;
+    char text[600]; /* "" none yet */
+};
+
+/* A pair of which one is a picture's path, the other a row's. */
+static void take_hint(void *ctx, const char *a, const char *b)
+{
+    struct hint *h = ctx;
+
+    if (!h->text[0] && (csv_find(h->csv, a) != NULL) != (csv_find(h->csv, b) != NULL))
+        snprintf(h->text, sizeof h->text, "%.250s and %.250s", a, b);
+}
+
+/* Says so where a row differs from a picture only in case or Unicode form. */
+static int add_hint(const struct dataset *d, const struct csv *csv, struct err *err)
+{
+    const size_t n = d->n + csv->n;
+    const char **names = malloc((n + 1) * sizeof *names);
+    struct hint h = {.csv = csv};
+    struct err ignored;
+
+    for (size_t i = 0; names && i < n; i++)
+        names[i] = i < d->n ? d->items[i].path : csv->rows[i - d->n].key;
+    if (names && alike_find(names, n, true, take_hint, &h, &ignored) == 0 && h.text[0])
+        err_append(err,
+                   "; names of files and of the table that differ only in case, blanks or Unicode "
+                   "form are not taken for one another: %s",
+                   h.text);
+    free(names);
+    return -1;
+}
+
 static int no_label(const struct dataset *d, const struct dataset_options *o,
                     const struct offenders *missing, struct err *err)
 {
@@ -269,8 +302,10 @@ static int find_texts(struct dataset *d, char **texts, struct labeller *l,
         if (!texts[i])
             return err_set(err, ERR_NOMEM, "labels: out of memory");
     }
-    if (missing.n > 0 && (o->label_missing == MISSING_FAIL || missing.n == d->n))
-        return no_label(d, o, &missing, err);
+    if (missing.n > 0 && (o->label_missing == MISSING_FAIL || missing.n == d->n)) {
+        no_label(d, o, &missing, err);
+        return l->from == LABEL_CSV ? add_hint(d, &l->csv, err) : -1;
+    }
     if (l->from == LABEL_CSV)
         note_table(d, l);
     return missing.n > 0 ? drop_unlabelled(d, texts, err) : 0;

@@ -146,7 +146,7 @@ int image_decode(struct image *img, const uint8_t *bytes, size_t size, bool appl
     img->warning[0] = 0;
     img->format = IMAGE_UNKNOWN;
     img->orientation = 1;
-    img->more = false;
+    img->more = img->alpha = false;
     if (size == 0)
         return err_set(err, ERR_FORMAT, "the file is empty");
     if (known || (c && !c->decode))

@@ -32,6 +32,7 @@ struct image {
     size_t capacity;   /* bytes behind pixels */
     int orientation;   /* 2..8: EXIF or XMP asks to turn the picture; 1: nothing does */
     bool more;         /* the file has further pictures: an animation, pages */
+    bool alpha;        /* it has transparency, or room for it, which was dropped */
     char warning[200]; /* decoder's first warning, "" when there was none */
 };
 

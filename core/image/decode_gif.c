@@ -136,6 +136,7 @@ static int decode_with(GifFileType *gif, struct image *img, struct err *err)
     bottom = d->Top + d->Height > gif->SHeight ? d->Top + d->Height : gif->SHeight;
     if (image_reserve(img, (uint64_t)bottom, (uint64_t)right, err) < 0)
         return -1;
+    img->alpha = transparent >= 0;
     map = d->ColorMap ? d->ColorMap : gif->SColorMap;
     put_index(fill, transparent >= 0 ? transparent : 0, map);
     for (size_t i = 0; i < (size_t)right * (size_t)bottom; i++)

@@ -380,6 +380,7 @@ static int tiff_decode(struct image *img, const uint8_t *bytes, size_t size, str
         return damaged(&s, err);
     if (read_header(&t, err) == 0 && image_reserve(img, t.height, t.width, err) == 0)
         rc = is_plain(&t) ? convert(img, &t, &s, err) : convert_rgba(img, &t, &s, err);
+    img->alpha = t.extras > 0 && t.extra && t.extra[0] != EXTRASAMPLE_UNSPECIFIED;
     img->more = rc == 0 && !TIFFLastDirectory(t.file);
     free(t.raw);
     TIFFClose(t.file);

@@ -51,6 +51,7 @@ static int webp_decode(struct image *img, const uint8_t *bytes, size_t size, str
         return err_set(err, ERR_FORMAT, "the file ends too early (truncated)");
     if (status != VP8_STATUS_OK)
         return err_set(err, ERR_FORMAT, "damaged");
+    img->alpha = features.has_alpha;
     if (features.has_animation)
         return decode_first(img, bytes, size, err);
     if (features.width <= 0 || features.height <= 0)

@@ -57,6 +57,7 @@ static void every_form_gives_the_same_rows(void **state)
         "id,note,breed\na/1,\"x\ny, z\",cat\nb,,big dog\n",
         "filename,category\n./a/1.jpg,cat\nb.jpg,\xc2\xa0"
         "big dog\n",
+        "path,label\na/1.jpg,cat,,\nb.jpg,big dog,\n",
         "image,class\na\\1.jpg,cat\nb.jpg,big dog\n,\n\n",
     };
 

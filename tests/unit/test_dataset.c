@@ -383,6 +383,8 @@ static void what_is_passed_over_is_remarked(void **state)
     put(t, "dog/2.jpg", "P");
     put(t, "dog/.x.jpg", "P");
     put(t, "dog/notes.txt", "n");
+    put(t, "owl/notes.txt", "n");
+    put(t, "owl/old/notes.txt", "n");
     put(t, "dog/more.zip", "z");
     put(t, "dog/caf\xe9_1.jpg", "P");
     snprintf(path, sizeof path, "%s/dog/pipe.jpg", t->folder);
@@ -394,7 +396,8 @@ static void what_is_passed_over_is_remarked(void **state)
     assert_int_equal(remarked(d, REMARK_BAD_NAMES, "dog/caf\\xE9_1.jpg"), 1);
     assert_int_equal(remarked(d, REMARK_SYSTEM_FOLDERS, "THUMB.jpg"), 1);
     assert_int_equal(remarked(d, REMARK_NESTED_ARCHIVES, "dog/more.zip"), 1);
-    assert_int_equal(remarked(d, REMARK_OTHER_FILES, "dog/notes.txt"), 1);
+    assert_int_equal(remarked(d, REMARK_OTHER_FILES, "notes.txt"), 3);
+    assert_int_equal(remarked(d, REMARK_EMPTY_FOLDERS, "owl/"), 2);
     assert_int_equal(remarked(d, REMARK_HIDDEN_FILES, "dog/.x.jpg"), 1);
     assert_int_equal(remarked(d, REMARK_SPECIAL_FILES, "dog/pipe.jpg"), 1);
     assert_int_equal(remarked(d, REMARK_ALIKE_PATHS, "Dog and dog"), 1);
@@ -497,6 +500,9 @@ static void pictures_without_a_label_can_be_left_out(void **state)
     dataset_free(d);
     put(t, "l.csv", "path,label\nx,cat\n");
     expect_error(t, &o, "3 of 3 pictures have no label", "1.jpg");
+    put(t, "l.csv", "path,label\n1.JPG,cat\n2.jpg,cat\n3.jpg,dog\n");
+    o.label_missing = MISSING_FAIL;
+    expect_error(t, &o, "1 of 3 pictures have no label", "only in case");
 }
 
 static void official_lists_may_have_blanks_and_endings(void **state)
