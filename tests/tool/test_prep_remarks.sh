@@ -19,10 +19,12 @@ recorded() {
     tr -d '\n' <"d/$3/shards-16/index.json" | grep -qE "\"kind\": \"$1\",[^}]*\"count\": $2," ||
         fail "$3: index.json lacks $2 of $1"
 }
-# picture FILE OFFSET [SIDE]: a PPM whose pixels are bytes of a program
+# picture FILE SEED [SIDE]: a PPM of noise, the same every time
 picture() {
     mkdir -p "$(dirname "$1")"
-    { printf 'P6\n%d %d\n255\n' "${3:-20}" "${3:-20}"; tail -c +"$2" "$prep" | head -c $((${3:-20} * ${3:-20} * 3)); } >"$1"
+    { printf 'P6\n%d %d\n255\n' "${3:-20}" "${3:-20}"
+        awk -v seed="$2" -v n=$((${3:-20} * ${3:-20} * 3)) \
+            'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%c", 1 + int(rand() * 255) }'; } >"$1"
 }
 # describe SET LINES...: sets of 16 px
 describe() {
