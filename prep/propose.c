@@ -159,7 +159,7 @@ static void print_remarks(const struct proposal *p)
     for (int k = 0; k < REMARK_KINDS; k++) {
         const bool of_set = k >= REMARK_TRIMMED_LABELS && k <= REMARK_IN_NO_LIST;
 
-        if (k == REMARK_UNDECODABLE)
+        if (k == REMARK_UNDECODABLE || k == REMARK_ENLARGED)
             continue;
         remarks_text(of_set ? &p->dataset->remarks : &p->survey.remarks, (enum remark_kind)k, text,
                      sizeof text);
@@ -191,6 +191,10 @@ static void print_head(const struct proposal *p)
     printf("%s\n# Formats: %s.\n", shown < d->n_classes ? ", ..." : "", p->survey.formats);
     print_remarks(p);
     print_undecodable(&p->survey.remarks.of[REMARK_UNDECODABLE]);
+    if (p->survey.remarks.of[REMARK_ENLARGED].n > 0)
+        printf(
+            "# %u of a sample are smaller than the preset presize.size; nine in ten reach %d px.\n",
+            p->survey.remarks.of[REMARK_ENLARGED].n, p->survey.size);
     if (p->survey.parts[PART_TRAIN] && (p->survey.parts[PART_VALID] || p->survey.parts[PART_TEST]))
         printf(
             "# Folders are parts of the set: %u pictures to train, %u to validate, %u to test%s.\n"

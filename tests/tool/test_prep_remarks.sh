@@ -148,6 +148,7 @@ for folder in kaggle parts nas table; do
     ok "$prep" --init $folder
     prints "decode: {exif: apply}"
     prints "presize: {size: 20}"
+    prints "nine in ten reach 20 px"
     cp out prep/datasets/made_$folder.yaml
     ok "$prep" made_$folder --data made --vocab
     [ "$(wc -l <out)" = 2 ] || { fail "$folder: not two classes"; cat out; }
