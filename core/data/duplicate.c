@@ -20,15 +20,17 @@ enum {
 /* Mean brightness of (GRID + 1) x GRID cells, in 1/256 of a grey level; from evenly spaced pixels. */
 static void measure(uint32_t cell[GRID][GRID + 1], const uint8_t *pixels, int height, int width)
 {
-    const size_t across = (GRID + 1) * SAMPLES, down = GRID * SAMPLES;
+    enum { ACROSS = (GRID + 1) * SAMPLES, DOWN = GRID * SAMPLES };
+    size_t column[ACROSS]; /* where each sampled pixel of a row begins */
 
     memset(cell, 0, sizeof(uint32_t[GRID][GRID + 1]));
-    for (size_t i = 0; i < down; i++) {
-        const size_t y = (2 * i + 1) * (size_t)height / (2 * down);
+    for (size_t k = 0; k < ACROSS; k++)
+        column[k] = (2 * k + 1) * (size_t)width / (2 * ACROSS) * 3;
+    for (size_t i = 0; i < DOWN; i++) {
+        const uint8_t *row = pixels + (2 * i + 1) * (size_t)height / (2 * DOWN) * (size_t)width * 3;
 
-        for (size_t k = 0; k < across; k++) {
-            const size_t x = (2 * k + 1) * (size_t)width / (2 * across);
-            const uint8_t *p = pixels + (y * (size_t)width + x) * 3;
+        for (size_t k = 0; k < ACROSS; k++) {
+            const uint8_t *p = row + column[k];
 
             cell[i / SAMPLES][k / SAMPLES] += 77u * p[0] + 150u * p[1] + 29u * p[2];
         }
