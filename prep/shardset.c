@@ -386,7 +386,10 @@ static int repeat_remarks(const struct prep *p, struct err *err)
 
     if (path_format(path, err, "%s/index.json", p->folder) < 0 || json_read(&index, path, err) < 0)
         return -1;
-    remarks_print_json(json_object_get(index, "remarks"));
+    if (json_object_get(index, "remarks"))
+        remarks_print_json(json_object_get(index, "remarks"));
+    else /* by an older prep, which recorded none: at least what the listing shows */
+        remarks_print(&p->dataset->remarks);
     json_decref(index);
     return 0;
 }
