@@ -131,18 +131,13 @@ static void note_alike(void *ctx, const char *a, const char *b)
     remarks_add(&((struct dataset *)ctx)->remarks, REMARK_ALIKE_LABELS, "'%s' and '%s'", a, b);
 }
 
-struct hint {
-    const struct csv *csv;
-    char text[600]; /* "" none yet */
-};
-
-/* A pair of which one is a picture's path, the other a row's. */
+/* CTX: 600 bytes of text, "" until the first pair. */
 static void take_hint(void *ctx, const char *a, const char *b)
 {
-    struct hint *h = ctx;
+    char *text = ctx;
 
-    if (!h->text[0] && (csv_find(h->csv, a) != NULL) != (csv_find(h->csv, b) != NULL))
-        snprintf(h->text, sizeof h->text, "%.250s and %.250s", a, b);
+    if (!text[0])
+        snprintf(text, 600, "%.250s and %.250s", a, b);
 }
 
 /* Says so where a row differs from a picture only in case or Unicode form. */
@@ -150,16 +145,16 @@ static int add_hint(const struct dataset *d, const struct csv *csv, struct err *
 {
     const size_t n = d->n + csv->n;
     const char **names = malloc((n + 1) * sizeof *names);
-    struct hint h = {.csv = csv};
+    char pair[600] = "";
     struct err ignored;
 
     for (size_t i = 0; names && i < n; i++)
         names[i] = i < d->n ? d->items[i].path : csv->rows[i - d->n].key;
-    if (names && alike_find(names, n, true, take_hint, &h, &ignored) == 0 && h.text[0])
+    if (names && alike_find(names, n, true, take_hint, pair, &ignored) == 0 && pair[0])
         err_append(err,
                    "; names of files and of the table that differ only in case, blanks or Unicode "
                    "form are not taken for one another: %s",
-                   h.text);
+                   pair);
     free(names);
     return -1;
 }

@@ -503,6 +503,9 @@ static void pictures_without_a_label_can_be_left_out(void **state)
     put(t, "l.csv", "path,label\n1.JPG,cat\n2.jpg,cat\n3.jpg,dog\n");
     o.label_missing = MISSING_FAIL;
     expect_error(t, &o, "1 of 3 pictures have no label", "only in case");
+    put(t, "sub/4.jpg", "P");
+    put(t, "l.csv", "path,label\n1.jpg,cat\n2.jpg,cat\n3.jpg,dog\nSub/4.jpg,dog\n");
+    expect_error(t, &o, "1 of 4 pictures have no label", "Sub and sub");
 }
 
 static void official_lists_may_have_blanks_and_endings(void **state)
