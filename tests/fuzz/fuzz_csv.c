@@ -1,5 +1,5 @@
-/* fuzz_csv.c - the reader of tables: what is taken is sorted, each key once, and found again; no byte is read behind the
- * end. SPDX-License-Identifier: MIT */
+/* fuzz_csv.c - the reader of tables: what is taken is sorted, each key once, and found again; no byte is read behind
+ * the end. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "data/csv.h"
