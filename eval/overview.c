@@ -58,7 +58,7 @@ static json_t *facts(const struct look *l, const struct times *t)
         return NULL;
     all = json_pack(
         "{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
-        "s:O?, s:i, s:f, s:f, s:o}",
+        "s:O?, s:i, s:f, s:f, s:o, s:O?}",
         "run", l->run.name, "folder", l->run.folder, "status", l->run.status, "error",
         look_get(l->run.run, "error", NULL), "experiment", look_get(l->run.run, "experiment", NULL),
         "title", look_get(l->run.run, "title", NULL), "start", look_get(l->run.run, "start", NULL),
@@ -67,7 +67,7 @@ static json_t *facts(const struct look *l, const struct times *t)
         look_get(l->run.run, "classes", NULL), "seed", look_get(l->run.run, "seed", NULL), "final",
         look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
         "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s, "scores",
-        scores);
+        scores, "remarks", look_get(l->run.run, "remarks", NULL));
     if (!all || !l->p || l->p->n == 0)
         return all;
     stats_wilson(&low, &high, l->errors, l->p->n);
@@ -148,6 +148,7 @@ static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
+    const json_t *clean = look_get(l->run.metrics, "without_leaks", NULL);
     double low, high;
 
     if (l->p && l->p->n > 0) {
@@ -157,6 +158,12 @@ static void print_figures(FILE *out, const struct look *l)
                 (double)l->errors / l->p->n, l->errors, l->p->n, low, high);
         tabular_text(out, l->pictures);
         fputc('\n', out);
+    }
+    if (clean) {
+        line(out, "");
+        fprintf(out, "%.4f  on the %" JSON_INTEGER_FORMAT " that have no duplicate in training\n",
+                json_number_value(json_object_get(clean, "error_rate")),
+                json_integer_value(json_object_get(clean, "pictures")));
     }
     if (json_is_number(loss)) {
         line(out, "loss");
@@ -193,6 +200,24 @@ static int print_scores(FILE *out, const struct look *l, struct err *err)
     return 0;
 }
 
+/* What prep and train remarked about the data. */
+static void print_remarks(FILE *out, const struct look *l)
+{
+    const json_t *list = look_get(l->run.run, "remarks", NULL), *m;
+    size_t i;
+
+    json_array_foreach(list, i, m)
+    {
+        const char *text = json_string_value(json_object_get(m, "text"));
+
+        if (!text || !json_is_true(json_object_get(m, "warning")))
+            continue;
+        line(out, "remark");
+        tabular_text(out, text);
+        fputc('\n', out);
+    }
+}
+
 static void print_files(FILE *out, const struct look *l)
 {
     static const char *const files[] = {"report.html", "plots/confusion.svg", "predictions.csv",
@@ -218,6 +243,7 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
     print_figures(out, l);
     if (print_scores(out, l, err) < 0)
         return -1;
+    print_remarks(out, l);
     print_files(out, l);
     if (!l->p || l->errors == 0)
         return 0;

@@ -18,7 +18,7 @@
 #include "recheck.h"
 #include "source.h"
 
-enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS };
+enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS, OPT_NAMES };
 
 static const char tool[] = "fetch", weights_folder[] = "weights/";
 
@@ -34,6 +34,8 @@ static const struct argp_option options[] = {
      "hash every file again and name each that is changed, missing or extra", 0},
     {"mirror", OPT_MIRROR, "ADDRESS", 0,
      "download from ADDRESS/FILE; size and hash must be the published ones", 0},
+    {"names", OPT_NAMES, "CHARSET", 0,
+     "names in the archives that are not UTF-8 are in this encoding: CP437, SHIFT_JIS, ...", 0},
     {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
     {0},
 };
@@ -70,6 +72,7 @@ struct args {
     bool list, verify;
     int attempts;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
+    const char *charset;
     size_t n_from;
 };
 
@@ -112,6 +115,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_MIRROR:
         a->mirror = arg;
+        return 0;
+    case OPT_NAMES:
+        a->charset = arg;
         return 0;
     case OPT_ATTEMPTS:
         a->attempts = (int)strtol(arg, &end, 10);
@@ -322,6 +328,7 @@ static void fetch_set(const struct args *a)
                        .n_from = a->n_from,
                        .mirror = a->mirror,
                        .attempts = a->attempts,
+                       .charset = a->charset,
                        .limits = unpack_limits_default};
     struct err err = {0};
 

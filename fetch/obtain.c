@@ -18,6 +18,8 @@
 
 #include "archives.h"
 #include "base/log.h"
+#include "base/remark.h"
+#include "data/dataset.h"
 #include "data/entry_path.h"
 #include "data/manifest.h"
 #include "set_lock.h"
@@ -167,26 +169,29 @@ static int strip_top(char root[PATH_LEN], struct manifest *m, const struct place
 static int unpack_all(struct manifest *m, const struct archives *a, const struct obtain *o,
                       const struct places *p, struct err *err)
 {
-    uint64_t hidden = 0;
+    struct remarks *remarks = calloc(1, sizeof *remarks);
+    struct unpack_report report = {.remarks = remarks};
+    int rc = remarks ? 0 : err_set(err, ERR_NOMEM, "no memory to unpack");
 
-    for (size_t i = 0; i < m->n_archives; i++) {
-        struct unpack_report report;
-
+    for (size_t i = 0; rc == 0 && i < m->n_archives; i++) {
         log_info("unpack %s", a->path[i]);
-        if (unpack(m, &report, a->path[i], p->tree_part, &o->limits, err) < 0) {
-            bool useless = err->kind == ERR_UNSAFE || err->kind == ERR_FORMAT;
-
-            if (a->doubtful[i] && useless)
-                remove(a->path[i]);
-            return -1;
-        }
-        hidden += report.hidden;
+        rc = unpack(m, &report, a->path[i], p->tree_part, o->charset, &o->limits, err);
+        if (rc < 0 && a->doubtful[i] && (err->kind == ERR_UNSAFE || err->kind == ERR_FORMAT))
+            remove(a->path[i]);
     }
-    if (hidden > 0)
-        log_info("%" PRIu64 " hidden files (names with a leading dot) left out", hidden);
-    if (m->n_files == 0)
-        return err_set(err, ERR_FORMAT, "%s holds no files", a->path[0]);
-    return 0;
+    if (rc == 0 && m->n_files == 0)
+        rc = err_set(err, ERR_FORMAT, "%s holds no files", a->path[0]);
+    for (size_t i = 0; rc == 0 && i < m->n_files; i++)
+        if (dataset_is_archive(m->files[i].path))
+            remarks_add(remarks, REMARK_NESTED_ARCHIVES, "%s", m->files[i].path);
+    if (rc == 0 && remarks->of[REMARK_NESTED_ARCHIVES].n > 0)
+        remarks_advise(remarks, REMARK_NESTED_ARCHIVES,
+                       "to have what is in it:  fetch OTHER-NAME --from %s/%s", p->tree,
+                       remarks->of[REMARK_NESTED_ARCHIVES].example[0]);
+    if (rc == 0)
+        remarks_print(remarks);
+    free(remarks);
+    return rc;
 }
 
 static void sync_folder(const char *folder)

@@ -25,6 +25,7 @@ struct obtain {
     const char
         *mirror;  /* address that has the source's files, instead of the published ones; NULL */
     int attempts; /* of each download, >= 1 */
+    const char *charset; /* of names in the archives that are not UTF-8; NULL: none are */
     struct unpack_limits limits;
 };
 

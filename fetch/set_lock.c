@@ -7,10 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 /* True when the file we locked is still the one at that path: its last holder may have removed it
  * between our open and our flock. */
@@ -43,11 +47,20 @@ int set_lock_take(struct set_lock *l, const char *data, const char *name, struct
         if (l->fd < 0)
             return err_errno(err, "cannot make the lock file %s", l->path);
         if (flock(l->fd, LOCK_EX | LOCK_NB) < 0) {
-            int rc = errno == EWOULDBLOCK ? locked(l, err) : err_errno(err, "%s", l->path);
+            const bool none = errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP;
+            int rc = 0;
 
-            close(l->fd);
-            l->fd = -1;
-            return rc;
+            if (none)
+                log_warn("%s: this file system has no locks (%s): do not let two fetches of one "
+                         "set run at the same time",
+                         data, strerror(errno));
+            else
+                rc = errno == EWOULDBLOCK ? locked(l, err) : err_errno(err, "%s", l->path);
+            if (rc < 0) {
+                close(l->fd);
+                l->fd = -1;
+                return rc;
+            }
         }
         if (is_current(l))
             break;

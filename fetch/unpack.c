@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "data/entry_path.h"
 #include "gzip_check.h"
+#include "zip_directory.h"
 
 enum { BLOCK = 1 << 18 };
 
@@ -44,6 +45,7 @@ struct job {
     const struct unpack_limits *limits;
     struct unpack_report *report;
     struct manifest *manifest;
+    const char *charset;
 };
 
 static int archive_err(struct err *err, struct archive *a)
@@ -77,6 +79,15 @@ static int open_archive(struct job *j, int fd, struct err *err)
         archive_read_support_format_tar(a) < ARCHIVE_WARN ||
         archive_read_support_format_zip_seekable(a) < ARCHIVE_WARN)
         return archive_err(err, a);
+    if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") < ARCHIVE_WARN)
+        return archive_err(err, a);
+    if (j->charset &&
+        (archive_read_set_format_option(a, "tar", "hdrcharset", j->charset) != ARCHIVE_OK ||
+         archive_read_set_format_option(a, "zip", "hdrcharset", j->charset) != ARCHIVE_OK))
+        return err_set(err, ERR_INPUT,
+                       "--names %s: no encoding of that name; try CP437, CP850, CP932, SHIFT_JIS, "
+                       "GB18030 or ISO-8859-1",
+                       j->charset);
     if (archive_read_open_fd(a, fd, BLOCK) != ARCHIVE_OK)
         return archive_err(err, a);
     return 0;
@@ -106,8 +117,19 @@ static const char *forbidden_type(struct archive_entry *e)
     }
 }
 
-static int collides(struct err *err, const char *path)
+/* PATH is there already: from this archive, or from one before it. */
+static int collides(const struct job *j, struct err *err, const char *path)
 {
+    const struct unpack_report *r = j->report;
+    const struct manifest *m = j->manifest;
+
+    for (size_t k = 0; k + 1 < r->n_starts; k++)
+        for (size_t i = r->starts[k]; i < r->starts[k + 1]; i++)
+            if (strcmp(m->files[i].path, path) == 0)
+                return err_set(err, ERR_INPUT,
+                               "both archives have a file %s, this one and %s; make a set of its "
+                               "own of each, or pack the files of one of them in a folder",
+                               path, m->archives[k].file);
     return err_set(err, ERR_UNSAFE, "the entry \"%s\" is there twice, or is both file and folder",
                    path);
 }
@@ -132,7 +154,7 @@ static int make_parents(struct job *j, const char *path, struct err *err)
         if (errno != EEXIST)
             return err_errno(err, "cannot make the folder %s", part);
         if (fstatat(j->folder, part, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
-            return collides(err, part);
+            return collides(j, err, part);
     }
     memcpy(j->made, path, length);
     j->made[length] = '\0';
@@ -177,6 +199,7 @@ static int check_limits(const struct job *j, uint64_t file_bytes, struct err *er
     return 0;
 }
 
+/* The entry's data go to FD and into HASH; FD -1: they are only counted. */
 static int copy_data(struct job *j, int fd, struct sha256 *hash, uint64_t *size, struct err *err)
 {
     *size = 0;
@@ -191,13 +214,25 @@ static int copy_data(struct job *j, int fd, struct sha256 *hash, uint64_t *size,
         j->report->bytes += (uint64_t)n;
         if (check_limits(j, *size, err) < 0)
             return -1;
+        if (fd < 0)
+            continue;
         sha256_update(hash, j->block, (size_t)n);
         if (write_all(fd, j->block, (size_t)n) < 0)
             return err_errno(err, "cannot write");
     }
 }
 
-static int unpack_file(struct job *j, const char *path, struct err *err)
+static int check_size(struct archive_entry *e, uint64_t size, struct err *err)
+{
+    if (!archive_entry_size_is_set(e) || (uint64_t)archive_entry_size(e) == size)
+        return 0;
+    return err_set(err, ERR_FORMAT,
+                   "%" PRIu64 " bytes could be unpacked, the archive says %jd: it is damaged, get "
+                   "it again",
+                   size, (intmax_t)archive_entry_size(e));
+}
+
+static int unpack_file(struct job *j, struct archive_entry *e, const char *path, struct err *err)
 {
     struct sha256 *hash = NULL;
     char hex[SHA256_HEX];
@@ -208,11 +243,11 @@ static int unpack_file(struct job *j, const char *path, struct err *err)
         return -1;
     fd = openat(j->folder, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
-        return errno == EEXIST || errno == EISDIR ? collides(err, path)
+        return errno == EEXIST || errno == EISDIR ? collides(j, err, path)
                                                   : err_errno(err, "cannot write %s", path);
     if (sha256_new(&hash, err) < 0)
         goto out;
-    if (copy_data(j, fd, hash, &size, err) < 0) {
+    if (copy_data(j, fd, hash, &size, err) < 0 || check_size(e, size, err) < 0) {
         err_wrap(err, "%s", path);
         goto out;
     }
@@ -236,9 +271,18 @@ static int unpack_entry(struct job *j, struct archive_entry *e, struct err *err)
     char path[ENTRY_PATH_MAX + 1], quoted[400];
 
     if (!name)
-        return err_set(err, ERR_UNSAFE, "an entry has a name that cannot be read as UTF-8");
-    if (entry_path_clean(path, name, err) < 0)
+        return err_set(err, ERR_UNSAFE,
+                       "an entry has a name that cannot be read as %s; --names CHARSET says what "
+                       "it is in (CP437, SHIFT_JIS, ...)",
+                       j->charset ? j->charset : "UTF-8");
+    if (entry_path_clean(path, name, err) < 0) {
+        if (text_fault(name) && strstr(text_fault(name), "UTF-8"))
+            err_append(err,
+                       "; if its names are in a code page, say which:  --names CP437  (Western "
+                       "Windows), SHIFT_JIS, GB18030, ...; or unpack it and pack it again with "
+                       "UTF-8 names");
         return -1;
+    }
     if (why) {
         text_quote(quoted, sizeof quoted, name);
         return err_set(err, ERR_UNSAFE, "the entry \"%s\" %s; only files and folders are unpacked",
@@ -251,52 +295,107 @@ static int unpack_entry(struct job *j, struct archive_entry *e, struct err *err)
     if (!*path)
         return err_set(err, ERR_UNSAFE, "an entry is a file without a name");
     if (entry_path_is_hidden(path)) {
-        j->report->hidden++;
-        return 0;
+        uint64_t size;
+
+        remarks_add(j->report->remarks, REMARK_HIDDEN_ENTRIES, "%s", path);
+        return copy_data(j, -1, NULL, &size, err) < 0 ? err_wrap(err, "%s", path) : 0;
     }
-    return unpack_file(j, path, err);
+    return unpack_file(j, e, path, err);
 }
 
 /* --- all entries --- */
 
-/* libarchive takes a tar that stops between two entries for whole: no zero block marks its end. The
- * reader has then consumed nothing behind the last entry's padding. */
-static bool tar_ends_early(struct archive *a, int64_t last_header, uint64_t last_size)
+static bool is_format(struct archive *a, int format)
 {
-    int64_t least = last_header + 512 + (int64_t)((last_size + 511) / 512 * 512) + 512;
-
-    return (archive_format(a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR &&
-           archive_filter_bytes(a, 0) < least;
+    return (archive_format(a) & ARCHIVE_FORMAT_BASE_MASK) == format;
 }
 
-static int unpack_entries(struct job *j, struct err *err)
+/* Bytes of the tar that were read behind the padding of the last entry, which ended at AFTER. */
+static int64_t behind(struct archive *a, int64_t after)
+{
+    return archive_filter_bytes(a, 0) - (after + 511) / 512 * 512;
+}
+
+/* Why no further header could be read. */
+static int bad_header(struct job *j, uint64_t n, int64_t after, struct err *err)
+{
+    if (n > 0 && is_format(j->archive, ARCHIVE_FORMAT_TAR) && behind(j->archive, after) >= 1024)
+        return err_set(err, ERR_FORMAT,
+                       "behind the end mark, after %" PRIu64
+                       " entries, is something that is no further tar: remove it, or get the file "
+                       "again",
+                       n);
+    return archive_err(err, j->archive);
+}
+
+/* What a compressed file has behind its compressed data, which libarchive passes over: only zeros may be there. */
+static int check_rest(struct job *j, int fd, struct err *err)
+{
+    uint64_t at = (uint64_t)archive_filter_bytes(j->archive, -1);
+
+    for (ssize_t n; at < j->archive_bytes; at += (uint64_t)n) {
+        n = pread(fd, j->block, BLOCK, (off_t)at);
+        if (n <= 0)
+            return n < 0 ? err_errno(err, "cannot read") : 0;
+        for (ssize_t i = 0; i < n; i++)
+            if (j->block[i] != 0)
+                return err_set(err, ERR_FORMAT,
+                               "%" PRIu64 " bytes follow the compressed data, which are no part of "
+                               "them: remove them, or get the file again",
+                               j->archive_bytes - at);
+    }
+    return 0;
+}
+
+/* All N entries are through, the last of which ended at AFTER: is that all there is? libarchive takes a tar that stops
+ * between two entries for whole, and of a zip's entries that share a place in the file it gives one. */
+static int check_end(struct job *j, int fd, uint64_t n, int64_t after, struct err *err)
+{
+    uint64_t listed = 0;
+
+    if (is_format(j->archive, ARCHIVE_FORMAT_ZIP)) {
+        if (zip_directory(&listed, fd, err) < 0)
+            return -1;
+        if (listed != n)
+            return err_set(err, ERR_FORMAT,
+                           "the zip's directory lists %" PRIu64 " entries, %" PRIu64
+                           " could be read: several share one place in the file, or it is damaged; "
+                           "pack it again, or get it again",
+                           listed, n);
+        return 0;
+    }
+    if (n == 0)
+        return err_set(err, ERR_FORMAT, "not an archive, or an empty one");
+    if (behind(j->archive, after) < 512)
+        return err_set(err, ERR_FORMAT,
+                       "the archive ends too early, after %" PRIu64
+                       " entries: it has no end mark; get it again",
+                       n);
+    return check_rest(j, fd, err);
+}
+
+static int unpack_entries(struct job *j, int fd, struct err *err)
 {
     struct archive_entry *e;
-    int64_t last_header = 0;
-    uint64_t n = 0, last_size = 0;
+    int64_t after = 0;
+    uint64_t n = 0;
     int rc;
 
     progress_begin("unpack", j->archive_bytes);
     while ((rc = archive_read_next_header(j->archive, &e)) != ARCHIVE_EOF) {
         if (rc < ARCHIVE_WARN || rc == ARCHIVE_RETRY)
-            return archive_err(err, j->archive);
+            return bad_header(j, n, after, err);
         if (++n > j->limits->entries)
             return err_set(err, ERR_UNSAFE, "more than the %" PRIu64 " entries allowed",
                            j->limits->entries);
-        last_header = archive_read_header_position(j->archive);
-        last_size = archive_entry_size_is_set(e) ? (uint64_t)archive_entry_size(e) : 0;
         if (unpack_entry(j, e, err) < 0)
             return -1;
+        if (archive_read_data_skip(j->archive) < ARCHIVE_WARN)
+            return archive_err(err, j->archive);
+        after = archive_filter_bytes(j->archive, 0);
         progress_set((uint64_t)archive_filter_bytes(j->archive, -1), NULL);
     }
-    if (n == 0)
-        return err_set(err, ERR_FORMAT, "not an archive, or an empty one");
-    if (tar_ends_early(j->archive, last_header, last_size))
-        return err_set(err, ERR_FORMAT,
-                       "the archive ends too early, after %" PRIu64
-                       " entries: it has no end mark; get it again",
-                       n);
-    return 0;
+    return check_end(j, fd, n, after, err);
 }
 
 static int unpack_from(struct job *j, int fd, const char *folder, struct err *err)
@@ -316,7 +415,7 @@ static int unpack_from(struct job *j, int fd, const char *folder, struct err *er
     if (!j->block)
         err_set(err, ERR_NOMEM, "%d bytes", BLOCK);
     else if (open_archive(j, fd, err) == 0)
-        rc = unpack_entries(j, err);
+        rc = unpack_entries(j, fd, err);
     progress_end();
     archive_read_free(j->archive);
     free(j->block);
@@ -325,15 +424,18 @@ static int unpack_from(struct job *j, int fd, const char *folder, struct err *er
 }
 
 int unpack(struct manifest *m, struct unpack_report *report, const char *archive,
-           const char *folder, const struct unpack_limits *limits, struct err *err)
+           const char *folder, const char *charset, const struct unpack_limits *limits,
+           struct err *err)
 {
-    struct job j = {.limits = limits, .report = report, .manifest = m};
-    int fd = open(archive, O_RDONLY | O_CLOEXEC), rc;
+    struct job j = {.limits = limits, .report = report, .manifest = m, .charset = charset};
+    int fd = path_open(archive, err), rc;
     locale_t utf8, before = (locale_t)0;
 
-    *report = (struct unpack_report){0};
+    report->bytes = 0;
+    BUG_IF(report->n_starts == MANIFEST_ARCHIVES_MAX);
+    report->starts[report->n_starts++] = m->n_files;
     if (fd < 0)
-        return err_errno(err, "%s", archive);
+        return -1;
     /* libarchive gives names in the locale's encoding: UTF-8 here, whatever the user's is */
     utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     if (utf8)

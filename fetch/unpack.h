@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/remark.h"
 #include "data/manifest.h"
 
 struct unpack_limits {
@@ -17,17 +18,23 @@ struct unpack_limits {
 extern const struct unpack_limits unpack_limits_default;
 
 struct unpack_report {
-    uint64_t hidden; /* files left out because a part of their path begins with a dot */
-    uint64_t bytes;  /* written */
+    struct remarks *remarks; /* the caller's: hidden files, archives among the files */
+    uint64_t bytes;          /* of this archive, unpacked, also of hidden files */
+    size_t starts[MANIFEST_ARCHIVES_MAX],
+        n_starts; /* for each archive so far: the manifest's files before it */
 };
 
-/* Unpacks ARCHIVE (tar or zip by its magic bytes; gzip, bzip2, xz or zstd around a tar) below FOLDER,
- * which exists, and adds each file with its SHA-256 to M. Only regular files are made; modes, owners
- * and times of the archive are ignored. On an error what was written so far stays: the caller removes
- * FOLDER. Nothing is flushed to the disk: the caller does that once, before it commits.
- * ERR_UNSAFE: a path that leads elsewhere, a link, a device, a name twice, a limit exceeded.
- * ERR_FORMAT: not an archive, damaged, ends too early. ERR_FULL, ERR_IO, ERR_NOMEM. */
+/* Unpacks ARCHIVE (tar or zip by its magic bytes; gzip, bzip2, xz or zstd around a tar) below FOLDER, which exists,
+ * and adds each file with its SHA-256 to M. CHARSET is the encoding of names that are not UTF-8 (CP437, SHIFT_JIS),
+ * NULL: such names are refused. REPORT->remarks is set by the caller. Several archives one behind the other (cat
+ * a.tar b.tar, also compressed) are read all; anything else behind an end mark is refused. Only regular files are
+ * made; modes, owners and times of the archive are ignored. On an error what was written so far stays: the caller
+ * removes FOLDER. Nothing is flushed to the disk: the caller does that once, before it commits. ERR_UNSAFE: a path
+ * that leads elsewhere, a link, a device, a name twice, a limit exceeded. ERR_INPUT: a name that an earlier archive
+ * of M has, too; an encoding that is none. ERR_FORMAT: not an archive, damaged, ends too early, a file of another
+ * size than its entry says, a zip of which not all entries could be read. ERR_FULL, ERR_IO, ERR_NOMEM. */
 int unpack(struct manifest *m, struct unpack_report *report, const char *archive,
-           const char *folder, const struct unpack_limits *limits, struct err *err) MUST_USE;
+           const char *folder, const char *charset, const struct unpack_limits *limits,
+           struct err *err) MUST_USE;
 
 #endif

@@ -74,7 +74,7 @@ static bool differs(const struct prep *p, const json_t *index, const struct shar
         snprintf(why, 256, "%zu pictures were left out", n_skipped);
     else if (classes_differ(p, s) || pictures_differ(p->dataset, s, n_skipped))
         snprintf(why, 256, "labels, groups or lists are others");
-    else if (!decoder || strcmp(decoder, image_decoder_version()) != 0)
+    else if (!decoder || strcmp(decoder, prep_decoder(p)) != 0)
         snprintf(why, 256, "it was decoded by %.200s", decoder ? decoder : "an unknown library");
     else
         return false;
@@ -99,6 +99,30 @@ bool prep_is_current(const struct prep *p, char why[256])
     shard_set_close(s);
     json_decref(index);
     return current;
+}
+
+int prep_print_json(const struct prep *p, struct err *err)
+{
+    static const char *const keys[] = {"set",     "count",   "size",      "classes",
+                                       "skipped", "remarks", "duplicates"};
+    char path[PATH_LEN], *text;
+    json_t *index = NULL, *out;
+
+    if (path_format(path, err, "%s/index.json", p->folder) < 0 || json_read(&index, path, err) < 0)
+        return -1;
+    out = json_pack("{s:s}", "folder", p->folder);
+    for (size_t i = 0; out && i < sizeof keys / sizeof *keys; i++)
+        if (json_object_get(index, keys[i]))
+            json_object_set(out, keys[i], json_object_get(index, keys[i]));
+    text = out ? json_text(out, 2) : NULL;
+    if (text)
+        puts(text);
+    else
+        err_set(err, ERR_NOMEM, "out of memory");
+    json_decref(out);
+    json_decref(index);
+    free(text);
+    return text ? 0 : -1;
 }
 
 static void show_progress(void *ctx, uint64_t done, uint64_t total)

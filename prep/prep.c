@@ -7,7 +7,7 @@
 #include "base/thread.h"
 #include "prep.h"
 
-enum action { WRITE, CHECK, VOCAB, PLAN, SUMMARY, SHOW, INIT };
+enum action { WRITE, CHECK, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS };
 
 struct args {
     struct cli_common common;
@@ -18,24 +18,35 @@ struct args {
     int n_overrides;
 };
 
-enum { OPT_CHECK = 0x100, OPT_VOCAB, OPT_PLAN, OPT_SUMMARY, OPT_SHOW, OPT_INIT };
+enum {
+    OPT_CHECK = 0x100,
+    OPT_VOCAB,
+    OPT_PLAN,
+    OPT_SUMMARY,
+    OPT_SHOW,
+    OPT_INIT,
+    OPT_KEYS,
+    OPT_JSON
+};
 
 static const struct argp_option options[] = {
     {"workers", 'j', "N", 0, "threads that decode (default: one per processor)", 0},
     {"force", 'f', NULL, 0, "make the shards anew even when they are up to date", 0},
+    {"json", OPT_JSON, NULL, 0, "print what was made and remarked as JSON, not the folder", 0},
     {"check", OPT_CHECK, NULL, 0, "check the shards: every hash, every picture", 1},
     {"plan", OPT_PLAN, NULL, 0, "foretell time, memory and disk from a sample", 1},
     {"summary", OPT_SUMMARY, NULL, 0, "every step on one picture, with its shapes", 1},
     {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
     {"show", OPT_SHOW, "FILE.png", 0, "a contact sheet of presized pictures with their labels", 1},
     {"init", OPT_INIT, "DIR", 0, "propose a data set description for a folder of pictures", 1},
+    {"keys", OPT_KEYS, NULL, 0, "print every key of a description, with its default", 1},
     {0},
 };
 
 static void choose(struct argp_state *state, struct args *a, enum action action)
 {
     if (a->action != WRITE)
-        argp_error(state, "one of --check --plan --summary --vocab --show --init at a time");
+        argp_error(state, "one of --check --plan --summary --vocab --show --init --keys at a time");
     a->action = action;
 }
 
@@ -57,6 +68,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'f':
         a->prep.force = true;
+        return 0;
+    case OPT_JSON:
+        a->prep.json = true;
+        return 0;
+    case OPT_KEYS:
+        choose(state, a, KEYS);
         return 0;
     case OPT_CHECK:
         choose(state, a, CHECK);
@@ -93,14 +110,31 @@ static const struct argp_child children[] = {{&cli_argp, 0, "Common", 9}, {0}};
 static const struct argp argp = {
     options,
     parse,
-    "NAME [KEY=VALUE...]\n--init DIR",
+    "NAME [KEY=VALUE...]\n--init DIR\n--keys",
     "Decode and presize the pictures of a data set (prep/datasets/NAME.yaml) into shards.\v"
     "The last line on stdout is the folder of shards. Keys: presize.size=224, "
-    "decode.on_error=skip, shard.storage=zstd, ...\n"
+    "decode.on_error=skip, shard.storage=zstd, ...; --keys lists all.\n"
     "Status 0 done, 1 failed, 2 misused.",
     children,
     NULL,
     NULL};
+
+static void print_keys(void)
+{
+    const struct key_table table = {dataset_keys, 0};
+
+    puts("# Descriptions of data sets\n\n"
+         "One file per set, `prep/datasets/NAME.yaml`; any key can also be given as KEY=VALUE.\n");
+    keys_document(stdout, &table, 1);
+}
+
+/* What only looks at the listing says what is odd about it, too. */
+static int remark(const struct prep *p, int rc)
+{
+    if (p->dataset)
+        remarks_print(&p->dataset->remarks);
+    return rc;
+}
 
 static int act(struct args *a, struct err *err)
 {
@@ -108,22 +142,28 @@ static int act(struct args *a, struct err *err)
 
     if (a->action == INIT)
         return prep_propose(a->file, err);
+    if (a->action == KEYS) {
+        print_keys();
+        return 0;
+    }
     if (prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0)
         return -1;
     switch (a->action) {
     case CHECK:
         return prep_check(p, err);
     case VOCAB:
-        return prep_vocab(p, err);
+        return remark(p, prep_vocab(p, err));
     case PLAN:
-        return prep_plan(p, err);
+        return remark(p, prep_plan(p, err));
     case SUMMARY:
-        return prep_summary(p, err);
+        return remark(p, prep_summary(p, err));
     case SHOW:
-        return prep_show(p, a->file, err);
+        return remark(p, prep_show(p, a->file, err));
     default:
         if (prep_write(p, err) < 0)
             return -1;
+        if (p->json)
+            return prep_print_json(p, err);
         puts(p->folder);
         return 0;
     }
@@ -141,7 +181,7 @@ int main(int argc, char **argv)
         die("prep", &err);
     }
     cli_parse(&argp, argc, argv, &a.common, &a);
-    if (!a.prep.name && a.action != INIT)
+    if (!a.prep.name && a.action != INIT && a.action != KEYS)
         die_usage("prep", "no data set named");
     rc = act(&a, &err);
     prep_close(&a.prep);

@@ -23,8 +23,9 @@ struct prep {
     struct dataset *dataset;          /* NULL until prep_list() */
     char manifest_sha256[SHA256_HEX]; /* "" until prep_hash() */
     bool fetched;                     /* it is the manifest's, not a listing's */
+    unsigned formats;                 /* bits of the formats in the listing, by their first bytes */
     int workers;
-    bool force;
+    bool force, json;
 };
 
 /* --- scan.c: from a name to a listing ------------------------------------------------------------- */
@@ -34,6 +35,8 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n,
               struct err *err) MUST_USE;
 /* Lists and labels the pictures. */
 int prep_list(struct prep *p, struct err *err) MUST_USE;
+/* Names and versions of what decodes the pictures of the listing. */
+const char *prep_decoder(const struct prep *p);
 /* Of a fetched set the SHA-256 of its manifest, when its files are as that has them (ERR_CHECKSUM names those that are
  * not); where there is none (key root), of one line "PATH SIZE SHA256" per picture, in the order of the listing. Reads
  * all files. */
@@ -70,6 +73,19 @@ int prep_plan(struct prep *p, struct err *err) MUST_USE;                  /* for
 int prep_summary(struct prep *p, struct err *err) MUST_USE;               /* steps.c: --summary */
 int prep_show(struct prep *p, const char *png, struct err *err) MUST_USE; /* contact.c: --show */
 int prep_propose(const char *folder, struct err *err) MUST_USE;           /* propose.c: --init */
+/* What was done and remarked, as JSON on stdout, from the finished index.json. */
+int prep_print_json(const struct prep *p, struct err *err) MUST_USE; /* inspect.c: --json */
+
+struct shard_writer;
+struct duplicate_item;
+/* remarked.c: what all pictures together show. Finds duplicates among IDS (one per item of the listing), proposes a
+ * size from SIDES (short sides as decoded, 0: left out), names classes of which KEPT is 0, and records remarks and
+ * duplicates in index.json. */
+int shardset_remark(struct shard_writer *w, const struct prep *p, struct remarks *r,
+                    const struct duplicate_item *ids, const int *sides, const uint32_t *kept,
+                    struct err *err) MUST_USE;
+/* The short side that all but a tenth of the N SIDES reach (those of 0 are passed over), at least 8. */
+int size_to_propose(const int *sides, uint32_t n);
 
 /* True when the finished shards in p->folder were made from this manifest with these settings by these
  * decoders; else WHY says what differs ("" when there are none). */

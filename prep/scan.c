@@ -58,14 +58,36 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n, s
     return path_format(p->folder, err, "%s/%s/shards-%jd", data, p->set, (intmax_t)p->options.size);
 }
 
+/* The listing asks about one file after the other, and knows no formats: they are noted here. */
+static unsigned formats_seen;
+
+static int look(const char *path)
+{
+    enum image_format format;
+    int picture = image_is_picture(path, &format);
+
+    formats_seen |= picture > 0 ? 1u << format : 0;
+    return picture;
+}
+
+const char *prep_decoder(const struct prep *p)
+{
+    return image_decoder_version(p->formats);
+}
+
 int prep_list(struct prep *p, struct err *err)
 {
+    int rc;
+
     if (!path_is_dir(p->tree)) {
         if (p->options.root[0])
             return err_set(err, ERR_INPUT, "%s: no such folder (key root of %s)", p->tree, p->name);
         return err_set(err, ERR_INPUT, "%s: not there; run `fetch %s` first", p->tree, p->set);
     }
-    return dataset_list(&p->dataset, &p->options, p->tree, image_is_picture, err);
+    formats_seen = 0;
+    rc = dataset_list(&p->dataset, &p->options, p->tree, look, err);
+    p->formats = formats_seen;
+    return rc;
 }
 
 static int hash_listing(struct prep *p, struct err *err)
@@ -213,8 +235,12 @@ int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct e
         path_read(&c->bytes, &c->size, path, PICTURE_FILE_MAX, err) < 0)
         return -1;
     if (image_decode(&c->image, (const uint8_t *)c->bytes, c->size, p->options.exif == EXIF_APPLY,
-                     err) < 0)
+                     err) < 0) {
+        if (err->kind == ERR_FORMAT && image_known_by_name(id) &&
+            image_sniff((const uint8_t *)c->bytes, c->size) == IMAGE_UNKNOWN)
+            err_append(err, " (by its name it is %s)", image_known_by_name(id));
         return err_wrap(err, "%s", id);
+    }
     c->plan =
         presize_plan(c->image.height, c->image.width, (int)p->options.size, p->options.max_aspect);
     return 0;

@@ -13,15 +13,19 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "data/duplicate.h"
 #include "data/shard_write.h"
 #include "prep.h"
 
-enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256, WARNINGS_SHOWN = 20 };
+enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256 };
 
 struct slot { /* one picture between its worker and the writer */
-    bool full, failed, cut;
+    bool full, failed, cut, more, alpha;
+    int orientation, side; /* side: the short one, as decoded */
+    struct duplicate_item id;
     struct err err;
     uint8_t *pixels, *packed; /* packed: only with storage zstd */
     size_t capacity, packed_capacity;
@@ -43,8 +47,11 @@ struct job {
     bool stop;
     bool check_only; /* a picture was bad: only look for the others */
 
-    uint32_t bad, cut, warned;
-    uint32_t *kept; /* of each class */
+    uint32_t bad;
+    uint32_t *kept;             /* of each class */
+    int *sides;                 /* of each item: short side as decoded, 0: left out */
+    struct duplicate_item *ids; /* of each item */
+    struct remarks *remarks;    /* the listing's, to which those about pixels come */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -102,6 +109,12 @@ static int make_picture(struct slot *s, struct picture *c, const struct prep *p,
     c->pixels = pixels;
     c->capacity = capacity;
     s->cut = c->plan.box.width != c->image.width || c->plan.box.height != c->image.height;
+    s->more = c->image.more;
+    s->alpha = c->image.alpha;
+    s->orientation = c->image.orientation;
+    s->side = c->image.height < c->image.width ? c->image.height : c->image.width;
+    s->id = (struct duplicate_item){.size = c->size, .crc32c = crc32c(0, c->bytes, c->size)};
+    picture_hash(&s->id.hash, s->pixels, c->plan.height, c->plan.width);
     memcpy(s->warning, c->image.warning, sizeof s->warning);
     lower(s->format, image_format_name(c->image.format));
     s->out = (struct shard_pixels){.height = (uint32_t)c->plan.height,
@@ -218,7 +231,7 @@ static void release_slot(struct job *j, struct slot *s)
     pthread_mutex_unlock(&j->lock);
 }
 
-static int take_bad(struct job *j, const struct slot *s, struct err *err)
+static int take_bad(struct job *j, uint32_t item, const struct slot *s, struct err *err)
 {
     const bool skip = j->p->options.on_error == ON_ERROR_SKIP;
 
@@ -231,6 +244,8 @@ static int take_bad(struct job *j, const struct slot *s, struct err *err)
     else
         log_error("%s", s->err.msg);
     j->bad++;
+    j->ids[item].left_out = true;
+    remarks_add(j->remarks, REMARK_UNDECODABLE, "%s", s->err.msg);
     if (skip)
         return shard_writer_skip(j->writer, err);
     pthread_mutex_lock(&j->lock);
@@ -239,20 +254,41 @@ static int take_bad(struct job *j, const struct slot *s, struct err *err)
     return 0;
 }
 
+static void note_picture(struct job *j, const struct slot *s, const char *path)
+{
+    const struct dataset_options *o = &j->p->options;
+
+    if (s->warning[0])
+        remarks_add(j->remarks, REMARK_DECODER_WARNINGS, "%s: %s", path, s->warning);
+    if (s->cut)
+        remarks_add(j->remarks, REMARK_CUT, "%s", path);
+    if (s->more)
+        remarks_add(j->remarks, REMARK_FIRST_FRAME, "%s", path);
+    if (s->alpha)
+        remarks_add(j->remarks, REMARK_ALPHA, "%s", path);
+    if (s->orientation != 1)
+        remarks_add(j->remarks,
+                    o->exif == EXIF_APPLY ? REMARK_ORIENTATION_APPLIED : REMARK_ORIENTATION_IGNORED,
+                    "%s (%d)", path, s->orientation);
+    if (s->side < o->size)
+        remarks_add(j->remarks, REMARK_ENLARGED, "%s (%d px)", path, s->side);
+}
+
 static int take(struct job *j, uint32_t i, struct slot *s, struct err *err)
 {
-    const char *path = j->p->dataset->items[shard_writer_order(j->writer, i)].path;
+    const uint32_t item = shard_writer_order(j->writer, i);
+    const char *path = j->p->dataset->items[item].path;
 
     if (s->failed)
-        return take_bad(j, s, err);
+        return take_bad(j, item, s, err);
     if (j->check_only)
         return 0; /* nothing will be kept */
-    if (s->warning[0] && j->warned++ < WARNINGS_SHOWN)
-        log_warn("%s: %s", path, s->warning);
-    j->cut += s->cut;
+    note_picture(j, s, path);
+    j->sides[item] = s->side;
+    j->ids[item] = s->id;
     if (shard_writer_add(j->writer, &s->out, err) < 0)
         return err_wrap(err, "%s", path);
-    j->kept[j->p->dataset->items[shard_writer_order(j->writer, i)].label]++;
+    j->kept[j->p->dataset->items[item].label]++;
     return 0;
 }
 
@@ -289,13 +325,11 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
     const struct prep *p = j->p;
     const uint32_t kept = j->n - j->bad;
 
-    for (int32_t c = 0; c < p->dataset->n_classes; c++)
-        if (j->kept[c] == 0)
-            log_warn("class %s: all its pictures were left out", p->dataset->vocab[c]);
-
+    remarks_print(j->remarks);
     log_info("%u pictures of %d classes; %u left out, %u cut to %g x their short side, %u decoder "
              "warnings, %u other files skipped",
-             kept, p->dataset->n_classes, j->bad, j->cut, p->options.max_aspect, j->warned,
+             kept, p->dataset->n_classes, j->bad, j->remarks->of[REMARK_CUT].n,
+             p->options.max_aspect, j->remarks->of[REMARK_DECODER_WARNINGS].n,
              p->dataset->n_skipped);
     log_info("%.1f s, %.0f images/s with %d workers, %.1f MB of pixels in %ju shards", seconds,
              seconds > 0 ? kept / seconds : 0, j->workers, (double)bytes / 1e6,
@@ -319,9 +353,44 @@ static int run(struct job *j, struct err *err)
         return -1;
     }
     finish(j);
+    if (shardset_remark(j->writer, j->p, j->remarks, j->ids, j->sides, j->kept, err) < 0) {
+        shard_writer_abort(j->writer);
+        return -1;
+    }
     if (shard_writer_finish(j->writer, err) < 0)
         return -1;
     report(j, bytes, clock_seconds() - began);
+    return 0;
+}
+
+/* Signals stop the work, and nothing is kept. */
+static int run_caught(struct job *j, struct err *err)
+{
+    struct sigaction stop = {.sa_handler = on_signal}, old_int, old_term;
+    int rc;
+
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, &old_int);
+    sigaction(SIGTERM, &stop, &old_term);
+    rc = run(j, err);
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
+    return rc;
+}
+
+/* What was remarked when the shards were made is still so. */
+static int repeat_remarks(const struct prep *p, struct err *err)
+{
+    char path[PATH_LEN];
+    json_t *index;
+
+    if (path_format(path, err, "%s/index.json", p->folder) < 0 || json_read(&index, path, err) < 0)
+        return -1;
+    if (json_object_get(index, "remarks"))
+        remarks_print_json(json_object_get(index, "remarks"));
+    else /* by an older prep, which recorded none: at least what the listing shows */
+        remarks_print(&p->dataset->remarks);
+    json_decref(index);
     return 0;
 }
 
@@ -331,7 +400,6 @@ int prep_write(struct prep *p, struct err *err)
                     .lock = PTHREAD_MUTEX_INITIALIZER,
                     .room = PTHREAD_COND_INITIALIZER,
                     .ready = PTHREAD_COND_INITIALIZER};
-    struct sigaction stop = {.sa_handler = on_signal}, old_int, old_term;
     char why[256] = "";
     struct shard_plan plan;
     int rc;
@@ -340,30 +408,29 @@ int prep_write(struct prep *p, struct err *err)
         return -1;
     if (!p->force && prep_is_current(p, why)) {
         log_info("%s: complete and up to date; nothing to do (--force makes it anew)", p->folder);
-        return 0;
+        return repeat_remarks(p, err);
     }
     if (why[0])
         log_info("%s is made anew: %s", p->folder, why);
     plan = (struct shard_plan){.set = p->set,
                                .options = &p->options,
                                .dataset = p->dataset,
-                               .decoder = image_decoder_version(),
+                               .decoder = prep_decoder(p),
                                .manifest_sha256 = p->manifest_sha256,
                                .fetched = p->fetched};
     j.n = p->dataset->n;
+    j.remarks = &p->dataset->remarks;
     j.kept = calloc((size_t)p->dataset->n_classes, sizeof *j.kept);
-    if (!j.kept)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    if (shard_writer_open(&j.writer, p->folder, &plan, err) < 0) {
-        free(j.kept);
-        return -1;
-    }
-    sigemptyset(&stop.sa_mask);
-    sigaction(SIGINT, &stop, &old_int);
-    sigaction(SIGTERM, &stop, &old_term);
-    rc = run(&j, err);
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    j.sides = calloc(j.n, sizeof *j.sides);
+    j.ids = calloc(j.n, sizeof *j.ids);
+    if (!j.kept || !j.sides || !j.ids)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    else
+        rc = shard_writer_open(&j.writer, p->folder, &plan, err);
+    if (rc == 0)
+        rc = run_caught(&j, err);
     free(j.kept);
+    free(j.sides);
+    free(j.ids);
     return rc;
 }

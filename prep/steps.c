@@ -51,7 +51,7 @@ static void print_steps(const struct prep *p, const struct picture *c)
     printf("file      %zu bytes, %s by its first bytes\n", c->size,
            image_format_name(c->image.format));
     print_pixels("decode", c->image.pixels, c->image.height, c->image.width);
-    printf("          by %s; EXIF orientation %s\n", image_decoder_version(),
+    printf("          by %s; EXIF orientation %d, %s\n", prep_decoder(p), c->image.orientation,
            p->options.exif == EXIF_APPLY ? "applied" : "ignored (decode.exif=apply honours it)");
     if (c->image.warning[0])
         printf("          warning: %s\n", c->image.warning);

@@ -116,14 +116,18 @@ static void say_what_runs(const struct session *s)
 {
     const struct key_table table = {.rows = optim_keys};
     struct optim_options preset;
-    char split[PATH_LEN];
+    char split[PATH_LEN], rest[64] = "";
 
     split_text(split, sizeof split, &s->e->data);
-    log_info("%s: %s on %u pictures of %s, %u to validate, %s, %d classes; %s on %s (%s), %d "
+    if (s->e->data.split != SPLIT_RANDOM && s->e->data.split != SPLIT_HASH)
+        snprintf(rest, sizeof rest, " %u to test, %u left out,", s->split->n_test,
+                 s->split->n_left_out);
+    log_info("%s: %s on %u pictures of %s, %u to validate,%s %s, %d classes; %s on %s (%s), %d "
              "thread%s",
              s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
-             s->split->n_valid, split, s->network->classes, dtype_name(s->dtype), s->backend->name,
-             s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
+             s->split->n_valid, rest, split, s->network->classes, dtype_name(s->dtype),
+             s->backend->name, s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
+    remarks_print(&s->split->remarks);
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
     keys_default(&table, 1, KEYS_NEWEST, &preset);

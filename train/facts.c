@@ -88,6 +88,21 @@ json_t *facts_ranks(const struct session *s)
     return list;
 }
 
+/* What prep remarked about the pictures, and what the split gives cause to. */
+static json_t *remarks(const struct session *s)
+{
+    const json_t *prep = shard_set_remarks(s->shards);
+    json_t *all = prep ? json_deep_copy(prep) : json_array();
+    json_t *own = remarks_json(&s->split->remarks);
+
+    if (!all || !own || json_array_extend(all, own) < 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(own);
+    return all;
+}
+
 static const char *text_or_null(const char *text)
 {
     return text[0] ? text : NULL;
@@ -118,7 +133,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         binary[0] = 0;
     *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
                      "s:s, s:i, s:i, "
-                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:i}",
+                     "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i}",
                      "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
                      "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
                      parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
@@ -129,7 +144,8 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
                      (int)s->split->n_train, "valid", (int)s->split->n_valid, "test",
                      (int)s->split->n_test, "left_out", (int)s->split->n_left_out, "backend_note",
                      text_or_null(s->info.note), "steps", text_or_null(s->info.steps), "plans",
-                     plans(s), "ranks", facts_ranks(s), "arithmetic", ARITHMETIC);
+                     plans(s), "ranks", facts_ranks(s), "remarks", remarks(s), "arithmetic",
+                     ARITHMETIC);
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

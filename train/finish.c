@@ -115,14 +115,31 @@ out:
     return rc;
 }
 
+/* {"error_rate", "pictures"} of the validation pictures that have no duplicate in training; NULL: that is all of
+ * them. */
+static json_t *without_leaks(const struct session *s, const struct verdict *v)
+{
+    uint32_t n = 0, errors = 0;
+
+    for (uint32_t i = 0; i < s->split->n_valid; i++) {
+        if (s->split->leaks[s->split->valid[i]])
+            continue;
+        n++;
+        errors += v->labels[i] != v->predicted[i];
+    }
+    if (n == s->split->n_valid || n == 0)
+        return NULL;
+    return json_pack("{s:f, s:I}", "error_rate", (double)errors / n, "pictures", (json_int_t)n);
+}
+
 /* Scores by all processes; written by the one that has RUN. */
 static int write_metrics(struct session *s, const struct run *run, const char *folder,
-                         const struct state *st, struct err *err)
+                         const struct state *st, const json_t *clean, struct err *err)
 {
     char path[PATH_LEN];
-    json_t *out = json_pack("{s:O?, s:O?, s:O?}", "final",
+    json_t *out = json_pack("{s:O?, s:O?, s:O?, s:O*}", "final",
                             s->e->train.watch.finish == FINISH_BEST ? st->best : st->last, "best",
-                            st->best, "last", st->last);
+                            st->best, "last", st->last, "without_leaks", clean);
     int rc = -1;
 
     if (!out)
@@ -180,6 +197,8 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
 {
     const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN];
+    json_t *clean;
+    int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
     if (session_phase(s, best ? st->best_phase : s->n_phases - 1, err) < 0 ||
@@ -190,12 +209,19 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
     if (run &&
         (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0))
         return -1;
-    if (write_metrics(s, run, folder, st, err) < 0)
-        return -1;
-    if (!run)
-        return 0;
+    clean = without_leaks(s, v);
+    rc = write_metrics(s, run, folder, st, clean, err);
+    if (rc < 0 || !run) {
+        json_decref(clean);
+        return rc;
+    }
     split_text(split, sizeof split, &s->e->data);
     log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
              s->split->n_valid, s->e->data.set, split);
+    if (clean)
+        log_info("error rate %.4f on the %lld of them that have no duplicate in training",
+                 json_number_value(json_object_get(clean, "error_rate")),
+                 (long long)json_integer_value(json_object_get(clean, "pictures")));
+    json_decref(clean);
     return html_report(folder, err);
 }

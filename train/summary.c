@@ -49,6 +49,7 @@ static void print_parts(FILE *out, const struct session *s)
         if (s->network->params[i].trained)
             trained += s->network->params[i].n;
     }
+    remarks_print(&s->split->remarks);
     fprintf(out, "experiment  %s%s%s\n", e->name, e->title[0] ? ": " : "", e->title);
     fprintf(out,
             "pictures    %s (%s): %u to train, %u to validate, %u to test, presized to %d px\n",

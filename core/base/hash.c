@@ -11,6 +11,8 @@
 
 #include <openssl/evp.h>
 
+#include "base/path.h"
+
 struct sha256 {
     EVP_MD_CTX *ctx;
 };
@@ -115,11 +117,11 @@ static int digest_file(const EVP_MD *md, const char *path, uint64_t max, char *h
     unsigned n = 0;
     uint64_t total = 0;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = path_open(path, err);
     int rc = -1;
 
     if (fd < 0) {
-        err_errno(err, "%s", path);
+        rc = -1; /* said already */
     } else if (!ctx || EVP_DigestInit_ex(ctx, md, NULL) != 1) {
         err_set(err, ERR_NOMEM, "%s: libcrypto cannot start a hash", path);
     } else if (digest_fd(ctx, fd, max, &total) < 0) {

@@ -147,16 +147,35 @@ static int read_all(int fd, char **data, size_t *size, size_t max, size_t guess)
     return -1;
 }
 
+static const char *kind_of(mode_t mode)
+{
+    return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a named pipe" : "a socket or device";
+}
+
+int path_open(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return err_errno(err, "%s", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    close(fd);
+    return err_set(err, ERR_IO, "%s: is %s, not a file", path, kind_of(st.st_mode));
+}
+
 int path_read(char **data, size_t *size, const char *path, size_t max, struct err *err)
 {
     struct stat st;
     size_t guess = 4096;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd;
 
     *data = NULL;
     *size = 0;
+    fd = path_open(path, err);
     if (fd < 0)
-        return err_errno(err, "%s", path);
+        return -1;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
         guess = (uint64_t)st.st_size < max ? (size_t)st.st_size + 1 : max + 1;
     errno = ENOMEM;

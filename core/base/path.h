@@ -27,6 +27,10 @@ int path_make_dirs(const char *path, struct err *err) MUST_USE;
 /* Removes PATH with everything in it, without following links. No error when it is missing. */
 int path_remove_tree(const char *path, struct err *err) MUST_USE;
 
+/* Opens a regular file (links are followed) for reading: a descriptor, or -1 with ERR_IO, also where PATH is a folder,
+ * a named pipe, a socket or a device, none of which is waited for. */
+int path_open(const char *path, struct err *err) MUST_USE;
+
 /* Reads a whole file of at most MAX bytes. *data is 0-terminated (the 0 not counted in *size),
  * owned by the caller, released with free(). ERR_IO, ERR_FORMAT (larger than MAX), ERR_NOMEM. */
 int path_read(char **data, size_t *size, const char *path, size_t max, struct err *err) MUST_USE;

@@ -3,7 +3,10 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <utf8proc.h>
 
 /* Length of the well-formed UTF-8 sequence at S (RFC 3629: no surrogates, nothing overlong), 0 when
  * it is none. */
@@ -70,4 +73,94 @@ const char *text_fault(const char *text)
         s += length;
     }
     return NULL;
+}
+
+static bool is_blank(const unsigned char *s, int *length)
+{
+    static const char *const wide[] = {"\xC2\xA0",     "\xE2\x80\x82", "\xE2\x80\x83",
+                                       "\xE2\x80\x89", "\xE2\x80\xAF", "\xE3\x80\x80"};
+
+    *length = 1;
+    if (*s == ' ' || (*s >= '\t' && *s <= '\r'))
+        return true;
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (strncmp((const char *)s, wide[i], strlen(wide[i])) == 0) {
+            *length = (int)strlen(wide[i]);
+            return true;
+        }
+    return false;
+}
+
+static void squeeze_blanks(char *text)
+{
+    char *to = text;
+    bool due = false;
+
+    for (char *p = text; *p;) {
+        int length;
+
+        if (is_blank((const unsigned char *)p, &length)) {
+            due = to > text;
+            p += length;
+            continue;
+        }
+        if (due)
+            *to++ = ' ';
+        due = false;
+        *to++ = *p++;
+    }
+    *to = '\0';
+}
+
+char *text_fold(const char *text, bool blanks)
+{
+    char *out = strdup(text);
+    utf8proc_uint8_t *folded = NULL;
+    bool plain = true;
+
+    if (!out)
+        return NULL;
+    for (char *p = out; *p; p++) {
+        plain = plain && (unsigned char)*p < 0x80;
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+    }
+    if (!plain && utf8proc_map((const utf8proc_uint8_t *)text, 0, &folded,
+                               UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE |
+                                   UTF8PROC_CASEFOLD | UTF8PROC_IGNORE) >= 0) {
+        free(out);
+        out = (char *)folded;
+    }
+    if (blanks)
+        squeeze_blanks(out);
+    return out;
+}
+
+size_t text_blanks(const char *text)
+{
+    size_t n = 0;
+    int length;
+
+    while (is_blank((const unsigned char *)text + n, &length))
+        n += (size_t)length;
+    return n;
+}
+
+void text_cut_blanks(char *text)
+{
+    char *end = text;
+    int length;
+
+    for (char *p = text; *p;) {
+        if (is_blank((const unsigned char *)p, &length)) {
+            p += length;
+        } else {
+            end = ++p;
+        }
+    }
+    *end = '\0';
+}
+
+int text_character(const char *text)
+{
+    return utf8_length((const unsigned char *)text);
 }

@@ -3,11 +3,26 @@
 #ifndef PRESIZE_BASE_TEXT_H
 #define PRESIZE_BASE_TEXT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* What in TEXT a name must not have, as words that follow "it has": "bytes that are not UTF-8", "a control
  * character"; NULL: nothing. */
 const char *text_fault(const char *text);
 
 /* TEXT as printable ASCII and UTF-8 for messages, odd bytes as \xNN, at most SIZE - 1 bytes; SIZE >= 4. */
 void text_quote(char *out, int size, const char *text);
+
+/* TEXT in a form that is the same for texts which differ only in case, in Unicode form (composed or not) or in
+ * characters that nobody sees (zero-width blanks, joiners, bidi marks); with BLANKS also in white space, of which a run
+ * counts as one and at the ends as none. Bytes that are not UTF-8 stay. Released with free(); NULL: out of memory. */
+char *text_fold(const char *text, bool blanks);
+
+int text_character(
+    const char *text); /* bytes of the UTF-8 character that TEXT begins with; 0: it is none */
+size_t text_blanks(
+    const char
+        *text); /* bytes of white space that TEXT begins with, no-break and wide blanks included */
+void text_cut_blanks(char *text); /* cuts white space off the end of TEXT */
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "base/yaml.h"
+#include "data/alike.h"
 #include "data/label.h"
 #include "data/offenders.h"
 #include "data/pattern.h"
@@ -62,8 +63,11 @@ out:
 struct listing {
     struct dataset *d;
     uint32_t room;
-    size_t root_length;   /* of the root with its '/' */
-    struct pattern *skip; /* NULL: none */
+    size_t root_length;     /* of the root with its '/' */
+    struct pattern *skip;   /* NULL: none */
+    struct pattern *system; /* folders of the system */
+    bool skip_bad;          /* decode.on_error is skip */
+    bool by_folder;         /* folders are labels */
     int (*is_picture)(const char *path);
     struct offenders unreadable;
 };
@@ -74,12 +78,18 @@ static int add_item(struct listing *l, const char *path, struct err *err)
     struct dataset *d = l->d;
     char quoted[400];
 
+    if (fault && l->skip_bad) {
+        remarks_add(&d->remarks, REMARK_BAD_NAMES, "%s", path);
+        return 0;
+    }
     if (fault) {
         text_quote(quoted, sizeof quoted, path);
-        return err_set(err, ERR_INPUT, "%s: %s: its name has %s; rename the file", d->root, quoted,
-                       fault);
+        return err_set(
+            err, ERR_INPUT,
+            "%s: %s: its name has %s; rename the file, or leave it out with the key skip "
+            "or with decode.on_error=skip",
+            d->root, quoted, fault);
     }
-
     if (d->n == l->room) {
         uint32_t room = l->room ? 2 * l->room : 1024;
         struct dataset_item *more = room > l->room ? realloc(d->items, room * sizeof *more) : NULL;
@@ -96,12 +106,10 @@ static int add_item(struct listing *l, const char *path, struct err *err)
     return 0;
 }
 
-/* Whether the name says that this is a picture. It does not decide what is one: it tells a picture
- * that is damaged from its first byte on, or empty, from a file that was never meant. */
-static bool named_as_picture(const char *path)
+bool dataset_is_archive(const char *path)
 {
-    static const char *const endings[] = {".jpg",  ".jpeg", ".png", ".gif",
-                                          ".webp", ".bmp",  ".ppm", ".pgm"};
+    static const char *const endings[] = {".zip", ".tar",  ".tgz", ".gz", ".bz2", ".xz",
+                                          ".zst", ".tbz2", ".txz", ".7z", ".rar"};
     const char *dot = strrchr(path, '.');
 
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
@@ -110,37 +118,110 @@ static bool named_as_picture(const char *path)
     return false;
 }
 
+/* PATH as a pattern can be searched in: each byte that is not UTF-8 as U+FFFD. */
+static void searchable(char out[PATH_LEN], const char *path)
+{
+    size_t n = 0;
+
+    for (const char *p = path; *p && n + 5 < PATH_LEN;) {
+        const int length = text_character(p);
+
+        memcpy(out + n, length ? p : "\xEF\xBF\xBD", length ? (size_t)length : 3);
+        n += length ? (size_t)length : 3;
+        p += length ? length : 1;
+    }
+    out[n] = '\0';
+}
+
+static int matches(struct pattern *p, const char *path, struct err *err)
+{
+    char text[PATH_LEN];
+
+    searchable(text, path);
+    return p ? pattern_search(p, text, NULL, NULL, err) : 0;
+}
+
 static int visit_file(struct listing *l, const char *full, struct err *err)
 {
     const char *path = full + l->root_length;
-    int picture;
+    struct remarks *r = &l->d->remarks;
+    int found = matches(l->skip, path, err), picture;
 
-    if (l->skip && !text_fault(path)) { /* else it is no picture, or refused */
-        int found = pattern_search(l->skip, path, NULL, NULL, err);
-
-        if (found != 0) {
-            l->d->n_skipped++;
-            return found < 0 ? -1 : 0;
-        }
+    if (found != 0) {
+        l->d->n_skipped++;
+        remarks_add(r, REMARK_SKIPPED, "%s", path);
+        return found < 0 ? -1 : 0;
     }
     picture = l->is_picture(full);
     if (picture < 0)
         offenders_add(&l->unreadable, "%s", path);
-    if (picture > 0 || (picture == 0 && named_as_picture(path)))
-        return add_item(l, path, err);
-    if (picture == 0)
+    if (picture > 0) {
+        found = matches(l->system, path, err);
+        if (found > 0)
+            remarks_add(r, REMARK_SYSTEM_FOLDERS, "%s", path);
+        return found < 0 ? -1 : add_item(l, path, err);
+    }
+    if (picture == 0) {
         l->d->n_skipped++;
+        remarks_add(r, dataset_is_archive(path) ? REMARK_NESTED_ARCHIVES : REMARK_OTHER_FILES, "%s",
+                    path);
+    }
     return 0;
+}
+
+/* A folder that cannot be read is no matter where its files would be left out anyhow. */
+static int visit_unreadable(struct listing *l, const FTSENT *entry, struct err *err)
+{
+    char inside[PATH_LEN];
+    int found;
+
+    if (entry->fts_level > 0) {
+        if (path_format(inside, err, "%s/x", entry->fts_path + l->root_length) < 0)
+            return -1;
+        found = matches(l->skip, inside, err);
+        if (found == 0)
+            found = matches(l->system, inside, err);
+        if (found > 0)
+            remarks_add(&l->d->remarks, REMARK_SKIPPED, "%s/", entry->fts_path + l->root_length);
+        if (found != 0)
+            return found < 0 ? -1 : 0;
+    }
+    errno = entry->fts_errno;
+    return err_errno(err, "cannot list %s", entry->fts_path);
+}
+
+/* At the end of a folder that began when there were as many pictures as now. */
+static int note_empty(struct listing *l, const FTSENT *entry, struct err *err)
+{
+    const char *path = entry->fts_path + l->root_length;
+    char inside[PATH_LEN];
+    int found;
+
+    if (path_format(inside, err, "%s/x", path) < 0)
+        return -1;
+    found = matches(l->skip, inside, err);
+    if (found == 0)
+        found = matches(l->system, inside, err);
+    if (found == 0)
+        remarks_add(&l->d->remarks, REMARK_EMPTY_FOLDERS, "%s/", path);
+    return found < 0 ? -1 : 0;
 }
 
 static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
 {
     bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
 
+    if (hidden && entry->fts_info != FTS_DP)
+        remarks_add(&l->d->remarks, REMARK_HIDDEN_FILES, "%s", entry->fts_path + l->root_length);
     switch (entry->fts_info) {
     case FTS_D:
         if (hidden)
             fts_set(walk, entry, FTS_SKIP);
+        entry->fts_number = (long)l->d->n;
+        return 0;
+    case FTS_DP:
+        if (l->by_folder && !hidden && entry->fts_level > 0 && entry->fts_number == (long)l->d->n)
+            return note_empty(l, entry, err);
         return 0;
     case FTS_F:
         return hidden ? 0 : visit_file(l, entry->fts_path, err);
@@ -149,21 +230,31 @@ static int visit(struct listing *l, FTS *walk, FTSENT *entry, struct err *err)
     case FTS_DNR:
     case FTS_ERR:
     case FTS_NS:
-        errno = entry->fts_errno;
-        return err_errno(err, "cannot list %s", entry->fts_path);
+        return hidden ? 0 : visit_unreadable(l, entry, err);
     case FTS_SLNONE:
         if (!hidden)
             offenders_add(&l->unreadable, "%s", entry->fts_path + l->root_length);
         return 0;
-    default: /* FTS_DP; devices, sockets */
+    case FTS_DEFAULT: /* never opened: to read a pipe may take for ever */
+        if (!hidden)
+            remarks_add(&l->d->remarks, REMARK_SPECIAL_FILES, "%s",
+                        entry->fts_path + l->root_length);
+        return 0;
+    default:
         return 0;
     }
+}
+
+/* Not as the system happens to list them: remarks name the first few, and are recorded. */
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
 static int walk_tree(struct listing *l, struct err *err)
 {
     char *roots[] = {l->d->root, NULL};
-    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     FTSENT *entry;
     int rc = 0;
 
@@ -187,10 +278,49 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct dataset_item *)a)->path, ((const struct dataset_item *)b)->path);
 }
 
+static void note_alike(void *ctx, const char *a, const char *b)
+{
+    remarks_add(&((struct dataset *)ctx)->remarks, REMARK_ALIKE_PATHS, "%s and %s", a, b);
+}
+
+static int find_alike(struct dataset *d, struct err *err)
+{
+    const char **paths = malloc(d->n * sizeof *paths);
+    int rc;
+
+    if (!paths)
+        return err_set(err, ERR_NOMEM, "%u pictures: out of memory", d->n);
+    for (uint32_t i = 0; i < d->n; i++)
+        paths[i] = d->items[i].path;
+    rc = alike_find(paths, d->n, false, note_alike, d, err);
+    free(paths);
+    return rc;
+}
+
+static int no_pictures(const struct dataset *d, struct err *err)
+{
+    char text[1200];
+
+    err_set(err, ERR_INPUT, "%s: no pictures here (%u other files)", d->root, d->n_skipped);
+    for (int k = REMARK_OTHER_FILES; k <= REMARK_SPECIAL_FILES; k++) {
+        remarks_text(&d->remarks, (enum remark_kind)k, text, sizeof text);
+        if (text[0])
+            err_append(err, "; %s", text);
+    }
+    if (d->remarks.of[REMARK_NESTED_ARCHIVES].n > 0)
+        err_append(err, "; unpack such an archive as a set:  fetch NAME --from %s/%s", d->root,
+                   d->remarks.of[REMARK_NESTED_ARCHIVES].example[0]);
+    return -1;
+}
+
 static int list(struct dataset *d, const struct dataset_options *o,
                 int (*is_picture)(const char *path), struct err *err)
 {
-    struct listing l = {.d = d, .is_picture = is_picture, .root_length = strlen(d->root) + 1};
+    struct listing l = {.d = d,
+                        .is_picture = is_picture,
+                        .root_length = strlen(d->root) + 1,
+                        .skip_bad = o->on_error == ON_ERROR_SKIP,
+                        .by_folder = o->label_from == LABEL_FOLDER};
     int rc;
 
     if (!path_is_dir(d->root))
@@ -200,15 +330,17 @@ static int list(struct dataset *d, const struct dataset_options *o,
                        d->root);
     if (o->skip[0] && pattern_new(&l.skip, "skip", o->skip, false, err) < 0)
         return -1;
-    rc = walk_tree(&l, err);
+    rc = pattern_new(&l.system, "folders of the system", DATASET_SYSTEM_FOLDERS, false, err);
+    if (rc == 0)
+        rc = walk_tree(&l, err);
     pattern_free(l.skip);
+    pattern_free(l.system);
     if (rc < 0)
         return -1;
     if (d->n == 0)
-        return err_set(err, ERR_INPUT, "%s: no pictures here (%u other files)", d->root,
-                       d->n_skipped);
+        return no_pictures(d, err);
     qsort(d->items, d->n, sizeof *d->items, by_path);
-    return 0;
+    return find_alike(d, err);
 }
 
 int dataset_list(struct dataset **out, const struct dataset_options *o, const char *tree,
@@ -252,6 +384,7 @@ void dataset_free(struct dataset *d)
 }
 
 static const char *const label_from_names[] = {"regex", "folder", "csv", NULL};
+static const char *const missing_names[] = {"fail", "skip", NULL};
 static const char *const exif_names[] = {"ignore", "apply", NULL};
 static const char *const on_error_names[] = {"fail", "skip", NULL};
 static const char *const storage_names[] = {"raw", "zstd", NULL};
@@ -274,6 +407,15 @@ const struct key dataset_keys[] = {
     KEY_STR(S, label_regex, "label.regex", "",
             "PCRE2 searched in the file name; group 1 is the label"),
     KEY_STR(S, label_csv, "label.csv", "", "table below the tree with the columns path and label"),
+    KEY_STR(
+        S, label_path_column, "label.path_column", "",
+        "the table's column of paths, where it has none of the usual names (path, file, filename, "
+        "image, id, ...)"),
+    KEY_STR(S, label_column, "label.column", "",
+            "the table's column of labels, where it has none of the usual names (label, class, "
+            "category, breed, ...)"),
+    KEY_CHOICE(S, label_missing, "label.missing", "fail", missing_names,
+               "a picture that has no label"),
     KEY_STR(S, skip, "skip", "", "PCRE2 on the path: files that are no pictures of the set"),
     KEY_STR(S, official_trainval, "official.trainval", "",
             "list below the tree: pictures to train with"),

@@ -1,7 +1,8 @@
 /* dataset.h - a folder of pictures with labels: description, listing, vocabulary.
  *
  * prep/datasets/NAME.yaml describes a set (keys: dataset_keys). Pictures are listed recursively,
- * hidden files skipped, sorted bytewise by path; the vocabulary is sorted bytewise.
+ * hidden files skipped, sorted bytewise by path; the vocabulary is sorted bytewise. What is left out or looks odd is
+ * collected as remarks.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_DATA_DATASET_H
 #define PRESIZE_DATA_DATASET_H
@@ -11,8 +12,10 @@
 
 #include "base/err.h"
 #include "base/key.h"
+#include "base/remark.h"
 
 enum label_from { LABEL_REGEX, LABEL_FOLDER, LABEL_CSV };
+enum label_missing { MISSING_FAIL, MISSING_SKIP };
 enum decode_exif { EXIF_IGNORE, EXIF_APPLY };
 enum decode_on_error { ON_ERROR_FAIL, ON_ERROR_SKIP };
 enum shard_storage { STORAGE_RAW, STORAGE_ZSTD };
@@ -28,7 +31,9 @@ struct dataset_options {
     int label_from;        /* enum label_from */
     char label_regex[512]; /* PCRE2 searched in the file name; group 1 is the label */
     char label_csv[256];   /* file below the tree: path,label */
-    char skip[256];        /* PCRE2 on the path: files that are not pictures of the set (\.mat$) */
+    char label_path_column[128], label_column[128]; /* of label_csv; "": the usual names */
+    int label_missing; /* enum label_missing: a picture without a label */
+    char skip[512];    /* PCRE2 on the path: files that are not pictures of the set (\.mat$) */
     char official_trainval[256], official_test[256]; /* list files below the tree, Oxford form */
     int exif, on_error;
     int64_t size;                /* presize.size, short side in pixels */
@@ -57,16 +62,25 @@ struct dataset {
     uint32_t n;
     char **vocab; /* sorted bytewise */
     int32_t n_classes;
-    int32_t *group;     /* of each class: index into options->groups, -1 none */
-    uint32_t n_skipped; /* files left out by `skip` or not pictures by their magic bytes */
+    int32_t *group;         /* of each class: index into options->groups, -1 none */
+    uint32_t n_skipped;     /* files left out by `skip` or no pictures */
+    struct remarks remarks; /* what was left out, and what looks odd */
 };
 
-/* Lists and labels. TREE is the set's folder (DATA/NAME/tree). IS_PICTURE(path) sniffs magic bytes
+/* Lists and labels. TREE is the set's folder (DATA/NAME/tree). IS_PICTURE(path) says by bytes and ending
  * (data does not know image): 1 picture, 0 not, -1 unreadable. ERR_INPUT: a pattern that does not
  * compile (with the position), matches no file (with three examples), a label missing for some file
  * (all named, up to 20), no pictures at all. Release with dataset_free(). */
 int dataset_list(struct dataset **out, const struct dataset_options *o, const char *tree,
                  int (*is_picture)(const char *path), struct err *err) MUST_USE;
 void dataset_free(struct dataset *d); /* NULL is fine */
+
+bool dataset_is_archive(
+    const char *path); /* by the ending of its name: .zip, .tar, .tgz, .7z, ... */
+
+/* PCRE2 for `skip`: what lies in folders that systems make for themselves (thumbnails, waste baskets). */
+#define DATASET_SYSTEM_FOLDERS                                                                     \
+    "(^|/)(@eaDir|@Recycle|@Recently-Snapshot|#recycle|#snapshot|__MACOSX|lost\\+found|"           \
+    "\\$RECYCLE\\.BIN|System Volume Information)/"
 
 #endif

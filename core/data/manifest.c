@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/path.h"
+#include "data/alike.h"
 #include "data/entry_path.h"
 
 static const char what[] = "presize manifest"; /* the header's "format" */
@@ -53,28 +54,32 @@ static int by_path(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-static int by_folded_path(const void *a, const void *b)
+static void refuse_alike(void *ctx, const char *a, const char *b)
 {
-    return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+    struct err *err = ctx;
+
+    if (err->kind == ERR_NONE)
+        err_set(err, ERR_UNSAFE,
+                "the entries \"%s\" and \"%s\" differ in the case of letters, in Unicode form or "
+                "in invisible characters only: on some file systems one would replace the other; "
+                "rename one of them and pack the archive again",
+                a, b);
 }
 
 static int check_case(const struct manifest *m, struct err *err)
 {
     const char **paths = calloc(m->n_files + 1, sizeof *paths);
-    int rc = 0;
+    struct err found = {0};
+    int rc;
 
     if (!paths)
         return err_set(err, ERR_NOMEM, "no memory for a list of %zu files", m->n_files);
     for (size_t i = 0; i < m->n_files; i++)
         paths[i] = m->files[i].path;
-    qsort(paths, m->n_files, sizeof *paths, by_folded_path);
-    for (size_t i = 1; i < m->n_files && rc == 0; i++)
-        if (strcasecmp(paths[i - 1], paths[i]) == 0)
-            rc = err_set(err, ERR_UNSAFE,
-                         "the entries \"%s\" and \"%s\" differ in the case of letters only: on "
-                         "some file systems one would replace the other",
-                         paths[i - 1], paths[i]);
+    rc = alike_find(paths, m->n_files, false, refuse_alike, &found, err);
     free(paths);
+    if (rc == 0 && found.kind != ERR_NONE)
+        rc = err_set(err, found.kind, "%s", found.msg);
     return rc;
 }
 
@@ -316,11 +321,15 @@ out:
 
 int manifest_read(struct manifest *m, const char *path, struct err *err)
 {
-    FILE *file = fopen(path, "rbe");
+    const int fd = path_open(path, err);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
     int rc;
 
-    if (!file)
-        return err_errno(err, "%s", path);
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
+        return fd < 0 ? -1 : err_errno(err, "%s", path);
+    }
     rc = read_lines(m, file, err);
     fclose(file);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;

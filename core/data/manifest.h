@@ -40,8 +40,8 @@ int manifest_add(struct manifest *m, const char *path, uint64_t size, const char
 void manifest_free(struct manifest *m); /* leaves it empty */
 
 void manifest_order(struct manifest *m); /* sorts the files bytewise by path */
-/* The same. ERR_UNSAFE when two paths are equal but for the case of ASCII
- * letters: on some file systems they would be one file. */
+/* The same. ERR_UNSAFE when two paths, or folders of them, differ only in case, Unicode form or invisible
+ * characters: on some file systems they would be one. */
 int manifest_sort(struct manifest *m, struct err *err) MUST_USE;
 
 /* The one folder that all files lie below, into TOP (ENTRY_NAME_MAX + 1 bytes); "" when there is

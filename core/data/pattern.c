@@ -25,7 +25,8 @@ int pattern_new(struct pattern **out, const char *key, const char *text, bool ne
     if (!p)
         return err_set(err, ERR_NOMEM, "%s: out of memory", key);
     p->key = key;
-    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &at, NULL);
+    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+                            PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &code, &at, NULL);
     if (!p->code) {
         PCRE2_UCHAR why[256];
 

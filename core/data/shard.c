@@ -1,36 +1,25 @@
 /* shard.c - all shards of a folder, and their pictures by offset.
  *
  * Invariants: a folder without index.json is what a crash left behind and is refused; descriptors stay
- * open until the set is closed.
+ * open until the set is closed, as many as the system allows; other shards are opened for each read.
  * Threads: HDF5 is called while opening only; reading is pread(), from any thread. Mapping the file
  * would save a copy and kill the process where a file is cut short.
  * SPDX-License-Identifier: MIT */
 #include "data/shard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <zstd.h>
 
+#include "base/path.h"
 #include "data/shard_open.h"
 
 enum { READ_PIECE = 1 << 17 }; /* bytes read and checked at a time, while they are in cache */
-
-/* One descriptor a shard stays open: more than the usual 1024 of them in a very large set. */
-static void allow_descriptors(uint32_t n)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n + 256 &&
-        limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max < n + 256 ? limit.rlim_max : n + 256;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 static int by_rank(const void *a, const void *b)
 {
@@ -47,7 +36,6 @@ static int open_shards(struct shard_set *s, struct err *err)
     s->pictures = calloc(s->n, sizeof *s->pictures);
     if (!s->pictures)
         return err_set(err, ERR_NOMEM, "%u pictures: out of memory", s->n);
-    allow_descriptors(s->n_shards);
     for (uint32_t i = 0; i < s->n_shards; i++) {
         if (shard_table_open(s, i, s->pictures + at, err) < 0)
             return err_wrap(err, "%s", s->shards[i].file);
@@ -151,6 +139,30 @@ const char *shard_set_manifest_sha256(const struct shard_set *s)
     return s->manifest;
 }
 
+const json_t *shard_set_remarks(const struct shard_set *s)
+{
+    return json_object_get(s->index, "remarks");
+}
+
+int shard_set_labels_sha256(const struct shard_set *s, char hex[SHA256_HEX], struct err *err)
+{
+    const char *stated = json_string_value(json_object_get(s->index, "labels_sha256"));
+    struct sha256 *sha;
+
+    if (stated && strlen(stated) == SHA256_HEX - 1) {
+        memcpy(hex, stated, SHA256_HEX);
+        return 0;
+    }
+    if (sha256_new(&sha, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < s->n; i++)
+        shard_hash_label(sha, s->pictures[i].path, s->vocab[s->pictures[i].label],
+                         s->pictures[i].official);
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    return 0;
+}
+
 const char *shard_set_group(const struct shard_set *s, int32_t label)
 {
     BUG_IF(label < 0 || label >= s->n_classes);
@@ -203,17 +215,33 @@ out:
     return rc;
 }
 
+static int open_again(const struct shard_set *s, const struct shard *sh, struct err *err)
+{
+    char path[PATH_LEN];
+    int fd;
+
+    if (path_format(path, err, "%s/%s", s->folder, sh->file) < 0)
+        return -1;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_errno(err, "cannot open") : fd;
+}
+
 int shard_read_picture(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
                        bool verify, struct err *err)
 {
-    int fd = s->shards[p->shard].fd, rc;
+    const struct shard *sh = &s->shards[p->shard];
+    int fd = sh->fd >= 0 ? sh->fd : open_again(s, sh, err), rc;
     size_t size = (size_t)p->height * p->width * 3;
     uint32_t crc = 0;
 
+    if (fd < 0)
+        return -1;
     if (s->zstd)
         rc = read_zstd(fd, p, pixels, size, err);
     else
         rc = read_bytes(fd, pixels, size, p->address, verify ? &crc : NULL, err);
+    if (fd != sh->fd)
+        close(fd);
     if (rc == 0 && s->zstd && verify)
         crc = crc32c(0, pixels, size);
     if (rc == 0 && verify && crc != p->crc32c)

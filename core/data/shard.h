@@ -6,6 +6,7 @@
 #ifndef PRESIZE_DATA_SHARD_H
 #define PRESIZE_DATA_SHARD_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,11 @@ const char *shard_set_label(const struct shard_set *s, int32_t label); /* borrow
 int32_t shard_set_size(const struct shard_set *s);                     /* presized short side, px */
 const char *shard_set_index_sha256(const struct shard_set *s);         /* of index.json */
 const char *shard_set_manifest_sha256(const struct shard_set *s);      /* of manifest.jsonl */
+/* What prep remarked (remarks_json()); NULL: an older prep. Borrowed. */
+const json_t *shard_set_remarks(const struct shard_set *s);
+/* SHA-256 over path, label and official list of every picture, in the order of ranks. ERR_NOMEM. */
+int shard_set_labels_sha256(const struct shard_set *s, char hex[SHA256_HEX],
+                            struct err *err) MUST_USE;
 /* Groups of classes: name of the group of LABEL, NULL when it has none. */
 const char *shard_set_group(const struct shard_set *s, int32_t label);
 

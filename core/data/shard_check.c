@@ -71,38 +71,6 @@ static bool check_bytes(struct check *c, uint32_t number)
     return true;
 }
 
-static bool same_vocabulary(const struct shard_set *s, hid_t file)
-{
-    hid_t a = H5Aexists(file, SHARD_ATTR_VOCABULARY) > 0
-                  ? H5Aopen(file, SHARD_ATTR_VOCABULARY, H5P_DEFAULT)
-                  : -1;
-    hid_t type = a >= 0 ? H5Aget_type(a) : -1, space = a >= 0 ? H5Aget_space(a) : -1;
-    size_t width = type >= 0 && H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type)
-                       ? H5Tget_size(type)
-                       : 0;
-    bool same = false;
-
-    if (width > 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == s->n_classes) {
-        char *texts = malloc((size_t)s->n_classes * width);
-
-        same = texts && H5Aread(a, type, texts) >= 0;
-        for (int32_t i = 0; same && i < s->n_classes; i++) {
-            const char *text = texts + (size_t)i * width;
-
-            same = strnlen(text, width) == strlen(s->vocab[i]) &&
-                   memcmp(text, s->vocab[i], strlen(s->vocab[i])) == 0;
-        }
-        free(texts);
-    }
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
-    if (a >= 0)
-        H5Aclose(a);
-    return same;
-}
-
 static bool same_text(hid_t file, const char *name, const char *expected)
 {
     struct err why;
@@ -110,18 +78,12 @@ static bool same_text(hid_t file, const char *name, const char *expected)
     return expected && shard_same_text(file, name, expected, &why) > 0;
 }
 
+/* What opening the shard did not look at. */
 static void check_attributes(struct check *c, const char *name, hid_t file)
 {
-    char *settings = json_text(json_object_get(c->set->index, "settings"), 0);
-
-    if (!same_vocabulary(c->set, file))
-        note(c, name, "vocabulary", "not the classes of " SHARD_INDEX_FILE);
-    if (!same_text(file, SHARD_ATTR_SETTINGS, settings))
-        note(c, name, "settings", "not those of " SHARD_INDEX_FILE);
     if (!same_text(file, SHARD_ATTR_DECODER,
                    json_string_value(json_object_get(c->set->index, "decoder"))))
         note(c, name, "decoder", "not that of " SHARD_INDEX_FILE);
-    free(settings);
 }
 
 /* NULL, or what about the dataset is not as its row says. */

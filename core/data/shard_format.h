@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "data/shard.h"
@@ -39,6 +40,17 @@ struct shard_row {
     uint64_t address, stored;
     char format[SHARD_FORMAT_TEXT];
 };
+
+/* One picture's part in labels_sha256: what is said about it. */
+static inline void shard_hash_label(struct sha256 *sha, const char *path, const char *label,
+                                    int32_t official)
+{
+    const char list = (char)('1' + official); /* -1, 0, 1 */
+
+    sha256_update(sha, path, strlen(path) + 1);
+    sha256_update(sha, label, strlen(label) + 1);
+    sha256_update(sha, &list, 1);
+}
 
 /* UTF-8 text of exactly SIZE bytes, 0-padded. Negative on failure; released with H5Tclose(). */
 hid_t shard_text_type(size_t size);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,25 @@ enum {
 };
 
 /* --- index.json --------------------------------------------------------------------------------- */
+
+/* One descriptor a shard stays open, more than the usual 1024 of them in a very large set: asks for as many, and says
+ * how many can stay. Some are left for all else that a program opens. */
+static uint32_t allow_descriptors(uint32_t n)
+{
+    const rlim_t others = 256;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 0;
+    if (limit.rlim_cur < n + others && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < n + others ? limit.rlim_max : n + others;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
+            return 0;
+    }
+    if (limit.rlim_cur >= n + others)
+        return n;
+    return limit.rlim_cur > others ? (uint32_t)(limit.rlim_cur - others) : 0;
+}
 
 static bool has_shards(const char *folder)
 {
@@ -156,6 +176,7 @@ static int read_shard_list(struct shard_set *s, struct err *err)
         s->shards[i].bytes = (uint64_t)bytes;
     }
     s->n = (uint32_t)total;
+    s->keep_open = allow_descriptors(s->n_shards);
     return 0;
 }
 
@@ -269,6 +290,60 @@ static int check_version(hid_t file, struct err *err)
     return 0;
 }
 
+static int check_vocabulary(const struct shard_set *s, hid_t file, struct err *err)
+{
+    hid_t a = H5Aexists(file, SHARD_ATTR_VOCABULARY) > 0
+                  ? H5Aopen(file, SHARD_ATTR_VOCABULARY, H5P_DEFAULT)
+                  : -1;
+    hid_t type = a >= 0 ? H5Aget_type(a) : -1, space = a >= 0 ? H5Aget_space(a) : -1;
+    size_t width = type >= 0 && H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type)
+                       ? H5Tget_size(type)
+                       : 0,
+           size;
+    bool same = false, room = true;
+
+    if (width > 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == s->n_classes &&
+        mul_size(&size, (size_t)s->n_classes, width)) {
+        char *texts = malloc(size);
+
+        room = texts != NULL;
+        same = room && H5Aread(a, type, texts) >= 0;
+        for (int32_t i = 0; same && i < s->n_classes; i++) {
+            const char *text = texts + (size_t)i * width;
+
+            same = strnlen(text, width) == strlen(s->vocab[i]) &&
+                   memcmp(text, s->vocab[i], strlen(s->vocab[i])) == 0;
+        }
+        free(texts);
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (a >= 0)
+        H5Aclose(a);
+    if (!room)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    return same ? 0
+                : err_set(err, ERR_FORMAT,
+                          "its vocabulary is not the classes of " SHARD_INDEX_FILE
+                          ": one of the two was changed; run prep again");
+}
+
+static int check_settings(const struct shard_set *s, hid_t file, struct err *err)
+{
+    char *settings = json_text(json_object_get(s->index, "settings"), 0);
+    int same = settings ? shard_same_text(file, SHARD_ATTR_SETTINGS, settings, err)
+                        : err_set(err, ERR_NOMEM, "out of memory");
+
+    free(settings);
+    if (same != 0)
+        return same > 0 ? 0 : -1;
+    return err_set(err, ERR_FORMAT,
+                   "its settings are not those of " SHARD_INDEX_FILE
+                   ": one of the two was changed; run prep again");
+}
+
 static int check_manifest(const struct shard_set *s, hid_t file, struct err *err)
 {
     int same = shard_same_text(file, SHARD_ATTR_MANIFEST, s->manifest, err);
@@ -336,7 +411,7 @@ int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture 
 
     if (path_format(path, err, "%s/%s", s->folder, sh->file) < 0)
         return -1;
-    sh->fd = open(path, O_RDONLY | O_CLOEXEC);
+    sh->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
     if (sh->fd < 0 || fstat(sh->fd, &st) < 0)
         return errno == ENOENT
                    ? err_set(err, ERR_IO,
@@ -351,12 +426,17 @@ int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture 
     file = access < 0 ? -1 : H5Fopen(path, H5F_ACC_RDONLY, access);
     if (file < 0)
         shard_hdf5_error(err, ERR_FORMAT, "cannot open as HDF5");
-    else if (check_version(file, err) == 0 && check_manifest(s, file, err) == 0)
+    else if (check_version(file, err) == 0 && check_manifest(s, file, err) == 0 &&
+             check_vocabulary(s, file, err) == 0 && check_settings(s, file, err) == 0)
         rc = read_rows(s, number, file, out, err);
     if (file >= 0)
         H5Fclose(file);
     if (access >= 0)
         H5Pclose(access);
+    if (number >= s->keep_open) {
+        close(sh->fd);
+        sh->fd = -1;
+    }
     return rc;
 }
 

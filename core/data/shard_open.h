@@ -16,7 +16,7 @@ struct shard {
 struct shard_set {
     char *folder;
     struct shard *shards;
-    uint32_t n_shards;
+    uint32_t n_shards, keep_open;   /* the first KEEP_OPEN shards keep their descriptors */
     struct shard_picture *pictures; /* by dense rank */
     uint32_t n;
     json_t *index;      /* index.json; owns the labels and group names */

@@ -38,9 +38,35 @@ struct shard_writer {
     char *settings;           /* JSON text, the same in every shard */
     struct shard_file file;   /* the shard being written, when in_shard > 0 */
     json_t *shards, *skipped; /* arrays of index.json */
+    json_t *more;             /* further keys of it */
+    uint8_t *left_out;        /* of each item of the listing: skipped */
 };
 
 /* --- opening ------------------------------------------------------------------------------------ */
+
+/* After flock() on FD failed: 0 where the file system has no locks and the folder was made just now, which nobody else
+ * can have done; else FD is closed. */
+static int lock_failed(const struct shard_writer *w, int fd, bool made, struct err *err)
+{
+    const int why = errno;
+
+    if (why != EWOULDBLOCK && made) {
+        log_warn("%s: this file system has no locks (%s): do not let two processes write here at "
+                 "the same time",
+                 w->folder, strerror(why));
+        return 0;
+    }
+    close(fd);
+    if (why == EWOULDBLOCK)
+        return err_set(err, ERR_LOCKED,
+                       "%s: another process is writing here; wait for it, or "
+                       "stop it and try again",
+                       w->part);
+    return err_set(err, ERR_LOCKED,
+                   "%s is there, and this file system has no locks (%s) to tell whether another "
+                   "process writes in it; if none does, remove it",
+                   w->part, strerror(why));
+}
 
 /* Makes FOLDER.part, empty and locked. */
 static int take_part(struct shard_writer *w, struct err *err)
@@ -63,13 +89,8 @@ static int take_part(struct shard_writer *w, struct err *err)
         fd = open(w->part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return err_errno(err, "cannot make the folder %s", w->part);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-            close(fd);
-            return err_set(err, ERR_LOCKED,
-                           "%s: another process is writing here; wait for it, or "
-                           "stop it and try again",
-                           w->part);
-        }
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && lock_failed(w, fd, made, err) < 0)
+            return -1;
         if (made) {
             w->lock = fd;
             return 0;
@@ -127,7 +148,10 @@ static int prepare(struct shard_writer *w, struct err *err)
     w->order = malloc((d->n ? d->n : 1) * sizeof *w->order);
     w->shards = json_array();
     w->skipped = json_array();
-    if (!w->settings || !w->order || !w->shards || !w->skipped || pack_vocabulary(w) < 0)
+    w->more = json_object();
+    w->left_out = calloc(d->n ? d->n : 1, 1);
+    if (!w->settings || !w->order || !w->shards || !w->skipped || !w->more || !w->left_out ||
+        pack_vocabulary(w) < 0)
         return err_set(err, ERR_NOMEM, "shards of %u pictures: out of memory", d->n);
     rng_permutation(w->order, d->n, 0, RNG_SHARD, 0);
     w->about.settings = w->settings;
@@ -243,7 +267,14 @@ int shard_writer_skip(struct shard_writer *w, struct err *err)
                                 strlen(w->plan.dataset->items[w->order[w->next]].path));
     if (!path || json_array_append_new(w->skipped, path) < 0)
         return err_set(err, ERR_NOMEM, "a skipped picture: out of memory");
-    w->next++;
+    w->left_out[w->order[w->next++]] = 1;
+    return 0;
+}
+
+int shard_writer_record(struct shard_writer *w, const char *key, json_t *value, struct err *err)
+{
+    if (!value || json_object_set_new(w->more, key, value) < 0)
+        return err_set(err, ERR_NOMEM, SHARD_INDEX_FILE ": %s: out of memory", key);
     return 0;
 }
 
@@ -283,22 +314,43 @@ static json_t *groups_json(const struct dataset *d, const struct dataset_options
     return groups;
 }
 
+/* As shard_set_labels_sha256() of what is written. */
+static int hash_labels(const struct shard_writer *w, char hex[SHA256_HEX], struct err *err)
+{
+    const struct dataset *d = w->plan.dataset;
+    struct sha256 *sha;
+
+    if (sha256_new(&sha, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < d->n; i++)
+        if (!w->left_out[i])
+            shard_hash_label(sha, d->items[i].path, d->vocab[d->items[i].label],
+                             d->items[i].official);
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    return 0;
+}
+
 static int write_index_json(struct shard_writer *w, struct err *err)
 {
-    char path[PATH_LEN];
+    char path[PATH_LEN], labels[SHA256_HEX];
     json_t *index;
     int rc;
 
-    index = json_pack("{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:o*, s:O, s:O}",
-                      "version", SHARD_VERSION, "set", w->plan.set, "count", (json_int_t)w->added,
-                      "size", (json_int_t)w->plan.options->size, "max_aspect",
-                      w->plan.options->max_aspect, "classes", classes_json(w->plan.dataset),
-                      "groups", groups_json(w->plan.dataset, w->plan.options), "settings",
-                      settings_json(w->plan.options), "decoder", w->plan.decoder, "manifest_sha256",
-                      w->plan.manifest_sha256, "fetched", w->plan.fetched ? NULL : json_false(),
-                      "skipped", w->skipped, "shards", w->shards);
-    if (!index)
+    if (hash_labels(w, labels, err) < 0)
+        return -1;
+    index = json_pack(
+        "{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:s, s:o*, s:O, s:O}", "version",
+        SHARD_VERSION, "set", w->plan.set, "count", (json_int_t)w->added, "size",
+        (json_int_t)w->plan.options->size, "max_aspect", w->plan.options->max_aspect, "classes",
+        classes_json(w->plan.dataset), "groups", groups_json(w->plan.dataset, w->plan.options),
+        "settings", settings_json(w->plan.options), "decoder", w->plan.decoder, "manifest_sha256",
+        w->plan.manifest_sha256, "labels_sha256", labels, "fetched",
+        w->plan.fetched ? NULL : json_false(), "skipped", w->skipped, "shards", w->shards);
+    if (!index || json_object_update(index, w->more) < 0) {
+        json_decref(index);
         return err_set(err, ERR_NOMEM, "%s: out of memory, or a name that is not UTF-8", w->folder);
+    }
     rc = path_format(path, err, "%s/" SHARD_INDEX_FILE, w->part);
     if (rc == 0)
         rc = json_write(path, index, err);
@@ -389,6 +441,8 @@ void shard_writer_abort(struct shard_writer *w)
     }
     json_decref(w->shards);
     json_decref(w->skipped);
+    json_decref(w->more);
+    free(w->left_out);
     free(w->settings);
     free(w->vocabulary);
     free(w->order);

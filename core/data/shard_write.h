@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/err.h"
 #include "data/dataset.h"
 
@@ -55,6 +57,11 @@ int shard_writer_add(struct shard_writer *w, const struct shard_pixels *p,
  * shard but the last is full. /index keeps the rank in the whole listing; readers number the pictures
  * that are there densely, in that order. index.json names what was skipped. */
 int shard_writer_skip(struct shard_writer *w, struct err *err) MUST_USE;
+
+/* Adds KEY with VALUE (which it takes over, also on failure; NULL: out of memory) to index.json, before finish. What a
+ * reader need not know: remarks, duplicates. ERR_NOMEM. */
+int shard_writer_record(struct shard_writer *w, const char *key, json_t *value,
+                        struct err *err) MUST_USE;
 
 /* Closes the last shard, syncs, writes index.json, moves the folder into place and frees W. Every
  * picture must have been added or skipped, at least one added (ERR_INPUT). Ends W in either case:

@@ -1,15 +1,18 @@
 /* split.c - cut a set into training, validation and test pictures.
  * SPDX-License-Identifier: MIT */
-#include "data/split.h"
+#include "data/split_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/hash.h"
 #include "base/path.h"
 #include "data/csv.h"
 #include "data/offenders.h"
+#include "data/part_folder.h"
+#include "data/twins.h"
 
 /* --- torch.randperm ----------------------------------------------------------------------------- */
 
@@ -68,8 +71,6 @@ void torch_randperm(uint32_t *out, uint32_t n, uint32_t seed)
 }
 
 /* --- the kinds ---------------------------------------------------------------------------------- */
-
-enum part { LEFT_OUT, TRAIN, VALID, TEST };
 
 /* Python's int(valid * n): what torch-side splitters compute, in double. */
 static uint32_t share(double valid, uint32_t n)
@@ -172,48 +173,50 @@ static int cut_by_hash(uint8_t *parts, uint32_t *order, const struct data_option
     return 0;
 }
 
+/* The part that a table's VALUE names, in the column COLUMN; -1: none. */
+static int part_of_value(const char *value, const char *column)
+{
+    static const uint8_t of[] = {LEFT_OUT, TRAIN, VALID, TEST}; /* by enum part_folder */
+    const enum part_folder part = part_folder_of_name(value, strlen(value));
+
+    if (strcasecmp(column, "is_valid") == 0) { /* fastai's column of truth values */
+        if (strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0)
+            return VALID;
+        return strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0 ? TRAIN : -1;
+    }
+    return part == PART_NONE ? -1 : of[part];
+}
+
 static int cut_by_csv(uint8_t *parts, const struct data_options *o, const struct shard_set *s,
                       struct err *err)
 {
-    static const char *const names[] = {[TRAIN] = "train", [VALID] = "valid", [TEST] = "test"};
     struct offenders unknown = {0};
     struct csv csv;
-    uint32_t found = 0;
     int rc = -1;
 
     if (!o->csv[0])
         return err_set(err, ERR_INPUT, "data.split is csv, so data.split_csv must name the table");
-    if (csv_read(&csv, o->csv, "path", "split", err) < 0)
+    if (csv_read(&csv, o->csv, &(struct csv_columns){CSV_PATH_COLUMNS, CSV_SPLIT_COLUMNS, true},
+                 err) < 0)
         return err_wrap(err, "data.split_csv");
-    for (size_t i = 0; i < csv.n; i++) {
-        const char *value = csv.rows[i].value;
-
-        if (strcmp(value, "train") != 0 && strcmp(value, "valid") != 0 &&
-            strcmp(value, "test") != 0) {
+    for (size_t i = 0; i < csv.n; i++)
+        if (part_of_value(csv.rows[i].value, csv.value) < 0) {
             err_set(err, ERR_INPUT,
-                    "data.split_csv: %s: line %u: split is %s, not train, valid or "
-                    "test",
-                    o->csv, csv.rows[i].line, value);
+                    "data.split_csv: %s: line %u: %s is %s, not train, valid or test", o->csv,
+                    csv.rows[i].line, csv.value, csv.rows[i].value);
             goto out;
         }
-    }
     for (uint32_t i = 0; i < shard_set_count(s); i++) {
-        const struct csv_row *row = csv_find(&csv, shard_set_picture(s, i)->path);
+        struct csv_row *row = csv_find_picture(&csv, shard_set_picture(s, i)->path);
 
-        for (uint8_t part = TRAIN; row && part <= TEST; part++)
-            if (strcmp(row->value, names[part]) == 0)
-                parts[i] = part;
-        found += row != NULL;
+        if (!row)
+            continue;
+        parts[i] = (uint8_t)part_of_value(row->value, csv.value);
+        row->used = true;
     }
-    for (size_t i = 0, at = 0; found < csv.n && i < csv.n; i++) {
-        /* both are sorted bytewise by path */
-        while (at < shard_set_count(s) &&
-               strcmp(shard_set_picture(s, (uint32_t)at)->path, csv.rows[i].key) < 0)
-            at++;
-        if (at == shard_set_count(s) ||
-            strcmp(shard_set_picture(s, (uint32_t)at)->path, csv.rows[i].key) != 0)
+    for (size_t i = 0; i < csv.n; i++)
+        if (!csv.rows[i].used)
             offenders_add(&unknown, "%s", csv.rows[i].key);
-    }
     if (unknown.n > 0) {
         err_set(err, ERR_INPUT, "data.split_csv: %s names %u pictures that are not in the set",
                 o->csv, unknown.n);
@@ -226,13 +229,55 @@ out:
     return rc;
 }
 
+/* By the folders of the paths. *CUT: no folder is for validation, so that a share of the training pictures is. */
+static int cut_by_folder(uint8_t *parts, bool *share_due, const struct shard_set *s,
+                         struct err *err)
+{
+    static const uint8_t of[] = {LEFT_OUT, TRAIN, VALID, TEST}; /* by enum part_folder */
+    uint32_t n[TEST + 1] = {0};
+
+    for (uint32_t i = 0; i < shard_set_count(s); i++) {
+        parts[i] = of[part_folder_of_path(shard_set_picture(s, i)->path, NULL, NULL)];
+        n[parts[i]]++;
+    }
+    *share_due = n[VALID] == 0;
+    if (n[TRAIN] > 0)
+        return 0;
+    return err_set(
+        err, ERR_INPUT,
+        "data.split is folder, but no picture lies in a folder called train (the first is "
+        "%s); use random, hash or csv",
+        shard_set_picture(s, 0)->path);
+}
+
+/* The ranks of POOL (N of them) are permuted as torch does, and the first share of them validates. */
+static int cut_pool(uint8_t *parts, uint32_t *order, const uint32_t *pool, uint32_t n,
+                    const struct data_options *o, const struct shard_set *s, struct err *err)
+{
+    permute(order, pool, n, o->split_seed);
+    if (o->stratify)
+        return cut_stratified(parts, order, n, o->valid, s, err);
+    cut(parts, order, n, share(o->valid, n));
+    return 0;
+}
+
+/* Whether the picture of RANK is one of those that a share is cut from. PARTS has what is known already. */
+static bool in_pool(const uint8_t *parts, const struct data_options *o, const struct shard_set *s,
+                    uint32_t rank)
+{
+    return o->split == SPLIT_RANDOM ||
+           (o->split == SPLIT_FOLDER ? parts[rank] == TRAIN
+                                     : shard_set_picture(s, rank)->official == 0);
+}
+
 /* Fills PARTS (of each rank) and ORDER (all ranks in the split's own order). */
 static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
                   const struct shard_set *s, struct err *err)
 {
     uint32_t n = shard_set_count(s), n_pool = 0;
+    bool share_due = true;
     uint32_t *pool;
-    int rc = 0;
+    int rc;
 
     for (uint32_t i = 0; i < n; i++)
         order[i] = i;
@@ -240,15 +285,18 @@ static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
         return cut_by_csv(parts, o, s, err);
     if (o->split == SPLIT_HASH)
         return cut_by_hash(parts, order, o, s, err);
+    if (o->split == SPLIT_FOLDER && cut_by_folder(parts, &share_due, s, err) < 0)
+        return -1;
+    if (!share_due)
+        return 0;
     pool = malloc(n * sizeof *pool);
     if (!pool)
         return err_set(err, ERR_NOMEM, "split: out of memory");
     for (uint32_t i = 0; i < n; i++) {
-        int32_t official = o->split == SPLIT_OFFICIAL ? shard_set_picture(s, i)->official : 0;
-
-        if (official == 0)
+        if (in_pool(parts, o, s, i))
             pool[n_pool++] = i;
-        parts[i] = official == 1 ? TEST : LEFT_OUT;
+        else if (o->split == SPLIT_OFFICIAL)
+            parts[i] = shard_set_picture(s, i)->official == 1 ? TEST : LEFT_OUT;
     }
     if (n_pool == 0) {
         free(pool);
@@ -256,14 +304,14 @@ static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
                        "data.split is official, but this set has no official lists; "
                        "use random, hash or csv");
     }
-    permute(order, pool, n_pool, o->split_seed);
-    if (o->stratify)
-        rc = cut_stratified(parts, order, n_pool, o->valid, s, err);
-    else
-        cut(parts, order, n_pool, share(o->valid, n_pool));
-    for (uint32_t i = 0, at = n_pool; i < n; i++) /* those outside the pool, sorted, behind it */
-        if (o->split == SPLIT_OFFICIAL && shard_set_picture(s, i)->official != 0)
+    for (uint32_t i = 0, at = n_pool, k = 0; i < n;
+         i++) { /* those outside, sorted, behind the pool */
+        if (k < n_pool && pool[k] == i)
+            k++;
+        else
             order[at++] = i;
+    }
+    rc = cut_pool(parts, order, pool, n_pool, o, s, err);
     free(pool);
     return rc;
 }
@@ -337,28 +385,39 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
     uint32_t n = shard_set_count(s);
     struct split *p = calloc(1, sizeof *p);
     uint8_t *parts = calloc(n, 1);
-    uint32_t *order = malloc(n * sizeof *order);
+    uint32_t *order = malloc(n * sizeof *order), *twin = malloc(n * sizeof *twin);
     int rc = -1;
 
     *out = NULL;
-    if (!p || !parts || !order) {
+    if (!p || !parts || !order || !twin) {
         err_set(err, ERR_NOMEM, "split: out of memory");
         goto out;
     }
     if (o->stratify && (o->split == SPLIT_HASH || o->split == SPLIT_CSV)) {
-        err_set(err, ERR_INPUT, "data.stratify goes with data.split random and official only");
+        err_set(err, ERR_INPUT,
+                "data.stratify goes with data.split random, official and folder only");
         goto out;
     }
-    if (assign(parts, order, o, s, err) < 0 || collect(p, parts, order, n, err) < 0)
+    if (assign(parts, order, o, s, err) < 0 || twins_find(twin, s, err) < 0)
+        goto out;
+    if (o->duplicates == DUPLICATES_TOGETHER && o->split == SPLIT_RANDOM &&
+        split_keep_together(p, parts, twin, s, err) < 0)
+        goto out;
+    if (collect(p, parts, order, n, err) < 0)
         goto out;
     if (p->n_train == 0 || p->n_valid == 0) {
         err_set(err, ERR_INPUT,
                 "data.split: no pictures for the %s part (%u of %u train, %u "
                 "validate, data.valid is %g)",
                 p->n_train ? "validation" : "training", p->n_train, n, p->n_valid, o->valid);
+        if (p->remarks.of[REMARK_COPIES_TO_TRAINING].n > 0)
+            err_append(err,
+                       "; %u pictures have duplicates in training and train, too: "
+                       "data.duplicates=as_split leaves them where they are",
+                       p->remarks.of[REMARK_COPIES_TO_TRAINING].n);
         goto out;
     }
-    if (check_classes(p, s, err) < 0)
+    if (check_classes(p, s, err) < 0 || split_remark(p, o, parts, twin, s, err) < 0)
         goto out;
     *out = p;
     p = NULL;
@@ -367,6 +426,7 @@ out:
     split_free(p);
     free(parts);
     free(order);
+    free(twin);
     return rc;
 }
 
@@ -377,6 +437,7 @@ void split_free(struct split *s)
     free(s->train);
     free(s->valid);
     free(s->test);
+    free(s->leaks);
     free(s);
 }
 
@@ -406,7 +467,8 @@ int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard
     return 0;
 }
 
-static const char *const split_names[] = {"random", "official", "hash", "csv", NULL};
+static const char *const split_names[] = {"random", "official", "hash", "csv", "folder", NULL};
+static const char *const duplicates_names[] = {"together", "as_split", NULL};
 
 void split_text(char *out, size_t size, const struct data_options *o)
 {
@@ -430,7 +492,12 @@ const struct key data_keys[] = {
     KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "",
             "seed of the split, independent of seed"),
     KEY_BOOL(S, stratify, "data.stratify", "false",
-             "the same share of every class (random and official)"),
+             "the same share of every class (random, official and folder)"),
+    KEY_CHOICE(
+        S, duplicates, "data.duplicates", "together", duplicates_names,
+        "random: pictures that are there twice, or nearly, are kept on one side (in training), "
+        "or left where the split puts them",
+        .since = 2, .implied = "as_split"),
     KEY_STR(S, csv, "data.split_csv", "",
             "table with the columns path and split (train, valid, test)"),
     KEY_STR(S, sample_weights, "data.sample_weights", "none",

@@ -8,9 +8,11 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/key.h"
+#include "base/remark.h"
 #include "data/shard.h"
 
-enum split_kind { SPLIT_RANDOM, SPLIT_OFFICIAL, SPLIT_HASH, SPLIT_CSV };
+enum split_kind { SPLIT_RANDOM, SPLIT_OFFICIAL, SPLIT_HASH, SPLIT_CSV, SPLIT_FOLDER };
+enum data_duplicates { DUPLICATES_TOGETHER, DUPLICATES_AS_SPLIT };
 enum data_verify { VERIFY_CRC, VERIFY_OFF };
 
 /* Keys data.*. */
@@ -21,8 +23,9 @@ struct data_options {
     double valid;       /* fraction of the pictures (official: of trainval) */
     int64_t split_seed; /* 42, the chapter's; independent of seed */
     bool stratify;
-    char csv[1024];            /* data.split_csv: path,split (train, valid, test) */
-    int verify;                /* enum data_verify */
+    int duplicates; /* enum data_duplicates; records from before the key imply AS_SPLIT */
+    char csv[1024]; /* data.split_csv: path,split (train, valid, test) */
+    int verify;     /* enum data_verify */
     char sample_weights[1024]; /* none, balanced, or a FILE: weighting.h */
 };
 extern const struct key data_keys[];
@@ -31,11 +34,16 @@ struct split {
     uint32_t *train, *valid,
         *test; /* ranks; train and valid in the split's own order, test sorted */
     uint32_t n_train, n_valid, n_test, n_left_out;
+    uint8_t *leaks; /* of each rank: a validation or test picture with a duplicate in training */
+    uint32_t n_leaks;
+    struct remarks remarks;
 };
 
-/* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate
- * (fastai.md 2.2). hash: by SHA-256 of path and seed. ERR_INPUT: a class that only the validation part
- * has (all named), an empty part, a CSV that names what is not there. */
+/* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate (fastai.md 2.2); with
+ * duplicates TOGETHER, validation pictures that have a duplicate in training then train. folder: by the first folder
+ * of the path that is named like a part (part_folder.h), and where none is called valid, a share of the training
+ * folder validates. hash: by SHA-256 of path and seed. ERR_INPUT: a class that only the validation part has (all
+ * named), an empty part, a CSV that names what is not there. */
 int split_make(struct split **out, const struct data_options *o, const struct shard_set *s,
                struct err *err) MUST_USE;
 void split_free(struct split *s);

@@ -59,7 +59,7 @@ static int classes_of_table(double *weights, const char *path, const struct shar
     double total = 0;
     int rc = -1;
 
-    if (csv_read(&csv, path, "class", "weight", err) < 0)
+    if (csv_read(&csv, path, &(struct csv_columns){CSV_LABEL_COLUMNS, "weight", false}, err) < 0)
         return -1;
     for (size_t i = 0; i < csv.n; i++) {
         int32_t c = label_of(s, csv.rows[i].key);
@@ -109,25 +109,26 @@ static int pictures_of_table(double *weights, const char *path, const uint32_t *
     struct csv csv;
     int rc = -1;
 
-    if (csv_read(&csv, path, "path", "weight", err) < 0)
+    if (csv_read(&csv, path, &(struct csv_columns){CSV_PATH_COLUMNS, "weight", true}, err) < 0)
         return -1;
     for (uint32_t i = 0; i < n; i++) {
-        const struct csv_row *row = csv_find(&csv, shard_set_picture(s, ranks[i])->path);
+        const struct csv_row *row = csv_find_picture(&csv, shard_set_picture(s, ranks[i])->path);
 
         weights[i] = 1;
         if (row && read_weight(&weights[i], path, row, err) < 0)
             goto out;
     }
-    for (size_t i = 0, at = 0; i < csv.n; i++) { /* both are sorted bytewise by path */
-        while (at < shard_set_count(s) &&
-               strcmp(shard_set_picture(s, (uint32_t)at)->path, csv.rows[i].key) < 0)
-            at++;
-        if (at == shard_set_count(s) ||
-            strcmp(shard_set_picture(s, (uint32_t)at)->path, csv.rows[i].key) != 0) {
+    for (uint32_t i = 0; i < shard_set_count(s); i++) {
+        struct csv_row *row = csv_find_picture(&csv, shard_set_picture(s, i)->path);
+
+        if (row)
+            row->used = true;
+    }
+    for (size_t i = 0; i < csv.n; i++)
+        if (!csv.rows[i].used) {
             bad(err, path, &csv.rows[i], "no such picture in the set");
             goto out;
         }
-    }
     rc = 0;
 out:
     csv_free(&csv);

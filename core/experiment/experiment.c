@@ -5,12 +5,12 @@
  * edit. SPDX-License-Identifier: MIT */
 #include "experiment/experiment.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "data/shard_choice.h"
 
 enum { CHAIN_MAX = 8, GIVEN_MAX = 1 << 20, N_TABLES = 7 };
 
@@ -406,9 +406,7 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                       struct err *err)
 {
     char folder[PATH_LEN];
-    long size = (long)(e->data.size ? e->data.size : e->presize);
-    DIR *dir;
-    const struct dirent *entry;
+    int64_t size = e->data.size ? e->data.size : e->presize;
 
     if (!e->data.set[0])
         return err_set(err, ERR_INPUT,
@@ -416,28 +414,15 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                        "data.set=NAME");
     if (path_format(folder, err, "%s/%s", data, e->data.set) < 0)
         return -1;
-    if (!size && (dir = opendir(folder))) {
-        while ((entry = readdir(dir))) {
-            char *end;
-            long found;
-
-            if (strncmp(entry->d_name, "shards-", 7) != 0)
-                continue;
-            found = strtol(entry->d_name + 7, &end, 10);
-            if (*end == 0 && found > size &&
-                path_format(out, err, "%s/%s/index.json", folder, entry->d_name) == 0 &&
-                path_exists(out))
-                size = found;
-        }
-        closedir(dir);
-    }
+    if (!size && shard_choose(&size, folder, err) < 0)
+        return -1;
     if (size) {
-        if (path_format(out, err, "%s/shards-%ld/index.json", folder, size) < 0)
+        if (path_format(out, err, "%s/shards-%jd/index.json", folder, (intmax_t)size) < 0)
             return -1;
         if (path_exists(out))
-            return path_format(out, err, "%s/shards-%ld", folder, size);
-        return err_set(err, ERR_INPUT, "%s is missing: run `prep %s presize.size=%ld` first", out,
-                       e->data.set, size);
+            return path_format(out, err, "%s/shards-%jd", folder, (intmax_t)size);
+        return err_set(err, ERR_INPUT, "%s is missing: run `prep %s presize.size=%jd` first", out,
+                       e->data.set, (intmax_t)size);
     }
     if (!path_is_dir(folder))
         return err_set(err, ERR_INPUT,

@@ -62,8 +62,8 @@ void experiment_document(FILE *file);
 /* The checkpoint whose weights a run of E ends and predicts with: "last" or "best" (train.finish). */
 const char *experiment_final(const struct experiment *e);
 
-/* Folder of the experiment's shards, DATA/SET/shards-SIZE; SIZE is data.size, else presize, else of the largest there
- * is. ERR_INPUT when there is none, saying `prep SET`. */
+/* Folder of the experiment's shards, DATA/SET/shards-SIZE; SIZE is data.size, else presize, else what shard_choose()
+ * chooses, whose errors it gives. ERR_INPUT when there is none, saying `prep SET`. */
 int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char *data,
                       struct err *err) MUST_USE;
 /* What train.precision becomes on this device; *NOTE is NULL, or why it is not what was asked for

@@ -17,14 +17,14 @@ struct codec {
     const char *name;
     /* Looks at the first bytes only; SIZE may be anything from 0. */
     bool (*matches)(const uint8_t *bytes, size_t size);
-    /* Fills img->pixels, ->height, ->width, ->warning. Where ORIENTATION is not NULL, *orientation
-     * (1 on entry) becomes the EXIF orientation when the file has one in 1..8. */
-    int (*decode)(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
-                  struct err *err) MUST_USE;
+    /* Fills img->pixels, ->height, ->width, ->warning, ->more. NULL: the format is known and not decoded. */
+    int (*decode)(struct image *img, const uint8_t *bytes, size_t size, struct err *err) MUST_USE;
     void (*version)(char *out, size_t size); /* NULL: own code */
 };
 
-extern const struct codec codec_jpeg, codec_png, codec_gif, codec_webp, codec_bmp, codec_ppm;
+extern const struct codec codec_jpeg, codec_png, codec_gif, codec_webp, codec_bmp, codec_ppm,
+    codec_tiff;
+extern const struct codec codec_heif, codec_avif; /* decoded where libheif is built in */
 
 /* Makes room for a picture and sets its size. ERR_FORMAT when it is empty or larger than the
  * limits, ERR_NOMEM. */
@@ -38,6 +38,9 @@ void image_warn(struct image *img, const char *format, ...) PRINTF_LIKE(2, 3);
 int exif_orientation(const uint8_t *tiff, size_t size);
 /* Turns the pixels so that the picture is upright. */
 int exif_apply(struct image *img, int orientation, struct err *err) MUST_USE;
+
+/* The name of a format that no codec decodes, by the first bytes; NULL: none. known.c */
+const char *image_known_by_bytes(const uint8_t *bytes, size_t size);
 
 static inline uint32_t be32(const uint8_t *p)
 {

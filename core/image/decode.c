@@ -10,14 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/size.h"
 #include "image/codec.h"
 
-static const struct codec *const codecs[] = {&codec_jpeg, &codec_png, &codec_gif,
-                                             &codec_webp, &codec_bmp, &codec_ppm};
-enum { CODECS = sizeof codecs / sizeof codecs[0], SNIFF_BYTES = 16 };
+static const struct codec *const codecs[] = {&codec_jpeg, &codec_png,  &codec_gif,
+                                             &codec_webp, &codec_bmp,  &codec_ppm,
+                                             &codec_tiff, &codec_avif, &codec_heif};
+enum { CODECS = sizeof codecs / sizeof codecs[0] };
 
 static const struct codec *find_codec(const uint8_t *bytes, size_t size)
 {
@@ -81,42 +83,82 @@ const char *image_format_name(enum image_format f)
     return "unknown";
 }
 
-int image_is_picture(const char *path)
+/* The first bytes of a regular file: how many; -1: it cannot be read, -2: it is none, and was not waited for. */
+static ssize_t read_head(const char *path, uint8_t bytes[IMAGE_SNIFF_BYTES])
 {
-    uint8_t bytes[SNIFF_BYTES];
-    size_t have = 0;
-    ssize_t got;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t have = 0, got;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0)
         return -1;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -2;
+    }
     do {
-        got = read(fd, bytes + have, sizeof bytes - have);
-        have += got > 0 ? (size_t)got : 0;
-    } while (got > 0 && have < sizeof bytes);
+        got = read(fd, bytes + have, (size_t)(IMAGE_SNIFF_BYTES - have));
+        have += got > 0 ? got : 0;
+    } while (got > 0 && have < IMAGE_SNIFF_BYTES);
     close(fd);
-    if (got < 0)
-        return -1;
-    return image_sniff(bytes, have) != IMAGE_UNKNOWN;
+    return got < 0 ? -1 : have;
+}
+
+int image_is_picture(const char *path, enum image_format *format)
+{
+    uint8_t bytes[IMAGE_SNIFF_BYTES];
+    const ssize_t n = read_head(path, bytes);
+
+    if (format)
+        *format = IMAGE_UNKNOWN;
+    if (n < 0)
+        return n == -1 ? -1 : 0;
+    if (format)
+        *format = image_sniff(bytes, (size_t)n);
+    return find_codec(bytes, (size_t)n) || image_known_by_bytes(bytes, (size_t)n) ||
+           image_known_by_name(path);
+}
+
+const char *image_kind_of_file(const char *path)
+{
+    uint8_t bytes[IMAGE_SNIFF_BYTES];
+    const ssize_t n = read_head(path, bytes);
+    const struct codec *c = n > 0 ? find_codec(bytes, (size_t)n) : NULL;
+    const char *known = n > 0 && !c ? image_known_by_bytes(bytes, (size_t)n) : NULL;
+
+    return c ? c->name : known ? known : image_known_by_name(path);
+}
+
+static int not_decoded(const char *name, struct err *err)
+{
+    return err_set(err, ERR_FORMAT,
+                   "%s is a picture format that this build does not decode; convert the picture to "
+                   "PNG or JPEG",
+                   name);
 }
 
 int image_decode(struct image *img, const uint8_t *bytes, size_t size, bool apply_exif,
                  struct err *err)
 {
     const struct codec *c = find_codec(bytes, size);
-    int orientation = 1;
+    const char *known = c ? NULL : image_known_by_bytes(bytes, size);
 
     img->warning[0] = 0;
     img->format = IMAGE_UNKNOWN;
+    img->orientation = 1;
+    img->more = img->alpha = false;
     if (size == 0)
         return err_set(err, ERR_FORMAT, "the file is empty");
+    if (known || (c && !c->decode))
+        return not_decoded(known ? known : c->name, err);
     if (!c)
         return err_set(err, ERR_FORMAT, "not a picture: its first bytes are of no known format");
-    if (c->decode(img, bytes, size, apply_exif ? &orientation : NULL, err) < 0)
+    if (c->decode(img, bytes, size, err) < 0)
         return err_wrap(err, "%s", c->name);
     img->format = c->format;
-    if (orientation != 1)
-        return exif_apply(img, orientation, err);
+    img->orientation = image_orientation(bytes, size);
+    if (apply_exif && img->orientation != 1)
+        return exif_apply(img, img->orientation, err);
     return 0;
 }
 
@@ -128,17 +170,21 @@ void image_free(struct image *img)
     memset(img, 0, sizeof *img);
 }
 
-const char *image_decoder_version(void)
+const char *image_decoder_version(unsigned formats)
 {
-    static _Thread_local char text[160];
+    static _Thread_local char text[256];
     size_t used = 0;
 
     for (size_t i = 0; i < CODECS; i++) {
         char one[64] = "";
 
-        if (!codecs[i]->version)
+        /* those that were there first are always named, so that sets made with them stay as they are */
+        if (!codecs[i]->version ||
+            (codecs[i]->format >= IMAGE_TIFF && !(formats & 1u << codecs[i]->format)))
             continue;
         codecs[i]->version(one, sizeof one);
+        if (strstr(text, one) && used) /* AVIF and HEIC share a library */
+            continue;
         snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", one);
         used = strlen(text);
     }

@@ -103,6 +103,24 @@ static int read_frame(GifFileType *gif, struct image *img, const ColorMapObject 
     return 0;
 }
 
+/* Whether another frame follows. What cannot be read here does not matter: the first frame is whole. */
+static bool has_more(GifFileType *gif)
+{
+    GifRecordType type;
+
+    while (DGifGetRecordType(gif, &type) == GIF_OK && type == EXTENSION_RECORD_TYPE) {
+        GifByteType *block;
+        int code;
+
+        if (DGifGetExtension(gif, &code, &block) == GIF_ERROR)
+            return false;
+        while (block)
+            if (DGifGetExtensionNext(gif, &block) == GIF_ERROR)
+                return false;
+    }
+    return type == IMAGE_DESC_RECORD_TYPE;
+}
+
 static int decode_with(GifFileType *gif, struct image *img, struct err *err)
 {
     const ColorMapObject *map;
@@ -118,6 +136,7 @@ static int decode_with(GifFileType *gif, struct image *img, struct err *err)
     bottom = d->Top + d->Height > gif->SHeight ? d->Top + d->Height : gif->SHeight;
     if (image_reserve(img, (uint64_t)bottom, (uint64_t)right, err) < 0)
         return -1;
+    img->alpha = transparent >= 0;
     map = d->ColorMap ? d->ColorMap : gif->SColorMap;
     put_index(fill, transparent >= 0 ? transparent : 0, map);
     for (size_t i = 0; i < (size_t)right * (size_t)bottom; i++)
@@ -127,17 +146,17 @@ static int decode_with(GifFileType *gif, struct image *img, struct err *err)
         return err_set(err, ERR_NOMEM, "out of memory");
     rc = read_frame(gif, img, map, line, err);
     free(line);
+    if (rc == 0)
+        img->more = has_more(gif);
     return rc;
 }
 
-static int gif_decode(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
-                      struct err *err)
+static int gif_decode(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct gif_input in = {bytes, size};
     int code = 0, rc;
     GifFileType *gif = DGifOpen(&in, read_input, &code);
 
-    (void)orientation; /* GIF has no EXIF */
     if (!gif)
         return gif_failed(err, code);
     rc = decode_with(gif, img, err);

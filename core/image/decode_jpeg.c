@@ -65,19 +65,6 @@ static void on_progress(j_common_ptr cinfo)
     }
 }
 
-static void find_orientation(const struct jpeg_decompress_struct *cinfo, int *orientation)
-{
-    static const char head[6] = "Exif\0";
-
-    for (jpeg_saved_marker_ptr m = cinfo->marker_list; m; m = m->next) {
-        if (m->marker == JPEG_APP0 + 1 && m->data_length > sizeof head &&
-            memcmp(m->data, head, sizeof head) == 0) {
-            *orientation = exif_orientation(m->data + sizeof head, m->data_length - sizeof head);
-            return;
-        }
-    }
-}
-
 /* Pillow reads CMYK as Adobe writes it, inverted, and converts by (255 - k) - c (255 - k) / 255
  * with its rounded division. OUT and IN do not overlap. */
 static void cmyk_row(uint8_t *out, const uint8_t *in, size_t width)
@@ -122,14 +109,11 @@ static void read_rows(struct jpeg_job *job)
     }
 }
 
-static int decode_inside(struct jpeg_job *job, const uint8_t *bytes, size_t size, int *orientation,
-                         struct err *err)
+static int decode_inside(struct jpeg_job *job, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
 
     jpeg_mem_src(cinfo, bytes, size);
-    if (orientation)
-        jpeg_save_markers(cinfo, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(cinfo, TRUE);
     if (cinfo->num_components == 1 || cinfo->num_components == 3)
         cinfo->out_color_space = JCS_RGB;
@@ -142,16 +126,13 @@ static int decode_inside(struct jpeg_job *job, const uint8_t *bytes, size_t size
         return -1;
     jpeg_start_decompress(cinfo);
     read_rows(job);
-    if (orientation)
-        find_orientation(cinfo, orientation);
     jpeg_finish_decompress(cinfo);
     return 0;
 }
 
 /* JOB lives in the caller, so that what changes between setjmp and longjmp is defined afterwards.
  */
-static int run_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, int *orientation,
-                   struct err *err)
+static int run_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, struct err *err)
 {
     int rc;
 
@@ -165,13 +146,12 @@ static int run_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, int 
     }
     jpeg_create_decompress(&job->cinfo);
     job->cinfo.progress = &job->progress;
-    rc = decode_inside(job, bytes, size, orientation, err);
+    rc = decode_inside(job, bytes, size, err);
     jpeg_destroy_decompress(&job->cinfo);
     return rc;
 }
 
-static int jpeg_decode(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
-                       struct err *err)
+static int jpeg_decode(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct jpeg_job job;
 
@@ -182,7 +162,7 @@ static int jpeg_decode(struct image *img, const uint8_t *bytes, size_t size, int
     job.manager.error_exit = on_fatal;
     job.manager.emit_message = on_message;
     job.progress.progress_monitor = on_progress;
-    return run_job(&job, bytes, size, orientation, err);
+    return run_job(&job, bytes, size, err);
 }
 
 static bool jpeg_matches(const uint8_t *bytes, size_t size)

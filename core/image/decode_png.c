@@ -11,7 +11,7 @@
 
 #include "image/codec.h"
 
-enum { CHUNK_MAX = 64 << 20, CHUNKS_MAX = 128 << 20 };
+enum { CHUNK_MAX = 64 << 20, CHUNKS_MAX = 128 << 20, HEAD = 4096 };
 
 static int spng_failed(struct err *err, int rc)
 {
@@ -46,10 +46,9 @@ static int decode_grey16(spng_ctx *ctx, struct image *img, struct err *err)
     return rc ? spng_failed(err, rc) : 0;
 }
 
-static int decode_with(spng_ctx *ctx, struct image *img, int *orientation, struct err *err)
+static int decode_with(spng_ctx *ctx, struct image *img, struct err *err)
 {
     struct spng_ihdr ihdr;
-    struct spng_exif exif;
     int rc;
 
     rc = spng_get_ihdr(ctx, &ihdr);
@@ -57,6 +56,8 @@ static int decode_with(spng_ctx *ctx, struct image *img, int *orientation, struc
         return spng_failed(err, rc);
     if (image_reserve(img, ihdr.height, ihdr.width, err) < 0)
         return -1;
+    img->alpha = ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
+                 ihdr.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
     if (ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE && ihdr.bit_depth == 16) {
         if (decode_grey16(ctx, img, err) < 0)
             return -1;
@@ -68,13 +69,10 @@ static int decode_with(spng_ctx *ctx, struct image *img, int *orientation, struc
         if (rc)
             return spng_failed(err, rc);
     }
-    if (orientation && spng_get_exif(ctx, &exif) == 0)
-        *orientation = exif_orientation((const uint8_t *)exif.data, exif.length);
     return 0;
 }
 
-static int png_decode(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
-                      struct err *err)
+static int png_decode(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
     spng_ctx *ctx = spng_ctx_new(0);
     int rc;
@@ -86,7 +84,9 @@ static int png_decode(struct image *img, const uint8_t *bytes, size_t size, int 
     spng_set_image_limits(ctx, IMAGE_SIDE_MAX, IMAGE_SIDE_MAX);
     spng_set_chunk_limits(ctx, CHUNK_MAX, CHUNKS_MAX);
     rc = spng_set_png_buffer(ctx, bytes, size);
-    rc = rc ? spng_failed(err, rc) : decode_with(ctx, img, orientation, err);
+    rc = rc ? spng_failed(err, rc) : decode_with(ctx, img, err);
+    /* an animated PNG has this chunk in front of its pixels */
+    img->more = rc == 0 && memmem(bytes, size < HEAD ? size : HEAD, "acTL", 4) != NULL;
     spng_ctx_free(ctx);
     return rc;
 }

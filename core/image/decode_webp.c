@@ -1,37 +1,47 @@
-/* decode_webp.c - still WebP pictures, through libwebp.
+/* decode_webp.c - WebP pictures, through libwebp; of an animation the first frame on its canvas, as Pillow takes it.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
 
 #include <webp/decode.h>
+#include <webp/demux.h>
 
 #include "image/codec.h"
 
-/* RIFF container: 12 bytes of header, then chunks of 4 bytes name, 4 bytes size, even payload. */
-static void find_orientation(const uint8_t *bytes, size_t size, int *orientation)
+/* The canvas after the first frame; what the frame leaves free is black, alpha is dropped. */
+static int decode_first(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
-    size_t at = 12;
+    const WebPData data = {bytes, size};
+    WebPAnimDecoderOptions options;
+    WebPAnimDecoder *decoder = NULL;
+    WebPAnimInfo info;
+    uint8_t *canvas = NULL;
+    int time, rc = -1;
 
-    while (size - at >= 8 && at <= size) {
-        const size_t length = le32(bytes + at + 4), left = size - at - 8;
-        const uint8_t *data = bytes + at + 8;
-
-        if (length > left)
-            return;
-        if (memcmp(bytes + at, "EXIF", 4) == 0) {
-            const size_t skip = length > 6 && memcmp(data, "Exif\0", 6) == 0 ? 6 : 0;
-
-            *orientation = exif_orientation(data + skip, length - skip);
-            return;
-        }
-        if (length + (length & 1) > left)
-            return;
-        at += 8 + length + (length & 1);
+    if (WebPAnimDecoderOptionsInit(&options)) {
+        options.color_mode = MODE_RGBA;
+        decoder = WebPAnimDecoderNew(&data, &options);
     }
+    if (!decoder || !WebPAnimDecoderGetInfo(decoder, &info)) {
+        err_set(err, ERR_FORMAT, "damaged or truncated animation");
+        goto out;
+    }
+    if (image_reserve(img, info.canvas_height, info.canvas_width, err) < 0)
+        goto out;
+    if (!WebPAnimDecoderGetNext(decoder, &canvas, &time)) {
+        err_set(err, ERR_FORMAT, "damaged or truncated animation");
+        goto out;
+    }
+    for (size_t i = 0; i < (size_t)img->height * (size_t)img->width; i++)
+        memcpy(img->pixels + 3 * i, canvas + 4 * i, 3);
+    img->more = info.frame_count > 1;
+    rc = 0;
+out:
+    WebPAnimDecoderDelete(decoder);
+    return rc;
 }
 
-static int webp_decode(struct image *img, const uint8_t *bytes, size_t size, int *orientation,
-                       struct err *err)
+static int webp_decode(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
     WebPBitstreamFeatures features;
     VP8StatusCode status = WebPGetFeatures(bytes, size, &features);
@@ -41,8 +51,9 @@ static int webp_decode(struct image *img, const uint8_t *bytes, size_t size, int
         return err_set(err, ERR_FORMAT, "the file ends too early (truncated)");
     if (status != VP8_STATUS_OK)
         return err_set(err, ERR_FORMAT, "damaged");
+    img->alpha = features.has_alpha;
     if (features.has_animation)
-        return err_set(err, ERR_FORMAT, "animated WebP is not understood; convert its first frame");
+        return decode_first(img, bytes, size, err);
     if (features.width <= 0 || features.height <= 0)
         return err_set(err, ERR_FORMAT, "empty picture");
     if (image_reserve(img, (uint64_t)features.height, (uint64_t)features.width, err) < 0)
@@ -50,8 +61,6 @@ static int webp_decode(struct image *img, const uint8_t *bytes, size_t size, int
     pitch = (size_t)img->width * 3;
     if (!WebPDecodeRGBInto(bytes, size, img->pixels, pitch * (size_t)img->height, (int)pitch))
         return err_set(err, ERR_FORMAT, "damaged or truncated");
-    if (orientation)
-        find_orientation(bytes, size, orientation);
     return 0;
 }
 

@@ -5,11 +5,29 @@
 
 #include "image/codec.h"
 
-enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, ENTRY_BYTES = 12 };
+enum { TAG_ORIENTATION = 0x0112, ENTRY_BYTES = 12 };
 
 static uint32_t get16(const uint8_t *p, bool little)
 {
     return little ? le16(p) : (uint32_t)p[0] << 8 | p[1];
+}
+
+/* The integer of TYPE at P, as cameras and programs write it: BYTE, SHORT, LONG, signed or not; 0: another type. */
+static uint32_t get_integer(const uint8_t *p, uint32_t type, bool little)
+{
+    switch (type) {
+    case 1:
+    case 6:
+        return p[0];
+    case 3:
+    case 8:
+        return get16(p, little);
+    case 4:
+    case 9:
+        return little ? le32(p) : be32(p);
+    default:
+        return 0;
+    }
 }
 
 int exif_orientation(const uint8_t *tiff, size_t size)
@@ -33,10 +51,9 @@ int exif_orientation(const uint8_t *tiff, size_t size)
     for (; n > 0 && size - at >= ENTRY_BYTES; n--, at += ENTRY_BYTES) {
         uint32_t value;
 
-        if (get16(tiff + at, little) != TAG_ORIENTATION ||
-            get16(tiff + at + 2, little) != TYPE_SHORT)
+        if (get16(tiff + at, little) != TAG_ORIENTATION)
             continue;
-        value = get16(tiff + at + 8, little);
+        value = get_integer(tiff + at + 8, get16(tiff + at + 2, little), little);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
     return 1;

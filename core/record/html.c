@@ -400,6 +400,12 @@ static int put_classes(const struct report *r, struct err *err)
 
         fputs("<tr>", r->out);
         put_label(r, c);
+        if (s->support == 0) { /* nothing to recall */
+            fputs("<td class=\"n\"></td><td class=\"n\"></td><td class=\"n\"></td>"
+                  "<td class=\"n\"></td><td class=\"n\">0</td></tr>\n",
+                  r->out);
+            continue;
+        }
         fprintf(
             r->out,
             "<td class=\"n\">%.3f</td><td class=\"n\">%.3f</td><td class=\"n\">%.3f to %.3f</td>"

@@ -126,8 +126,11 @@ static int write_classes(const struct predictions *p, const uint32_t *counts, co
         const struct class_score *s = &scores[c];
 
         markup_csv(f.file, p->vocab[c]);
-        fprintf(f.file, ",%.6f,%.6f,%.6f,%u,%u,%u,%.6f,%.6f\n", s->precision, s->recall, s->f1,
-                s->support, s->predicted, s->correct, s->low, s->high);
+        if (s->support == 0 && !p->zero_absent) /* nothing to recall: no figure is better than 0 */
+            fprintf(f.file, ",,,,0,%u,0,,\n", s->predicted);
+        else
+            fprintf(f.file, ",%.6f,%.6f,%.6f,%u,%u,%u,%.6f,%.6f\n", s->precision, s->recall, s->f1,
+                    s->support, s->predicted, s->correct, s->low, s->high);
     }
     rc = new_file_finish(&f, err);
 out:
@@ -223,19 +226,17 @@ static int put_texts(hid_t file, const char *name, char *const *texts, size_t n,
     return rc;
 }
 
-static int put_version(hid_t file, struct err *err)
+static int put_number(hid_t file, const char *name, int32_t value, struct err *err)
 {
-    const int32_t version = FORMAT_VERSION;
     hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
     int rc = -1;
 
     if (space >= 0)
-        attribute =
-            H5Acreate2(file, "presize_version", H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
-    if (attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT32, &version) >= 0)
+        attribute = H5Acreate2(file, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT32, &value) >= 0)
         rc = 0;
     if (rc < 0)
-        hdf5_error(err, "presize_version");
+        hdf5_error(err, name);
     if (attribute >= 0)
         H5Aclose(attribute);
     if (space >= 0)
@@ -243,11 +244,27 @@ static int put_version(hid_t file, struct err *err)
     return rc;
 }
 
+/* Whether a class has no picture among these. */
+static bool has_absent(const struct predictions *p)
+{
+    for (int32_t c = 0; c < p->classes; c++) {
+        uint32_t i = 0;
+
+        while (i < p->n && p->actual[i] != c)
+            i++;
+        if (i == p->n)
+            return true;
+    }
+    return false;
+}
+
 static int put_all(hid_t file, const struct predictions *p, struct err *err)
 {
     const hsize_t n[1] = {p->n}, cells[2] = {p->n, (hsize_t)p->classes};
 
-    if (put_version(file, err) < 0 || put_texts(file, "ids", p->ids, p->n, err) < 0 ||
+    if (put_number(file, "presize_version", FORMAT_VERSION, err) < 0 ||
+        (has_absent(p) && !p->zero_absent && put_number(file, "absent_blank", 1, err) < 0) ||
+        put_texts(file, "ids", p->ids, p->n, err) < 0 ||
         put_texts(file, "vocab", p->vocab, (size_t)p->classes, err) < 0)
         return -1;
     if (put_dataset(file, "actual", 1, n, H5T_STD_I32LE, H5T_NATIVE_INT32, p->actual, err) < 0 ||

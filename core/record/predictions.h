@@ -3,6 +3,7 @@
 #ifndef PRESIZE_RECORD_PREDICTIONS_H
 #define PRESIZE_RECORD_PREDICTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct predictions {
     float *prob;                 /* (n, classes), rows add up to 1 */
     float *loss;                 /* n, nat */
     char **vocab;                /* classes */
+    bool
+        zero_absent; /* as older files have it: 0 in per_class.csv, not blanks, where nothing can be said */
 };
 int predictions_new(struct predictions **out, uint32_t n, int32_t classes,
                     struct err *err) MUST_USE;

@@ -177,6 +177,7 @@ static int get_all(struct predictions **out, hid_t file, struct err *err)
         predictions_free(p);
         return -1;
     }
+    p->zero_absent = H5Aexists(file, "absent_blank") <= 0;
     *out = p;
     return 0;
 }

@@ -79,6 +79,10 @@ static int try_lock(int *fd, const char *path, struct err *err)
         /* The holder before may have removed the file between our two calls. */
         if (fstat(*fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino)
             return 1;
+    } else if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
+        log_warn("%s: this file system has no locks (%s): do not let two processes work on one run",
+                 path, strerror(errno));
+        return 1;
     } else if (errno != EWOULDBLOCK) {
         err_errno(err, "cannot lock %s", path);
         close(*fd);

@@ -85,7 +85,7 @@ static int write_pass(struct prep *p, struct picture *c, double *seconds, struct
     const struct shard_plan plan = {.set = p->set,
                                     .options = &p->options,
                                     .dataset = p->dataset,
-                                    .decoder = image_decoder_version(),
+                                    .decoder = image_decoder_version(0),
                                     .manifest_sha256 = ""};
     struct shard_writer *w;
     double began;
@@ -148,7 +148,7 @@ static int bench(struct prep *p, struct err *err)
     if (rc < 0)
         return -1;
     printf("prep, one core, %u pictures to short side %jd, %s, %s\n", p->dataset->n,
-           (intmax_t)p->options.size, isa_name(isa_best()), image_decoder_version());
+           (intmax_t)p->options.size, isa_name(isa_best()), image_decoder_version(0));
     print("read and decode alone (CPU)", &alone, p->dataset->n);
     print("presize (CPU)", &presize, p->dataset->n);
     print("decode + presize (CPU)", &both, p->dataset->n);

@@ -17,7 +17,8 @@ check() {
             %owner = (
                 "openssl/" => "base", "yaml.h" => "base", "argp.h" => "base fetch prep train eval",
                 "jpeglib.h" => "image fetch", "jerror.h" => "image fetch", "spng.h" => "image",
-                "gif_lib.h" => "image", "webp/" => "image", "hdf5.h" => "data record",
+                "gif_lib.h" => "image", "webp/" => "image", "tiff" => "image",
+                "libheif/" => "image", "utf8proc.h" => "base", "hdf5.h" => "data record",
                 "zstd.h" => "data", "pcre2.h" => "data", "archive" => "tensorfile fetch",
                 "curl/" => "fetch", "cairo" => "record fetch", "oneapi/" => "backend",
                 "dnnl" => "backend", "omp.h" => "backend", "cuda" => "backend",

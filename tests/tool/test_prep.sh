@@ -165,7 +165,7 @@ ok "$prep" flat --data bad decode.on_error=skip --check
 prints "22 pictures"
 printf 'no picture' >flat/fox_1.jpg
 ok "$prep" flat --data bad decode.on_error=skip
-says "class fox: all its pictures were left out"
+says "1 class has no picture left: fox"
 grep -q "class dog" err && fail "dogs are there: $(cat err)"
 rm flat/fox_1.jpg
 mkdir none && printf x >none/a_1.jpg && printf x >none/a_2.jpg

@@ -36,7 +36,7 @@ refused 1 "exec.microbatch" $tiny exec.microbatch=3
 sed '/^arrow_pointer/s/train$/valid/' "$scratch/split.csv" > "$scratch/only.csv" # all of a class
 refused 1 "1 class is only in the validation part (data.stratify" $tiny data.split_csv="$scratch/only.csv"
 refused 1 ": arrow_pointer" $tiny data.split_csv="$scratch/only.csv"
-refused 1 "goes with data.split random and official" $tiny data.stratify=true
+refused 1 "goes with data.split random, official and folder" $tiny data.stratify=true
 refused 1 "must name the table" $tiny data.split_csv=
 refused 1 "train.size: 2048 px is more than the shards hold (128 px" $tiny train.size=2048
 refused 1 "train.phases.0.size: 2048 px is more" $tiny train.phases.0.size=2048

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -349,6 +350,190 @@ static void missing_descriptions_are_named(void **state)
     assert_non_null(strstr(err.msg, "no-such-set"));
 }
 
+static struct dataset *listed(const struct tree *t, const struct dataset_options *o)
+{
+    struct dataset *d;
+    struct err err;
+
+    if (dataset_list(&d, o, t->folder, is_picture, &err) < 0)
+        fail_msg("%s", err.msg);
+    return d;
+}
+
+/* How often a kind was remarked; its first example must have NAME in it. */
+static uint32_t remarked(const struct dataset *d, enum remark_kind kind, const char *name)
+{
+    const struct remark *m = &d->remarks.of[kind];
+
+    if (m->n > 0 && !strstr(m->example[0], name))
+        fail_msg("no %s in: %s", name, m->example[0]);
+    return m->n;
+}
+
+static void what_is_passed_over_is_remarked(void **state)
+{
+    struct tree *t = *state;
+    struct dataset_options o = options();
+    struct dataset *d;
+    char path[128];
+
+    put(t, "cat/1.jpg", "P");
+    put(t, "cat/@eaDir/1.jpg/THUMB.jpg", "P");
+    put(t, "Dog/1.jpg", "P");
+    put(t, "dog/2.jpg", "P");
+    put(t, "dog/.x.jpg", "P");
+    put(t, "dog/notes.txt", "n");
+    put(t, "owl/notes.txt", "n");
+    put(t, "owl/old/notes.txt", "n");
+    put(t, "dog/more.zip", "z");
+    put(t, "dog/caf\xe9_1.jpg", "P");
+    snprintf(path, sizeof path, "%s/dog/pipe.jpg", t->folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_error(t, &o, "caf\\xE9_1.jpg: its name has bytes that are not UTF-8", "key skip");
+    o.on_error = ON_ERROR_SKIP;
+    d = listed(t, &o);
+    assert_int_equal(d->n, 4);
+    assert_int_equal(remarked(d, REMARK_BAD_NAMES, "dog/caf\\xE9_1.jpg"), 1);
+    assert_int_equal(remarked(d, REMARK_SYSTEM_FOLDERS, "THUMB.jpg"), 1);
+    assert_int_equal(remarked(d, REMARK_NESTED_ARCHIVES, "dog/more.zip"), 1);
+    assert_int_equal(remarked(d, REMARK_OTHER_FILES, "notes.txt"), 3);
+    assert_int_equal(remarked(d, REMARK_EMPTY_FOLDERS, "owl/"), 2);
+    assert_int_equal(remarked(d, REMARK_HIDDEN_FILES, "dog/.x.jpg"), 1);
+    assert_int_equal(remarked(d, REMARK_SPECIAL_FILES, "dog/pipe.jpg"), 1);
+    assert_int_equal(remarked(d, REMARK_ALIKE_PATHS, "Dog and dog"), 1);
+    assert_int_equal(remarked(d, REMARK_ALIKE_LABELS, "'Dog' and 'dog'"), 1);
+    dataset_free(d);
+    o.on_error = ON_ERROR_FAIL;
+    snprintf(o.skip, sizeof o.skip, "caf._1|%s", DATASET_SYSTEM_FOLDERS);
+    d = listed(t, &o);
+    assert_int_equal(remarked(d, REMARK_SKIPPED, ""), 2);
+    assert_int_equal(remarked(d, REMARK_SYSTEM_FOLDERS, ""), 0);
+    dataset_free(d);
+}
+
+static void labels_that_look_alike_are_named(void **state)
+{
+    struct tree *t = *state;
+    struct dataset_options o = options();
+    struct dataset *d;
+
+    put(t, "1.jpg", "P");
+    put(t, "2.jpg", "P");
+    put(t, "3.jpg", "P");
+    put(t, "4.jpg", "P");
+    o.label_from = LABEL_CSV;
+    snprintf(o.label_csv, sizeof o.label_csv, "l.csv");
+    /* composed and not; a zero-width blank; two blanks for one */
+    put(t, "l.csv",
+        "path,label\n1,caf\xc3\xa9\n2,cafe\xcc\x81\n3,big cat\n4,big\xe2\x80\x8b  cat \n");
+    d = listed(t, &o);
+    assert_int_equal(d->n_classes, 4);
+    assert_int_equal(remarked(d, REMARK_ALIKE_LABELS, ""), 2);
+    assert_int_equal(remarked(d, REMARK_TRIMMED_LABELS, " of 4"), 1);
+    dataset_free(d);
+    put(t, "l.csv", "path,label\n1,cat\n2,dog\n3,cow\n4,pig\n"); /* control */
+    d = listed(t, &o);
+    assert_int_equal(remarked(d, REMARK_ALIKE_LABELS, "") + remarked(d, REMARK_TRIMMED_LABELS, ""),
+                     0);
+    dataset_free(d);
+}
+
+static void tables_name_files_in_several_ways(void **state)
+{
+    static const char *const tables[] = {
+        "path,label\ntrain/1.jpg,cat\ntrain/2.jpg,dog\nnone.jpg,cow\n",
+        "id,breed\n1,cat\n2,dog\n9,cow\n",
+        "image;class\n1.jpg;cat\n2.jpg;dog\nx;cow\n",
+        "path,label\npics/train/1,cat\npics/train/2,dog\nz,cow\n",
+        "path,label\ntrain\\1.jpg,cat\n.\\train\\2.jpg,dog\nz,cow\n",
+        "name of file,what\ntrain/1.jpg,cat\ntrain/2.jpg,dog\nz,cow\n",
+    };
+    struct tree *t = *state;
+    struct dataset_options o = options();
+
+    put(t, "pics/train/1.jpg", "P");
+    put(t, "pics/train/2.jpg", "P");
+    o.label_from = LABEL_CSV;
+    snprintf(o.images, sizeof o.images, "pics");
+    snprintf(o.label_csv, sizeof o.label_csv, "l.csv");
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        struct dataset *d;
+
+        if (i == 5) {
+            put(t, "l.csv", tables[i]);
+            expect_error(t, &o, "must name the columns path", "it is: name of file,what");
+            snprintf(o.label_path_column, sizeof o.label_path_column, "name of file");
+            snprintf(o.label_column, sizeof o.label_column, "what");
+        }
+        put(t, "l.csv", tables[i]);
+        d = listed(t, &o);
+        assert_int_equal(d->n_classes, 2);
+        assert_string_equal(d->vocab[d->items[0].label], "cat");
+        assert_int_equal(remarked(d, REMARK_ROWS_WITHOUT_PICTURE, ""), 1);
+        dataset_free(d);
+    }
+    o.label_path_column[0] = o.label_column[0] = 0;
+    put(t, "l.csv", tables[1]);
+    put(t, "pics/other/2.jpg", "P");
+    expect_error(t, &o, "in more than one folder", "2.jpg");
+}
+
+static void pictures_without_a_label_can_be_left_out(void **state)
+{
+    struct tree *t = *state;
+    struct dataset_options o = options();
+    struct dataset *d;
+
+    put(t, "1.jpg", "P");
+    put(t, "2.jpg", "P");
+    put(t, "3.jpg", "P");
+    o.label_from = LABEL_CSV;
+    snprintf(o.label_csv, sizeof o.label_csv, "l.csv");
+    put(t, "l.csv", "path,label\n1,cat\n3,dog\n");
+    expect_error(t, &o, "1 of 3 pictures have no label", "label.missing=skip");
+    o.label_missing = MISSING_SKIP;
+    d = listed(t, &o);
+    assert_int_equal(d->n, 2);
+    assert_string_equal(d->items[1].path, "3.jpg");
+    assert_string_equal(d->vocab[d->items[1].label], "dog");
+    assert_int_equal(remarked(d, REMARK_UNLABELLED, "2.jpg"), 1);
+    dataset_free(d);
+    put(t, "l.csv", "path,label\nx,cat\n");
+    expect_error(t, &o, "3 of 3 pictures have no label", "1.jpg");
+    put(t, "l.csv", "path,label\n1.JPG,cat\n2.jpg,cat\n3.jpg,dog\n");
+    o.label_missing = MISSING_FAIL;
+    expect_error(t, &o, "1 of 3 pictures have no label", "only in case");
+    put(t, "sub/4.jpg", "P");
+    put(t, "l.csv", "path,label\n1.jpg,cat\n2.jpg,cat\n3.jpg,dog\nSub/4.jpg,dog\n");
+    expect_error(t, &o, "1 of 4 pictures have no label", "Sub and sub");
+}
+
+static void official_lists_may_have_blanks_and_endings(void **state)
+{
+    struct tree *t = *state;
+    struct dataset_options o = pets_options();
+    struct dataset *d;
+
+    put(t, "images/sea lion_1.jpg", "P");
+    put(t, "images/sea lion_2.jpg", "P");
+    put(t, "images/cat_1.jpg", "P");
+    put(t, "images/a.b_1.jpg", "P");
+    put(t, "images/cat_2.jpg", "P");
+    put(t, "trainval.txt",
+        "\xef\xbb\xbfsea lion_1 1 1 1\r\n  cat_1.jpg\r\na.b_1 2 1 1\r\nmoon_1 1 1 1\r\n");
+    put(t, "test.txt", "sea lion_2.jpg\t1\n");
+    snprintf(o.official_trainval, sizeof o.official_trainval, "trainval.txt");
+    snprintf(o.official_test, sizeof o.official_test, "test.txt");
+    d = listed(t, &o);
+    for (uint32_t i = 0; i < d->n; i++)
+        assert_int_equal(d->items[i].official, strcmp(d->items[i].path, "sea lion_2.jpg") == 0 ? 1
+                                               : strcmp(d->items[i].path, "cat_2.jpg") == 0    ? -1
+                                                                                               : 0);
+    assert_int_equal(remarked(d, REMARK_LISTED_WITHOUT_PICTURE, "moon_1 1 1 1 in trainval.txt"), 1);
+    assert_int_equal(remarked(d, REMARK_IN_NO_LIST, "cat_2.jpg"), 1);
+    dataset_free(d);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -362,6 +547,11 @@ int main(void)
         TEST(a_description_is_read),
         TEST(bad_descriptions_are_explained),
         TEST(missing_descriptions_are_named),
+        TEST(what_is_passed_over_is_remarked),
+        TEST(labels_that_look_alike_are_named),
+        TEST(tables_name_files_in_several_ways),
+        TEST(pictures_without_a_label_can_be_left_out),
+        TEST(official_lists_may_have_blanks_and_endings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,7 +257,8 @@ static void bmp_and_ppm(void **state)
     expect(pgm, sizeof pgm - 1, IMAGE_PPM, 1, 2, grey);
     expect_error(ppm, sizeof ppm - 2, "truncated");
     expect_error((const uint8_t *)"P6 65500 65500 255 ", 19, "larger than what is accepted");
-    expect_error((const uint8_t *)"P6 2 2 65535\n1234567890123456", 30, "only 255");
+    expect_error((const uint8_t *)"P6 2 2 65535\n1234567890123456", 29, "truncated");
+    expect_error((const uint8_t *)"P6 2 2 65536\n1234567890123456", 30, "1 to 65535");
     bmp[10] = 54;
     bmp[14] = 40;
     bmp[18] = bmp[22] = 2;
@@ -269,7 +270,7 @@ static void bmp_and_ppm(void **state)
                 bmp[54 + (1 - y) * 8 + 3 * x + k] = rgb[(y * 2 + x) * 3 + 2 - k];
     expect(bmp, sizeof bmp, IMAGE_BMP, 2, 2, rgb);
     expect_error(bmp, sizeof bmp - 1, "truncated");
-    bmp[30] = 1;
+    bmp[30] = 4;
     expect_error(bmp, sizeof bmp, "compressed");
 }
 

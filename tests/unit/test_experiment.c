@@ -418,8 +418,21 @@ static void shipped_experiments_read(void **state)
     assert_true(n >= 8);
 }
 
+#define Z "0000000000000000000000000000000000000000000000000000000000000"
+#define INDEX(manifest, class, exif, labels)                                                       \
+    "{\"manifest_sha256\": \"" manifest                                                            \
+    "\", \"classes\": [\"" class "\"], \"groups\": [], \"max_aspect\": 2, \"settings\": "          \
+                                 "{\"exif\": \"" exif "\"}, \"labels_sha256\": \"0" Z labels "\"}"
+
 static void shards_are_found_by_size(void **state)
 {
+    static const struct {
+        const char *index, *says;
+    } others[] = {{INDEX("b", "cat", "ignore", "11"), "disagree about pictures"},
+                  {INDEX("a", "dog", "ignore", "11"), "disagree about classes"},
+                  {INDEX("a", "cat", "apply", "11"), "disagree about decode.exif"},
+                  {INDEX("a", "cat", "ignore", "22"), "disagree about labels or lists"}};
+    char hex[SHA256_HEX], index[1000];
     struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
     struct err err = {0};
     char folder[PATH_LEN];
@@ -434,10 +447,26 @@ static void shards_are_found_by_size(void **state)
     assert_int_equal(path_make_dirs(at("mine/shards-512"), &err), 0); /* no index: not complete */
     assert_true(experiment_shards(folder, e, scratch, &err) < 0);
     assert_non_null(strstr(err.msg, "prep mine"));
-    put("mine/shards-64/index.json", "{}");
-    put("mine/shards-460/index.json", "{}");
+    put("mine/shards-64/index.json", INDEX("a", "cat", "ignore", "11"));
+    put("mine/shards-460/index.json", INDEX("a", "cat", "ignore", "11"));
     assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
     assert_string_equal(folder, at("mine/shards-460"));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        put("mine/shards-64/index.json", others[i].index);
+        assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+        assert_int_equal(err.kind, ERR_INPUT);
+        assert_non_null(strstr(err.msg, others[i].says));
+        assert_non_null(strstr(err.msg, "data.size"));
+    }
+    /* with a manifest, only what was made from it counts */
+    put("mine/manifest.jsonl", "now");
+    assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+    assert_non_null(strstr(err.msg, "other pictures"));
+    sha256_of("now", 3, hex);
+    snprintf(index, sizeof index, INDEX("%s", "cat", "ignore", "11"), hex);
+    put("mine/shards-64/index.json", index);
+    assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
+    assert_string_equal(folder, at("mine/shards-64"));
     e->data.size = 64;
     assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
     assert_string_equal(folder, at("mine/shards-64"));

@@ -100,6 +100,34 @@ static void tops_are_found_only_where_all_lie_below(void **state)
     }
 }
 
+static void names_that_look_alike_are_refused(void **state)
+{
+    static const struct {
+        const char *paths[2], *says;
+    } cases[] = {
+        {{"s/IMG.JPG", "s/img.jpg"}, "s/IMG.JPG"},
+        {{"s/Cat/1.jpg", "s/cat/2.jpg"}, "\"s/Cat\" and \"s/cat\""},
+        {{"caf\xc3\xa9/1", "cafe\xcc\x81/1"}, "Unicode form"},
+        {{"a\xe2\x80\x8b/1", "a/2"}, "invisible"},
+        {{"\xc3\x84/1", "\xc3\xa4/2"}, "case"},
+        {{"s/cat/1.jpg", "s/cat1/1.jpg"}, NULL}, /* controls */
+        {{"s/cat/1.jpg", "t/Cat/1.jpg"}, NULL},
+        {{"a b/1", "ab/1"}, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct manifest m = {0};
+        struct err err = {0};
+
+        fill(&m, cases[i].paths, 2);
+        assert_int_equal(manifest_sort(&m, &err), cases[i].says ? -1 : 0);
+        if (cases[i].says && (err.kind != ERR_UNSAFE || !strstr(err.msg, cases[i].says)))
+            fail_msg("no '%s' in: %s", cases[i].says, err.msg);
+        manifest_free(&m);
+    }
+}
+
 /* Writes the good text with OLD replaced by NEW (or cut before OLD when NEW is NULL), reads it. */
 static void expect_refusal(const char *text, const char *old, const char *new, const char *says)
 {
@@ -154,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(names_that_look_alike_are_refused),
         cmocka_unit_test(tops_are_found_only_where_all_lie_below),
         cmocka_unit_test(damage_is_refused),
     };

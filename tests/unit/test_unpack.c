@@ -80,11 +80,14 @@ static void pack(const char *format, const char *filter, const struct item *item
 /* Unpacks FILE into an emptied FOLDER. */
 static int unpack_file(struct manifest *m, struct unpack_report *r, struct err *err)
 {
+    static struct remarks remarks;
     struct err ignored = {0};
 
     assert_int_equal(path_remove_tree(folder, &ignored), 0);
     assert_int_equal(path_make_dirs(folder, &ignored), 0);
-    return unpack(m, r, file, folder, &unpack_limits_default, err);
+    memset(&remarks, 0, sizeof remarks);
+    *r = (struct unpack_report){.remarks = &remarks};
+    return unpack(m, r, file, folder, NULL, &unpack_limits_default, err);
 }
 
 static int begin(void **state)
@@ -136,8 +139,9 @@ static void good_archives_pass_in_every_format(void **state)
             fail_msg("%s: %s", formats[i][0], err.msg);
         assert_int_equal(manifest_sort(&m, &err), 0);
         assert_int_equal(m.n_files, 3);
-        assert_int_equal(r.hidden, 2);
-        assert_int_equal(r.bytes, 6);
+        assert_int_equal(r.remarks->of[REMARK_HIDDEN_ENTRIES].n, 2);
+        assert_string_equal(r.remarks->of[REMARK_HIDDEN_ENTRIES].example[0], "top/a/._1.jpg");
+        assert_int_equal(r.bytes, 14);
         assert_string_equal(m.files[0].path, "top/a/1.jpg");
         assert_string_equal(m.files[0].sha256, hex);
         assert_string_equal(m.files[2].path, "top/empty");
@@ -282,30 +286,188 @@ static void what_is_no_archive_is_named(void **state)
     }
 }
 
+/* --- more than one archive in a file, and other things behind the end --- */
+
+static void append_file(const char *to, const char *from)
+{
+    char *bytes;
+    size_t size;
+    struct err err;
+    FILE *out = fopen(to, "ab");
+
+    assert_non_null(out);
+    assert_int_equal(path_read(&bytes, &size, from, 1 << 24, &err), 0);
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+    free(bytes);
+}
+
+static void append_text(const char *text, size_t size)
+{
+    FILE *out = fopen(file, "ab");
+
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    fclose(out);
+}
+
+static void joined_archives_are_read_whole(void **state)
+{
+    static const struct item one[] = {{"cat/1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static const struct item two[] = {{"dog/2.jpg", AE_IFREG, NULL, NULL, "two"}};
+    static const char *const filters[] = {NULL, "gzip", "bzip2", "xz", "zstd"};
+    char first[PATH_LEN];
+
+    (void)state;
+    snprintf(first, sizeof first, "%.100s/first", work);
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct manifest m = {0};
+        struct unpack_report r;
+        struct err err = {0};
+
+        pack("pax", filters[i], one, 1);
+        assert_int_equal(rename(file, first), 0);
+        pack("ustar", filters[i], two, 1);
+        append_file(first, file);
+        assert_int_equal(rename(first, file), 0);
+        if (unpack_file(&m, &r, &err) < 0)
+            fail_msg("%s: %s", filters[i] ? filters[i] : "tar", err.msg);
+        assert_int_equal(m.n_files, 2);
+        manifest_free(&m);
+    }
+}
+
+static void what_follows_the_end_is_refused(void **state)
+{
+    static const struct item one[] = {{"cat/1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static const struct {
+        const char *format, *filter, *says;
+    } cases[] = {
+        {"ustar", NULL, "behind the end mark"},
+        {"ustar", "gzip", "follow the compressed data"},
+        {"ustar", "bzip2", "follow the compressed"},
+        {"ustar", "xz", "damaged"},
+        {"zip", NULL, "follow the end of the zip"},
+    };
+    static char junk[2048];
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const bool zeros = i & 1;
+        struct manifest m = {0};
+        struct unpack_report r;
+        struct err err = {0};
+
+        memset(junk, zeros ? 0 : 'x', sizeof junk);
+        pack(cases[i / 2].format, cases[i / 2].filter, one, 1);
+        append_text(junk, sizeof junk);
+        if (zeros) { /* tapes and disks pad with them */
+            if (unpack_file(&m, &r, &err) < 0)
+                fail_msg("%s: %s", cases[i / 2].says, err.msg);
+        } else {
+            assert_int_equal(unpack_file(&m, &r, &err), -1);
+            assert_int_equal(err.kind, ERR_FORMAT);
+            if (!strstr(err.msg, cases[i / 2].says))
+                fail_msg("no '%s' in: %s", cases[i / 2].says, err.msg);
+        }
+        manifest_free(&m);
+    }
+}
+
+/* A file that is a hole but for its middle, as `tar -S` packs it, and the last of the archive. */
+static void sparse_files_are_whole(void **state)
+{
+    enum { SIZE = 3 << 20, PLACE = 1 << 20 };
+    struct archive *a = archive_write_new();
+    struct archive_entry *e = archive_entry_new();
+    static char zeros[4096];
+    char hex[SHA256_HEX];
+    struct sha256 *sha;
+    struct manifest m = {0};
+    struct unpack_report r;
+    struct err err = {0};
+
+    (void)state;
+    memcpy(zeros, "data", 4);
+    assert_int_equal(archive_write_set_format_by_name(a, "pax"), ARCHIVE_OK);
+    assert_int_equal(archive_write_open_filename(a, file), ARCHIVE_OK);
+    archive_entry_set_pathname(e, "z.bin");
+    archive_entry_set_filetype(e, AE_IFREG);
+    archive_entry_set_perm(e, 0644);
+    archive_entry_set_size(e, SIZE);
+    archive_entry_sparse_add_entry(e, PLACE, sizeof zeros);
+    assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+    for (int at = 0; at < SIZE; at += (int)sizeof zeros) {
+        static const char none[sizeof zeros];
+
+        archive_write_data(a, at == PLACE ? zeros : none, sizeof zeros);
+    }
+    archive_entry_free(e);
+    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+    archive_write_free(a);
+    assert_int_equal(sha256_new(&sha, &err), 0);
+    for (int at = 0; at < SIZE; at += (int)sizeof zeros) {
+        static const char none[sizeof zeros];
+
+        sha256_update(sha, at == PLACE ? zeros : none, sizeof zeros);
+    }
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    if (unpack_file(&m, &r, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(m.files[0].size, SIZE);
+    assert_string_equal(m.files[0].sha256, hex);
+    manifest_free(&m);
+}
+
+static void two_archives_may_not_have_one_name(void **state)
+{
+    static const struct item one[] = {{"1.jpg", AE_IFREG, NULL, NULL, "one"}};
+    static struct remarks remarks;
+    struct unpack_report r = {.remarks = &remarks};
+    struct manifest m = {.n_archives = 2};
+    struct err err = {0};
+
+    (void)state;
+    snprintf(m.archives[0].file, sizeof m.archives[0].file, "train.tar");
+    pack("ustar", NULL, one, 1);
+    assert_int_equal(path_remove_tree(folder, &err), 0);
+    assert_int_equal(path_make_dirs(folder, &err), 0);
+    assert_int_equal(unpack(&m, &r, file, folder, NULL, &unpack_limits_default, &err), 0);
+    assert_int_equal(unpack(&m, &r, file, folder, NULL, &unpack_limits_default, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "a file 1.jpg, this one and train.tar"));
+    manifest_free(&m);
+}
+
 static void limits_hold(void **state)
 {
     static const struct unpack_limits cases[] = {
         {.entries = 5, .file_bytes = 100, .total_bytes = 100, .ratio = 100},
         {.entries = 9, .file_bytes = 2, .total_bytes = 100, .ratio = 100},
-        {.entries = 9, .file_bytes = 100, .total_bytes = 5, .ratio = 100},
+        {.entries = 9, .file_bytes = 4, .total_bytes = 100, .ratio = 100}, /* a hidden one has 5 */
+        {.entries = 9, .file_bytes = 100, .total_bytes = 13, .ratio = 100},
     };
-    struct unpack_limits enough = {.entries = 6, .file_bytes = 3, .total_bytes = 6, .ratio = 0};
-    struct unpack_report r;
+    struct unpack_limits enough = {.entries = 6, .file_bytes = 5, .total_bytes = 14, .ratio = 0};
+    static struct remarks remarks;
+    struct unpack_report r = {.remarks = &remarks};
     struct manifest m = {0};
     struct err err = {0};
 
     (void)state;
     pack("ustar", "gzip", good, N_GOOD);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(path_remove_tree(folder, &err), 0);
         assert_int_equal(path_make_dirs(folder, &err), 0);
-        assert_int_equal(unpack(&m, &r, file, folder, &cases[i], &err), -1);
+        r.n_starts = 0;
+        assert_int_equal(unpack(&m, &r, file, folder, NULL, &cases[i], &err), -1);
         assert_int_equal(err.kind, ERR_UNSAFE);
         manifest_free(&m);
     }
     assert_int_equal(path_remove_tree(folder, &err), 0);
     assert_int_equal(path_make_dirs(folder, &err), 0);
-    assert_int_equal(unpack(&m, &r, file, folder, &enough, &err), 0);
+    r.n_starts = 0;
+    assert_int_equal(unpack(&m, &r, file, folder, NULL, &enough, &err), 0);
     manifest_free(&m);
 }
 
@@ -363,6 +525,10 @@ int main(void)
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(tar_without_end_mark_is_noticed),
         cmocka_unit_test(what_is_no_archive_is_named),
+        cmocka_unit_test(joined_archives_are_read_whole),
+        cmocka_unit_test(what_follows_the_end_is_refused),
+        cmocka_unit_test(sparse_files_are_whole),
+        cmocka_unit_test(two_archives_may_not_have_one_name),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(a_full_disk_is_told),

@@ -1,0 +1,185 @@
+/* zip_directory.c - see zip_directory.h; by PKWARE's APPNOTE 6.3.10, sections 4.3 and 4.4.
+ * SPDX-License-Identifier: MIT */
+#include "zip_directory.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    END_BYTES = 22, /* end of central directory, without its comment */
+    COMMENT_MAX = 65535,
+    LOCATOR_BYTES = 20, /* zip64's, in front of the end */
+    END64_BYTES = 56,
+    ENTRY_BYTES = 46, /* of an entry, without name, extra field and comment */
+};
+static const uint64_t directory_max = (uint64_t)2 << 30;
+
+struct zip {
+    int fd;
+    uint64_t size;   /* of the file */
+    uint64_t end;    /* where the directory ends */
+    uint64_t start;  /* where it begins, counted in the file */
+    uint64_t length; /* of it */
+    uint64_t
+        stated; /* where it says that it begins: less, where something was put in front of the zip */
+    uint64_t entries;
+};
+
+static uint64_t le(const uint8_t *p, int bytes)
+{
+    uint64_t v = 0;
+
+    for (int i = bytes; i-- > 0;)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static int read_at(int fd, uint8_t *out, size_t n, uint64_t at, struct err *err)
+{
+    while (n > 0) {
+        ssize_t got = pread(fd, out, n, (off_t)at);
+
+        if (got < 0)
+            return err_errno(err, "cannot read");
+        if (got == 0)
+            return err_set(err, ERR_FORMAT, "the zip ends too early; get it again");
+        out += got;
+        n -= (size_t)got;
+        at += (uint64_t)got;
+    }
+    return 0;
+}
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    while (n > 0 && p[n - 1] == 0)
+        n--;
+    return n == 0;
+}
+
+/* The last end record whose comment fits in front of the file's end. */
+static int find_end(struct zip *z, uint8_t end[END_BYTES], struct err *err)
+{
+    const size_t n = z->size < END_BYTES + COMMENT_MAX ? (size_t)z->size : END_BYTES + COMMENT_MAX;
+    uint8_t *tail = malloc(n + 1);
+    int rc =
+        tail ? read_at(z->fd, tail, n, z->size - n, err) : err_set(err, ERR_NOMEM, "no memory");
+    bool found = false;
+
+    for (size_t at = n; rc == 0 && !found && at-- >= 1;) {
+        size_t after;
+
+        if (at + END_BYTES > n || memcmp(tail + at, "PK\5\6", 4) != 0)
+            continue;
+        after = at + END_BYTES + (size_t)le(tail + at + 20, 2);
+        if (after > n)
+            continue;
+        if (!is_zero(tail + after, n - after)) {
+            rc = err_set(err, ERR_FORMAT,
+                         "%zu bytes follow the end of the zip, which are no part of it: remove "
+                         "them, or get the file again",
+                         n - after);
+            break;
+        }
+        memcpy(end, tail + at, END_BYTES);
+        z->end = z->size - n + at;
+        found = true;
+    }
+    free(tail);
+    if (rc == 0 && !found)
+        rc = err_set(err, ERR_FORMAT,
+                     "the zip has no directory at its end: it is incomplete, get "
+                     "it again");
+    return rc;
+}
+
+/* Where a number of the end record does not fit its field, zip64's end record has it. */
+static int read_end64(struct zip *z, struct err *err)
+{
+    uint8_t locator[LOCATOR_BYTES], end[END64_BYTES];
+    uint64_t at;
+
+    if (z->end < LOCATOR_BYTES ||
+        read_at(z->fd, locator, sizeof locator, z->end - LOCATOR_BYTES, NULL) < 0 ||
+        memcmp(locator, "PK\6\7", 4) != 0)
+        return 0; /* an old zip with just that many */
+    at = le(locator + 8, 8);
+    if (at > z->size || read_at(z->fd, end, sizeof end, at, NULL) < 0 ||
+        memcmp(end, "PK\6\6", 4) != 0)
+        return err_set(err, ERR_FORMAT, "the zip's end record is damaged; get it again");
+    z->entries = le(end + 32, 8);
+    z->length = le(end + 40, 8);
+    z->stated = le(end + 48, 8);
+    z->end = at;
+    return 0;
+}
+
+/* Walks the directory: *COUNT entries, *FIRST the place of the one that lies first in the file. */
+static int walk(const struct zip *z, uint64_t *count, uint64_t *first, struct err *err)
+{
+    uint8_t *d = z->length <= directory_max ? malloc((size_t)z->length + 1) : NULL;
+    const uint8_t *p = d;
+    uint64_t left = z->length;
+    int rc = d ? read_at(z->fd, d, (size_t)left, z->start, err)
+               : err_set(err, ERR_NOMEM, "no memory for a zip's directory");
+
+    *count = 0;
+    *first = UINT64_MAX;
+    while (rc == 0 && left >= ENTRY_BYTES && memcmp(p, "PK\1\2", 4) == 0) {
+        const uint64_t n = ENTRY_BYTES + le(p + 28, 2) + le(p + 30, 2) + le(p + 32, 2);
+        const uint64_t at = le(p + 42, 4);
+
+        if (n > left)
+            break;
+        *first = at < *first ? at : *first;
+        ++*count;
+        p += n;
+        left -= n;
+    }
+    free(d);
+    return rc;
+}
+
+int zip_directory(uint64_t *entries, int fd, struct err *err)
+{
+    struct zip z = {.fd = fd};
+    uint8_t end[END_BYTES], head[4] = {0};
+    uint64_t first;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_errno(err, "cannot read");
+    z.size = (uint64_t)st.st_size;
+    if (find_end(&z, end, err) < 0)
+        return -1;
+    z.entries = le(end + 10, 2);
+    z.length = le(end + 12, 4);
+    z.stated = le(end + 16, 4);
+    if ((z.entries == 0xffff || z.length == 0xffffffff || le(end + 16, 4) == 0xffffffff) &&
+        read_end64(&z, err) < 0)
+        return -1;
+    if (z.length > z.end)
+        return err_set(err, ERR_FORMAT, "the zip's directory is damaged; get it again");
+    z.start = z.end - z.length;
+    if (walk(&z, entries, &first, err) < 0)
+        return -1;
+    if (*entries % 65536 != z.entries % 65536)
+        return err_set(err, ERR_FORMAT,
+                       "the zip's directory has %" PRIu64 " entries, its end says %" PRIu64
+                       ": it is damaged, get it again",
+                       *entries, z.entries);
+    if (first < 0xffffffff && z.stated < z.start)
+        first += z.start - z.stated;
+    if (*entries > 0 && first > 0 && first < 0xffffffff && read_at(fd, head, 4, 0, err) == 0 &&
+        memcmp(head, "PK\3\4", 4) == 0)
+        return err_set(err, ERR_FORMAT,
+                       "in front of the first of its %" PRIu64
+                       " entries the zip has others that its directory does not list: two zips "
+                       "joined, perhaps; take them apart, or pack them again",
+                       *entries);
+    return 0;
+}
