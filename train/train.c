@@ -324,8 +324,8 @@ int main(int argc, char **argv)
         "Train an experiment. The last line on stdout is the run "
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
-        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C finishes the "
-        "step and says how to resume.\n"
+        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C, SIGTERM, SIGHUP, "
+        "SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and say how to resume.\n"
         "Status 0 done, 1 failed or stopped, 2 misused.",
         children,
         NULL,
