@@ -7,6 +7,7 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "begin.h"
 #include "selftest.h"
 #include "show_batch.h"
@@ -161,19 +162,20 @@ static int is_experiment(const struct dirent *entry)
 /* NAME and the first comment of its file, which says what question it asks. */
 static void list_one(FILE *out, const char *folder, const char *file)
 {
-    char path[PATH_LEN], line[256] = "";
+    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], name[4 * 256];
     FILE *yaml;
 
-    if (path_format(path, NULL, "%s/%s", folder, file) < 0)
+    if (path_format(path, NULL, "%s/%s", folder, file) < 0 || !path_is_file(path))
         return;
+    text_quote(name, sizeof name, file);
     yaml = fopen(path, "re");
     if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
         line[0] = 0;
     if (yaml)
         fclose(yaml);
     line[strcspn(line, "\n")] = 0;
-    fprintf(out, "  %-26.*s %s\n", (int)(strlen(file) - strlen(".yaml")), file,
-            line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    fprintf(out, "  %-26.*s %s\n", (int)(strlen(name) - strlen(".yaml")), name, shown);
 }
 
 static int list_folder(FILE *out, const char *folder)

@@ -11,6 +11,7 @@
 
 #include "base/key.h"
 #include "base/log.h"
+#include "base/out.h"
 
 const char presize_version[] = PRESIZE_VERSION;
 
@@ -104,6 +105,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
 {
     const char *data = getenv("PRESIZE_DATA");
 
+    out_begin();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, told by cli_finish() */
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* likewise a limit on file sizes */

@@ -11,6 +11,8 @@
 
 #include <openssl/evp.h>
 
+#include "base/path.h"
+
 struct sha256 {
     EVP_MD_CTX *ctx;
 };
@@ -114,10 +116,13 @@ static int digest_file(const EVP_MD *md, const char *path, uint64_t max, char *h
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     uint64_t total = 0;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int rc = -1;
+    EVP_MD_CTX *ctx = NULL;
+    int fd, rc = -1;
 
+    if (path_check_file(path, err) < 0)
+        return -1;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ctx = EVP_MD_CTX_new();
     if (fd < 0) {
         err_errno(err, "%s", path);
     } else if (!ctx || EVP_DigestInit_ex(ctx, md, NULL) != 1) {

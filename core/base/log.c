@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 /* The one place with state of its own: a process has one stderr. */
 static struct {
@@ -94,11 +95,15 @@ static void write_line(enum log_level level, const char *text)
 
     if (bar)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s: %s%s:%s %s\n", state.tool, on, names[level], *on ? "\033[0m" : "", text);
+    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, names[level], *on ? "\033[0m" : "");
+    text_put(stderr, text);
+    fputc('\n', stderr);
     if (bar)
         draw(clock_seconds());
     if (state.tee) {
-        fprintf(state.tee, "%s: %s: %s\n", state.tool, names[level], text);
+        fprintf(state.tee, "%s: %s: ", state.tool, names[level]);
+        text_put(state.tee, text);
+        fputc('\n', state.tee);
         fflush(state.tee);
     }
 }

@@ -1,6 +1,7 @@
 /* log.h - lines for people, on stderr: "train: info: ...". Never on stdout.
  *
- * Thread-safe. A progress bar that is on the screen is cleared before a line and redrawn after.
+ * Thread-safe. Control characters in a line are written as \xNN. A progress bar that is on the screen is cleared
+ * before a line and redrawn after.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_LOG_H
 #define PRESIZE_BASE_LOG_H

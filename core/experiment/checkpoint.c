@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,25 +98,6 @@ static int add_hash(json_t *files, const char *folder, const char *which, enum p
     return 0;
 }
 
-/* Of STATE's members but "sha256", as one line of JSON. */
-static int hash_state(char hex[SHA256_HEX], const json_t *state, struct err *err)
-{
-    json_t *rest = json_copy((json_t *)(uintptr_t)state);
-    char *text = NULL;
-
-    if (rest) {
-        json_object_del(rest, "sha256");
-        text = json_text(rest, 0);
-    }
-    if (text)
-        sha256_of(text, strlen(text), hex);
-    json_decref(rest);
-    if (!text)
-        return err_set(err, ERR_NOMEM, "checkpoint");
-    free(text);
-    return 0;
-}
-
 static int check_state(const json_t *state, json_int_t version, struct err *err)
 {
     const char *expected = json_string_value(json_object_get(state, "sha256"));
@@ -128,7 +107,7 @@ static int check_state(const json_t *state, json_int_t version, struct err *err)
         return 0;
     if (!expected)
         return err_set(err, ERR_FORMAT, "\"sha256\" is missing");
-    if (hash_state(hex, state, err) < 0)
+    if (json_sha256_without(hex, state, "sha256", err) < 0)
         return -1;
     if (strcmp(hex, expected) == 0)
         return 0;
@@ -161,7 +140,8 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
         if (add_hash(files, folder, which, PART_OPTIMISER, err) < 0)
             goto fail;
     }
-    if (json_object_set(state, "files", files) < 0 || hash_state(hex, state, err) < 0 ||
+    if (json_object_set(state, "files", files) < 0 ||
+        json_sha256_without(hex, state, "sha256", err) < 0 ||
         json_object_set_new(state, "sha256", json_string(hex)) < 0) {
         err_set(err, ERR_NOMEM, "checkpoint");
         goto fail;

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_RECORD_PREDICTIONS_H
 #define PRESIZE_RECORD_PREDICTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct predictions {
     float *prob;                 /* (n, classes), rows add up to 1 */
     float *loss;                 /* n, nat */
     char **vocab;                /* classes */
+    bool plain_csv; /* cells as older programs wrote them: what a spreadsheet would run as it is */
 };
 int predictions_new(struct predictions **out, uint32_t n, int32_t classes,
                     struct err *err) MUST_USE;

@@ -257,6 +257,8 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *err
         err_set(err, ERR_NOMEM, "%s", path);
         goto fail;
     }
+    if (path_check_file(path, err) < 0)
+        goto fail;
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (s->fd < 0) {
         err_errno(err, "%s: cannot open", path);

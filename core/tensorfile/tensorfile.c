@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "tensorfile/torchfile.h"
 
 struct tensorfile { /* one of the two */
@@ -19,9 +20,12 @@ struct tensorfile { /* one of the two */
 static int is_torch(bool *torch, const char *path, struct err *err)
 {
     unsigned char first[4] = {0};
-    FILE *file = fopen(path, "rb");
+    FILE *file;
     size_t got;
 
+    if (path_check_file(path, err) < 0)
+        return -1;
+    file = fopen(path, "rb");
     if (!file)
         return err_errno(err, "%s: cannot open", path);
     got = fread(first, 1, sizeof first, file);
