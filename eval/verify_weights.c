@@ -63,7 +63,7 @@ static void check_initial(struct chain *c, struct trained *t, const json_t *stat
     if (file[0])
         chain_compare_file(c, "weights file", "weights_file", file);
     if (weights_init(t->backend, t->be, t->network, (uint64_t)e->seed, false, &err) < 0 ||
-        (file[0] && weights_load(file, t->backend, t->be, t->network,
+        (file[0] && weights_load(file, e->model.weights_key, t->backend, t->be, t->network,
                                  !run || !same_classes(state, folder), NULL, &err) < 0) ||
         weights_sha256(hex, t->backend, t->be, t->network, &err) < 0)
         chain_say(c, "first weights", RESULT_FAILED, "%s", err.msg);

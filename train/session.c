@@ -372,7 +372,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
         return err_wrap(err, "model.weights=%s", w);
     if (is_run)
         warn_of_seed(s, folder);
-    if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
+    if (weights_load(path, s->e->model.weights_key, s->backend, s->be, s->network, !whole, NULL,
+                     err) < 0)
         return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
                                     : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,

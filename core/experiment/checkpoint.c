@@ -235,7 +235,7 @@ int checkpoint_load(const char *folder, const char *which, const json_t *state,
 
     if (checked_path(path, folder, which, state, PART_WEIGHTS, err) < 0)
         return -1;
-    if (weights_load(path, be, b, n, false, batches, err) < 0)
+    if (weights_load(path, "", be, b, n, false, batches, err) < 0)
         return -1;
     if (!optimiser)
         return 0;

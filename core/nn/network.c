@@ -31,6 +31,8 @@ const struct key model_keys[] = {
                "body of the network, torchvision's v1.5"),
     KEY_STR(struct model_options, weights, "model.weights", "imagenet",
             "where training starts: none, imagenet, imagenet-v2, a FILE, or run:NAME"),
+    KEY_STR(struct model_options, weights_key, "model.weights_key", "",
+            "which of several networks in the file of model.weights, as the message about them names it"),
     KEY_F64(struct model_options, dropout, "model.head.dropout", "0.5", 0, 0.95, "1",
             "probability to drop before the last layer; half of it before the first"),
     KEY_END,
