@@ -237,7 +237,8 @@ int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct e
         return err_set(err, ERR_NOMEM, "experiment");
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         json_object_del(tree, harmless[i]);
-    if (!e->model.weights_key[0]) /* younger than the first records: unset, they have their old hash */
+    if (!e->model
+             .weights_key[0]) /* younger than the first records: unset, they have their old hash */
         json_object_del(tree, "model.weights_key");
     text = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(tree);

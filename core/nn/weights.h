@@ -16,9 +16,9 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  uint64_t batches_tracked, struct err *err) MUST_USE;
 /* Loads such a file, or another's with one ResNet, or the one of several that KEY means (tensorfile_take_network();
- * "": none) (body_only: all but head.*; fc.* and what else is no part of a ResNet is left out, and said). ERR_FORMAT says
- * which architecture the file looks like, or lists missing, extra and misshapen tensors, and nothing is loaded then; or
- * names the tensor of another's weights that is not finite. BATCHES_TRACKED may be NULL. */
+ * "": none) (body_only: all but head.*; fc.* and what else is no part of a ResNet is left out, and said). ERR_FORMAT
+ * says which architecture the file looks like, or lists missing, extra and misshapen tensors, and nothing is loaded
+ * then; or names the tensor of another's weights that is not finite. BATCHES_TRACKED may be NULL. */
 int weights_load(const char *path, const char *key, const struct backend *be, struct be *b,
                  const struct network *n, bool body_only, uint64_t *batches_tracked,
                  struct err *err) MUST_USE;

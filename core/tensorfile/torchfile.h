@@ -15,8 +15,8 @@ struct torchfile; /* a file, read whole into memory */
 int torchfile_open(struct torchfile **out, const char *path, struct err *err) MUST_USE;
 void torchfile_close(struct torchfile *f); /* NULL is fine */
 size_t torchfile_count(const struct torchfile *f);
-/* In the dictionaries' order. The offset in it means nothing. A thing of another kind under a parameter's name is one of
- * type ST_OTHER without dimensions. */
+/* In the dictionaries' order. The offset in it means nothing. A thing of another kind under a parameter's name is one
+ * of type ST_OTHER without dimensions. */
 const struct st_tensor *torchfile_tensor(const struct torchfile *f, size_t i);
 /* F64, F32, F16, BF16 converted to float, dense in row-major order; ERR_FORMAT for other types. */
 int torchfile_read_f32(const struct torchfile *f, const struct st_tensor *t, float *dst,
