@@ -17,6 +17,7 @@
 #include "nn/weights.h"
 #include "range_test.h"
 #include "team.h"
+#include "useful.h"
 
 /* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,
@@ -96,26 +97,16 @@ static int name_is_free(const struct request *r, struct err *err)
     if (!path_exists(path))
         return 0;
     err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another --name", path);
-    if (checkpoint_exists(path, "last"))
+    if (path_format(path, err, "%s/%s/resolved.yaml", r->results, r->name) == 0 &&
+        path_exists(path))
         err_append(err, ", or go on with it: `train --resume %s`", r->name);
     else
-        err_append(err, ", or remove that one, which has no checkpoint to go on from");
+        err_append(err, ", or remove that one, which has no record to go on from");
     return -1;
-}
-
-/* Whether a phase takes optim.lr, having no rate of its own. */
-static bool uses_common_rate(const struct train_options *t)
-{
-    for (int i = 0; i < t->phases_list.n; i++)
-        if (t->phases[i].kind != PHASE_FINE_TUNE && t->phases[i].lr.n == 0)
-            return true;
-    return false;
 }
 
 static void say_what_runs(const struct session *s)
 {
-    const struct key_table table = {.rows = optim_keys};
-    struct optim_options preset;
     char split[PATH_LEN];
 
     split_text(split, sizeof split, &s->e->data);
@@ -126,14 +117,6 @@ static void say_what_runs(const struct session *s)
              s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
-    keys_default(&table, 1, &preset);
-    if (s->e->optim.lr != preset.lr && !uses_common_rate(&s->e->train))
-        log_warn("optim.lr has no effect: every phase gives its own rate (train.phases.N.lr, of "
-                 "fine_tune base_lr)");
-    if (s->e->data.csv[0] && s->e->data.split != SPLIT_CSV)
-        log_warn("data.split_csv has no effect: the split is a %s; data.split=csv takes it from "
-                 "the table",
-                 split);
 }
 
 /* The one experiment E, by all processes. */
@@ -221,7 +204,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     state_begin(&st);
     if (team_leads(r->team) && name_is_free(r, err) < 0)
         goto out;
-    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
+    if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
         open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
         goto out;
     share_folder(r, folder);
@@ -396,8 +379,8 @@ static int same_as_recorded(const json_t *run, const char *name, const char *now
                    what, now, then ? then : "none");
 }
 
-static int begin_recorded(struct session **s, struct state *st, const struct request *r,
-                          const char *folder, struct err *err)
+int begin_recorded(struct session **s, struct state *st, const struct request *r,
+                   const char *folder, struct err *err)
 {
     char path[PATH_LEN];
     const char *shards;
@@ -409,6 +392,8 @@ static int begin_recorded(struct session **s, struct state *st, const struct req
     shards = json_string_value(json_object_get(run, "shards"));
     shards = shards ? strrchr(shards, '-') : NULL; /* DATA/SET/shards-SIZE */
     rc = reopen(s, r, folder, run, shards ? strtol(shards + 1, NULL, 10) : 0, err);
+    if (rc == 0)
+        rc = same_as_recorded(run, "config", (*s)->config_sha256, "the experiment", err);
     if (rc == 0)
         rc = same_as_recorded(run, "index", shard_set_index_sha256((*s)->shards),
                               "the set of shards", err);

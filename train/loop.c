@@ -422,6 +422,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         write_timing(s, run, st, times, err) < 0 ||
         write_scalars(run, st, score, times->seconds, err) < 0)
         return -1;
+    if (st->each_epoch && st->each_epoch(st->each_ctx, s, st, err) < 0)
+        return -1;
     st->metrics_bytes = run_metrics_bytes(run);
     advance(s, st, monitored(s, score), &best);
     if (best) {

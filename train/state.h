@@ -17,6 +17,7 @@ struct curve {          /* at most CURVE_POINTS an epoch, for the plots */
 };
 enum { CURVE_POINTS = 100 };
 
+struct session;
 struct state {
     struct place at;     /* between epochs */
     uint32_t epoch_step; /* steps of the epoch in progress that are done */
@@ -25,6 +26,9 @@ struct state {
     struct smooth_loss smooth;
     uint64_t metrics_bytes;          /* length of metrics.jsonl */
     char initial_sha256[SHA256_HEX]; /* of the weights before the first step */
+    /* Where set: called when an epoch's line (last) is made, the weights it names still in the device. */
+    int (*each_epoch)(void *ctx, struct session *s, const struct state *st, struct err *err);
+    void *each_ctx;
     json_t *best, *last; /* the metrics.jsonl lines of the best and of the last epoch; owned */
     struct curve curve;
 };

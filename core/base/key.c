@@ -522,10 +522,28 @@ static const char *nearest_group(const struct join *j, const char *name, char fo
     return found[0] ? found : NULL;
 }
 
+/* An item of a list ("train.phases.0.lr") is there where the list has it. */
+static bool has_key(void *join, const char *key)
+{
+    const struct join *j = join;
+    char name[NAME_MAX_LEN], *obj;
+    const char *digit = strpbrk(key, "0123456789");
+    const struct key *row;
+
+    snprintf(name, sizeof name, "%.*s", (int)(digit ? digit - key - 1 : (long)strlen(key)), key);
+    row = find_row(j, name, &obj);
+    if (!row || !digit)
+        return row != NULL;
+    for (const struct key *item = row->items; item && item->name; item++)
+        if (strcmp(item->name, digit + 2) == 0)
+            return true;
+    return false;
+}
+
 static int unknown(const struct join *j, const char *shown, const char *name, struct err *err)
 {
     char group[NEAR_LEN + 1];
-    const char *near = NULL;
+    const char *near = NULL, *typed = key_typed(name, has_key, (void *)(uintptr_t)j);
     const char **names;
     size_t n = 0;
 
@@ -537,7 +555,9 @@ static int unknown(const struct join *j, const char *shown, const char *name, st
     for (size_t t = 0; names && t < j->n; t++)
         for (const struct key *row = j->tables[t].rows; row->name; row++)
             names[n++] = row->name;
-    if (names)
+    if (typed)
+        near = typed;
+    else if (names)
         near = nearest_name(name, names, n);
     free(names);
     if (!near)

@@ -123,6 +123,9 @@ json_t *keys_tree(const struct key_table *tables, size_t n, const void *obj, boo
 /* The tables as Markdown: | key | default | range or choices | unit | meaning |. */
 void keys_document(FILE *file, const struct key_table *tables, size_t n);
 
+/* The key that people mean who type TYPED ("bs", "batch-size", "lr"), where it EXISTS; NULL: none that is known. */
+const char *key_typed(const char *typed, bool (*exists)(void *ctx, const char *key), void *ctx);
+
 /* The nearest of COUNT names to WORD by edit distance, NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -22,6 +22,11 @@ int weights_save(const char *path, const struct backend *be, struct be *b, const
 int weights_load(const char *path, const char *key, const struct backend *be, struct be *b,
                  const struct network *n, bool body_only, uint64_t *batches_tracked,
                  struct err *err) MUST_USE;
+/* How many of the OF tensors of N in the device are not, bit for bit, those of the safetensors file at PATH, which
+ * weights_save() wrote; FIRST is the first of them in the network's order. */
+int weights_compare(const char *path, const struct backend *be, struct be *b,
+                    const struct network *n, char first[96], int *differ, int *of,
+                    struct err *err) MUST_USE;
 /* What training goes on with besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the
  * averages stand in the network's place (weights_swap_averages()), the weights that are trained ("NAME"). */
 int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,

@@ -150,7 +150,7 @@ cp -r "$results/first" "$results/begun"
 sed -i 's/"status": "done"/"status": "running"/' "$results/begun/run.json"
 rm "$results/begun/predictions.h5"
 evaluate 0 begun
-shows "(killed" "no checkpoint to go on from"
+shows "(killed" "with no checkpoint"
 mkdir -p "$results/begun/checkpoints" && echo '{}' > "$results/begun/checkpoints/last.json"
 evaluate 0 begun
 shows "(killed" "train --resume begun"

@@ -62,7 +62,6 @@ spoilt metrics.jsonl "lines were lost"
 # Ended before its first checkpoint, a run begins again from its record.
 fresh
 rm "$results/copy/checkpoints/"*
-sed -i 's/"status": "stopped"/"status": "running"/' "$results/copy/run.json"
 $train --resume copy > "$scratch/out" 2> "$scratch/err" || fail "--resume without a checkpoint"
 grep -q "it begins again from its record" "$scratch/err" || fail "does not say that it begins again"
 same whole copy
@@ -73,6 +72,21 @@ refused 1 "it cannot begin again" --resume copy
 fresh
 rm "$results/copy/checkpoints/"* "$results/copy/resolved.yaml"
 refused 1 "neither a checkpoint to go on from nor resolved.yaml" --resume copy
+
+# A run computed again from its record: equal, or the first epoch and tensor that differ.
+replay() { $train --replay "$@" > "$scratch/out" 2> "$scratch/err"; }
+rm -r "$results/copy" && cp -r "$results/whole" "$results/copy"
+replay copy || fail "--replay: $(cat "$scratch/err")"
+tail -n 1 "$scratch/out" | grep -q "^equal: 3 epochs of $results/copy, every figure and the weights" || fail "$(cat "$scratch/out")"
+diff -r "$results/whole" "$results/copy" > /dev/null || fail "--replay writes"
+sed -i '2s/"train_loss": [0-9]*/"train_loss": 77/' "$results/copy/metrics.jsonl"
+printf 'x' | dd of="$results/copy/checkpoints/last.safetensors" bs=1 seek=40000 conv=notrunc 2> /dev/null
+replay copy
+[ $? = 1 ] || fail "--replay of a changed record: status"
+grep -q "copy: epoch 1 differs: train_loss [0-9.]*, recorded 77.*; 1 of [0-9]* tensors differ after epoch 2, the first is" \
+    "$scratch/err" || fail "--replay of a changed record: $(cat "$scratch/err")"
+refused 2 "only keys that change no result" --replay copy --stop-after 1
+refused 2 "same experiment" --replay copy seed=43
 
 # A scheduler's signals end a run as SIGTERM does; a second one of them changes nothing.
 for signal in USR1 USR2; do
