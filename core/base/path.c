@@ -59,7 +59,7 @@ static int check_kind(const char *path, mode_t mode, struct err *err)
 {
     if (S_ISREG(mode))
         return 0;
-    return err_set(err, ERR_FORMAT, "%s: is a %s, not a file", path,
+    return err_set(err, ERR_IO, "%s: is a %s, not a file", path,
                    S_ISDIR(mode)    ? "folder"
                    : S_ISFIFO(mode) ? "pipe"
                    : S_ISSOCK(mode) ? "socket"
