@@ -30,9 +30,16 @@ enum {
     OPT_SPLIT,
     OPT_SET,
     OPT_TTA,
-    OPT_BETA
+    OPT_BETA,
+    OPT_STRICT
 };
-enum { STATUS_REGRESSION = 3, DEFAULT_LOSSES = 9, DEFAULT_ROUNDS = 4, MOST_ROUNDS = 1000 };
+enum {
+    STATUS_REGRESSION = 3,
+    STATUS_UNCHECKED = 4,
+    DEFAULT_LOSSES = 9,
+    DEFAULT_ROUNDS = 4,
+    MOST_ROUNDS = 1000
+};
 
 struct args {
     struct cli_common common;
@@ -61,6 +68,7 @@ static const struct argp_option options[] = {
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
+    {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
     {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
@@ -184,6 +192,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_FAIL:
         a->request.fail_on_regression = true;
         return 0;
+    case OPT_STRICT:
+        a->request.strict = true;
+        return 0;
     case OPT_JSON:
         set_form(a, FORM_JSON);
         return 0;
@@ -244,6 +255,8 @@ static void check_options(const struct args *a)
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
+    if (r->strict && a->action != OPT_VERIFY)
+        die_usage("eval", "--strict goes with --verify");
     if (request_is_scoring(r) && a->action &&
         (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
@@ -274,11 +287,14 @@ static int write_report(const struct request *r, struct err *err)
     return rc;
 }
 
-static int eval(const struct args *a, bool *regression, struct err *err)
+/* STATUS where it is not 0 without an error. */
+static int eval(const struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
+    bool regression = false;
+    int rc, unchecked = 0;
 
-    *regression = false;
+    *status = 0;
     switch (a->action) {
     case OPT_CONFUSED:
         return mistakes_confused(stdout, r, err);
@@ -289,11 +305,15 @@ static int eval(const struct args *a, bool *regression, struct err *err)
     case OPT_REPORT:
         return write_report(r, err);
     case OPT_COMPARE:
-        return comparison_print(stdout, r, regression, err);
+        rc = comparison_print(stdout, r, &regression, err);
+        *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;
+        return rc;
     case OPT_PREDICT:
         return predict_files(stdout, r, err);
     case OPT_VERIFY:
-        return verify_run(stdout, r, err);
+        rc = verify_run(stdout, r, &unchecked, err);
+        *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
+        return rc;
     case OPT_LIST:
         return overview_list(stdout, r, err);
     default:
@@ -309,13 +329,15 @@ int main(int argc, char **argv)
         parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...",
         "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
-        "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one.",
+        "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one, 4 --strict found "
+        "links that could not be "
+        "checked.",
         children,
         NULL,
         NULL};
     struct args a = {.common.tool = "eval", .request.beta = 0.25};
     struct err err = {0};
-    bool regression;
+    int status;
 
     a.before = calloc(2 * (size_t)argc + 2, sizeof *a.before);
     if (!a.before) {
@@ -330,7 +352,7 @@ int main(int argc, char **argv)
     a.request.results = a.common.results;
     share_words(&a);
     check_options(&a);
-    if (eval(&a, &regression, &err) < 0) {
+    if (eval(&a, &status, &err) < 0) {
         fflush(stdout);
         if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
             die_usage("eval", "%s", err.msg);
@@ -338,5 +360,5 @@ int main(int argc, char **argv)
     }
     cli_finish("eval");
     free(a.before);
-    return a.request.fail_on_regression && regression ? STATUS_REGRESSION : 0;
+    return status;
 }

@@ -113,7 +113,7 @@ static void ended_early(const struct look *l, struct err *err)
     if (checkpoint_exists(l->run.folder, "last"))
         err_append(err, "; `train --resume %s` goes on with it", l->run.name);
     else
-        err_append(err, ", with no checkpoint to go on from");
+        err_append(err, ", with no checkpoint; `train --resume %s` begins it again", l->run.name);
 }
 
 int look_needs_predictions(const struct look *l, struct err *err)

@@ -111,7 +111,9 @@ static int draw(const struct look *l, const uint32_t *counts, const char *ending
     char title[1300];
 
     snprintf(title, sizeof title, "Confusion matrix, %s", l->pictures);
-    if (path_format(path, err, "%s/plots", l->folder) < 0 || path_make_dirs(path, err) < 0)
+    /* l->folder is the run's, or one below it */
+    if (path_format(path, err, "%s/plots", l->folder) < 0 ||
+        path_make_dirs_below(l->run.folder, path + strlen(l->run.folder) + 1, err) < 0)
         return -1;
     if (path_format(path, err, "%s/plots/confusion.%s", l->folder, ending) < 0)
         return -1;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
@@ -57,14 +58,15 @@ static json_t *facts(const struct look *l, const struct times *t)
     if (score_list(&scores, l->run.folder, NULL) < 0)
         return NULL;
     all = json_pack(
-        "{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
+        "{s:o, s:o, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
         "s:O?, s:i, s:f, s:f, s:o, s:O?}",
-        "run", l->run.name, "folder", l->run.folder, "status", l->run.status, "error",
-        look_get(l->run.run, "error", NULL), "experiment", look_get(l->run.run, "experiment", NULL),
-        "title", look_get(l->run.run, "title", NULL), "start", look_get(l->run.run, "start", NULL),
-        "set", look_get(l->run.run, "set", NULL), "split", look_get(l->run.run, "split", NULL),
-        "pictures", look_get(l->run.run, "pictures", NULL), "classes",
-        look_get(l->run.run, "classes", NULL), "seed", look_get(l->run.run, "seed", NULL), "final",
+        "run", tabular_string(l->run.name), "folder", tabular_string(l->run.folder), "status",
+        l->run.status, "error", look_get(l->run.run, "error", NULL), "experiment",
+        look_get(l->run.run, "experiment", NULL), "title", look_get(l->run.run, "title", NULL),
+        "start", look_get(l->run.run, "start", NULL), "set", look_get(l->run.run, "set", NULL),
+        "split", look_get(l->run.run, "split", NULL), "pictures",
+        look_get(l->run.run, "pictures", NULL), "classes", look_get(l->run.run, "classes", NULL),
+        "seed", look_get(l->run.run, "seed", NULL), "final",
         look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
         "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s, "scores",
         scores, "remarks", look_get(l->run.run, "remarks", NULL));
@@ -112,29 +114,38 @@ static void print_run(FILE *out, const struct look *l, const struct times *t)
     fputc('\n', out);
 }
 
+/* BEFORE and a text of the run's record. */
+static void put(FILE *out, const char *before, const json_t *object, const char *a, const char *b)
+{
+    fputs(before, out);
+    tabular_text(out, look_text(object, a, b, "?"));
+}
+
 static void print_what_ran(FILE *out, const struct look *l, const struct times *t)
 {
     const json_t *run = l->run.run;
 
     line(out, "ran");
-    tabular_text(out, look_text(l->params, "model.arch", NULL, "?"));
-    fputs(", weights ", out);
-    tabular_text(out, look_text(l->params, "model.weights", NULL, "?"));
-    fprintf(out, ", %s", look_text(run, "precision", "ran", "?"));
-    if (strcmp(look_text(run, "precision", "asked", ""), look_text(run, "precision", "ran", "")))
-        fprintf(out, " (%s asked for)", look_text(run, "precision", "asked", "?"));
-    fprintf(out, ", %s px, seed %" JSON_INTEGER_FORMAT,
-            look_text(l->params, "train.size", NULL, "?"),
+    put(out, "", l->params, "model.arch", NULL);
+    put(out, ", weights ", l->params, "model.weights", NULL);
+    put(out, ", ", run, "precision", "ran");
+    if (strcmp(look_text(run, "precision", "asked", ""), look_text(run, "precision", "ran", ""))) {
+        put(out, " (", run, "precision", "asked");
+        fputs(" asked for)", out);
+    }
+    put(out, ", ", l->params, "train.size", NULL);
+    fprintf(out, " px, seed %" JSON_INTEGER_FORMAT,
             json_integer_value(look_get(run, "seed", NULL)));
-    fprintf(out, "; %s (", look_text(run, "backend", NULL, "?"));
-    tabular_text(out, look_text(run, "libraries", "backend", "?"));
-    fprintf(out, "), %s, %" JSON_INTEGER_FORMAT " threads", look_text(run, "machine", "isa", "?"),
+    put(out, "; ", run, "backend", NULL);
+    put(out, " (", run, "libraries", "backend");
+    put(out, "), ", run, "machine", "isa");
+    fprintf(out, ", %" JSON_INTEGER_FORMAT " threads",
             json_integer_value(look_get(run, "machine", "threads")));
     if (t->images_per_s > 0)
         fprintf(out, ", %.1f images/s", t->images_per_s);
     fputc('\n', out);
     line(out, "pictures");
-    tabular_text(out, look_text(run, "set", NULL, "?"));
+    put(out, "", run, "set", NULL);
     fprintf(out,
             ", %" JSON_INTEGER_FORMAT " classes: %" JSON_INTEGER_FORMAT
             " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test\n",
@@ -149,6 +160,8 @@ static void print_figures(FILE *out, const struct look *l)
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
     const json_t *clean = look_get(l->run.metrics, "without_leaks", NULL);
+    const bool by_error =
+        strcmp(look_text(l->params, "train.monitor", NULL, ""), "error_rate") == 0;
     double low, high;
 
     if (l->p && l->p->n > 0) {
@@ -169,9 +182,11 @@ static void print_figures(FILE *out, const struct look *l)
         line(out, "loss");
         fprintf(out, "%.4f nat", json_number_value(loss));
         if (json_is_number(json_object_get(best, "valid_loss")))
-            fprintf(out, "; the least %.4f in epoch %" JSON_INTEGER_FORMAT " (error rate %.4f)",
+            fprintf(out,
+                    "; %.4f in epoch %" JSON_INTEGER_FORMAT ", the best by %s (error rate %.4f)",
                     json_number_value(json_object_get(best, "valid_loss")),
                     json_integer_value(json_object_get(best, "epoch")),
+                    by_error ? "error rate" : "loss",
                     json_number_value(json_object_get(best, "error_rate")));
         fputc('\n', out);
     }
@@ -292,8 +307,11 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
         struct err why = {0};
 
         print_rates(out, &l);
-        if (look_needs_predictions(&l, &why) < 0)
-            fprintf(out, "\n%s\n", why.msg);
+        if (look_needs_predictions(&l, &why) < 0) {
+            fputc('\n', out);
+            tabular_text(out, why.msg);
+            fputc('\n', out);
+        }
     }
     look_close(&l);
     return rc;
@@ -318,10 +336,12 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
     for (size_t i = 0; i < n && rc == 0; i++) {
         const json_t *run = runs[i].run;
 
+        if (runs[i].fault[0])
+            log_warn("%s: %s", runs[i].name, runs[i].fault);
         rc = tabular_add(
             rows,
-            json_pack("[s, s, s%, O?, O?, O?, O?, O?, O?, O?]", runs[i].name, runs[i].status,
-                      look_text(run, "start", NULL, ""),
+            json_pack("[o, s, s%, O?, O?, O?, O?, O?, O?, O?]", tabular_string(runs[i].name),
+                      runs[i].status, look_text(run, "start", NULL, ""),
                       strcspn(look_text(run, "start", NULL, ""), "."),
                       look_get(run, "experiment", NULL), look_get(run, "set", NULL),
                       look_get(run, "seed", NULL), look_get(runs[i].metrics, "final", "error_rate"),

@@ -25,6 +25,7 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
+    bool strict; /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */

@@ -299,7 +299,8 @@ static int store(struct scored *s, const struct job *j, struct err *err)
 {
     char path[PATH_LEN];
 
-    if (note_look(s, j, err) < 0 || path_make_dirs(s->folder, err) < 0 ||
+    if (note_look(s, j, err) < 0 ||
+        path_make_dirs_below(j->run->folder, s->folder + strlen(j->run->folder) + 1, err) < 0 ||
         path_format(path, err, "%s/score.json", s->folder) < 0)
         return -1;
     /* The mark goes first and comes last: what lies there otherwise is never taken for whole. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "record/markup.h"
 
 enum { CELL = 1024, GAP = 2 };
@@ -85,10 +86,23 @@ static void print_text(FILE *out, const struct column *columns, size_t n, const 
     free(right);
 }
 
+/* A line of the table stays a line. */
+static void put_csv(FILE *out, const char *text)
+{
+    size_t size = 3 * strlen(text) + 1;
+    char *clean = malloc(size);
+
+    if (clean) {
+        markup_clean(clean, size, text);
+        markup_csv(out, clean);
+    }
+    free(clean);
+}
+
 static void print_csv(FILE *out, const struct column *columns, size_t n, const json_t *rows)
 {
     for (size_t c = 0; c < n; c++) {
-        markup_csv(out, columns[c].name);
+        put_csv(out, columns[c].name);
         fputc(c + 1 == n ? '\n' : ',', out);
     }
     for (size_t r = 0; r < json_array_size(rows); r++)
@@ -96,11 +110,11 @@ static void print_csv(FILE *out, const struct column *columns, size_t n, const j
             const json_t *value = json_array_get(json_array_get(rows, r), c);
 
             if (json_is_string(value)) {
-                markup_csv(out, json_string_value(value));
+                put_csv(out, json_string_value(value));
             } else if (value && !json_is_null(value)) {
                 char *text = json_text(value, 0);
 
-                markup_csv(out, text ? text : "");
+                put_csv(out, text ? text : "");
                 free(text);
             }
             fputc(c + 1 == n ? '\n' : ',', out);
@@ -142,13 +156,34 @@ void tabular_print(FILE *out, enum form form, const struct column *columns, size
     }
 }
 
+/* Of the N bytes of UTF-8 at TEXT. */
+static unsigned code_point(const char *text, size_t n)
+{
+    unsigned c = (unsigned char)*text;
+
+    if (n > 1)
+        c &= 0xFFU >> (n + 1);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)text[i] & 0x3FU);
+    return c;
+}
+
 int tabular_json(FILE *out, const json_t *value, struct err *err)
 {
     char *text = json_text(value, 2);
 
     if (!text)
         return err_set(err, ERR_NOMEM, "JSON");
-    fprintf(out, "%s\n", text);
+    for (const char *c = text; *c;) { /* line ends are JSON's own; the rest stands in strings */
+        const size_t n = *c == '\n' ? 0 : text_control(c);
+
+        if (n == 0)
+            fputc(*c, out);
+        else
+            fprintf(out, "\\u%04x", code_point(c, n));
+        c += n > 0 ? n : 1;
+    }
+    fputc('\n', out);
     free(text);
     return 0;
 }

@@ -16,7 +16,7 @@ struct column {
 };
 
 /* Rows are arrays of N values. JSON: a list of objects; CSV: RFC 4180 with a header; text: aligned
- * columns, numbers to the right, control characters replaced. */
+ * columns, numbers to the right. Control characters are replaced; in JSON they are escaped. */
 void tabular_print(FILE *out, enum form form, const struct column *columns, size_t n,
                    const json_t *rows);
 /* The same rows as a list of objects; NULL: out of memory. */

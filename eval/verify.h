@@ -5,7 +5,8 @@
 
 #include "request.h"
 
-/* Prints one line per link: ok, FAILED or "not checked" and why. ERR_CHECKSUM when any link failed. */
-int verify_run(FILE *out, const struct request *r, struct err *err) MUST_USE;
+/* Prints one line per link: ok, FAILED or "not checked" and why. ERR_CHECKSUM when any link failed. *UNCHECKED: how
+ * many could not be checked. */
+int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *err) MUST_USE;
 
 #endif

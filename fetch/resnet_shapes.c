@@ -105,15 +105,6 @@ static struct shapes *shapes_of(const struct kind *k)
 
 /* --- what a file has ------------------------------------------------------------------------------ */
 
-static const struct st_tensor *find(const struct tensorfile *f, const char *prefix,
-                                    const char *name)
-{
-    char full[2 * RESNET_NAME];
-
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    return tensorfile_find(f, full);
-}
-
 static bool ends_in(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
@@ -121,41 +112,38 @@ static bool ends_in(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-void resnet_prefix(char out[RESNET_NAME], const struct tensorfile *f)
+bool resnet_keeps(const char *name)
 {
-    static const char first[] = ".layer1.0.conv1.weight";
+    static const char *const parts[] = {"conv1.",  "bn1.",    "layer1.", "layer2.",
+                                        "layer3.", "layer4.", "fc."};
 
-    out[0] = '\0';
-    if (tensorfile_find(f, first + 1))
-        return;
-    for (size_t i = 0; i < tensorfile_count(f); i++) {
-        const char *name = tensorfile_tensor(f, i)->name;
-
-        if (ends_in(name, first) && strlen(name) - sizeof first + 3 <= RESNET_NAME) {
-            snprintf(out, RESNET_NAME, "%.*s", (int)(strlen(name) - sizeof first + 2), name);
-            return;
-        }
-    }
+    if (strncmp(name, "fc.", 3) == 0 && strcmp(name, "fc.weight") != 0 &&
+        strcmp(name, "fc.bias") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return true;
+    return false;
 }
 
-static int count_blocks(const struct tensorfile *f, const char *prefix, int stage)
+static int count_blocks(const struct tensorfile *f, int stage)
 {
     char name[RESNET_NAME];
 
     for (int n = 0;; n++) {
         snprintf(name, sizeof name, "layer%d.%d.conv1.weight", stage + 1, n);
-        if (!find(f, prefix, name))
+        if (!tensorfile_find(f, name))
             return n;
     }
 }
 
-const char *resnet_looks_like(const struct tensorfile *f, const char *prefix)
+const char *resnet_looks_like(const struct tensorfile *f)
 {
-    bool bottleneck = find(f, prefix, "layer1.0.conv3.weight") != NULL;
+    bool bottleneck = tensorfile_find(f, "layer1.0.conv3.weight") != NULL;
     int blocks[STAGES];
 
     for (int i = 0; i < STAGES; i++)
-        blocks[i] = count_blocks(f, prefix, i);
+        blocks[i] = count_blocks(f, i);
     for (size_t k = 0; k < KINDS; k++)
         if (kinds[k].bottleneck == bottleneck &&
             memcmp(kinds[k].blocks, blocks, sizeof blocks) == 0)
@@ -220,40 +208,38 @@ static bool is_sane(const struct st_tensor *t)
 }
 
 /* Appends what does not fit; how much of it. */
-static int compare(const struct tensorfile *f, const char *prefix, const struct shapes *s,
-                   struct err *err)
+static int compare(const struct tensorfile *f, const struct shapes *s, struct err *err)
 {
-    size_t skip = strlen(prefix);
     int n = 0;
 
     for (size_t i = 0; i < s->n; i++) {
-        const struct st_tensor *t = find(f, prefix, s->at[i].name);
+        const struct st_tensor *t = tensorfile_find(f, s->at[i].name);
 
         if (!t)
             complain(err, &n, "missing", s->at[i].name);
-        else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
-            complain(err, &n, "not fp32, fp16 or bf16:", s->at[i].name);
+        else if (!st_is_real(t->dtype))
+            complain(err, &n, "not " ST_REAL_TEXT ":", s->at[i].name);
         else if (!shape_fits(t, &s->at[i]))
             complain_shape(err, &n, t, &s->at[i]);
     }
     for (size_t i = 0; i < tensorfile_count(f); i++) {
         const struct st_tensor *t = tensorfile_tensor(f, i);
 
-        if (strncmp(t->name, prefix, skip) != 0) /* beside the body: another's head, an average */
+        if (!resnet_keeps(t->name)) /* beside the body: another's head, a queue */
             continue;
-        if (!is_known(s, t->name + skip))
-            complain(err, &n, "extra", t->name + skip);
+        if (!is_known(s, t->name))
+            complain(err, &n, "extra", t->name);
         else if (ends_in(t->name, ".num_batches_tracked") && (t->dtype != ST_I64 || t->bytes != 8))
-            complain(err, &n, "not one int64 number:", t->name + skip);
-        else if (strncmp(t->name + skip, "fc.", 3) == 0 && !is_sane(t))
-            complain(err, &n, "misshapen", t->name + skip);
+            complain(err, &n, "not one int64 number:", t->name);
+        else if (strncmp(t->name, "fc.", 3) == 0 && (!is_sane(t) || !st_is_real(t->dtype)))
+            complain(err, &n, "misshapen", t->name);
     }
     return n;
 }
 
-int resnet_check(const struct tensorfile *f, const char *prefix, const char *arch, struct err *err)
+int resnet_check(const struct tensorfile *f, const char *arch, struct err *err)
 {
-    const char *looks = resnet_looks_like(f, prefix);
+    const char *looks = resnet_looks_like(f);
     struct shapes *s = NULL;
     int n;
 
@@ -269,7 +255,7 @@ int resnet_check(const struct tensorfile *f, const char *prefix, const char *arc
                        looks, looks);
     }
     err_set(err, ERR_FORMAT, "does not hold %s: ", arch);
-    n = compare(f, prefix, s, err);
+    n = compare(f, s, err);
     free(s);
     if (n > LISTED)
         err_append(err, "; and %d more", n - LISTED);

@@ -8,18 +8,19 @@
 #include "base/err.h"
 #include "tensorfile/tensorfile.h"
 
-enum { RESNET_NAME = 128 }; /* bytes of a tensor's name or prefix with its 0 */
+enum { RESNET_NAME = 128 }; /* bytes of a tensor's name with its 0 */
 
-/* What stands before all names of the body: "", "module.", "backbone." ... */
-void resnet_prefix(char out[RESNET_NAME], const struct tensorfile *f);
+/* F has one network (tensorfile_take_network()), so torchvision's names. */
 
-/* The architecture whose blocks are there behind PREFIX, by their kind and number, NULL: none. */
-const char *resnet_looks_like(const struct tensorfile *f, const char *prefix);
+/* Whether NAME is of the body or of the classifier; the rest is left out. */
+bool resnet_keeps(const char *name);
 
-/* Holds the file, behind PREFIX, against every name and shape of ARCH ("resnet18" to "resnet152").
- * fc.* may have any shape, the counters num_batches_tracked may be missing. ERR_FORMAT lists missing,
- * extra and misshapen tensors, or says which architecture it looks like; ERR_NOMEM. */
-int resnet_check(const struct tensorfile *f, const char *prefix, const char *arch,
-                 struct err *err) MUST_USE;
+/* The architecture whose blocks are there, by their kind and number, NULL: none. */
+const char *resnet_looks_like(const struct tensorfile *f);
+
+/* Holds the file against every name and shape of ARCH ("resnet18" to "resnet152"). fc.* may have any shape, the
+ * counters num_batches_tracked may be missing. ERR_FORMAT lists missing, extra and misshapen tensors, or says which
+ * architecture it looks like; ERR_NOMEM. */
+int resnet_check(const struct tensorfile *f, const char *arch, struct err *err) MUST_USE;
 
 #endif

@@ -2,19 +2,20 @@
  * SPDX-License-Identifier: MIT */
 #include "store_weights.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "resnet_shapes.h"
 
-enum { BLOCK = 1 << 16 };
+enum { BLOCK = 1 << 16, LEFT_OUT_SHOWN = 5 };
 static const char mark[] = "weights 1";
 
 struct job {
     struct tensorfile *file;
-    char prefix[RESNET_NAME];
     void *numbers; /* room for the largest tensor */
     struct sha256 *hash;
     struct safetensors_writer *writer; /* NULL: only hashed yet */
@@ -29,27 +30,13 @@ static size_t elements(const struct st_tensor *t)
     return n;
 }
 
-/* The name without prefix; NULL for what is not kept. */
-static const char *kept_name(const struct job *j, const struct st_tensor *t)
-{
-    size_t skip = strlen(j->prefix);
-    const char *name = t->name + skip;
-
-    if (strncmp(t->name, j->prefix, skip) != 0)
-        return NULL;
-    if (strncmp(name, "fc.", 3) == 0 && strcmp(name, "fc.weight") != 0 &&
-        strcmp(name, "fc.bias") != 0)
-        return NULL;
-    return name;
-}
-
 /* int64 counters come first, so that all numbers are aligned to their size. */
 static const struct st_tensor *in_order(const struct job *j, size_t i)
 {
     size_t count = tensorfile_count(j->file);
     const struct st_tensor *t = tensorfile_tensor(j->file, i % count);
 
-    return (t->dtype == ST_I64) == (i < count) && kept_name(j, t) ? t : NULL;
+    return (t->dtype == ST_I64) == (i < count) && resnet_keeps(t->name) ? t : NULL;
 }
 
 static int declare(const struct job *j, struct err *err)
@@ -57,12 +44,38 @@ static int declare(const struct job *j, struct err *err)
     for (size_t i = 0; i < 2 * tensorfile_count(j->file); i++) {
         const struct st_tensor *t = in_order(j, i);
 
-        if (t &&
-            safetensors_declare(j->writer, kept_name(j, t), t->dtype == ST_I64 ? ST_I64 : ST_F32,
-                                t->n_dims, t->dims, err) < 0)
+        if (t && safetensors_declare(j->writer, t->name, t->dtype == ST_I64 ? ST_I64 : ST_F32,
+                                     t->n_dims, t->dims, err) < 0)
             return -1;
     }
     return 0;
+}
+
+static int check_finite(const struct st_tensor *t, const float *v, struct err *err)
+{
+    for (size_t i = 0; i < elements(t); i++)
+        if (!isfinite(v[i]))
+            return err_set(err, ERR_FORMAT,
+                           "tensor %s has %s at number %zu of %zu: these weights are spoilt",
+                           t->name, isnan(v[i]) ? "NaN" : "an infinite number", i, elements(t));
+    return 0;
+}
+
+/* What is left out, in a line. */
+static void say_left_out(const struct tensorfile *f, const char *file)
+{
+    struct err names = {0};
+    int n = 0;
+
+    for (size_t i = 0; i < tensorfile_count(f); i++) {
+        const char *name = tensorfile_tensor(f, i)->name;
+
+        if (!resnet_keeps(name) && ++n <= LEFT_OUT_SHOWN)
+            err_append(&names, " %.100s", name);
+    }
+    if (n > 0)
+        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", file, n, n == 1 ? "" : "s",
+                 n == 1 ? "is" : "are", names.msg, n > LEFT_OUT_SHOWN ? " ..." : "");
 }
 
 /* All numbers in order, to the hash or to the file. */
@@ -79,6 +92,8 @@ static int pass(const struct job *j, struct err *err)
         bytes = elements(t) * (counter ? sizeof(int64_t) : sizeof(float));
         if ((counter ? tensorfile_read_i64(j->file, t, j->numbers, err)
                      : tensorfile_read_f32(j->file, t, j->numbers, err)) < 0)
+            return -1;
+        if (!counter && check_finite(t, j->numbers, err) < 0)
             return -1;
         if (!j->writer)
             sha256_update(j->hash, j->numbers, bytes);
@@ -143,12 +158,15 @@ int store_weights(const char *path, const char *file, struct stored_weights *w, 
                        w->arch);
         return -1;
     }
-    resnet_prefix(j.prefix, j.file);
-    rc = resnet_check(j.file, j.prefix, w->arch, err);
-    if (rc < 0)
-        err_wrap(err, "%s", file);
-    else
+    rc = tensorfile_take_network(j.file, "", err);
+    if (rc == 0)
+        rc = resnet_check(j.file, w->arch, err);
+    if (rc == 0) {
+        say_left_out(j.file, file);
         rc = convert(&j, path, w, err);
+    }
+    if (rc < 0 && err->kind == ERR_FORMAT && !strstr(err->msg, file))
+        err_wrap(err, "%s", file);
     safetensors_abort(j.writer);
     sha256_free(j.hash);
     free(j.numbers);
@@ -187,9 +205,9 @@ int stored_weights_read(struct stored_weights *w, const char *path, struct err *
                        path);
     if (tensorfile_open(&f, path, err) < 0)
         return -1;
-    looks = resnet_looks_like(f, "");
+    looks = resnet_looks_like(f);
     rc = looks && strcmp(looks, w->arch) == 0
-             ? resnet_check(f, "", looks, err)
+             ? resnet_check(f, looks, err)
              : err_set(err, ERR_FORMAT, "does not hold what its metadata says");
     tensorfile_close(f);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;

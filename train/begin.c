@@ -17,6 +17,7 @@
 #include "nn/weights.h"
 #include "range_test.h"
 #include "team.h"
+#include "useful.h"
 
 /* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,
@@ -96,26 +97,16 @@ static int name_is_free(const struct request *r, struct err *err)
     if (!path_exists(path))
         return 0;
     err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another --name", path);
-    if (checkpoint_exists(path, "last"))
+    if (path_format(path, err, "%s/%s/resolved.yaml", r->results, r->name) == 0 &&
+        path_exists(path))
         err_append(err, ", or go on with it: `train --resume %s`", r->name);
     else
-        err_append(err, ", or remove that one, which has no checkpoint to go on from");
+        err_append(err, ", or remove that one, which has no record to go on from");
     return -1;
-}
-
-/* Whether a phase takes optim.lr, having no rate of its own. */
-static bool uses_common_rate(const struct train_options *t)
-{
-    for (int i = 0; i < t->phases_list.n; i++)
-        if (t->phases[i].kind != PHASE_FINE_TUNE && t->phases[i].lr.n == 0)
-            return true;
-    return false;
 }
 
 static void say_what_runs(const struct session *s)
 {
-    const struct key_table table = {.rows = optim_keys};
-    struct optim_options preset;
     char split[PATH_LEN], rest[64] = "";
 
     split_text(split, sizeof split, &s->e->data);
@@ -130,14 +121,6 @@ static void say_what_runs(const struct session *s)
     remarks_print(&s->split->remarks);
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
-    keys_default(&table, 1, KEYS_NEWEST, &preset);
-    if (s->e->optim.lr != preset.lr && !uses_common_rate(&s->e->train))
-        log_warn("optim.lr has no effect: every phase gives its own rate (train.phases.N.lr, of "
-                 "fine_tune base_lr)");
-    if (s->e->data.csv[0] && s->e->data.split != SPLIT_CSV)
-        log_warn("data.split_csv has no effect: the split is a %s; data.split=csv takes it from "
-                 "the table",
-                 split);
 }
 
 /* The one experiment E, by all processes. */
@@ -225,7 +208,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     state_begin(&st);
     if (team_leads(r->team) && name_is_free(r, err) < 0)
         goto out;
-    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
+    if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
         open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
         goto out;
     share_folder(r, folder);
@@ -272,10 +255,10 @@ static int check_words(const struct request *r, const char *folder, const struct
 static int stops_later(const struct request *r, const char *folder, const struct state *st,
                        struct err *err)
 {
-    if (r->stop_after == 0 || st->epoch < r->stop_after)
+    if (r->stop_after == 0 || st->at.epoch < r->stop_after)
         return 0;
     return err_set(err, ERR_INPUT, "--stop-after %jd: %s has %u epoch%s behind it already",
-                   (intmax_t)r->stop_after, folder, st->epoch, st->epoch == 1 ? "" : "s");
+                   (intmax_t)r->stop_after, folder, st->at.epoch, st->at.epoch == 1 ? "" : "s");
 }
 
 static int note_resume(struct run *run, const struct request *r, const struct session *s,
@@ -289,7 +272,7 @@ static int note_resume(struct run *run, const struct request *r, const struct se
     for (int i = 0; argv && i < r->argc; i++)
         json_array_append_new(argv, json_string(r->argv[i]));
     note = json_pack("{s:{s:s, s:I, s:o}, s:o}", "resumed", "at", now, "epoch",
-                     (json_int_t)st->epoch, "argv", argv, "ranks", facts_ranks(s));
+                     (json_int_t)st->at.epoch, "argv", argv, "ranks", facts_ranks(s));
     if (!note)
         return err_set(err, ERR_NOMEM, "run.json");
     rc = run_note(run, note, err);
@@ -313,7 +296,7 @@ static int settle(const struct request *r, const char *folder, struct err *err)
 static int load_last(const struct request *r, struct session *s, const char *folder,
                      const json_t *json, const struct state *st, struct err *err)
 {
-    int phase = st->phase < s->n_phases ? st->phase : s->n_phases - 1;
+    int phase = st->at.phase < s->n_phases ? st->at.phase : s->n_phases - 1;
 
     if (settle(r, folder, err) < 0)
         return -1;
@@ -324,23 +307,27 @@ static int load_last(const struct request *r, struct session *s, const char *fol
     return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
 }
 
-/* FOLDER's last checkpoint, as JSON. */
+/* FOLDER's last checkpoint as JSON; NULL where the run has none yet and begins anew from its record. */
 static int find_checkpoint(json_t **json, const char *folder, struct err *err)
 {
     char path[PATH_LEN];
 
+    *json = NULL;
     if (path_format(path, err, "%s/lr_find.csv", folder) < 0)
         return -1;
     if (path_exists(path))
         return err_set(err, ERR_INPUT,
                        "%s is a range test (--lr-find): there is nothing to go on with", folder);
-    if (!checkpoint_exists(folder, "last"))
-        return err_set(err, ERR_INPUT,
-                       "%s has no checkpoint to go on from: the first is written when the first "
-                       "epoch ends, after train.checkpoint_minutes, or when it is stopped. Unless "
-                       "it is still running, remove it and train again",
-                       folder);
-    return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot go on") : 0;
+    if (checkpoint_exists(folder, "last"))
+        return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot go on") : 0;
+    if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
+        return -1;
+    if (path_is_file(path))
+        return 0;
+    return err_set(err, ERR_INPUT,
+                   "%s has neither a checkpoint to go on from nor resolved.yaml to begin again "
+                   "from: it was ended while it was made; remove it and train again",
+                   folder);
 }
 
 /* A run's bits are those of one arithmetic from its first step to its last. */
@@ -363,23 +350,35 @@ static int check_arithmetic(const char *folder, struct err *err)
     return rc;
 }
 
-/* The experiment in FOLDER as its checkpoint JSON left it. */
-static int reopen(struct session **s, struct state *st, const struct request *r, const char *folder,
-                  const json_t *json, struct err *err)
+/* The experiment in FOLDER as RECORD, its checkpoint or its run.json, names it. */
+static int reopen(struct session **s, const struct request *r, const char *folder,
+                  const json_t *record, json_int_t presize, struct err *err)
 {
-    const char *name = json_string_value(json_object_get(json, "experiment"));
+    const char *name = json_string_value(json_object_get(record, "experiment"));
     struct experiment *e;
 
     if (check_arithmetic(folder, err) < 0 ||
         experiment_reopen(&e, folder, r->words, r->n_words, err) < 0)
         return -1;
     snprintf(e->name, sizeof e->name, "%s", name ? name : "");
-    /* whatever else was prepared since */
-    e->presize = json_integer_value(json_object_get(json, "presize"));
-    if (open_session(s, e, r, err) < 0 || check_words(r, folder, *s, err) < 0 ||
-        state_read(st, json, *s, err) < 0 || stops_later(r, folder, st, err) < 0)
+    e->presize = presize; /* whatever else was prepared since */
+    if (open_session(s, e, r, err) < 0)
         return -1;
-    if (e->train.watch.finish == FINISH_BEST && st->best_epoch >= 0 &&
+    return check_words(r, folder, *s, err);
+}
+
+/* Where its last checkpoint JSON left the run. */
+static int reopen_checkpoint(struct session **s, struct state *st, const struct request *r,
+                             const char *folder, const json_t *json, struct err *err)
+{
+    const json_int_t presize = json_integer_value(json_object_get(json, "presize"));
+    const struct experiment *e;
+
+    if (reopen(s, r, folder, json, presize, err) < 0 || state_read(st, json, *s, folder, err) < 0 ||
+        stops_later(r, folder, st, err) < 0)
+        return -1;
+    e = (*s)->e;
+    if (e->train.watch.finish == FINISH_BEST && st->at.best_epoch >= 0 &&
         !checkpoint_exists(folder, "best"))
         return err_set(
             err, ERR_INPUT,
@@ -387,6 +386,53 @@ static int reopen(struct session **s, struct state *st, const struct request *r,
             "(train.finish=best)",
             folder);
     return fit_check(*s, NULL, err);
+}
+
+/* A parent of the run, a SHA-256 of run.json, as it is NOW. */
+static int same_as_recorded(const json_t *run, const char *name, const char *now, const char *what,
+                            struct err *err)
+{
+    const char *then = json_string_value(json_object_get(json_object_get(run, "sha256"), name));
+
+    if (strcmp(then ? then : "", now) == 0)
+        return 0;
+    return err_set(err, ERR_INPUT,
+                   "%s changed since this run was begun (SHA-256 %.12s..., then %.12s...): it "
+                   "cannot begin again; start a new one",
+                   what, now, then ? then : "none");
+}
+
+int begin_recorded(struct session **s, struct state *st, const struct request *r,
+                   const char *folder, struct err *err)
+{
+    char path[PATH_LEN];
+    const char *shards;
+    json_t *run;
+    int rc;
+
+    if (path_format(path, err, "%s/run.json", folder) < 0 || json_read(&run, path, err) < 0)
+        return -1;
+    shards = json_string_value(json_object_get(run, "shards"));
+    shards = shards ? strrchr(shards, '-') : NULL; /* DATA/SET/shards-SIZE */
+    rc = reopen(s, r, folder, run, shards ? strtol(shards + 1, NULL, 10) : 0, err);
+    if (rc == 0)
+        rc = same_as_recorded(run, "config", (*s)->config_sha256, "the experiment", err);
+    if (rc == 0)
+        rc = same_as_recorded(run, "index", shard_set_index_sha256((*s)->shards),
+                              "the set of shards", err);
+    if (rc == 0)
+        rc = same_as_recorded(run, "tables", (*s)->tables_sha256,
+                              "a table that the experiment names", err);
+    if (rc == 0 &&
+        (fit_check(*s, NULL, err) < 0 || session_phase(*s, 0, err) < 0 ||
+         session_weights(*s, r->data, r->results, err) < 0 ||
+         weights_sha256(st->initial_sha256, (*s)->backend, (*s)->be, (*s)->network, err) < 0))
+        rc = -1;
+    if (rc == 0)
+        rc = same_as_recorded(run, "initial_weights", st->initial_sha256,
+                              "what gives the first weights", err);
+    json_decref(run);
+    return rc;
 }
 
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err)
@@ -402,16 +448,20 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     folder[0] = 0;
     if (run_find(path, r->results, r->resume, err) < 0 ||
         path_format(folder, err, "%s", path) < 0 || find_checkpoint(&json, folder, err) < 0 ||
-        reopen(&s, &st, r, folder, json, err) < 0)
+        (json ? reopen_checkpoint(&s, &st, r, folder, json, err)
+              : begin_recorded(&s, &st, r, folder, err)) < 0)
         goto out;
     loop_catch_signals();
-    if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, st.epoch, err) < 0)
+    if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, st.at.epoch, err) < 0)
         goto out;
     say_what_runs(s);
-    log_info("going on after %u epoch%s and %u step%s", st.epoch, st.epoch == 1 ? "" : "s",
-             st.epoch_step, st.epoch_step == 1 ? "" : "s");
+    if (json)
+        log_info("going on after %u epoch%s and %u step%s", st.at.epoch,
+                 st.at.epoch == 1 ? "" : "s", st.epoch_step, st.epoch_step == 1 ? "" : "s");
+    else
+        log_info("it was ended before its first checkpoint: it begins again from its record");
     if ((run && note_resume(run, r, s, &st, err) < 0) ||
-        load_last(r, s, folder, json, &st, err) < 0) {
+        (json ? load_last(r, s, folder, json, &st, err) : settle(r, folder, err)) < 0) {
         run_fail(run, err);
         goto out;
     }

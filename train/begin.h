@@ -15,6 +15,7 @@ struct request {
     const char *experiment; /* --exp */
     const char *name;       /* --name; NULL: made from time, experiment and config */
     const char *resume;     /* --resume RUN; NULL */
+    const char *replay;     /* --replay RUN; NULL */
     const char *data, *results;
     char *const *words; /* KEY=VALUE */
     int n_words;
@@ -33,5 +34,13 @@ int begin_check_name(const char *name, struct err *err) MUST_USE;
  * and is marked so. */
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
+
+/* The run in FOLDER as its run.json and resolved.yaml began it: *S with its first weights, whose hash is then in ST.
+ * ERR_INPUT when experiment, shards, tables or first weights are not those that it was begun with. *S is the caller's,
+ * also after an error. */
+struct session;
+struct state;
+int begin_recorded(struct session **s, struct state *st, const struct request *r,
+                   const char *folder, struct err *err) MUST_USE;
 
 #endif

@@ -179,7 +179,7 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     json_t *json;
     int rc;
 
-    if (s->e->train.watch.finish == FINISH_LAST || st->best_epoch + 1 == (int64_t)st->epoch)
+    if (s->e->train.watch.finish == FINISH_LAST || st->at.best_epoch + 1 == (int64_t)st->at.epoch)
         return weights_swap_averages(s->backend, s->be, s->network, err);
     if (checkpoint_state(&json, folder, "best", err) < 0)
         return -1;
@@ -188,7 +188,7 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     v->fresh = false;
     if (rc == 0)
         log_info("the run ends with the weights of its best epoch, %d, at %d px",
-                 (int)st->best_epoch, s->phases[st->best_phase].size);
+                 (int)st->at.best_epoch, s->phases[st->at.best_phase].size);
     return rc;
 }
 
@@ -201,7 +201,7 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
     int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
-    if (session_phase(s, best ? st->best_phase : s->n_phases - 1, err) < 0 ||
+    if (session_phase(s, best ? st->at.best_phase : s->n_phases - 1, err) < 0 ||
         put_final_weights(s, folder, st, v, err) < 0)
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)

@@ -26,23 +26,38 @@ static void on_signal(int number)
     caught = number;
 }
 
+static const struct {
+    int number;
+    const char *name;
+    bool once; /* a second one ends the process at once, as it comes from someone who waits */
+} signals[] = {
+    {SIGINT, "SIGINT", true},    {SIGTERM, "SIGTERM", true},  {SIGHUP, "SIGHUP", true},
+    {SIGUSR1, "SIGUSR1", false}, {SIGUSR2, "SIGUSR2", false}, /* a scheduler's word before it ends a job */
+};
+enum { N_SIGNALS = sizeof signals / sizeof *signals };
+
 void loop_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     struct sigaction before;
 
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
-        sigaction(SIGHUP, &action, NULL);
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        const struct sigaction action = {.sa_handler = on_signal,
+                                         .sa_flags = SA_RESTART |
+                                                     (signals[i].once ? (int)SA_RESETHAND : 0)};
+
+        if (signals[i].number == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+            before.sa_handler == SIG_IGN) /* nohup */
+            continue;
+        sigaction(signals[i].number, &action, NULL);
+    }
 }
 
 const char *loop_signal(void)
 {
-    return caught == SIGINT    ? "SIGINT"
-           : caught == SIGTERM ? "SIGTERM"
-           : caught == SIGHUP  ? "SIGHUP"
-                               : NULL;
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        if (caught == signals[i].number)
+            return signals[i].name;
+    return NULL;
 }
 
 /* By any process, where there are several. */
@@ -152,7 +167,7 @@ static int stopped(const struct session *s, const struct run *run, const struct 
         err, ERR_STOPPED,
         "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
         "%s--resume %s`",
-        why ? why : "a signal to another process", st->epoch, st->epoch == 1 ? "" : "s",
+        why ? why : "a signal to another process", st->at.epoch, st->at.epoch == 1 ? "" : "s",
         st->epoch_step, st->epoch_step == 1 ? "" : "s", options,
         run ? path_base(run_folder(run)) : "");
 }
@@ -162,15 +177,15 @@ static int not_a_number(const struct session *s, const struct state *st, const c
                         uint32_t k, const struct step *step, double loss, const char *culprit,
                         struct err *err)
 {
-    const struct run_phase *p = &s->phases[st->phase];
+    const struct run_phase *p = &s->phases[st->at.phase];
 
     return err_set(
         err, ERR_NUMERIC,
         "the %s loss is %s at phase %s, epoch %d, step %u of %u (%llu of the run), learning "
         "rate %g: the training diverged.%s Try a lower rate (the phase's lr or base_lr, a "
         "tenth of it), a longer warm-up (pct_start), train.clip=1, or train.precision=fp32",
-        which, isnan(loss) ? "NaN" : "infinite", p->name, st->phase_epoch, k,
-        session_steps(s, st->phase), (unsigned long long)st->step, step->lr[2], culprit);
+        which, isnan(loss) ? "NaN" : "infinite", p->name, st->at.phase_epoch, k,
+        session_steps(s, st->at.phase), (unsigned long long)st->step, step->lr[2], culprit);
 }
 
 struct epoch_times {
@@ -182,7 +197,7 @@ static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t ste
                      const struct step *step, double shown, struct err *err)
 {
     uint32_t every = (steps + CURVE_POINTS - 1) / CURVE_POINTS;
-    double x = st->epoch + (double)(k + 1) / steps;
+    double x = st->at.epoch + (double)(k + 1) / steps;
 
     if ((k + 1) % every)
         return 0;
@@ -196,14 +211,14 @@ static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t ste
 /* The hyper-parameters of step K of the phase's epoch in progress. */
 static void set_step(struct step *step, const struct session *s, struct state *st, uint32_t k)
 {
-    const struct run_phase *p = &s->phases[st->phase];
-    const uint64_t steps = session_steps(s, st->phase);
+    const struct run_phase *p = &s->phases[st->at.phase];
+    const uint64_t steps = session_steps(s, st->at.phase);
 
-    *step = (struct step){.seed = (uint64_t)s->e->seed, .epoch = st->epoch};
-    recipe_step(step, p, &s->e->optim, (uint64_t)st->phase_epoch * steps + k,
+    *step = (struct step){.seed = (uint64_t)s->e->seed, .epoch = st->at.epoch};
+    recipe_step(step, p, &s->e->optim, (uint64_t)st->at.phase_epoch * steps + k,
                 steps * (uint64_t)p->epochs);
     for (size_t g = 0; g < sizeof step->lr / sizeof *step->lr; g++)
-        step->lr[g] *= st->watch.scale;
+        step->lr[g] *= st->at.watch.scale;
     step->adam_step = ++st->adam_step;
     step->ema_decay = recipe_ema_decay(s->e->train.ema, st->step);
 }
@@ -217,7 +232,7 @@ static int write_checkpoint(struct session *s, struct run *run, struct state *st
 
     if (!run)
         return 0;
-    if (state_json(&json, st, s, size, sha256, last, err) < 0)
+    if (state_json(&json, st, s, size, sha256, last ? run_folder(run) : NULL, err) < 0)
         return -1;
     rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
                          batches, last, json, err);
@@ -238,7 +253,7 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
         return 0;
     if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
         weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
-        write_checkpoint(s, run, st, true, sha256, s->phases[st->phase].size, err) < 0 ||
+        write_checkpoint(s, run, st, true, sha256, s->phases[st->at.phase].size, err) < 0 ||
         weights_swap_averages(s->backend, s->be, s->network, err) < 0)
         return -1;
     *kept = clock_seconds();
@@ -248,17 +263,17 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
                        struct step *step, struct epoch_times *times, struct err *err)
 {
-    const struct run_phase *p = &s->phases[st->phase];
-    uint32_t steps = session_steps(s, st->phase);
+    const struct run_phase *p = &s->phases[st->at.phase];
+    uint32_t steps = session_steps(s, st->at.phase);
     struct stream *stream;
     double start = clock_seconds(), kept = start, loss;
     char label[32], note[32], culprit[256];
     int rc = -1;
 
-    if (session_stream(&stream, s, st->phase, st->epoch, st->epoch_step, err) < 0)
+    if (session_stream(&stream, s, st->at.phase, st->at.epoch, st->epoch_step, err) < 0)
         return -1;
     times->steps = steps - st->epoch_step;
-    snprintf(label, sizeof label, "Epoch %d/%d", st->phase_epoch + 1, p->epochs);
+    snprintf(label, sizeof label, "Epoch %d/%d", st->at.phase_epoch + 1, p->epochs);
     progress_begin(label, steps);
     for (uint32_t k = st->epoch_step; k < steps; k++) {
         set_step(step, s, st, k);
@@ -292,14 +307,14 @@ out:
 static int write_timing(const struct session *s, struct run *run, const struct state *st,
                         const struct epoch_times *t, struct err *err)
 {
-    const struct run_phase *p = &s->phases[st->phase];
+    const struct run_phase *p = &s->phases[st->at.phase];
     double pictures = (double)t->steps * (double)s->e->train.accumulate * p->batch;
     struct rusage usage;
     json_t *line;
     int rc;
 
     getrusage(RUSAGE_SELF, &usage);
-    line = json_pack("{s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "epoch", (json_int_t)st->epoch,
+    line = json_pack("{s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "epoch", (json_int_t)st->at.epoch,
                      "phase", p->name, "seconds", t->seconds, "train_seconds", t->train_seconds,
                      "valid_seconds", t->seconds - t->train_seconds, "images_per_s",
                      pictures / t->train_seconds, "wait_ms", 1e3 * t->wait_seconds, "peak_bytes",
@@ -329,7 +344,7 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
 {
     json_t *line =
         json_pack("{s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "epoch",
-                  (json_int_t)st->epoch, "phase", s->phases[st->phase].name, "split", "valid",
+                  (json_int_t)st->at.epoch, "phase", s->phases[st->at.phase].name, "split", "valid",
                   "train_loss", shown, "valid_loss", score->loss, "error_rate", score->error_rate,
                   "accuracy", score->accuracy, "lr", step->lr[2], "lr_first", step->lr[0], "steps",
                   (json_int_t)st->step, "weights_sha256", sha256);
@@ -366,27 +381,21 @@ static double monitored(const struct session *s, const struct score *score)
     return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
 }
 
-/* The state one epoch further; a phase whose epochs are done, or no longer get better, is over. */
-static void advance(const struct session *s, struct state *st, double value)
+/* The state one epoch further. */
+static void advance(const struct session *s, struct state *st, double value, bool *best)
 {
-    const struct run_phase *p = &s->phases[st->phase];
+    const struct run_phase *p = &s->phases[st->at.phase];
     const struct watch_options *o = &s->e->train.watch;
-    enum watch_event event = watch_epoch(&st->watch, o, p->kind == PHASE_CONSTANT, value);
-    bool over = ++st->phase_epoch == p->epochs;
+    const int phase = st->at.phase, epochs = st->at.phase_epoch + 1;
+    const enum watch_event event = place_epoch(&st->at, best, s->phases, o, value);
 
-    st->epoch++;
     st->epoch_step = 0;
-    if (event == WATCH_RATE_FELL && !over)
+    if (event == WATCH_RATE_FELL && st->at.phase == phase)
         log_info("no better for %d epochs: the rate falls to %g", (int)o->plateau,
-                 p->lr[2] * st->watch.scale);
-    if (event == WATCH_STOP && !over)
+                 p->lr[2] * st->at.watch.scale);
+    if (event == WATCH_STOP && epochs < p->epochs)
         log_info("no better for %d epochs: phase %s ends after %d of %d", (int)o->early_stop,
-                 p->name, st->phase_epoch, p->epochs);
-    if (!over && event != WATCH_STOP)
-        return;
-    st->phase++;
-    st->phase_epoch = 0;
-    watch_begin(&st->watch);
+                 p->name, epochs, p->epochs);
 }
 
 /* The epoch is over: its numbers, then the state one further, then the checkpoints that hold it. */
@@ -394,16 +403,15 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
                      const struct score *score, const struct step *step,
                      const struct epoch_times *times, struct err *err)
 {
-    const struct run_phase *p = &s->phases[st->phase];
-    struct table_row row = {.epoch = st->phase_epoch,
+    const struct run_phase *p = &s->phases[st->at.phase];
+    struct table_row row = {.epoch = st->at.phase_epoch,
                             .train_loss = shown,
                             .valid_loss = score->loss,
                             .error_rate = score->error_rate,
                             .seconds = times->seconds};
     char sha256[SHA256_HEX];
-    const double value = monitored(s, score);
-    bool best = value < st->best_value; /* ties: the first */
     int size = p->size;
+    bool best;
 
     if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
         team_same(session_group(s), "weights", sha256, err) < 0)
@@ -414,15 +422,14 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         write_timing(s, run, st, times, err) < 0 ||
         write_scalars(run, st, score, times->seconds, err) < 0)
         return -1;
+    if (st->each_epoch && st->each_epoch(st->each_ctx, s, st, err) < 0)
+        return -1;
+    st->metrics_bytes = run_metrics_bytes(run);
+    advance(s, st, monitored(s, score), &best);
     if (best) {
-        st->best_value = value;
-        st->best_epoch = st->epoch;
-        st->best_phase = st->phase;
         json_decref(st->best);
         st->best = json_incref(st->last);
     }
-    st->metrics_bytes = run_metrics_bytes(run);
-    advance(s, st, value);
     if (best && write_checkpoint(s, run, st, false, sha256, size, err) < 0)
         return -1;
     return write_checkpoint(s, run, st, true, sha256, size, err);
@@ -430,12 +437,12 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
 
 static int begin_phase(struct session *s, struct state *st, struct err *err)
 {
-    const struct run_phase *p = &s->phases[st->phase];
+    const struct run_phase *p = &s->phases[st->at.phase];
     char pictures[32];
 
-    if (session_phase(s, st->phase, err) < 0)
+    if (session_phase(s, st->at.phase, err) < 0)
         return -1;
-    if (st->phase_epoch == 0 && st->epoch_step == 0) {
+    if (st->at.phase_epoch == 0 && st->epoch_step == 0) {
         st->smooth = (struct smooth_loss){0};
         if (p->clears) {
             if (weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
@@ -444,8 +451,8 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
         }
     }
     log_info("phase %s: %d epoch%s of %u steps of %s pictures at %d px, rate %g%s", p->name,
-             p->epochs, p->epochs == 1 ? "" : "s", session_steps(s, st->phase),
-             session_step_text(s, st->phase, pictures), p->size, p->lr[2],
+             p->epochs, p->epochs == 1 ? "" : "s", session_steps(s, st->at.phase),
+             session_step_text(s, st->at.phase, pictures), p->size, p->lr[2],
              p->freeze_to ? ", body frozen" : "");
     table_header(stdout);
     return 0;
@@ -480,8 +487,8 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
         return -1;
     times.seconds = clock_seconds() - start;
     if (!isfinite(v->score.loss))
-        return not_a_number(s, st, "validation", session_steps(s, st->phase), &step, v->score.loss,
-                            "", err);
+        return not_a_number(s, st, "validation", session_steps(s, st->at.phase), &step,
+                            v->score.loss, "", err);
     if (end_epoch(s, run, st, shown, &v->score, &step, &times, err) < 0)
         return -1;
     return weights_swap_averages(s->backend, s->be, s->network, err);
@@ -490,21 +497,21 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
 int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,
              int64_t stop_after, struct err *err)
 {
-    while (st->phase < s->n_phases) {
-        const int phase = st->phase;
+    while (st->at.phase < s->n_phases) {
+        const int phase = st->at.phase;
 
         if (begin_phase(s, st, err) < 0)
             return -1;
-        while (st->phase == phase) {
+        while (st->at.phase == phase) {
             if (run_epoch(s, run, st, v, err) < 0)
                 return -1;
-            if (st->phase != phase)
+            if (st->at.phase != phase)
                 notice_divergence(s, &s->phases[phase], &v->score);
-            if (st->phase == s->n_phases)
+            if (st->at.phase == s->n_phases)
                 break;
             if (is_asked_to_stop(s))
                 return stopped(s, run, st, loop_signal(), err);
-            if (stop_after > 0 && st->epoch >= stop_after)
+            if (stop_after > 0 && st->at.epoch >= stop_after)
                 return stopped(s, run, st, "--stop-after", err);
         }
     }

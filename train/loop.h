@@ -16,9 +16,10 @@ struct verdict {
 };
 void verdict_free(struct verdict *v); /* what it owns */
 
-/* From now on SIGINT and SIGTERM are noted; a second one ends the process at once. */
+/* From now on SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 are noted; a second one of the first three ends the process
+ * at once. */
 void loop_catch_signals(void);
-const char *loop_signal(void); /* "SIGINT" or "SIGTERM" when one was noted, else NULL */
+const char *loop_signal(void); /* "SIGINT", "SIGTERM", ... when one was noted, else NULL */
 
 /* Trains from ST to the end of the last phase. RUN is NULL in all processes but the first. Weights (and
  * moments) are in the backend already.

@@ -13,6 +13,7 @@
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "experiment/checkpoint.h"
+#include "experiment/initial.h"
 #include "nn/weights.h"
 #include "record/run.h"
 
@@ -20,45 +21,12 @@
 static int weights_path(char out[PATH_LEN], const struct experiment *e, const char *data,
                         const char *results, struct err *err)
 {
-    const char *w = e->model.weights, *arch = arch_name(e->model.arch);
-    char folder[PATH_LEN];
+    const char *run = initial_run(e);
+    char folder[PATH_LEN] = "";
 
-    out[0] = 0;
-    if (strcmp(w, "none") == 0)
-        return 0;
-    if (strncmp(w, "run:", 4) == 0) {
-        if (run_find(folder, results, w + 4, err) < 0)
-            return err_wrap(err, "model.weights=%s", w);
-        if (path_format(out, err, "%s/checkpoints/last.safetensors", folder) < 0)
-            return -1;
-        if (!path_is_file(out))
-            return err_set(err, ERR_INPUT,
-                           "model.weights=%s: %s is missing: the run has no checkpoint", w, out);
-        return 0;
-    }
-    if (strcmp(w, "imagenet") == 0 || strcmp(w, "imagenet-v2") == 0) {
-        const char *version = w + strlen("imagenet");
-
-        if (path_format(out, err, "%s/weights/%s%s.safetensors", data, arch, version) < 0)
-            return -1;
-        if (!path_is_file(out) && *version && e->model.arch < RESNET50)
-            return err_set(err, ERR_INPUT,
-                           "model.weights=%s: %s is missing, and torchvision has no second "
-                           "weights for %s: use model.weights=imagenet",
-                           w, out, arch);
-        if (!path_is_file(out))
-            return err_set(err, ERR_INPUT,
-                           "model.weights=%s: %s is missing: run `fetch weights/%s%s` first, or "
-                           "train from nothing with model.weights=none",
-                           w, out, arch, version);
-        return 0;
-    }
-    if (!path_is_file(w))
-        return err_set(err, ERR_INPUT,
-                       "model.weights=%s: no such file (none, imagenet, imagenet-v2, run:NAME or a "
-                       ".safetensors or .pth file)",
-                       w);
-    return path_format(out, err, "%s", w);
+    if (run && run_find(folder, results, run, err) < 0)
+        return err_wrap(err, "model.weights=%s", e->model.weights);
+    return initial_file(out, e, data, folder, err);
 }
 
 /* The key that gave a phase this size or batch: its own where it has one. */
@@ -404,7 +372,8 @@ int session_weights(struct session *s, const char *data, const char *results, st
         return err_wrap(err, "model.weights=%s", w);
     if (is_run)
         warn_of_seed(s, folder);
-    if (weights_load(path, s->backend, s->be, s->network, !whole, NULL, err) < 0)
+    if (weights_load(path, s->e->model.weights_key, s->backend, s->be, s->network, !whole, NULL,
+                     err) < 0)
         return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
                                     : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,

@@ -114,6 +114,8 @@ static void catch_signals(void (*handler)(int))
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
 }
 
 int team_launch(int n, int *status, struct err *err)

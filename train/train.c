@@ -7,11 +7,15 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "begin.h"
+#include "replay.h"
+#include "record/sheet.h"
 #include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
 #include "team.h"
+#include "useful.h"
 
 enum {
     OPT_RESUME = 256,
@@ -24,7 +28,8 @@ enum {
     OPT_UNIQUE,
     OPT_SELFTEST,
     OPT_QUICK,
-    OPT_GPUS
+    OPT_GPUS,
+    OPT_REPLAY
 };
 
 enum action {
@@ -54,6 +59,7 @@ static const struct argp_option options[] = {
     {"name",       'n',            "RUN",  0, "name of the run folder (default: time, experiment, hash)", 0},
     {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
     {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
+    {"replay",     OPT_REPLAY,     "RUN",  0, "compute a run again from its record: equal, or what differs first", 0},
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
@@ -109,6 +115,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_RESUME:
         r->resume = arg;
         return 0;
+    case OPT_REPLAY:
+        r->replay = arg;
+        return 0;
     case OPT_STOP_AFTER:
         r->stop_after = count_option("--stop-after", arg, 1000000);
         return 0;
@@ -161,19 +170,20 @@ static int is_experiment(const struct dirent *entry)
 /* NAME and the first comment of its file, which says what question it asks. */
 static void list_one(FILE *out, const char *folder, const char *file)
 {
-    char path[PATH_LEN], line[256] = "";
+    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], name[4 * 256];
     FILE *yaml;
 
-    if (path_format(path, NULL, "%s/%s", folder, file) < 0)
+    if (path_format(path, NULL, "%s/%s", folder, file) < 0 || !path_is_file(path))
         return;
+    text_quote(name, sizeof name, file);
     yaml = fopen(path, "re");
     if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
         line[0] = 0;
     if (yaml)
         fclose(yaml);
     line[strcspn(line, "\n")] = 0;
-    fprintf(out, "  %-26.*s %s\n", (int)(strlen(file) - strlen(".yaml")), file,
-            line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    fprintf(out, "  %-26.*s %s\n", (int)(strlen(name) - strlen(".yaml")), name, shown);
 }
 
 static int list_folder(FILE *out, const char *folder)
@@ -210,7 +220,7 @@ static int look(const struct args *a, struct err *err)
     struct session *s;
     int rc;
 
-    if (experiment_read(&e, r->experiment, r->words, r->n_words, err) < 0)
+    if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0)
         return -1;
     if (a->action == ACTION_SHOW) /* pictures are all it needs */
         snprintf(e->model.weights, sizeof e->model.weights, "none");
@@ -237,6 +247,8 @@ static int train(const struct args *a, struct err *err)
                             err);
     if (a->action != ACTION_TRAIN)
         return look(a, err);
+    if (a->request.replay)
+        return replay_run(stdout, &a->request, err);
     if (a->request.resume) {
         if (begin_resume(&a->request, folder, err) < 0)
             return -1;
@@ -253,9 +265,15 @@ static void refuse_misuse(const struct args *a)
     const struct request *r = &a->request;
     struct err err = {0};
 
-    if (r->name && begin_check_name(r->name, &err) < 0)
+    if ((r->name && begin_check_name(r->name, &err) < 0) ||
+        (a->png && sheet_check_path(a->png, &err) < 0))
         die_usage("train", "%s", err.msg);
-    if (r->resume && (r->experiment || r->name)) {
+    if (r->replay && (r->experiment || r->name || r->resume || r->stop_after || r->lr_find ||
+                      a->action != ACTION_TRAIN || a->gpus > 1)) {
+        die_usage("train",
+                  "--replay computes a run again as it was recorded: only keys that change "
+                  "no result go with it");
+    } else if (r->resume && (r->experiment || r->name)) {
         die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
                            "and --name");
     } else if (r->lr_find && a->action != ACTION_TRAIN) {
@@ -324,8 +342,8 @@ int main(int argc, char **argv)
         "Train an experiment. The last line on stdout is the run "
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
-        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C finishes the "
-        "step and says how to resume.\n"
+        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C, SIGTERM, SIGHUP, "
+        "SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and say how to resume.\n"
         "Status 0 done, 1 failed or stopped, 2 misused.",
         children,
         NULL,
@@ -349,7 +367,8 @@ int main(int argc, char **argv)
         die("train", &err);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
-    } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume) {
+    } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume &&
+               !a.request.replay) {
         say_experiments();
         exit(2);
     } else if (train(&a, &err) < 0) {

@@ -48,7 +48,7 @@ struct exec_options {
     bool deterministic; /* always so on cpu and ref */
 
     /* Of retired keys: the fields keep what an older record says, so that its hash can be checked. */
-    int winograd;     /* enum be_winograd */
+    int winograd;     /* enum be_winograd; tests: OFF makes all own convolutions direct */
     int layout;       /* enum be_layout */
     char max_isa[32]; /* oneDNN's name, "" for all the processor has */
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/isa.h"
 #include "base/key.h"
 #include "base/log.h"
+#include "base/out.h"
 
 const char presize_version[] = PRESIZE_VERSION;
 
@@ -82,6 +84,25 @@ static bool is_beginning(const struct names *names, const char *word)
     return false;
 }
 
+/* The keys of an experiment are train's, those that begin with "presize." a description's. */
+static bool is_key_of(void *tool, const char *key)
+{
+    const bool description = strncmp(key, "presize.", 8) == 0;
+
+    return strcmp(tool, "train") == 0 ? !description : strcmp(tool, "prep") == 0 && description;
+}
+
+/* "--show-batch --unique" would write a file of that name. */
+static void check_argument(const struct argp *argp, const char *option, const char *argument,
+                           const char *tool)
+{
+    for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++)
+        if (o->name && o->arg && !(o->flags & OPTION_ARG_OPTIONAL) && strcmp(o->name, option) == 0)
+            die_usage(tool, "--%s takes %s, not the option %s", option, o->arg, argument);
+    for (const struct argp_child *c = argp->children; c && c->argp; c++)
+        check_argument(c->argp, option, argument, tool);
+}
+
 static void check_spelling(const struct argp *argp, int argc, char **argv, const char *tool)
 {
     struct names names = {.name = {"help", "usage"}, .n = 2};
@@ -89,15 +110,35 @@ static void check_spelling(const struct argp *argp, int argc, char **argv, const
     collect(&names, argp);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         char word[NAME_LEN];
-        const char *near;
+        const char *near, *key;
+
+        if (i + 1 < argc && strncmp(argv[i], "--", 2) == 0 && strncmp(argv[i + 1], "--", 2) == 0)
+            check_argument(argp, argv[i] + 2, argv[i + 1], tool);
 
         if (strncmp(argv[i], "--", 2) != 0 || strcspn(argv[i] + 2, "=") >= sizeof word)
             continue;
         snprintf(word, sizeof word, "%.*s", (int)strcspn(argv[i] + 2, "="), argv[i] + 2);
+        key =
+            is_beginning(&names, word) ? NULL : key_typed(word, is_key_of, (void *)(uintptr_t)tool);
+        if (key)
+            die_usage(tool, "there is no option --%s; it is a key: %s=VALUE", word, key);
         near = is_beginning(&names, word) ? NULL : nearest_name(word, names.name, names.n);
         if (near)
             die_usage(tool, "there is no option --%s; did you mean --%s?", word, near);
     }
+}
+
+/* "bin/" where the tool was called bin/train, "presize " where presize was, "" where it was found by its name alone. */
+static const char *called_as(const char *program)
+{
+    static char prefix[512];
+    const char *slash = strrchr(program, '/'), *wrapper = getenv("PRESIZE_CALLED");
+
+    if (wrapper && *wrapper)
+        return "presize ";
+    if (slash && (size_t)(slash - program) + 2 <= sizeof prefix)
+        snprintf(prefix, sizeof prefix, "%.*s", (int)(slash - program) + 1, program);
+    return prefix;
 }
 
 void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
@@ -107,6 +148,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     struct err err = {0};
     enum isa isa;
 
+    out_begin();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, told by cli_finish() */
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* likewise a limit on file sizes */
@@ -115,6 +157,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     common->results = "results";
     common_of_process = common;
     log_begin(common->tool, LOG_INFO);
+    log_commands(called_as(argv[0]));
     argp_err_exit_status = 2;
     check_spelling(argp, argc, argv, common->tool);
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)

@@ -231,3 +231,22 @@ int json_get_array(const json_t *obj, const char *key, json_t **out, struct err 
     *out = NULL;
     return get(out, obj, key, JSON_ARRAY, "a list", err);
 }
+
+int json_sha256_without(char hex[SHA256_HEX], const json_t *object, const char *member,
+                        struct err *err)
+{
+    json_t *rest = json_copy((json_t *)(uintptr_t)object);
+    char *text = NULL;
+
+    if (rest) {
+        json_object_del(rest, member);
+        text = json_text(rest, 0);
+    }
+    if (text)
+        sha256_of(text, strlen(text), hex);
+    json_decref(rest);
+    if (!text)
+        return err_set(err, ERR_NOMEM, "hash of a record");
+    free(text);
+    return 0;
+}

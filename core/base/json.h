@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 
 /* Reads a JSON file of at most 256 MiB. ERR_IO, ERR_FORMAT (with line and column). */
 int json_read(json_t **out, const char *path, struct err *err) MUST_USE;
@@ -28,5 +29,9 @@ int json_append_line(FILE *file, const json_t *value, struct err *err) MUST_USE;
 int json_get_string(const json_t *obj, const char *key, const char **out, struct err *err) MUST_USE;
 int json_get_int(const json_t *obj, const char *key, json_int_t *out, struct err *err) MUST_USE;
 int json_get_array(const json_t *obj, const char *key, json_t **out, struct err *err) MUST_USE;
+
+/* SHA-256 of OBJECT's members but MEMBER, as json_text(..., 0): what a record says of itself. ERR_NOMEM. */
+int json_sha256_without(char hex[SHA256_HEX], const json_t *object, const char *member,
+                        struct err *err) MUST_USE;
 
 #endif

@@ -11,8 +11,6 @@
 #include "base/key_private.h"
 #include "base/yaml.h"
 
-enum { NAME_MAX_LEN = 192 };
-
 /* --- one value --- */
 
 static bool parse_bool(const char *text, bool *out)

@@ -150,6 +150,9 @@ json_t *keys_outdated(const struct key_table *tables, size_t n, int version, con
 /* The tables as Markdown: | key | default | range or choices | unit | meaning |; then what was retired. */
 void keys_document(FILE *file, const struct key_table *tables, size_t n);
 
+/* The key that people mean who type TYPED ("bs", "batch-size", "lr"), where it EXISTS; NULL: none that is known. */
+const char *key_typed(const char *typed, bool (*exists)(void *ctx, const char *key), void *ctx);
+
 /* The nearest of COUNT names to WORD by edit distance, NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -197,10 +197,28 @@ static const char *nearest_group(const struct key_join *j, const char *name,
     return found[0] ? found : NULL;
 }
 
+/* An item of a list ("train.phases.0.lr") is there where the list has it. */
+static bool has_key(void *join, const char *key)
+{
+    const struct key_join *j = join;
+    char name[NAME_MAX_LEN], *obj;
+    const char *digit = strpbrk(key, "0123456789");
+    const struct key *row;
+
+    snprintf(name, sizeof name, "%.*s", (int)(digit ? digit - key - 1 : (long)strlen(key)), key);
+    row = key_find(j, name, &obj);
+    if (!row || !digit)
+        return row != NULL;
+    for (const struct key *item = row->items; item && item->name; item++)
+        if (strcmp(item->name, digit + 2) == 0)
+            return true;
+    return false;
+}
+
 int key_unknown(const struct key_join *j, const char *shown, const char *name, struct err *err)
 {
     char group[NEAR_LEN + 1];
-    const char *near = NULL;
+    const char *near = NULL, *typed = key_typed(name, has_key, (void *)(uintptr_t)j);
     const char **names;
     size_t n = 0;
 
@@ -213,7 +231,9 @@ int key_unknown(const struct key_join *j, const char *shown, const char *name, s
         for (const struct key *row = j->tables[t].rows; row->name; row++)
             if (!key_is_retired(row, j->version))
                 names[n++] = row->name;
-    if (names)
+    if (typed)
+        near = typed;
+    else if (names)
         near = nearest_name(name, names, n);
     free(names);
     if (!near)

@@ -6,6 +6,8 @@
 #include "base/key.h"
 
 /* Tables joined over one struct, read by VERSION's rules. */
+enum { NAME_MAX_LEN = 192 }; /* of a key */
+
 struct key_join {
     const struct key_table *tables;
     size_t n;

@@ -7,15 +7,17 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 /* The one place with state of its own: a process has one stderr. */
 static struct {
     pthread_mutex_t lock;
-    const char *tool;
+    const char *tool, *commands;
     atomic_int level;
     FILE *tee;
     bool colour;
@@ -23,7 +25,7 @@ static struct {
     char label[64], note[96];
     uint64_t done, total;
     double began, drawn;
-} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .tool = "presize", .level = LOG_INFO};
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .tool = "presize", .commands = "", .level = LOG_INFO};
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m"};
@@ -37,6 +39,13 @@ void log_begin(const char *tool, enum log_level level)
     state.colour = isatty(STDERR_FILENO) && !(plain && *plain);
     pthread_mutex_unlock(&state.lock);
     atomic_store(&state.level, (int)level);
+}
+
+void log_commands(const char *prefix)
+{
+    pthread_mutex_lock(&state.lock);
+    state.commands = prefix;
+    pthread_mutex_unlock(&state.lock);
 }
 
 void log_tee(FILE *file)
@@ -87,6 +96,54 @@ static void draw(double now)
     state.drawn = now;
 }
 
+/* Bytes of the command, from its backquote, up to the tool's name; 0: TEXT begins none. */
+static size_t begins_command(const char *text)
+{
+    static const char *const tools[] = {"`fetch ", "`prep ", "`train ", "`eval "};
+
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+        if (strncmp(text, tools[i], strlen(tools[i])) == 0)
+            return 1;
+    return 0;
+}
+
+/* "://user:secret@host": where the secret begins, behind the colon, and *END where it ends; 0: TEXT has none. */
+static size_t password(const char *text, size_t *end)
+{
+    size_t authority, colon;
+
+    if (strncmp(text, "://", 3) != 0)
+        return 0;
+    authority = 3 + strcspn(text + 3, "/?# \t\n\"'`<>");
+    for (*end = authority; *end > 3 && text[*end] != '@'; --*end)
+        ;
+    colon = 3 + strcspn(text + 3, ":");
+    return *end > 3 && colon < *end ? colon + 1 : 0;
+}
+
+/* The text as a reader is to have it; NULL: out of memory. */
+static char *edited(const char *text)
+{
+    char *out = NULL;
+    size_t size, end = 0;
+    FILE *file = open_memstream(&out, &size);
+
+    for (const char *c = text; file && *c;) {
+        const size_t secret = password(c, &end), command = begins_command(c);
+
+        if (secret > 0) {
+            fwrite(c, 1, secret, file);
+            fputs("***", file);
+            c += end;
+            continue;
+        }
+        fputc(*c++, file);
+        if (command > 0)
+            fputs(state.commands, file);
+    }
+    return file && fclose(file) == 0 ? out : NULL;
+}
+
 static void write_line(enum log_level level, const char *text)
 {
     bool bar = atomic_load(&state.bar);
@@ -94,26 +151,32 @@ static void write_line(enum log_level level, const char *text)
 
     if (bar)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s: %s%s:%s %s\n", state.tool, on, names[level], *on ? "\033[0m" : "", text);
+    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, names[level], *on ? "\033[0m" : "");
+    text_put(stderr, text);
+    fputc('\n', stderr);
     if (bar)
         draw(clock_seconds());
     if (state.tee) {
-        fprintf(state.tee, "%s: %s: %s\n", state.tool, names[level], text);
+        fprintf(state.tee, "%s: %s: ", state.tool, names[level]);
+        text_put(state.tee, text);
+        fputc('\n', state.tee);
         fflush(state.tee);
     }
 }
 
 static void log_text(enum log_level level, const char *format, va_list args)
 {
-    char *text = NULL;
+    char *text = NULL, *shown;
 
     if ((int)level > atomic_load(&state.level))
         return;
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
     pthread_mutex_lock(&state.lock);
-    write_line(level, text ? text : format);
+    shown = text ? edited(text) : NULL;
+    write_line(level, shown ? shown : format); /* never the text unedited */
     pthread_mutex_unlock(&state.lock);
+    free(shown);
     free(text);
 }
 

@@ -1,6 +1,8 @@
 /* log.h - lines for people, on stderr: "train: info: ...". Never on stdout.
  *
- * Thread-safe. A progress bar that is on the screen is cleared before a line and redrawn after.
+ * Thread-safe. Control characters in a line are written as \xNN, the password of an address as ***, and a command in
+ * backquotes as it can be called (log_commands()). A progress bar that is
+ * on the screen is cleared before a line and redrawn after.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_LOG_H
 #define PRESIZE_BASE_LOG_H
@@ -15,6 +17,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* TOOL (borrowed forever) is the prefix of every line; lines above LEVEL are dropped. */
 void log_begin(const char *tool, enum log_level level);
+
+/* PREFIX ("bin/", "presize ", borrowed forever) goes before the tool's name of every command in backquotes:
+ * "run `prep pets`" becomes "run `bin/prep pets`". */
+void log_commands(const char *prefix);
 
 /* Every line is also appended, with the level and without colour, to FILE (borrowed until
  * log_tee(NULL)). */

@@ -55,6 +55,24 @@ bool path_is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+static int check_kind(const char *path, mode_t mode, struct err *err)
+{
+    if (S_ISREG(mode))
+        return 0;
+    return err_set(err, ERR_IO, "%s: is a %s, not a file", path,
+                   S_ISDIR(mode)    ? "folder"
+                   : S_ISFIFO(mode) ? "pipe"
+                   : S_ISSOCK(mode) ? "socket"
+                                    : "device");
+}
+
+int path_check_file(const char *path, struct err *err)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 ? 0 : check_kind(path, st.st_mode, err);
+}
+
 int path_make_dirs(const char *path, struct err *err)
 {
     char part[PATH_LEN];
@@ -76,6 +94,60 @@ int path_make_dirs(const char *path, struct err *err)
     if (!path_is_dir(path))
         return err_set(err, ERR_IO, "%s: is in the way: it is no folder", path);
     return 0;
+}
+
+static int refuse_link(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+        return 0;
+    return err_set(err, ERR_UNSAFE,
+                   "%s: is a link: what is written there would land elsewhere; put what it points "
+                   "to in its place",
+                   path);
+}
+
+int path_make_dirs_below(const char *root, const char *part, struct err *err)
+{
+    char path[PATH_LEN];
+    size_t at = strlen(root) + 1;
+
+    if (path_format(path, err, "%s/%s", root, part) < 0)
+        return -1;
+    while (path[at]) {
+        const size_t end = at + strcspn(path + at, "/");
+        const char c = path[end];
+        int rc;
+
+        path[end] = 0;
+        rc = refuse_link(path, err);
+        path[end] = c;
+        if (rc < 0)
+            return -1;
+        at = end + (c != 0);
+    }
+    return path_make_dirs(path, err);
+}
+
+FILE *path_append(const char *path, struct err *err)
+{
+    FILE *file;
+    int fd;
+
+    if (refuse_link(path, err) < 0 || path_check_file(path, err) < 0)
+        return NULL;
+    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd < 0) {
+        err_errno(err, "cannot open %s", path);
+        return NULL;
+    }
+    file = fdopen(fd, "a");
+    if (!file) {
+        err_errno(err, "cannot open %s", path);
+        close(fd);
+    }
+    return file;
 }
 
 int path_remove_tree(const char *path, struct err *err)

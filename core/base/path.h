@@ -21,8 +21,17 @@ bool path_exists(const char *path);
 bool path_is_dir(const char *path);
 bool path_is_file(const char *path); /* a regular file, links followed */
 
+/* ERR_IO when PATH is there and no regular file (links followed): a pipe or a device is not even opened. */
+int path_check_file(const char *path, struct err *err) MUST_USE;
+
 /* Makes PATH and the folders above it; no error when it is there. */
 int path_make_dirs(const char *path, struct err *err) MUST_USE;
+/* The same for ROOT/PART, where nothing below ROOT may be a link: what is written there stays below ROOT.
+ * ERR_UNSAFE. */
+int path_make_dirs_below(const char *root, const char *part, struct err *err) MUST_USE;
+/* PATH to append to, made when it is not there. ERR_UNSAFE when it is a link, ERR_IO when no regular file;
+ * NULL then. */
+FILE *path_append(const char *path, struct err *err);
 
 /* Removes PATH with everything in it, without following links. No error when it is missing. */
 int path_remove_tree(const char *path, struct err *err) MUST_USE;

@@ -38,13 +38,40 @@ static bool is_control(const unsigned char *s) /* C0, DEL, C1 */
     return *s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0);
 }
 
+size_t text_control(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const int length = utf8_length(s);
+
+    if (length == 0)
+        return *s >= 0x80 && *s < 0xA0;
+    if (*s && is_control(s))
+        return (size_t)length;
+    if (s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) /* U+2028 to U+202E */
+        return 3;
+    return s[0] == 0xE2 && s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9 ? 3 : 0; /* U+2066 ... */
+}
+
+void text_put(FILE *file, const char *text)
+{
+    for (; *text; text++) {
+        size_t n = text_control(text);
+
+        if (n == 0)
+            fputc(*text, file);
+        for (size_t i = 0; i < n; i++)
+            fprintf(file, "\\x%02X", (unsigned char)text[i]);
+        text += n > 1 ? n - 1 : 0;
+    }
+}
+
 void text_quote(char *out, int size, const char *text)
 {
     int n = 0;
 
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int length = utf8_length(s);
-        bool plain = length > 0 && !is_control(s);
+        bool plain = length > 0 && text_control((const char *)s) == 0;
 
         if (n + (plain ? length : 4) + 4 > size) { /* "..." still fits */
             memcpy(out + n, "...", 4);

@@ -5,10 +5,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* What in TEXT a name must not have, as words that follow "it has": "bytes that are not UTF-8", "a control
  * character"; NULL: nothing. */
 const char *text_fault(const char *text);
+
+/* Bytes of the character that TEXT begins with when a terminal would obey it or it turns other text around: C0, DEL,
+ * C1 (a lone byte of it, too), line separators, bidirectional embeddings and isolates; 0: it is none of them. */
+size_t text_control(const char *text);
+/* TEXT on FILE, bytes of control characters as \xNN: one line stays one line. */
+void text_put(FILE *file, const char *text);
 
 /* TEXT as printable ASCII and UTF-8 for messages, odd bytes as \xNN, at most SIZE - 1 bytes; SIZE >= 4. */
 void text_quote(char *out, int size, const char *text);

@@ -98,11 +98,30 @@ static int add_hash(json_t *files, const char *folder, const char *which, enum p
     return 0;
 }
 
+static int check_state(const json_t *state, json_int_t version, struct err *err)
+{
+    const char *expected = json_string_value(json_object_get(state, "sha256"));
+    char hex[SHA256_HEX];
+
+    if (!expected && version < 3)
+        return 0;
+    if (!expected)
+        return err_set(err, ERR_FORMAT, "\"sha256\" is missing");
+    if (json_sha256_without(hex, state, "sha256", err) < 0)
+        return -1;
+    if (strcmp(hex, expected) == 0)
+        return 0;
+    return err_set(err, ERR_CHECKSUM,
+                   "the SHA-256 of its members is %.12s..., it says %.12s...: it was changed or "
+                   "damaged",
+                   hex, expected);
+}
+
 int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err)
 {
-    char path[PATH_LEN];
+    char path[PATH_LEN], hex[SHA256_HEX];
     json_t *files = json_object();
 
     if (!files)
@@ -121,7 +140,9 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
         if (add_hash(files, folder, which, PART_OPTIMISER, err) < 0)
             goto fail;
     }
-    if (json_object_set(state, "files", files) < 0) {
+    if (json_object_set(state, "files", files) < 0 ||
+        json_sha256_without(hex, state, "sha256", err) < 0 ||
+        json_object_set_new(state, "sha256", json_string(hex)) < 0) {
         err_set(err, ERR_NOMEM, "checkpoint");
         goto fail;
     }
@@ -164,11 +185,22 @@ int checkpoint_state(json_t **out, const char *folder, const char *which, struct
                 CHECKPOINT_VERSION);
         goto fail;
     }
+    if (check_state(*out, version, err) < 0)
+        goto fail;
     return 0;
 fail:
     json_decref(*out);
     *out = NULL;
     return err_wrap(err, "%s", path);
+}
+
+int checkpoint_sha256(char hex[SHA256_HEX], const char *folder, const char *which, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (readable_path(path, folder, which, PART_STATE, err) < 0)
+        return -1;
+    return sha256_file(path, hex, NULL, err);
 }
 
 /* Path of PART, checked against the hash in STATE. */
@@ -203,7 +235,7 @@ int checkpoint_load(const char *folder, const char *which, const json_t *state,
 
     if (checked_path(path, folder, which, state, PART_WEIGHTS, err) < 0)
         return -1;
-    if (weights_load(path, be, b, n, false, batches, err) < 0)
+    if (weights_load(path, "", be, b, n, false, batches, err) < 0)
         return -1;
     if (!optimiser)
         return 0;

@@ -2,7 +2,8 @@
  *
  * WHICH is "last" (weights, optimiser, state) or "best" (weights, state). A checkpoint is
  *   checkpoints/WHICH.safetensors   checkpoints/WHICH.optim.safetensors   checkpoints/WHICH.json
- * and the JSON holds the SHA-256 of the other files. They are replaced together: all are written
+ * and the JSON holds the SHA-256 of the other files and, in its member "sha256", of its own members but that one as
+ * one line of JSON. They are replaced together: all are written
  * beside the old ones as WHICH-new.*, WHICH-new.json last; then renamed, the JSON last. Whoever
  * finds WHICH-new.json finds a complete checkpoint, under new names where they exist. Whatever
  * fails before that (a full disk, kill -9) leaves the previous checkpoint valid.
@@ -14,12 +15,15 @@
 #include <stdbool.h>
 
 #include "backend/backend.h"
+#include "base/hash.h"
 #include "nn/network.h"
 
-enum { CHECKPOINT_VERSION = 2 }; /* of WHICH.json; what only predicts reads 1, too */
+enum {
+    CHECKPOINT_VERSION = 3
+}; /* of WHICH.json; 3 has the SHA-256 of itself; what only predicts reads 1, too */
 
 /* Saves the open backend's weights (and Adam moments) with STATE, an object that is given the
- * member "files": {name: sha256}. ERR_FULL, ERR_IO: the previous checkpoint is as it was. */
+ * members "files": {name: sha256} and "sha256". ERR_FULL, ERR_IO: the previous checkpoint is as it was. */
 int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err) MUST_USE;
@@ -27,8 +31,12 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
 /* Whether there is a complete checkpoint to go on from. */
 bool checkpoint_exists(const char *folder, const char *which);
 
-/* The state of a complete checkpoint, owned by the caller. ERR_INPUT when there is none. */
+/* The state of a complete checkpoint, owned by the caller. ERR_INPUT when there is none, ERR_CHECKSUM when its text is
+ * not what was written. */
 int checkpoint_state(json_t **out, const char *folder, const char *which, struct err *err) MUST_USE;
+/* SHA-256 of a complete checkpoint's JSON, the file. */
+int checkpoint_sha256(char hex[SHA256_HEX], const char *folder, const char *which,
+                      struct err *err) MUST_USE;
 
 /* Puts the weights (and Adam moments) that STATE belongs to into the open backend; a program with
  * those tensors must be prepared. ERR_CHECKSUM when a file is not the one STATE was written with.

@@ -15,8 +15,9 @@ enum arch { RESNET18, RESNET34, RESNET50, RESNET101, RESNET152 };
 /* Keys model.*. */
 struct model_options {
     int arch;
-    char weights[1024]; /* none, imagenet, imagenet-v2, a FILE, run:NAME */
-    double dropout;     /* model.head.dropout: of the last layer; half of it before the first */
+    char weights[1024];    /* none, imagenet, imagenet-v2, a FILE, run:NAME */
+    char weights_key[256]; /* which network of such a file; "": the only one */
+    double dropout;        /* model.head.dropout: of the last layer; half of it before the first */
 };
 extern const struct key model_keys[];
 

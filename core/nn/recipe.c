@@ -409,6 +409,34 @@ enum watch_event watch_epoch(struct watch *w, const struct watch_options *o, boo
     return WATCH_RATE_FELL;
 }
 
+void place_begin(struct place *at)
+{
+    *at = (struct place){.best_value = INFINITY, .best_epoch = -1};
+    watch_begin(&at->watch);
+}
+
+enum watch_event place_epoch(struct place *at, bool *best, const struct run_phase *phases,
+                             const struct watch_options *o, double value)
+{
+    const struct run_phase *p = &phases[at->phase];
+    enum watch_event event = watch_epoch(&at->watch, o, p->kind == PHASE_CONSTANT, value);
+
+    *best = value < at->best_value; /* ties: the first */
+    if (*best) {
+        at->best_value = value;
+        at->best_epoch = at->epoch;
+        at->best_phase = at->phase;
+    }
+    at->epoch++;
+    at->phase_epoch++;
+    if (at->phase_epoch == p->epochs || event == WATCH_STOP) {
+        at->phase++;
+        at->phase_epoch = 0;
+        watch_begin(&at->watch);
+    }
+    return event;
+}
+
 double smooth_loss_add(struct smooth_loss *s, double loss)
 {
     static const double beta = 0.98;

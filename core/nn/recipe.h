@@ -102,6 +102,21 @@ enum watch_event { WATCH_GO_ON, WATCH_RATE_FELL, WATCH_STOP };
 enum watch_event watch_epoch(struct watch *w, const struct watch_options *o, bool constant,
                              double value);
 
+/* Where a run stands between two epochs, and the best of those behind it. */
+struct place {
+    int phase, phase_epoch; /* to go on with; epochs of it that are done */
+    uint32_t epoch;         /* epochs of the run that are done */
+    struct watch watch;     /* of the phase */
+    double best_value;      /* lowest of train.monitor so far; INFINITY: none yet */
+    int64_t best_epoch;     /* its epoch; -1: none yet */
+    int best_phase;         /* and phase */
+};
+void place_begin(struct place *at);
+/* An epoch of phase at->phase ended at VALUE of train.monitor: AT is one epoch further, in the next phase where the
+ * epochs of this one are done or no longer get better. *BEST: none was better before. */
+enum watch_event place_epoch(struct place *at, bool *best, const struct run_phase *phases,
+                             const struct watch_options *o, double value);
+
 /* fastai's smoothed training loss: v = beta v + (1 - beta) x, shown v / (1 - beta^count), beta 0.98. */
 struct smooth_loss {
     double value;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 
 enum { LIST_MAX = 8 /* offenders named in a message */ };
@@ -219,47 +220,27 @@ bool weights_shape_fits(const struct st_tensor *t, const struct param *p, char d
     return false;
 }
 
-struct source { /* a file of weights */
+/* A part of torchvision's ResNet or of presize's: what the network has not of them is another architecture. */
+static bool is_of_resnet(const char *name)
+{
+    static const char *const parts[] = {"conv1.",  "bn1.",    "layer1.",
+                                        "layer2.", "layer3.", "layer4."};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return true;
+    return false;
+}
+
+struct source { /* a file of weights, one network of it */
     const struct tensorfile *file;
     const char *path;
-    char prefix[NAME_LEN]; /* of every name: "", "module.", "backbone." ... */
 };
 
-static const struct st_tensor *source_find(const struct source *s, const char *name)
-{
-    char full[2 * NAME_LEN];
-
-    snprintf(full, sizeof full, "%s%s", s->prefix, name);
-    return tensorfile_find(s->file, full);
-}
-
-/* What stands before "conv1.weight" where that name is not there by itself. */
-static void find_prefix(struct source *s)
-{
-    static const char stem[] = ".conv1.weight";
-
-    s->prefix[0] = '\0';
-    if (tensorfile_find(s->file, stem + 1))
-        return;
-    for (size_t i = 0; i < tensorfile_count(s->file); i++) {
-        const struct st_tensor *t = tensorfile_tensor(s->file, i);
-        size_t size = strlen(t->name) - (weights_ends_in(t->name, stem) ? sizeof stem - 2 : 0);
-
-        if (size == strlen(t->name) || size >= sizeof s->prefix || t->n_dims != 4 ||
-            t->dims[3] != 7)
-            continue;
-        memcpy(s->prefix, t->name, size);
-        s->prefix[size] = '\0';
-        return;
-    }
-}
-
 /* Everything that does not fit, before anything is loaded. */
-static void compare(struct complaint *c, const struct source *s, const struct network *n,
-                    bool body_only)
+static void compare(struct complaint *c, struct complaint *left_out, const struct source *s,
+                    const struct network *n, bool body_only)
 {
-    size_t skip = strlen(s->prefix);
-
     for (int i = 0; i < n->n_params; i++) {
         const struct param *p = &n->params[i];
         const struct st_tensor *t;
@@ -267,24 +248,24 @@ static void compare(struct complaint *c, const struct source *s, const struct ne
 
         if (body_only && in_head(p->name))
             continue;
-        t = source_find(s, p->name);
+        t = tensorfile_find(s->file, p->name);
         if (!t)
             complaint_add(c, "missing", p->name, "");
-        else if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
-            complaint_add(c, "not fp32, fp16 or bf16:", p->name, "");
+        else if (!st_is_real(t->dtype))
+            complaint_add(c, "not " ST_REAL_TEXT ":", p->name, "");
         else if (!weights_shape_fits(t, p, detail))
             complaint_add(c, "misshapen", p->name, detail);
     }
     for (size_t i = 0; i < tensorfile_count(s->file); i++) {
         const char *name = tensorfile_tensor(s->file, i)->name;
 
-        if (strncmp(name, s->prefix, skip) != 0) /* beside the body: another's head, an average */
-            continue;
-        name += skip;
         if (network_param(n, name) || weights_ends_in(name, batches_suffix) ||
             (body_only && (in_head(name) || strncmp(name, "fc.", 3) == 0)))
             continue;
-        complaint_add(c, "extra", name, "");
+        if (body_only && !is_of_resnet(name)) /* beside the body: another's head, a queue */
+            complaint_add(left_out, "", name, "");
+        else
+            complaint_add(c, "extra", name, "");
     }
 }
 
@@ -293,13 +274,13 @@ static int recognise(const struct source *s)
 {
     for (int arch = RESNET18; arch <= RESNET152; arch++) {
         const struct model_options o = {.arch = arch};
-        struct complaint c = {{0}, 0};
+        struct complaint c = {{0}, 0}, left_out = {{0}, 0};
         struct network *n;
         struct err ignored = {0};
 
         if (network_new(&n, &o, 2, &ignored) < 0)
             return -1;
-        compare(&c, s, n, true);
+        compare(&c, &left_out, s, n, true);
         network_free(n);
         if (c.n == 0)
             return arch;
@@ -310,10 +291,14 @@ static int recognise(const struct source *s)
 static int check_file(const struct source *s, const struct network *n, bool body_only,
                       struct err *err)
 {
-    struct complaint c = {{0}, 0};
+    struct complaint c = {{0}, 0}, left_out = {{0}, 0};
     int looks;
 
-    compare(&c, s, n, body_only);
+    compare(&c, &left_out, s, n, body_only);
+    if (c.n == 0 && left_out.n > 0)
+        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", s->path, left_out.n,
+                 left_out.n == 1 ? "" : "s", left_out.n == 1 ? "is" : "are", left_out.text,
+                 left_out.n > LIST_MAX ? " ..." : "");
     if (complaint_settle(&c, s->path, n, err) == 0)
         return 0;
     looks = recognise(s);
@@ -325,11 +310,11 @@ static int check_file(const struct source *s, const struct network *n, bool body
 
 static int read_batches(const struct source *s, uint64_t *out, struct err *err)
 {
-    const struct st_tensor *t = source_find(s, "bn1.num_batches_tracked");
+    const struct st_tensor *t = tensorfile_find(s->file, "bn1.num_batches_tracked");
     int64_t value = 0;
 
     *out = 0;
-    if (!t) /* files older than PyTorch 0.4.1 have none */
+    if (!t || t->dtype == ST_I32) /* files older than PyTorch 0.4.1 have none */
         return 0;
     if (t->dtype != ST_I64 || t->bytes != sizeof value)
         return err_set(err, ERR_FORMAT, "%s: %s is not one int64 number", s->path, t->name);
@@ -339,36 +324,59 @@ static int read_batches(const struct source *s, uint64_t *out, struct err *err)
     return 0;
 }
 
-int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
-                 bool body_only, uint64_t *batches_tracked, struct err *err)
+static int check_finite(const struct source *s, const struct param *p, const float *v,
+                        struct err *err)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (!isfinite(v[i]))
+            return err_set(err, ERR_FORMAT,
+                           "%s: tensor %s has %s at number %zu of %zu: these weights are spoilt",
+                           s->path, p->name, isnan(v[i]) ? "NaN" : "an infinite number", i, p->n);
+    return 0;
+}
+
+static int load_params(const struct source *s, const struct backend *be, struct be *b,
+                       const struct network *n, bool body_only, struct err *err)
+{
+    float *buffer = weights_buffer(n, err);
+    int rc = buffer ? 0 : -1;
+
+    for (int i = 0; i < n->n_params && rc == 0; i++) {
+        const struct param *p = &n->params[i];
+
+        if (body_only && in_head(p->name))
+            continue;
+        rc = tensorfile_read_f32(s->file, tensorfile_find(s->file, p->name), buffer, err);
+        if (rc == 0 && body_only) /* others' weights; our own were finite when they were stored */
+            rc = check_finite(s, p, buffer, err);
+        if (rc == 0)
+            rc = be->put(b, p->name, buffer, err);
+    }
+    free(buffer);
+    return rc;
+}
+
+int weights_load(const char *path, const char *key, const struct backend *be, struct be *b,
+                 const struct network *n, bool body_only, uint64_t *batches_tracked,
+                 struct err *err)
 {
     struct tensorfile *file;
     struct source s = {.path = path};
-    float *buffer = NULL;
-    uint64_t batches;
-    int rc = -1;
+    uint64_t batches = 0;
+    int rc;
 
     if (tensorfile_open(&file, path, err) < 0)
         return -1;
     s.file = file;
-    find_prefix(&s);
-    buffer = weights_buffer(n, err);
-    if (!buffer || check_file(&s, n, body_only, err) < 0 || read_batches(&s, &batches, err) < 0)
-        goto out;
-    for (int i = 0; i < n->n_params; i++) {
-        const char *name = n->params[i].name;
-
-        if (body_only && in_head(name))
-            continue;
-        if (tensorfile_read_f32(file, source_find(&s, name), buffer, err) < 0 ||
-            be->put(b, name, buffer, err) < 0)
-            goto out;
-    }
-    if (batches_tracked)
+    rc = tensorfile_take_network(file, key, err);
+    if (rc == 0)
+        rc = check_file(&s, n, body_only, err);
+    if (rc == 0)
+        rc = read_batches(&s, &batches, err);
+    if (rc == 0)
+        rc = load_params(&s, be, b, n, body_only, err);
+    if (rc == 0 && batches_tracked)
         *batches_tracked = batches;
-    rc = 0;
-out:
-    free(buffer);
     tensorfile_close(file);
     return rc;
 }

@@ -15,11 +15,18 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
  * batch norm; no time or path inside. Atomic. ERR_IO, ERR_FULL. */
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
                  uint64_t batches_tracked, struct err *err) MUST_USE;
-/* Loads such a file, or a .pth with torchvision's names, all of them behind one prefix or none
- * (body_only: all but head.*; fc.* is dropped). ERR_FORMAT says which architecture the file looks like, or
- * lists missing, extra and misshapen tensors, and nothing is loaded then. BATCHES_TRACKED may be NULL. */
-int weights_load(const char *path, const struct backend *be, struct be *b, const struct network *n,
-                 bool body_only, uint64_t *batches_tracked, struct err *err) MUST_USE;
+/* Loads such a file, or another's with one ResNet, or the one of several that KEY means (tensorfile_take_network();
+ * "": none) (body_only: all but head.*; fc.* and what else is no part of a ResNet is left out, and said). ERR_FORMAT
+ * says which architecture the file looks like, or lists missing, extra and misshapen tensors, and nothing is loaded
+ * then; or names the tensor of another's weights that is not finite. BATCHES_TRACKED may be NULL. */
+int weights_load(const char *path, const char *key, const struct backend *be, struct be *b,
+                 const struct network *n, bool body_only, uint64_t *batches_tracked,
+                 struct err *err) MUST_USE;
+/* How many of the OF tensors of N in the device are not, bit for bit, those of the safetensors file at PATH, which
+ * weights_save() wrote; FIRST is the first of them in the network's order. */
+int weights_compare(const char *path, const struct backend *be, struct be *b,
+                    const struct network *n, char first[96], int *differ, int *of,
+                    struct err *err) MUST_USE;
 /* What training goes on with besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the
  * averages stand in the network's place (weights_swap_averages()), the weights that are trained ("NAME"). */
 int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,

@@ -41,6 +41,36 @@ static int put_kept(const struct backend *be, struct be *b, const struct param *
     return be->put(b, name, values, err);
 }
 
+int weights_compare(const char *path, const struct backend *be, struct be *b,
+                    const struct network *n, char first[96], int *differ, int *of, struct err *err)
+{
+    struct tensorfile *file = NULL;
+    float *here = weights_buffer(n, err), *there = here ? weights_buffer(n, err) : NULL;
+    int rc = there ? tensorfile_open(&file, path, err) : -1;
+
+    *differ = *of = 0;
+    for (int i = 0; i < n->n_params && rc == 0; i++) {
+        const struct param *p = &n->params[i];
+        const struct st_tensor *t = tensorfile_find(file, p->name);
+        char detail[128];
+
+        if (!t || !weights_shape_fits(t, p, detail)) {
+            rc = err_set(err, ERR_FORMAT, "%s: no tensor %s of this network", path, p->name);
+            break;
+        }
+        rc = tensorfile_read_f32(file, t, there, err);
+        if (rc == 0)
+            rc = be->get(b, p->name, here, err);
+        ++*of;
+        if (rc == 0 && memcmp(here, there, p->n * sizeof *here) != 0 && (*differ)++ == 0)
+            snprintf(first, 96, "%s", p->name);
+    }
+    tensorfile_close(file);
+    free(here);
+    free(there);
+    return rc;
+}
+
 int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err)
 {

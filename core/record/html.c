@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/yaml.h"
+#include "base/yaml.h"
 #include "record/markup.h"
 #include "record/plot.h"
 #include "record/predictions.h"
@@ -162,6 +163,23 @@ static void put_figure(const struct report *r, const char *value, const char *na
     fprintf(r->out, "<div><b>%s</b><span>%s</span></div>\n", value, name);
 }
 
+/* By what the best epoch was chosen: key train.monitor. Its default is that of runs older than the key. */
+static void name_best(const struct report *r, char *name, size_t size)
+{
+    char path[PATH_LEN];
+    json_t *params = NULL;
+    const char *by;
+
+    if (path_format(path, NULL, "%s/params.yaml", r->run.folder) == 0 && path_exists(path) &&
+        yaml_read(&params, path, NULL) < 0)
+        params = NULL;
+    by = json_string_value(json_object_get(params, "train.monitor"));
+    snprintf(name, size, "error rate of the best epoch by<br>%s (number %lld)",
+             by && strcmp(by, "error_rate") == 0 ? "error rate" : "loss",
+             (long long)json_integer_value(find(r->run.metrics, "best", "epoch")));
+    json_decref(params);
+}
+
 static void put_figures(const struct report *r)
 {
     const json_t *loss = find(r->run.metrics, "final", "valid_loss");
@@ -184,8 +202,7 @@ static void put_figures(const struct report *r)
     }
     if (json_is_number(best)) {
         snprintf(value, sizeof value, "%.4f", json_number_value(best));
-        snprintf(name, sizeof name, "error rate of the epoch with<br>the least loss (number %lld)",
-                 (long long)json_integer_value(find(r->run.metrics, "best", "epoch")));
+        name_best(r, name, sizeof name);
         put_figure(r, value, name);
     }
     if (r->p) {

@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
@@ -66,8 +69,10 @@ void markup_clean(char *out, size_t size, const char *text)
 {
     size_t used = 0;
 
-    for (size_t n, put; *text; text += n ? n : 1) {
-        n = character((const unsigned char *)text);
+    for (size_t n, put, skip; *text; text += skip) {
+        skip = text_control(text);
+        n = skip ? 0 : character((const unsigned char *)text);
+        skip = skip ? skip : n ? n : 1;
         put = n ? n : strlen(replacement);
         if (used + put >= size)
             break;
@@ -86,7 +91,7 @@ size_t markup_length(const char *text)
     return n;
 }
 
-void markup_csv(FILE *out, const char *text)
+void markup_csv_as_it_is(FILE *out, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, out);
@@ -99,6 +104,27 @@ void markup_csv(FILE *out, const char *text)
         fputc(*text, out);
     }
     fputc('"', out);
+}
+
+/* What a spreadsheet takes for a formula; a number is none. */
+static bool is_formula(const char *text)
+{
+    char *end;
+
+    if (!*text || !strchr("=+-@\t\r", *text))
+        return false;
+    (void)strtod(text, &end);
+    return end == text || *end;
+}
+
+void markup_csv(FILE *out, const char *text)
+{
+    char *safe = NULL;
+
+    if (is_formula(text) && asprintf(&safe, "'%s", text) >= 0)
+        text = safe;
+    markup_csv_as_it_is(out, text);
+    free(safe);
 }
 
 void markup_base64(FILE *out, const void *data, size_t size)

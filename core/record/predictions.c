@@ -6,7 +6,6 @@
 #include "record/markup.h"
 
 #include <hdf5.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +66,14 @@ void predictions_free(struct predictions *p)
 
 /* --- CSV ------------------------------------------------------------------------------------------ */
 
+static void put_cell(FILE *out, const struct predictions *p, const char *text)
+{
+    if (p->plain_csv)
+        markup_csv_as_it_is(out, text);
+    else
+        markup_csv(out, text);
+}
+
 /* The shortest decimal that reads back equal. */
 static void put_float(FILE *out, float x)
 {
@@ -92,11 +99,11 @@ static int write_table(const struct predictions *p, const char *folder, struct e
     for (uint32_t i = 0; i < p->n; i++) {
         const float *row = p->prob + (size_t)i * (size_t)p->classes;
 
-        markup_csv(f.file, p->ids[i]);
+        put_cell(f.file, p, p->ids[i]);
         fputc(',', f.file);
-        markup_csv(f.file, p->vocab[p->actual[i]]);
+        put_cell(f.file, p, p->vocab[p->actual[i]]);
         fputc(',', f.file);
-        markup_csv(f.file, p->vocab[p->predicted[i]]);
+        put_cell(f.file, p, p->vocab[p->predicted[i]]);
         fputc(',', f.file);
         put_float(f.file, row[p->actual[i]]);
         fputc(',', f.file);
@@ -125,7 +132,7 @@ static int write_classes(const struct predictions *p, const uint32_t *counts, co
     for (int32_t c = 0; c < p->classes; c++) {
         const struct class_score *s = &scores[c];
 
-        markup_csv(f.file, p->vocab[c]);
+        put_cell(f.file, p, p->vocab[c]);
         if (s->support == 0 && !p->zero_absent) /* nothing to recall: no figure is better than 0 */
             fprintf(f.file, ",,,,0,%u,0,,\n", s->predicted);
         else
@@ -364,11 +371,11 @@ int predictions_write_confusion(const struct predictions *p, const uint32_t *cou
     fputs("actual", f.file);
     for (int32_t c = 0; c < p->classes; c++) {
         fputc(',', f.file);
-        markup_csv(f.file, p->vocab[c]);
+        put_cell(f.file, p, p->vocab[c]);
     }
     fputc('\n', f.file);
     for (int32_t a = 0; a < p->classes; a++) {
-        markup_csv(f.file, p->vocab[a]);
+        put_cell(f.file, p, p->vocab[a]);
         for (int32_t c = 0; c < p->classes; c++)
             fprintf(f.file, ",%u", counts[(size_t)a * (size_t)p->classes + (size_t)c]);
         fputc('\n', f.file);

@@ -17,8 +17,9 @@ struct predictions {
     float *prob;                 /* (n, classes), rows add up to 1 */
     float *loss;                 /* n, nat */
     char **vocab;                /* classes */
-    bool
-        zero_absent; /* as older files have it: 0 in per_class.csv, not blanks, where nothing can be said */
+    /* as older files have it: 0 in per_class.csv, not blanks, where nothing can be said */
+    bool zero_absent;
+    bool plain_csv; /* cells as older programs wrote them: what a spreadsheet would run as it is */
 };
 int predictions_new(struct predictions **out, uint32_t n, int32_t classes,
                     struct err *err) MUST_USE;

@@ -195,6 +195,8 @@ int predictions_read(struct predictions **out, const char *folder, struct err *e
     if (!path_exists(path))
         return err_set(err, ERR_INPUT, "%s is missing: predictions are written when a run is done",
                        path);
+    if (path_check_file(path, err) < 0)
+        return -1;
     file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0)
         return err_set(err, ERR_FORMAT, "%s: cannot be opened as HDF5: truncated or damaged?",

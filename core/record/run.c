@@ -43,22 +43,40 @@ static void start_time(char *out, size_t size)
     snprintf(out, size, "%s.%06ldZ", whole, now.tv_nsec / 1000);
 }
 
-static FILE *open_in(const struct run *r, const char *name, const char *mode, struct err *err)
+static FILE *append_to(const struct run *r, const char *name, struct err *err)
 {
     char path[PATH_LEN];
-    FILE *file;
 
-    if (path_format(path, err, "%s/%s", r->folder, name) < 0)
-        return NULL;
-    file = fopen(path, mode);
-    if (!file)
-        err_errno(err, "cannot open %s", path);
-    return file;
+    return path_format(path, err, "%s/%s", r->folder, name) < 0 ? NULL : path_append(path, err);
+}
+
+static const char record_hash[] = "record_sha256";
+
+int run_check_record(const json_t *run, struct err *err)
+{
+    const char *expected = json_string_value(json_object_get(run, record_hash));
+    char hex[SHA256_HEX];
+
+    if (!expected && json_integer_value(json_object_get(run, "version")) < 2)
+        return -1;
+    if (!expected)
+        err_set(err, ERR_CHECKSUM, "run.json has no %s: it was changed", record_hash);
+    else if (json_sha256_without(hex, run, record_hash, err) == 0 && strcmp(hex, expected) == 0)
+        return 1;
+    else
+        err_set(err, ERR_CHECKSUM, "run.json is %.12s..., it says %.12s...: it was changed", hex,
+                expected);
+    return 0;
 }
 
 static int write_json(const struct run *r, struct err *err)
 {
-    char path[PATH_LEN];
+    char path[PATH_LEN], hex[SHA256_HEX];
+
+    if (json_sha256_without(hex, r->json, record_hash, err) < 0)
+        return -1;
+    if (json_object_set_new(r->json, record_hash, json_string(hex)) < 0)
+        return err_set(err, ERR_NOMEM, "run.json");
 
     if (path_format(path, err, "%s/run.json", r->folder) < 0)
         return -1;
@@ -72,7 +90,7 @@ static int try_lock(int *fd, const char *path, struct err *err)
 {
     struct stat mine, there;
 
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (*fd < 0)
         return err_errno(err, "cannot open %s", path);
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
@@ -172,15 +190,15 @@ static void run_close(struct run *r)
 
 static int open_files(struct run *r, bool again, struct err *err)
 {
-    r->log = open_in(r, "log.txt", "ae", err);
+    r->log = append_to(r, "log.txt", err);
     if (!r->log)
         return -1;
     setvbuf(r->log, NULL, _IOLBF, 0);
     log_tee(r->log);
-    r->metrics = open_in(r, "metrics.jsonl", "ae", err);
+    r->metrics = append_to(r, "metrics.jsonl", err);
     if (!r->metrics)
         return -1;
-    r->timing = open_in(r, "timing.jsonl", "ae", err);
+    r->timing = append_to(r, "timing.jsonl", err);
     if (!r->timing)
         return -1;
     return events_open(&r->events, r->folder, again, err);
@@ -200,14 +218,9 @@ static int first_json(struct run *r, const json_t *facts, struct err *err)
 
 static int make_folders(const struct run *r, struct err *err)
 {
-    static const char *const folders[] = {"checkpoints", "plots"};
-    char path[PATH_LEN];
-
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (path_format(path, err, "%s/%s", r->folder, folders[i]) < 0 ||
-            path_make_dirs(path, err) < 0)
-            return -1;
-    return 0;
+    return path_make_dirs_below(r->folder, "checkpoints", err) < 0
+               ? -1
+               : path_make_dirs_below(r->folder, "plots", err);
 }
 
 int run_begin(struct run **out, const char *results, const char *name, const json_t *facts,
@@ -298,7 +311,7 @@ static int reopen_json(struct run *r, struct err *err)
         return err_wrap(err, "%s", path);
     if (strcmp(status, "done") == 0)
         return err_set(err, ERR_INPUT, "%s: the run is done; nothing is left to resume", r->folder);
-    return 0;
+    return run_check_record(r->json, err) == 0 ? err_wrap(err, "%s", r->folder) : 0;
 }
 
 int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, uint32_t epochs,
@@ -317,6 +330,10 @@ int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, uin
     if (reopen_json(r, err) < 0 || make_folders(r, err) < 0 || open_files(r, true, err) < 0 ||
         cut_metrics(r, metrics_bytes, err) < 0 || cut_timing(r, epochs, err) < 0)
         goto fail;
+    if (json_object_set_new(r->json, "version", json_integer(RUN_VERSION)) < 0) {
+        err_set(err, ERR_NOMEM, "run.json");
+        goto fail;
+    }
     json_object_del(r->json, "stop");
     json_object_del(r->json, "error");
     if (json_object_set_new(r->json, "status", json_string("running")) < 0) {

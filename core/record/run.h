@@ -12,7 +12,9 @@
 
 #include "base/err.h"
 
-enum { RUN_VERSION = 1 }; /* of run.json and the folder */
+enum {
+    RUN_VERSION = 2
+}; /* of run.json and the folder; 2 has the SHA-256 of itself, 1 is read, too */
 
 struct
     run; /* owned by whoever began or resumed it. Where NULL is fine, nothing is recorded then. */
@@ -23,8 +25,9 @@ struct
 int run_begin(struct run **out, const char *results, const char *name, const json_t *facts,
               struct err *err) MUST_USE;
 /* Opens a run that is not done, to go on; ERR_LOCKED when another process holds it, ERR_INPUT when
- * it is done; metrics.jsonl is cut to METRICS_BYTES (ERR_FORMAT when it is shorter), timing.jsonl to
- * EPOCHS lines. TensorBoard is told to forget what comes after the first scalar's step. */
+ * it is done, ERR_CHECKSUM when its run.json was changed; metrics.jsonl is cut to METRICS_BYTES
+ * (ERR_FORMAT when it is shorter), timing.jsonl to EPOCHS lines. TensorBoard is told to forget what
+ * comes after the first scalar's step. */
 int run_resume(struct run **out, const char *folder, uint64_t metrics_bytes, uint32_t epochs,
                struct err *err) MUST_USE;
 const char *run_folder(const struct run *r); /* path, borrowed */
@@ -53,10 +56,14 @@ void run_abandon(struct run *r, const char *why);
 /* The results folder, read. */
 struct run_entry {
     char name[256], folder[4096];
-    json_t *run;        /* run.json */
-    json_t *metrics;    /* metrics.json, NULL until there is one */
-    const char *status; /* running, done, failed, stopped, killed (running without a lock) */
+    json_t *run;     /* run.json; NULL where it cannot be read (status "unreadable") */
+    json_t *metrics; /* metrics.json, NULL until there is one */
+    const char
+        *status; /* running, done, failed, stopped, killed (running without a lock), unreadable */
+    char fault[512]; /* why it is unreadable */
 };
+/* Whether run.json is what was written: 1; 0: it is not, ERR says so; -1: an older one, which does not say. */
+int run_check_record(const json_t *run, struct err *err) MUST_USE;
 /* One run folder, read. ERR_INPUT when FOLDER has no run.json, ERR_FORMAT when it cannot be used. */
 int run_open(struct run_entry *out, const char *folder, struct err *err) MUST_USE;
 void run_entry_free(struct run_entry *e); /* what it points to; all zero is fine */
@@ -64,11 +71,13 @@ void run_entry_free(struct run_entry *e); /* what it points to; all zero is fine
  * `libraries.presize`, its version ("?"; borrowed). */
 int run_arithmetic(const json_t *run);
 const char *run_presize(const json_t *run);
-/* All runs below RESULTS sorted by start, newest last; what cannot be read is skipped. A missing
- * folder has none. */
+/* All runs below RESULTS sorted by start, newest last; first those whose start cannot be read. What is unreadable
+ * (damaged, of a later version, without its run.json) is an entry, too; what is no run is skipped. A missing folder has
+ * none. */
 int run_list(struct run_entry **out, size_t *n, const char *results, struct err *err) MUST_USE;
 void run_list_free(struct run_entry *entries, size_t n);
-/* Folder of RUN (a path or a name below RESULTS; NULL: the latest). ERR_INPUT: none, with near names. */
+/* Folder of RUN (a path or a name below RESULTS; NULL: the latest, with a warning of those that may be later but are
+ * unreadable). ERR_INPUT: none, with near names. */
 int run_find(char folder[4096], const char *results, const char *run, struct err *err) MUST_USE;
 
 #endif

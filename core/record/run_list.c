@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -26,7 +27,9 @@ static bool is_locked(const char *folder)
 
     if (path_format(path, NULL, "%s/.lock", folder) < 0)
         return false;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!path_is_file(path))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     locked = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -56,15 +59,14 @@ static int check_version(const json_t *run, struct err *err)
         json_get_string(run, "status", &status, err) < 0 ||
         json_get_string(run, "start", &start, err) < 0)
         return -1;
-    if (version != RUN_VERSION)
-        return err_set(err, ERR_FORMAT, "version %lld; this program reads version %d",
+    if (version < 1 || version > RUN_VERSION)
+        return err_set(err, ERR_FORMAT, "version %lld; this program reads versions 1 to %d",
                        (long long)version, RUN_VERSION);
     return 0;
 }
 
-int run_open(struct run_entry *out, const char *folder, struct err *err)
+static int name_entry(struct run_entry *out, const char *folder, struct err *err)
 {
-    char path[PATH_LEN];
     size_t length;
 
     memset(out, 0, sizeof *out);
@@ -75,27 +77,75 @@ int run_open(struct run_entry *out, const char *folder, struct err *err)
     if (snprintf(out->name, sizeof out->name, "%s", path_base(out->folder)) >=
         (int)sizeof out->name)
         return err_set(err, ERR_INPUT, "%s: a name of more than 255 bytes", folder);
+    return 0;
+}
+
+/* The files of a named entry. After an error it holds what could be read. */
+static int read_entry(struct run_entry *out, struct err *err)
+{
+    char path[PATH_LEN];
+    json_t *run;
+
     if (path_format(path, err, "%s/run.json", out->folder) < 0)
         return -1;
     if (!path_exists(path))
         return err_set(err, ERR_INPUT, "%s: no run folder: it has no run.json", out->folder);
     /* Before run.json is read: a run that ends in between is then not taken for a killed one. */
     out->status = is_locked(out->folder) ? "running" : "";
-    if (json_read(&out->run, path, err) < 0)
+    if (json_read(&run, path, err) < 0)
         return -1;
-    if (check_version(out->run, err) < 0) {
-        run_entry_free(out);
+    if (check_version(run, err) < 0) {
+        json_decref(run);
         return err_wrap(err, "%s", path);
     }
+    out->run = run;
     if (!out->status[0] ||
         strcmp(json_string_value(json_object_get(out->run, "status")), "running") != 0)
         out->status = status_of(out->run, out->folder);
-    if (path_format(path, err, "%s/metrics.json", out->folder) < 0 ||
-        (path_exists(path) && json_read(&out->metrics, path, err) < 0)) {
-        run_entry_free(out);
+    if (path_format(path, err, "%s/metrics.json", out->folder) < 0)
         return -1;
+    return path_exists(path) ? json_read(&out->metrics, path, err) : 0;
+}
+
+int run_open(struct run_entry *out, const char *folder, struct err *err)
+{
+    if (name_entry(out, folder, err) == 0 && read_entry(out, err) == 0)
+        return 0;
+    run_entry_free(out);
+    return -1;
+}
+
+/* Whether there is something of a run in FOLDER. */
+static bool is_run(const char *folder)
+{
+    static const char *const parts[] = {"run.json", "resolved.yaml", "metrics.jsonl",
+                                        "checkpoints"};
+    char path[PATH_LEN];
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (path_format(path, NULL, "%s/%s", folder, parts[i]) == 0 && lstat(path, &st) == 0)
+            return true;
+    return false;
+}
+
+/* 1: an entry; 0: FOLDER is no run, or one that is just being made. */
+static int list_one(struct run_entry *out, const char *folder, struct err *err)
+{
+    struct err why = {0};
+
+    if (name_entry(out, folder, err) < 0)
+        return -1;
+    if (read_entry(out, &why) == 0)
+        return 1;
+    if (why.kind == ERR_NOMEM || !is_run(folder) ||
+        (why.kind == ERR_INPUT && is_locked(out->folder))) {
+        run_entry_free(out);
+        return why.kind == ERR_NOMEM ? err_set(err, why.kind, "%s", why.msg) : 0;
     }
-    return 0;
+    out->status = "unreadable";
+    snprintf(out->fault, sizeof out->fault, "%.*s", (int)sizeof out->fault - 1, why.msg);
+    return 1;
 }
 
 void run_entry_free(struct run_entry *e)
@@ -123,8 +173,9 @@ const char *run_presize(const json_t *run)
 static int by_start(const void *a, const void *b)
 {
     const struct run_entry *x = a, *y = b;
-    int order = strcmp(json_string_value(json_object_get(x->run, "start")),
-                       json_string_value(json_object_get(y->run, "start")));
+    const char *a_start = json_string_value(json_object_get(x->run, "start"));
+    const char *b_start = json_string_value(json_object_get(y->run, "start"));
+    int order = strcmp(a_start ? a_start : "", b_start ? b_start : "");
 
     return order ? order : strcmp(x->name, y->name);
 }
@@ -150,7 +201,7 @@ int run_list(struct run_entry **out, size_t *n, const char *results, struct err 
     size_t capacity = 0;
     struct dirent *item;
     char folder[PATH_LEN];
-    struct err why;
+    int added;
 
     *out = NULL;
     *n = 0;
@@ -163,10 +214,10 @@ int run_list(struct run_entry **out, size_t *n, const char *results, struct err 
             continue;
         if (grow(out, *n, &capacity, err) < 0)
             goto fail;
-        if (run_open(&(*out)[*n], folder, &why) == 0)
-            (*n)++;
-        else
-            log_debug("skipped: %s", why.msg);
+        added = list_one(&(*out)[*n], folder, err);
+        if (added < 0)
+            goto fail;
+        *n += (size_t)added;
     }
     if (errno != 0) {
         err_errno(err, "cannot list %s", results);
@@ -236,8 +287,12 @@ static int find_latest(char folder[PATH_LEN], const char *results, struct err *e
 
     if (run_list(&entries, &n, results, err) < 0)
         return -1;
+    for (size_t i = 0; i < n && !entries[i].run; i++)
+        log_warn("%s: passed over: %s", entries[i].name, entries[i].fault);
     if (n == 0)
         rc = err_set(err, ERR_INPUT, "no run in %s yet; `train --exp NAME` makes one", results);
+    else if (!entries[n - 1].run)
+        rc = err_set(err, ERR_INPUT, "no run in %s can be read", results);
     else
         rc = path_format(folder, err, "%s", entries[n - 1].folder);
     run_list_free(entries, n);

@@ -139,9 +139,9 @@ int look_note(const char *run, const json_t *line, struct err *err)
 
     if (path_format(path, err, "%s/looks.jsonl", run) < 0)
         return -1;
-    file = fopen(path, "ae");
+    file = path_append(path, err);
     if (!file)
-        return err_errno(err, "cannot write %s", path);
+        return -1;
     rc = json_append_line(file, line, err);
     if (fclose(file) != 0 && rc == 0)
         rc = err_errno(err, "cannot write %s", path);

@@ -5,6 +5,7 @@
 #include <cairo.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/path.h"
 #include "record/markup.h"
@@ -129,12 +130,22 @@ static cairo_status_t append(void *file, const unsigned char *data, unsigned siz
     return fwrite(data, 1, size, file) == size ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
+int sheet_check_path(const char *path, struct err *err)
+{
+    const char *dot = strrchr(path_base(path), '.');
+
+    if (dot && strcasecmp(dot, ".png") == 0)
+        return 0;
+    return err_set(err, ERR_INPUT, "%s: the sheet is written as PNG: give a name that ends in .png",
+                   path);
+}
+
 int sheet_write(struct sheet *s, const char *path, struct err *err)
 {
     struct new_file f;
     cairo_status_t status;
 
-    if (new_file_begin(&f, path, err) < 0)
+    if (sheet_check_path(path, err) < 0 || new_file_begin(&f, path, err) < 0)
         return -1;
     status = cairo_surface_write_to_png_stream(s->surface, append, f.file);
     if (status != CAIRO_STATUS_SUCCESS && !ferror(f.file)) {

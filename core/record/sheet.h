@@ -18,7 +18,9 @@ int sheet_new(struct sheet **out, int n, int columns, int side_px, struct err *e
  * LABEL and the smaller NOTE stand below, cut to the cell's width; either may be "". ERR_NOMEM. */
 int sheet_put(struct sheet *s, int cell, const uint8_t *pixels, int height, int width,
               const char *label, const char *note, struct err *err) MUST_USE;
-/* Replaces PATH. ERR_IO, ERR_FULL, ERR_NOMEM. */
+/* ERR_INPUT unless PATH ends in .png, which is what is written. */
+int sheet_check_path(const char *path, struct err *err) MUST_USE;
+/* Replaces PATH. ERR_INPUT as above, ERR_IO, ERR_FULL, ERR_NOMEM. */
 int sheet_write(struct sheet *s, const char *path, struct err *err) MUST_USE;
 void sheet_free(struct sheet *s); /* NULL is fine */
 

@@ -131,11 +131,13 @@ static int small_tuple(struct pickle_machine *m, int n)
     return push_tuple(m, m->n_stack - n);
 }
 
-/* The N values on top go into the container below them. */
+/* The N values on top go into the container below them; an opaque one that takes such values is one. */
 static int fill(struct pickle_machine *m, enum node_kind kind, int first)
 {
     int floor = m->n_marks ? m->marks[m->n_marks - 1] : 0, n = m->n_stack - first;
 
+    if (first > floor && machine_node_at(m, m->stack[first - 1])->kind == NODE_OPAQUE)
+        machine_node_at(m, m->stack[first - 1])->kind = kind;
     if (first <= floor || machine_node_at(m, m->stack[first - 1])->kind != kind ||
         (kind == NODE_DICT && n % 2))
         return machine_refuse(m, "values for a container that is not there");
@@ -239,6 +241,48 @@ static int push_long(struct pickle_machine *m)
     return push_new(m, NODE_INT, (int64_t)value);
 }
 
+/* A line of text without its end, as protocol 0 has them. */
+static const char *take_line(struct pickle_machine *m, size_t *size)
+{
+    const uint8_t *from = m->at, *stop = memchr(m->at, '\n', (size_t)(m->end - m->at));
+
+    if (!stop) {
+        machine_refuse(m, "ends too early");
+        return NULL;
+    }
+    *size = (size_t)(stop - from);
+    m->at = stop + 1;
+    return (const char *)from;
+}
+
+/* Values of no use here: their bytes are passed over. */
+static int skip_text(struct pickle_machine *m, size_t size_bytes)
+{
+    if (push_text(m, NODE_BIG, size_bytes) < 0)
+        return -1;
+    machine_node_at(m, m->stack[m->n_stack - 1])->kind = NODE_OPAQUE;
+    machine_node_at(m, m->stack[m->n_stack - 1])->text = NULL;
+    return 0;
+}
+
+/* INT, LONG, FLOAT of protocol 0: 00 and 01 are bool. */
+static int push_line(struct pickle_machine *m, uint8_t op)
+{
+    char digits[32];
+    size_t size;
+    const char *line = take_line(m, &size);
+
+    if (!line)
+        return -1;
+    if (op == 'F' || size >= sizeof digits)
+        return push_new(m, NODE_FLOAT, 0);
+    memcpy(digits, line, size);
+    digits[size] = 0;
+    if (op == 'I' && size == 2 && digits[0] == '0')
+        return push_new(m, NODE_BOOL, digits[1] == '1');
+    return push_new(m, NODE_INT, strtoll(digits, NULL, 10));
+}
+
 /* --- opcodes ------------------------------------------------------------------------------------ */
 
 static int containers(struct pickle_machine *m, uint8_t op)
@@ -265,12 +309,90 @@ static int containers(struct pickle_machine *m, uint8_t op)
         return small_tuple(m, op - 0x84);
     case 'a': /* APPEND */
         return fill(m, NODE_LIST, m->n_stack - 1);
+    case 'd': /* DICT, LIST */
+    case 'l': {
+        int node =
+            pop_mark(m, &first) < 0 ? -1 : machine_node_new(m, op == 'd' ? NODE_DICT : NODE_LIST);
+
+        if (node < 0 || (op == 'd' && (m->n_stack - first) % 2) ||
+            machine_add_items(m, node, m->stack + first, m->n_stack - first) < 0)
+            return node < 0 ? -1 : machine_refuse(m, "a dictionary of an odd number of values");
+        m->n_stack = first;
+        return machine_push(m, node);
+    }
+    case 0x91: /* FROZENSET */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        m->n_stack = first;
+        return torch_opaque(m, NULL, 0);
+    case 0x90: /* ADDITEMS, to a set */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        m->n_stack = first;
+        return 0;
     case 's': /* SETITEM */
         return fill(m, NODE_DICT, m->n_stack - 2);
     case 'e': /* APPENDS */
         return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_LIST, first);
     default: /* 'u', SETITEMS */
         return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_DICT, first);
+    }
+}
+
+/* What state dicts do not need, but what lies beside them in a file may. */
+static int rare_op(struct pickle_machine *m, uint8_t op)
+{
+    int first = 0, class_of;
+    size_t size;
+
+    switch (op) {
+    case '0': /* POP */
+        return machine_pop(m) < 0 ? -1 : 0;
+    case '1': /* POP_MARK */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        m->n_stack = first;
+        return 0;
+    case '2': /* DUP */
+        first = machine_pop(m);
+        return machine_push(m, first) < 0 ? -1 : machine_push(m, first);
+    case 'I':
+    case 'L':
+    case 'F':
+        return push_line(m, op);
+    case 'S': /* STRING, UNICODE: quoted or escaped, so no names of tensors */
+    case 'V':
+        return take_line(m, &size) ? torch_opaque(m, NULL, 0) : -1;
+    case 'B': /* BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8, BINUNICODE8 */
+        return skip_text(m, 4);
+    case 'C':
+        return skip_text(m, 1);
+    case 0x8e:
+    case 0x96:
+        return skip_text(m, 8);
+    case 0x8d:
+        return push_text(m, NODE_STRING, 8);
+    case 0x8b: /* LONG4 */
+        return push_text(m, NODE_BIG, 4);
+    case 0x8f: /* EMPTY_SET */
+        return torch_opaque(m, NULL, 0);
+    case 0x81: /* NEWOBJ: class, arguments */
+        return torch_object(m);
+    case 0x92: /* NEWOBJ_EX: class, arguments, keywords */
+        return machine_pop(m) < 0 ? -1 : torch_object(m);
+    case 'o': /* OBJ: mark, class, arguments */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        if (first >= m->n_stack)
+            return machine_refuse(m, "an object without a class");
+        class_of = m->stack[first];
+        m->n_stack = first;
+        return torch_opaque(m, machine_node_at(m, class_of)->text,
+                            machine_node_at(m, class_of)->size);
+    default:
+        return err_set(m->err, ERR_FORMAT,
+                       "pickle, byte %zu: opcode 0x%02x has no place in weights",
+                       (size_t)(m->at - m->data) - 1, op);
     }
 }
 
@@ -282,7 +404,7 @@ static int one_op(struct pickle_machine *m, uint8_t op)
     case 0x80: /* PROTO */
         if (take_number(m, 1, &n) < 0)
             return -1;
-        return n <= 4 ? 0 : machine_refuse(m, "a protocol above 4");
+        return n <= 5 ? 0 : machine_refuse(m, "a protocol above 5");
     case 0x95: /* FRAME */
         return take(m, 8) ? 0 : -1;
     case '(':
@@ -297,6 +419,10 @@ static int one_op(struct pickle_machine *m, uint8_t op)
     case 's':
     case 'e':
     case 'u':
+    case 'd':
+    case 'l':
+    case 0x90:
+    case 0x91:
         return containers(m, op);
     case 'N':
         return push_new(m, NODE_NONE, 0);
@@ -340,9 +466,7 @@ static int one_op(struct pickle_machine *m, uint8_t op)
     case 'Q':
         return torch_storage(m);
     default:
-        return err_set(m->err, ERR_FORMAT,
-                       "pickle, byte %zu: opcode 0x%02x has no place in weights",
-                       (size_t)(m->at - m->data) - 1, op);
+        return rare_op(m, op);
     }
 }
 
@@ -416,4 +540,11 @@ int pickle_get(const struct pickle *p, int dict, const char *key)
         if (pickle_is_string(p, d->items[i], key))
             return d->items[i + 1];
     return -1;
+}
+
+int pickle_state(const struct pickle *p, int node)
+{
+    const struct node *n = &p->nodes[node];
+
+    return n->kind == NODE_OPAQUE ? (int)n->integer - 1 : -1;
 }

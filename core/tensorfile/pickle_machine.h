@@ -33,5 +33,8 @@ int torch_global_named(struct pickle_machine *m); /* STACK_GLOBAL */
 int torch_reduce(struct pickle_machine *m);       /* REDUCE */
 int torch_build(struct pickle_machine *m);        /* BUILD */
 int torch_storage(struct pickle_machine *m);      /* BINPERSID */
+int torch_object(struct pickle_machine *m);       /* NEWOBJ: as REDUCE */
+int torch_opaque(struct pickle_machine *m, const char *name,
+                 size_t size); /* a new opaque node, pushed */
 
 #endif

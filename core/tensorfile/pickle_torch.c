@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "tensorfile/pickle_machine.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +13,87 @@ static const struct {
     const char *name;
     enum pickle_global global;
     enum st_dtype dtype;
+    unsigned bytes; /* of a storage's element */
 } globals[] = {
-    {"collections OrderedDict", GLOBAL_ORDERED_DICT, ST_OTHER},
-    {"torch._utils _rebuild_tensor", GLOBAL_REBUILD_TENSOR, ST_OTHER},
-    {"torch._utils _rebuild_tensor_v2", GLOBAL_REBUILD_TENSOR_V2, ST_OTHER},
-    {"torch._utils _rebuild_parameter", GLOBAL_REBUILD_PARAMETER, ST_OTHER},
-    {"torch FloatStorage", GLOBAL_STORAGE, ST_F32},
-    {"torch HalfStorage", GLOBAL_STORAGE, ST_F16},
-    {"torch BFloat16Storage", GLOBAL_STORAGE, ST_BF16},
-    {"torch LongStorage", GLOBAL_STORAGE, ST_I64},
+    {"collections OrderedDict", GLOBAL_ORDERED_DICT, ST_OTHER, 0},
+    {"torch._utils _rebuild_tensor", GLOBAL_REBUILD_TENSOR, ST_OTHER, 0},
+    {"torch._utils _rebuild_tensor_v2", GLOBAL_REBUILD_TENSOR_V2, ST_OTHER, 0},
+    {"torch._utils _rebuild_parameter", GLOBAL_REBUILD_PARAMETER, ST_OTHER, 0},
+    {"torch._utils _rebuild_parameter_with_state", GLOBAL_REBUILD_PARAMETER, ST_OTHER, 0},
+    {"torch._tensor _rebuild_from_type_v2", GLOBAL_REBUILD_FROM_TYPE, ST_OTHER, 0},
+    {"torch FloatStorage", GLOBAL_STORAGE, ST_F32, 4},
+    {"torch HalfStorage", GLOBAL_STORAGE, ST_F16, 2},
+    {"torch BFloat16Storage", GLOBAL_STORAGE, ST_BF16, 2},
+    {"torch DoubleStorage", GLOBAL_STORAGE, ST_F64, 8},
+    {"torch LongStorage", GLOBAL_STORAGE, ST_I64, 8},
+    {"torch IntStorage", GLOBAL_STORAGE, ST_I32, 4},
+    {"torch ShortStorage", GLOBAL_STORAGE, ST_OTHER, 2},
+    {"torch CharStorage", GLOBAL_STORAGE, ST_OTHER, 1},
+    {"torch ByteStorage", GLOBAL_STORAGE, ST_U8, 1},
+    {"torch BoolStorage", GLOBAL_STORAGE, ST_OTHER, 1},
+    {"torch ComplexFloatStorage", GLOBAL_STORAGE, ST_OTHER, 8},
+    {"torch ComplexDoubleStorage", GLOBAL_STORAGE, ST_OTHER, 16},
 };
+enum { N_GLOBALS = sizeof globals / sizeof globals[0] };
+
+/* What no file of weights needs, and who writes a harmful one does: nothing of it is ever run, but the file is refused
+ * for it. A module alone stands for all that is below it. */
+static const char *const harmful[] = {
+    "os",
+    "posix",
+    "nt",
+    "subprocess",
+    "sys",
+    "pty",
+    "shutil",
+    "socket",
+    "runpy",
+    "importlib",
+    "ctypes",
+    "webbrowser",
+    "pickle",
+    "_pickle",
+    "marshal",
+    "asyncio",
+    "multiprocessing",
+    "pip",
+    "platform",
+    "builtins eval",
+    "builtins exec",
+    "builtins compile",
+    "builtins open",
+    "builtins __import__",
+    "__builtin__ eval",
+    "__builtin__ exec",
+    "__builtin__ execfile",
+    "__builtin__ compile",
+    "__builtin__ open",
+    "__builtin__ __import__",
+    "__builtin__ apply",
+};
+
+static bool is_harmful(const char *both)
+{
+    const size_t module = strcspn(both, " ."); /* the first package */
+
+    for (size_t i = 0; i < sizeof harmful / sizeof *harmful; i++)
+        if (strcmp(harmful[i], both) == 0 ||
+            (!strchr(harmful[i], ' ') && strlen(harmful[i]) == module &&
+             strncmp(harmful[i], both, module) == 0))
+            return true;
+    return false;
+}
+
+int torch_opaque(struct pickle_machine *m, const char *name, size_t size)
+{
+    const int node = machine_node_new(m, NODE_OPAQUE);
+
+    if (node < 0)
+        return -1;
+    machine_node_at(m, node)->text = name;
+    machine_node_at(m, node)->size = name ? size : 0;
+    return machine_push(m, node);
+}
 
 static int torch_global(struct pickle_machine *m, const char *module, size_t module_size,
                         const char *name, size_t name_size)
@@ -33,22 +105,25 @@ static int torch_global(struct pickle_machine *m, const char *module, size_t mod
     snprintf(both, sizeof both, "%.*s %.*s",
              (int)(module_size < NAME_MAX_SHOWN ? module_size : NAME_MAX_SHOWN), module,
              (int)(name_size < NAME_MAX_SHOWN ? name_size : NAME_MAX_SHOWN), name);
-    for (n = 0; n < sizeof globals / sizeof globals[0]; n++)
+    for (n = 0; n < N_GLOBALS; n++)
         if (strcmp(globals[n].name, both) == 0)
             break;
-    if (n == sizeof globals / sizeof globals[0]) {
+    if (n == N_GLOBALS && is_harmful(both)) {
         for (char *c = both; *c; c++)
             if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
                 *c = '?';
         *strchr(both, ' ') = '.';
-        return err_set(m->err, ERR_FORMAT,
-                       "refused: the file asks for %s, which is no part of plain weights", both);
+        return err_set(m->err, ERR_FORMAT, "refused: the file asks for %s, which no weights need",
+                       both);
     }
+    if (n == N_GLOBALS) /* named by its module: that is what tells a fastai export */
+        return torch_opaque(m, module, module_size);
     node = machine_node_new(m, NODE_GLOBAL);
     if (node < 0)
         return -1;
     machine_node_at(m, node)->global = globals[n].global;
     machine_node_at(m, node)->dtype = globals[n].dtype;
+    machine_node_at(m, node)->bytes = globals[n].bytes;
     return machine_push(m, node);
 }
 
@@ -171,18 +246,41 @@ static int build_dict(struct pickle_machine *m, const struct node *args)
     return machine_push(m, dict);
 }
 
-int torch_reduce(struct pickle_machine *m)
+/* (function, type, arguments, state) of a tensor subclass, or of a tensor with attributes: that tensor. */
+static int rebuild_from_type(struct pickle_machine *m, const struct node *args)
 {
-    int args = machine_pop(m), callee = args < 0 ? -1 : machine_pop(m);
-    struct node a, *c;
+    const struct node *function = args->n_items > 2 ? machine_node_at(m, args->items[0]) : NULL;
+    struct node inner;
 
-    if (callee < 0)
-        return -1;
-    a = *machine_node_at(m, args); /* nodes may move when one is added; its items do not */
-    c = machine_node_at(m, callee);
-    if (c->kind != NODE_GLOBAL || a.kind != NODE_TUPLE)
+    if (!function || function->kind != NODE_GLOBAL ||
+        machine_node_at(m, args->items[2])->kind != NODE_TUPLE)
+        return torch_opaque(m, NULL, 0);
+    inner = *machine_node_at(m, args->items[2]);
+    switch (function->global) {
+    case GLOBAL_REBUILD_TENSOR:
+    case GLOBAL_REBUILD_TENSOR_V2:
+        return build_tensor(m, &inner);
+    case GLOBAL_REBUILD_PARAMETER:
+        if (inner.n_items > 0 && machine_node_at(m, inner.items[0])->kind == NODE_TENSOR)
+            return machine_push(m, inner.items[0]);
+        break;
+    default:
+        break;
+    }
+    return torch_opaque(m, NULL, 0);
+}
+
+static int call(struct pickle_machine *m, int callee, int args)
+{
+    const struct node a =
+        *machine_node_at(m, args); /* nodes may move when one is added; items do not */
+    const struct node c = *machine_node_at(m, callee);
+
+    if (c.kind == NODE_OPAQUE)
+        return torch_opaque(m, c.text, c.size);
+    if (c.kind != NODE_GLOBAL || a.kind != NODE_TUPLE)
         return machine_refuse(m, "a call of something that cannot be called");
-    switch (c->global) {
+    switch (c.global) {
     case GLOBAL_ORDERED_DICT:
         return build_dict(m, &a);
     case GLOBAL_REBUILD_TENSOR:
@@ -192,10 +290,31 @@ int torch_reduce(struct pickle_machine *m)
         if (a.n_items < 1 || machine_node_at(m, a.items[0])->kind != NODE_TENSOR)
             return machine_refuse(m, "a parameter that is no tensor");
         return machine_push(m, a.items[0]);
+    case GLOBAL_REBUILD_FROM_TYPE:
+        return rebuild_from_type(m, &a);
     case GLOBAL_STORAGE:
         break;
     }
     return machine_refuse(m, "a call of a storage");
+}
+
+int torch_reduce(struct pickle_machine *m)
+{
+    int args = machine_pop(m), callee = args < 0 ? -1 : machine_pop(m);
+
+    return callee < 0 ? -1 : call(m, callee, args);
+}
+
+int torch_object(struct pickle_machine *m)
+{
+    int args = machine_pop(m), class_of = args < 0 ? -1 : machine_pop(m);
+
+    if (class_of < 0)
+        return -1;
+    if (machine_node_at(m, class_of)->kind == NODE_GLOBAL &&
+        machine_node_at(m, class_of)->global == GLOBAL_STORAGE) /* a bare type */
+        return torch_opaque(m, NULL, 0);
+    return call(m, class_of, args);
 }
 
 /* ("storage", type, key, location, elements): the storage of that key, known or new. */
@@ -239,6 +358,7 @@ int torch_storage(struct pickle_machine *m)
         p->storages[p->n_storages++] = (struct storage){.key = key->text,
                                                         .key_size = key->size,
                                                         .dtype = type->dtype,
+                                                        .bytes = type->bytes,
                                                         .n = (uint64_t)n->integer};
     }
     node = machine_node_new(m, NODE_STORAGE);
@@ -247,14 +367,18 @@ int torch_storage(struct pickle_machine *m)
     return machine_push(m, node);
 }
 
-/* The state of an OrderedDict is torch's _metadata: versions of modules, not needed. */
+/* The state of an OrderedDict is torch's _metadata: versions of modules, not needed. An object's is its attributes. */
 int torch_build(struct pickle_machine *m)
 {
     int state = machine_pop(m), object = state < 0 ? -1 : machine_pop(m);
+    struct node *n;
 
     if (object < 0)
         return -1;
-    if (machine_node_at(m, object)->kind != NODE_DICT)
-        return machine_refuse(m, "state for something else than an OrderedDict");
+    n = machine_node_at(m, object);
+    if (n->kind == NODE_OPAQUE)
+        n->integer = state + 1;
+    else if (n->kind != NODE_DICT && n->kind != NODE_LIST && n->kind != NODE_TENSOR)
+        return machine_refuse(m, "state for something that has none");
     return machine_push(m, object);
 }

@@ -257,6 +257,8 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *err
         err_set(err, ERR_NOMEM, "%s", path);
         goto fail;
     }
+    if (path_check_file(path, err) < 0)
+        goto fail;
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (s->fd < 0) {
         err_errno(err, "%s: cannot open", path);
@@ -312,21 +314,27 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key)
 int safetensors_read_f32(const struct safetensors *s, const struct st_tensor *t, float *dst,
                          struct err *err)
 {
-    uint16_t chunk[CHUNK];
-    size_t n = (size_t)(t->bytes / 2);
+    union {
+        uint16_t half[CHUNK];
+        double wide[CHUNK];
+    } chunk;
+    const size_t size = t->dtype == ST_F64 ? sizeof(double) : sizeof(uint16_t);
+    const size_t n = (size_t)(t->bytes / size);
 
     if (t->dtype == ST_F32)
         return read_at(s, dst, (size_t)t->bytes, t->offset, err);
-    if (t->dtype != ST_F16 && t->dtype != ST_BF16)
-        return err_set(err, ERR_FORMAT, "%s: tensor %s holds no fp32, fp16 or bf16 numbers",
-                       s->path, t->name);
+    if (!st_is_real(t->dtype))
+        return err_set(err, ERR_FORMAT, "%s: tensor %s holds no floating-point numbers", s->path,
+                       t->name);
     for (size_t done = 0; done < n;) {
         size_t part = n - done < CHUNK ? n - done : CHUNK;
 
-        if (read_at(s, chunk, 2 * part, t->offset + 2 * done, err) < 0)
+        if (read_at(s, &chunk, size * part, t->offset + size * done, err) < 0)
             return -1;
         for (size_t i = 0; i < part; i++)
-            dst[done + i] = t->dtype == ST_F16 ? float_of_f16(chunk[i]) : float_of_bf16(chunk[i]);
+            dst[done + i] = t->dtype == ST_F64   ? (float)chunk.wide[i]
+                            : t->dtype == ST_F16 ? float_of_f16(chunk.half[i])
+                                                 : float_of_bf16(chunk.half[i]);
         done += part;
     }
     return 0;

@@ -11,6 +11,12 @@
 
 enum st_dtype { ST_F32, ST_F16, ST_BF16, ST_I64, ST_F64, ST_U8, ST_I32, ST_OTHER };
 
+#define ST_REAL_TEXT "fp64, fp32, fp16 or bf16" /* in messages */
+static inline int st_is_real(enum st_dtype t)   /* what can be read as float */
+{
+    return t == ST_F64 || t == ST_F32 || t == ST_F16 || t == ST_BF16;
+}
+
 struct st_tensor {
     char *name;
     enum st_dtype dtype;
@@ -27,7 +33,7 @@ const struct st_tensor *safetensors_tensor(const struct safetensors *s, size_t i
 const struct st_tensor *safetensors_find(const struct safetensors *s,
                                          const char *name);                     /* NULL: none */
 const char *safetensors_metadata(const struct safetensors *s, const char *key); /* NULL: none */
-/* F32, F16, BF16 converted to float; ERR_FORMAT for other types. DST has room for the elements. */
+/* F64, F32, F16, BF16 converted to float; ERR_FORMAT for other types. DST has room for the elements. */
 int safetensors_read_f32(const struct safetensors *s, const struct st_tensor *t, float *dst,
                          struct err *err) MUST_USE;
 int safetensors_read_i64(const struct safetensors *s, const struct st_tensor *t, int64_t *dst,

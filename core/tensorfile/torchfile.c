@@ -16,140 +16,12 @@
 
 #include "base/path.h"
 #include "tensorfile/convert.h"
-#include "tensorfile/pickle.h"
+#include "tensorfile/torchfile_private.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are stored little endian");
 
-enum { TENSORS_MAX = 1 << 16, NAME_BYTES_MAX = 1000, PLAIN_VERSION = 1001 };
+enum { PLAIN_VERSION = 1001 };
 #define FILE_MAX ((size_t)1 << 33) /* bytes; resnet152 has 2.4e8 */
-
-struct view { /* a tensor; st first: torchfile_tensor() hands it out */
-    struct st_tensor st;
-    const struct node *node;
-};
-
-struct torchfile {
-    char *path;
-    char *bytes; /* zip: of data.pkl; plain: of the whole file */
-    size_t size;
-    struct pickle *pickle;
-    const char **storages; /* where the bytes of each lie; NULL: not found yet */
-    char **owned;          /* zip: the same, to be freed */
-    struct view *views;
-    size_t n;
-};
-
-static uint64_t dtype_bytes(enum st_dtype t)
-{
-    return t == ST_I64 ? 8 : t == ST_F32 ? 4 : 2;
-}
-
-/* --- the dictionary ------------------------------------------------------------------------------ */
-
-static bool holds_tensors(const struct pickle *p, int dict)
-{
-    const struct node *d = &p->nodes[dict];
-
-    for (int i = 1; d->kind == NODE_DICT && i < d->n_items; i += 2)
-        if (p->nodes[d->items[i]].kind == NODE_TENSOR)
-            return true;
-    return false;
-}
-
-static int state_dict(const struct pickle *p, struct err *err)
-{
-    static const char *const below[] = {"state_dict", "model"};
-    int at = p->root;
-
-    if (p->nodes[at].kind != NODE_DICT)
-        return err_set(err, ERR_FORMAT, "holds no dictionary of tensors");
-    for (size_t i = 0; i < 2 && !holds_tensors(p, at); i++) {
-        int inner = pickle_get(p, p->root, below[i]);
-
-        if (inner >= 0)
-            at = inner;
-    }
-    if (!holds_tensors(p, at))
-        return err_set(err, ERR_FORMAT, "holds no tensors by name, on top or under \"state_dict\"");
-    return at;
-}
-
-static int add_view(struct torchfile *f, const struct node *key, const struct node *tensor,
-                    struct err *err)
-{
-    struct view *v = &f->views[f->n];
-    uint64_t elements = 1;
-
-    if (key->kind != NODE_STRING || key->size > NAME_BYTES_MAX ||
-        memchr(key->text, '\0', key->size))
-        return err_set(err, ERR_FORMAT, "a tensor's name is no string of at most %d bytes",
-                       NAME_BYTES_MAX);
-    v->st.name = strndup(key->text, key->size);
-    if (!v->st.name)
-        return err_set(err, ERR_NOMEM, "tensors");
-    f->n++;
-    v->node = tensor;
-    v->st.dtype = f->pickle->storages[tensor->integer].dtype;
-    v->st.n_dims = tensor->n_dims;
-    for (int i = 0; i < tensor->n_dims; i++) {
-        v->st.dims[i] = tensor->dims[i];
-        elements *= tensor->dims[i]; /* bounded by the storage's in pickle.c, or 0 */
-        if (tensor->dims[i] == 0)
-            elements = 0;
-    }
-    v->st.bytes = elements * dtype_bytes(v->st.dtype);
-    return 0;
-}
-
-/* Names of F's tensors must differ; sorts copies. */
-static int by_name(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-
-    return strcmp(*x, *y);
-}
-
-static int check_names(const struct torchfile *f, struct err *err)
-{
-    const char **names = malloc((f->n + 1) * sizeof(*names));
-    int rc = 0;
-
-    if (!names)
-        return err_set(err, ERR_NOMEM, "tensors");
-    for (size_t i = 0; i < f->n; i++)
-        names[i] = f->views[i].st.name;
-    qsort((void *)names, f->n, sizeof *names, by_name);
-    for (size_t i = 1; i < f->n && rc == 0; i++)
-        if (strcmp(names[i - 1], names[i]) == 0)
-            rc = err_set(err, ERR_FORMAT, "tensor %s is in it twice", names[i]);
-    free((void *)names);
-    return rc;
-}
-
-static int find_tensors(struct torchfile *f, struct err *err)
-{
-    const struct pickle *p = f->pickle;
-    int at = state_dict(p, err);
-    const struct node *d;
-
-    if (at < 0)
-        return -1;
-    d = &p->nodes[at];
-    if (d->n_items / 2 > TENSORS_MAX)
-        return err_set(err, ERR_FORMAT, "more than %d tensors", TENSORS_MAX);
-    f->views = calloc((size_t)d->n_items / 2 + 1, sizeof *f->views);
-    f->storages = calloc((size_t)p->n_storages + 1, sizeof(*f->storages));
-    f->owned = calloc((size_t)p->n_storages + 1, sizeof(*f->owned));
-    if (!f->views || !f->storages || !f->owned)
-        return err_set(err, ERR_NOMEM, "tensors");
-    for (int i = 0; i < d->n_items; i += 2) {
-        const struct node *value = &p->nodes[d->items[i + 1]];
-
-        if (value->kind == NODE_TENSOR && add_view(f, &p->nodes[d->items[i]], value, err) < 0)
-            return -1;
-    }
-    return check_names(f, err);
-}
 
 /* The storage of this key; -1: none. */
 static int find_storage(const struct torchfile *f, const char *key, size_t size)
@@ -256,7 +128,7 @@ static int zip_pickle(struct torchfile *f, struct archive *a, struct archive_ent
     if (!f->bytes ||
         pickle_load(&f->pickle, (const uint8_t *)f->bytes, (size_t)size, &used, err) < 0)
         return err_wrap(err, "data.pkl");
-    return find_tensors(f, err);
+    return torchfile_find(f, err);
 }
 
 static int zip_storage(struct torchfile *f, struct archive *a, struct archive_entry *e,
@@ -269,7 +141,7 @@ static int zip_storage(struct torchfile *f, struct archive *a, struct archive_en
         return 0; /* of something that is no tensor of the dictionary */
     if (f->storages[s])
         return err_set(err, ERR_FORMAT, "storage %.60s: twice", key);
-    if (__builtin_mul_overflow(f->pickle->storages[s].n, dtype_bytes(f->pickle->storages[s].dtype),
+    if (__builtin_mul_overflow(f->pickle->storages[s].n, (uint64_t)f->pickle->storages[s].bytes,
                                &bytes) ||
         !archive_entry_size_is_set(e) || (uint64_t)archive_entry_size(e) != bytes)
         return err_set(err, ERR_FORMAT,
@@ -286,10 +158,29 @@ static int zip_storage(struct torchfile *f, struct archive *a, struct archive_en
     return f->owned[s] ? 0 : err_wrap(err, "storage %.60s", key);
 }
 
+/* What a zip that torch.save did not write may be; NULL: no idea. */
+static const char *zip_kind(const char *path)
+{
+    const char *rest = path ? strchr(path, '/') : NULL;
+    const size_t n = path ? strlen(path) : 0;
+
+    if (rest && (strncmp(rest, "/code/", 6) == 0 || strcmp(rest, "/constants.pkl") == 0))
+        return "a TorchScript program (torch.jit.save): save model.state_dict() instead";
+    if (path && (strstr(path, "serialized_exported_program") || strstr(path, "archive_format") ||
+                 strstr(path, "serialized_state_dict")))
+        return "an exported program (torch.export): save model.state_dict() instead";
+    if (n > 4 && strcmp(path + n - 4, ".npy") == 0)
+        return "NumPy's arrays (.npz), not weights of PyTorch";
+    if (n > 4 && strcmp(path + n - 4, ".pth") == 0)
+        return "a zip with a .pth in it: unpack it first";
+    return NULL;
+}
+
 /* One pass over the entries: the pickle (which comes first, but need not), or the storages. */
 static int zip_pass(struct torchfile *f, bool want_pickle, struct err *err)
 {
     struct archive *a = zip_open(f->path, err);
+    const char *kind = NULL;
     size_t room = f->size;
     int rc = 0, status = ARCHIVE_OK;
 
@@ -308,7 +199,10 @@ static int zip_pass(struct torchfile *f, bool want_pickle, struct err *err)
             break;
         }
         key = zip_part(archive_entry_pathname(e), &is_pickle);
-        if (want_pickle && is_pickle)
+        kind = kind ? kind : zip_kind(archive_entry_pathname(e));
+        if (want_pickle && kind)
+            rc = err_set(err, ERR_FORMAT, "%s", kind);
+        else if (want_pickle && is_pickle)
             rc = zip_pickle(f, a, e, err);
         else if (!want_pickle && key && !is_pickle)
             rc = zip_storage(f, a, e, key, &room, err);
@@ -389,7 +283,7 @@ static int plain_storages(struct torchfile *f, size_t at, struct err *err)
         if (f->size - at >= 8)
             memcpy(&n, f->bytes + at, 8);
         if (f->size - at < 8 || n != f->pickle->storages[s].n ||
-            __builtin_mul_overflow(n, dtype_bytes(f->pickle->storages[s].dtype), &bytes) ||
+            __builtin_mul_overflow(n, (uint64_t)f->pickle->storages[s].bytes, &bytes) ||
             bytes > f->size - at - 8) {
             rc = err_set(err, ERR_FORMAT, "storage %d: truncated, or not of the size it says", i);
             break;
@@ -408,7 +302,7 @@ static int plain_read(struct torchfile *f, struct err *err)
     if (path_read(&f->bytes, &f->size, f->path, FILE_MAX, err) < 0)
         return -1;
     if (plain_head(f, &at, err) < 0 || plain_pickle(f, &f->pickle, &at, err) < 0 ||
-        find_tensors(f, err) < 0)
+        torchfile_find(f, err) < 0)
         return -1;
     return plain_storages(f, at, err);
 }
@@ -495,27 +389,44 @@ const struct st_tensor *torchfile_tensor(const struct torchfile *f, size_t i)
     return &f->views[i].st;
 }
 
+/* One number at FROM to TO: integers as they are, others to float. Returns its bytes. */
+static size_t put_number(char *to, const char *from, enum st_dtype dtype)
+{
+    uint16_t half;
+    double wide;
+    float value;
+
+    switch (dtype) {
+    case ST_F16:
+    case ST_BF16:
+        memcpy(&half, from, 2);
+        value = dtype == ST_F16 ? float_of_f16(half) : float_of_bf16(half);
+        break;
+    case ST_F64:
+        memcpy(&wide, from, 8);
+        value = (float)wide;
+        break;
+    case ST_F32:
+        memcpy(&value, from, 4);
+        break;
+    default: /* ST_I64 */
+        memcpy(to, from, 8);
+        return 8;
+    }
+    memcpy(to, &value, sizeof value);
+    return sizeof value;
+}
+
 /* Element numbers in the storage, row by row of the tensor. */
 static void gather(const struct torchfile *f, const struct st_tensor *t, void *dst)
 {
     const struct node *n = ((const struct view *)t)->node;
     const char *from = f->storages[n->integer];
-    uint64_t size = dtype_bytes(t->dtype), index[PICKLE_DIMS] = {0}, at = n->offset;
+    uint64_t size = torchfile_element_bytes(f, n), index[PICKLE_DIMS] = {0}, at = n->offset;
     char *to = dst;
 
     for (uint64_t left = t->bytes / size; left > 0; left--) {
-        if (t->dtype == ST_F16 || t->dtype == ST_BF16) {
-            uint16_t half;
-            float value;
-
-            memcpy(&half, from + 2 * at, 2);
-            value = t->dtype == ST_F16 ? float_of_f16(half) : float_of_bf16(half);
-            memcpy(to, &value, sizeof value);
-            to += sizeof value;
-        } else {
-            memcpy(to, from + size * at, (size_t)size);
-            to += size;
-        }
+        to += put_number(to, from + size * at, t->dtype);
         for (int i = n->n_dims - 1; i >= 0; i--) { /* the next index, as an odometer turns */
             at += n->strides[i];
             if (++index[i] < n->dims[i])
@@ -529,9 +440,9 @@ static void gather(const struct torchfile *f, const struct st_tensor *t, void *d
 int torchfile_read_f32(const struct torchfile *f, const struct st_tensor *t, float *dst,
                        struct err *err)
 {
-    if (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16)
-        return err_set(err, ERR_FORMAT, "%s: tensor %s holds no fp32, fp16 or bf16 numbers",
-                       f->path, t->name);
+    if (!st_is_real(t->dtype))
+        return err_set(err, ERR_FORMAT, "%s: tensor %s holds no floating-point numbers", f->path,
+                       t->name);
     gather(f, t, dst);
     return 0;
 }

@@ -100,7 +100,7 @@ more="--gpus 2 $tiny train.phases.0.epochs=4"
 train_run whole $more
 begun stop $more
 kill -INT $pid
-ends "go on with \`train --gpus 2 --data $data --results $results --resume stop\`"
+ends "go on with \`$BIN/train --gpus 2 --data $data --results $results --resume stop\`"
 [ "$(status_of stop)" = stopped ] || fail "a run that was stopped is $(status_of stop)"
 refused 1 "train --gpus 2 --resume" --resume stop
 refused 1 "cannot go on in 4" --gpus 4 --resume stop

@@ -3,8 +3,9 @@
 safetensors file that fetch makes of it. All tensors are views of one storage of known numbers, so
 that the file stays small.
 
-Usage: resnet_pth.py write FILE ARCH [FAULT]     FAULT: evil, lying, missing, extra, misshapen
-                                                 or prefix (no fault: module. before each name)
+Usage: resnet_pth.py write FILE ARCH [FAULT]     FAULT: evil, lying, missing, extra, misshapen,
+                                                 unfinite, or a form (no fault): prefix or one of FORMS
+       resnet_pth.py forms FOLDER                small files of all FORMS: tests/data/form_*.pth
        resnet_pth.py check FILE.safetensors ARCH SOURCE SHA256
 Written for Python 3.9 and later, its standard library alone.
 SPDX-License-Identifier: MIT
@@ -26,6 +27,8 @@ NUMBERS = 512 * 512 * 9 + 1000
 
 
 def module(name, **members):
+    if "." in name and name.rsplit(".", 1)[0] not in sys.modules:
+        module(name.rsplit(".", 1)[0])
     m = types.ModuleType(name)
     for key, value in members.items():
         value.__module__, value.__qualname__, value.__name__ = name, key, key
@@ -46,7 +49,31 @@ class LongStorage:
     pass
 
 
-module("torch", FloatStorage=FloatStorage, LongStorage=LongStorage)
+class DoubleStorage:
+    pass
+
+
+class BoolStorage:
+    pass
+
+
+class Size(tuple):
+    def __reduce__(self):
+        return Size, (tuple(self),)
+
+
+class ResNet:  # a module as pickle sees it: a class that is not looked up, and attributes
+    pass
+
+
+class Learner:
+    pass
+
+
+module("torch", FloatStorage=FloatStorage, LongStorage=LongStorage, DoubleStorage=DoubleStorage,
+       BoolStorage=BoolStorage, Size=Size)
+module("torchvision.models.resnet", ResNet=ResNet)
+module("fastai.learner", Learner=Learner)
 module("torch._utils", _rebuild_tensor_v2=rebuild)
 
 
@@ -81,6 +108,13 @@ class Pickler(pickle.Pickler):
 
 
 def shapes(arch):
+    if arch == "tiny":
+        names = ("bn1", "layer1.0.bn1", "layer2.0.downsample.1")
+        out = {"conv1.weight": (1, 3, 7, 7), "layer1.0.conv1.weight": (1, 1, 1, 1),
+               "layer2.0.downsample.0.weight": (1, 1, 1, 1), "fc.weight": (1, 1)}
+        out.update({f"{name}.{part}": (1,) for name in names for part in ("weight", "running_mean")})
+        out["bn1.num_batches_tracked"] = ()
+        return out
     deep = arch in ("resnet50", "resnet101", "resnet152")
     out = {}
 
@@ -122,8 +156,97 @@ def offset_of(name):
     return sum(name.encode()) % 1000
 
 
+def fastai(name, body_only=False):
+    part, rest = name.split(".", 1)
+    child = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}.get(part)
+    if child is None:
+        return None if body_only else "1.8." + rest  # its head has another shape, but is not looked at
+    return ("" if body_only else "0.") + f"{child}.{rest}"
+
+
+def hugging_face(name):
+    part, rest = name.split(".", 1)
+    if part in ("conv1", "bn1"):
+        return f"resnet.embedder.embedder.{'convolution' if part == 'conv1' else 'normalization'}.{rest}"
+    if part == "fc":
+        return "classifier.1." + rest
+    block, kind, rest = rest.split(".", 2)
+    at = f"resnet.encoder.stages.{int(part[5]) - 1}.layers.{block}."
+    if kind == "downsample":
+        number, rest = rest.split(".", 1)
+        return at + f"shortcut.{'normalization' if number == '1' else 'convolution'}.{rest}"
+    return at + f"layer.{int(kind[-1]) - 1}.{'convolution' if kind[0] == 'c' else 'normalization'}.{rest}"
+
+
+def renamed(state, rename):
+    return {rename(name): value for name, value in state.items() if rename(name)}
+
+
+def whole_module(state):
+    """The attributes that torch.nn.Module keeps, as torch.save(model) writes them."""
+    root = {}
+    for name, value in state.items():
+        *path, last = name.split(".")
+        at = root
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = value
+
+    def build(tree):
+        m = ResNet()
+        leaves = {k: v for k, v in tree.items() if not isinstance(v, dict)}
+        buffers = [k for k in leaves if k.startswith("running") or k.startswith("num_")]
+        m.__dict__.update(
+            training=True, _parameters={k: v for k, v in leaves.items() if k not in buffers},
+            _buffers={k: v for k, v in leaves.items() if k in buffers}, _hooks=collections.OrderedDict(),
+            _modules={k: build(v) for k, v in tree.items() if isinstance(v, dict)})
+        return m
+    return build(root)
+
+
+def imagenet_example(state, floats):
+    import argparse
+    import pathlib
+    return {"epoch": 90, "arch": "resnet18", "state_dict": renamed(state, lambda n: "module." + n),
+            "best_acc1": Tensor(floats, 0, ()), "args": argparse.Namespace(lr=.1, data="d"),
+            "where": pathlib.PurePosixPath("a/b"), "shape": Size((1, 2)), "z": 1j, "classes": {1, 2},
+            "bytes": bytearray(b"x"), "big": 1 << 70,
+            "optimizer": {"state": {0: {"momentum_buffer": Tensor(floats, 0, (4,))}},
+                          "param_groups": [{"lr": .1, "params": [0]}]}}
+
+
+FORMS = {
+    "net": lambda s, f: {"net": renamed(s, lambda n: "module." + n), "acc": 95., "epoch": 3},
+    "tutorial": lambda s, f: {"epoch": 3, "model_state_dict": s, "loss": Tensor(f, 0, ())},
+    "imagenet": imagenet_example,
+    "ema": lambda s, f: {"state_dict_ema": {n: Tensor(f, 0, t.dims) if t.dims else t for n, t in s.items()},
+                         "state_dict": s},
+    "swav": lambda s, f: {**renamed(s, lambda n: "module." + n),
+                          "module.projection_head.0.weight": Tensor(f, 0, (4, 4)),
+                          "module.prototypes.weight": Tensor(f, 0, (4, 4))},
+    "lightning": lambda s, f: {
+        "pytorch-lightning_version": "2", "hyper_parameters": {"lr": .1}, "callbacks": {},
+        "state_dict": {**renamed(s, lambda n: "model.net." + n),
+                       "metric.seen": Tensor(Storage(BoolStorage, "2", 1), 0, (1,))}},
+    "fastai": lambda s, f: renamed(s, fastai),
+    "fastai_opt": lambda s, f: {"model": renamed(s, fastai), "opt": {"state": [], "hypers": [{"lr": .1}]}},
+    "fastai_body": lambda s, f: renamed(s, lambda n: fastai(n, True)),
+    "hugging_face": lambda s, f: renamed(s, hugging_face),
+    "whole_module": lambda s, f: whole_module(s),
+    "protocol5": lambda s, f: s,
+    "double": lambda s, f: s,
+    "export": lambda s, f: Learner(),
+}
+
+
+def forms(folder):
+    for form in FORMS:
+        write(f"{folder}/form_{form}.pth", "tiny", form)
+
+
 def write(path, arch, fault=""):
-    floats = Storage(FloatStorage, "0", NUMBERS)
+    n = 1200 if arch == "tiny" else NUMBERS
+    floats = Storage(DoubleStorage if fault == "double" else FloatStorage, "0", n)
     counts = Storage(LongStorage, "1", 1)
     state = collections.OrderedDict()
     for name, dims in shapes(arch).items():
@@ -137,13 +260,18 @@ def write(path, arch, fault=""):
         state["layer4.1.se.weight"] = Tensor(floats, 0, (4,))
     if fault == "evil":
         state["hook"] = Evil()
-    numbers = array.array("f", range(NUMBERS)).tobytes()
+    numbers = array.array("d" if fault == "double" else "f", range(n))
+    if fault == "unfinite":
+        numbers[2000] = float("nan")
+    numbers = numbers.tobytes()
+    if fault in FORMS:
+        state = FORMS[fault](state, floats)
     text = io.BytesIO()
-    Pickler(text, 2).dump(state)
+    Pickler(text, 5 if fault == "protocol5" else 2).dump(state)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
         for name, data in (("data.pkl", text.getvalue()),
                            ("data/0", numbers[:1000] if fault == "lying" else numbers),
-                           ("data/1", (7).to_bytes(8, "little")), ("version", b"3\n")):
+                           ("data/1", (7).to_bytes(8, "little")), ("data/2", b"\1"), ("version", b"3\n")):
             z.writestr(zipfile.ZipInfo(f"archive/{name}"), data)
 
 
@@ -156,6 +284,7 @@ def check(path, arch, source, sha256):
         "format": "pt", "presize": "weights 1", "arch": arch, "source": source,
         "source_sha256": sha256, "data_sha256": hashlib.sha256(body).hexdigest()}, "metadata"
     want = shapes(arch)
+    want = {name: dims for name, dims in want.items() if name in header or not name.startswith("fc.")}
     assert set(header) == set(want), "names"
     numbers = memoryview(array.array("f", range(NUMBERS))).cast("B")
     for name, dims in want.items():
@@ -169,4 +298,4 @@ def check(path, arch, source, sha256):
 
 
 if __name__ == "__main__":
-    {"write": write, "check": check}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "check": check, "forms": forms}[sys.argv[1]](*sys.argv[2:])

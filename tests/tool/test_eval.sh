@@ -150,7 +150,7 @@ cp -r "$results/first" "$results/begun"
 sed -i 's/"status": "done"/"status": "running"/' "$results/begun/run.json"
 rm "$results/begun/predictions.h5"
 evaluate 0 begun
-shows "(killed" "no checkpoint to go on from"
+shows "(killed" "with no checkpoint"
 mkdir -p "$results/begun/checkpoints" && echo '{}' > "$results/begun/checkpoints/last.json"
 evaluate 0 begun
 shows "(killed" "train --resume begun"
@@ -205,8 +205,42 @@ cp "$scratch/cut" "$results/second/predictions.h5"
 refused 1 "predictions.h5: cannot be opened" second
 printf '{' > "$results/second/run.json"
 refused 1 "run.json: line 1" second
-evaluate 0 --list
-grep -q second "$scratch/out" && fail "--list: a torn run"
+"$BIN/eval" --results "$results" --list > "$scratch/out" 2> "$scratch/err" || fail "--list with a torn run"
+grep -q '^second  *unreadable' "$scratch/out" || fail "--list: a torn run is not named: $(cat "$scratch/out")"
+grep -q 'warn: second: .*run.json: line 1' "$scratch/err" || fail "--list: why is not said: $(cat "$scratch/err")"
+
+# A run from elsewhere: names, texts, pipes and links that are no ordinary ones.
+cp -r "$results/first" "$results/foreign"
+cp -r "$results/first" "$results/$(printf 'x\377y')"
+mkdir "$results/piped" "$results/empty" "$scratch/outside"
+mkfifo "$results/piped/run.json" "$scratch/picture.jpg"
+for how in "" --csv --json; do
+    timeout 20 "$BIN/eval" --results "$results" --list $how > "$scratch/out" 2> "$scratch/err" || fail "--list $how: status $?"
+    for name in first foreign piped second; do grep -q "$name" "$scratch/out" || fail "--list $how: no $name"; done
+    grep -q empty "$scratch/out" && fail "--list $how: a folder that is no run"
+    grep -q "$(printf 'x\357\277\275y')" "$scratch/out" || fail "--list $how: a name that is not UTF-8"
+done
+grep -q "piped/run.json: is a pipe" "$scratch/err" || fail "--list: why a pipe is no run: $(cat "$scratch/err")"
+refused 1 "piped/run.json: is a pipe" piped
+odd='x\\u001b[31m\\u0007\\u007f\\u009b31m\\u202e\\r\\nforged line' # as sed writes it
+sed -i "s/^  \"set\": \"[^\"]*\"/  \"set\": \"$odd\"/; s/^  \"experiment\": \"[^\"]*\"/  \"experiment\": \"=1+1$odd\"/; \
+    s/^  \"backend\": \"[^\"]*\"/  \"backend\": \"$odd\"/" "$results/foreign/run.json"
+grep -q '"set": "x.u001b' "$results/foreign/run.json" || fail "the control: no odd text in run.json"
+for how in foreign --list "--list --csv" "--list --json" "foreign --json"; do
+    "$BIN/eval" --results "$results" $how > "$scratch/out" 2> "$scratch/err" || fail "$how: status $?"
+    LC_ALL=C tr -d '\012\040-\176\200-\377' < "$scratch/out" > "$scratch/odd"
+    [ -s "$scratch/odd" ] && fail "$how: control characters reach the output"
+    grep -qaE "$(printf '\302[\200-\237]|\342\200\256')" "$scratch/out" && fail "$how: C1 or bidirectional characters"
+    grep -q '^ *forged line' "$scratch/out" && fail "$how: a text makes a line of its own"
+done
+grep -qi 'u001b\[31m.u0007.u007f.u009b31m.u202e' "$scratch/out" || fail "--json: the text is not escaped"
+"$BIN/eval" --results "$results" --list --csv > "$scratch/out" 2> "$scratch/err"
+grep -q ",'=1+1" "$scratch/out" || fail "--csv: a cell that a spreadsheet would run"
+rm -rf "$results/foreign/plots"
+ln -s "$scratch/outside" "$results/foreign/plots"
+refused 1 "plots: is a link" foreign --confusion
+nothing=$(ls -A "$scratch/outside")
+[ -z "$nothing" ] || fail "written through a link: $nothing"
 "$BIN/eval" --results "$results" first > /dev/full 2> "$scratch/err"
 [ $? = 1 ] || fail "a full disk behind stdout"
 exit 0

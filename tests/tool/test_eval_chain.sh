@@ -46,8 +46,8 @@ grep -q "by recipe" "$scratch/out" || fail "--compare: seeds are not grouped: $(
 grep -q "on 24 pictures" "$scratch/out" || fail "--compare: $(cat "$scratch/out")"
 
 # The chain, whole; then with one thing changed at a time.
-$eval first --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
-[ "$(grep -c ' ok ' "$scratch/out")" = 19 ] || fail "--verify: $(cat "$scratch/out")"
+$eval first --verify --strict > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
+[ "$(grep -c ' ok ' "$scratch/out")" = 22 ] || fail "--verify: $(cat "$scratch/out")"
 grep -q "every link that could be checked holds; 0 could not" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
 
 # broken LINK: --verify must name it.
@@ -59,6 +59,8 @@ change() {
     rm -rf "$results/changed"
     cp -r "$results/first" "$results/changed"
 }
+# older FILE: run.json as an older program wrote it
+older() { sed -i '/"record_sha256"/d; s/^  "version": 2/  "version": 1/; s/\(  "stop": ".*"\),/\1/' "$1"; }
 change
 printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=9000 conv=notrunc 2> /dev/null
 broken last.safetensors
@@ -89,11 +91,37 @@ done
 change
 rm "$results/changed/checkpoints/best.json"
 broken files
-for fact in 's/"seed": .*/"seed": 41,/' 's/"split": "csv.*/"split": "official split",/' 's/"valid": .*/"valid": 1,/'; do
+for fact in 's/"seed": .*/"seed": 41,/' 's/"split": "csv.*/"split": "official split",/' \
+    's|"set": .*|"set": "other",|; s|"shards": .*|"shards": "elsewhere/shards-32",|; s/"asked": .*/"asked": "bf16",/'; do
     change
     sed -i "$fact" "$results/changed/run.json"
+    older "$results/changed/run.json" # which has no hash of itself
     broken facts
+    grep -Eq "^shards +ok " "$scratch/out" || fail "--verify: $fact, and the shards are not looked at"
 done
+change
+sed -i 's/"valid": .*/"valid": 1,/; s/"host": ".*/"host": "another",/' "$results/changed/run.json"
+broken "pictures' number"
+grep -Eq "^run.json +FAILED " "$scratch/out" || fail "--verify: run.json: $(cat "$scratch/out")"
+change
+older "$results/changed/run.json"
+$eval changed --verify --strict > "$scratch/out" 2> "$scratch/err"
+[ $? = 4 ] || fail "--strict: status of a link that was not checked"
+grep -Eq "^run.json +not checked " "$scratch/out" || fail "--verify: an older record: $(cat "$scratch/out")"
+change
+sed -i '$d' "$results/changed/metrics.jsonl"
+broken metrics
+
+# What a run began with: an earlier run's weights.
+train_run second $tiny model.weights=run:first seed=44
+$eval second --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: run:first: $(cat "$scratch/out")"
+grep -Eq "^first weights +ok +taken again from that file" "$scratch/out" || fail "$(cat "$scratch/out")"
+mv "$results/first" "$results/moved" && cp -r "$results/seed43" "$results/first"
+$eval second --verify > "$scratch/out" 2> "$scratch/err" && fail "--verify: another run:first: $(cat "$scratch/out")"
+grep -Eq "^weights file +FAILED" "$scratch/out" || fail "$(cat "$scratch/out")"
+grep -Eq "^first weights +FAILED" "$scratch/out" || fail "$(cat "$scratch/out")"
+rm -r "$results/first" && mv "$results/moved" "$results/first"
+rm -r "$results/second"
 $eval first --split train > "$scratch/out" 2> "$scratch/err" || fail "--split train: $(cat "$scratch/err")"
 change
 $eval changed --verify > "$scratch/out" 2> "$scratch/err" || fail "--verify: with a score: $(cat "$scratch/out")"

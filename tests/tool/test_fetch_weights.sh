@@ -105,6 +105,35 @@ for case in evil:system lying:"storage 0: 1000 bytes" missing:"missing layer3.1.
     says "${case%%:*}.pth"; says "${case#*:}"; nothing_left data
 done
 [ -e must-never-run ] && fail "a .pth was run"
+
+# --- a checkpoint as PyTorch's ImageNet example writes it (all forms: test_tensorfile), and one of fastai
+pth write imagenet.pth resnet18 imagenet
+ok "$fetch" weights/resnet18 --from imagenet.pth
+pth check "$stored" resnet18 imagenet.pth "$(sum imagenet.pth)"
+rm -rf data imagenet.pth
+pth write swav.pth resnet18 swav
+ok "$fetch" weights/resnet18 --from swav.pth
+says "2 tensors of no ResNet are left out: projection_head.0.weight prototypes.weight"
+rm -rf data swav.pth
+# --- and what is none, told what it is
+pth write unfinite.pth resnet18 unfinite
+pth write export.pkl resnet18 export
+gzip -c short.pth >short.pth.gz
+printf '\10\11\22\7pytorch\32\0052.2.0' >model.onnx
+printf '<!DOCTYPE html><html>404' >page.pth
+printf 'version https://git-lfs.github.com/spec/v1' >pointer.safetensors
+python3 - <<'PY'
+import zipfile
+for name, entry in (("script", "m/code/m.py"), ("program", "m/serialized_exported_program.json"), ("arrays", "a.npy")):
+    with zipfile.ZipFile(name + ".zip", "w") as z:
+        z.writestr(entry, b"x")
+PY
+for case in unfinite.pth:"has NaN at number" export.pkl:"a fastai export" short.pth.gz:"compressed by gzip" \
+    model.onnx:"an ONNX model" page.pth:"a web page" pointer.safetensors:"a pointer of Git LFS" \
+    script.zip:"a TorchScript program" program.zip:"an exported program" arrays.zip:"NumPy's arrays"; do
+    refuse 1 "$fetch" weights/resnet18 --from "${case%%:*}"
+    says "${case%%:*}"; says "${case#*:}"; nothing_left data
+done
 refuse 1 "$fetch" weights/resnet50-v2 --from good.pth; says "it looks like resnet18"
 refuse 1 "$fetch" weights/resnet18 --from none.pth; says "none.pth"
 refuse 1 "$fetch" weights/resnet18 --from "$WORK"; says "not a file"

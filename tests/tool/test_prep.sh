@@ -144,7 +144,7 @@ rm one/flat/shards-32/shard-00002.h5
 refuse 1 "$prep" flat --data one --check
 says shard-00002.h5
 refuse 1 "$prep" flat --data none --check
-says "run \`prep flat\` first"
+says "prep flat\` first"
 
 # --- pictures that cannot be decoded: all named, nothing left behind; skipped when asked
 head -c 700 flat/dog_5.jpg >flat/dog_91.jpg
@@ -226,7 +226,7 @@ refuse 1 "$prep" gone
 says "no such folder"
 printf 'title: p\nlabel: {from: folder}\n' >prep/datasets/unfetched.yaml
 refuse 1 "$prep" unfetched
-says "run \`fetch unfetched\` first"
+says "fetch unfetched\` first"
 
 # --- a fetched set is held against its manifest: what has part in the set must be as it was fetched
 cat >prep/datasets/got.yaml <<END

@@ -62,7 +62,7 @@ refused 2 "--lr-find is a run of its own" $tiny --lr-find --plan
 # A name that is taken.
 mkdir -p "$results/taken"
 refused 1 "never overwritten" $tiny --name taken
-refused 1 "no checkpoint to go on from" $tiny --name taken
+refused 1 "no record to go on from" $tiny --name taken
 rm -rf "$results"
 
 # A rate that blows the weights up: stops, says where, marks the run.
@@ -72,13 +72,32 @@ grep -q "step [0-9]* of [0-9]*" "$scratch/err" || fail "diverged: the step is no
 grep -q '"status": "failed"' "$results/boom/run.json" || fail "diverged: status of the run"
 grep -q "diverged" "$results/boom/run.json" || fail "diverged: the reason in run.json"
 
-refused 1 "no checkpoint to go on from" --resume boom
-"$BIN/eval" --results "$results" boom | grep -q "no checkpoint to go on from" ||
-    fail "eval advises to go on with a run that has no checkpoint"
+refused 1 "diverged" --resume boom # it begins again, to the same end
+"$BIN/eval" --results "$results" boom | grep -q "no checkpoint; .train --resume boom. begins it again" ||
+    fail "eval does not say how to begin a run again that has no checkpoint"
 
 # A rate that no phase takes is not passed over in silence.
-train_run unheard $tiny train.phases.0.epochs=1 optim.lr=1e-4
-grep -q "optim.lr has no effect" "$scratch/err" || fail "optim.lr without effect: not said"
+for look in "" --plan; do
+    refused 1 "optim.lr has no effect: every phase gives its own rate" $tiny optim.lr=1e-4 $look
+done
+refused 1 "optim.mom has no effect" $tiny optim.mom=0.5 "train.phases=[{kind: one_cycle, epochs: 1}]"
+refused 1 "none.pth: no such file" $tiny data.split=random train.min_delta=0.1 train.phases.0.batch=8 \
+    model.weights="$scratch/none.pth" # not found, before which the keys are looked at
+for key in data.split_csv train.min_delta train.batch; do
+    grep -q "warn: $key has no effect" "$scratch/err" || fail "$key without effect: not said: $(cat "$scratch/err")"
+done
+[ -e "$results/unheard" ] && fail "a run was begun"
+
+# What people type instead of a key is answered with the key; a sheet is a PNG, and no option is a file's name.
+for word in epochs:train.phases.0.epochs lr:train.phases.0.lr bs:train.batch batch_size:train.batch size:train.size \
+    wd:optim.wd arch:model.arch workers:exec.threads; do
+    refused 2 "${word%%:*}: there is no such key; did you mean ${word#*:}?" $tiny "${word%%:*}=1"
+done
+refused 2 "there is no option --batch-size; it is a key: train.batch=VALUE" $tiny --batch-size 8
+refused 2 "--show-batch takes FILE.png, not the option --unique" $tiny --show-batch --unique
+refused 2 "give a name that ends in .png" $tiny --show-batch "$scratch/sheet.jpg"
+(cd "$BIN" && ./train --exp "$scratch/tiny.yaml" data.set=nothing > "$scratch/out" 2> "$scratch/err")
+grep -q 'run `./fetch nothing` and `./prep nothing` first' "$scratch/err" || fail "a hint as it was called: $(cat "$scratch/err")"
 
 # Devices without the precision asked for run in another, say so and record it.
 train_run half $tiny train.precision=fp16 train.phases.0.epochs=1

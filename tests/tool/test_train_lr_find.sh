@@ -43,13 +43,13 @@ cmp -s "$run/lr_find.csv" "$results/other/lr_find.csv" && fail "another seed, th
 tail -n 1 "$scratch/out" | grep -Eq '/[0-9]{8}-[0-9]{6}-smoke-lr_find-[0-9a-f]{8}$' ||
     fail "default name: $(tail -n 1 "$scratch/out")"
 
-# No rate to suggest: the curve is kept, the run is failed. The weights hold numbers that are none.
+# No rate to suggest: the curve is kept, the run is failed. The weights are so large that sums of them are no numbers.
 train_run first $tiny
-cp "$results/first/checkpoints/last.safetensors" "$scratch/nan.safetensors"
-start=$((8 + $(od -A n -t u8 -N 8 "$scratch/nan.safetensors")))
-head -c 400000 /dev/zero | tr '\0' '\377' |
-    dd of="$scratch/nan.safetensors" bs=4 seek=$((start / 4)) conv=notrunc 2> /dev/null
-refused 1 "no rate can be suggested" $tiny --lr-find "model.weights=$scratch/nan.safetensors" --name nan
+cp "$results/first/checkpoints/last.safetensors" "$scratch/huge.safetensors"
+start=$((8 + $(od -A n -t u8 -N 8 "$scratch/huge.safetensors")))
+head -c 400000 /dev/zero | tr '\0' '\177' |
+    dd of="$scratch/huge.safetensors" bs=4 seek=$((start / 4)) conv=notrunc 2> /dev/null
+refused 1 "no rate can be suggested" $tiny --lr-find "model.weights=$scratch/huge.safetensors" --name nan
 for text in "0 of 100 points" "stopped being a number at rate 1e-07" "$results/nan/lr_find.csv"; do
     grep -qF "$text" "$scratch/err" || fail "nan: no \"$text\": $(cat "$scratch/err")"
 done

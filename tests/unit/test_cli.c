@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -65,8 +66,15 @@ static void tool(struct args *a, const char *deed)
     }
     if (strcmp(deed, "die") == 0)
         die(a->common.tool, &err);
-    if (strcmp(deed, "full") == 0 && freopen("/dev/full", "w", stdout))
+    if (strcmp(deed, "full") == 0 && dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) >= 0)
         printf("lost");
+    if (strcmp(deed, "odd") == 0) { /* a character comes in two pieces, an escape and a C1 in one */
+        printf("a\t\xC3");
+        fflush(stdout);
+        printf("\xA4 \x1b[31m \xC2\x9B \xE2\x80\xAE \x9B \x7f z\n");
+        fflush(stdout);
+        log_error("to http://me:s3cret@host/x run `prep pets`, \x1b[31m\n");
+    }
     cli_finish(a->common.tool);
     exit(0);
 }
@@ -162,6 +170,23 @@ static void failures_have_status_and_message(void **state)
     assert_string_equal(text, "fetch: error: a.tgz: not the bytes expected\n");
     assert_int_equal(run(text, sizeof text, "full", 0), 1);
     assert_non_null(strstr(text, "demo: error: cannot write the output: No space left"));
+}
+
+/* No control character reaches stdout or stderr, no password the log, and a hint can be pasted. */
+static void what_is_printed_is_text(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(run(text, sizeof text, "odd", 0), 0);
+    for (const char *c = text; *c; c++)
+        assert_true((unsigned char)*c >= 0x20 || *c == '\n' || *c == '\t');
+    assert_non_null(strstr(
+        text,
+        "a\t\xC3\xA4 \xEF\xBF\xBD[31m \xEF\xBF\xBD \xEF\xBF\xBD \xEF\xBF\xBD \xEF\xBF\xBD z\n"));
+    assert_non_null(strstr(text, "to http://me:***@host/x run `"));
+    assert_non_null(strstr(text, "prep pets`, \\x1B[31m\\x0A\n"));
+    assert_null(strstr(text, "s3cret"));
 }
 
 static void the_log_obeys_its_level(void **state)
@@ -283,6 +308,7 @@ int main(void)
         cmocka_unit_test(common_options),
         cmocka_unit_test(misuse_is_status_2),
         cmocka_unit_test(failures_have_status_and_message),
+        cmocka_unit_test(what_is_printed_is_text),
         cmocka_unit_test(the_log_obeys_its_level),
         cmocka_unit_test(the_log_is_teed),
         cmocka_unit_test(durations_and_names),

@@ -138,7 +138,8 @@ static void mistakes_name_key_value_and_what_was_expected(void **state)
         const char *yaml, *a, *b;
     } cases[] = {
         {"optim: {lrr: 1}", "optim.lrr: there is no such key", "did you mean optim.lr?"},
-        {"lr: 1", "lr: there is no such key", "did you mean optim.lr?"},
+        {"lr: 1", "lr: there is no such key", "did you mean train.phases.0.lr?"},
+        {"bs: 1", "bs: there is no such key", "did you mean train.batch?"},
         {"trian: {batch: 1}", "trian: there is no such key", "did you mean train?"},
         {"optim: {zzzzz: 1}", "optim.zzzzz: there is no such key", ""},
         {"train: {batch: 0}", "train.batch: \"0\"", "1 to 4096 pictures"},

@@ -272,11 +272,19 @@ static void listed_and_found(void **state)
     assert_int_equal(path_make_dirs(at("empty"), &err), 0);
     assert_int_equal(path_make_dirs(at("torn"), &err), 0);
     assert_int_equal(path_write(at("torn/run.json"), "{", 1, &err), 0);
+    assert_int_equal(path_make_dirs(at("beheaded/checkpoints"), &err), 0);
     assert_int_equal(run_list(&entries, &n, results, &err), 0);
-    assert_int_equal(n, 3); /* a folder without run.json and a torn one are skipped */
-    assert_string_equal(entries[0].name, "20260101-000000-resnet34_baseline-01234567");
-    assert_string_equal(entries[1].name, "zebra");
-    assert_string_equal(entries[2].name, "apple"); /* by start, not by name */
+    assert_int_equal(n, 5); /* an empty folder is skipped */
+    assert_string_equal(entries[0].name, "beheaded");
+    assert_string_equal(entries[0].status, "unreadable");
+    assert_non_null(strstr(entries[0].fault, "no run.json"));
+    assert_string_equal(entries[1].name, "torn");
+    assert_string_equal(entries[1].status, "unreadable");
+    assert_null(entries[1].run);
+    assert_non_null(strstr(entries[1].fault, "torn/run.json"));
+    assert_string_equal(entries[2].name, "20260101-000000-resnet34_baseline-01234567");
+    assert_string_equal(entries[3].name, "zebra");
+    assert_string_equal(entries[4].name, "apple"); /* by start, not by name */
     run_list_free(entries, n);
 
     assert_int_equal(run_find(folder, results, NULL, &err), 0);
@@ -295,6 +303,46 @@ static void listed_and_found(void **state)
     assert_non_null(strstr(err.msg, "no run.json"));
     assert_true(run_find(folder, results, "unheard-of", &err) < 0);
     assert_non_null(strstr(err.msg, "apple"));
+}
+
+/* VALUE, and with it all below, with one thing changed at a time: RUN must then not be what was written. */
+static int spoil(json_t *run, json_t *value, json_t *parent, const char *key)
+{
+    struct err err = {0};
+    json_t *was, *item;
+    const char *name;
+    void *next;
+    int n = 0;
+
+    json_object_foreach_safe(value, next, name, item) n += spoil(run, item, value, name);
+    if (json_object_size(value) > 0)
+        return n;
+    was = json_incref(value);
+    json_object_set_new(parent, key, json_string("spoilt"));
+    assert_int_equal(run_check_record(run, &err), 0);
+    assert_int_equal(err.kind, ERR_CHECKSUM);
+    json_object_set_new(parent, key, was);
+    return n + 1;
+}
+
+static void every_leaf_of_the_record_counts(void **state)
+{
+    struct err err = {0};
+    char path[PATH_LEN];
+    json_t *run;
+
+    (void)state;
+    assert_int_equal(run_finish(begin("whole"), &err), 0);
+    assert_int_equal(path_format(path, &err, "%s/run.json", at("whole")), 0);
+    assert_int_equal(json_read(&run, path, &err), 0);
+    assert_int_equal(run_check_record(run, &err), 1);
+    assert_true(spoil(run, run, NULL, NULL) >= 6);
+    assert_int_equal(run_check_record(run, &err), 1); /* all is back */
+    json_object_del(run, "record_sha256");
+    assert_int_equal(run_check_record(run, &err), 0);
+    json_object_set_new(run, "version", json_integer(1)); /* an older one does not say */
+    assert_int_equal(run_check_record(run, &err), -1);
+    json_decref(run);
 }
 
 /* --- TensorBoard ---------------------------------------------------------------------------------- */
@@ -391,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(fails_and_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_and_resumed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listed_and_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_leaf_of_the_record_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_are_what_tensorboard_reads, set_up, tear_down),
     };
 

@@ -212,7 +212,7 @@ static void saved_and_loaded_again(void **state)
         fail_msg("%s", err.msg);
     assert_string_equal(one, two);
     init(&w, 2, false);
-    if (weights_load(file, w.be, w.b, w.n, false, &batches, &err) < 0)
+    if (weights_load(file, "", w.be, w.b, w.n, false, &batches, &err) < 0)
         fail_msg("%s", err.msg);
     hash(&w, loaded);
     assert_string_equal(saved, loaded);
@@ -249,12 +249,12 @@ static void a_body_fits_another_head(void **state)
     if (weights_save(file, w.be, w.b, w.n, 0, &err) < 0)
         fail_msg("%s", err.msg);
     hash(&other, before);
-    assert_true(weights_load(file, other.be, other.b, other.n, false, NULL, &err) < 0);
+    assert_true(weights_load(file, "", other.be, other.b, other.n, false, NULL, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     assert_non_null(strstr(err.msg, "misshapen head.3.weight (3x512, expected 5x512)"));
     hash(&other, after);
     assert_string_equal(before, after); /* nothing was loaded */
-    if (weights_load(file, other.be, other.b, other.n, true, NULL, &err) < 0)
+    if (weights_load(file, "", other.be, other.b, other.n, true, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     a = value(&w, "layer4.1.conv2.weight", &n);
     b = value(&other, "layer4.1.conv2.weight", &m);
@@ -286,7 +286,7 @@ static void misfits_are_listed(void **state)
         safetensors_write(f, zeros, sizeof zeros, &err) < 0 ||
         safetensors_write(f, zeros, sizeof zeros, &err) < 0 || safetensors_finish(f, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_true(weights_load(file, w.be, w.b, w.n, true, NULL, &err) < 0);
+    assert_true(weights_load(file, "", w.be, w.b, w.n, true, NULL, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     assert_non_null(strstr(err.msg, "missing conv1.weight"));
     assert_non_null(strstr(err.msg, "misshapen bn1.weight (4, expected 64)"));
@@ -349,7 +349,7 @@ static void a_prefix_is_found(void **state)
     before = value(&w, "layer4.1.conv2.weight", &n);
     save_prefixed(&w, "model.backbone.");
     init(&w, 2, false);
-    if (weights_load(file, w.be, w.b, w.n, true, &batches, &err) < 0)
+    if (weights_load(file, "", w.be, w.b, w.n, true, &batches, &err) < 0)
         fail_msg("%s", err.msg);
     assert_int_equal(batches, 0);
     after = value(&w, "layer4.1.conv2.weight", &n);
@@ -371,7 +371,7 @@ static void another_architecture_is_recognised(void **state)
     init(&w, 1, false);
     if (weights_save(file, w.be, w.b, w.n, 0, &err) < 0 || network_new(&other, &o, 3, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_true(weights_load(file, w.be, w.b, other, true, NULL, &err) < 0);
+    assert_true(weights_load(file, "", w.be, w.b, other, true, NULL, &err) < 0);
     assert_non_null(strstr(err.msg, "looks like resnet18, not like resnet34"));
     assert_non_null(strstr(err.msg, "model.arch=resnet18"));
     network_free(other);

@@ -43,6 +43,7 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, 
         .pad = o->op->pad,
         .groups = tx->dims[1] / tw->dims[1],
         .dtype = tx->dtype,
+        .direct = p->be->options.winograd == WINOGRAD_OFF,
     };
 
     if (conv_new(&o->conv, &s, p->be->conv_isa, err) < 0)

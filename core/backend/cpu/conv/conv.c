@@ -61,8 +61,8 @@ enum conv_algorithm conv_algorithm(const struct conv_shape *s)
         return CONV_ROWS;
     /* where the tiles' products are at most two thirds of those of the taps, and there are enough tiles to share
      * what it costs to transform and read four times the weights */
-    if (s->dtype == DTYPE_F32 && s->r == 3 && s->s == 3 && s->stride == 1 && s->pad == 1 &&
-        s->c >= BLOCK && down * across >= 4 &&
+    if (!s->direct && s->dtype == DTYPE_F32 && s->r == 3 && s->s == 3 && s->stride == 1 &&
+        s->pad == 1 && s->c >= BLOCK && down * across >= 4 &&
         3 * WINOGRAD_PLANES * down * across <= 2 * taps_inside(s->h) * taps_inside(s->w))
         return CONV_WINOGRAD;
     return CONV_DIRECT;

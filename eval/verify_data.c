@@ -1,0 +1,186 @@
+/* verify_data.c - what a run was trained on: shards, manifest, pictures, split.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "data/manifest.h"
+#include "data/offenders.h"
+#include "data/shard_check.h"
+#include "experiment/checkpoint.h"
+#include "verify_private.h"
+
+/* The last name of the shards' folder: by the checkpoint, else by run.json. */
+static int name_shards(char out[PATH_LEN], const struct chain *c)
+{
+    json_int_t size = 0;
+    json_t *state;
+
+    if (checkpoint_state(&state, c->l->run.folder, "last", NULL) == 0) {
+        size = json_integer_value(json_object_get(state, "presize"));
+        json_decref(state);
+    }
+    if (size > 0)
+        return path_format(out, NULL, "shards-%" JSON_INTEGER_FORMAT, size);
+    return path_format(out, NULL, "%s", path_base(look_text(c->l->run.run, "shards", NULL, "")));
+}
+
+static bool is_there(const char *folder)
+{
+    char index[PATH_LEN];
+
+    return path_format(index, NULL, "%s/index.json", folder) == 0 && path_is_file(index);
+}
+
+/* Below the data folder; where none is given, else where run.json says. Which set and size they are of, resolved.yaml
+ * and the checkpoint say: a record that names others does not make them unfindable. */
+static void find_shards(struct chain *c)
+{
+    const char *folder = look_text(c->l->run.run, "shards", NULL, "");
+    const char *set = c->e ? c->e->data.set : look_text(c->l->run.run, "set", NULL, "");
+    char name[PATH_LEN];
+
+    if (name_shards(name, c) == 0 &&
+        path_format(c->shards, NULL, "%s/%s/%s", c->r->data, set, name) == 0 && is_there(c->shards))
+        return;
+    if (!c->r->data_given && path_format(c->shards, NULL, "%s", folder) == 0 && is_there(folder))
+        return;
+    c->shards[0] = 0;
+}
+
+static void show(void *ctx, uint64_t done, uint64_t total)
+{
+    bool *begun = ctx;
+
+    if (!*begun)
+        progress_begin("Shards", total);
+    *begun = true;
+    progress_set(done, NULL);
+}
+
+/* What came later was in no shard: prep sees to it. */
+static void note_difference(void *ctx, const char *how, const char *path)
+{
+    if (strcmp(how, "extra") != 0)
+        offenders_add(ctx, "%s %s", how, path);
+}
+
+/* The fetched files against the MANIFEST beside their TREE. */
+static void check_pictures(struct chain *c, const char *manifest, const char *tree)
+{
+    struct offenders offenders = {0};
+    struct manifest m = {0};
+    struct err err;
+
+    if (!path_is_dir(tree)) {
+        chain_say(c, "pictures", RESULT_UNCHECKED, "%s is not there", tree);
+        return;
+    }
+    if (manifest_read(&m, manifest, &err) < 0 ||
+        manifest_check(&m, tree, note_difference, &offenders, &err) < 0) {
+        chain_say(c, "pictures", RESULT_FAILED, "%s", err.msg);
+    } else if (offenders.n == 0) {
+        chain_say(c, "pictures", RESULT_OK, "%zu files, every byte, as the manifest has them",
+                  m.n_files);
+    } else {
+        err_set(&err, ERR_CHECKSUM, "%u of %zu files are not as fetched", offenders.n, m.n_files);
+        offenders_append(&err, &offenders);
+        chain_say(c, "pictures", RESULT_FAILED, "%s", err.msg);
+    }
+    manifest_free(&m);
+}
+
+/* The manifest that index.json names, then the file itself beside the shards, and what it lists. */
+static void check_manifest(struct chain *c)
+{
+    const int above = (int)(path_base(c->shards) - c->shards); /* of DATA/SET/ */
+    char path[PATH_LEN], tree[PATH_LEN];
+    const char *manifest = NULL;
+    json_t *index = NULL;
+    struct err err;
+
+    if (path_format(path, &err, "%s/index.json", c->shards) < 0 ||
+        json_read(&index, path, &err) < 0 ||
+        json_get_string(index, "manifest_sha256", &manifest, &err) < 0)
+        chain_say(c, "shards' manifest", RESULT_FAILED, "%s", err.msg);
+    else
+        chain_compare(c, "shards' manifest", "manifest", manifest, "what index.json names");
+    if (json_is_false(json_object_get(index, "fetched"))) {
+        chain_say(c, "pictures", RESULT_UNCHECKED, "they lie in a folder that was not fetched");
+    } else if (path_format(path, &err, "%.*smanifest.jsonl", above, c->shards) == 0 &&
+               path_format(tree, &err, "%.*stree", above, c->shards) == 0) {
+        chain_compare_file(c, "manifest", "manifest", path);
+        if (path_is_file(path))
+            check_pictures(c, path, tree);
+    }
+    json_decref(index);
+}
+
+/* The numbers of pictures that run.json has. */
+static void check_numbers(struct chain *c, const struct split *split, int classes)
+{
+    json_t *pictures =
+        json_pack("{s:I, s:I, s:I, s:I}", "train", (json_int_t)split->n_train, "valid",
+                  (json_int_t)split->n_valid, "test", (json_int_t)split->n_test, "left_out",
+                  (json_int_t)split->n_left_out);
+    const bool same = json_equal(pictures, json_object_get(c->l->run.run, "pictures")) &&
+                      json_integer_value(json_object_get(c->l->run.run, "classes")) == classes;
+
+    chain_say(c, "pictures' number", same ? RESULT_OK : RESULT_FAILED,
+              same ? "%u to train, %u to validate, %u to test, %d classes"
+                   : "run.json has others than the shards: %u to train, %u to validate, %u to "
+                     "test, %d classes",
+              split->n_train, split->n_valid, split->n_test, classes);
+    json_decref(pictures);
+}
+
+/* Cut again as resolved.yaml says. */
+static void check_split(struct chain *c)
+{
+    char hex[SHA256_HEX], text[1200];
+    struct shard_set *shards = NULL;
+    struct split *split = NULL;
+    struct err err;
+
+    if (!c->e)
+        return;
+    if (shard_set_open(&shards, c->shards, &err) < 0 ||
+        split_make(&split, &c->e->data, shards, &err) < 0 ||
+        split_sha256(hex, split, shards, &err) < 0) {
+        chain_say(c, "split", RESULT_FAILED, "%s", err.msg);
+    } else {
+        split_text(text, sizeof text, &c->e->data);
+        chain_compare(c, "split", "split", hex, text);
+        check_numbers(c, split, shard_set_classes(shards));
+        c->n_train = split->n_train;
+    }
+    split_free(split);
+    shard_set_close(shards);
+}
+
+void verify_data(struct chain *c)
+{
+    struct shard_check_report report;
+    char path[PATH_LEN];
+    bool begun = false;
+    struct err err;
+
+    find_shards(c);
+    if (!c->shards[0]) {
+        chain_say(c, "shards", RESULT_UNCHECKED, "%s is not there; --data DIR names where data lie",
+                  look_text(c->l->run.run, "shards", NULL, "their folder"));
+        return;
+    }
+    if (path_format(path, &err, "%s/index.json", c->shards) == 0)
+        chain_compare_file(c, "index", "index", path);
+    if (shard_check(&report, c->shards, show, &begun, &err) < 0)
+        chain_say(c, "shards", RESULT_FAILED, "%s", err.msg);
+    else
+        chain_say(c, "shards", RESULT_OK,
+                  "%u pictures in %u files, every byte, as index.json has it", report.pictures,
+                  report.shards);
+    if (begun)
+        progress_end();
+    check_manifest(c);
+    check_split(c);
+}
