@@ -181,8 +181,8 @@ static int check_conv(const struct check *c, int x, int weight, int y)
         return refuse(c, "the filter does not fit into the padded input");
     p = (dx[2] + 2 * pad - dw[2]) / stride + 1;
     q = (dx[3] + 2 * pad - dw[3]) / stride + 1;
-    if (dw[1] < 1 || dx[1] % dw[1] || dw[0] % (dx[1] / dw[1]))
-        return refuse(c, "channels and filters do not fall into equal groups");
+    if (dw[1] < 1 || dx[1] % dw[1] || dw[0] % (dx[1] / dw[1])) /* no equal groups */
+        return want(c, weight, dw[0], dx[1], dw[2], dw[3]);
     if (want(c, weight, dw[0], dw[1], dw[2], dw[3]) < 0)
         return -1;
     return want(c, y, c->l->batch, dw[0], p, q);

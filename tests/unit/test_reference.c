@@ -29,7 +29,7 @@ static const char *const names[] = {"resnet18", "resnet34", "resnet50"};
 /* ResNet-50's pictures keep every ReLU's input 2.3 rounding errors of direct fp32 from 0 (rounding.py --search: the
  * best of 340 seeds), which is less than Winograd's own, so its convolutions are direct; the others' are not. */
 static const struct exec_options options[] = {
-    [RESNET18] = {0}, [RESNET34] = {0}, [RESNET50] = {.winograd = WINOGRAD_OFF}};
+    [RESNET18] = {0}, [RESNET34] = {0}, [RESNET50] = {0}};
 
 struct net { /* with a training list, prepared */
     struct network *network;
