@@ -220,8 +220,8 @@ for how in "" --csv --json; do
     grep -q empty "$scratch/out" && fail "--list $how: a folder that is no run"
     grep -q "$(printf 'x\357\277\275y')" "$scratch/out" || fail "--list $how: a name that is not UTF-8"
 done
-grep -q "piped/run.json: is a pipe" "$scratch/err" || fail "--list: why a pipe is no run: $(cat "$scratch/err")"
-refused 1 "piped/run.json: is a pipe" piped
+grep -q "piped/run.json: is a named pipe" "$scratch/err" || fail "--list: why a pipe is no run: $(cat "$scratch/err")"
+refused 1 "piped/run.json: is a named pipe" piped
 odd='x\\u001b[31m\\u0007\\u007f\\u009b31m\\u202e\\r\\nforged line' # as sed writes it
 sed -i "s/^  \"set\": \"[^\"]*\"/  \"set\": \"$odd\"/; s/^  \"experiment\": \"[^\"]*\"/  \"experiment\": \"=1+1$odd\"/; \
     s/^  \"backend\": \"[^\"]*\"/  \"backend\": \"$odd\"/" "$results/foreign/run.json"

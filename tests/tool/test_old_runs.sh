@@ -41,8 +41,8 @@ fact() { # RUN NAME NUMBER: sets the number NAME of its run.json
 
 # As it was.
 whole done
-[ "$(grep -c ' ok ' out)" = 18 ] || fail "--verify: $(cat out)"
-shows "version 1 of the keys" "drawn again from the seed" "1 could not"
+[ "$(grep -c " ok " out)" = 20 ] || fail "--verify: $(cat out)"
+shows "version 1 of the keys" "drawn again from the seed" "2 could not"
 whole stopped
 evaluate 0 done
 shows "results/done (done, 1 epoch in" "resnet18, weights none, fp32" "0.2000 (1 of 5," "32 px, seed 42"

@@ -13,7 +13,7 @@ data=$scratch/data
     2> "$scratch/err" || fail "prep pets-mini"
 cat > "$scratch/curve.yaml" <<YAML
 # Does training from nothing follow PyTorch's curve?
-data: {set: pets-mini}
+data: {set: pets-mini, duplicates: as_split}
 model: {arch: resnet18, weights: none, head: {dropout: 0}}
 augment: {mode: none}
 train: {precision: fp32, size: 128, batch: 32, phases: [{kind: one_cycle, epochs: 2, lr: 5e-5}]}
