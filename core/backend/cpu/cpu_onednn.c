@@ -126,7 +126,7 @@ static int copy_get(struct be_program *p, struct cpu_op *o, struct err *err)
         c->dnn = calloc(1, sizeof *c->dnn);
         if (!c->dnn)
             return err_set(err, ERR_NOMEM, "%s", w->name);
-        if (dnn_reorder_new(&c->dnn->reorder, p->be->dnn, w->dims, format, 1, false, err) < 0)
+        if (dnn_reorder_new(&c->dnn->reorder, p->be->dnn, format, 1, false, err) < 0)
             return -1;
     }
     o->weight = c;
@@ -271,8 +271,7 @@ int dnn_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
         return -1;
     format = dnn_conv_format(o->dnn->conv);
     o->parts = dnn_format_parts(format, PART_BYTES);
-    if (dnn_reorder_new(&o->dnn->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims, format,
-                        o->parts, true, err) < 0)
+    if (dnn_reorder_new(&o->dnn->to_plain, p->be->dnn, format, o->parts, true, err) < 0)
         return -1;
     if (o->scratch_bytes < dnn_reorder_scratch(o->dnn->to_plain))
         o->scratch_bytes = dnn_reorder_scratch(o->dnn->to_plain);
@@ -377,8 +376,8 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
     if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
         return -1;
     if (dnn_conv_new(&o->dnn->conv, p->be->dnn, &c, err) < 0 ||
-        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->dnn->conv), 1,
-                        false, err) < 0 ||
+        dnn_reorder_new(&f->reorder, p->be->dnn, dnn_conv_format(o->dnn->conv), 1, false, err) <
+            0 ||
         fold_memory(f, o->dnn->conv, err) < 0)
         return -1;
     o->scratch_bytes = dnn_conv_scratch(o->dnn->conv);
@@ -445,8 +444,9 @@ int dnn_linear_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *er
 
 static int without(struct err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED,
-                   "this build has no oneDNN (libdnnl-dev was not there); leave exec.conv at own");
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "exec.conv=onednn: this build has no oneDNN; a new run can do with exec.conv=own");
 }
 
 int cpu_dnn_open(struct be *b, bool isa_named, struct err *err)
