@@ -7,12 +7,13 @@ PREFIX := /usr/local
 JOBS := $(shell nproc)
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
-# Debian packages: what the build needs, and what some tests use when it is there (an outsider's
-# reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory in `make peers`).
-PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libzstd-dev \
+# Debian packages: what the build needs, and what it or some tests use when it is there (oneDNN for
+# exec.conv=onednn, an outsider's reader of shards, the layout of the sources, the CUDA kernels on the host,
+# PyTorch's memory in `make peers`).
+PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev
-EXTRA_PACKAGES := python3-h5py clang-format g++ libtcmalloc-minimal4
+EXTRA_PACKAGES := libdnnl-dev python3-h5py clang-format g++ libtcmalloc-minimal4
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
 .NOTPARALLEL:
