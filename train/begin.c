@@ -121,6 +121,8 @@ static void say_what_runs(const struct session *s)
     remarks_print(&s->split->remarks);
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
+    if (s->info.slow[0])
+        log_warn("%s", s->info.slow);
 }
 
 /* The one experiment E, by all processes. */
@@ -344,7 +346,7 @@ static int check_arithmetic(const char *folder, struct err *err)
             err_set(err, ERR_INPUT,
                     "%s was begun with arithmetic %d and this presize computes with arithmetic "
                     "%d: it cannot go on with the same bits. Resume it with the presize that began "
-                    "it (%s), or train again: `train --exp %s/resolved.yaml`",
+                    "it (%s), or train again: `train --exp %s/resolved.yaml exec.conv=own`",
                     folder, then, ARITHMETIC, run_presize(run.run), folder);
     run_entry_free(&run);
     return rc;

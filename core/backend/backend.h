@@ -48,7 +48,7 @@ struct exec_options {
     bool deterministic; /* always so on cpu and ref */
 
     /* Of retired keys: the fields keep what an older record says, so that its hash can be checked. */
-    int winograd;     /* enum be_winograd; tests: OFF makes all own convolutions direct */
+    int winograd;     /* enum be_winograd */
     int layout;       /* enum be_layout */
     char max_isa[32]; /* oneDNN's name, "" for all the processor has */
 
@@ -70,7 +70,8 @@ struct be_info {      /* recorded in run.json */
     int batch;  /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char steps[256]; /* how whole runs were put on the device; "": there was none, or but one way */
-    char hint[256];  /* what else could be faster here; "" */
+    char hint[256];  /* what could be faster here; "" */
+    char slow[160];  /* what is slow here, for all to know; "" */
     char note[512];  /* why exec.backend=auto took this device and no better one; "" */
 };
 

@@ -72,6 +72,11 @@ static bool is_auto(const char *wish)
     return !wish || !*wish || strcmp(wish, isa_choices[0]) == 0;
 }
 
+bool isa_is_named(const char *wish)
+{
+    return !is_auto(wish) || !is_auto(getenv("PRESIZE_ISA"));
+}
+
 int isa_choose(enum isa *out, const char *wish, struct err *err)
 {
     const enum isa best = detect();

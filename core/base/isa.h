@@ -7,6 +7,8 @@
 #ifndef PRESIZE_BASE_ISA_H
 #define PRESIZE_BASE_ISA_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* Each has all before it. On x86-64, base is SSE2; on arm64 there is base alone, which is NEON. */
@@ -22,6 +24,9 @@ const char *isa_name(enum isa isa);
  * isa_name(). ERR_INPUT: no such name, ERR_UNSUPPORTED: this processor lacks it; both messages say which
  * there are. ERR may be NULL. */
 int isa_choose(enum isa *out, const char *wish, struct err *err) MUST_USE;
+
+/* Whether WISH or else $PRESIZE_ISA names one, so that isa_choose() does not take the best there is. */
+bool isa_is_named(const char *wish);
 
 /* isa_choose() of nothing, at most ISA_AVX512: what every NAME_isa.c is compiled for. A $PRESIZE_ISA that
  * isa_choose() refuses counts as not set; cli_parse() has ended the program by then. */

@@ -65,6 +65,7 @@ struct ops_device {
     const char *name;
     struct exec_options options;
     bool same;       /* bits as the first's */
+    bool own;        /* it does every case that is not refused */
     const char *isa; /* of its kernels, at most; NULL: the best */
 };
 // clang-format off
@@ -74,8 +75,8 @@ static const struct ops_device ops_devices[] = {
     {.name = "emulated", .options = {.threads = 1}, .same = true},
     {.name = "emulated", .options = {.threads = 2}},
 #else
-    {.name = "cpu", .options = {.threads = 1}},
-    {.name = "cpu", .options = {.threads = 3}, .same = true},
+    {.name = "cpu", .options = {.threads = 1}, .own = true},
+    {.name = "cpu", .options = {.threads = 3}, .same = true, .own = true},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx512bf16"},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx512"},
     {.name = "cpu", .options = {.threads = 2}, .same = true, .isa = "avx2"},

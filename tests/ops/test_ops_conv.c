@@ -26,6 +26,9 @@
     GROUPED(kind, t, 3, 3, 32, 11, 9, 32, 3, 1, 1,  8),  \
     GROUPED(kind, t, 4, 2, 64,  7, 9, 32, 3, 2, 1,  4),  \
     GROUPED(kind, t, 2, 2, 96,  6, 5, 64, 1, 1, 0,  2),  \
+    CONV(kind, t, 2, 2, 64, 20, 20, 32, 1, 1, 0, false), \
+    CONV(kind, t, 2, 2, 64, 37, 37, 16, 3, 2, 1, false), \
+    CONV(kind, t, 3, 3, 80, 14, 14, 48, 3, 1, 1, false), \
     CONV(kind, t, 2, 1, 24,  5,  5, 16, 3, 1, 1, true),  \
     CONV(kind, t, 2, 1, 16,  5,  5, 20, 3, 1, 1, true)
 

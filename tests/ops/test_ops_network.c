@@ -240,7 +240,7 @@ static void on_devices(const struct case_of *c, const struct network *net, const
             print_message("%s on %s: unsupported\n", c->what, k->name);
         } else {
             assert_close(&got, ref, own, l, c->band, c->what);
-            if (d == 1 && first.k)
+            if (ops_devices[d].same && first.k)
                 assert_same_bits(&first, &got, l);
             if (d == 0) {
                 first = got;

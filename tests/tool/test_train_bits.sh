@@ -29,8 +29,11 @@ for isa in base avx2 avx512 avx512bf16; do
         precision=fp32
         [ $run = half ] && precision=bf16
         PRESIZE_ISA=$isa "$BIN/train" --data "$data" --results "$results" --name "$run-$isa" $tiny \
-            train.precision=$precision exec.threads=2 > "$scratch/out" 2> "$scratch/err" || continue
-        grep -q "\"isa\": \"$isa\"" "$results/$run-$isa/run.json" || continue 2
+            train.precision=$precision exec.threads=2 > "$scratch/out" 2> "$scratch/err" || {
+            grep -q "this processor does not have it" "$scratch/err" || fail "PRESIZE_ISA=$isa: status $?"
+            continue 2
+        }
+        grep -q "\"isa\": \"$isa\"" "$results/$run-$isa/run.json" || fail "PRESIZE_ISA=$isa: another ran"
         same $run "$run-$isa"
     done
     isas="$isas $isa"

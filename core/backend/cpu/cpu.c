@@ -160,7 +160,7 @@ static enum isa choose_conv_isa(struct be *b, bool named)
 
 static int cpu_open(struct be **out, const struct exec_options *o, struct err *err)
 {
-    const bool isa_named = o->isa > 0 || getenv("PRESIZE_ISA");
+    const bool isa_named = isa_is_named(isa_choices[o->isa]);
     struct be *b = calloc(1, sizeof *b);
 
     *out = NULL;
@@ -177,7 +177,7 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
         return -1;
     }
     b->kernels = kernels_of(b->isa);
-    b->conv_isa = choose_conv_isa(b, isa_named);
+    b->conv_isa = b->dnn ? b->isa : choose_conv_isa(b, isa_named);
     *out = b;
     return 0;
 }
@@ -187,6 +187,17 @@ static bool has_amx(void)
 #if defined(__x86_64__)
     return backend_has_onednn() && __builtin_cpu_supports("amx-bf16");
 #else
+    return false;
+#endif
+}
+
+/* Or is told to do without. */
+static bool lacks_fma(const struct be *b)
+{
+#if defined(__x86_64__)
+    return b->isa == ISA_BASE;
+#else
+    (void)b;
     return false;
 #endif
 }
@@ -218,6 +229,11 @@ static void cpu_info(const struct be *b, struct be_info *info)
     snprintf(info->library, sizeof info->library, "own convolutions");
     if (b->dnn)
         cpu_dnn_describe(b, info);
+    else if (lacks_fma(b))
+        snprintf(info->slow, sizeof info->slow,
+                 "without fused multiply-adds convolutions take many times as long: each is "
+                 "computed in steps, "
+                 "for the same bits");
     else if (has_amx())
         snprintf(info->hint, sizeof info->hint,
                  "this processor has AMX, which exec.conv=onednn uses in bf16 and presize's own "

@@ -24,8 +24,8 @@ struct weight_copy {
     uint64_t version; /* of the tensor when it was copied; 0: never */
     int parts;        /* that are filled side by side, by: */
     void (*fill)(struct be_program *p, const struct weight_copy *c, int part, int worker);
-    struct conv_format format; /* ours */
-    struct dnn_copy *dnn;      /* oneDNN's, owned; NULL: ours */
+    struct conv_format format;   /* ours */
+    struct dnn_reorder *reorder; /* oneDNN's, owned; NULL: ours */
 };
 struct persistent {
     struct persistent *next;
@@ -180,8 +180,8 @@ int cpu_dnn_open(struct be *b, bool isa_named, struct err *err) MUST_USE; /* b->
 void cpu_dnn_close(struct be *b);
 void cpu_dnn_thread(void); /* in each worker, before it runs anything */
 void cpu_dnn_describe(const struct be *b, struct be_info *info);
-void dnn_op_free(struct dnn_op *o);     /* NULL is fine */
-void dnn_copy_free(struct dnn_copy *c); /* NULL is fine */
+void dnn_op_free(struct dnn_op *o);        /* NULL is fine */
+void dnn_copy_free(struct dnn_reorder *r); /* NULL is fine */
 
 /* Entries of the backend's table that live in files of their own. */
 int cpu_run(struct be_program *p, const struct step *step, struct err *err) MUST_USE;

@@ -17,10 +17,6 @@ enum {
         128 << 10 /* what of a gradient is summed at a time stays in the second-level cache */
 };
 
-struct dnn_copy { /* how a copy of weights is made */
-    struct dnn_reorder *reorder;
-};
-
 struct dnn_fold { /* a BN_INFER in the convolution before it */
     const struct op *norm;
     bool add_after; /* residual and ReLU in a pass of their own: Winograd has no such end */
@@ -44,6 +40,13 @@ struct dnn_op {
 int cpu_dnn_open(struct be *b, bool isa_named, struct err *err)
 {
     const int layout = b->options.layout;
+
+    if (b->options.max_isa[0])
+        return err_set(err, ERR_UNSUPPORTED,
+                       "exec.max_isa=%s of an earlier version, which limited oneDNN alone, is not "
+                       "done any more; a "
+                       "new run has exec.isa",
+                       b->options.max_isa);
 
     if (dnn_new(&b->dnn, b->threads, isa_named ? &b->isa : NULL, err) < 0)
         return -1;
@@ -92,12 +95,9 @@ void dnn_op_free(struct dnn_op *o)
     free(o);
 }
 
-void dnn_copy_free(struct dnn_copy *c)
+void dnn_copy_free(struct dnn_reorder *r)
 {
-    if (!c)
-        return;
-    dnn_reorder_free(c->reorder);
-    free(c);
+    dnn_reorder_free(r);
 }
 
 /* ---- weights
@@ -106,8 +106,7 @@ void dnn_copy_free(struct dnn_copy *c)
 static void copy_fill(struct be_program *p, const struct weight_copy *c, int part, int worker)
 {
     (void)part;
-    if (dnn_reorder_run(c->dnn->reorder, worker, c->of->data, c->data, worker_scratch(p, worker)) <
-        0)
+    if (dnn_reorder_run(c->reorder, worker, c->of->data, c->data, worker_scratch(p, worker)) < 0)
         atomic_store(&p->failed, true);
 }
 
@@ -117,21 +116,23 @@ static int copy_get(struct be_program *p, struct cpu_op *o, struct err *err)
     struct persistent *w = o->param[1];
     struct weight_copy *c = w->copies;
 
-    while (c && !(c->dnn && dnn_format_equal(dnn_reorder_format(c->dnn->reorder), format)))
+    while (c && !(c->reorder && dnn_format_equal(dnn_reorder_format(c->reorder), format)))
         c = c->next;
     if (!c) {
-        if (weight_copy_new(&c, w, dnn_format_bytes(format), err) < 0)
+        struct dnn_reorder *reorder;
+
+        if (dnn_reorder_new(&reorder, p->be->dnn, format, 1, false, err) < 0)
             return -1;
+        if (weight_copy_new(&c, w, dnn_format_bytes(format), err) < 0) {
+            dnn_reorder_free(reorder);
+            return -1;
+        }
         c->fill = copy_fill;
-        c->dnn = calloc(1, sizeof *c->dnn);
-        if (!c->dnn)
-            return err_set(err, ERR_NOMEM, "%s", w->name);
-        if (dnn_reorder_new(&c->dnn->reorder, p->be->dnn, w->dims, format, 1, false, err) < 0)
-            return -1;
+        c->reorder = reorder;
     }
     o->weight = c;
-    if (o->scratch_bytes < dnn_reorder_scratch(c->dnn->reorder))
-        o->scratch_bytes = dnn_reorder_scratch(c->dnn->reorder);
+    if (o->scratch_bytes < dnn_reorder_scratch(c->reorder))
+        o->scratch_bytes = dnn_reorder_scratch(c->reorder);
     return 0;
 }
 
@@ -145,9 +146,10 @@ static enum dnn_layout layout_of(const struct be *b, const struct tensor *t)
 
 /* Winograd F(4x4, 3x3) where it is faster than direct convolution and has room to be exact: fp32,
  * stride 1, 3x3. A rule on shapes alone, so that it never depends on a measurement. */
-static bool wants_winograd(const struct dnn_conv_desc *c)
+static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
 {
-    return c->dtype == DTYPE_F32 && c->r == 3 && c->s == 3 && c->stride == 1 && c->h >= 14;
+    return b->options.winograd == WINOGRAD_AUTO && c->dtype == DTYPE_F32 && c->r == 3 &&
+           c->s == 3 && c->stride == 1 && c->h >= 14;
 }
 
 static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
@@ -172,7 +174,7 @@ static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct c
         .y = layout_of(p->be, ty),
     };
 
-    c.winograd = wants_winograd(&c);
+    c.winograd = wants_winograd(p->be, &c);
     return c;
 }
 
@@ -271,8 +273,7 @@ int dnn_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
         return -1;
     format = dnn_conv_format(o->dnn->conv);
     o->parts = dnn_format_parts(format, PART_BYTES);
-    if (dnn_reorder_new(&o->dnn->to_plain, p->be->dnn, op_tensor(p, o->op->out[0])->dims, format,
-                        o->parts, true, err) < 0)
+    if (dnn_reorder_new(&o->dnn->to_plain, p->be->dnn, format, o->parts, true, err) < 0)
         return -1;
     if (o->scratch_bytes < dnn_reorder_scratch(o->dnn->to_plain))
         o->scratch_bytes = dnn_reorder_scratch(o->dnn->to_plain);
@@ -377,8 +378,8 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
     if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
         return -1;
     if (dnn_conv_new(&o->dnn->conv, p->be->dnn, &c, err) < 0 ||
-        dnn_reorder_new(&f->reorder, p->be->dnn, f->from[0]->dims, dnn_conv_format(o->dnn->conv), 1,
-                        false, err) < 0 ||
+        dnn_reorder_new(&f->reorder, p->be->dnn, dnn_conv_format(o->dnn->conv), 1, false, err) <
+            0 ||
         fold_memory(f, o->dnn->conv, err) < 0)
         return -1;
     o->scratch_bytes = dnn_conv_scratch(o->dnn->conv);
@@ -445,8 +446,9 @@ int dnn_linear_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *er
 
 static int without(struct err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED,
-                   "this build has no oneDNN (libdnnl-dev was not there); leave exec.conv at own");
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "exec.conv=onednn: this build has no oneDNN; a new run can do with exec.conv=own");
 }
 
 int cpu_dnn_open(struct be *b, bool isa_named, struct err *err)
@@ -476,9 +478,9 @@ void dnn_op_free(struct dnn_op *o)
     (void)o;
 }
 
-void dnn_copy_free(struct dnn_copy *c)
+void dnn_copy_free(struct dnn_reorder *r)
 {
-    (void)c;
+    (void)r;
 }
 
 #define WITHOUT(name)                                                                              \

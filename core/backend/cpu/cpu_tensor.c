@@ -32,12 +32,14 @@ int persistent_get(struct persistent **out, struct be *b, const struct tensor *t
         memcpy(p->dims, t->dims, sizeof p->dims);
         p->n = tensor_elements(t);
         p->version = 1;
+        p->data = aligned_alloc(64, align_up(p->n * sizeof(float), 64));
+        if (!p->data) {
+            free(p);
+            return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, tensor_elements(t));
+        }
+        memset(p->data, 0, p->n * sizeof(float));
         p->next = b->persistents;
         b->persistents = p;
-        p->data = aligned_alloc(64, align_up(p->n * sizeof(float), 64));
-        if (!p->data)
-            return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, p->n);
-        memset(p->data, 0, p->n * sizeof(float));
     }
     *out = p;
     return 0;
@@ -53,11 +55,13 @@ int weight_copy_new(struct weight_copy **out, struct persistent *w, size_t bytes
     c->of = w;
     c->parts = 1;
     c->bytes = bytes;
+    c->data = aligned_alloc(64, align_up(bytes, 64));
+    if (!c->data) {
+        free(c);
+        return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, bytes);
+    }
     c->next = w->copies;
     w->copies = c;
-    c->data = aligned_alloc(64, align_up(bytes, 64));
-    if (!c->data)
-        return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, bytes);
     *out = c;
     return 0;
 }
@@ -73,7 +77,7 @@ int weight_copy_get(struct weight_copy **out, struct persistent *w,
 {
     struct weight_copy *c = w->copies;
 
-    while (c && (c->dnn || !conv_format_equal(&c->format, format)))
+    while (c && (c->reorder || !conv_format_equal(&c->format, format)))
         c = c->next;
     if (!c) {
         if (weight_copy_new(&c, w, conv_format_bytes(format), err) < 0)
@@ -92,7 +96,7 @@ void persistents_free(struct be *b)
         next = t->next;
         for (struct weight_copy *c = t->copies, *after; c; c = after) {
             after = c->next;
-            dnn_copy_free(c->dnn);
+            dnn_copy_free(c->reorder);
             free(c->data);
             free(c);
         }

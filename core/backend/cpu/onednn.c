@@ -1,4 +1,4 @@
-/* onednn.c - oneDNN 2.x behind onednn.h.
+/* onednn.c - oneDNN behind onednn.h: written against version 3, in which onednn_version.h puts 2.6.
  *
  * Debian's build uses OpenMP and takes a primitive's thread count when it is created, from the
  * calling thread's setting: dnn_one_thread() comes first, always. SPDX-License-Identifier: MIT */
@@ -6,11 +6,12 @@
 
 #ifdef PRESIZE_ONEDNN
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "backend/cpu/onednn_version.h"
 
 struct dnn {
     dnnl_engine_t engine;
@@ -19,7 +20,8 @@ struct dnn {
 };
 
 struct dnn_format {
-    dnnl_memory_desc_t desc;
+    dnn_desc desc; /* owned by what the format is part of */
+    int dims[4];   /* k, c, r, s */
 };
 
 /* What conv and reorder share: a primitive and, per worker, the memory objects of its arguments. */
@@ -54,7 +56,11 @@ static const struct {
     {"AVX", dnnl_cpu_isa_avx},
     {"AVX512_CORE_VNNI", dnnl_cpu_isa_avx512_core_vnni},
     {"AVX512_CORE_AMX", dnnl_cpu_isa_avx512_core_amx},
-    {"ALL", dnnl_cpu_isa_all},
+    {"ALL", (dnnl_cpu_isa_t)0}, /* of processors other than x86-64 */
+#if DNNL_VERSION_MAJOR > 2
+    {"AVX512_CORE_FP16", dnnl_cpu_isa_avx512_core_fp16},
+    {"AVX512_CORE_AMX_FP16", dnnl_cpu_isa_avx512_core_amx_fp16},
+#endif
 };
 
 static int dnn_err(struct err *err, dnnl_status_t status, const char *what)
@@ -88,6 +94,12 @@ static dnnl_format_tag_t layout_tag(enum dnn_layout l)
     return tags[l];
 }
 
+static int desc_new(dnn_desc *out, int n, const dnnl_dims_t dims, dnnl_data_type_t type,
+                    dnnl_format_tag_t tag, const char *what, struct err *err)
+{
+    return dnn_err(err, dnnl_memory_desc_create_with_tag(out, n, dims, type, tag), what);
+}
+
 void dnn_one_thread(void)
 {
     omp_set_dynamic(0);
@@ -100,9 +112,8 @@ int dnn_new(struct dnn **out, int workers, const enum isa *most, struct err *err
 
     *out = NULL;
     dnn_one_thread();
-    if (most)
-        dnnl_set_max_cpu_isa(
-            isas[*most].isa); /* refused after the first primitive: recorded by isa */
+    if (most) /* refused after the first primitive: what is recorded is the effective one */
+        dnnl_set_max_cpu_isa(isas[*most].isa);
     d = calloc(1, sizeof *d);
     if (!d || !(d->streams = calloc((size_t)workers, sizeof *d->streams))) {
         err_set(err, ERR_NOMEM, "oneDNN streams for %d workers", workers);
@@ -135,24 +146,27 @@ void dnn_free(struct dnn *d)
     free(d);
 }
 
+static bool has(dnnl_cpu_isa_t isa)
+{
+    return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
 bool dnn_has_amx(const struct dnn *d)
 {
     (void)d;
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) ==
-           dnnl_cpu_isa_avx512_core_amx;
+    return has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 bool dnn_has_avx512(const struct dnn *d)
 {
     (void)d;
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+    return has(dnnl_cpu_isa_avx512_core);
 }
 
 bool dnn_has_bf16(const struct dnn *d)
 {
     (void)d;
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
-           dnnl_cpu_isa_avx512_core_bf16;
+    return has(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library,
@@ -196,9 +210,9 @@ static int room_for_code(struct err *err)
 /* Takes the created descriptor PD: a primitive, memory objects for ARGS (with their QUERIES for
  * exact_arg_md) and the scratchpad. PD stays the caller's. */
 static int primitive_init(struct primitive *p, struct dnn *d, const_dnnl_primitive_desc_t pd, int n,
-                          const int *args, const dnnl_memory_desc_t *const *descs, struct err *err)
+                          const int *args, const const_dnn_desc *descs, struct err *err)
 {
-    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    const_dnn_desc pad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
 
     p->d = d;
     p->n_args = n + 1;
@@ -229,8 +243,7 @@ static int primitive_run(const struct primitive *p, int worker, void *const *dat
     dnnl_exec_arg_t args[MAX_ARGS];
 
     for (int i = 0; i < p->n_args; i++) {
-        if (dnnl_memory_set_data_handle_v2(memory[i], data[i], p->d->streams[worker]) !=
-            dnnl_success)
+        if (dnn_set_data(memory[i], data[i], p->d->streams[worker]) != dnnl_success)
             return -1;
         args[i].arg = p->args[i];
         args[i].memory = memory[i];
@@ -251,72 +264,75 @@ static int scratchpad_attr(dnnl_primitive_attr_t *attr, struct err *err)
 /* ---- convolution ----------------------------------------------------------------------------- */
 
 struct conv_descs {
-    dnnl_memory_desc_t x, weight, bias, y;
-    dnnl_dims_t stride, before, after;
+    dnn_desc x, weight, bias, y;
+    dnnl_dims_t stride, dilation, before, after;
 };
 
+static void conv_descs_clear(struct conv_descs *m)
+{
+    dnnl_memory_desc_destroy(m->x);
+    dnnl_memory_desc_destroy(m->weight);
+    dnnl_memory_desc_destroy(m->bias);
+    dnnl_memory_desc_destroy(m->y);
+}
+
+/* To be cleared even where it fails. */
 static int conv_descs(struct conv_descs *m, const struct dnn_conv_desc *c, bool weight_f32,
                       struct err *err)
 {
     dnnl_dims_t x = {c->n, c->c, c->h, c->w}, weight = {c->k, c->c, c->r, c->s},
                 y = {c->n, c->k, c->p, c->q}, bias = {c->k};
-    dnnl_data_type_t t = data_type(c->dtype);
+    const dnnl_data_type_t t = data_type(c->dtype);
 
-    m->stride[0] = m->stride[1] = c->stride;
-    m->before[0] = m->before[1] = c->pad;
+    *m = (struct conv_descs){.stride = {c->stride, c->stride}, .before = {c->pad, c->pad}};
     m->after[0] = (c->p - 1) * c->stride + c->r - c->h - c->pad;
     m->after[1] = (c->q - 1) * c->stride + c->s - c->w - c->pad;
-    if (dnn_err(err, dnnl_memory_desc_init_by_tag(&m->x, 4, x, t, layout_tag(c->x)), "x") < 0 ||
-        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->y, 4, y, t, layout_tag(c->y)), "y") < 0 ||
-        dnn_err(err, dnnl_memory_desc_init_by_tag(&m->bias, 1, bias, dnnl_f32, dnnl_a), "bias") < 0)
+    if (desc_new(&m->x, 4, x, t, layout_tag(c->x), "x", err) < 0 ||
+        desc_new(&m->y, 4, y, t, layout_tag(c->y), "y", err) < 0 ||
+        desc_new(&m->bias, 1, bias, dnnl_f32, dnnl_a, "bias", err) < 0)
         return -1;
-    return dnn_err(err,
-                   dnnl_memory_desc_init_by_tag(&m->weight, 4, weight, weight_f32 ? dnnl_f32 : t,
-                                                dnnl_format_tag_any),
-                   "weight");
+    return desc_new(&m->weight, 4, weight, weight_f32 ? dnnl_f32 : t, dnnl_format_tag_any, "weight",
+                    err);
 }
 
 static int conv_forward_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_conv_desc *c,
                            dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr, struct err *err)
 {
-    dnnl_convolution_desc_t desc;
     struct conv_descs m;
+    int rc = conv_descs(&m, c, false, err);
 
-    if (conv_descs(&m, c, false, err) < 0 ||
-        dnn_err(err,
-                dnnl_convolution_forward_desc_init(
-                    &desc, c->folded ? dnnl_forward_inference : dnnl_forward_training, algorithm,
-                    &m.x, &m.weight, c->folded ? &m.bias : NULL, &m.y, m.stride, m.before, m.after),
-                "convolution") < 0)
-        return -1;
-    return dnn_err(err, dnnl_primitive_desc_create(pd, &desc, attr, d->engine, NULL),
-                   "convolution forward");
+    if (rc == 0)
+        rc = dnn_err(err,
+                     dnnl_convolution_forward_primitive_desc_create(
+                         pd, d->engine, c->folded ? dnnl_forward_inference : dnnl_forward_training,
+                         algorithm, m.x, m.weight, c->folded ? m.bias : NULL, m.y, m.stride,
+                         m.dilation, m.before, m.after, attr),
+                     "convolution forward");
+    conv_descs_clear(&m);
+    return rc;
 }
 
 static int conv_backward_pd(dnnl_primitive_desc_t *pd, struct dnn *d, const struct dnn_conv_desc *c,
                             dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr, struct err *err)
 {
     dnnl_primitive_desc_t hint = NULL;
-    dnnl_convolution_desc_t desc;
     struct conv_descs m;
-    int rc = -1;
+    int rc = conv_descs(&m, c, c->pass == DNN_BACKWARD_WEIGHT, err);
 
-    if (conv_forward_pd(&hint, d, c, algorithm, NULL, err) < 0 ||
-        conv_descs(&m, c, c->pass == DNN_BACKWARD_WEIGHT, err) < 0)
-        goto out;
-    rc = dnn_err(err,
-                 c->pass == DNN_BACKWARD_DATA
-                     ? dnnl_convolution_backward_data_desc_init(&desc, algorithm, &m.x, &m.weight,
-                                                                &m.y, m.stride, m.before, m.after)
-                     : dnnl_convolution_backward_weights_desc_init(&desc, algorithm, &m.x,
-                                                                   &m.weight, NULL, &m.y, m.stride,
-                                                                   m.before, m.after),
-                 "convolution backward");
     if (rc == 0)
-        rc = dnn_err(err, dnnl_primitive_desc_create(pd, &desc, attr, d->engine, hint),
+        rc = conv_forward_pd(&hint, d, c, algorithm, NULL, err);
+    if (rc == 0)
+        rc = dnn_err(err,
+                     c->pass == DNN_BACKWARD_DATA
+                         ? dnnl_convolution_backward_data_primitive_desc_create(
+                               pd, d->engine, algorithm, m.x, m.weight, m.y, m.stride, m.dilation,
+                               m.before, m.after, hint, attr)
+                         : dnnl_convolution_backward_weights_primitive_desc_create(
+                               pd, d->engine, algorithm, m.x, m.weight, NULL, m.y, m.stride,
+                               m.dilation, m.before, m.after, hint, attr),
                      "convolution backward");
-out:
     dnnl_primitive_desc_destroy(hint);
+    conv_descs_clear(&m);
     return rc;
 }
 
@@ -334,17 +350,23 @@ static int folded_attr(dnnl_primitive_attr_t attr, const struct dnn_conv_desc *c
     struct conv_descs m;
     int rc = -1;
 
-    if (conv_descs(&m, c, false, err) < 0 ||
-        dnn_err(err, dnnl_post_ops_create(&ops), "post-ops") < 0)
-        return -1;
-    if ((!c->residual ||
-         dnn_err(err, dnnl_post_ops_append_binary(ops, dnnl_binary_add, &m.y), "residual") == 0) &&
-        (!c->relu ||
-         dnn_err(err, dnnl_post_ops_append_eltwise(ops, 1.0F, dnnl_eltwise_relu, 0.0F, 0.0F),
-                 "relu") == 0))
+    if (conv_descs(&m, c, false, err) == 0 &&
+        dnn_err(err, dnnl_post_ops_create(&ops), "post-ops") == 0 &&
+        (!c->residual ||
+         dnn_err(err, dnnl_post_ops_append_binary(ops, dnnl_binary_add, m.y), "residual") == 0) &&
+        (!c->relu || dnn_err(err, dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0.0F, 0.0F),
+                             "relu") == 0))
         rc = dnn_err(err, dnnl_primitive_attr_set_post_ops(attr, ops), "post-ops");
     dnnl_post_ops_destroy(ops);
+    conv_descs_clear(&m);
     return rc;
+}
+
+static int format_new(struct dnn_format *f, const_dnn_desc desc, const struct dnn_conv_desc *c,
+                      struct err *err)
+{
+    *f = (struct dnn_format){.dims = {c->k, c->c, c->r, c->s}};
+    return dnn_err(err, dnnl_memory_desc_clone(&f->desc, desc), "format of the weights");
 }
 
 static int conv_init_folded(struct dnn_conv *conv, struct dnn *d, const struct dnn_conv_desc *c,
@@ -352,13 +374,13 @@ static int conv_init_folded(struct dnn_conv *conv, struct dnn *d, const struct d
 {
     static const int args[5] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
                                 DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1};
-    const dnnl_memory_desc_t *y = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
-    const dnnl_memory_desc_t *descs[5] = {
-        dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0),
-        dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
-        dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), y, y};
+    const_dnn_desc y = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    const_dnn_desc descs[5] = {dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0),
+                               dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
+                               dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), y, y};
 
-    conv->weight.desc = *descs[1];
+    if (format_new(&conv->weight, descs[1], c, err) < 0)
+        return -1;
     return primitive_init(&conv->primitive, d, pd, c->residual ? 5 : 4, args, descs, err);
 }
 
@@ -377,11 +399,12 @@ static int conv_init(struct dnn_conv *conv, struct dnn *d, const struct dnn_conv
         {{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
          {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}},
     };
-    const dnnl_memory_desc_t *descs[3];
+    const_dnn_desc descs[3];
 
     for (int i = 0; i < 3; i++)
         descs[i] = dnnl_primitive_desc_query_md(pd, passes[c->pass].queries[i], 0);
-    conv->weight.desc = *descs[1];
+    if (format_new(&conv->weight, descs[1], c, err) < 0)
+        return -1;
     return primitive_init(&conv->primitive, d, pd, 3, passes[c->pass].args, descs, err);
 }
 
@@ -419,6 +442,7 @@ void dnn_conv_free(struct dnn_conv *c)
     if (!c)
         return;
     primitive_clear(&c->primitive);
+    dnnl_memory_desc_destroy(c->weight.desc);
     free(c);
 }
 
@@ -452,58 +476,58 @@ int dnn_conv_run_folded(const struct dnn_conv *c, int worker, void *x, void *wei
                : primitive_run(&c->primitive, worker, (void *const[]){x, weight, bias, y, scratch});
 }
 
-/* ---- reorder, gemm -----------------------------------------------------------------------------
- */
+/* ---- reorder, gemm --------------------------------------------------------------------------- */
 
 size_t dnn_format_bytes(const struct dnn_format *f)
 {
-    return dnnl_memory_desc_get_size(&f->desc);
+    return dnnl_memory_desc_get_size(f->desc);
 }
 
 bool dnn_format_equal(const struct dnn_format *a, const struct dnn_format *b)
 {
-    return dnnl_memory_desc_equal(&a->desc, &b->desc);
+    return dnnl_memory_desc_equal(a->desc, b->desc);
 }
 
-/* The first of PARTS along k of an f32 weight; false where these are no runs of memory. */
-static bool part_of(dnnl_memory_desc_t *part, const dnnl_memory_desc_t *whole, int parts)
+/* The first of PARTS along k of an f32 weight, or a copy of the whole; owned by the caller. NULL where the parts
+ * are no runs of memory: a part that is one has its share of the bytes, any other reaches further. */
+static dnn_desc part_of(const struct dnn_format *whole, int parts)
 {
-    const dnnl_blocking_desc_t *b = &whole->format_desc.blocking;
-    dnnl_dims_t dims, none = {0};
-    dnnl_dim_t block = 1;
+    const int *k = whole->dims;
+    dnnl_dims_t dims = {k[0] / parts, k[1], k[2], k[3]}, none = {0};
+    dnn_desc part = NULL;
 
-    if (whole->format_kind != dnnl_blocked)
-        return false;
-    for (int i = 0; i < b->inner_nblks; i++)
-        if (b->inner_idxs[i] == 0)
-            block *= b->inner_blks[i];
-    memcpy(dims, whole->dims, sizeof dims);
-    if (dims[0] % (parts * block) || (size_t)(b->strides[0] * (dims[0] / block)) * sizeof(float) !=
-                                         dnnl_memory_desc_get_size(whole))
-        return false;
-    dims[0] /= parts;
-    return dnnl_memory_desc_init_submemory(part, whole, dims, none) == dnnl_success;
+    if (parts == 1)
+        return dnnl_memory_desc_clone(&part, whole->desc) == dnnl_success ? part : NULL;
+    if (k[0] % parts ||
+        dnnl_memory_desc_create_submemory(&part, whole->desc, dims, none) != dnnl_success)
+        return NULL;
+    if (dnnl_memory_desc_get_size(part) * (size_t)parts == dnn_format_bytes(whole))
+        return part;
+    dnnl_memory_desc_destroy(part);
+    return NULL;
 }
 
 int dnn_format_parts(const struct dnn_format *f, size_t bytes)
 {
-    dnnl_memory_desc_t part;
+    dnn_desc part;
     int parts = 1;
 
-    while (dnn_format_bytes(f) / (size_t)(2 * parts) >= bytes &&
-           part_of(&part, &f->desc, 2 * parts))
+    while (dnn_format_bytes(f) / (size_t)(2 * parts) >= bytes && (part = part_of(f, 2 * parts))) {
+        dnnl_memory_desc_destroy(part);
         parts *= 2;
+    }
     return parts;
 }
 
-int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
-                    const struct dnn_format *format, int parts, bool to_plain, struct err *err)
+int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const struct dnn_format *format,
+                    int parts, bool to_plain, struct err *err)
 {
     static const int args[2] = {DNNL_ARG_FROM, DNNL_ARG_TO};
     struct dnn_reorder *r = calloc(1, sizeof *r);
-    dnnl_dims_t shape = {dims[0] / parts, dims[1], dims[2], dims[3]};
-    const dnnl_memory_desc_t *descs[2];
-    dnnl_memory_desc_t plain;
+    const int *k = format->dims;
+    dnnl_dims_t dims = {k[0] / parts, k[1], k[2], k[3]};
+    const_dnn_desc descs[2];
+    dnn_desc plain = NULL;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     int rc = -1;
@@ -512,14 +536,13 @@ int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
     if (!r)
         return err_set(err, ERR_NOMEM, "reorder");
     dnn_one_thread();
-    r->format = *format;
-    BUG_IF(parts > 1 && !part_of(&r->format.desc, &format->desc, parts));
-    if (scratchpad_attr(&attr, err) < 0 ||
-        dnn_err(err, dnnl_memory_desc_init_by_tag(&plain, 4, shape, dnnl_f32, dnnl_abcd),
-                "weights") < 0)
+    r->format = (struct dnn_format){part_of(format, parts), {k[0] / parts, k[1], k[2], k[3]}};
+    if ((!r->format.desc && err_set(err, ERR_NOMEM, "format of the weights") < 0) ||
+        scratchpad_attr(&attr, err) < 0 ||
+        desc_new(&plain, 4, dims, dnnl_f32, dnnl_abcd, "weights", err) < 0)
         goto out;
-    descs[to_plain] = &plain;
-    descs[!to_plain] = &r->format.desc;
+    descs[to_plain] = plain;
+    descs[!to_plain] = r->format.desc;
     if (dnn_err(
             err,
             dnnl_reorder_primitive_desc_create(&pd, descs[0], d->engine, descs[1], d->engine, attr),
@@ -531,6 +554,7 @@ int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
         r = NULL;
     }
 out:
+    dnnl_memory_desc_destroy(plain);
     dnnl_primitive_desc_destroy(pd);
     dnnl_primitive_attr_destroy(attr);
     dnn_reorder_free(r);
@@ -542,6 +566,7 @@ void dnn_reorder_free(struct dnn_reorder *r)
     if (!r)
         return;
     primitive_clear(&r->primitive);
+    dnnl_memory_desc_destroy(r->format.desc);
     free(r);
 }
 

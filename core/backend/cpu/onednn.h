@@ -1,4 +1,4 @@
-/* onednn.h - the handful of oneDNN calls this backend makes, so that versions differ in one file.
+/* onednn.h - the handful of oneDNN calls this backend makes, so that its versions differ in one place.
  *
  * Every primitive is created for one thread and runs on the calling thread; it is shared by all
  * workers, each with memory objects, stream and scratchpad of its own. SPDX-License-Identifier: MIT
@@ -62,9 +62,8 @@ int dnn_conv_run(const struct dnn_conv *c, int worker, void *x, void *weight, vo
 
 /* Between plain f32 (k, c, r, s) and FORMAT, whole or one of its PARTS at a time. */
 struct dnn_reorder;
-int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const int dims[4],
-                    const struct dnn_format *format, int parts, bool to_plain,
-                    struct err *err) MUST_USE;
+int dnn_reorder_new(struct dnn_reorder **out, struct dnn *d, const struct dnn_format *format,
+                    int parts, bool to_plain, struct err *err) MUST_USE;
 void dnn_reorder_free(struct dnn_reorder *r); /* NULL is fine */
 size_t dnn_reorder_scratch(const struct dnn_reorder *r);
 const struct dnn_format *dnn_reorder_format(const struct dnn_reorder *r); /* a copy of its own */

@@ -61,8 +61,8 @@ enum conv_algorithm conv_algorithm(const struct conv_shape *s)
         return CONV_ROWS;
     /* where the tiles' products are at most two thirds of those of the taps, and there are enough tiles to share
      * what it costs to transform and read four times the weights */
-    if (!s->direct && s->dtype == DTYPE_F32 && s->r == 3 && s->s == 3 && s->stride == 1 &&
-        s->pad == 1 && s->c >= BLOCK && down * across >= 4 &&
+    if (s->dtype == DTYPE_F32 && s->r == 3 && s->s == 3 && s->stride == 1 && s->pad == 1 &&
+        s->c >= BLOCK && down * across >= 4 &&
         3 * WINOGRAD_PLANES * down * across <= 2 * taps_inside(s->h) * taps_inside(s->w))
         return CONV_WINOGRAD;
     return CONV_DIRECT;
@@ -89,6 +89,9 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
     struct conv *c;
 
     *out = NULL;
+    if (s->stride > MOST_STRIDE)
+        return err_set(err, ERR_UNSUPPORTED, "convolutions take strides of at most %d, not %d",
+                       MOST_STRIDE, s->stride);
     if (s->r * s->s > MOST_TAPS)
         return err_set(err, ERR_UNSUPPORTED,
                        "convolutions take filters of at most %d taps, not %d x %d", MOST_TAPS, s->r,

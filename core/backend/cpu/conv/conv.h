@@ -19,7 +19,6 @@ struct conv_shape {
     enum conv_pass pass;
     int n, c, h, w, k, r, s, p, q, stride, pad, groups;
     enum dtype dtype; /* of x and y: F32, BF16 */
-    bool direct;      /* never Winograd: another arithmetic, for tests */
 };
 
 enum conv_algorithm {

@@ -9,7 +9,7 @@
 #include "backend/cpu/conv/gemm.h"
 #include "backend/cpu/conv/winograd.h"
 
-enum { TILE = BLOCK * BLOCK, MOST_TAPS = 49 };
+enum { TILE = BLOCK * BLOCK, MOST_TAPS = 49, MOST_STRIDE = 16 };
 
 struct phase {
     int row0, column0;   /* of its output pixels, which are step_out apart, */

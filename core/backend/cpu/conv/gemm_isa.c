@@ -130,7 +130,7 @@ static void gemm(const struct gemm *g)
 INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d, float *out,
                       const int lanes, const int blocks, const size_t row, const bool dot)
 {
-    vf sum[14][MOST_BLOCKS * PARTS];
+    vf sum[GRAD_LANES][MOST_BLOCKS * PARTS];
 
     EACH (l, lanes)
         EACH (k, blocks * PARTS)
