@@ -65,7 +65,7 @@ struct ops_device {
     const char *name;
     struct exec_options options;
     bool same;       /* bits as the first's */
-    bool own;        /* it does every case that is not refused */
+    bool own;        /* it does every convolution that is not refused */
     const char *isa; /* of its kernels, at most; NULL: the best */
 };
 // clang-format off
