@@ -41,7 +41,11 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
     EACH (i, rows)
         EACH (k, blocks * PARTS)
             sum[i][k] = (vf){0};
-    for (int s = 0; s < g->segments; s++, a += g->a_segment)
+    for (int s = 0; s < g->segments; s++, a += g->a_segment) {
+        /* segments are pages apart, which the processor does not foresee */
+        if (row >= BLOCK / 2 && row <= BLOCK)
+            EACH (i, rows)
+                __builtin_prefetch(a + g->a_segment + (size_t)i * row);
         for (int l = 0; l < lanes; l++, w += BLOCK) {
             vf b[MOST_BLOCKS * PARTS];
 
@@ -54,6 +58,7 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
                     sum[i][k] = add_product(v, b[k], sum[i][k], dot);
             }
         }
+    }
     EACH (k, blocks * PARTS)
         EACH (i, rows)
             store_v(out + (size_t)(k / PARTS) * g->out_block + i * BLOCK + k % PARTS * VL,
