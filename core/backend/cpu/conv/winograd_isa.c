@@ -256,8 +256,10 @@ static void weight(float *u, size_t plane, const float *w)
 
         weight_6(row, columns + 3 * i, 1);
         for (int j = 0; j < 6; j++)
-            store(u, (size_t)(6 * i + j) * plane, __builtin_convertvector(row[j], f16v), DTYPE_F32);
+            store_past(u, (size_t)(6 * i + j) * plane, __builtin_convertvector(row[j], f16v),
+                       DTYPE_F32);
     }
+    end_stores();
 }
 
 extern const struct winograd_kernels ISA_NAME(winograd_kernels);
