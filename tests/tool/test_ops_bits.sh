@@ -1,0 +1,18 @@
+# test_ops_bits.sh - convolutions, linear layers and batch norms have the bits recorded for this version of the
+# arithmetic (tests/data/ops_bits.txt), on every processor and build. A change of these bits raises ARITHMETIC
+# and needs a new record: OPS_BITS=1 build/bin/test_ops_conv | grep ^bits, then the same of test_ops_norm.
+# SPDX-License-Identifier: MIT
+set -u
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for part in conv norm; do
+    OPS_BITS=1 "$BIN/test_ops_$part" 2>/dev/null | grep '^bits'
+done > "$scratch/bits"
+[ "$(wc -l < "$scratch/bits")" -gt 200 ] || { echo "FAIL: $(wc -l < "$scratch/bits") results"; exit 1; }
+diff "$SOURCE/tests/data/ops_bits.txt" "$scratch/bits" || { echo "FAIL: other bits than recorded"; exit 1; }
+# The control: the hash of one result changed.
+sed '7s/^bits ./bits x/' "$scratch/bits" | cmp -s - "$SOURCE/tests/data/ops_bits.txt" && {
+    echo "FAIL: control: another result went unnoticed"
+    exit 1
+}
+exit 0
