@@ -22,6 +22,7 @@
 #include "base/path.h"
 #include "data/manifest.h"
 #include "unpack.h"
+#include "unpacked.h"
 
 /* --- writes that fail: the N-th from now, with ERROR; 0: none --- */
 
@@ -46,8 +47,6 @@ struct item {
     const char *symlink, *hardlink;
     const char *text;
 };
-
-static char work[PATH_LEN], file[PATH_LEN], folder[PATH_LEN];
 
 static void pack(const char *format, const char *filter, const struct item *items, size_t n)
 {
@@ -75,38 +74,6 @@ static void pack(const char *format, const char *filter, const struct item *item
     }
     assert_int_equal(archive_write_close(a), ARCHIVE_OK);
     archive_write_free(a);
-}
-
-/* Unpacks FILE into an emptied FOLDER. */
-static int unpack_file(struct manifest *m, struct unpack_report *r, struct err *err)
-{
-    static struct remarks remarks;
-    struct err ignored = {0};
-
-    assert_int_equal(path_remove_tree(folder, &ignored), 0);
-    assert_int_equal(path_make_dirs(folder, &ignored), 0);
-    memset(&remarks, 0, sizeof remarks);
-    *r = (struct unpack_report){.remarks = &remarks};
-    return unpack(m, r, file, folder, NULL, &unpack_limits_default, err);
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    snprintf(work, sizeof work, "/tmp/test_unpack.XXXXXX");
-    if (!mkdtemp(work))
-        return -1;
-    snprintf(file, sizeof file, "%.100s/archive", work);
-    snprintf(folder, sizeof folder, "%.100s/tree", work);
-    return 0;
-}
-
-static int end(void **state)
-{
-    struct err err = {0};
-
-    (void)state;
-    return path_remove_tree(work, &err);
 }
 
 static const struct item good[] = {
@@ -287,20 +254,6 @@ static void what_is_no_archive_is_named(void **state)
 }
 
 /* --- more than one archive in a file, and other things behind the end --- */
-
-static void append_file(const char *to, const char *from)
-{
-    char *bytes;
-    size_t size;
-    struct err err;
-    FILE *out = fopen(to, "ab");
-
-    assert_non_null(out);
-    assert_int_equal(path_read(&bytes, &size, from, 1 << 24, &err), 0);
-    assert_int_equal(fwrite(bytes, 1, size, out), size);
-    fclose(out);
-    free(bytes);
-}
 
 static void append_text(const char *text, size_t size)
 {
