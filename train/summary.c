@@ -208,6 +208,8 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);
+    if (s->info.slow[0])
+        fprintf(out, "slow: %s\n", s->info.slow);
     if (s->info.hint[0] && s->dtype == DTYPE_BF16)
         fprintf(out, "hint: %s\n", s->info.hint);
     return 0;
