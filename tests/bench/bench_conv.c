@@ -290,7 +290,7 @@ static void sides_new(struct sides *b, const struct conv_shape *s, struct dnn *d
     f = conv_weight_format(b->own);
     if (s->pass != CONV_BACKWARD_WEIGHT) {
         b->packed = numbers(conv_format_bytes(&f) / 4, DTYPE_F32, 0);
-        for (int i = 0; i < conv_format_parts(&f); i++)
+        for (int i = 0; i < conv_format_strips(&f); i++)
             conv_format_fill(&f, i, plain, b->packed, isa);
         if (b->dnn)
             b->dnn_weight = numbers(b->dnn_weight_bytes / 4 + 16, DTYPE_F32, 0.1F);

@@ -15,12 +15,24 @@
 #include "backend/plan.h"
 #include "base/thread.h"
 
+struct region { /* zeroed anonymous memory, huge pages where the system has them */
+    char *data;
+    size_t bytes;
+};
+
+struct heap { /* what lives until the device is closed */
+    struct region *regions;
+    int n;
+    size_t left; /* of the last */
+};
+
 /* A persistent tensor in plain layout, and the copies that convolutions read. */
 struct weight_copy {
     struct weight_copy *next;
     struct persistent *of;
-    void *data; /* owned */
+    void *data; /* of the heap */
     size_t bytes;
+    int users;        /* prepared lists that read it */
     uint64_t version; /* of the tensor when it was copied; 0: never */
     int parts;        /* that are filled side by side, by: */
     void (*fill)(struct be_program *p, const struct weight_copy *c, int part, int worker);
@@ -41,13 +53,15 @@ struct be {
     struct exec_options options;
     int threads;
     enum isa isa;      /* of all kernels, */
-    enum isa conv_isa; /* but convolutions, where dot products of bf16 are slow */
+    enum isa conv_isa; /* but convolutions, where bf16 dot products are slow or have other bits */
     bool blocked;      /* nChw16c; else NHWC */
     bool has_bf16;
     struct pool *pool;
     struct dnn *dnn; /* NULL: convolutions are ours */
     const struct kernels *kernels;
+    struct heap heap;
     struct persistent *persistents;
+    struct weight_copy *spares; /* that no list reads, for others of the same size */
 };
 
 struct cpu_op;
@@ -102,17 +116,13 @@ struct fill { /* one part of the leaves of an op, to be summed */
     int part;
 };
 
-struct region { /* zeroed anonymous memory, huge pages where the system has them */
-    char *data;
-    size_t bytes;
-};
-
 struct be_program {
     struct be *be;
     struct op_list *list; /* owned copy */
     struct plan *plan;
-    struct cpu_op *ops;              /* list->n_ops */
-    void **data;                     /* per tensor: GRAD float *, STAT double *, owned; else NULL */
+    struct cpu_op *ops; /* list->n_ops */
+    void **data;        /* per tensor: GRAD float *, STAT double *, of OWN; else NULL */
+    struct region own;
     size_t *slice;                   /* per tensor: bytes of one picture, ACT */
     int micro, n_micro;              /* pictures in a microbatch, microbatches in a batch */
     struct region arena;             /* tensors of whole batches */
@@ -136,6 +146,13 @@ struct be_program {
     atomic_bool failed; /* a primitive failed in a worker */
 };
 
+/* cpu_memory.c: *R (zeroed by the caller) gets BYTES, none for 0; WHAT is named in the message. ERR_NOMEM. */
+int region_map(struct region *r, size_t bytes, const char *what, struct err *err) MUST_USE;
+void region_unmap(struct region *r);
+/* BYTES, zeroed, aligned to 64. ERR_NOMEM. */
+int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct err *err) MUST_USE;
+void heap_free(struct heap *h);
+
 /* Address of tensor T's slice of the job's first picture. */
 void *job_data(const struct job *j, int tensor);
 char *worker_scratch(const struct be_program *p, int worker);
@@ -153,11 +170,13 @@ bool is_persistent(const struct tensor *t);
 int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
                    struct err *err) MUST_USE; /* finds or makes it */
 void persistents_free(struct be *b);
-/* A new copy of W of so many BYTES, without contents and fill(). ERR_NOMEM. */
-int weight_copy_new(struct weight_copy **out, struct persistent *w, size_t bytes,
+/* Makes the copies of weights that no prepared list reads spares. */
+void weight_copies_sweep(struct be *b);
+/* A copy of W of so many BYTES, without contents and fill(); new or a spare. ERR_NOMEM. */
+int weight_copy_new(struct weight_copy **out, struct be *b, struct persistent *w, size_t bytes,
                     struct err *err) MUST_USE;
 /* Finds or makes the copy of W in FORMAT. */
-int weight_copy_get(struct weight_copy **out, struct persistent *w,
+int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct conv_format *format, struct err *err) MUST_USE;
 
 bool op_wanted(const struct be_program *p, const struct cpu_op *o); /* by step->only */

@@ -43,7 +43,6 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, 
         .pad = o->op->pad,
         .groups = tx->dims[1] / tw->dims[1],
         .dtype = tx->dtype,
-
     };
 
     if (conv_new(&o->conv, &s, p->be->conv_isa, err) < 0)
@@ -52,11 +51,11 @@ static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, 
     return 0;
 }
 
-static int weight_of(struct cpu_op *o, struct err *err)
+static int weight_of(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     const struct conv_format f = conv_weight_format(o->conv);
 
-    return weight_copy_get(&o->weight, o->param[1], &f, err);
+    return weight_copy_get(&o->weight, p->be, o->param[1], &f, err);
 }
 
 static void conv_run(const struct job *j)
@@ -70,7 +69,7 @@ static void conv_run(const struct job *j)
 int cpu_conv(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     if (conv_of(p, o, CONV_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0 ||
-        weight_of(o, err) < 0)
+        weight_of(p, o, err) < 0)
         return -1;
     o->run = conv_run;
     return cpu_fold(p, o, err);
@@ -89,7 +88,7 @@ int cpu_conv_bwd_data(struct be_program *p, struct cpu_op *o, struct err *err)
     if (conv_of(p, o, CONV_BACKWARD_DATA, o->op->out[0], o->op->in[1], o->op->in[0], err) < 0)
         return -1;
     o->run = conv_bwd_data_run;
-    return weight_of(o, err);
+    return weight_of(p, o, err);
 }
 
 static void conv_bwd_weight_run(const struct job *j)
@@ -155,7 +154,7 @@ static int linear_of(struct be_program *p, struct cpu_op *o, bool backward, stru
     o->run = linear_job;
     if (f32_only(p, o, err) < 0)
         return -1;
-    return weight_copy_get(&o->weight, o->param[1], &o->linear, err);
+    return weight_copy_get(&o->weight, p->be, o->param[1], &o->linear, err);
 }
 
 int cpu_linear(struct be_program *p, struct cpu_op *o, struct err *err)

@@ -123,7 +123,7 @@ static int copy_get(struct be_program *p, struct cpu_op *o, struct err *err)
 
         if (dnn_reorder_new(&reorder, p->be->dnn, format, 1, false, err) < 0)
             return -1;
-        if (weight_copy_new(&c, w, dnn_format_bytes(format), err) < 0) {
+        if (weight_copy_new(&c, p->be, w, dnn_format_bytes(format), err) < 0) {
             dnn_reorder_free(reorder);
             return -1;
         }

@@ -4,10 +4,6 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "base/size.h"
-
-/* ---- persistent tensors
- * --------------------------------------------------------------------------- */
 
 static struct persistent *persistent_find(const struct be *b, const char *name)
 {
@@ -21,6 +17,7 @@ static struct persistent *persistent_find(const struct be *b, const char *name)
 int persistent_get(struct persistent **out, struct be *b, const struct tensor *t, struct err *err)
 {
     struct persistent *p = persistent_find(b, t->name);
+    void *data;
 
     if (p && memcmp(p->dims, t->dims, sizeof p->dims) != 0)
         return err_set(err, ERR_INPUT, "%s has another shape than before", t->name);
@@ -32,12 +29,11 @@ int persistent_get(struct persistent **out, struct be *b, const struct tensor *t
         memcpy(p->dims, t->dims, sizeof p->dims);
         p->n = tensor_elements(t);
         p->version = 1;
-        p->data = aligned_alloc(64, align_up(p->n * sizeof(float), 64));
-        if (!p->data) {
+        if (heap_take(&data, &b->heap, p->n * sizeof(float), t->name, err) < 0) {
             free(p);
-            return err_set(err, ERR_NOMEM, "%s: %zu elements", t->name, tensor_elements(t));
+            return -1;
         }
-        memset(p->data, 0, p->n * sizeof(float));
+        p->data = data;
         p->next = b->persistents;
         b->persistents = p;
     }
@@ -45,21 +41,30 @@ int persistent_get(struct persistent **out, struct be *b, const struct tensor *t
     return 0;
 }
 
-int weight_copy_new(struct weight_copy **out, struct persistent *w, size_t bytes, struct err *err)
+int weight_copy_new(struct weight_copy **out, struct be *b, struct persistent *w, size_t bytes,
+                    struct err *err)
 {
-    struct weight_copy *c = calloc(1, sizeof *c);
+    struct weight_copy **spare = &b->spares, *c;
 
     *out = NULL;
-    if (!c)
-        return err_set(err, ERR_NOMEM, "%s", w->name);
+    while (*spare && (*spare)->bytes != bytes)
+        spare = &(*spare)->next;
+    c = *spare;
+    if (c) {
+        *spare = c->next;
+        *c = (struct weight_copy){.data = c->data};
+    } else {
+        c = calloc(1, sizeof *c);
+        if (!c)
+            return err_set(err, ERR_NOMEM, "%s", w->name);
+        if (heap_take(&c->data, &b->heap, bytes, w->name, err) < 0) {
+            free(c);
+            return -1;
+        }
+    }
     c->of = w;
     c->parts = 1;
     c->bytes = bytes;
-    c->data = aligned_alloc(64, align_up(bytes, 64));
-    if (!c->data) {
-        free(c);
-        return err_set(err, ERR_NOMEM, "%s: %zu bytes", w->name, bytes);
-    }
     c->next = w->copies;
     w->copies = c;
     *out = c;
@@ -72,7 +77,7 @@ static void copy_fill(struct be_program *p, const struct weight_copy *c, int par
     conv_format_fill(&c->format, part, c->of->data, c->data, p->be->isa);
 }
 
-int weight_copy_get(struct weight_copy **out, struct persistent *w,
+int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct conv_format *format, struct err *err)
 {
     struct weight_copy *c = w->copies;
@@ -80,33 +85,51 @@ int weight_copy_get(struct weight_copy **out, struct persistent *w,
     while (c && (c->reorder || !conv_format_equal(&c->format, format)))
         c = c->next;
     if (!c) {
-        if (weight_copy_new(&c, w, conv_format_bytes(format), err) < 0)
+        if (weight_copy_new(&c, b, w, conv_format_bytes(format), err) < 0)
             return -1;
         c->format = *format;
-        c->parts = conv_format_parts(format);
+        c->parts = conv_format_strips(format);
         c->fill = copy_fill;
     }
     *out = c;
     return 0;
 }
 
+void weight_copies_sweep(struct be *b)
+{
+    for (struct persistent *t = b->persistents; t; t = t->next)
+        for (struct weight_copy **at = &t->copies, *c; (c = *at);)
+            if (c->users == 0) {
+                *at = c->next;
+                dnn_copy_free(c->reorder);
+                c->reorder = NULL;
+                c->next = b->spares;
+                b->spares = c;
+            } else {
+                at = &c->next;
+            }
+}
+
+static void copies_free(struct weight_copy *c)
+{
+    for (struct weight_copy *next; c; c = next) {
+        next = c->next;
+        dnn_copy_free(c->reorder);
+        free(c);
+    }
+}
+
 void persistents_free(struct be *b)
 {
     for (struct persistent *t = b->persistents, *next; t; t = next) {
         next = t->next;
-        for (struct weight_copy *c = t->copies, *after; c; c = after) {
-            after = c->next;
-            dnn_copy_free(c->reorder);
-            free(c->data);
-            free(c);
-        }
-        free(t->data);
+        copies_free(t->copies);
         free(t);
     }
+    copies_free(b->spares);
 }
 
-/* ---- from and to outside
- * -------------------------------------------------------------------------- */
+/* ---- from and to outside ---- */
 
 int cpu_put(struct be *b, const char *name, const float *src, struct err *err)
 {

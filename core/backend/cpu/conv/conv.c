@@ -12,20 +12,23 @@ VARIANTS(pack_kernels)
 VARIANTS(winograd_kernels)
 #undef VARIANTS
 
-#if defined(__x86_64__)
 extern const struct gemm_kernels gemm_kernels_avx512bf16;
 
+#if defined(__x86_64__)
 #define PICK(kind, isa)                                                                            \
     ((isa) >= ISA_AVX512 ? &kind##_avx512 : (isa) == ISA_AVX2 ? &kind##_avx2 : &kind##_base)
 #else
-extern const struct gemm_kernels gemm_kernels_avx512bf16;
-
 #define PICK(kind, isa) ((void)(isa), &kind##_base)
 #endif
 
 const struct winograd_kernels *winograd_kernels_of(enum isa isa)
 {
     return PICK(winograd_kernels, isa);
+}
+
+const struct pack_kernels *pack_kernels_of(enum isa isa)
+{
+    return PICK(pack_kernels, isa);
 }
 
 const struct gemm_kernels *gemm_kernels_of(enum isa isa)
@@ -108,7 +111,7 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
     c->algorithm = conv_algorithm(s);
     c->gemm = gemm_kernels_of(isa);
     c->dot = s->dtype == DTYPE_BF16 && c->algorithm == CONV_DIRECT && c->gemm->gemm_dot;
-    c->pack = PICK(pack_kernels, isa);
+    c->pack = pack_kernels_of(isa);
     c->winograd = winograd_kernels_of(isa);
     if (c->s.groups < 1)
         c->s.groups = 1;

@@ -33,27 +33,29 @@ struct conv;
 /* Whether this processor's dot product of bf16 pairs has the bits of arithmetic.md. To be asked with subnormals
  * flushed, where ISA_AVX512BF16 is there. */
 bool conv_dot_agrees(void);
-/* ERR_UNSUPPORTED where channels do not fill blocks; ERR_NOMEM. The kernels are those of ISA; bf16 tensors use
- * dot products with ISA_AVX512BF16 alone. */
+/* ERR_UNSUPPORTED where channels do not fill blocks, for more than 49 taps, a stride above 16; ERR_NOMEM. The
+ * kernels are those of ISA; bf16 tensors use dot products with ISA_AVX512BF16 alone. */
 int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct err *err) MUST_USE;
 void conv_free(struct conv *c); /* NULL is fine */
-/* Bytes of scratch that a run needs, aligned to 64. */
+/* Bytes of scratch that a run needs, aligned to 64; each thread has its own, what it holds is lost. */
 size_t conv_scratch(const struct conv *c);
 
 /* How FORWARD and BACKWARD_DATA read weights. Convolutions of equal formats share a copy. */
 struct conv_format {
     int k, c, r, s, stride, pad, groups;
     bool backward, winograd, bf16;
-    bool pairs; /* bf16 numbers in pairs, for kernels that multiply these */
-    bool
-        rows; /* an output's weights in one run, in the order of the input: CONV_ROWS, linear layers */
+    /* bf16 numbers in pairs, for kernels that multiply these */
+    bool pairs;
+    /* an output's weights in one run, in the order of the input: CONV_ROWS, linear layers */
+    bool rows;
 };
 struct conv_format conv_weight_format(const struct conv *c);
 bool conv_format_equal(const struct conv_format *a, const struct conv_format *b);
 size_t conv_format_bytes(const struct conv_format *f);
-int conv_format_parts(const struct conv_format *f); /* that may be filled side by side */
-/* PART of DATA from the plain weight (k, c / groups, r, s). */
-void conv_format_fill(const struct conv_format *f, int part, const float *plain, float *data,
+int conv_format_strips(const struct conv_format *f);
+/* What STRIP, one of conv_format_strips(), of the plain weight (k, c / groups, r, s) becomes in DATA
+ * (conv_format_bytes(), aligned to 64). Strips may be filled on several threads at once. */
+void conv_format_fill(const struct conv_format *f, int strip, const float *plain, float *data,
                       enum isa isa);
 
 /* What follows a forward pass in inference: y = relu?(scale conv + bias + residual). */
@@ -62,7 +64,8 @@ struct conv_end {
     const void *residual;      /* like y; NULL: none */
     bool relu;
 };
-/* END: NULL, the sums as they are. WEIGHT in the convolution's format. */
+/* All of the shape's n pictures. END: NULL, the sums as they are. WEIGHT in the convolution's format. Y overlaps
+ * nothing that is read but a residual that is y itself. */
 void conv_forward(const struct conv *c, const void *x, const float *weight, void *y,
                   const struct conv_end *end, void *scratch);
 void conv_backward_data(const struct conv *c, const void *dy, const float *weight, void *dx,
@@ -82,7 +85,7 @@ struct conv_format linear_format(int k, int c, bool backward);
 size_t linear_scratch(const struct conv_format *f, int n); /* bytes */
 void linear_run(const struct conv_format *f, enum isa isa, const float *in, const float *weight,
                 float *out, int n, void *scratch);
-/* weight's gradient (k, c) = the sum over n pictures of dy x */
+/* The weight's gradient (k, c) = the sum over N pictures of dy (n, k) x (n, c). */
 void linear_gradient(enum isa isa, float *gradient, const float *dy, const float *x, int n, int k,
                      int c);
 

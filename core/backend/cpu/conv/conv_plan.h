@@ -1,7 +1,7 @@
 /* conv_plan.h - private to the convolutions: one pass of one shape, planned.
  *
  * A data gradient with a stride falls into stride^2 phases, one for each place of a pixel in a square of
- * stride x stride; each phase is a convolution of stride 1 with some of the taps. SPDX-License-Identifier: MIT */
+ * stride x stride. Each phase is a convolution of stride 1 with some of the taps. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CONV_CONV_PLAN_H
 #define PRESIZE_BACKEND_CPU_CONV_CONV_PLAN_H
 
@@ -18,8 +18,9 @@ struct phase {
 };
 
 struct phases {
-    int n, step_in,
-        step_out; /* source pixels per output pixel; output pixels per output pixel of a phase */
+    int n;
+    int step_in,
+        step_out; /* from one output pixel of a phase to the next: pixels of source, of target */
     struct phase *phase;
     signed char (*at)[2]; /* per tap: where output pixel (0, 0) of the phase reads */
     int *tap;             /* per tap: its number r S + s in the plain weight */
@@ -51,7 +52,7 @@ static inline int blocks_of(int channels)
     return (channels + BLOCK - 1) / BLOCK;
 }
 
-/* How many of the groups together are whole blocks, the others' weights being 0; 0: none. */
+/* The fewest GROUPS of C and K channels that together are whole blocks; 0: no number of them is. */
 int groups_together(int groups, int c, int k);
 
 static inline int smaller(int a, int b)
@@ -82,6 +83,7 @@ static inline float *scratch_part(const struct conv *c, void *scratch, int i)
 }
 
 const struct winograd_kernels *winograd_kernels_of(enum isa isa);
+const struct pack_kernels *pack_kernels_of(enum isa isa);
 const struct gemm_kernels *gemm_kernels_of(enum isa isa);
 
 /* Private halves of the entries of conv.h, by algorithm; they plan and they run. */

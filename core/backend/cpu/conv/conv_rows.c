@@ -4,14 +4,15 @@
  * filter is one run of S x C numbers and neighbouring output pixels begin stride x C numbers apart.
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/conv_plan.h"
+#include "base/size.h"
 
 void rows_plan(struct conv *c)
 {
     const struct conv_shape *s = &c->s;
 
     c->chunk = smaller(s->p, 8);
-    c->room[0] = (size_t)(s->h + 2 * s->pad) * (size_t)((s->w + 2 * s->pad) * s->c) + BLOCK;
-    c->room[0] += BLOCK - c->room[0] % BLOCK; /* what follows is aligned, too */
+    c->room[0] = (size_t)(s->h + 2 * s->pad) * (size_t)((s->w + 2 * s->pad) * s->c);
+    c->room[0] = align_up(c->room[0], BLOCK); /* what follows is aligned, too */
     c->room[1] = (size_t)c->out_blocks * (size_t)(c->chunk * s->q) * BLOCK;
 }
 

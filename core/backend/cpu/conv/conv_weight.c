@@ -5,20 +5,31 @@
 #include "backend/cpu/conv/conv_plan.h"
 #include "backend/elem.h"
 
+/* Groups, as many together as fill blocks. */
 static int parts_of(const struct conv_format *f)
 {
     return f->groups > 1 ? f->groups / groups_together(f->groups, f->c, f->k) : 1;
 }
 
-/* Of a part. */
+/* Blocks of a part. */
+static int filter_blocks(const struct conv_format *f)
+{
+    return blocks_of(f->k / parts_of(f));
+}
+
+static int channel_blocks(const struct conv_format *f)
+{
+    return blocks_of(f->c / parts_of(f));
+}
+
 static int out_blocks(const struct conv_format *f)
 {
-    return blocks_of((f->backward ? f->c : f->k) / parts_of(f));
+    return f->backward ? channel_blocks(f) : filter_blocks(f);
 }
 
 static int in_blocks(const struct conv_format *f)
 {
-    return blocks_of((f->backward ? f->k : f->c) / parts_of(f));
+    return f->backward ? filter_blocks(f) : channel_blocks(f);
 }
 
 bool conv_format_equal(const struct conv_format *a, const struct conv_format *b)
@@ -47,129 +58,128 @@ static size_t block_floats(const struct conv_format *f)
 
 size_t conv_format_bytes(const struct conv_format *f)
 {
-    return (size_t)conv_format_parts(f) * block_floats(f) * sizeof(float);
+    return (size_t)(parts_of(f) * out_blocks(f)) * block_floats(f) * sizeof(float);
 }
 
-int conv_format_parts(const struct conv_format *f)
+/* One for each block of filters: the plain weight is read from its beginning to its end. */
+int conv_format_strips(const struct conv_format *f)
 {
-    return parts_of(f) * out_blocks(f);
+    return parts_of(f) * filter_blocks(f);
 }
 
-/* The weights of block OUT of all outputs and block IN of its part's inputs, (taps, in, out): zeros where there
- * are no channels or the filter does not read them, rounded where the tensors are bf16. */
-static void load_tiles(const struct conv_format *f, int out, int in, const float *plain,
-                       float *tiles)
+/* The weights of block K of all filters for block C of all channels, (taps, in, out): zeros where there are no
+ * channels or the filter does not read them, rounded where the tensors are bf16. */
+static void load_tiles(const struct conv_format *f, int k, int c, const float *plain, float *tiles)
 {
     const int taps = f->r * f->s, group_k = f->k / f->groups, group_c = f->c / f->groups;
-    const int in_all = out / out_blocks(f) * in_blocks(f) + in;
-    const int k0 = (f->backward ? in_all : out) * BLOCK, c0 = (f->backward ? out : in_all) * BLOCK;
+    const int k0 = k * BLOCK, c0 = c * BLOCK;
     const int step_k = f->backward ? BLOCK : 1, step_c = f->backward ? 1 : BLOCK;
-    const ptrdiff_t next = (f->backward ? BLOCK * group_c : BLOCK) * taps; /* to block IN + 1 */
 
     if (k0 + BLOCK > f->k || c0 + BLOCK > f->c || f->groups > 1)
         memset(tiles, 0, (size_t)(taps * TILE) * sizeof *tiles);
-    for (int k = 0; k < smaller(BLOCK, f->k - k0); k++) { /* in the order of the plain weight */
-        const int first = (k0 + k) / group_k * group_c;   /* channel that the filter reads */
+    for (int i = 0; i < smaller(BLOCK, f->k - k0); i++) {
+        const int first = (k0 + i) / group_k * group_c; /* channel that the filter reads */
         const int from_c = first > c0 ? first : c0, to_c = smaller(first + group_c, c0 + BLOCK);
-        const float *from = plain + (ptrdiff_t)((k0 + k) * group_c + from_c - first) * taps;
+        const float *from = plain + (ptrdiff_t)((k0 + i) * group_c + from_c - first) * taps;
 
-        for (int c = from_c - c0; c < to_c - c0; c++) {
-            __builtin_prefetch(from + next);
+        for (int t = 0; t < taps;
+             t++) /* those of the next block: 16 filters are too many streams */
+            __builtin_prefetch(from + (taps + t) * BLOCK);
+        for (int j = from_c - c0; j < to_c - c0; j++)
             for (int t = 0; t < taps; t++)
-                tiles[t * TILE + k * step_k + c * step_c] = *from++;
-        }
+                tiles[t * TILE + i * step_k + j * step_c] = *from++;
     }
     for (int i = 0; f->bf16 && i < taps * TILE; i++)
         tiles[i] = f32_from_bf16(bf16_from_f32(tiles[i]));
 }
 
-/* (r, s, in, 16): a tap row is one run. */
-static void fill_rows(const struct conv_format *f, int block, const float *plain, float *data)
+/* To (out blocks, r, s, in, 16): a tap row is one run. */
+static void put_rows(const struct conv_format *f, int out, int in, const float *tiles, float *data,
+                     const struct pack_kernels *pack)
 {
-    const int taps = f->r * f->s, inputs = f->backward ? f->k : f->c;
-    float tiles[MOST_TAPS * TILE];
+    const int inputs = f->backward ? f->k : f->c, lanes = smaller(BLOCK, inputs - in * BLOCK);
 
-    for (int b = 0; b < in_blocks(f); b++) {
-        const int lanes = smaller(BLOCK, inputs - b * BLOCK);
-
-        load_tiles(f, block, b, plain, tiles);
-        for (int t = 0; t < taps; t++)
-            memcpy(data + (size_t)(t * inputs + b * BLOCK) * BLOCK, tiles + t * TILE,
-                   (size_t)(lanes * BLOCK) * sizeof *data);
-    }
+    data += (size_t)out * block_floats(f);
+    for (int t = 0; t < f->r * f->s; t++)
+        pack->copy_past(data + (size_t)(t * inputs + in * BLOCK) * BLOCK, tiles + t * TILE,
+                        (size_t)(lanes * BLOCK));
 }
 
 /* 16 x 16 weights (in, out) in the order of the sum: of a pair of bf16 channels the odd one first, or both in
- * one word, the odd one high. */
-static void put_tile(const struct conv_format *f, const float *tile, float *to)
+ * one word, the odd one high. In ROOM where they must move. */
+static const float *in_order(const struct conv_format *f, const float *tile, float *room)
 {
-    if (f->pairs)
-        for (int i = 0; i < TILE / 2; i++) {
-            const int even = i / BLOCK * 2 * BLOCK + i % BLOCK;
-            const uint32_t word =
-                bf16_from_f32(tile[even]) | (uint32_t)bf16_from_f32(tile[even + BLOCK]) << 16;
+    if (!f->bf16)
+        return tile;
+    for (int i = 0; f->pairs && i < TILE / 2; i++) {
+        const int even = i / BLOCK * 2 * BLOCK + i % BLOCK;
+        const uint32_t word =
+            bf16_from_f32(tile[even]) | (uint32_t)bf16_from_f32(tile[even + BLOCK]) << 16;
 
-            memcpy(to + i, &word, sizeof word);
-        }
-    else
-        for (int l = 0; l < BLOCK; l++)
-            memcpy(to + (f->bf16 ? l ^ 1 : l) * BLOCK, tile + l * BLOCK, BLOCK * sizeof *to);
+        memcpy(room + i, &word, sizeof word);
+    }
+    for (int l = 0; !f->pairs && l < BLOCK; l++)
+        memcpy(room + (l ^ 1) * BLOCK, tile + l * BLOCK, BLOCK * sizeof *room);
+    return room;
 }
 
-/* Part by part, phase by phase (phases_new()), as (out blocks, in blocks, taps of the phase, 16, 16). */
-static void fill_direct(const struct conv_format *f, int block, const float *plain, float *data)
+/* To (phases of P, out blocks, in blocks, taps of the phase, 16, 16). */
+static void put_direct(const struct conv_format *f, const struct phases *p, int out, int in,
+                       const float *tiles, float *data, const struct pack_kernels *pack)
 {
     const size_t size = tile_floats(f);
-    float tiles[MOST_TAPS * TILE];
-    float *part = data + (size_t)(block / out_blocks(f) * out_blocks(f)) * block_floats(f);
+    float room[TILE];
+
+    for (int i = 0; i < p->n; i++) {
+        const struct phase *h = &p->phase[i];
+        const int before = h->first_tap * in_blocks(f) * out_blocks(f);
+        float *to = data + (size_t)(before + (out * in_blocks(f) + in) * h->taps) * size;
+
+        for (int t = 0; t < h->taps; t++)
+            pack->copy_past(to + (size_t)t * size,
+                            in_order(f, tiles + p->tap[h->first_tap + t] * TILE, room), size);
+    }
+}
+
+/* To (out blocks, 36, in, 16). */
+static void put_winograd(const struct conv_format *f, int out, int in, const float *tiles,
+                         float *data, const struct pack_kernels *pack,
+                         const struct winograd_kernels *winograd)
+{
+    const size_t plane = winograd_weight_plane(in_blocks(f) * BLOCK);
+    float u[WINOGRAD_PLANES * TILE] __attribute__((aligned(64)));
+
+    data += (size_t)out * block_floats(f) + (size_t)(in * TILE);
+    winograd->weight(u, tiles, f->backward);
+    for (int i = 0; i < WINOGRAD_PLANES; i++)
+        pack->copy_past(data + (size_t)i * plane, u + i * TILE, TILE);
+}
+
+void conv_format_fill(const struct conv_format *f, int strip, const float *plain, float *data,
+                      enum isa isa)
+{
+    const struct pack_kernels *pack = pack_kernels_of(isa);
+    const int part = strip / filter_blocks(f), k = strip % filter_blocks(f);
+    const bool direct = !f->winograd && !f->rows;
+    float tiles[MOST_TAPS * TILE] __attribute__((aligned(64)));
     struct phases p = {0};
     struct err err = {0};
 
-    BUG_IF(phases_new(&p, f, 1, 1, &err) < 0); /* some hundred bytes */
-    for (int b = 0; b < in_blocks(f); b++) {
-        load_tiles(f, block, b, plain, tiles);
-        for (int i = 0; i < p.n; i++) {
-            const struct phase *h = &p.phase[i];
-            const int before = h->first_tap * in_blocks(f) * out_blocks(f),
-                      here = block % out_blocks(f);
-            float *to = part + (size_t)(before + (here * in_blocks(f) + b) * h->taps) * size;
+    data += (size_t)(part * out_blocks(f)) * block_floats(f);
+    BUG_IF(direct && phases_new(&p, f, 1, 1, &err) < 0); /* some hundred bytes */
+    for (int c = 0; c < channel_blocks(f); c++) {
+        const int out = f->backward ? c : k, in = f->backward ? k : c;
 
-            for (int t = 0; t < h->taps; t++)
-                put_tile(f, tiles + p.tap[h->first_tap + t] * TILE, to + (size_t)t * size);
-        }
+        load_tiles(f, strip, part * channel_blocks(f) + c, plain, tiles);
+        if (direct)
+            put_direct(f, &p, out, in, tiles, data, pack);
+        else if (f->rows)
+            put_rows(f, out, in, tiles, data, pack);
+        else
+            put_winograd(f, out, in, tiles, data, pack, winograd_kernels_of(isa));
     }
+    pack->end_past();
     phases_clear(&p);
-}
-
-/* (out blocks, 36, in, 16); a data gradient's filter is turned by half a circle. */
-static void fill_winograd(const struct conv_format *f, const float *plain, int block, float *data,
-                          const struct winograd_kernels *kernels)
-{
-    const int inputs = in_blocks(f) * BLOCK;
-    float tiles[9 * TILE], turned[9 * BLOCK];
-
-    for (int b = 0; b < in_blocks(f); b++) {
-        load_tiles(f, block, b, plain, tiles);
-        for (int l = 0; l < BLOCK; l++) {
-            for (int t = 0; t < 9; t++)
-                memcpy(turned + t * BLOCK, tiles + (f->backward ? 8 - t : t) * TILE + l * BLOCK,
-                       BLOCK * sizeof *turned);
-            kernels->weight(data + (size_t)(b * BLOCK + l) * BLOCK, winograd_weight_plane(inputs),
-                            turned);
-        }
-    }
-}
-
-void conv_format_fill(const struct conv_format *f, int part, const float *plain, float *data,
-                      enum isa isa)
-{
-    if (f->winograd)
-        fill_winograd(f, plain, part, data + (size_t)part * block_floats(f),
-                      winograd_kernels_of(isa));
-    else if (f->rows)
-        fill_rows(f, part, plain, data + (size_t)part * block_floats(f));
-    else
-        fill_direct(f, part, plain, data);
 }
 
 /* ---- gradients ---- */

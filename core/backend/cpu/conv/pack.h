@@ -59,6 +59,10 @@ struct pack_kernels {
                 int blocks, int first, int count);
     /* C planes of (h, w) to (h + 2 pad, w + 2 pad, c) with zeros around. */
     void (*interleave)(float *dst, const void *planes, enum dtype t, int c, int h, int w, int pad);
+    /* Past the caches, for what is read when much else has been: blocks of 16, TO aligned to 64. Other threads find
+     * the numbers after end_past(). */
+    void (*copy_past)(float *to, const float *from, size_t floats);
+    void (*end_past)(void);
 };
 
 #endif

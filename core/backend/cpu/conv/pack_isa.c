@@ -185,9 +185,22 @@ static void interleave(float *dst, const void *planes, enum dtype t, int c, int 
     }
 }
 
+static void copy_past(float *to, const float *from, size_t floats)
+{
+    for (size_t i = 0; i < floats; i += BLOCK)
+        store_past(to, i, load_f32(from + i), DTYPE_F32);
+}
+
+static void end_past(void)
+{
+    end_stores();
+}
+
 extern const struct pack_kernels ISA_NAME(pack_kernels);
 const struct pack_kernels ISA_NAME(pack_kernels) = {
     .gather = gather,
     .put = put,
     .interleave = interleave,
+    .copy_past = copy_past,
+    .end_past = end_past,
 };

@@ -36,8 +36,8 @@ struct winograd_kernels {
     /* ROWS rows of 16 of a weight gradient, taps out_tap apart, (+)= G^T m G */
     void (*weight_gradient)(float *out, size_t out_tap, const float *m, size_t plane, int rows,
                             bool add);
-    /* G w G^T in double, each number rounded once; w (9, 16), u (36, 16) PLANE apart */
-    void (*weight)(float *u, size_t plane, const float *w);
+    /* G w G^T in double, each number rounded once; w (9, 16, 16), turned by half a circle or not, u (36, 16, 16) */
+    void (*weight)(float *u, const float *w, bool turned);
 };
 
 #endif

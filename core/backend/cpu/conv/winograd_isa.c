@@ -243,23 +243,26 @@ INLINE void weight_6(d16v *o, const d16v *w, const int step)
     o[5 * step] = w[2 * step];
 }
 
-static void weight(float *u, size_t plane, const float *w)
+static void weight(float *u, const float *w, bool turned)
 {
-    d16v taps[9], columns[18]; /* (3, 3), (6, 3) */
+    enum { TILE = BLOCK * BLOCK };
 
-    for (int i = 0; i < 9; i++)
-        taps[i] = widen(load_f32(w + (size_t)i * BLOCK));
-    for (int j = 0; j < 3; j++)
-        weight_6(columns + j, taps + j, 3);
-    for (int i = 0; i < 6; i++) {
-        d16v row[6];
+    for (int l = 0; l < TILE; l += BLOCK) {
+        d16v taps[9], columns[18]; /* (3, 3), (6, 3) */
 
-        weight_6(row, columns + 3 * i, 1);
-        for (int j = 0; j < 6; j++)
-            store_past(u, (size_t)(6 * i + j) * plane, __builtin_convertvector(row[j], f16v),
-                       DTYPE_F32);
+        for (int i = 0; i < 9; i++)
+            taps[i] = widen(load_f32(w + (turned ? 8 - i : i) * TILE + l));
+        for (int j = 0; j < 3; j++)
+            weight_6(columns + j, taps + j, 3);
+        for (int i = 0; i < 6; i++) {
+            d16v row[6];
+
+            weight_6(row, columns + 3 * i, 1);
+            for (int j = 0; j < 6; j++)
+                store(u, (size_t)((6 * i + j) * TILE + l), __builtin_convertvector(row[j], f16v),
+                      DTYPE_F32);
+        }
     }
-    end_stores();
 }
 
 extern const struct winograd_kernels ISA_NAME(winograd_kernels);
