@@ -1,11 +1,12 @@
 # instrumented.sh - a second tree with a sanitizer, and the few tests that are worth it there; sourced
-# by test_asan.sh, test_tsan.sh and test_fuzz_long.sh. SPDX-License-Identifier: MIT
+# by test_asan.sh, test_tsan.sh, test_asan_long.sh and test_fuzz_long.sh. SPDX-License-Identifier: MIT
 
 # damaged HDF5 files make that library ask for any amount; as without a sanitizer, it is refused
 export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-}
 export LSAN_OPTIONS=suppressions=$SOURCE/tests/sanitize/lsan.supp:print_suppressions=0
 
-# instrumented_tree NAME SANITIZERS: configures tree=BUILD/NAME, builds the target "instrumented".
+# instrumented_tree NAME SANITIZERS TARGET: configures tree=BUILD/NAME, builds TARGET (instrumented or
+# instrumented_long).
 instrumented_tree() {
     tree=$BUILD/$1
     generator="Unix Makefiles"
@@ -13,18 +14,18 @@ instrumented_tree() {
     [ -f "$tree/CMakeCache.txt" ] ||
         cmake -S "$SOURCE" -B "$tree" -G "$generator" -DCMAKE_BUILD_TYPE=Debug \
             -DPRESIZE_SANITIZE="$2" -DPRESIZE_WERROR=OFF >/dev/null || return 1
-    cmake --build "$tree" --parallel "$(nproc)" --target instrumented >"$tree/build.log" 2>&1 || {
+    cmake --build "$tree" --parallel "$(nproc)" --target "$3" >"$tree/build.log" 2>&1 || {
         tail -n 60 "$tree/build.log"
         return 1
     }
-    if ! grep -q "__${1}_init" "$tree/bin/test_err" "$tree/bin/test_thread" 2>/dev/null; then
+    if ! grep -q "__${1}_init" "$tree"/bin/* 2>/dev/null; then
         echo "the programs in $tree are not instrumented"
         return 1
     fi
 }
 
-# instrumented NAME SANITIZERS: the same, and runs its tests.
+# instrumented NAME SANITIZERS TARGET: the same, and runs its tests.
 instrumented() {
-    instrumented_tree "$1" "$2" || return 1
-    ctest --test-dir "$tree" --output-on-failure -L instrumented --no-tests=error
+    instrumented_tree "$@" || return 1
+    ctest --test-dir "$tree" --output-on-failure -L "^$3\$" --no-tests=error
 }

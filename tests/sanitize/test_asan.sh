@@ -3,4 +3,4 @@
 # SPDX-License-Identifier: MIT
 set -eu
 . "$(dirname "$0")/instrumented.sh"
-instrumented asan address,undefined
+instrumented asan address,undefined instrumented

@@ -3,7 +3,7 @@
 # runs 1,000 of each. FUZZ_SEED chooses others. SPDX-License-Identifier: MIT
 set -eu
 . "$SOURCE/tests/sanitize/instrumented.sh"
-instrumented_tree asan address,undefined
+instrumented_tree asan address,undefined instrumented
 cd "$SOURCE"
 for program in "$BUILD"/asan/bin/fuzz_*; do
     rounds=20000

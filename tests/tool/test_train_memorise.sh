@@ -9,7 +9,7 @@ fi
 data=$scratch/data
 "$BIN/fetch" pets-mini --from "$archive" --data "$data" > "$scratch/out" 2> "$scratch/err" ||
     fail "fetch pets-mini"
-"$BIN/prep" pets-mini --data "$data" presize.size=128 > "$scratch/out" 2> "$scratch/err" ||
+"$BIN/prep" pets-mini --data "$data" presize.size=96 > "$scratch/out" 2> "$scratch/err" ||
     fail "prep pets-mini"
 
 # 64 pictures to train on, two each of 32 classes, and 8 to validate.
@@ -26,7 +26,7 @@ data: {set: pets-mini, split: csv, split_csv: $scratch/split.csv}
 model: {arch: resnet18, weights: none}
 augment: {mode: none}
 train:
-  size: 96
+  size: 64
   batch: 16
   score_train: true
   phases:
