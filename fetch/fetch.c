@@ -18,7 +18,18 @@
 #include "recheck.h"
 #include "source.h"
 
-enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS, OPT_NAMES };
+enum {
+    OPT_LIST = 0x100,
+    OPT_FROM,
+    OPT_SHA256,
+    OPT_VERIFY,
+    OPT_MIRROR,
+    OPT_ATTEMPTS,
+    OPT_NAMES,
+    OPT_MAX_TIME,
+    OPT_SPEED_LIMIT,
+    OPT_SPEED_TIME
+};
 
 static const char tool[] = "fetch", weights_folder[] = "weights/";
 
@@ -37,6 +48,13 @@ static const struct argp_option options[] = {
     {"names", OPT_NAMES, "CHARSET", 0,
      "names in the archives that are not UTF-8 are in this encoding: CP437, SHIFT_JIS, ...", 0},
     {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
+    {"speed-limit", OPT_SPEED_LIMIT, "BYTES", 0,
+     "a connection slower than BYTES per second for --speed-time is broken off and tried again "
+     "(default: 1000)",
+     0},
+    {"speed-time", OPT_SPEED_TIME, "SECONDS", 0, "see --speed-limit (default: 60; 0: never)", 0},
+    {"max-time", OPT_MAX_TIME, "SECONDS", 0,
+     "give up a download after so long, with all its attempts (default: 0, no limit)", 0},
     {0},
 };
 
@@ -63,6 +81,11 @@ static const char doc[] =
     "without running anything in it; the hash in its name is checked (any other file's SHA-256 is "
     "recorded), and so is the architecture.\n"
     "\n"
+    "A download that was broken off (connection, Ctrl-C, kill) stays as DATA/archives/FILE.part, "
+    "and "
+    "the same command goes on with it where the server still has the same file. $SSL_CERT_FILE "
+    "names certificates to trust instead of the system's.\n"
+    "\n"
     "Exit status: 0 done, 1 failed, 2 misused, 4 network, 5 checksum (also differences found by "
     "--verify), 6 disk full, 7 unsafe archive, 8 locked by another process.";
 
@@ -70,7 +93,7 @@ struct args {
     struct cli_common common;
     const char *name, *mirror;
     bool list, verify;
-    int attempts;
+    struct download_rules rules;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
     const char *charset;
     size_t n_from;
@@ -85,10 +108,20 @@ static void add_sha256(struct args *a, const char *hex)
     a->from[a->n_from - 1].sha256 = hex;
 }
 
+static long number(const char *option, const char *arg, long least, long most)
+{
+    char *end;
+    long n = strtol(arg, &end, 10);
+
+    if (end == arg || *end || n < least || n > most)
+        die_usage(tool, "--%s takes a number from %ld to %ld, not \"%s\"", option, least, most,
+                  arg);
+    return n;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
-    char *end;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -120,9 +153,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->charset = arg;
         return 0;
     case OPT_ATTEMPTS:
-        a->attempts = (int)strtol(arg, &end, 10);
-        if (end == arg || *end || a->attempts < 1 || a->attempts > 100)
-            die_usage(tool, "--attempts takes a number from 1 to 100, not \"%s\"", arg);
+        a->rules.attempts = (int)number("attempts", arg, 1, 100);
+        return 0;
+    case OPT_SPEED_LIMIT:
+        a->rules.slow_bytes = number("speed-limit", arg, 1, 1000000000);
+        return 0;
+    case OPT_SPEED_TIME:
+        a->rules.slow_s = number("speed-time", arg, 0, 86400);
+        return 0;
+    case OPT_MAX_TIME:
+        a->rules.max_s = number("max-time", arg, 0, 31536000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -327,7 +367,7 @@ static void fetch_set(const struct args *a)
                        .from = a->from,
                        .n_from = a->n_from,
                        .mirror = a->mirror,
-                       .attempts = a->attempts,
+                       .rules = a->rules,
                        .charset = a->charset,
                        .limits = unpack_limits_default};
     struct err err = {0};
@@ -348,7 +388,7 @@ static void fetch_weights(const struct args *a)
                                .what = find_weights(a),
                                .from = a->n_from > 0 ? a->from : NULL,
                                .mirror = a->mirror,
-                               .attempts = a->attempts};
+                               .rules = a->rules};
     char path[PATH_LEN];
     struct err err = {0};
 
@@ -363,7 +403,7 @@ static void fetch_weights(const struct args *a)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.common.tool = tool, .attempts = 5};
+    struct args a = {.common.tool = tool, .rules = download_rules_default};
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {

@@ -74,11 +74,7 @@ static void say_trust(const struct obtain_weights *o, const char *name, const ch
 static int get(struct places *p, const char *url, const struct obtain_weights *o,
                char hex[SHA256_HEX], struct err *err)
 {
-    struct download d = {.url = url,
-                         .path = p->file,
-                         .max_bytes = download_max,
-                         .attempts = o->attempts,
-                         .wait_s = 1};
+    struct download d = {.url = url, .path = p->file, .max_bytes = download_max, .rules = o->rules};
 
     if (path_make_dirs(p->archives, err) < 0)
         return -1;
