@@ -16,6 +16,7 @@ struct obtain_weights {
     const struct obtain_from *from; /* NULL: the published file */
     const char *mirror;             /* address that has it instead of the publisher; NULL */
     struct download_rules rules;    /* of a download */
+    bool repair;                    /* what is there is hashed, and made again where it differs */
 };
 
 int obtain_weights_path(char out[PATH_LEN], const char *data, const struct pretrained *what,

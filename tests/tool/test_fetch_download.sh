@@ -37,6 +37,13 @@ cmp -s served/set.tgz data/archives/net-set.tgz || fail "the archive is not what
 ok "$fetch" net --verify
 printf X | dd of=data/archives/net-set.tgz bs=1 seek=50 conv=notrunc status=none
 refuse 5 "$fetch" net --verify; grep -qx "archive net-set.tgz" out || fail "the archive is not named"
+echo other >>data/net/tree/images/Cat_1.jpg
+refuse 1 "$fetch" net --repair; says "the archive is not in data/archives"
+ok "$fetch" net --repair --from "$at/set.tgz"; prints "repaired archive net-set.tgz"; prints "repaired images/Cat_1.jpg"
+ok "$fetch" net --verify
+rm sent
+echo other >>data/net/tree/images/Cat_1.jpg
+ok "$fetch" net --repair; [ -e sent ] && fail "the kept archive was not used"
 rm -rf data
 
 ok "$fetch" net --from "$at/set.tgz" --sha256 "$sum"
