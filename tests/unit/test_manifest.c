@@ -187,6 +187,7 @@ static void every_bit_counts(void **state)
     struct err err = {0};
     char *text;
     size_t size;
+    FILE *out;
 
     (void)state;
     fill(&m, paths, 2);
@@ -200,7 +201,10 @@ static void every_bit_counts(void **state)
         struct manifest got = {0};
 
         text[i / 8] ^= (char)(1 << i % 8);
-        assert_int_equal(path_write(file, text, size, &err), 0);
+        out = fopen(file, "wb"); /* path_write() would wait for the disk, some thousand times */
+        assert_non_null(out);
+        assert_int_equal(fwrite(text, 1, size, out), size);
+        assert_int_equal(fclose(out), 0);
         text[i / 8] ^= (char)(1 << i % 8);
         if (manifest_read(&got, file, &err) == 0)
             fail_msg("bit %zu of byte %zu, '%c', was not missed", i % 8, i / 8, text[i / 8]);
