@@ -148,8 +148,7 @@ static int download_given(struct archives *a, const struct obtain *o, size_t i, 
                          .path = a->path[i],
                          .max_bytes = download_max,
                          .sha256 = f->sha256,
-                         .attempts = o->attempts,
-                         .wait_s = 1};
+                         .rules = o->rules};
     size_t length = strcspn(base, "?#");
 
     if (length == 0 || base[0] == '.' || length + strlen(o->name) + 2 > sizeof file)
@@ -248,8 +247,7 @@ static int download_one(struct archives *a, struct manifest *m, const struct obt
                          .size = k->size,
                          .max_bytes = k->size,
                          .sha256 = k->sha256,
-                         .attempts = o->attempts,
-                         .wait_s = 1};
+                         .rules = o->rules};
     int there = is_there(k, a->path[i], hex, err);
 
     if (there < 0)

@@ -1,4 +1,4 @@
-/* download.h - one file from the network, whole and checked or not at all.
+/* download.h - one file from the network, whole and checked or not at all; what a broken one left is gone on with.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_FETCH_DOWNLOAD_H
 #define PRESIZE_FETCH_DOWNLOAD_H
@@ -8,20 +8,32 @@
 #include "base/err.h"
 #include "base/hash.h"
 
+/* When a download is given up. */
+struct download_rules {
+    int attempts;    /* >= 1; what may go away by itself is tried again */
+    long slow_bytes; /* a connection slower than so many bytes per second ... */
+    long slow_s;     /* ... for so many seconds is given up (and tried again); 0: never */
+    long max_s;      /* for one file, with all attempts and waits; 0: no limit */
+    double wait_s;   /* before the second attempt; doubled each time, at most 60 */
+};
+extern const struct download_rules download_rules_default; /* 5, 1000, 60, 0, 1 */
+
 struct download {
     const char *url;    /* https, or http where the user asked for it; no redirection leads from the
                            one to the other */
-    const char *path;   /* where it is to be; PATH.part is written and renamed */
+    const char *path;   /* where it is to be; PATH.part is written and renamed (partial.h) */
     uint64_t size;      /* expected bytes, 0: unknown */
     uint64_t max_bytes; /* refuse more than that */
     const char *sha256; /* expected, NULL: unknown */
-    int attempts;       /* >= 1; what may go away by itself is tried again */
-    double wait_s;      /* before the second attempt; doubled each time, at most 60 */
+    struct download_rules rules;
 };
 
-/* HEX gets the file's SHA-256. An earlier file at PATH is replaced, and stays when this fails;
- * PATH.part is gone then. ERR_NETWORK (with the server's answer and the attempts made), ERR_CHECKSUM
- * (another size or hash than expected), ERR_FULL, ERR_IO. */
+/* HEX gets the file's SHA-256. An earlier file at PATH is replaced, and stays when this fails. PATH.part of an earlier
+ * call that ended early is gone on with (Range) where the server still has the same file (If-Range by ETag or
+ * Last-Modified), or where SHA256 tells; else it starts again, and says so. After a failure PATH.part stays when it can
+ * be gone on with, and the message says so. Wrong bytes are never kept. $SSL_CERT_FILE replaces the system's
+ * certificates. SIGINT, SIGTERM and SIGHUP end it (ERR_STOPPED). ERR_NETWORK (with the server's answer and the attempts
+ * made), ERR_CHECKSUM (another size or hash than expected), ERR_FULL, ERR_IO, ERR_NOMEM. */
 int download(const struct download *d, char hex[SHA256_HEX], struct err *err) MUST_USE;
 
 #endif

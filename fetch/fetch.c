@@ -16,9 +16,22 @@
 #include "obtain_weights.h"
 #include "pretrained.h"
 #include "recheck.h"
+#include "repair.h"
 #include "source.h"
 
-enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS, OPT_NAMES };
+enum {
+    OPT_LIST = 0x100,
+    OPT_FROM,
+    OPT_SHA256,
+    OPT_VERIFY,
+    OPT_REPAIR,
+    OPT_MIRROR,
+    OPT_ATTEMPTS,
+    OPT_NAMES,
+    OPT_MAX_TIME,
+    OPT_SPEED_LIMIT,
+    OPT_SPEED_TIME
+};
 
 static const char tool[] = "fetch", weights_folder[] = "weights/";
 
@@ -32,11 +45,22 @@ static const struct argp_option options[] = {
      0},
     {"verify", OPT_VERIFY, NULL, 0,
      "hash every file again and name each that is changed, missing or extra", 0},
+    {"repair", OPT_REPAIR, NULL, 0,
+     "unpack again what --verify finds changed or missing, from the kept archive (downloaded again "
+     "only where it is damaged or gone)",
+     0},
     {"mirror", OPT_MIRROR, "ADDRESS", 0,
      "download from ADDRESS/FILE; size and hash must be the published ones", 0},
     {"names", OPT_NAMES, "CHARSET", 0,
      "names in the archives that are not UTF-8 are in this encoding: CP437, SHIFT_JIS, ...", 0},
     {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
+    {"speed-limit", OPT_SPEED_LIMIT, "BYTES", 0,
+     "a connection slower than BYTES per second for --speed-time is broken off and tried again "
+     "(default: 1000)",
+     0},
+    {"speed-time", OPT_SPEED_TIME, "SECONDS", 0, "see --speed-limit (default: 60; 0: never)", 0},
+    {"max-time", OPT_MAX_TIME, "SECONDS", 0,
+     "give up a download after so long, with all its attempts (default: 0, no limit)", 0},
     {0},
 };
 
@@ -49,6 +73,7 @@ static const char doc[] =
     "                                    the same from files that are here already\n"
     "  fetch flowers --from flowers.zip  any archive of pictures, under a name of your own\n"
     "  fetch pets --verify               are all files still as they were unpacked?\n"
+    "  fetch pets --repair               unpack again those that are not\n"
     "  fetch weights/resnet34            torchvision's weights, for  model.weights=imagenet\n"
     "  fetch weights/resnet50-v2         those for  model.weights=imagenet-v2\n"
     "  fetch weights/resnet34 --from resnet34-b627a593.pth\n"
@@ -63,14 +88,19 @@ static const char doc[] =
     "without running anything in it; the hash in its name is checked (any other file's SHA-256 is "
     "recorded), and so is the architecture.\n"
     "\n"
+    "A download that was broken off (connection, Ctrl-C, kill) stays as DATA/archives/FILE.part, "
+    "and "
+    "the same command goes on with it where the server still has the same file. $SSL_CERT_FILE "
+    "names certificates to trust instead of the system's.\n"
+    "\n"
     "Exit status: 0 done, 1 failed, 2 misused, 4 network, 5 checksum (also differences found by "
-    "--verify), 6 disk full, 7 unsafe archive, 8 locked by another process.";
+    "--verify or left by --repair), 6 disk full, 7 unsafe archive, 8 locked by another process.";
 
 struct args {
     struct cli_common common;
     const char *name, *mirror;
-    bool list, verify;
-    int attempts;
+    bool list, verify, repair;
+    struct download_rules rules;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
     const char *charset;
     size_t n_from;
@@ -85,10 +115,20 @@ static void add_sha256(struct args *a, const char *hex)
     a->from[a->n_from - 1].sha256 = hex;
 }
 
+static long number(const char *option, const char *arg, long least, long most)
+{
+    char *end;
+    long n = strtol(arg, &end, 10);
+
+    if (end == arg || *end || n < least || n > most)
+        die_usage(tool, "--%s takes a number from %ld to %ld, not \"%s\"", option, least, most,
+                  arg);
+    return n;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
-    char *end;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -113,6 +153,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_VERIFY:
         a->verify = true;
         return 0;
+    case OPT_REPAIR:
+        a->repair = true;
+        return 0;
     case OPT_MIRROR:
         a->mirror = arg;
         return 0;
@@ -120,9 +163,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->charset = arg;
         return 0;
     case OPT_ATTEMPTS:
-        a->attempts = (int)strtol(arg, &end, 10);
-        if (end == arg || *end || a->attempts < 1 || a->attempts > 100)
-            die_usage(tool, "--attempts takes a number from 1 to 100, not \"%s\"", arg);
+        a->rules.attempts = (int)number("attempts", arg, 1, 100);
+        return 0;
+    case OPT_SPEED_LIMIT:
+        a->rules.slow_bytes = number("speed-limit", arg, 1, 1000000000);
+        return 0;
+    case OPT_SPEED_TIME:
+        a->rules.slow_s = number("speed-time", arg, 0, 86400);
+        return 0;
+    case OPT_MAX_TIME:
+        a->rules.max_s = number("max-time", arg, 0, 31536000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -133,7 +183,8 @@ static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0
 static const struct argp cli = {
     .options = options,
     .parser = parse,
-    .args_doc = "NAME [--from FILE...]\nweights/NAME [--from FILE]\nNAME --verify\n--list",
+    .args_doc = "NAME [--from FILE...]\nweights/NAME [--from FILE]\nNAME --verify\nNAME --repair "
+                "[--from FILE...]\n--list",
     .doc = doc,
     .children = children,
 };
@@ -264,7 +315,7 @@ static void refuse_name(const struct args *a)
                   "\"%s\" is no name for a data set: letters, digits, \".\", \"_\" and "
                   "\"-\", and neither \"archives\" nor \"weights\"",
                   a->name);
-    if (source_find(a->name) || a->n_from > 0 || a->verify ||
+    if (source_find(a->name) || a->n_from > 0 || a->verify || a->repair ||
         strcmp(state_of(a->common.data, a->name), "here") == 0)
         return;
     near = source_near(a->name);
@@ -278,6 +329,8 @@ static void refuse_name(const struct args *a)
 
 static void check_options(const struct args *a)
 {
+    if (a->verify && a->repair)
+        die_usage(tool, "--verify only looks, --repair looks and mends: one of the two");
     if (a->verify && (a->n_from > 0 || a->mirror))
         die_usage(tool,
                   "--verify looks at what is there; it goes with neither --from nor --mirror");
@@ -312,10 +365,29 @@ static void verify(const struct args *a, const struct pretrained *weights)
     if (n > 0) {
         cli_finish(tool);
         err_set(&err, ERR_CHECKSUM,
-                "%s: %zu differences from %s, named above; to make it anew remove %s/%s%s and "
-                "fetch it again",
-                a->name, n, weights ? "what was written" : "its manifest", data, a->name,
-                weights ? ".safetensors" : "");
+                "%s: %zu difference%s from %s, named above; to mend what can be mended:  fetch %s "
+                "--repair",
+                a->name, n, n == 1 ? "" : "s", weights ? "what was written" : "its manifest",
+                a->name);
+        die(tool, &err);
+    }
+}
+
+static void repair_set(const struct obtain *o)
+{
+    struct err err = {0};
+    size_t left;
+
+    if (repair(o, stdout, &left, &err) < 0) {
+        fflush(stdout); /* what was repaired before that */
+        die(tool, &err);
+    }
+    if (left > 0) {
+        cli_finish(tool);
+        err_set(&err, ERR_CHECKSUM,
+                "%s: %zu named above cannot be repaired: fetch did not make what is extra, and "
+                "has no address for the archive; remove them, or give the archive by --from",
+                o->name, left);
         die(tool, &err);
     }
 }
@@ -327,7 +399,7 @@ static void fetch_set(const struct args *a)
                        .from = a->from,
                        .n_from = a->n_from,
                        .mirror = a->mirror,
-                       .attempts = a->attempts,
+                       .rules = a->rules,
                        .charset = a->charset,
                        .limits = unpack_limits_default};
     struct err err = {0};
@@ -337,6 +409,8 @@ static void fetch_set(const struct args *a)
     check_way(a, o.source);
     if (a->verify)
         verify(a, NULL);
+    else if (a->repair)
+        repair_set(&o);
     else if (obtain(&o, &err) < 0)
         die(tool, &err);
     printf("%s/%s/tree\n", a->common.data, a->name);
@@ -348,7 +422,8 @@ static void fetch_weights(const struct args *a)
                                .what = find_weights(a),
                                .from = a->n_from > 0 ? a->from : NULL,
                                .mirror = a->mirror,
-                               .attempts = a->attempts};
+                               .rules = a->rules,
+                               .repair = a->repair};
     char path[PATH_LEN];
     struct err err = {0};
 
@@ -363,7 +438,7 @@ static void fetch_weights(const struct args *a)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.common.tool = tool, .attempts = 5};
+    struct args a = {.common.tool = tool, .rules = download_rules_default};
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {

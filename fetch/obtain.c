@@ -22,12 +22,8 @@
 #include "data/dataset.h"
 #include "data/entry_path.h"
 #include "data/manifest.h"
+#include "obtain_private.h"
 #include "set_lock.h"
-
-struct places {
-    char set[PATH_LEN], tree[PATH_LEN], tree_part[PATH_LEN];
-    char manifest[PATH_LEN], manifest_part[PATH_LEN], archives[PATH_LEN];
-};
 
 bool obtain_name_is_valid(const char *name)
 {
@@ -39,7 +35,7 @@ bool obtain_name_is_valid(const char *name)
            strcmp(name, "weights") != 0;
 }
 
-static int find_places(struct places *p, const struct obtain *o, struct err *err)
+int obtain_find_places(struct obtain_places *p, const struct obtain *o, struct err *err)
 {
     if (path_format(p->set, err, "%s/%s", o->data, o->name) < 0 ||
         path_format(p->tree, err, "%s/tree", p->set) < 0 ||
@@ -78,8 +74,8 @@ static int check_given(const struct manifest *m, const struct obtain *o, struct 
 }
 
 /* Sizes only: what --verify reads takes seconds, this milliseconds. */
-static int check_sizes(const struct manifest *m, const struct places *p, const struct obtain *o,
-                       struct err *err)
+static int check_sizes(const struct manifest *m, const struct obtain_places *p,
+                       const struct obtain *o, struct err *err)
 {
     const char *first = NULL;
     size_t wrong = 0;
@@ -100,9 +96,9 @@ static int check_sizes(const struct manifest *m, const struct places *p, const s
     if (wrong > 0)
         return err_set(err, ERR_CHECKSUM,
                        "%zu of the %zu files of %s are missing or have another size, the first is "
-                       "%s;  fetch %s --verify  names them all. To make the set anew, remove %s "
-                       "and fetch again",
-                       wrong, m->n_files, o->name, first, o->name, p->set);
+                       "%s;  fetch %s --verify  names them all,  fetch %s --repair  unpacks them "
+                       "again",
+                       wrong, m->n_files, o->name, first, o->name, o->name);
     for (size_t i = 0; i < m->n_archives; i++) {
         char path[PATH_LEN];
         struct stat st;
@@ -116,7 +112,7 @@ static int check_sizes(const struct manifest *m, const struct places *p, const s
     return 0;
 }
 
-static int check_complete(const struct places *p, const struct obtain *o, struct err *err)
+static int check_complete(const struct obtain_places *p, const struct obtain *o, struct err *err)
 {
     struct manifest m = {0};
     int rc = -1;
@@ -133,7 +129,7 @@ static int check_complete(const struct places *p, const struct obtain *o, struct
 
 /* --- what is to be made --- */
 
-static int check_room(const struct manifest *m, const struct places *p, struct err *err)
+static int check_room(const struct manifest *m, const struct obtain_places *p, struct err *err)
 {
     struct statvfs fs;
     uint64_t need = 0;
@@ -149,7 +145,7 @@ static int check_room(const struct manifest *m, const struct places *p, struct e
 }
 
 /* Takes the archive's one top folder off, where the source says so. ROOT: the folder to be renamed. */
-static int strip_top(char root[PATH_LEN], struct manifest *m, const struct places *p,
+int obtain_strip_top(char root[PATH_LEN], struct manifest *m, const struct obtain_places *p,
                      const struct obtain *o, struct err *err)
 {
     enum source_top rule = o->source ? o->source->top : TOP_GUESS;
@@ -166,11 +162,12 @@ static int strip_top(char root[PATH_LEN], struct manifest *m, const struct place
     return path_format(root, err, "%s/%s", p->tree_part, top);
 }
 
-static int unpack_all(struct manifest *m, const struct archives *a, const struct obtain *o,
-                      const struct places *p, struct err *err)
+int obtain_unpack(struct manifest *m, const struct archives *a, const struct obtain *o,
+                  const struct obtain_places *p, bool (*wanted)(void *ctx, const char *path),
+                  void *ctx, struct err *err)
 {
     struct remarks *remarks = calloc(1, sizeof *remarks);
-    struct unpack_report report = {.remarks = remarks};
+    struct unpack_report report = {.remarks = remarks, .wanted = wanted, .ctx = ctx};
     int rc = remarks ? 0 : err_set(err, ERR_NOMEM, "no memory to unpack");
 
     for (size_t i = 0; rc == 0 && i < m->n_archives; i++) {
@@ -188,7 +185,7 @@ static int unpack_all(struct manifest *m, const struct archives *a, const struct
         remarks_advise(remarks, REMARK_NESTED_ARCHIVES,
                        "to have what is in it:  fetch OTHER-NAME --from %s/%s", p->tree,
                        remarks->of[REMARK_NESTED_ARCHIVES].example[0]);
-    if (rc == 0)
+    if (rc == 0 && !wanted) /* else they were printed when the set was made */
         remarks_print(remarks);
     free(remarks);
     return rc;
@@ -205,7 +202,7 @@ static void sync_folder(const char *folder)
 }
 
 /* One flush of everything instead of one per picture. */
-static int flush_tree(const char *root, struct err *err)
+int obtain_flush(const char *root, struct err *err)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
@@ -217,9 +214,9 @@ static int flush_tree(const char *root, struct err *err)
 }
 
 /* The two renames that make the set complete. */
-static int commit(const char *root, const struct places *p, struct err *err)
+static int commit(const char *root, const struct obtain_places *p, struct err *err)
 {
-    if (flush_tree(root, err) < 0)
+    if (obtain_flush(root, err) < 0)
         return -1;
     if (rename(root, p->tree) < 0)
         return err_errno(err, "cannot rename %s to %s", root, p->tree);
@@ -245,14 +242,14 @@ static const char *trust_text(const struct obtain *o, size_t i)
 }
 
 static int make_tree(struct manifest *m, struct archives *a, const struct obtain *o,
-                     const struct places *p, struct err *err)
+                     const struct obtain_places *p, struct err *err)
 {
     char root[PATH_LEN];
 
     snprintf(m->source, sizeof m->source, "%s", o->name);
     if (archives_gather(a, m, o, err) < 0 || check_room(m, p, err) < 0 ||
-        path_make_dirs(p->tree_part, err) < 0 || unpack_all(m, a, o, p, err) < 0 ||
-        strip_top(root, m, p, o, err) < 0 || manifest_sort(m, err) < 0 ||
+        path_make_dirs(p->tree_part, err) < 0 || obtain_unpack(m, a, o, p, NULL, NULL, err) < 0 ||
+        obtain_strip_top(root, m, p, o, err) < 0 || manifest_sort(m, err) < 0 ||
         manifest_write(m, p->manifest_part, err) < 0 || commit(root, p, err) < 0)
         return -1;
     for (size_t i = 0; i < m->n_archives; i++)
@@ -263,7 +260,7 @@ static int make_tree(struct manifest *m, struct archives *a, const struct obtain
 }
 
 /* Removes what a killed fetch left; refuses a tree that is not ours. */
-static int clear(const struct places *p, struct err *err)
+static int clear(const struct obtain_places *p, struct err *err)
 {
     if (path_exists(p->tree) && !path_exists(p->manifest_part))
         return err_set(err, ERR_INPUT,
@@ -277,7 +274,7 @@ static int clear(const struct places *p, struct err *err)
     return 0;
 }
 
-static int make_set(const struct obtain *o, const struct places *p, struct err *err)
+static int make_set(const struct obtain *o, const struct obtain_places *p, struct err *err)
 {
     struct archives *a = calloc(1, sizeof *a);
     struct manifest m = {0};
@@ -306,17 +303,19 @@ static int make_set(const struct obtain *o, const struct places *p, struct err *
 
 int obtain(const struct obtain *o, struct err *err)
 {
-    struct places p;
+    struct obtain_places p;
     struct set_lock lock;
     int rc;
 
     BUG_IF(!obtain_name_is_valid(o->name));
-    if (find_places(&p, o, err) < 0 || path_make_dirs(o->data, err) < 0)
+    if (obtain_find_places(&p, o, err) < 0 || path_make_dirs(o->data, err) < 0)
         return -1;
     /* a complete set may lie where we cannot write */
     if (set_lock_take(&lock, o->data, o->name, err) < 0 &&
         (err->kind == ERR_LOCKED || !path_exists(p.manifest)))
         return -1;
+    if (path_exists(p.manifest))
+        (void)!path_remove_tree(p.tree_part, NULL); /* of a repair that was killed */
     rc = path_exists(p.manifest) ? check_complete(&p, o, err) : make_set(o, &p, err);
     set_lock_release(&lock);
     return rc;

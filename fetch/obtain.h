@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/path.h"
+#include "download.h"
 #include "source.h"
 #include "unpack.h"
 
@@ -23,9 +24,9 @@ struct obtain {
     const struct obtain_from *from;
     size_t n_from;
     const char
-        *mirror;  /* address that has the source's files, instead of the published ones; NULL */
-    int attempts; /* of each download, >= 1 */
-    const char *charset; /* of names in the archives that are not UTF-8; NULL: none are */
+        *mirror; /* address that has the source's files, instead of the published ones; NULL */
+    struct download_rules rules; /* of each download */
+    const char *charset;         /* of names in the archives that are not UTF-8; NULL: none are */
     struct unpack_limits limits;
 };
 
@@ -33,7 +34,8 @@ struct obtain {
 bool obtain_name_is_valid(const char *name);
 
 /* Does what is missing; when the set is complete, checks sizes only and says so. On an error nothing
- * half-made stays: no tree, no .part file; whole archives that were downloaded do.
+ * half-made stays: no tree; whole archives that were downloaded do, and a partial download that can be
+ * gone on with.
  * ERR_NETWORK, ERR_CHECKSUM, ERR_FULL, ERR_UNSAFE, ERR_LOCKED, ERR_FORMAT, ERR_INPUT, ERR_IO. */
 int obtain(const struct obtain *o, struct err *err) MUST_USE;
 

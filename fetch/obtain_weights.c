@@ -74,11 +74,7 @@ static void say_trust(const struct obtain_weights *o, const char *name, const ch
 static int get(struct places *p, const char *url, const struct obtain_weights *o,
                char hex[SHA256_HEX], struct err *err)
 {
-    struct download d = {.url = url,
-                         .path = p->file,
-                         .max_bytes = download_max,
-                         .attempts = o->attempts,
-                         .wait_s = 1};
+    struct download d = {.url = url, .path = p->file, .max_bytes = download_max, .rules = o->rules};
 
     if (path_make_dirs(p->archives, err) < 0)
         return -1;
@@ -198,6 +194,33 @@ static int check_complete(const struct places *p, const struct obtain_weights *o
     return 0;
 }
 
+/* What is there is as it was made, or is made again. */
+static int mend(struct places *p, const struct obtain_weights *o, struct err *err)
+{
+    struct stored_weights w;
+    bool same = false;
+
+    if (!path_exists(p->stored))
+        return err_set(err, ERR_INPUT, "%s is not there; to get it:  fetch weights/%s", p->stored,
+                       o->what->name);
+    if (read_stored(&w, p->stored, o->what, err) < 0 && err->kind != ERR_FORMAT)
+        return -1;
+    if (err->kind == ERR_NONE && stored_weights_check(&same, &w, p->stored, err) < 0)
+        return -1;
+    if (same) {
+        log_info("%s: nothing to repair: it is as it was made", p->stored);
+        return 0;
+    }
+    log_info("%s is damaged: made again", p->stored);
+    *err = (struct err){0};
+    if (make(p, o, err) < 0 || read_stored(&w, p->stored, o->what, err) < 0 ||
+        stored_weights_check(&same, &w, p->stored, err) < 0)
+        return -1;
+    return same ? 0
+                : err_set(err, ERR_CHECKSUM, "%s was made again and still differs; check the disk",
+                          p->stored);
+}
+
 /* --- public --------------------------------------------------------------------------------------- */
 
 int obtain_weights(const struct obtain_weights *o, struct err *err)
@@ -218,7 +241,10 @@ int obtain_weights(const struct obtain_weights *o, struct err *err)
     if (set_lock_take(&lock, o->data, name, err) < 0 &&
         (err->kind == ERR_LOCKED || !path_exists(p.stored)))
         return -1;
-    rc = path_exists(p.stored) ? check_complete(&p, o, err) : make(&p, o, err);
+    if (o->repair)
+        rc = mend(&p, o, err);
+    else
+        rc = path_exists(p.stored) ? check_complete(&p, o, err) : make(&p, o, err);
     if (rc < 0) { /* empty folders go, others refuse */
         rmdir(p.folder);
         rmdir(p.archives);

@@ -15,14 +15,16 @@ struct obtain_weights {
     const struct pretrained *what;
     const struct obtain_from *from; /* NULL: the published file */
     const char *mirror;             /* address that has it instead of the publisher; NULL */
-    int attempts;                   /* of a download, >= 1 */
+    struct download_rules rules;    /* of a download */
+    bool repair;                    /* what is there is hashed, and made again where it differs */
 };
 
 int obtain_weights_path(char out[PATH_LEN], const char *data, const struct pretrained *what,
                         struct err *err) MUST_USE;
 
 /* Does what is missing; when the file is there, checks its header only and says so. On an error
- * nothing half-made stays; a whole file that was downloaded and has the right hash does.
+ * nothing half-made stays; a whole file that was downloaded and has the right hash does, and a partial
+ * download that can be gone on with.
  * ERR_NETWORK, ERR_CHECKSUM, ERR_FULL, ERR_LOCKED, ERR_FORMAT (damaged, another architecture, asks
  * for more than tensors), ERR_INPUT, ERR_IO, ERR_NOMEM. */
 int obtain_weights(const struct obtain_weights *o, struct err *err) MUST_USE;

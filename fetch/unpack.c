@@ -199,7 +199,7 @@ static int check_limits(const struct job *j, uint64_t file_bytes, struct err *er
     return 0;
 }
 
-/* The entry's data go to FD and into HASH; FD -1: they are only counted. */
+/* The entry's data go to FD (-1: nowhere) and into HASH (NULL: nowhere), and are counted. */
 static int copy_data(struct job *j, int fd, struct sha256 *hash, uint64_t *size, struct err *err)
 {
     *size = 0;
@@ -214,10 +214,9 @@ static int copy_data(struct job *j, int fd, struct sha256 *hash, uint64_t *size,
         j->report->bytes += (uint64_t)n;
         if (check_limits(j, *size, err) < 0)
             return -1;
-        if (fd < 0)
-            continue;
-        sha256_update(hash, j->block, (size_t)n);
-        if (write_all(fd, j->block, (size_t)n) < 0)
+        if (hash)
+            sha256_update(hash, j->block, (size_t)n);
+        if (fd >= 0 && write_all(fd, j->block, (size_t)n) < 0)
             return err_errno(err, "cannot write");
     }
 }
@@ -234,15 +233,17 @@ static int check_size(struct archive_entry *e, uint64_t size, struct err *err)
 
 static int unpack_file(struct job *j, struct archive_entry *e, const char *path, struct err *err)
 {
+    const bool wanted = !j->report->wanted || j->report->wanted(j->report->ctx, path);
     struct sha256 *hash = NULL;
     char hex[SHA256_HEX];
     uint64_t size = 0;
     int fd = -1, rc = -1;
 
-    if (make_parents(j, path, err) < 0)
+    if (wanted && make_parents(j, path, err) < 0)
         return -1;
-    fd = openat(j->folder, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0)
+    if (wanted)
+        fd = openat(j->folder, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (wanted && fd < 0)
         return errno == EEXIST || errno == EISDIR ? collides(j, err, path)
                                                   : err_errno(err, "cannot write %s", path);
     if (sha256_new(&hash, err) < 0)
@@ -252,7 +253,7 @@ static int unpack_file(struct job *j, struct archive_entry *e, const char *path,
         goto out;
     }
     sha256_hex(hash, hex);
-    rc = close(fd);
+    rc = wanted ? close(fd) : 0;
     fd = -1;
     if (rc < 0)
         err_errno(err, "cannot write %s", path);

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_FETCH_UNPACK_H
 #define PRESIZE_FETCH_UNPACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -22,6 +23,9 @@ struct unpack_report {
     uint64_t bytes;          /* of this archive, unpacked, also of hidden files */
     size_t starts[MANIFEST_ARCHIVES_MAX],
         n_starts; /* for each archive so far: the manifest's files before it */
+    /* the caller's; NULL: all. A file that is not wanted is hashed and goes into the manifest, and is not written. */
+    bool (*wanted)(void *ctx, const char *path);
+    void *ctx;
 };
 
 /* Unpacks ARCHIVE (tar or zip by its magic bytes; gzip, bzip2, xz or zstd around a tar) below FOLDER, which exists,

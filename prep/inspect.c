@@ -59,26 +59,38 @@ static bool pictures_differ(const struct dataset *d, const struct shard_set *s, 
     return rank != n || n + n_skipped != d->n;
 }
 
-/* The first way in which the finished shards differ from what would be made now. */
-static bool differs(const struct prep *p, const json_t *index, const struct shard_set *s,
-                    char why[256])
+bool prep_index_differs(const struct prep *p, const json_t *index, char why[256])
 {
+    const char *manifest = json_string_value(json_object_get(index, "manifest_sha256"));
     const char *decoder = json_string_value(json_object_get(index, "decoder"));
     const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
 
-    if (strcmp(shard_set_manifest_sha256(s), p->manifest_sha256) != 0)
+    if (!manifest || strcmp(manifest, p->manifest_sha256) != 0)
         snprintf(why, 256, "the pictures are others than those it was made from");
     else if (settings_differ(&p->options, json_object_get(index, "settings")))
         snprintf(why, 256, "the settings are others");
     else if (n_skipped && p->options.on_error == ON_ERROR_FAIL)
         snprintf(why, 256, "%zu pictures were left out", n_skipped);
-    else if (classes_differ(p, s) || pictures_differ(p->dataset, s, n_skipped))
-        snprintf(why, 256, "labels, groups or lists are others");
     else if (!decoder || strcmp(decoder, prep_decoder(p)) != 0)
         snprintf(why, 256, "it was decoded by %.200s", decoder ? decoder : "an unknown library");
     else
         return false;
     return true;
+}
+
+/* The same of all that the finished shards hold. */
+static bool differs(const struct prep *p, const json_t *index, const struct shard_set *s,
+                    char why[256])
+{
+    const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
+
+    if (prep_index_differs(p, index, why))
+        return true;
+    if (classes_differ(p, s) || pictures_differ(p->dataset, s, n_skipped)) {
+        snprintf(why, 256, "labels, groups or lists are others");
+        return true;
+    }
+    return false;
 }
 
 bool prep_is_current(const struct prep *p, char why[256])
@@ -150,7 +162,7 @@ int prep_check(struct prep *p, struct err *err)
     rc = shard_check(&report, p->folder, show_progress, &begun, err);
     progress_end();
     if (rc < 0)
-        return err_wrap(err, "%u problems; `prep %s --force` makes the shards anew",
+        return err_wrap(err, "%u problems; `prep %s --repair` makes damaged shards again",
                         report.problems, p->name);
     if (sha256_file(path, hex, NULL, err) < 0)
         return -1;

@@ -7,7 +7,7 @@
 #include "base/thread.h"
 #include "prep.h"
 
-enum action { WRITE, CHECK, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS };
+enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS };
 
 struct args {
     struct cli_common common;
@@ -20,6 +20,7 @@ struct args {
 
 enum {
     OPT_CHECK = 0x100,
+    OPT_REPAIR,
     OPT_VOCAB,
     OPT_PLAN,
     OPT_SUMMARY,
@@ -34,6 +35,8 @@ static const struct argp_option options[] = {
     {"force", 'f', NULL, 0, "make the shards anew even when they are up to date", 0},
     {"json", OPT_JSON, NULL, 0, "print what was made and remarked as JSON, not the folder", 0},
     {"check", OPT_CHECK, NULL, 0, "check the shards: every hash, every picture", 1},
+    {"repair", OPT_REPAIR, NULL, 0,
+     "make damaged and missing shards again, with the bytes they had, and leave the others", 1},
     {"plan", OPT_PLAN, NULL, 0, "foretell time, memory and disk from a sample", 1},
     {"summary", OPT_SUMMARY, NULL, 0, "every step on one picture, with its shapes", 1},
     {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
@@ -46,7 +49,9 @@ static const struct argp_option options[] = {
 static void choose(struct argp_state *state, struct args *a, enum action action)
 {
     if (a->action != WRITE)
-        argp_error(state, "one of --check --plan --summary --vocab --show --init --keys at a time");
+        argp_error(
+            state,
+            "one of --check --repair --plan --summary --vocab --show --init --keys at a time");
     a->action = action;
 }
 
@@ -83,6 +88,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_SUMMARY:
         choose(state, a, SUMMARY);
+        return 0;
+    case OPT_REPAIR:
+        choose(state, a, REPAIR);
         return 0;
     case OPT_VOCAB:
         choose(state, a, VOCAB);
@@ -151,6 +159,11 @@ static int act(struct args *a, struct err *err)
     switch (a->action) {
     case CHECK:
         return prep_check(p, err);
+    case REPAIR:
+        if (prep_repair(p, err) < 0)
+            return -1;
+        puts(p->folder);
+        return 0;
     case VOCAB:
         return remark(p, prep_vocab(p, err));
     case PLAN:

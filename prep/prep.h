@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/path.h"
@@ -76,8 +78,29 @@ int prep_propose(const char *folder, struct err *err) MUST_USE;           /* pro
 /* What was done and remarked, as JSON on stdout, from the finished index.json. */
 int prep_print_json(const struct prep *p, struct err *err) MUST_USE; /* inspect.c: --json */
 
+/* Makes again the shards whose bytes are not those that index.json names; everything where index.json itself is
+ * damaged. ERR_CHECKSUM: a shard that was made again differs, or the set is another one now. */
+int prep_repair(struct prep *p, struct err *err) MUST_USE; /* mend.c: --repair */
+
 struct shard_writer;
 struct duplicate_item;
+
+enum mend {
+    MEND_MAKE,
+    MEND_PASS,
+    MEND_LEAVE_OUT
+}; /* in a damaged shard; in a sound one; in none */
+struct shard_mending {
+    uint8_t *of;         /* enum mend of each picture, in the writer's order */
+    const bool *damaged; /* of each shard */
+    uint32_t n_shards;
+    const json_t *shards, *skipped; /* of index.json */
+    uint32_t *n_made;               /* how many shards were made again */
+};
+/* mend.c: fills M->of, now that W knows the order. */
+void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w);
+/* shardset.c: makes all shards, or those that MENDING (may be NULL) names. After prep_hash(). */
+int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err) MUST_USE;
 /* remarked.c: what all pictures together show. Finds duplicates among IDS (one per item of the listing), proposes a
  * size from SIDES (short sides as decoded, 0: left out), names classes of which KEPT is 0, and records remarks and
  * duplicates in index.json. */
@@ -90,5 +113,7 @@ int size_to_propose(const int *sides, uint32_t n);
 /* True when the finished shards in p->folder were made from this manifest with these settings by these
  * decoders; else WHY says what differs ("" when there are none). */
 bool prep_is_current(const struct prep *p, char why[256]);
+/* The first way in which what index.json says of pictures, settings and decoders differs from now. */
+bool prep_index_differs(const struct prep *p, const json_t *index, char why[256]);
 
 #endif

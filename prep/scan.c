@@ -198,11 +198,10 @@ static int hold_against_manifest(const struct prep *p, struct err *err)
     err_set(err, ERR_CHECKSUM, "%s: %u file%s not as fetched", p->tree, a.offenders.n,
             a.offenders.n == 1 ? " is" : "s are");
     offenders_append(err, &a.offenders);
-    return err_append(
-        err,
-        "; to have them back remove %.*s and run  fetch %s  again; to take the folder "
-        "as it is now, give it as a set of your own:  root=%s",
-        (int)(path_base(p->tree) - p->tree - 1), p->tree, p->set, p->tree);
+    return err_append(err,
+                      "; to have them back:  fetch %s --repair ; to take the folder as it is now, "
+                      "give it as a set of your own:  root=%s",
+                      p->set, p->tree);
 }
 
 int prep_hash(struct prep *p, struct err *err)

@@ -47,6 +47,8 @@ struct job {
     bool stop;
     bool check_only; /* a picture was bad: only look for the others */
 
+    const struct shard_mending *mending; /* NULL: everything is made */
+
     uint32_t bad;
     uint32_t *kept;             /* of each class */
     int *sides;                 /* of each item: short side as decoded, 0: left out */
@@ -150,8 +152,11 @@ static void *work(void *arg)
         pthread_mutex_unlock(&j->lock);
 
         s = &j->slots[i % j->n_slots];
-        s->failed =
-            make_picture(s, &c, j->p, shard_writer_order(j->writer, i), check_only, &s->err) < 0;
+        if (j->mending && j->mending->of[i] != MEND_MAKE)
+            s->failed = false;
+        else
+            s->failed = make_picture(s, &c, j->p, shard_writer_order(j->writer, i), check_only,
+                                     &s->err) < 0;
         pthread_mutex_lock(&j->lock);
         s->full = true;
         pthread_cond_signal(&j->ready);
@@ -279,6 +284,13 @@ static int take(struct job *j, uint32_t i, struct slot *s, struct err *err)
     const uint32_t item = shard_writer_order(j->writer, i);
     const char *path = j->p->dataset->items[item].path;
 
+    if (j->mending && j->mending->of[i] == MEND_LEAVE_OUT)
+        return shard_writer_skip(j->writer, err);
+    if (j->mending && j->mending->of[i] == MEND_PASS) {
+        if (!j->check_only)
+            shard_writer_pass(j->writer);
+        return 0;
+    }
     if (s->failed)
         return take_bad(j, item, s, err);
     if (j->check_only)
@@ -353,6 +365,8 @@ static int run(struct job *j, struct err *err)
         return -1;
     }
     finish(j);
+    if (j->mending)
+        return shard_writer_mend(j->writer, j->mending->shards, j->mending->n_made, err);
     if (shardset_remark(j->writer, j->p, j->remarks, j->ids, j->sides, j->kept, err) < 0) {
         shard_writer_abort(j->writer);
         return -1;
@@ -394,30 +408,21 @@ static int repeat_remarks(const struct prep *p, struct err *err)
     return 0;
 }
 
-int prep_write(struct prep *p, struct err *err)
+int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err)
 {
     struct job j = {.p = p,
                     .lock = PTHREAD_MUTEX_INITIALIZER,
                     .room = PTHREAD_COND_INITIALIZER,
-                    .ready = PTHREAD_COND_INITIALIZER};
-    char why[256] = "";
-    struct shard_plan plan;
+                    .ready = PTHREAD_COND_INITIALIZER,
+                    .mending = mending};
+    const struct shard_plan plan = {.set = p->set,
+                                    .options = &p->options,
+                                    .dataset = p->dataset,
+                                    .decoder = prep_decoder(p),
+                                    .manifest_sha256 = p->manifest_sha256,
+                                    .fetched = p->fetched};
     int rc;
 
-    if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
-        return -1;
-    if (!p->force && prep_is_current(p, why)) {
-        log_info("%s: complete and up to date; nothing to do (--force makes it anew)", p->folder);
-        return repeat_remarks(p, err);
-    }
-    if (why[0])
-        log_info("%s is made anew: %s", p->folder, why);
-    plan = (struct shard_plan){.set = p->set,
-                               .options = &p->options,
-                               .dataset = p->dataset,
-                               .decoder = prep_decoder(p),
-                               .manifest_sha256 = p->manifest_sha256,
-                               .fetched = p->fetched};
     j.n = p->dataset->n;
     j.remarks = &p->dataset->remarks;
     j.kept = calloc((size_t)p->dataset->n_classes, sizeof *j.kept);
@@ -427,10 +432,27 @@ int prep_write(struct prep *p, struct err *err)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     else
         rc = shard_writer_open(&j.writer, p->folder, &plan, err);
+    if (rc == 0 && mending)
+        mend_fill(mending, p, j.writer);
     if (rc == 0)
         rc = run_caught(&j, err);
     free(j.kept);
     free(j.sides);
     free(j.ids);
     return rc;
+}
+
+int prep_write(struct prep *p, struct err *err)
+{
+    char why[256] = "";
+
+    if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
+        return -1;
+    if (!p->force && prep_is_current(p, why)) {
+        log_info("%s: complete and up to date; nothing to do (--force makes it anew)", p->folder);
+        return repeat_remarks(p, err);
+    }
+    if (why[0])
+        log_info("%s is made anew: %s", p->folder, why);
+    return shardset_make(p, NULL, err);
 }

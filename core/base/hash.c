@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,17 @@ void sha256_hex(struct sha256 *s, char hex[SHA256_HEX])
 
     BUG_IF(EVP_DigestFinal_ex(s->ctx, digest, &n) != 1 || n != 32);
     to_hex(digest, n, hex);
+}
+
+int sha256_so_far(const struct sha256 *s, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 copy = {EVP_MD_CTX_new()};
+    const bool copied = copy.ctx && EVP_MD_CTX_copy_ex(copy.ctx, s->ctx) == 1;
+
+    if (copied)
+        sha256_hex(&copy, hex);
+    EVP_MD_CTX_free(copy.ctx);
+    return copied ? 0 : err_set(err, ERR_NOMEM, "sha-256: out of memory");
 }
 
 void sha256_free(struct sha256 *s)

@@ -166,26 +166,55 @@ static json_t *header_line(const struct manifest *m)
                      "bytes", (json_int_t)manifest_bytes(m));
 }
 
-int manifest_write(const struct manifest *m, const char *path, struct err *err)
+/* The header line, then every file's, to FILE. */
+static int put_lines(FILE *file, const struct manifest *m, json_t *header, struct err *err)
 {
-    struct new_file f;
-
-    if (new_file_begin(&f, path, err) < 0)
+    if (put_line(file, header, err) < 0)
         return -1;
-    if (put_line(f.file, header_line(m), err) < 0)
-        goto fail;
     for (size_t i = 0; i < m->n_files; i++) {
         const struct manifest_file *x = &m->files[i];
 
         BUG_IF(i > 0 && strcmp(m->files[i - 1].path, x->path) >= 0);
-        if (put_line(f.file,
+        if (put_line(file,
                      json_pack("{s:s, s:I, s:s}", "path", x->path, "size", (json_int_t)x->size,
                                "sha256", x->sha256),
                      err) < 0)
-            goto fail;
+            return -1;
     }
-    return new_file_finish(&f, err);
-fail:
+    return 0;
+}
+
+/* SHA-256 of the whole text, with a header that has no hash yet. */
+static int hash_lines(const struct manifest *m, char hex[SHA256_HEX], struct err *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    int rc = file ? put_lines(file, m, header_line(m), err) : -1;
+
+    if (!file || (fclose(file) != 0 && rc == 0))
+        rc = err_set(err, ERR_NOMEM, "no memory for a manifest");
+    if (rc == 0)
+        sha256_of(text, size, hex);
+    free(text);
+    return rc;
+}
+
+int manifest_write(const struct manifest *m, const char *path, struct err *err)
+{
+    char hex[SHA256_HEX];
+    json_t *header;
+    struct new_file f;
+
+    if (hash_lines(m, hex, err) < 0 || new_file_begin(&f, path, err) < 0)
+        return err_wrap(err, "%s", path);
+    header = header_line(m);
+    if (header && json_object_set_new(header, "sha256", json_string(hex)) < 0) {
+        json_decref(header);
+        header = NULL;
+    }
+    if (put_lines(f.file, m, header, err) == 0)
+        return new_file_finish(&f, err);
     new_file_abort(&f);
     return err_wrap(err, "%s", path);
 }
@@ -234,7 +263,9 @@ static int get_name(const json_t *line, const char *key, char out[MANIFEST_NAME_
     return 0;
 }
 
-static int read_header(struct manifest *m, const json_t *line, uint64_t *files, struct err *err)
+/* OWN: the SHA-256 that the manifest says of itself, "" in version 1. */
+static int read_header(struct manifest *m, const json_t *line, uint64_t *files,
+                       char own[SHA256_HEX], struct err *err)
 {
     const char *format;
     json_int_t version;
@@ -247,9 +278,11 @@ static int read_header(struct manifest *m, const json_t *line, uint64_t *files, 
         return err_set(err, ERR_FORMAT, "format is \"%s\", expected \"%s\"", format, what);
     if (json_get_int(line, "version", &version, err) < 0)
         return -1;
-    if (version != MANIFEST_VERSION)
-        return err_set(err, ERR_FORMAT, "version %lld, this program reads version %d",
+    if (version < 1 || version > MANIFEST_VERSION)
+        return err_set(err, ERR_FORMAT, "version %lld, this program reads versions up to %d",
                        (long long)version, MANIFEST_VERSION);
+    if (version > 1 && get_sha256(line, own, err) < 0)
+        return -1;
     if (get_name(line, "source", m->source, err) < 0 ||
         json_get_array(line, "archives", &archives, err) < 0 ||
         get_size(line, "files", files, err) < 0)
@@ -284,9 +317,29 @@ static int read_file_line(struct manifest *m, const json_t *line, struct err *er
     return manifest_add(m, path, size, sha256, err);
 }
 
-static int read_lines(struct manifest *m, FILE *file, struct err *err)
+/* One line into HASH as hash_lines() saw it: the header without its hash. */
+static int hash_line(struct sha256 *hash, json_t *header, const char *text, struct err *err)
+{
+    char *plain;
+
+    if (!header) {
+        sha256_update(hash, text, strlen(text));
+        return 0;
+    }
+    json_object_del(header, "sha256");
+    plain = json_text(header, 0);
+    if (!plain)
+        return err_set(err, ERR_NOMEM, "no memory for a line");
+    sha256_update(hash, plain, strlen(plain));
+    sha256_update(hash, "\n", 1);
+    free(plain);
+    return 0;
+}
+
+static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struct err *err)
 {
     uint64_t expected = 0, number = 0;
+    char own[SHA256_HEX] = "", hex[SHA256_HEX];
     char *text = NULL;
     size_t room = 0;
     int rc = -1;
@@ -297,8 +350,10 @@ static int read_lines(struct manifest *m, FILE *file, struct err *err)
 
         number++;
         rc = !line         ? err_set(err, ERR_FORMAT, "column %d: %s", at.column, at.text)
-             : number == 1 ? read_header(m, line, &expected, err)
+             : number == 1 ? read_header(m, line, &expected, own, err)
                            : read_file_line(m, line, err);
+        if (rc == 0)
+            rc = hash_line(hash, number == 1 ? line : NULL, text, err);
         json_decref(line);
         if (rc < 0) {
             err_wrap(err, "line %" PRIu64, number);
@@ -306,6 +361,7 @@ static int read_lines(struct manifest *m, FILE *file, struct err *err)
         }
     }
     rc = 0;
+    sha256_hex(hash, hex);
     if (ferror(file))
         rc = err_errno(err, "cannot read");
     else if (number == 0)
@@ -314,6 +370,11 @@ static int read_lines(struct manifest *m, FILE *file, struct err *err)
         rc = err_set(err, ERR_FORMAT,
                      "the manifest ends too early: %zu files of %" PRIu64 " that it announces",
                      m->n_files, expected);
+    else if (*own && strcmp(own, hex) != 0)
+        rc = err_set(err, ERR_FORMAT,
+                     "the SHA-256 of its lines is %.12s..., it says %.12s...: it was changed or "
+                     "damaged",
+                     hex, own);
 out:
     free(text);
     return rc;
@@ -323,6 +384,7 @@ int manifest_read(struct manifest *m, const char *path, struct err *err)
 {
     const int fd = path_open(path, err);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+    struct sha256 *hash = NULL;
     int rc;
 
     if (!file) {
@@ -330,7 +392,10 @@ int manifest_read(struct manifest *m, const char *path, struct err *err)
             close(fd);
         return fd < 0 ? -1 : err_errno(err, "%s", path);
     }
-    rc = read_lines(m, file, err);
+    rc = sha256_new(&hash, err);
+    if (rc == 0)
+        rc = read_lines(m, file, hash, err);
+    sha256_free(hash);
     fclose(file);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;
 }

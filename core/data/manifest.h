@@ -1,7 +1,7 @@
 /* manifest.h - manifest.jsonl: every file of a data set with its size and SHA-256.
  *
  * Written last, it is the mark that the tree beside it is complete. No times and no absolute paths:
- * equal archives give equal manifests. Format: docs/formats.md.
+ * equal archives give equal manifests. It carries a hash of itself (version 1 did not). Format: docs/formats.md.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_DATA_MANIFEST_H
 #define PRESIZE_DATA_MANIFEST_H
@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-enum { MANIFEST_VERSION = 1, MANIFEST_ARCHIVES_MAX = 16, MANIFEST_NAME_MAX = 255 };
+enum { MANIFEST_VERSION = 2, MANIFEST_ARCHIVES_MAX = 16, MANIFEST_NAME_MAX = 255 };
 
 struct manifest_archive {
     char file[MANIFEST_NAME_MAX + 1]; /* name without folder */

@@ -246,7 +246,7 @@ int shard_read_picture(const struct shard_set *s, const struct shard_picture *p,
         crc = crc32c(0, pixels, size);
     if (rc == 0 && verify && crc != p->crc32c)
         rc = err_set(err, ERR_FORMAT,
-                     "damaged: CRC-32C %08x instead of %08x; prep --force makes it anew", crc,
+                     "damaged: CRC-32C %08x instead of %08x; prep --repair makes it again", crc,
                      p->crc32c);
     return rc;
 }

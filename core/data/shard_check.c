@@ -288,11 +288,36 @@ int shard_check(struct shard_check_report *out, const char *folder,
     rc = check_set(&c, err);
     if (rc == 0 && c.wrong.n > 0) {
         rc = err_set(err, c.only_missing ? ERR_IO : ERR_FORMAT,
-                     "%s: %u things are wrong; prep --force makes them anew", folder, c.wrong.n);
+                     "%s: %u things are wrong; prep --repair makes damaged shards again", folder,
+                     c.wrong.n);
         offenders_append(err, &c.wrong);
     }
     out->problems = c.wrong.n;
     free(c.pixels);
     shard_set_close(c.set);
     return rc;
+}
+
+int shard_find_damaged(bool **damaged, uint32_t *n, json_t **index, const char *folder,
+                       void (*differs)(const char *what), struct err *err)
+{
+    struct shard_check_report report = {0};
+    struct check c = {.report = &report};
+
+    if (shard_index_open(&c.set, folder, err) < 0)
+        return err_wrap(err, "%s", folder);
+    *n = c.set->n_shards;
+    *damaged = calloc(*n, sizeof **damaged);
+    for (uint32_t i = 0; *damaged && i < *n; i++) {
+        c.wrong = (struct offenders){0};
+        (*damaged)[i] = !check_bytes(&c, i) || c.wrong.n > 0;
+        if ((*damaged)[i])
+            differs(c.wrong.text);
+    }
+    *index = json_incref(c.set->index);
+    shard_set_close(c.set);
+    if (*damaged)
+        return 0;
+    json_decref(*index);
+    return err_set(err, ERR_NOMEM, "%u shards: out of memory", *n);
 }

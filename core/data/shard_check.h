@@ -3,6 +3,8 @@
 #ifndef PRESIZE_DATA_SHARD_CHECK_H
 #define PRESIZE_DATA_SHARD_CHECK_H
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,5 +23,11 @@ struct shard_check_report {
 int shard_check(struct shard_check_report *out, const char *folder,
                 void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                 struct err *err) MUST_USE;
+
+/* Which shards of FOLDER are not the bytes that its index.json names, or missing: DAMAGED (calloc'ed) has one entry for
+ * each of its N shards. INDEX is a new reference to index.json. DIFFERS is told of each, with why. ERR_FORMAT, ERR_IO:
+ * index.json itself is damaged or missing; ERR_NOMEM. Nothing is to be released then. */
+int shard_find_damaged(bool **damaged, uint32_t *n, json_t **index, const char *folder,
+                       void (*differs)(const char *what), struct err *err) MUST_USE;
 
 #endif

@@ -180,18 +180,38 @@ static int read_shard_list(struct shard_set *s, struct err *err)
     return 0;
 }
 
-static int read_index(struct shard_set *s, struct err *err)
+/* Its version is one of ours, and it is as it was written. */
+static int check_index(const struct shard_set *s, struct err *err)
 {
-    json_int_t version, size, count;
-    const char *storage;
+    const char *expected;
+    char hex[SHA256_HEX];
+    json_int_t version;
 
     if (json_get_int(s->index, "version", &version, err) < 0)
         return -1;
-    if (version != SHARD_VERSION)
+    if (version < 1 || version > SHARD_INDEX_VERSION)
         return err_set(err, ERR_FORMAT,
-                       "version %lld, this program reads version %d; run prep again",
-                       (long long)version, SHARD_VERSION);
-    if (json_get_int(s->index, "size", &size, err) < 0 ||
+                       "version %lld, this program reads versions up to %d; run prep again",
+                       (long long)version, SHARD_INDEX_VERSION);
+    if (version == 1)
+        return 0;
+    if (json_get_string(s->index, "sha256", &expected, err) < 0 ||
+        json_sha256_without(hex, s->index, "sha256", err) < 0)
+        return -1;
+    if (strcmp(hex, expected) == 0)
+        return 0;
+    return err_set(err, ERR_FORMAT,
+                   "the SHA-256 of its members is %.12s..., it says %.12s...: it was changed or "
+                   "damaged; prep --repair makes the shards again",
+                   hex, expected);
+}
+
+static int read_index(struct shard_set *s, struct err *err)
+{
+    json_int_t size, count;
+    const char *storage;
+
+    if (check_index(s, err) < 0 || json_get_int(s->index, "size", &size, err) < 0 ||
         json_get_int(s->index, "count", &count, err) < 0 ||
         json_get_string(s->index, "manifest_sha256", &s->manifest, err) < 0 ||
         json_get_string(json_object_get(s->index, "settings"), "storage", &storage, err) < 0 ||

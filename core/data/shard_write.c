@@ -33,6 +33,7 @@ struct shard_writer {
     uint32_t *order; /* dataset->n */
     uint32_t next;   /* in order: added or skipped so far */
     uint32_t added, in_shard, n_shards;
+    bool passing; /* the shard in which in_shard pictures are is not written */
     uint64_t bytes;
     char *vocabulary;         /* packed for the files */
     char *settings;           /* JSON text, the same in every shard */
@@ -241,7 +242,7 @@ int shard_writer_add(struct shard_writer *w, const struct shard_pixels *p, struc
     char path[PATH_LEN], name[SHARD_FILE_TEXT];
     uint32_t rank;
 
-    BUG_IF(w->next >= d->n || p->height == 0 || p->width == 0 || p->size == 0);
+    BUG_IF(w->next >= d->n || w->passing || p->height == 0 || p->width == 0 || p->size == 0);
     BUG_IF(w->about.storage == STORAGE_RAW && p->size != (size_t)p->height * p->width * 3);
     rank = w->order[w->next];
     if (w->in_shard == 0 &&
@@ -269,6 +270,19 @@ int shard_writer_skip(struct shard_writer *w, struct err *err)
         return err_set(err, ERR_NOMEM, "a skipped picture: out of memory");
     w->left_out[w->order[w->next++]] = 1;
     return 0;
+}
+
+void shard_writer_pass(struct shard_writer *w)
+{
+    BUG_IF(w->next >= w->plan.dataset->n || (w->in_shard > 0 && !w->passing));
+    w->passing = true;
+    w->next++;
+    w->added++;
+    if (++w->in_shard == w->plan.options->shard_pictures) {
+        w->in_shard = 0;
+        w->passing = false;
+        w->n_shards++;
+    }
 }
 
 int shard_writer_record(struct shard_writer *w, const char *key, json_t *value, struct err *err)
@@ -333,39 +347,50 @@ static int hash_labels(const struct shard_writer *w, char hex[SHA256_HEX], struc
 
 static int write_index_json(struct shard_writer *w, struct err *err)
 {
-    char path[PATH_LEN], labels[SHA256_HEX];
+    char path[PATH_LEN], labels[SHA256_HEX], own[SHA256_HEX];
     json_t *index;
     int rc;
 
     if (hash_labels(w, labels, err) < 0)
         return -1;
     index = json_pack(
-        "{s:i, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:s, s:o*, s:O, s:O}", "version",
-        SHARD_VERSION, "set", w->plan.set, "count", (json_int_t)w->added, "size",
-        (json_int_t)w->plan.options->size, "max_aspect", w->plan.options->max_aspect, "classes",
-        classes_json(w->plan.dataset), "groups", groups_json(w->plan.dataset, w->plan.options),
-        "settings", settings_json(w->plan.options), "decoder", w->plan.decoder, "manifest_sha256",
-        w->plan.manifest_sha256, "labels_sha256", labels, "fetched",
-        w->plan.fetched ? NULL : json_false(), "skipped", w->skipped, "shards", w->shards);
+        "{s:i, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:s, s:o*, s:O, s:O}", "version",
+        SHARD_INDEX_VERSION, "sha256", "", "set", w->plan.set, "count", (json_int_t)w->added,
+        "size", (json_int_t)w->plan.options->size, "max_aspect", w->plan.options->max_aspect,
+        "classes", classes_json(w->plan.dataset), "groups",
+        groups_json(w->plan.dataset, w->plan.options), "settings", settings_json(w->plan.options),
+        "decoder", w->plan.decoder, "manifest_sha256", w->plan.manifest_sha256, "labels_sha256",
+        labels, "fetched", w->plan.fetched ? NULL : json_false(), "skipped", w->skipped, "shards",
+        w->shards);
     if (!index || json_object_update(index, w->more) < 0) {
         json_decref(index);
         return err_set(err, ERR_NOMEM, "%s: out of memory, or a name that is not UTF-8", w->folder);
     }
     rc = path_format(path, err, "%s/" SHARD_INDEX_FILE, w->part);
     if (rc == 0)
+        rc = json_sha256_without(own, index, "sha256", err);
+    if (rc == 0 && json_object_set_new(index, "sha256", json_string(own)) < 0)
+        rc = err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    if (rc == 0)
         rc = json_write(path, index, err);
     json_decref(index);
     return rc;
+}
+
+/* The name of the I-th shard that was written, as in index.json. */
+static const char *written_name(const struct shard_writer *w, size_t i)
+{
+    return json_string_value(json_object_get(json_array_get(w->shards, i), "file"));
 }
 
 static int sync_shards(const struct shard_writer *w, struct err *err)
 {
     char path[PATH_LEN];
 
-    for (uint32_t i = 0; i < w->n_shards; i++) {
+    for (size_t i = 0; i < json_array_size(w->shards); i++) {
         int fd;
 
-        if (path_format(path, err, "%s/shard-%05u.h5", w->part, i) < 0)
+        if (path_format(path, err, "%s/%s", w->part, written_name(w, i)) < 0)
             return -1;
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fsync(fd) < 0) {
@@ -379,13 +404,27 @@ static int sync_shards(const struct shard_writer *w, struct err *err)
     return 0;
 }
 
-/* FOLDER.part becomes FOLDER; where one is, the two change places at once and the old one goes. */
-static int move_into_place(struct shard_writer *w, struct err *err)
+/* The folder that FOLDER and FOLDER.part lie in. */
+static int sync_parent(const struct shard_writer *w, struct err *err)
 {
     char parent[PATH_LEN];
     const char *base = path_base(w->folder);
     int fd;
 
+    if (path_format(parent, err, "%.*s", base > w->folder ? (int)(base - w->folder) : 1,
+                    base > w->folder ? w->folder : ".") < 0)
+        return -1;
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    return 0;
+}
+
+/* FOLDER.part becomes FOLDER; where one is, the two change places at once and the old one goes. */
+static int move_into_place(struct shard_writer *w, struct err *err)
+{
     if (renameat2(AT_FDCWD, w->part, AT_FDCWD, w->folder, RENAME_NOREPLACE) < 0) {
         if (errno == EEXIST &&
             renameat2(AT_FDCWD, w->part, AT_FDCWD, w->folder, RENAME_EXCHANGE) == 0) {
@@ -398,15 +437,7 @@ static int move_into_place(struct shard_writer *w, struct err *err)
                 return err_errno(err, "cannot move %s to %s", w->part, w->folder);
         }
     }
-    if (path_format(parent, err, "%.*s", base > w->folder ? (int)(base - w->folder) : 1,
-                    base > w->folder ? w->folder : ".") < 0)
-        return -1;
-    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    return 0;
+    return sync_parent(w, err);
 }
 
 int shard_writer_finish(struct shard_writer *w, struct err *err)
@@ -423,6 +454,59 @@ int shard_writer_finish(struct shard_writer *w, struct err *err)
         close(w->lock); /* FOLDER.part may be another process's from here on */
         w->lock = -1;
     }
+    shard_writer_abort(w);
+    return rc;
+}
+
+/* --- mending ------------------------------------------------------------------------------------ */
+
+/* Whether each shard that was written is, by name and hash, one of LISTED (those of index.json). */
+static int compare_written(const struct shard_writer *w, const json_t *listed, struct err *err)
+{
+    for (size_t i = 0; i < json_array_size(w->shards); i++) {
+        const json_t *is = json_array_get(w->shards, i), *was = NULL, *entry;
+        size_t k;
+
+        json_array_foreach(listed, k, entry)
+        {
+            const char *file = json_string_value(json_object_get(entry, "file"));
+
+            if (file && strcmp(file, written_name(w, i)) == 0)
+                was = entry;
+        }
+        if (!was || !json_equal(was, is))
+            return err_set(err, ERR_CHECKSUM,
+                           "%s was made again and differs from the one that " SHARD_INDEX_FILE
+                           " names: pictures, labels, lists or libraries are others than when it "
+                           "was made",
+                           written_name(w, i));
+    }
+    return 0;
+}
+
+static int move_written(const struct shard_writer *w, struct err *err)
+{
+    char from[PATH_LEN], to[PATH_LEN];
+
+    for (size_t i = 0; i < json_array_size(w->shards); i++) {
+        if (path_format(from, err, "%s/%s", w->part, written_name(w, i)) < 0 ||
+            path_format(to, err, "%s/%s", w->folder, written_name(w, i)) < 0)
+            return -1;
+        if (rename(from, to) < 0)
+            return err_errno(err, "cannot move %s to %s", from, to);
+    }
+    return sync_parent(w, err);
+}
+
+int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n, struct err *err)
+{
+    int rc = -1;
+
+    BUG_IF(w->next < w->plan.dataset->n);
+    if ((w->in_shard == 0 || w->passing || end_shard(w, err) == 0) && sync_shards(w, err) == 0 &&
+        compare_written(w, listed, err) == 0)
+        rc = move_written(w, err);
+    *n = (uint32_t)json_array_size(w->shards);
     shard_writer_abort(w);
     return rc;
 }

@@ -70,6 +70,15 @@ int shard_writer_finish(struct shard_writer *w, struct err *err) MUST_USE;
 /* Removes all that was written and frees W; an earlier FOLDER stays as it was. NULL is fine. */
 void shard_writer_abort(struct shard_writer *w);
 
+/* For mending a finished FOLDER: the next picture lies in a shard that is sound. It is counted and not written; all
+ * pictures of a shard are passed, or none. */
+void shard_writer_pass(struct shard_writer *w);
+/* The end of mending, in place of finish(): each shard that was written must be, to the byte, the one of its name in
+ * LISTED ("shards" of FOLDER/index.json), and takes its place; index.json stays. *N: how many. Ends W in either case.
+ * ERR_CHECKSUM: one differs, and FOLDER is as it was. ERR_IO, ERR_FULL, ERR_NOMEM. */
+int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n,
+                      struct err *err) MUST_USE;
+
 uint64_t shard_writer_bytes(const struct shard_writer *w); /* of pictures, as stored, so far */
 
 /* For the workers, storage zstd: one zstd frame of the pixels, equal bytes for equal pixels with one

@@ -26,6 +26,7 @@ echo "Cat_1 1 1 1" >set/annotations/list.txt
 : >set/annotations/empty.txt
 echo apple >set/images/._Cat_1.jpg
 tar czf set.tgz set
+tar czf other.tgz set/annotations
 
 # --- what a first-time user types
 refuse 2 "$fetch"; says "fetch demo"; says "pets-mini"
@@ -103,7 +104,41 @@ echo hidden >data/mine/tree/.DS_Store
 refuse 5 "$fetch" mine --verify; says "5 differences"
 printf '%s\n' "changed images/Cat_2.jpg" "missing images/Cat_3.jpg" "changed images/Cat_4.jpg" \
     "changed images/Cat_5.jpg" "extra images/Cat_9.jpg" | cmp -s - out || { fail "--verify said:"; cat out; }
-refuse 5 "$fetch" mine; says "--verify"
+refuse 5 "$fetch" mine; says "--verify"; says "--repair"
+
+# --- --repair: what is damaged is unpacked again and nothing else is touched
+refuse 2 "$fetch" mine --repair --verify; says "one of the two"
+refuse 1 "$fetch" nothing --repair; says "nothing is not there"
+refuse 1 "$fetch" mine --repair; says "4 files are to be unpacked again"; says "--repair --from FILE"
+refuse 5 "$fetch" mine --repair --from other.tgz; says "made from other archives than these"
+refuse 5 "$fetch" mine --verify; says "5 differences" # nothing was touched
+before=$(stat -c %Y.%i data/mine/tree/images/Cat_1.jpg data/mine/manifest.jsonl)
+refuse 5 "$fetch" mine --repair --from set.tgz; says "1 named above cannot be repaired"
+printf '%s\n' "extra images/Cat_9.jpg" "repaired images/Cat_2.jpg" "repaired images/Cat_3.jpg" \
+    "repaired images/Cat_4.jpg" "repaired images/Cat_5.jpg" | cmp -s - out || { fail "--repair said:"; cat out; }
+rm data/mine/tree/images/Cat_9.jpg
+ok "$fetch" mine --verify; says "all 8 files"
+[ "$before" = "$(stat -c %Y.%i data/mine/tree/images/Cat_1.jpg data/mine/manifest.jsonl)" ] || fail "--repair touched a sound file"
+ok "$fetch" mine --repair; says "nothing to repair"; prints data/mine/tree
+[ "$(ls -A data/mine | tr '\n' ' ')" = "manifest.jsonl tree " ] || fail "--repair left $(ls -A data/mine)"
+rm -rf data/mine/tree/images # a whole folder; the archive lies where a download puts it
+mkdir data/archives && cp set.tgz data/archives
+ok "$fetch" mine --repair; says "6 of 8 files repaired from data/archives/set.tgz"
+printf X | dd of=data/archives/set.tgz bs=1 seek=50 conv=notrunc status=none
+refuse 5 "$fetch" mine --repair; prints "archive set.tgz"; says "remove them, or give the archive"
+rm -rf data/archives data/mine/tree/images
+ln -s "$WORK" data/mine/tree/images # nothing is written through a link
+refuse 7 "$fetch" mine --repair --from set.tgz; says "is a link"
+rm data/mine/tree/images
+ok "$fetch" mine --repair --from set.tgz
+ok "$fetch" mine --verify
+cp data/mine/manifest.jsonl was.jsonl # a manifest that was changed says so; an older one is not what the archive holds
+sed -i '3s/"size": ./"size": 7/' data/mine/manifest.jsonl
+refuse 1 "$fetch" mine --repair --from set.tgz; says "the SHA-256 of its lines"; says "cannot be repaired"
+sed '1s/"version": 2/"version": 1/; 1s/, "sha256": "[0-9a-f]*"}$/}/; 3s/"size": ./"size": 7/' was.jsonl >data/mine/manifest.jsonl
+refuse 5 "$fetch" mine --repair --from set.tgz; says "does not list what its archives hold"
+mv was.jsonl data/mine/manifest.jsonl
+ok "$fetch" mine --verify
 sed -i '$d' data/mine/manifest.jsonl
 refuse 1 "$fetch" mine --verify; says "ends too early"
 refuse 1 "$fetch" nothing --verify; says "nothing is not there"

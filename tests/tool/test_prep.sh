@@ -137,9 +137,55 @@ cp -r one/flat/shards-32 keep_shards
 printf '\377' | dd of=one/flat/shards-32/shard-00001.h5 bs=1 seek=9000 conv=notrunc 2>/dev/null
 refuse 1 "$prep" flat --data one --check
 says shard-00001.h5
-says --force
-ok "$prep" flat --data one --force
+says --repair
+# --repair makes that one again, to the byte, and touches no other
+stamps() { stat -c '%n %i %Y' one/flat/shards-32/*; }
+same_as_before() {
+    for file in keep_shards/*; do
+        cmp -s "$file" "one/flat/shards-32/${file#*/}" || fail "$1: ${file#*/} is not as it was"
+    done
+    [ "$(ls one/flat)" = shards-32 ] || fail "$1: left behind: $(ls one/flat)"
+}
+before=$(stamps | grep -v 00001)
+ok "$prep" flat --data one --repair --workers 2
+prints "repaired shard-00001.h5"
+[ "$(wc -l <out)" = 2 ] || fail "--repair: $(cat out)"
+says "1 of 3 shards repaired"
+same_as_before "a flipped byte"
+[ "$before" = "$(stamps | grep -v 00001)" ] || fail "--repair touched a sound shard"
 ok "$prep" flat --data one --check
+ok "$prep" flat --data one --repair
+says "nothing to repair: 3 shards"
+[ "$(cat out)" = one/flat/shards-32 ] || fail "--repair of sound shards: $(cat out)"
+rm one/flat/shards-32/shard-00002.h5 && : >one/flat/shards-32/shard-00000.h5 # the last one, not full
+ok "$prep" flat --data one --repair --workers 1
+says "2 of 3 shards repaired"
+same_as_before "missing and empty"
+sed -i 's/"set": "flat"/"set": "flot"/' one/flat/shards-32/index.json # seen by its own hash alone
+refuse 1 "$prep" flat --data one --check
+says "the SHA-256 of its members"
+ok "$prep" flat --data one --repair
+says "all shards are made again"
+same_as_before "a changed index.json"
+# another picture, another list, other settings: what would be made differs, and nothing is touched
+rm one/flat/shards-32/shard-00001.h5
+before=$(stamps)
+cp flat/dog_1.jpg keep
+picture flat/dog_1.jpg 27 55 9000
+refuse 1 "$prep" flat --data one --repair
+says "the pictures are others"
+cp keep flat/dog_1.jpg
+refuse 1 "$prep" flat --data one --repair presize.max_aspect=3
+says "the settings are others"
+refuse 1 "$prep" flat --data one --repair 'label.regex=(.+?)_.*\d+.jpg$'
+says "was made again and differs from the one that index.json names"
+says "makes the shards anew"
+[ "$before" = "$(stamps)" ] || fail "a refused --repair changed something"
+ok "$prep" flat --data one --repair
+same_as_before "after refusals"
+refuse 1 "$prep" flat --data none --repair
+says "first"
+refuse 2 "$prep" flat --repair --check
 rm one/flat/shards-32/shard-00002.h5
 refuse 1 "$prep" flat --data one --check
 says shard-00002.h5
@@ -163,6 +209,10 @@ says dog_91.jpg
 says cat_b_92.jpg
 ok "$prep" flat --data bad decode.on_error=skip --check
 prints "22 pictures"
+cp -r bad/flat/shards-32 keep_bad # the pictures that were left out are again
+rm bad/flat/shards-32/shard-00001.h5
+ok "$prep" flat --data bad decode.on_error=skip --repair
+cmp -s keep_bad/shard-00001.h5 bad/flat/shards-32/shard-00001.h5 || fail "--repair of a set with pictures left out"
 printf 'no picture' >flat/fox_1.jpg
 ok "$prep" flat --data bad decode.on_error=skip
 says "1 class has no picture left: fox"
@@ -257,6 +307,13 @@ again
 cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
 refuse 1 "$prep" got
 says "1 file is not as fetched: changed images/dog_2.jpg; to have them back"
+rm data/got/shards-32/*.h5
+refuse 1 "$prep" got --repair
+says "shards are damaged and cannot be repaired"
+ok "$BIN/fetch" got --repair --from got.tar
+ok "$prep" got --repair
+again
+cp flat/Cat_a_1.jpg data/got/tree/images/dog_2.jpg
 refuse 1 "$prep" got --force
 ok "$prep" got --check # of the shards
 says "sound, but"

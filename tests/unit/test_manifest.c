@@ -162,7 +162,7 @@ static void damage_is_refused(void **state)
     fill(&m, paths, 3);
     assert_int_equal(manifest_write(&m, file, &err), 0);
     assert_int_equal(path_read(&text, &size, file, 8000, &err), 0);
-    expect_refusal(text, "\"version\": 1", "\"version\": 2", "version 2");
+    expect_refusal(text, "\"version\": 2", "\"version\": 3", "version 3");
     expect_refusal(text, "presize manifest", "other manifest", "format");
     expect_refusal(text, "\"files\": 3", "\"files\": 4", "ends too early");
     expect_refusal(text, "{\"path\": \"c\"", NULL, "ends too early");
@@ -174,7 +174,58 @@ static void damage_is_refused(void **state)
     expect_refusal(text, "\"path\": \"b\"", "\"path\": \"b\", \"path\": \"b\"", "line 3");
     expect_refusal(text, "\"size\": 1,", "\"size\": -1,", "negative");
     expect_refusal(text, "\"size\": 1, \"sha256\": \"", "\"size\": 1, \"sha256\": \"X", "sha256");
+    expect_refusal(text, "{\"path\": \"c\"", "{\"path\":  \"c\"", "the SHA-256 of its lines");
     free(text);
+    manifest_free(&m);
+}
+
+/* Every bit of a manifest, changed once: it is refused. */
+static void every_bit_counts(void **state)
+{
+    static const char *const paths[] = {"a", "b"};
+    struct manifest m = {0};
+    struct err err = {0};
+    char *text;
+    size_t size;
+    FILE *out;
+
+    (void)state;
+    fill(&m, paths, 2);
+    snprintf(m.archives[0].file, sizeof m.archives[0].file, "set.tgz");
+    memset(m.archives[0].sha256, 'a', SHA256_HEX - 1);
+    m.n_archives = 1;
+    snprintf(m.source, sizeof m.source, "mine");
+    assert_int_equal(manifest_write(&m, file, &err), 0);
+    assert_int_equal(path_read(&text, &size, file, 8000, &err), 0);
+    for (size_t i = 0; i < 8 * size; i++) {
+        struct manifest got = {0};
+
+        text[i / 8] ^= (char)(1 << i % 8);
+        out = fopen(file, "wb"); /* path_write() would wait for the disk, some thousand times */
+        assert_non_null(out);
+        assert_int_equal(fwrite(text, 1, size, out), size);
+        assert_int_equal(fclose(out), 0);
+        text[i / 8] ^= (char)(1 << i % 8);
+        if (manifest_read(&got, file, &err) == 0)
+            fail_msg("bit %zu of byte %zu, '%c', was not missed", i % 8, i / 8, text[i / 8]);
+        manifest_free(&got);
+    }
+    free(text);
+    manifest_free(&m);
+}
+
+/* What an older fetch wrote has no hash, and is read. */
+static void version_1_is_read(void **state)
+{
+    static const char old[] = "{\"format\": \"presize manifest\", \"version\": 1, \"source\": "
+                              "\"mine\", \"archives\": [], \"files\": 0, \"bytes\": 0}\n";
+    struct manifest m = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(path_write(file, old, sizeof old - 1, &err), 0);
+    assert_int_equal(manifest_read(&m, file, &err), 0);
+    assert_string_equal(m.source, "mine");
     manifest_free(&m);
 }
 
@@ -185,6 +236,8 @@ int main(void)
         cmocka_unit_test(names_that_look_alike_are_refused),
         cmocka_unit_test(tops_are_found_only_where_all_lie_below),
         cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(every_bit_counts),
+        cmocka_unit_test(version_1_is_read),
     };
 
     return cmocka_run_group_tests(tests, begin, end);

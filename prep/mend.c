@@ -1,0 +1,111 @@
+/* mend.c - --repair: find the shards that are damaged, make those again, in place.
+ *
+ * A shard's bytes follow from the pictures, the description and the libraries, and index.json has their SHA-256: what
+ * is made again is right when it has that hash, and takes its place only then. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "data/shard_check.h"
+#include "data/shard_write.h"
+#include "prep.h"
+
+static void say(const char *what)
+{
+    log_info("damaged: %s", what);
+}
+
+static bool was_skipped(const json_t *skipped, const char *path)
+{
+    for (size_t i = 0; i < json_array_size(skipped); i++) {
+        const char *name = json_string_value(json_array_get(skipped, i));
+
+        if (name && strcmp(name, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w)
+{
+    uint32_t in = 0; /* pictures that are in shards, so far */
+
+    for (uint32_t i = 0; i < p->dataset->n; i++) {
+        if (was_skipped(m->skipped, p->dataset->items[shard_writer_order(w, i)].path)) {
+            m->of[i] = MEND_LEAVE_OUT;
+        } else {
+            const uint32_t shard = in++ / (uint32_t)p->options.shard_pictures;
+
+            m->of[i] = shard < m->n_shards && !m->damaged[shard] ? MEND_PASS : MEND_MAKE;
+        }
+    }
+}
+
+static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_damaged,
+                const json_t *index, struct err *err)
+{
+    uint32_t n_made = 0;
+    struct shard_mending m = {.damaged = damaged,
+                              .n_shards = n,
+                              .shards = json_object_get(index, "shards"),
+                              .skipped = json_object_get(index, "skipped"),
+                              .n_made = &n_made};
+    char why[256];
+    int rc;
+
+    if (prep_index_differs(p, index, why))
+        return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` makes it anew",
+                       p->folder, why, p->name);
+    m.of = calloc(p->dataset->n + 1, 1);
+    if (!m.of)
+        return err_set(err, ERR_NOMEM, "%u pictures: out of memory", p->dataset->n);
+    rc = shardset_make(p, &m, err);
+    free(m.of);
+    if (rc == 0 && n_made != n_damaged)
+        rc = err_set(err, ERR_CHECKSUM,
+                     "%u of %u damaged shards could be made again: the set has "
+                     "other pictures now",
+                     n_made, n_damaged);
+    if (rc < 0 && err->kind == ERR_CHECKSUM)
+        err_append(err, "; `prep %s` makes the shards anew", p->name);
+    if (rc < 0)
+        return err_wrap(err, "%s", p->folder);
+    for (uint32_t i = 0; i < n; i++)
+        if (damaged[i])
+            printf("repaired %s\n",
+                   json_string_value(json_object_get(json_array_get(m.shards, i), "file")));
+    log_info("%s: %u of %u shards repaired", p->folder, n_made, n);
+    return 0;
+}
+
+int prep_repair(struct prep *p, struct err *err)
+{
+    bool *damaged = NULL;
+    json_t *index = NULL;
+    uint32_t n = 0, n_damaged = 0;
+    int rc = 0;
+
+    if (!path_is_dir(p->folder))
+        return err_set(err, ERR_INPUT, "%s: no finished shards there; run `prep %s` first",
+                       p->folder, p->name);
+    if (shard_find_damaged(&damaged, &n, &index, p->folder, say, err) < 0) {
+        if (err->kind == ERR_NOMEM)
+            return -1;
+        log_warn("%s; all shards are made again", err->msg);
+        p->force = true;
+        return prep_write(p, err);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        n_damaged += damaged[i];
+    if (n_damaged == 0)
+        log_info("%s: nothing to repair: %u shards have the bytes that index.json names", p->folder,
+                 n);
+    else if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
+        rc = err_wrap(err, "%u shards are damaged and cannot be repaired", n_damaged);
+    else
+        rc = mend(p, damaged, n, n_damaged, index, err);
+    json_decref(index);
+    free(damaged);
+    return rc;
+}
