@@ -11,6 +11,7 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/sandbox.h"
 #include "data/manifest.h"
 #include "obtain.h"
 #include "obtain_weights.h"
@@ -300,6 +301,17 @@ static void check_way(const struct args *a, const struct source *s)
 
 /* --- the way out --- */
 
+/* Only the data folder is written from here on; a set's folder is moved out of the archive's own top folder. */
+static void give_up_rights(const struct args *a)
+{
+    const struct sandbox_place place = {a->common.data, SANDBOX_MOVE};
+    struct err err = {0};
+
+    if (!a->verify && path_make_dirs(a->common.data, &err) < 0)
+        die(tool, &err);
+    sandbox_enter(&place, a->verify ? 0 : 1);
+}
+
 static void verify(const struct args *a, const struct pretrained *weights)
 {
     const char *data = a->common.data;
@@ -335,6 +347,7 @@ static void fetch_set(const struct args *a)
     refuse_name(a);
     o.source = source_find(a->name);
     check_way(a, o.source);
+    give_up_rights(a);
     if (a->verify)
         verify(a, NULL);
     else if (obtain(&o, &err) < 0)
@@ -352,6 +365,7 @@ static void fetch_weights(const struct args *a)
     char path[PATH_LEN];
     struct err err = {0};
 
+    give_up_rights(a);
     if (a->verify)
         verify(a, o.what);
     else if (obtain_weights(&o, &err) < 0)
