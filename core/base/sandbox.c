@@ -155,8 +155,8 @@ static void add_if_there(int rules, int abi, const char *path, enum sandbox_kind
         (void)add_place(rules, abi, &(struct sandbox_place){path, kind});
 }
 
-/* What backends write: the null device; where there are NVIDIA's devices (/dev/dxg under Windows), these, the shared
- * memory through which several GPUs talk, and the driver's cache of compiled kernels. */
+/* What backends write: the null device; the memory through which several processes talk; where there are NVIDIA's
+ * devices (/dev/dxg under Windows), these and the driver's cache of compiled kernels. */
 static void add_devices(int rules, int abi)
 {
     const char *cache = getenv("CUDA_CACHE_PATH"), *home = getenv("HOME");
@@ -164,6 +164,7 @@ static void add_devices(int rules, int abi)
     glob_t found = {0};
 
     add_if_there(rules, abi, "/dev/null", SANDBOX_DEVICE);
+    add_if_there(rules, abi, "/dev/shm", SANDBOX_WRITE);
     if (glob("/dev/nvidia*", 0, NULL, &found) != 0 && !path_exists("/dev/dxg")) {
         globfree(&found);
         return;
@@ -173,7 +174,6 @@ static void add_devices(int rules, int abi)
                      path_is_dir(found.gl_pathv[i]) ? SANDBOX_WRITE : SANDBOX_DEVICE);
     globfree(&found);
     add_if_there(rules, abi, "/dev/dxg", SANDBOX_DEVICE);
-    add_if_there(rules, abi, "/dev/shm", SANDBOX_WRITE);
     if (cache && *cache)
         add_if_there(rules, abi, cache, SANDBOX_MOVE);
     else if (home && path_format(path, NULL, "%s/.nv", home) == 0)

@@ -27,7 +27,7 @@ struct sandbox_place {
 void sandbox_off(void); /* --no-sandbox: sandbox_enter() and sandbox_seal_thread() do nothing */
 
 /* From here on no program can be executed, and nothing written outside the N places and the devices that a backend
- * needs (/dev/null, NVIDIA's). Never fails; what hinders it is a line of -v. One thread at a time. */
+ * needs (/dev/null, /dev/shm, NVIDIA's). Never fails; what hinders it is a line of -v. One thread at a time. */
 void sandbox_enter(const struct sandbox_place *places, size_t n);
 
 /* The calling thread can open nothing at all, neither to read nor to write, and execute nothing. Any thread. */
