@@ -19,7 +19,16 @@
 #include "recheck.h"
 #include "source.h"
 
-enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS, OPT_NAMES };
+enum {
+    OPT_LIST = 0x100,
+    OPT_FROM,
+    OPT_SHA256,
+    OPT_VERIFY,
+    OPT_MIRROR,
+    OPT_ATTEMPTS,
+    OPT_NAMES,
+    OPT_KEY
+};
 
 static const char tool[] = "fetch", weights_folder[] = "weights/";
 
@@ -35,6 +44,10 @@ static const struct argp_option options[] = {
      "hash every file again and name each that is changed, missing or extra", 0},
     {"mirror", OPT_MIRROR, "ADDRESS", 0,
      "download from ADDRESS/FILE; size and hash must be the published ones", 0},
+    {"weights-key", OPT_KEY, "NAME", 0,
+     "which network of the --from file, where it holds several: encoder_k, state_dict_ema, ... (as "
+     "model.weights_key of train)",
+     0},
     {"names", OPT_NAMES, "CHARSET", 0,
      "names in the archives that are not UTF-8 are in this encoding: CP437, SHIFT_JIS, ...", 0},
     {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
@@ -73,7 +86,7 @@ struct args {
     bool list, verify;
     int attempts;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
-    const char *charset;
+    const char *charset, *weights_key;
     size_t n_from;
 };
 
@@ -116,6 +129,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_MIRROR:
         a->mirror = arg;
+        return 0;
+    case OPT_KEY:
+        a->weights_key = arg;
         return 0;
     case OPT_NAMES:
         a->charset = arg;
@@ -279,6 +295,10 @@ static void refuse_name(const struct args *a)
 
 static void check_options(const struct args *a)
 {
+    const bool weights = a->name && strncmp(a->name, weights_folder, strlen(weights_folder)) == 0;
+
+    if (a->weights_key && (!weights || a->n_from == 0))
+        die_usage(tool, "--weights-key goes with  weights/NAME --from FILE");
     if (a->verify && (a->n_from > 0 || a->mirror))
         die_usage(tool,
                   "--verify looks at what is there; it goes with neither --from nor --mirror");
@@ -360,6 +380,7 @@ static void fetch_weights(const struct args *a)
     struct obtain_weights o = {.data = a->common.data,
                                .what = find_weights(a),
                                .from = a->n_from > 0 ? a->from : NULL,
+                               .key = a->weights_key,
                                .mirror = a->mirror,
                                .attempts = a->attempts};
     char path[PATH_LEN];
