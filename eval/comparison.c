@@ -1,4 +1,7 @@
 /* comparison.c - three tables: keys that differ, figures, tests; and a sentence for each test.
+ *
+ * Where pictures of a run have duplicates in its training part, figures and tests stand there twice, the second time
+ * without these pictures. --fail-on-regression goes by the first.
  * SPDX-License-Identifier: MIT */
 #include "comparison.h"
 
@@ -12,8 +15,9 @@
 
 struct comparison {
     struct look *runs;
-    size_t n, n_tests;
-    struct pairing *pairs;                   /* n; of run i with run 0, the first unused */
+    size_t n, n_tests, n_clean;
+    struct pairing *pairs; /* n; of run i with run 0, the first unused */
+    struct pairing *clean; /* the same without what leaks in one of the two; n 0: nothing does */
     json_t *keys, *figures, *groups, *tests; /* rows */
 };
 
@@ -25,6 +29,7 @@ static void comparison_free(struct comparison *c)
         look_close(&c->runs[i]);
     free(c->runs);
     free(c->pairs);
+    free(c->clean);
     json_decref(c->keys);
     json_decref(c->figures);
     json_decref(c->groups);
@@ -36,11 +41,12 @@ static int open_runs(struct comparison *c, const struct request *r, struct err *
     c->n = 0;
     c->runs = calloc((size_t)r->n_words, sizeof *c->runs);
     c->pairs = calloc((size_t)r->n_words, sizeof *c->pairs);
+    c->clean = calloc((size_t)r->n_words, sizeof *c->clean);
     c->keys = json_array();
     c->figures = json_array();
     c->groups = json_array();
     c->tests = json_array();
-    if (!c->runs || !c->pairs || !c->keys || !c->figures || !c->groups || !c->tests)
+    if (!c->runs || !c->pairs || !c->clean || !c->keys || !c->figures || !c->groups || !c->tests)
         return err_set(err, ERR_NOMEM, "comparison");
     for (int i = 0; i < r->n_words; i++, c->n++)
         if (look_open(&c->runs[i], r, r->words[i], err) < 0)
@@ -122,13 +128,14 @@ static int find_figures(struct comparison *c, struct err *err)
 
         if (has)
             stats_wilson(&low, &high, l->errors, l->p->n);
-        row = json_pack("[s, s, o, o, o, o, O?, O?, o]", l->run.name, l->run.status,
+        row = json_pack("[s, s, o, o, o, o, O?, O?, o, O?]", l->run.name, l->run.status,
                         has ? json_real((double)l->errors / l->p->n) : json_null(),
                         has ? json_real(low) : json_null(), has ? json_real(high) : json_null(),
                         has ? json_integer(l->p->n) : json_null(),
                         plain ? look_get(metrics, "final", "valid_loss") : NULL,
                         plain ? look_get(metrics, "best", "error_rate") : NULL,
-                        has ? tabular_string(l->pictures) : json_null());
+                        has ? tabular_string(l->pictures) : json_null(),
+                        look_get(l->without_leaks, "error_rate", NULL));
         if (tabular_add(c->figures, row, err) < 0)
             return -1;
     }
@@ -165,11 +172,13 @@ static json_int_t seed_of(const struct look *l)
     return json_integer_value(look_get(l->run.run, "seed", NULL));
 }
 
-/* Collects run FIRST and those after it with its recipe: *N rates, one for each seed, and their runs'
- * names. */
-static void collect(const struct comparison *c, size_t first, bool *done, double *rates, int *n,
-                    json_t *names)
+/* Collects run FIRST and those after it with its recipe: *N rates, one for each seed, with the pictures that leak and
+ * (CLEAN) without; whether one of the runs has such; and their runs' names. */
+static bool collect(const struct comparison *c, size_t first, bool *done, double *rates,
+                    double *clean, int *n, json_t *names)
 {
+    bool leaks = false;
+
     *n = 0;
     for (size_t k = first; k < c->n; k++) {
         const struct look *l = &c->runs[k];
@@ -183,39 +192,63 @@ static void collect(const struct comparison *c, size_t first, bool *done, double
         done[k] = true;
         if (again) /* the same run twice is no second sample */
             continue;
+        leaks = leaks || l->without_leaks;
+        clean[*n] = look_clean_rate(l);
         rates[(*n)++] = (double)l->errors / l->p->n;
         json_array_append_new(names, tabular_string(l->run.name));
     }
+    return leaks;
 }
 
 /* Runs that differ in their seed only, one row for each group of two and more. */
 static int find_groups(struct comparison *c, struct err *err)
 {
-    double *rates = calloc(c->n, sizeof *rates), mean, deviation;
-    bool *done = calloc(c->n, sizeof *done);
-    int rc = rates && done ? 0 : err_set(err, ERR_NOMEM, "comparison"), n;
+    double *rates = calloc(c->n, sizeof *rates), *clean = calloc(c->n, sizeof *clean);
+    double mean, deviation, clean_mean, unused;
+    bool *done = calloc(c->n, sizeof *done), leaks;
+    int rc = rates && clean && done ? 0 : err_set(err, ERR_NOMEM, "comparison"), n;
 
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
         json_t *names = json_array();
 
-        collect(c, i, done, rates, &n, names);
+        leaks = collect(c, i, done, rates, clean, &n, names);
         if (n > 1) {
             stats_mean(&mean, &deviation, rates, n);
-            rc = tabular_add(c->groups, json_pack("[O, i, f, f]", names, n, mean, deviation), err);
+            stats_mean(&clean_mean, &unused, clean, n);
+            rc = tabular_add(c->groups,
+                             json_pack("[O, i, f, f, o]", names, n, mean, deviation,
+                                       leaks ? json_real(clean_mean) : json_null()),
+                             err);
         }
         json_decref(names);
     }
     free(rates);
+    free(clean);
     free(done);
     return rc;
 }
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
-static json_t *test_row(const struct comparison *c, size_t i)
+static const char *verdict_text(const struct pairing *p)
+{
+    return p->identical ? "identical" : pairing_word(p);
+}
+
+/* The cells about what does not leak: nothing where all of it does not. */
+static json_t *clean_cells(const struct pairing *p)
+{
+    if (p->tested)
+        return json_pack("[i, f, f, f, s, n]", (int)p->n, p->difference, p->p, p->adjusted,
+                         verdict_text(p));
+    return json_pack("[n, n, n, n, s?, o]", p->why_not[0] ? verdict_text(p) : NULL,
+                     p->why_not[0] ? tabular_string(p->why_not) : json_null());
+}
+
+static json_t *main_cells(const struct comparison *c, size_t i)
 {
     const struct pairing *p = &c->pairs[i];
-    const char *verdict = p->identical ? "identical" : pairing_word(p);
+    const char *verdict = verdict_text(p);
 
     if (!p->tested)
         return json_pack("[s, s, n, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
@@ -223,6 +256,18 @@ static json_t *test_row(const struct comparison *c, size_t i)
     return json_pack("[s, s, i, i, i, f, f, f, f, f, s, n]", c->runs[i].run.name,
                      c->runs[0].run.name, (int)p->n, (int)p->first_only, (int)p->second_only,
                      p->difference, p->low, p->high, p->p, p->adjusted, verdict);
+}
+
+static json_t *test_row(const struct comparison *c, size_t i)
+{
+    json_t *row = main_cells(c, i), *rest = clean_cells(&c->clean[i]);
+
+    if (!row || !rest || json_array_extend(row, rest) < 0) {
+        json_decref(row);
+        row = NULL;
+    }
+    json_decref(rest);
+    return row;
 }
 
 /* Where runs were scored on other pictures, the reason says on which. */
@@ -237,10 +282,57 @@ static void name_pictures(struct pairing *pair, const struct look *a, const stru
              a->pictures, b->pictures);
 }
 
+/* Run I with run 0, without the pictures that have a duplicate in the training part of either. */
+static int test_clean(struct comparison *c, size_t i, struct err *err)
+{
+    const struct look *looks[] = {&c->runs[0], &c->runs[i]};
+    struct pairing *pair = &c->clean[i];
+    json_t *left_out;
+    int rc;
+
+    if (!c->pairs[i].tested || (!looks[0]->without_leaks && !looks[1]->without_leaks))
+        return 0;
+    left_out = json_array();
+    for (int k = 0; k < 2; k++) {
+        json_t *leaking = json_object_get(looks[k]->without_leaks, "leaking");
+
+        if (looks[k]->without_leaks && !leaking) { /* by an older program */
+            snprintf(
+                pair->why_not, sizeof pair->why_not,
+                "%.255s does not record which of its pictures have duplicates in training; with "
+                "--split valid they are looked up",
+                looks[k]->run.name);
+            json_decref(left_out);
+            return 0;
+        }
+        if (leaking)
+            json_array_extend(left_out, leaking);
+    }
+    rc = pairing_test_without(pair, looks[0]->p, looks[1]->p, left_out, err);
+    json_decref(left_out);
+    return rc;
+}
+
+/* By Holm over those of PAIRS that were tested; how many. */
+static int adjust(struct pairing *pairs, size_t n_pairs, double *p)
+{
+    int n = 0;
+
+    for (size_t i = 1; i < n_pairs; i++)
+        if (pairs[i].tested)
+            p[n++] = pairs[i].p;
+    stats_holm(p, n);
+    n = 0;
+    for (size_t i = 1; i < n_pairs; i++)
+        if (pairs[i].tested)
+            pairs[i].adjusted = p[n++];
+    return n;
+}
+
 static int find_tests(struct comparison *c, struct err *err)
 {
     double *p = calloc(c->n, sizeof *p);
-    int n = 0, rc = -1;
+    int rc = -1;
 
     if (!p)
         return err_set(err, ERR_NOMEM, "comparison");
@@ -253,21 +345,16 @@ static int find_tests(struct comparison *c, struct err *err)
                      c->runs[without].run.name, c->runs[without].run.status);
         else if (pairing_test(pair, c->runs[0].p, c->runs[i].p, err) < 0)
             goto out;
-        if (pair->tested)
-            p[n++] = pair->p;
-        else
+        if (!pair->tested)
             name_pictures(pair, &c->runs[0], &c->runs[i]);
-    }
-    stats_holm(p, n);
-    c->n_tests = (size_t)n;
-    n = 0;
-    for (size_t i = 1; i < c->n; i++) {
-        if (c->pairs[i].tested)
-            c->pairs[i].adjusted = p[n++];
-        if (tabular_add(c->tests, test_row(c, i), err) < 0)
+        if (test_clean(c, i, err) < 0)
             goto out;
     }
+    c->n_tests = (size_t)adjust(c->pairs, c->n, p);
+    c->n_clean = (size_t)adjust(c->clean, c->n, p);
     rc = 0;
+    for (size_t i = 1; rc == 0 && i < c->n; i++)
+        rc = tabular_add(c->tests, test_row(c, i), err);
 out:
     free(p);
     return rc;
@@ -276,10 +363,11 @@ out:
 /* --- output --------------------------------------------------------------------------------------- */
 
 static const struct column figure_columns[] = {
-    {"run", -1},      {"status", -1},    {"error_rate", 4},      {"low95", 4}, {"high95", 4},
-    {"pictures", -1}, {"valid_loss", 4}, {"best_error_rate", 4}, {"of", -1}};
+    {"run", -1},   {"status", -1},      {"error_rate", 4}, {"low95", 4},
+    {"high95", 4}, {"pictures", -1},    {"valid_loss", 4}, {"best_error_rate", 4},
+    {"of", -1},    {"without_leaks", 4}};
 static const struct column group_columns[] = {
-    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}};
+    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}, {"without_leaks", 4}};
 static const struct column test_columns[] = {{"run", -1},
                                              {"against", -1},
                                              {"pictures", -1},
@@ -291,8 +379,14 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"p", 4},
                                              {"p_holm", 4},
                                              {"verdict", -1},
-                                             {"reason", -1}};
-enum { FIGURES = 9, GROUPS = 4, TESTS = 12 };
+                                             {"reason", -1},
+                                             {"pictures_without_leaks", -1},
+                                             {"difference_without_leaks", 4},
+                                             {"p_without_leaks", 4},
+                                             {"p_holm_without_leaks", 4},
+                                             {"verdict_without_leaks", -1},
+                                             {"reason_without_leaks", -1}};
+enum { FIGURES = 10, GROUPS = 5, TESTS = 18 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -376,6 +470,16 @@ static void print_test(FILE *out, const struct comparison *c, size_t i)
         return;
     }
     pairing_print(out, p, c->n_tests);
+    if (!c->clean[i].tested && !c->clean[i].why_not[0])
+        return;
+    fputs("  without pictures that have duplicates in training: ", out);
+    if (c->clean[i].tested) {
+        pairing_print(out, &c->clean[i], c->n_clean);
+        return;
+    }
+    fputs("not tested: ", out);
+    tabular_text(out, c->clean[i].why_not);
+    fputc('\n', out);
 }
 
 static int print_text(FILE *out, const struct comparison *c, struct err *err)

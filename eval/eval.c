@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "base/cli.h"
+#include "base/path.h"
+#include "base/sandbox.h"
 #include "comparison.h"
 #include "look.h"
 #include "mistakes.h"
@@ -12,6 +15,7 @@
 #include "overview.h"
 #include "predict.h"
 #include "record/html.h"
+#include "record/run.h"
 #include "verify.h"
 
 enum {
@@ -287,6 +291,36 @@ static int write_report(const struct request *r, struct err *err)
     return rc;
 }
 
+/* Only folders of the runs in question are written, where what is computed or drawn is kept; --verify makes its tables
+ * once more in a temporary folder, --list writes nothing. */
+static int give_up_rights(const struct args *a, struct err *err)
+{
+    const struct request *r = &a->request;
+    const bool many = a->action == OPT_COMPARE;
+    const size_t most = many ? (size_t)r->n_words : 1;
+    struct sandbox_place *places = calloc(most, sizeof *places);
+    char(*folders)[PATH_LEN] = calloc(most, sizeof *folders);
+    size_t n = 0;
+
+    if (!places || !folders) {
+        free(places);
+        free(folders);
+        return err_set(err, ERR_NOMEM, "%zu runs", most);
+    }
+    for (size_t i = 0; i < most && a->action != OPT_LIST && a->action != OPT_VERIFY; i++)
+        if (run_find(folders[n], r->results, many ? r->words[i] : r->run, NULL) == 0) {
+            places[n] = (struct sandbox_place){folders[n], SANDBOX_WRITE};
+            n++;
+        } /* else whoever opens the run says what is wrong */
+    if (a->action == OPT_VERIFY)
+        places[n++] = (struct sandbox_place){verify_temporary(), SANDBOX_WRITE};
+    backend_wake_driver();
+    sandbox_enter(places, n);
+    free(places);
+    free(folders);
+    return 0;
+}
+
 /* STATUS where it is not 0 without an error. */
 static int eval(const struct args *a, int *status, struct err *err)
 {
@@ -352,7 +386,7 @@ int main(int argc, char **argv)
     a.request.results = a.common.results;
     share_words(&a);
     check_options(&a);
-    if (eval(&a, &status, &err) < 0) {
+    if (give_up_rights(&a, &err) < 0 || eval(&a, &status, &err) < 0) {
         fflush(stdout);
         if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
             die_usage("eval", "%s", err.msg);

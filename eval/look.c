@@ -56,6 +56,7 @@ static int read_predictions(struct look *l, struct err *err)
         return err_set(err, why.kind, "%s", why.msg);
     }
     l->p = l->own;
+    l->without_leaks = json_object_get(l->run.metrics, "without_leaks");
     l->folder = l->run.folder;
     for (uint32_t i = 0; i < l->p->n; i++)
         l->errors += l->p->predicted[i] != l->p->actual[i];
@@ -73,6 +74,7 @@ static int score(struct look *l, const struct request *r, struct err *err)
         return -1;
     l->p = s->p;
     l->errors = s->errors;
+    l->without_leaks = json_object_get(s->facts, "without_leaks");
     l->folder = s->folder;
     score_text(l->pictures, sizeof l->pictures, s->facts);
     return 0;
@@ -93,6 +95,12 @@ int look_open(struct look *l, const struct request *r, const char *run, struct e
         return -1;
     }
     return 0;
+}
+
+double look_clean_rate(const struct look *l)
+{
+    return l->without_leaks ? json_number_value(json_object_get(l->without_leaks, "error_rate"))
+                            : (double)l->errors / l->p->n;
 }
 
 void look_close(struct look *l)

@@ -17,6 +17,7 @@ struct look {
     json_t *params;
     const struct predictions *p; /* NULL: none */
     uint32_t errors;             /* of p */
+    const json_t *without_leaks; /* of p (record/leaks.h); NULL: none of its pictures leaks */
     const char *folder;          /* that p lies in */
     char pictures[1200];         /* of p: "validation pictures of pets, random split (42)" */
     struct predictions *own;     /* p, when it is what the run was finished with */
@@ -27,6 +28,8 @@ struct look {
  * those that R asks for (request_is_scoring), made where they are not there. ERR_INPUT, ERR_FORMAT,
  * ... */
 int look_open(struct look *l, const struct request *r, const char *run, struct err *err) MUST_USE;
+/* The error rate of p, whose n is not 0, without the pictures that leak. */
+double look_clean_rate(const struct look *l);
 void look_close(struct look *l); /* all zero is fine */
 /* ERR_INPUT when the run has no predictions, saying why and what to do. */
 int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;

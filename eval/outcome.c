@@ -5,13 +5,14 @@
 #include "look.h"
 #include "mistakes.h"
 #include "pairing.h"
+#include "record/leaks.h"
 #include "record/score.h"
 #include "record/stats.h"
 
-enum { SHOWN_PAIRS = 5, COLUMNS = 8 };
+enum { SHOWN_PAIRS = 5, COLUMNS = 9 };
 static const struct column columns[COLUMNS] = {
-    {"prediction", -1}, {"error_rate", 4}, {"low95", 4}, {"high95", 4},
-    {"errors", -1},     {"pictures", -1},  {"loss", 4},  {"of", -1}};
+    {"prediction", -1}, {"error_rate", 4}, {"low95", 4}, {"high95", 4},       {"errors", -1},
+    {"pictures", -1},   {"loss", 4},       {"of", -1},   {"without_leaks", 4}};
 
 static int add_row(json_t *rows, const struct scored *s, const char *name, struct err *err)
 {
@@ -21,9 +22,10 @@ static int add_row(json_t *rows, const struct scored *s, const char *name, struc
     stats_wilson(&low, &high, s->errors, s->p->n);
     score_text(text, sizeof text, s->facts);
     return tabular_add(rows,
-                       json_pack("[s, f, f, f, i, i, O, o]", name, (double)s->errors / s->p->n, low,
-                                 high, (int)s->errors, (int)s->p->n,
-                                 json_object_get(s->facts, "loss"), tabular_string(text)),
+                       json_pack("[s, f, f, f, i, i, O, o, O?]", name, (double)s->errors / s->p->n,
+                                 low, high, (int)s->errors, (int)s->p->n,
+                                 json_object_get(s->facts, "loss"), tabular_string(text),
+                                 look_get(s->facts, "without_leaks", "error_rate")),
                        err);
 }
 
@@ -58,6 +60,12 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
     json_t *pairs;
 
     tabular_print(out, FORM_TEXT, columns, COLUMNS, rows);
+    if (l->without_leaks) {
+        char text[96];
+
+        leaks_text(text, sizeof text, l->without_leaks);
+        fprintf(out, "error rate %s\n", text);
+    }
     fputc('\n', out);
     if (t) {
         fputs("with test-time augmentation against without: ", out);

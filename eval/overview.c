@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
+#include "record/leaks.h"
 #include "record/score.h"
 #include "record/stats.h"
 
@@ -59,7 +60,7 @@ static json_t *facts(const struct look *l, const struct times *t)
         return NULL;
     all = json_pack(
         "{s:o, s:o, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
-        "s:O?, s:i, s:f, s:f, s:o, s:O?}",
+        "s:O?, s:i, s:f, s:f, s:o, s:O?, s:O?}",
         "run", tabular_string(l->run.name), "folder", tabular_string(l->run.folder), "status",
         l->run.status, "error", look_get(l->run.run, "error", NULL), "experiment",
         look_get(l->run.run, "experiment", NULL), "title", look_get(l->run.run, "title", NULL),
@@ -69,7 +70,8 @@ static json_t *facts(const struct look *l, const struct times *t)
         "seed", look_get(l->run.run, "seed", NULL), "final",
         look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
         "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s, "scores",
-        scores, "remarks", look_get(l->run.run, "remarks", NULL));
+        scores, "remarks", look_get(l->run.run, "remarks", NULL), "without_leaks",
+        l->without_leaks);
     if (!all || !l->p || l->p->n == 0)
         return all;
     stats_wilson(&low, &high, l->errors, l->p->n);
@@ -159,10 +161,10 @@ static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
-    const json_t *clean = look_get(l->run.metrics, "without_leaks", NULL);
     const bool by_error =
         strcmp(look_text(l->params, "train.monitor", NULL, ""), "error_rate") == 0;
     double low, high;
+    char text[96];
 
     if (l->p && l->p->n > 0) {
         stats_wilson(&low, &high, l->errors, l->p->n);
@@ -172,11 +174,10 @@ static void print_figures(FILE *out, const struct look *l)
         tabular_text(out, l->pictures);
         fputc('\n', out);
     }
-    if (clean) {
+    if (l->without_leaks) {
+        leaks_text(text, sizeof text, l->without_leaks);
         line(out, "");
-        fprintf(out, "%.4f  on the %" JSON_INTEGER_FORMAT " that have no duplicate in training\n",
-                json_number_value(json_object_get(clean, "error_rate")),
-                json_integer_value(json_object_get(clean, "pictures")));
+        fprintf(out, "%s\n", text);
     }
     if (json_is_number(loss)) {
         line(out, "loss");
@@ -209,6 +210,10 @@ static int print_scores(FILE *out, const struct look *l, struct err *err)
                 json_number_value(json_object_get(score, "error_rate")),
                 json_integer_value(json_object_get(score, "pictures")));
         tabular_text(out, text);
+        if (json_object_get(score, "without_leaks")) {
+            leaks_text(text, sizeof text, json_object_get(score, "without_leaks"));
+            fprintf(out, "; %s", text);
+        }
         fputc('\n', out);
     }
     json_decref(scores);
@@ -320,8 +325,9 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
 int overview_list(FILE *out, const struct request *r, struct err *err)
 {
     static const struct column columns[] = {
-        {"run", -1},  {"status", -1},    {"start", -1},     {"experiment", -1}, {"set", -1},
-        {"seed", -1}, {"error_rate", 4}, {"valid_loss", 4}, {"pictures", -1},   {"split", -1}};
+        {"run", -1},      {"status", -1}, {"start", -1},       {"experiment", -1},
+        {"set", -1},      {"seed", -1},   {"error_rate", 4},   {"valid_loss", 4},
+        {"pictures", -1}, {"split", -1},  {"without_leaks", 4}};
     struct run_entry *runs;
     json_t *rows = json_array();
     size_t n;
@@ -340,13 +346,15 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
             log_warn("%s: %s", runs[i].name, runs[i].fault);
         rc = tabular_add(
             rows,
-            json_pack("[o, s, s%, O?, O?, O?, O?, O?, O?, O?]", tabular_string(runs[i].name),
-                      runs[i].status, look_text(run, "start", NULL, ""),
-                      strcspn(look_text(run, "start", NULL, ""), "."),
-                      look_get(run, "experiment", NULL), look_get(run, "set", NULL),
-                      look_get(run, "seed", NULL), look_get(runs[i].metrics, "final", "error_rate"),
-                      look_get(runs[i].metrics, "final", "valid_loss"),
-                      look_get(run, "pictures", "valid"), look_get(run, "split", NULL)),
+            json_pack(
+                "[o, s, s%, O?, O?, O?, O?, O?, O?, O?, O?]", tabular_string(runs[i].name),
+                runs[i].status, look_text(run, "start", NULL, ""),
+                strcspn(look_text(run, "start", NULL, ""), "."), look_get(run, "experiment", NULL),
+                look_get(run, "set", NULL), look_get(run, "seed", NULL),
+                look_get(runs[i].metrics, "final", "error_rate"),
+                look_get(runs[i].metrics, "final", "valid_loss"),
+                look_get(run, "pictures", "valid"), look_get(run, "split", NULL),
+                json_object_get(look_get(runs[i].metrics, "without_leaks", NULL), "error_rate")),
             err);
     }
     if (rc == 0 && n == 0 && r->form == FORM_TEXT)

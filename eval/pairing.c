@@ -21,23 +21,30 @@ static int by_id(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
-static struct named *sorted(const struct predictions *p)
-{
-    struct named *list = calloc((size_t)p->n + 1, sizeof *list);
+struct list { /* of pictures, by id */
+    struct named *of;
+    uint32_t n;
+};
 
-    for (uint32_t i = 0; list && i < p->n; i++)
-        list[i] = (struct named){p->ids[i], i};
-    if (list)
-        qsort(list, p->n, sizeof *list, by_id);
-    return list;
+/* Those of P but for the ids in LEFT_OUT (an object, NULL: all); ->of NULL: out of memory. */
+static struct list sorted(const struct predictions *p, const json_t *left_out)
+{
+    struct list l = {calloc((size_t)p->n + 1, sizeof *l.of), 0};
+
+    for (uint32_t i = 0; l.of && i < p->n; i++)
+        if (!json_object_get(left_out, p->ids[i]))
+            l.of[l.n++] = (struct named){p->ids[i], i};
+    if (l.of)
+        qsort(l.of, l.n, sizeof *l.of, by_id);
+    return l;
 }
 
-static uint32_t in_common(const struct named *x, uint32_t n, const struct named *y, uint32_t m)
+static uint32_t in_common(const struct list *x, const struct list *y)
 {
     uint32_t i = 0, j = 0, found = 0;
 
-    while (i < n && j < m) {
-        int order = strcmp(x[i].id, y[j].id);
+    while (i < x->n && j < y->n) {
+        int order = strcmp(x->of[i].id, y->of[j].id);
 
         found += order == 0;
         i += order <= 0;
@@ -57,8 +64,8 @@ static bool same_vocab(const struct predictions *a, const struct predictions *b)
 }
 
 /* Whether the lists pair up; WHY_NOT says why not. */
-static bool pair_up(struct pairing *out, const struct predictions *a, const struct named *x,
-                    const struct predictions *b, const struct named *y)
+static bool pair_up(struct pairing *out, const struct predictions *a, const struct list *x,
+                    const struct predictions *b, const struct list *y)
 {
     uint32_t common;
 
@@ -67,31 +74,34 @@ static bool pair_up(struct pairing *out, const struct predictions *a, const stru
                  b->classes);
         return false;
     }
-    common = in_common(x, a->n, y, b->n);
-    if (common != a->n || common != b->n) {
+    common = in_common(x, y);
+    if (common != x->n || common != y->n) {
         snprintf(out->why_not, sizeof out->why_not, "other pictures (%u and %u, %u in common)",
-                 a->n, b->n, common);
+                 x->n, y->n, common);
         return false;
     }
-    for (uint32_t i = 0; i < a->n; i++)
-        if (a->actual[x[i].i] != b->actual[y[i].i]) {
-            snprintf(out->why_not, sizeof out->why_not, "other labels: %.200s is %.100s and %.100s",
-                     x[i].id, a->vocab[a->actual[x[i].i]], b->vocab[b->actual[y[i].i]]);
-            return false;
-        }
+    for (uint32_t k = 0; k < x->n; k++) {
+        const int32_t one = a->actual[x->of[k].i], other = b->actual[y->of[k].i];
+
+        if (one == other)
+            continue;
+        snprintf(out->why_not, sizeof out->why_not, "other labels: %.200s is %.100s and %.100s",
+                 x->of[k].id, a->vocab[one], b->vocab[other]);
+        return false;
+    }
     return true;
 }
 
 /* In the order of the ids, so that the bootstrap does not depend on the files'. */
 static void count(struct pairing *out, double *differences, const struct predictions *a,
-                  const struct named *x, const struct predictions *b, const struct named *y)
+                  const struct list *x, const struct predictions *b, const struct list *y)
 {
     size_t row = (size_t)a->classes;
 
-    out->n = a->n;
+    out->n = x->n;
     out->identical = true;
-    for (uint32_t k = 0; k < a->n; k++) {
-        uint32_t i = x[k].i, j = y[k].i;
+    for (uint32_t k = 0; k < x->n; k++) {
+        uint32_t i = x->of[k].i, j = y->of[k].i;
         bool wrong = a->predicted[i] != a->actual[i], wrong_too = b->predicted[j] != b->actual[j];
 
         out->first_only += wrong && !wrong_too;
@@ -124,25 +134,46 @@ static int test(struct pairing *out, const double *differences, struct err *err)
                            err);
 }
 
-int pairing_test(struct pairing *out, const struct predictions *a, const struct predictions *b,
-                 struct err *err)
+static int pair(struct pairing *out, const struct predictions *a, const struct predictions *b,
+                const json_t *left_out, struct err *err)
 {
-    struct named *x = sorted(a), *y = sorted(b);
+    struct list x = sorted(a, left_out), y = sorted(b, left_out);
     double *differences = calloc((size_t)a->n + 1, sizeof *differences);
     int rc = 0;
 
     memset(out, 0, sizeof *out);
-    if (!x || !y || !differences) {
+    if (!x.of || !y.of || !differences) {
         rc = err_set(err, ERR_NOMEM, "comparison of %u pictures", a->n);
-    } else if (a->n == 0) {
+    } else if (x.n == 0) {
         snprintf(out->why_not, sizeof out->why_not, "no pictures");
-    } else if (pair_up(out, a, x, b, y)) {
-        count(out, differences, a, x, b, y);
+    } else if (pair_up(out, a, &x, b, &y)) {
+        count(out, differences, a, &x, b, &y);
         rc = test(out, differences, err);
     }
-    free(x);
-    free(y);
+    free(x.of);
+    free(y.of);
     free(differences);
+    return rc;
+}
+
+int pairing_test(struct pairing *out, const struct predictions *a, const struct predictions *b,
+                 struct err *err)
+{
+    return pair(out, a, b, NULL, err);
+}
+
+int pairing_test_without(struct pairing *out, const struct predictions *a,
+                         const struct predictions *b, const json_t *left_out, struct err *err)
+{
+    json_t *ids = json_object(); /* as a table to look up in */
+    const json_t *id;
+    size_t i;
+    int rc;
+
+    json_array_foreach(left_out, i, id)
+        json_object_set_new(ids, json_string_value(id), json_true());
+    rc = ids ? pair(out, a, b, ids, err) : err_set(err, ERR_NOMEM, "pictures left out");
+    json_decref(ids);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_EVAL_PAIRING_H
 #define PRESIZE_EVAL_PAIRING_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +27,10 @@ struct pairing {
 /* ERR_NOMEM; pictures that are not the same are no error but a reason in WHY_NOT. */
 int pairing_test(struct pairing *out, const struct predictions *a, const struct predictions *b,
                  struct err *err) MUST_USE;
+/* The same without the pictures whose ids are in LEFT_OUT, a JSON list of texts. */
+int pairing_test_without(struct pairing *out, const struct predictions *a,
+                         const struct predictions *b, const json_t *left_out,
+                         struct err *err) MUST_USE;
 
 enum verdict_kind { VERDICT_UNTESTED, VERDICT_SAME, VERDICT_BETTER, VERDICT_WORSE };
 /* At 5 %, adjusted. */

@@ -9,6 +9,7 @@
 #include "experiment/checkpoint.h"
 #include "experiment/infer.h"
 #include "part.h"
+#include "record/leaks.h"
 #include "record/score.h"
 
 struct job {
@@ -108,20 +109,32 @@ static json_t *describe(const struct job *j, bool tta)
         tta ? json_pack("{s:i, s:f}", "rounds", j->r->rounds, "beta", j->r->beta) : json_null());
 }
 
-static int add_figures(struct scored *s, struct err *err)
+/* The path of the part's picture I where it has a duplicate in training. */
+static const char *leak(const void *ctx, uint32_t i)
+{
+    const struct part *p = ctx;
+    const uint32_t rank = p->ranks[i];
+
+    return p->parts->leaks[rank] ? shard_set_picture(p->shards, rank)->path : NULL;
+}
+
+static int add_figures(struct scored *s, const struct part *part, struct err *err)
 {
     const struct predictions *p = s->p;
     double loss = 0;
-    json_t *figures;
+    json_t *figures, *clean = NULL;
     int rc = 0;
 
+    if (part->own && part->parts &&
+        leaks_find(&clean, p->n, p->actual, p->predicted, leak, part, err) < 0)
+        return -1;
     s->errors = 0;
     for (uint32_t i = 0; i < p->n; i++) {
         s->errors += p->predicted[i] != p->actual[i];
         loss += (double)p->loss[i];
     }
-    figures = json_pack("{s:i, s:f, s:f}", "errors", (int)s->errors, "error_rate",
-                        (double)s->errors / p->n, "loss", loss / p->n);
+    figures = json_pack("{s:i, s:f, s:f, s:o*}", "errors", (int)s->errors, "error_rate",
+                        (double)s->errors / p->n, "loss", loss / p->n, "without_leaks", clean);
     if (!figures || json_object_update(s->facts, figures) < 0)
         rc = err_set(err, ERR_NOMEM, "score.json");
     json_decref(figures);
@@ -193,7 +206,7 @@ static int find_stored(struct scored *s, const struct job *j, bool tta, struct e
     }
     if (found && predictions_read(&s->p, s->folder, &why) == 0) {
         if (is_of_part(s->p, &j->part))
-            return add_figures(s, err) < 0 ? -1 : 1;
+            return add_figures(s, &j->part, err) < 0 ? -1 : 1;
         predictions_free(s->p);
         s->p = NULL;
     }
@@ -306,7 +319,7 @@ static int store(struct scored *s, const struct job *j, struct err *err)
     /* The mark goes first and comes last: what lies there otherwise is never taken for whole. */
     if (path_remove_tree(path, err) < 0)
         return -1;
-    if (predictions_write(s->p, s->folder, err) < 0 || add_figures(s, err) < 0)
+    if (predictions_write(s->p, s->folder, err) < 0 || add_figures(s, &j->part, err) < 0)
         return -1;
     return score_write(s->folder, s->facts, err);
 }

@@ -195,6 +195,13 @@ static void check_table(struct chain *c, const char *file, const char *below, co
         chain_say(c, file, RESULT_FAILED, "is not what predictions.h5 gives");
 }
 
+const char *verify_temporary(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return folder && *folder ? folder : "/tmp";
+}
+
 /* The tables are functions of predictions.h5: made again, they must have the same bytes. */
 static void check_tables(struct chain *c)
 {
@@ -204,8 +211,7 @@ static void check_tables(struct chain *c)
 
     if (!c->l->p)
         return;
-    if (path_format(folder, &err, "%s/presize-verify-XXXXXX",
-                    getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp") < 0 ||
+    if (path_format(folder, &err, "%s/presize-verify-XXXXXX", verify_temporary()) < 0 ||
         !mkdtemp(folder)) {
         chain_say(c, "tables", RESULT_UNCHECKED, "no temporary folder could be made");
         return;

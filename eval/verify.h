@@ -9,4 +9,7 @@
  * many could not be checked. */
 int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *err) MUST_USE;
 
+/* The folder in which verify_run() makes one of its own for a while: $TMPDIR, else /tmp. */
+const char *verify_temporary(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/sandbox.h"
 #include "data/manifest.h"
 #include "obtain.h"
 #include "obtain_weights.h"
@@ -28,6 +29,7 @@ enum {
     OPT_MIRROR,
     OPT_ATTEMPTS,
     OPT_NAMES,
+    OPT_KEY,
     OPT_MAX_TIME,
     OPT_SPEED_LIMIT,
     OPT_SPEED_TIME
@@ -51,6 +53,10 @@ static const struct argp_option options[] = {
      0},
     {"mirror", OPT_MIRROR, "ADDRESS", 0,
      "download from ADDRESS/FILE; size and hash must be the published ones", 0},
+    {"weights-key", OPT_KEY, "NAME", 0,
+     "which network of the --from file, where it holds several: encoder_k, state_dict_ema, ... (as "
+     "model.weights_key of train)",
+     0},
     {"names", OPT_NAMES, "CHARSET", 0,
      "names in the archives that are not UTF-8 are in this encoding: CP437, SHIFT_JIS, ...", 0},
     {"attempts", OPT_ATTEMPTS, "N", 0, "try a download N times (default: 5)", 0},
@@ -102,7 +108,7 @@ struct args {
     bool list, verify, repair;
     struct download_rules rules;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
-    const char *charset;
+    const char *charset, *weights_key;
     size_t n_from;
 };
 
@@ -158,6 +164,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_MIRROR:
         a->mirror = arg;
+        return 0;
+    case OPT_KEY:
+        a->weights_key = arg;
         return 0;
     case OPT_NAMES:
         a->charset = arg;
@@ -329,8 +338,12 @@ static void refuse_name(const struct args *a)
 
 static void check_options(const struct args *a)
 {
+    const bool weights = a->name && strncmp(a->name, weights_folder, strlen(weights_folder)) == 0;
+
     if (a->verify && a->repair)
         die_usage(tool, "--verify only looks, --repair looks and mends: one of the two");
+    if (a->weights_key && (!weights || a->n_from == 0))
+        die_usage(tool, "--weights-key goes with  weights/NAME --from FILE");
     if (a->verify && (a->n_from > 0 || a->mirror))
         die_usage(tool,
                   "--verify looks at what is there; it goes with neither --from nor --mirror");
@@ -352,6 +365,17 @@ static void check_way(const struct args *a, const struct source *s)
 }
 
 /* --- the way out --- */
+
+/* Only the data folder is written from here on; a set's folder is moved out of the archive's own top folder. */
+static void give_up_rights(const struct args *a)
+{
+    const struct sandbox_place place = {a->common.data, SANDBOX_MOVE};
+    struct err err = {0};
+
+    if (!a->verify && path_make_dirs(a->common.data, &err) < 0)
+        die(tool, &err);
+    sandbox_enter(&place, a->verify ? 0 : 1);
+}
 
 static void verify(const struct args *a, const struct pretrained *weights)
 {
@@ -407,6 +431,7 @@ static void fetch_set(const struct args *a)
     refuse_name(a);
     o.source = source_find(a->name);
     check_way(a, o.source);
+    give_up_rights(a);
     if (a->verify)
         verify(a, NULL);
     else if (a->repair)
@@ -421,12 +446,14 @@ static void fetch_weights(const struct args *a)
     struct obtain_weights o = {.data = a->common.data,
                                .what = find_weights(a),
                                .from = a->n_from > 0 ? a->from : NULL,
+                               .key = a->weights_key,
                                .mirror = a->mirror,
                                .rules = a->rules,
                                .repair = a->repair};
     char path[PATH_LEN];
     struct err err = {0};
 
+    give_up_rights(a);
     if (a->verify)
         verify(a, o.what);
     else if (obtain_weights(&o, &err) < 0)

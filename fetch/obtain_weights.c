@@ -146,6 +146,8 @@ static int make(struct places *p, const struct obtain_weights *o, struct err *er
     name = path_base(p->file);
     snprintf(w.arch, sizeof w.arch, "%s", o->what->arch);
     snprintf(w.source, sizeof w.source, "%s", name);
+    if (o->key && snprintf(w.key, sizeof w.key, "%s", o->key) >= (int)sizeof w.key)
+        return err_set(err, ERR_INPUT, "--weights-key %.40s...: a name too long", o->key);
     if (path_make_dirs(p->folder, err) < 0)
         return -1;
     new_file_clear(p->folder, path_base(p->stored));
@@ -190,6 +192,11 @@ static int check_complete(const struct places *p, const struct obtain_weights *o
                            "remove it first, or name the other one by  model.weights=%s",
                            p->stored, w.source, w.source_sha256, o->from->what, hex, o->from->what);
     }
+    if (o->key && strcmp(o->key, w.key) != 0)
+        return err_set(err, ERR_INPUT,
+                       "%s is there, but was made %s%s, not with --weights-key %s: remove it first",
+                       p->stored, w.key[0] ? "with --weights-key " : "without --weights-key", w.key,
+                       o->key);
     log_info("%s is complete, made from %s; nothing to do", p->stored, w.source);
     return 0;
 }

@@ -120,15 +120,14 @@ static int note(const struct job *j, const struct stored_weights *w, struct err 
 {
     const char *const notes[][2] = {
         {"format", "pt"}, /* what other readers of safetensors ask for */
-        {"presize", mark},
-        {"arch", w->arch},
-        {"source", w->source},
-        {"source_sha256", w->source_sha256},
-        {"data_sha256", w->data_sha256},
+        {"presize", mark},       {"arch", w->arch},
+        {"source", w->source},   {"source_sha256", w->source_sha256},
+        {"weights_key", w->key}, {"data_sha256", w->data_sha256},
     };
 
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
-        if (safetensors_note(j->writer, notes[i][0], notes[i][1], err) < 0)
+        if (notes[i][1][0] && /* no key is no note */
+            safetensors_note(j->writer, notes[i][0], notes[i][1], err) < 0)
             return -1;
     return 0;
 }
@@ -158,7 +157,7 @@ int store_weights(const char *path, const char *file, struct stored_weights *w, 
                        w->arch);
         return -1;
     }
-    rc = tensorfile_take_network(j.file, "", err);
+    rc = tensorfile_take_network(j.file, w->key, "--weights-key", err);
     if (rc == 0)
         rc = resnet_check(j.file, w->arch, err);
     if (rc == 0) {
@@ -194,6 +193,7 @@ int stored_weights_read(struct stored_weights *w, const char *path, struct err *
     copy_note(w->arch, sizeof w->arch, s, "arch");
     copy_note(w->source, sizeof w->source, s, "source");
     copy_note(w->source_sha256, sizeof w->source_sha256, s, "source_sha256");
+    copy_note(w->key, sizeof w->key, s, "weights_key");
     copy_note(w->data_sha256, sizeof w->data_sha256, s, "data_sha256");
     if (version && strcmp(version, mark) == 0)
         rc = 0;

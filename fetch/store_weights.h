@@ -1,7 +1,7 @@
 /* store_weights.h - the safetensors file that train reads, made from torchvision's.
  *
  * Metadata: format "pt", presize "weights 1", arch, source (name of the file without folder),
- * source_sha256, data_sha256 (of all bytes behind the header). No time, no path.
+ * source_sha256, weights_key (where it was given), data_sha256 (of all bytes behind the header). No time, no path.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_FETCH_STORE_WEIGHTS_H
 #define PRESIZE_FETCH_STORE_WEIGHTS_H
@@ -15,10 +15,12 @@ struct stored_weights {
     char arch[32];
     char source[256]; /* name of the file that they were read from */
     char source_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
+    char key
+        [256]; /* which network of several, as tensorfile_take_network() takes it; "": none was named */
 };
 
 /* Reads FILE (.pth or safetensors), checks that it holds w->arch, and replaces PATH by its tensors:
- * names of torchvision without prefix, fp32, the counters int64. arch, source and source_sha256 are
+ * names of torchvision without prefix, fp32, the counters int64. arch, source, source_sha256 and key are
  * given, data_sha256 is filled in. ERR_FORMAT, ERR_IO, ERR_FULL, ERR_NOMEM; PATH is as it was. */
 int store_weights(const char *path, const char *file, struct stored_weights *w,
                   struct err *err) MUST_USE;

@@ -17,7 +17,7 @@ struct sample {
     double seconds, seconds2; /* sum and sum of squares, of one picture */
     double decode_seconds;
     double source_bytes, pixel_bytes, stored_bytes;
-    size_t most_pixels, most_decoded;
+    size_t most_source, most_pixels, most_decoded;
 };
 
 static int pack_size(const struct picture *c, size_t *stored, struct err *err)
@@ -66,6 +66,7 @@ static int add(struct sample *s, struct picture *c, const struct prep *p, uint32
     s->source_bytes += (double)c->size;
     s->pixel_bytes += (double)picture_bytes(c);
     s->stored_bytes += (double)stored;
+    s->most_source = c->size > s->most_source ? c->size : s->most_source;
     s->most_pixels = picture_bytes(c) > s->most_pixels ? picture_bytes(c) : s->most_pixels;
     s->most_decoded = side > s->most_decoded ? side : s->most_decoded;
     return 0;
@@ -117,7 +118,8 @@ static void print(const struct prep *p, const struct sample *s)
     printf("memory    about %.0f MB: %.0f presized and %d decoded pictures of the sample's largest "
            "size\n",
            (slots * (double)s->most_pixels * (p->options.storage == STORAGE_ZSTD ? 2 : 1) +
-            p->workers * ((double)s->most_decoded + 2.0 * (double)s->most_pixels)) /
+            p->workers * ((double)s->most_decoded + 2.0 * (double)s->most_pixels +
+                          2.0 * (double)s->most_source)) /
                1e6,
            slots, p->workers);
     print_disk(p, n * s->stored_bytes / s->n);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cli.h"
+#include "base/sandbox.h"
 #include "base/thread.h"
 #include "prep.h"
 
@@ -144,18 +145,33 @@ static int remark(const struct prep *p, int rc)
     return rc;
 }
 
+/* The one folder that the action writes to, where it writes at all. */
+static int give_up_rights(const struct args *a, struct err *err)
+{
+    char folder[PATH_LEN];
+    const struct sandbox_place place = {folder, SANDBOX_WRITE};
+    const bool writes = a->action == WRITE || a->action == REPAIR || a->action == SHOW;
+
+    if (writes && path_folder(folder, a->action == SHOW ? a->file : a->prep.folder, err) < 0)
+        return -1;
+    sandbox_enter(&place, writes ? 1 : 0);
+    return 0;
+}
+
 static int act(struct args *a, struct err *err)
 {
     struct prep *p = &a->prep;
 
-    if (a->action == INIT)
-        return prep_propose(a->file, err);
     if (a->action == KEYS) {
         print_keys();
         return 0;
     }
-    if (prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0)
+    if ((a->action != INIT &&
+         prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0) ||
+        give_up_rights(a, err) < 0)
         return -1;
+    if (a->action == INIT)
+        return prep_propose(a->file, err);
     switch (a->action) {
     case CHECK:
         return prep_check(p, err);

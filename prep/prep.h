@@ -55,7 +55,13 @@ struct picture {
     size_t capacity;
     struct resizer resizer;
 };
-/* Reads and decodes item I; the message begins with the picture's path. */
+/* Reads item I's file into *bytes, the caller's. */
+int picture_read(char **bytes, size_t *size, const struct prep *p, uint32_t i,
+                 struct err *err) MUST_USE;
+/* Decodes ->bytes, read from item I, and opens no file; the message begins with the picture's path. */
+int picture_decode_bytes(struct picture *c, const struct prep *p, uint32_t i,
+                         struct err *err) MUST_USE;
+/* Reads and decodes item I. */
 int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err) MUST_USE;
 /* Resizes what was decoded into ->pixels. ERR_NOMEM. */
 int picture_presize(struct picture *c, struct err *err) MUST_USE;

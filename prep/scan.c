@@ -223,16 +223,20 @@ void prep_close(struct prep *p)
     p->dataset = NULL;
 }
 
-int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err)
+int picture_read(char **bytes, size_t *size, const struct prep *p, uint32_t i, struct err *err)
 {
-    const char *id = p->dataset->items[i].path;
     char path[PATH_LEN];
 
-    free(c->bytes);
-    c->bytes = NULL;
-    if (path_format(path, err, "%s/%s", p->dataset->root, id) < 0 ||
-        path_read(&c->bytes, &c->size, path, PICTURE_FILE_MAX, err) < 0)
+    *bytes = NULL;
+    if (path_format(path, err, "%s/%s", p->dataset->root, p->dataset->items[i].path) < 0)
         return -1;
+    return path_read(bytes, size, path, PICTURE_FILE_MAX, err);
+}
+
+int picture_decode_bytes(struct picture *c, const struct prep *p, uint32_t i, struct err *err)
+{
+    const char *id = p->dataset->items[i].path;
+
     if (image_decode(&c->image, (const uint8_t *)c->bytes, c->size, p->options.exif == EXIF_APPLY,
                      err) < 0) {
         if (err->kind == ERR_FORMAT && image_known_by_name(id) &&
@@ -243,6 +247,13 @@ int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct e
     c->plan =
         presize_plan(c->image.height, c->image.width, (int)p->options.size, p->options.max_aspect);
     return 0;
+}
+
+int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err)
+{
+    free(c->bytes);
+    return picture_read(&c->bytes, &c->size, p, i, err) < 0 ? -1
+                                                            : picture_decode_bytes(c, p, i, err);
 }
 
 int picture_presize(struct picture *c, struct err *err)

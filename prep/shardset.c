@@ -1,8 +1,10 @@
-/* shardset.c - the default action: workers decode and presize, one writer puts the pictures into shards.
+/* shardset.c - the default action: readers read files, workers decode and presize, one writer puts the pictures into
+ * shards.
  *
- * The order of the pictures is the writer's and known beforehand; a worker claims the next number, the
+ * The order of the pictures is the writer's and known beforehand; readers and workers claim the next number, the
  * writer (the calling thread, the only one that calls HDF5) takes them in order out of a ring. So the
- * bytes cannot depend on the number of workers, and memory is the ring's, never the set's.
+ * bytes cannot depend on the number of workers, and memory is the ring's, never the set's. Readers are threads of their
+ * own so that workers, whose decoders meet what strangers made, need open no file and can be denied to.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +17,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/thread.h"
 #include "data/duplicate.h"
 #include "data/shard_write.h"
@@ -22,8 +25,13 @@
 
 enum { SLOTS_PER_WORKER = 4, WORKERS_MAX = 256 };
 
-struct slot { /* one picture between its worker and the writer */
-    bool full, failed, cut, more, alpha;
+enum slot_state { SLOT_EMPTY, SLOT_READ, SLOT_CLAIMED, SLOT_FULL };
+
+struct slot { /* one picture on its way from a reader through a worker to the writer */
+    enum slot_state state;
+    char *file; /* its bytes, from reader to worker */
+    size_t file_size;
+    bool failed, cut, more, alpha;
     int orientation, side; /* side: the short one, as decoded */
     struct duplicate_item id;
     struct err err;
@@ -38,12 +46,12 @@ struct job {
     struct shard_writer *writer;
     struct slot *slots;
     uint32_t n, n_slots;
-    int workers;
-    pthread_t threads[WORKERS_MAX];
+    int workers, readers;
+    pthread_t threads[WORKERS_MAX], reading[WORKERS_MAX];
 
-    pthread_mutex_t lock; /* guards what follows and slots[].full */
-    pthread_cond_t room, ready;
-    uint32_t next, taken; /* claimed by workers; taken out by the writer */
+    pthread_mutex_t lock; /* guards what follows and slots[].state */
+    pthread_cond_t room, read, ready;
+    uint32_t to_read, next, taken; /* claimed by readers, by workers; taken out by the writer */
     bool stop;
     bool check_only; /* a picture was bad: only look for the others */
 
@@ -93,14 +101,18 @@ static void lower(char out[8], const char *name)
     out[i] = 0;
 }
 
-/* Fills S from the item; C keeps what is reused. */
+/* Fills S from its file's bytes; C keeps what is reused. */
 static int make_picture(struct slot *s, struct picture *c, const struct prep *p, uint32_t item,
                         bool check_only, struct err *err)
 {
     uint8_t *pixels = s->pixels;
     size_t capacity = s->capacity;
 
-    if (picture_decode(c, p, item, err) < 0)
+    free(c->bytes);
+    c->bytes = s->file;
+    c->size = s->file_size;
+    s->file = NULL;
+    if (picture_decode_bytes(c, p, item, err) < 0)
         return -1;
     if (check_only)
         return 0;
@@ -130,35 +142,76 @@ static int make_picture(struct slot *s, struct picture *c, const struct prep *p,
     return p->options.storage == STORAGE_ZSTD ? pack(s, err) : 0;
 }
 
+/* Whether a sound shard has picture I already. */
+static bool passed_over(const struct job *j, uint32_t i)
+{
+    return j->mending && j->mending->of[i] != MEND_MAKE;
+}
+
+/* Reads ahead of the workers, by one file each. */
+static void *read_files(void *arg)
+{
+    struct job *j = arg;
+
+    for (;;) {
+        struct slot *s;
+        uint32_t i;
+
+        pthread_mutex_lock(&j->lock);
+        while (!j->stop && j->to_read < j->n &&
+               (j->to_read - j->taken >= j->n_slots ||
+                j->to_read - j->next >= (uint32_t)j->p->workers))
+            pthread_cond_wait(&j->room, &j->lock);
+        if (j->stop || j->to_read >= j->n) {
+            pthread_mutex_unlock(&j->lock);
+            return NULL;
+        }
+        i = j->to_read++;
+        pthread_mutex_unlock(&j->lock);
+
+        s = &j->slots[i % j->n_slots];
+        s->failed =
+            !passed_over(j, i) && picture_read(&s->file, &s->file_size, j->p,
+                                               shard_writer_order(j->writer, i), &s->err) < 0;
+        pthread_mutex_lock(&j->lock);
+        s->state = SLOT_READ;
+        pthread_cond_broadcast(&j->read);
+        pthread_mutex_unlock(&j->lock);
+    }
+}
+
 static void *work(void *arg)
 {
     struct job *j = arg;
     struct picture c = {0};
 
+    sandbox_seal_thread();
     for (;;) {
         struct slot *s;
         uint32_t i;
         bool check_only;
 
         pthread_mutex_lock(&j->lock);
-        while (!j->stop && j->next < j->n && j->next - j->taken >= j->n_slots)
-            pthread_cond_wait(&j->room, &j->lock);
+        while (!j->stop && j->next < j->n && j->slots[j->next % j->n_slots].state != SLOT_READ)
+            pthread_cond_wait(&j->read, &j->lock);
         if (j->stop || j->next >= j->n) {
             pthread_mutex_unlock(&j->lock);
             break;
         }
         i = j->next++;
+        s = &j->slots[i % j->n_slots];
+        s->state = SLOT_CLAIMED;
         check_only = j->check_only;
+        if (j->next == j->n)
+            pthread_cond_broadcast(&j->read); /* nothing is left for the other workers */
+        pthread_cond_broadcast(&j->room);
         pthread_mutex_unlock(&j->lock);
 
-        s = &j->slots[i % j->n_slots];
-        if (j->mending && j->mending->of[i] != MEND_MAKE)
-            s->failed = false;
-        else
-            s->failed = make_picture(s, &c, j->p, shard_writer_order(j->writer, i), check_only,
-                                     &s->err) < 0;
+        s->failed = s->failed || (!passed_over(j, i) &&
+                                  make_picture(s, &c, j->p, shard_writer_order(j->writer, i),
+                                               check_only, &s->err) < 0);
         pthread_mutex_lock(&j->lock);
-        s->full = true;
+        s->state = SLOT_FULL;
         pthread_cond_signal(&j->ready);
         pthread_mutex_unlock(&j->lock);
     }
@@ -166,27 +219,31 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* How many of WISH threads could be started: fewer do the same work. */
+static int start_threads(pthread_t *threads, int wish, void *(*run)(void *), struct job *j,
+                         int *started, struct err *err)
+{
+    for (*started = 0; *started < wish; ++*started) {
+        errno = pthread_create(&threads[*started], NULL, run, j);
+        if (errno)
+            return *started > 0 ? 0 : err_errno(err, "cannot start a thread");
+    }
+    return 0;
+}
+
 static int start(struct job *j, struct err *err)
 {
     const int wish = j->p->workers < WORKERS_MAX ? j->p->workers : WORKERS_MAX;
     const uint32_t slots = (uint32_t)wish * SLOTS_PER_WORKER;
-    int rc;
 
     j->n_slots = slots < j->n ? slots : j->n;
     j->slots = calloc(j->n_slots, sizeof *j->slots);
     if (!j->slots)
         return err_set(err, ERR_NOMEM, "out of memory");
-    for (int i = 0; i < wish; i++) {
-        rc = pthread_create(&j->threads[i], NULL, work, j);
-        if (rc) {
-            if (i > 0)
-                break; /* fewer threads do the same work */
-            errno = rc;
-            return err_errno(err, "cannot start a thread");
-        }
-        j->workers = i + 1;
-    }
-    return 0;
+    image_begin();
+    return start_threads(j->threads, wish, work, j, &j->workers, err) < 0
+               ? -1
+               : start_threads(j->reading, wish, read_files, j, &j->readers, err);
 }
 
 static void finish(struct job *j)
@@ -194,16 +251,21 @@ static void finish(struct job *j)
     pthread_mutex_lock(&j->lock);
     j->stop = true;
     pthread_cond_broadcast(&j->room);
+    pthread_cond_broadcast(&j->read);
     pthread_mutex_unlock(&j->lock);
+    for (int i = 0; i < j->readers; i++)
+        pthread_join(j->reading[i], NULL);
     for (int i = 0; i < j->workers; i++)
         pthread_join(j->threads[i], NULL);
     for (uint32_t i = 0; j->slots && i < j->n_slots; i++) {
+        free(j->slots[i].file);
         free(j->slots[i].pixels);
         free(j->slots[i].packed);
     }
     free(j->slots);
     pthread_mutex_destroy(&j->lock);
     pthread_cond_destroy(&j->room);
+    pthread_cond_destroy(&j->read);
     pthread_cond_destroy(&j->ready);
 }
 
@@ -213,7 +275,7 @@ static struct slot *wait_slot(struct job *j, uint32_t i)
     struct slot *s = &j->slots[i % j->n_slots];
 
     pthread_mutex_lock(&j->lock);
-    while (!s->full && !interrupted) {
+    while (s->state != SLOT_FULL && !interrupted) {
         struct timespec until;
 
         clock_gettime(CLOCK_REALTIME, &until);
@@ -229,7 +291,7 @@ static struct slot *wait_slot(struct job *j, uint32_t i)
 static void release_slot(struct job *j, struct slot *s)
 {
     pthread_mutex_lock(&j->lock);
-    s->full = false;
+    s->state = SLOT_EMPTY;
     s->err = (struct err){0};
     j->taken++;
     pthread_cond_broadcast(&j->room);
@@ -349,13 +411,30 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
                  (uintmax_t)p->options.shard_pictures);
 }
 
+/* Only the new shards are written from here on and the folder that they replace, and nothing of the pictures. */
+static int narrow(const struct job *j, struct err *err)
+{
+    const struct prep *p = j->p;
+    struct sandbox_place places[3] = {{shard_writer_part(j->writer), SANDBOX_WRITE}};
+    char parent[PATH_LEN];
+
+    if (path_folder(parent, p->folder, err) < 0)
+        return -1;
+    places[1] = (struct sandbox_place){parent, SANDBOX_FOLDERS};
+    places[2] = (struct sandbox_place){p->folder, SANDBOX_WRITE};
+    sandbox_enter(places, path_exists(p->folder) ? 3 : 2);
+    return 0;
+}
+
 static int run(struct job *j, struct err *err)
 {
     const double began = clock_seconds();
     uint64_t bytes;
     int rc;
 
-    rc = start(j, err);
+    rc = narrow(j, err);
+    if (rc == 0)
+        rc = start(j, err);
     if (rc == 0)
         rc = take_all(j, err);
     bytes = rc == 0 ? shard_writer_bytes(j->writer) : 0;
@@ -413,6 +492,7 @@ int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err
     struct job j = {.p = p,
                     .lock = PTHREAD_MUTEX_INITIALIZER,
                     .room = PTHREAD_COND_INITIALIZER,
+                    .read = PTHREAD_COND_INITIALIZER,
                     .ready = PTHREAD_COND_INITIALIZER,
                     .mending = mending};
     const struct shard_plan plan = {.set = p->set,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/text.h"
 #include "experiment/checkpoint.h"
 #include "facts.h"
@@ -177,7 +178,7 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     loop_catch_signals(); /* from here on there is something to keep */
     if (!team_leads(r->team))
         return 0;
-    if (facts_collect(&facts, s, r->argc, r->argv, st->initial_sha256, err) < 0)
+    if (facts_collect(&facts, s, r->argc, r->argv, r->git, st->initial_sha256, err) < 0)
         return -1;
     do { /* another run that begins in the same second may take a made name first */
         rc = run_name(name, r, s, err);
@@ -214,6 +215,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
         goto out;
     share_folder(r, folder);
+    sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
     if (run && experiment_write(s->e, folder, err) < 0) {
         run_fail(run, err);

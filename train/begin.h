@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/err.h"
 #include "base/path.h"
 
@@ -24,6 +26,7 @@ struct request {
     struct team *team;  /* processes that train together; NULL: this one alone */
     int argc;
     char *const *argv; /* for the record */
+    json_t *git;       /* facts_git(), for the record; NULL where no run is begun */
 };
 
 /* Whether a run's folder may have this name; ERR_INPUT says what one may be. */

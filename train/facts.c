@@ -9,6 +9,7 @@
 
 #include "base/cli.h"
 #include "base/json.h"
+#include "base/sandbox.h"
 
 /* First line of a command's output without its newline; false when it failed or said nothing. */
 static bool first_line(const char *command, char *out, size_t size)
@@ -27,8 +28,7 @@ static bool first_line(const char *command, char *out, size_t size)
     return out[0] != 0;
 }
 
-/* Commit and dirty flag of the working folder's repository, null outside one. */
-static json_t *git_facts(void)
+json_t *facts_git(void)
 {
     char commit[128], change[4096];
 
@@ -54,9 +54,10 @@ static json_t *machine(const struct session *s)
 
     uname(&name);
     gethostname(host, sizeof host - 1);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "host", host, "system", name.sysname,
-                     "release", name.release, "machine", name.machine, "device", s->info.device,
-                     "threads", s->info.threads, "isa", s->info.isa);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s}", "host", host, "system",
+                     name.sysname, "release", name.release, "machine", name.machine, "device",
+                     s->info.device, "threads", s->info.threads, "isa", s->info.isa, "sandbox",
+                     sandbox_name());
 }
 
 static json_t *libraries(const struct session *s)
@@ -121,7 +122,7 @@ static json_t *parents(const struct session *s, const char *binary, const char *
                      "tables", text_or_null(s->tables_sha256));
 }
 
-int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,
+int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv, json_t *git,
                   const char *initial, struct err *err)
 {
     static const char *const precisions[] = {
@@ -131,21 +132,20 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
     split_text(split, sizeof split, &s->e->data);
     if (sha256_file("/proc/self/exe", binary, NULL, NULL) < 0)
         binary[0] = 0;
-    *out =
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
-                  "s:s, s:i, s:i, "
-                  "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i}",
-                  "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv),
-                  "machine", machine(s), "libraries", libraries(s), "git", git_facts(), "sha256",
-                  parents(s, binary, initial), "set", s->e->data.set, "shards", s->shards_folder,
-                  "split", split, "seed", (json_int_t)s->e->seed, "precision", "asked",
-                  precisions[s->e->train.precision], "ran", dtype_name(s->dtype), "note",
-                  s->precision_note, "backend", s->backend->name, "microbatch", s->list->microbatch,
-                  "classes", (int)s->network->classes, "pictures", "train", (int)s->split->n_train,
-                  "valid", (int)s->split->n_valid, "test", (int)s->split->n_test, "left_out",
-                  (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
-                  text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s),
-                  "remarks", remarks(s), "arithmetic", ARITHMETIC);
+    *out = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:O?, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
+        "s:s, s:i, s:i, "
+        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i}",
+        "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
+        machine(s), "libraries", libraries(s), "git", git, "sha256", parents(s, binary, initial),
+        "set", s->e->data.set, "shards", s->shards_folder, "split", split, "seed",
+        (json_int_t)s->e->seed, "precision", "asked", precisions[s->e->train.precision], "ran",
+        dtype_name(s->dtype), "note", s->precision_note, "backend", s->backend->name, "microbatch",
+        s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
+        (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
+        "left_out", (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
+        text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s), "remarks",
+        remarks(s), "arithmetic", ARITHMETIC);
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

@@ -7,8 +7,11 @@
 
 #include "session.h"
 
-/* INITIAL is weights_sha256() before the first step. *out owned by the caller. */
-int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv,
+/* Commit and dirty flag of the working folder's repository, null outside one. Runs git: before sandbox_enter(). */
+json_t *facts_git(void);
+
+/* INITIAL is weights_sha256() before the first step, GIT (borrowed) facts_git(). *out owned by the caller. */
+int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv, json_t *git,
                   const char *initial, struct err *err) MUST_USE;
 
 /* Who trains together, as group_name() names them; null for one alone. */

@@ -10,6 +10,7 @@
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
 #include "record/html.h"
+#include "record/leaks.h"
 #include "record/plot.h"
 #include "record/predictions.h"
 
@@ -115,21 +116,13 @@ out:
     return rc;
 }
 
-/* {"error_rate", "pictures"} of the validation pictures that have no duplicate in training; NULL: that is all of
- * them. */
-static json_t *without_leaks(const struct session *s, const struct verdict *v)
+/* The path of validation picture I where it has a duplicate in training. */
+static const char *leak(const void *ctx, uint32_t i)
 {
-    uint32_t n = 0, errors = 0;
+    const struct session *s = ctx;
+    const uint32_t rank = s->split->valid[i];
 
-    for (uint32_t i = 0; i < s->split->n_valid; i++) {
-        if (s->split->leaks[s->split->valid[i]])
-            continue;
-        n++;
-        errors += v->labels[i] != v->predicted[i];
-    }
-    if (n == s->split->n_valid || n == 0)
-        return NULL;
-    return json_pack("{s:f, s:I}", "error_rate", (double)errors / n, "pictures", (json_int_t)n);
+    return s->split->leaks[rank] ? shard_set_picture(s->shards, rank)->path : NULL;
 }
 
 /* Scores by all processes; written by the one that has RUN. */
@@ -196,7 +189,7 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
                struct verdict *v, struct err *err)
 {
     const bool best = s->e->train.watch.finish == FINISH_BEST;
-    char split[PATH_LEN];
+    char split[PATH_LEN], text[96];
     json_t *clean;
     int rc;
 
@@ -209,7 +202,8 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
     if (run &&
         (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0))
         return -1;
-    clean = without_leaks(s, v);
+    if (leaks_find(&clean, s->split->n_valid, v->labels, v->predicted, leak, s, err) < 0)
+        return -1;
     rc = write_metrics(s, run, folder, st, clean, err);
     if (rc < 0 || !run) {
         json_decref(clean);
@@ -218,10 +212,10 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
     split_text(split, sizeof split, &s->e->data);
     log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
              s->split->n_valid, s->e->data.set, split);
-    if (clean)
-        log_info("error rate %.4f on the %lld of them that have no duplicate in training",
-                 json_number_value(json_object_get(clean, "error_rate")),
-                 (long long)json_integer_value(json_object_get(clean, "pictures")));
+    if (clean) {
+        leaks_text(text, sizeof text, clean);
+        log_info("error rate %s", text);
+    }
     json_decref(clean);
     return html_report(folder, err);
 }

@@ -7,8 +7,10 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/text.h"
 #include "begin.h"
+#include "facts.h"
 #include "replay.h"
 #include "record/sheet.h"
 #include "selftest.h"
@@ -306,6 +308,32 @@ static void end_at_once(const char *why)
     _exit(1);
 }
 
+/* What the action writes: a new run's folder is narrowed down to when it is there. Threads that are started later are
+ * bound as well, so this comes before the first one; what must be executed, git, is run before. */
+static int give_up_rights(struct args *a, struct err *err)
+{
+    const struct request *r = &a->request;
+    struct sandbox_place place = {r->results, SANDBOX_WRITE};
+    char folder[PATH_LEN];
+    bool writes = a->action == ACTION_TRAIN || a->action == ACTION_SELFTEST;
+
+    if (a->action == ACTION_TRAIN && !r->resume && !r->replay)
+        a->request.git = facts_git();
+    if (a->action == ACTION_SHOW) {
+        if (path_folder(folder, a->png, err) < 0)
+            return -1;
+        place.path = folder;
+        writes = true;
+    } else if (r->resume && run_find(folder, r->results, r->resume, NULL) == 0) {
+        place.path = folder;
+    } else if (r->replay) {
+        writes = false;
+    }
+    backend_wake_driver();
+    sandbox_enter(&place, writes ? 1 : 0);
+    return 0;
+}
+
 /* What --gpus starts, or mpirun has; this process may be the one that waits for them. */
 static int gather_team(struct args *a, struct err *err)
 {
@@ -329,7 +357,7 @@ static int gather_team(struct args *a, struct err *err)
             exit(status);
         }
     }
-    return team_join(&a->request.team, end_at_once, err);
+    return give_up_rights(a, err) < 0 ? -1 : team_join(&a->request.team, end_at_once, err);
 }
 
 int main(int argc, char **argv)
@@ -376,6 +404,7 @@ int main(int argc, char **argv)
             die_usage("train", "%s", err.msg);
         die("train", &err);
     }
+    json_decref(a.request.git);
     free(a.words);
     cli_finish("train");
     return 0;

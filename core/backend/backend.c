@@ -9,6 +9,7 @@
 
 #include "backend/plugin.h"
 #include "base/isa.h"
+#include "base/path.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
@@ -75,6 +76,20 @@ const struct backend *backend_find(const char *name)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
     return NULL;
+}
+
+void backend_wake_driver(void)
+{
+    void *driver = path_exists("/dev/nvidia-uvm") || path_exists("/dev/dxg")
+                       ? NULL
+                       : dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    int (*init)(unsigned flags);
+
+    if (!driver)
+        return;
+    *(void **)&init = dlsym(driver, "cuInit");
+    if (init)
+        (void)init(0); /* what it finds is told when the backend is opened */
 }
 
 /* Opens the plug-in's device. AUTO: only where a driver is, as loading CUDA's libraries takes long. */

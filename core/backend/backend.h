@@ -133,6 +133,9 @@ struct backend {
 
 /* "auto" is cpu here. NULL: unknown, or cuda without its plug-in. */
 const struct backend *backend_find(const char *name);
+/* Where NVIDIA's driver is installed and its kernel module not yet loaded, has the driver load it, for which it runs a
+ * program (nvidia-modprobe): before sandbox_enter(). Nothing elsewhere. */
+void backend_wake_driver(void);
 /* Opens what o->backend asks for; INFO is its. auto: the GPU if there is one, otherwise the cpu, and
  * info->note says why. ERR_UNSUPPORTED. */
 int backend_open(const struct backend **kind, struct be **out, struct be_info *info,

@@ -14,16 +14,19 @@
 #include "base/key.h"
 #include "base/log.h"
 #include "base/out.h"
+#include "base/sandbox.h"
 
 const char presize_version[] = PRESIZE_VERSION;
 
-enum { KEY_DATA = 0x7001, KEY_RESULTS, OPTIONS_MAX = 128, NAME_LEN = 64 };
+enum { KEY_DATA = 0x7001, KEY_RESULTS, KEY_NO_SANDBOX, OPTIONS_MAX = 128, NAME_LEN = 64 };
 
 static const struct argp_option options[] = {
     {"data", KEY_DATA, "DIR", 0, "where data lie (default: $PRESIZE_DATA, else data)", -2},
     {"results", KEY_RESULTS, "DIR", 0, "where run folders lie (default: results)", -2},
     {"verbose", 'v', NULL, 0, "say more", -2},
     {"quiet", 'q', NULL, 0, "warnings and errors only, no progress bar", -2},
+    {"no-sandbox", KEY_NO_SANDBOX, NULL, 0,
+     "do not give up the rights to run programs and to write elsewhere", -2},
     {"version", 'V', NULL, 0, "print the version", -2},
     {0},
 };
@@ -47,6 +50,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
         return 0;
     case 'q':
         c->verbose = -1;
+        return 0;
+    case KEY_NO_SANDBOX:
+        sandbox_off();
         return 0;
     case 'V':
         printf("%s (presize) %s\n", c->tool, presize_version);

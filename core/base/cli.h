@@ -17,7 +17,8 @@ struct cli_common {
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
 };
-extern const struct argp cli_argp; /* --data --results -v --verbose -q --quiet -V --version */
+extern const struct argp
+    cli_argp; /* --data --results -v -q --no-sandbox -V, with their long names */
 
 /* argp_parse() with the common behaviour: ARGP_IN_ORDER, status 2 and "did you mean" for misuse,
  * log_begin() afterwards, SIGPIPE ignored. */

@@ -34,6 +34,15 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+int path_folder(char out[PATH_LEN], const char *path, struct err *err)
+{
+    const size_t n = (size_t)(path_base(path) - path);
+
+    if (n == 0)
+        return path_format(out, err, ".");
+    return path_format(out, err, "%.*s", n > 1 ? (int)n - 1 : 1, path);
+}
+
 bool path_exists(const char *path)
 {
     struct stat st;
@@ -175,8 +184,9 @@ int path_remove_tree(const char *path, struct err *err)
             errno = entry->fts_errno;
             rc = err_errno(err, "cannot remove %s", entry->fts_path);
             break;
-        default:
-            if (remove(entry->fts_path) < 0 && errno != ENOENT)
+        default: /* not remove(), which tries unlink() on a folder: that may be denied for another reason */
+            if ((entry->fts_info == FTS_DP ? rmdir : unlink)(entry->fts_path) < 0 &&
+                errno != ENOENT)
                 rc = err_errno(err, "cannot remove %s", entry->fts_path);
         }
     }

@@ -15,6 +15,8 @@ enum { PATH_LEN = 4096 }; /* bytes of a path with its 0, as PATH_MAX on Linux */
 /* out = printf(format...). ERR_INPUT when it does not fit. */
 int path_format(char out[PATH_LEN], struct err *err, const char *format, ...) MUST_USE
     PRINTF_LIKE(3, 4);
+/* What stands before path_base(), without the '/': the folder of PATH, "." where PATH names none. ERR_INPUT. */
+int path_folder(char out[PATH_LEN], const char *path, struct err *err) MUST_USE;
 const char *path_base(const char *path); /* what follows the last '/', borrowed from PATH */
 
 bool path_exists(const char *path);

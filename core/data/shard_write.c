@@ -195,6 +195,11 @@ uint32_t shard_writer_order(const struct shard_writer *w, uint32_t i)
     return w->order[i];
 }
 
+const char *shard_writer_part(const struct shard_writer *w)
+{
+    return w->part;
+}
+
 uint64_t shard_writer_bytes(const struct shard_writer *w)
 {
     return w->bytes;

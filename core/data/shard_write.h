@@ -48,6 +48,8 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
  * One permutation of the whole listing (Fisher-Yates by Philox, RNG_SHARD, seed 0). Constant after
  * opening, so any thread may ask. */
 uint32_t shard_writer_order(const struct shard_writer *w, uint32_t i);
+const char *
+shard_writer_part(const struct shard_writer *w); /* the folder that is written in until the end */
 
 /* Adds the next picture in the order. One thread at a time. On an error (ERR_IO, ERR_FULL,
  * ERR_NOMEM) nothing more can be added: shard_writer_abort(). */

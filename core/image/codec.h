@@ -20,6 +20,8 @@ struct codec {
     /* Fills img->pixels, ->height, ->width, ->warning, ->more. NULL: the format is known and not decoded. */
     int (*decode)(struct image *img, const uint8_t *bytes, size_t size, struct err *err) MUST_USE;
     void (*version)(char *out, size_t size); /* NULL: own code */
+    void (*begin)(
+        void); /* loads what the library would open at its first use; NULL: it opens nothing */
 };
 
 extern const struct codec codec_jpeg, codec_png, codec_gif, codec_webp, codec_bmp, codec_ppm,

@@ -170,6 +170,13 @@ void image_free(struct image *img)
     memset(img, 0, sizeof *img);
 }
 
+void image_begin(void)
+{
+    for (size_t i = 0; i < CODECS; i++)
+        if (codecs[i]->begin)
+            codecs[i]->begin();
+}
+
 const char *image_decoder_version(unsigned formats)
 {
     static _Thread_local char text[256];

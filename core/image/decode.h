@@ -55,6 +55,8 @@ const char *image_kind_of_file(const char *path);
 int image_decode(struct image *img, const uint8_t *bytes, size_t size, bool apply_exif,
                  struct err *err) MUST_USE;
 void image_free(struct image *img);
+/* Loads what decoders would open at their first use: for threads that may open nothing. Once, before they start. */
+void image_begin(void);
 /* "libjpeg-turbo 2.1.5, spng 0.7.3, ...": the libraries of JPEG, PNG, GIF and WebP, and of the further formats whose
  * bits (1 << enum image_format) are in FORMATS. Borrowed until the thread's next call. */
 const char *image_decoder_version(unsigned formats);

@@ -81,7 +81,15 @@ static void heif_version(char *out, size_t size)
 {
     snprintf(out, size, "libheif %s", heif_get_version());
 }
+
+static void heif_begin(void) /* its plug-ins, from 1.14 on */
+{
+#if LIBHEIF_HAVE_VERSION(1, 13, 0)
+    (void)heif_init(NULL);
+#endif
+}
 #else
+#define heif_begin NULL
 #define heif_decode NULL
 #define heif_version NULL
 #endif
@@ -118,9 +126,11 @@ const struct codec codec_avif = {.format = IMAGE_AVIF,
                                  .name = "AVIF",
                                  .matches = avif_matches,
                                  .decode = heif_decode,
-                                 .version = heif_version};
+                                 .version = heif_version,
+                                 .begin = heif_begin};
 const struct codec codec_heif = {.format = IMAGE_HEIF,
                                  .name = "HEIC",
                                  .matches = heif_matches,
                                  .decode = heif_decode,
-                                 .version = heif_version};
+                                 .version = heif_version,
+                                 .begin = heif_begin};

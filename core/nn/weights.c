@@ -368,7 +368,7 @@ int weights_load(const char *path, const char *key, const struct backend *be, st
     if (tensorfile_open(&file, path, err) < 0)
         return -1;
     s.file = file;
-    rc = tensorfile_take_network(file, key, err);
+    rc = tensorfile_take_network(file, key, "model.weights_key", err);
     if (rc == 0)
         rc = check_file(&s, n, body_only, err);
     if (rc == 0)

@@ -184,6 +184,7 @@ static void put_figures(const struct report *r)
 {
     const json_t *loss = find(r->run.metrics, "final", "valid_loss");
     const json_t *best = find(r->run.metrics, "best", "error_rate");
+    const json_t *clean = find(r->run.metrics, "without_leaks", NULL);
     char value[64], name[160];
     double low, high;
 
@@ -194,6 +195,13 @@ static void put_figures(const struct report *r)
         snprintf(name, sizeof name,
                  "error rate: %u of %u validation pictures<br>95 %% interval %.4f to %.4f",
                  r->errors, r->p->n, low, high);
+        put_figure(r, value, name);
+    }
+    if (clean) {
+        snprintf(value, sizeof value, "%.4f",
+                 json_number_value(json_object_get(clean, "error_rate")));
+        snprintf(name, sizeof name, "error rate on the %lld that have no duplicate in training",
+                 (long long)json_integer_value(json_object_get(clean, "pictures")));
         put_figure(r, value, name);
     }
     if (json_is_number(loss)) {

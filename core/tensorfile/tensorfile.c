@@ -264,7 +264,8 @@ static int take(struct tensorfile *f, const struct found_network *n, struct err 
     return 0;
 }
 
-int tensorfile_take_network(struct tensorfile *f, const char *key, struct err *err)
+int tensorfile_take_network(struct tensorfile *f, const char *key, const char *option,
+                            struct err *err)
 {
     struct found_network found[NETWORKS_MAX];
     const int n = find_networks(found, f), chosen = choose(found, n, key);
@@ -275,13 +276,12 @@ int tensorfile_take_network(struct tensorfile *f, const char *key, struct err *e
     if (n == 0 && !*key)
         return 0;
     if (chosen < 0)
-        return err_set(err, ERR_FORMAT,
-                       "%s: model.weights_key=%s: there is no such network in it; there %s %s",
-                       f->path, key, n == 1 ? "is" : "are", n ? names.msg : "none");
+        return err_set(err, ERR_FORMAT, "%s: %s=%s: there is no such network in it; there %s %s",
+                       f->path, option, key, n == 1 ? "is" : "are", n ? names.msg : "none");
     if (n > 1 && !*key)
-        log_warn("%s holds %d networks: %s; taken is %.*s, model.weights_key=NAME takes another",
-                 f->path, n, names.msg, found[chosen].prefix[0] ? shown(&found[chosen]) : 6,
-                 found[chosen].prefix[0] ? found[chosen].prefix : "(none)");
+        log_warn("%s holds %d networks: %s; taken is %.*s, %s=NAME takes another", f->path, n,
+                 names.msg, found[chosen].prefix[0] ? shown(&found[chosen]) : 6,
+                 found[chosen].prefix[0] ? found[chosen].prefix : "(none)", option);
     if (found[chosen].naming != NAMING_TORCHVISION)
         log_info("%s: a ResNet under %s", f->path, naming_text(found[chosen].naming));
     return take(f, &found[chosen], err);

@@ -11,6 +11,7 @@ tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 tiny="$tiny -B cuda"
 unset OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so PRESIZE_NCCL=$BIN/libpresize_cuda_sim.so SIM_DEVICES=4
+export TMPDIR=/dev/shm # where the simulated NCCL may write, as NCCL itself does
 
 # begun NAME ARGS...: a run in the background; returns when it has its first checkpoint.
 begun() {

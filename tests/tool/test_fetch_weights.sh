@@ -115,6 +115,27 @@ pth write swav.pth resnet18 swav
 ok "$fetch" weights/resnet18 --from swav.pth
 says "2 tensors of no ResNet are left out: projection_head.0.weight prototypes.weight"
 rm -rf data swav.pth
+# --- several networks in a file: named; one is chosen
+pth write ema.pth resnet18 ema
+ok "$fetch" weights/resnet18 --from ema.pth
+says "holds 2 networks"; says "--weights-key=NAME takes another"
+pth check "$stored" resnet18 ema.pth "$(sum ema.pth)"
+first=$(sum "$stored")
+refuse 1 "$fetch" weights/resnet18 --from ema.pth --weights-key state_dict_ema
+says "without --weights-key"
+rm -rf data
+ok "$fetch" weights/resnet18 --from ema.pth --weights-key state_dict_ema
+[ "$(sum "$stored")" != "$first" ] || fail "--weights-key is not heeded"
+grep -aq '"weights_key": *"state_dict_ema"' "$stored" || fail "the file does not say which network it is"
+ok "$fetch" weights/resnet18 --from ema.pth --weights-key state_dict_ema
+says "nothing to do"
+ok "$fetch" weights/resnet18 --verify
+rm -rf data
+refuse 1 "$fetch" weights/resnet18 --from ema.pth --weights-key nothing
+says "--weights-key=nothing: there is no such network in it"; nothing_left data
+refuse 2 "$fetch" weights/resnet18 --weights-key x
+refuse 2 "$fetch" demo --weights-key x
+rm ema.pth
 # --- and what is none, told what it is
 pth write unfinite.pth resnet18 unfinite
 pth write export.pkl resnet18 export

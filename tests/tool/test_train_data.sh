@@ -50,7 +50,7 @@ run a data.split=csv data.split_csv=sp.csv
 says "9 pictures are in no part of the split"
 says "1 class has no validation picture: its recall is not measured: owl (1 training pictures)"
 says "1 validation or test picture has a duplicate in training"
-says "on the 2 of them that have no duplicate in training"
+says "on the 2 that have no duplicate in training"
 grep -q '^owl,,,,0,' r/a/per_class.csv || fail "per_class.csv gives owl a recall"
 "$BIN/eval" a --data d --results r >out 2>err || fail "eval a"
 grep -q "9 pictures are in no part" out || fail "eval does not say what was left out"
@@ -59,11 +59,38 @@ lists a '"in_no_part"'
 lists a '"copies"'
 "$BIN/eval" a --data d --results r --verify >out 2>err || fail "eval --verify"
 
+# --- wherever a rate stands, the one without the leaking picture stands beside it, and --compare tests both
+run b data.split=csv data.split_csv=sp.csv seed=7
+evals() { # evals TEXT ARGS...: eval prints TEXT
+    local text=$1
+    shift
+    "$BIN/eval" "$@" --data d --results r >out 2>err || fail "eval $*"
+    grep -q -e "$text" out || fail "eval $*: no '$text' in: $(cat out)"
+}
+evals "pictures_without_leaks\": 2" --compare a b --json
+evals "\"without_leaks\": [01]" --compare a b --json
+grep -q '"pictures": 3' out || fail "--compare: the test of all pictures"
+evals "without pictures that have duplicates in training: .*" --compare a b
+grep -q "on 3 pictures" out && grep -q "on 2 pictures" out || fail "--compare: $(cat out)"
+evals "that have no duplicate in training" a --split valid
+evals "without_leaks" a --split valid --csv
+evals "report.html" a --report
+grep -q "that have no duplicate in training" r/a/report.html || fail "report.html: no rate without leaks"
+# a run of an older program names no picture: that is said, and what to do
+sed -i 's/"leaking"/"other"/' r/b/metrics.json
+evals "does not record which of its pictures" --compare a b
+evals "on 2 pictures" --compare a b --split valid
+
 # --- without leaks there is no such line, and nothing is left out (control)
 { cat sp.csv; for f in s/*/*; do grep -q "^${f#s/}," sp.csv || echo "${f#s/},train"; done; } |
     sed 's/copy.ppm,valid/copy.ppm,train/; s#owl/10.ppm,train#owl/10.ppm,valid#' >all.csv
 shows data.split=csv data.split_csv=all.csv
 silent "no part"
+run c data.split=csv data.split_csv=all.csv
+run d data.split=csv data.split_csv=all.csv seed=7
+"$BIN/eval" --compare c d --data d --results r >out 2>err || fail "eval --compare"
+grep -q "without pictures" out && fail "--compare tests without leaks where there are none"
+grep -q "that have no duplicate" r/c/report.html && fail "report.html: a rate without leaks"
 silent "duplicate"
 
 # --- random: copies go where their twins are, and a record from before the key means as_split

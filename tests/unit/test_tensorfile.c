@@ -36,7 +36,7 @@ static struct tensorfile *take(const char *form, const char *key, struct err *er
     snprintf(path, sizeof path, "tests/data/form_%s.pth", form);
     if (tensorfile_open(&f, path, err) < 0)
         return NULL;
-    if (tensorfile_take_network(f, key, err) == 0)
+    if (tensorfile_take_network(f, key, "model.weights_key", err) == 0)
         return f;
     tensorfile_close(f);
     return NULL;
