@@ -11,9 +11,11 @@
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/version.h"
 
 enum {
     REDIRECTS_MAX = 5,
@@ -255,4 +257,10 @@ int download(const struct download *d, char hex[SHA256_HEX], struct err *err)
         sleep_s(pause);
         wait *= 2;
     }
+}
+
+void download_libraries(FILE *file)
+{
+    version_library(file, "libcurl", curl_version_info(CURLVERSION_NOW)->version);
+    version_library(file, "zlib", zlibVersion());
 }

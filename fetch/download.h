@@ -4,6 +4,7 @@
 #define PRESIZE_FETCH_DOWNLOAD_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -23,5 +24,7 @@ struct download {
  * PATH.part is gone then. ERR_NETWORK (with the server's answer and the attempts made), ERR_CHECKSUM
  * (another size or hash than expected), ERR_FULL, ERR_IO. */
 int download(const struct download *d, char hex[SHA256_HEX], struct err *err) MUST_USE;
+
+void download_libraries(FILE *file); /* for base/version.h */
 
 #endif

@@ -11,12 +11,16 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/version.h"
 #include "data/manifest.h"
+#include "demo_archive.h"
+#include "download.h"
 #include "obtain.h"
 #include "obtain_weights.h"
 #include "pretrained.h"
 #include "recheck.h"
 #include "source.h"
+#include "tensorfile/tensorfile.h"
 
 enum { OPT_LIST = 0x100, OPT_FROM, OPT_SHA256, OPT_VERIFY, OPT_MIRROR, OPT_ATTEMPTS, OPT_NAMES };
 
@@ -363,7 +367,9 @@ static void fetch_weights(const struct args *a)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.common.tool = tool, .attempts = 5};
+    static const struct version_layer libraries[] = {
+        {tensorfile_libraries}, {download_libraries}, {demo_archive_libraries}, {NULL}};
+    struct args a = {.common = {.tool = tool, .libraries = libraries}, .attempts = 5};
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {
