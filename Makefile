@@ -18,10 +18,11 @@ PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-
 	libtiff-dev libutf8proc-dev
 EXTRA_PACKAGES := python3-h5py clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev \
 	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh
+DEB_PACKAGES := debhelper dpkg-dev fakeroot lintian man-db mandoc
 
 quoted = $(foreach word,$(1),'$(word)') # for the shell, to which | is a pipe
 
-.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
+.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install deb clean
 .NOTPARALLEL:
 
 tools: configure
@@ -32,6 +33,10 @@ all: tools
 	@cmake --build $(BUILD) --parallel $(JOBS)
 
 configure:
+	@cached=$$(sed -n 's/^PRESIZE_RELEASE:INTERNAL=//p' $(BUILD)/CMakeCache.txt 2>/dev/null) || true; \
+	here=$$(. /etc/os-release 2>/dev/null && echo "$${ID-} $${VERSION_ID-}") || true; \
+	[ -z "$$cached" ] || [ "$$cached" = "$$here" ] || { echo "make: $(BUILD) is a build folder of $$cached, and this is" \
+	"$$here: make clean, or another folder, as in  make BUILD=build-here" >&2; exit 1; }
 	@[ -f $(BUILD)/build.ninja ] || [ -f $(BUILD)/Makefile ] || \
 	cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release $(CMAKE_OPTIONS)
 
@@ -76,6 +81,11 @@ cuda: configure
 
 install: tools
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+deb: deps
+	@./.ci/install-packages $(call quoted,$(DEB_PACKAGES) libheif-dev libdnnl-dev)
+	@./.ci/make-deb "$$(sed -n 's/^project(presize VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" $(JOBS)
+	@lintian build-deb/*.changes
 
 clean:
 	rm -rf $(BUILD) bin

@@ -62,3 +62,21 @@ deps
 stand_in dpkg-query 'echo "install ok installed"'
 deps
 [ $status -eq 0 ] && [ ! -s "$log" ] || fail "nothing missing, yet status $status or output"
+
+# --- configuring ---
+configured() { # [OPTION...] -> status, what cmake says in log
+    status=0
+    rm -rf "$scratch/build"
+    cmake -S "$SOURCE" -B "$scratch/build" "$@" >"$scratch/said" 2>&1 || status=$?
+    tr -s '\n ' ' ' <"$scratch/said" >"$log"
+}
+PKG_CONFIG_LIBDIR=$scratch/none PKG_CONFIG_PATH= configured
+[ $status -ne 0 ] || fail "configured without libraries"
+grep -q 'missing libraries.* libcurl .*libtiff-4.*make deps' "$log" || fail "the missing libraries are not named"
+configured -DPRESIZE_RELEASE='debian 7'
+[ $status -ne 0 ] && grep -q 'build folder of debian 7, and this is .*: make clean' "$log" || fail "a build folder of another release"
+status=0
+mkdir -p "$scratch/other"
+echo 'PRESIZE_RELEASE:INTERNAL=debian 7' >"$scratch/other/CMakeCache.txt"
+make -C "$SOURCE" configure BUILD="$scratch/other" >"$log" 2>&1 || status=$?
+[ $status -ne 0 ] && grep -q 'build folder of debian 7, and this is .*: make clean' "$log" || fail "make: a build folder of another release"
