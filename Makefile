@@ -5,20 +5,24 @@ SHELL := /bin/bash
 BUILD := build
 PREFIX := /usr/local
 JOBS := $(shell nproc)
+CMAKE_OPTIONS :=
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
-# Debian packages: what the build needs, and what some tests use when it is there (an outsider's
-# reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory in `make peers`,
-# the ops on arm64), or what is built in where it is there (libheif: HEIC and AVIF;
-# oneDNN: exec.conv=onednn).
+# Packages of Debian and Ubuntu, A|B where a release renamed one: what the build needs; what some tests use when it
+# is there (an outsider's reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory
+# in `make peers`, the ops on arm64, the shells of completion), or what is built in where it is there (libheif: HEIC
+# and AVIF; oneDNN: exec.conv=onednn); what `make deb` needs.
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-dev \
-	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
+	libpcre2-dev libjpeg-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev
-EXTRA_PACKAGES := python3-h5py clang-format g++ libdnnl-dev libheif-dev libtcmalloc-minimal4 \
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+EXTRA_PACKAGES := python3-h5py clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev \
+	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh
+DEB_PACKAGES := debhelper dpkg-dev fakeroot lintian man-db mandoc
 
-.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
+quoted = $(foreach word,$(1),'$(word)') # for the shell, to which | is a pipe
+
+.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install deb clean
 .NOTPARALLEL:
 
 tools: configure
@@ -29,13 +33,18 @@ all: tools
 	@cmake --build $(BUILD) --parallel $(JOBS)
 
 configure:
-	@[ -f $(BUILD)/build.ninja ] || [ -f $(BUILD)/Makefile ] || cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release
+	@cached=$$(sed -n 's/^PRESIZE_RELEASE:INTERNAL=//p' $(BUILD)/CMakeCache.txt 2>/dev/null) || true; \
+	here=$$(. /etc/os-release 2>/dev/null && echo "$${ID-} $${VERSION_ID-}") || true; \
+	[ -z "$$cached" ] || [ "$$cached" = "$$here" ] || { echo "make: $(BUILD) is a build folder of $$cached, and this is" \
+	"$$here: make clean, or another folder, as in  make BUILD=build-here" >&2; exit 1; }
+	@[ -f $(BUILD)/build.ninja ] || [ -f $(BUILD)/Makefile ] || \
+	cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release $(CMAKE_OPTIONS)
 
 deps:
-	@./.ci/install-packages $(PACKAGES)
+	@./.ci/install-packages $(call quoted,$(PACKAGES))
 
 deps-extra:
-	@./.ci/install-packages $(PACKAGES) $(EXTRA_PACKAGES)
+	@./.ci/install-packages $(call quoted,$(PACKAGES)) -- $(call quoted,$(EXTRA_PACKAGES))
 
 demo: deps tools
 	bin/fetch demo
@@ -72,6 +81,11 @@ cuda: configure
 
 install: tools
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+deb: deps
+	@./.ci/install-packages $(call quoted,$(DEB_PACKAGES) libheif-dev libdnnl-dev)
+	@./.ci/make-deb "$$(sed -n 's/^project(presize VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" $(JOBS)
+	@lintian build-deb/*.changes
 
 clean:
 	rm -rf $(BUILD) bin

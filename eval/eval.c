@@ -8,14 +8,19 @@
 #include "base/cli.h"
 #include "base/path.h"
 #include "base/sandbox.h"
+#include "base/version.h"
 #include "comparison.h"
+#include "data/dataset.h"
+#include "image/decode.h"
 #include "look.h"
 #include "mistakes.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
+#include "record/canvas.h"
 #include "record/html.h"
 #include "record/run.h"
+#include "tensorfile/tensorfile.h"
 #include "verify.h"
 
 enum {
@@ -369,7 +374,10 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct args a = {.common.tool = "eval", .request.beta = 0.25};
+    static const struct version_layer libraries[] = {{image_libraries},      {data_libraries},
+                                                     {tensorfile_libraries}, {backend_libraries},
+                                                     {record_libraries},     {NULL}};
+    struct args a = {.common = {.tool = "eval", .libraries = libraries}, .request.beta = 0.25};
     struct err err = {0};
     int status;
 

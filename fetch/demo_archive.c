@@ -18,7 +18,11 @@
 #include "base/path.h"
 #include "base/rng.h"
 #include "base/thread.h"
+#include "base/version.h"
 #include "demo_draw.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
 
 enum { TOTAL = DEMO_KINDS * DEMO_PICTURES, LIST_TRAINVAL = 1, LIST_TEST = 2, PATH_ROOM = 128 };
 
@@ -243,4 +247,9 @@ int demo_archive_write(const char *path, struct err *err)
         free(j->pictures[i].bytes);
     free(j);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+void demo_archive_libraries(FILE *file)
+{
+    version_library(file, "libjpeg-turbo", TEXT(LIBJPEG_TURBO_VERSION));
 }

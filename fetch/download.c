@@ -14,11 +14,14 @@
 #include <strings.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "partial.h"
+#include "base/version.h"
 
 enum { REDIRECTS_MAX = 5, CONNECT_S = 30, WAIT_MAX_S = 60 };
 
@@ -482,4 +485,10 @@ int download(const struct download *d, char hex[SHA256_HEX], struct err *err)
     for (int i = 0; i < N; i++)
         sigaction(signals[i], &before[i], NULL);
     return rc;
+}
+
+void download_libraries(FILE *file)
+{
+    version_library(file, "libcurl", curl_version_info(CURLVERSION_NOW)->version);
+    version_library(file, "zlib", zlibVersion());
 }

@@ -4,6 +4,7 @@
 #define PRESIZE_FETCH_DOWNLOAD_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -35,5 +36,7 @@ struct download {
  * certificates. SIGINT, SIGTERM and SIGHUP end it (ERR_STOPPED). ERR_NETWORK (with the server's answer and the attempts
  * made), ERR_CHECKSUM (another size or hash than expected), ERR_FULL, ERR_IO, ERR_NOMEM. */
 int download(const struct download *d, char hex[SHA256_HEX], struct err *err) MUST_USE;
+
+void download_libraries(FILE *file); /* for base/version.h */
 
 #endif

@@ -12,13 +12,17 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/sandbox.h"
+#include "base/version.h"
 #include "data/manifest.h"
+#include "demo_archive.h"
+#include "download.h"
 #include "obtain.h"
 #include "obtain_weights.h"
 #include "pretrained.h"
 #include "recheck.h"
 #include "repair.h"
 #include "source.h"
+#include "tensorfile/tensorfile.h"
 
 enum {
     OPT_LIST = 0x100,
@@ -465,7 +469,10 @@ static void fetch_weights(const struct args *a)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.common.tool = tool, .rules = download_rules_default};
+    static const struct version_layer libraries[] = {
+        {tensorfile_libraries}, {download_libraries}, {demo_archive_libraries}, {NULL}};
+    struct args a = {.common = {.tool = tool, .libraries = libraries},
+                     .rules = download_rules_default};
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {

@@ -6,7 +6,11 @@
 #include "base/cli.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
+#include "base/version.h"
+#include "data/dataset.h"
+#include "image/decode.h"
 #include "prep.h"
+#include "record/canvas.h"
 
 enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS };
 
@@ -200,7 +204,11 @@ static int act(struct args *a, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.common.tool = "prep", .prep.workers = cpu_count()};
+    static const struct key_table keys = {dataset_keys, 0};
+    static const struct version_layer libraries[] = {
+        {image_libraries}, {data_libraries}, {record_libraries}, {NULL}};
+    struct args a = {.common = {.tool = "prep", .libraries = libraries, .keys = &keys, .n_keys = 1},
+                     .prep.workers = cpu_count()};
     struct err err = {0};
     int rc;
 

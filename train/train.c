@@ -5,18 +5,25 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "begin.h"
 #include "facts.h"
+#include "data/dataset.h"
+#include "experiment/experiment.h"
+#include "image/decode.h"
+#include "record/canvas.h"
 #include "replay.h"
 #include "record/sheet.h"
 #include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
 #include "team.h"
+#include "tensorfile/tensorfile.h"
 #include "useful.h"
 
 enum {
@@ -376,7 +383,10 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct args a = {.common.tool = "train"};
+    static const struct version_layer libraries[] = {{image_libraries},      {data_libraries},
+                                                     {tensorfile_libraries}, {backend_libraries},
+                                                     {record_libraries},     {NULL}};
+    struct args a = {.common = {.tool = "train", .libraries = libraries}};
     struct err err = {0};
 
     a.words = calloc((size_t)argc + 1, sizeof *a.words);
@@ -387,6 +397,7 @@ int main(int argc, char **argv)
     a.request.words = a.words;
     a.request.argc = argc;
     a.request.argv = argv;
+    a.common.keys = experiment_keys(&a.common.n_keys);
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;
     a.request.results = a.common.results;

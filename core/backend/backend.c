@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/onednn.h"
 #include "backend/plugin.h"
 #include "base/isa.h"
 #include "base/path.h"
+#include "base/version.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
@@ -60,6 +62,18 @@ bool backend_has_onednn(void)
     return true;
 #else
     return false;
+#endif
+}
+
+void backend_libraries(FILE *file)
+{
+#ifdef PRESIZE_ONEDNN
+    char isa[64], library[64];
+
+    dnn_describe(NULL, isa, sizeof isa, library, sizeof library);
+    version_library(file, "onednn", strchr(library, ' ') + 1);
+#else
+    (void)file;
 #endif
 }
 

@@ -7,6 +7,8 @@
 #ifndef PRESIZE_BACKEND_BACKEND_H
 #define PRESIZE_BACKEND_BACKEND_H
 
+#include <stdio.h>
+
 #include "backend/op.h"
 #include "base/key.h"
 
@@ -143,5 +145,6 @@ int backend_open(const struct backend **kind, struct be **out, struct be_info *i
 extern const struct backend ref_backend, cpu_backend;
 /* Whether this build has oneDNN, for exec.conv=onednn. */
 bool backend_has_onednn(void);
+void backend_libraries(FILE *file); /* for base/version.h */
 
 #endif

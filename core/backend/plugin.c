@@ -33,7 +33,8 @@ static int check(const struct plugin *p, const char *path, struct err *err)
     if (p->abi != PLUGIN_ABI || strcmp(p->version, PRESIZE_VERSION) != 0)
         return err_set(err, ERR_UNSUPPORTED,
                        "%s was built from another version (%s) than this program (" PRESIZE_VERSION
-                       "): build both from one source, with `make` and `make cuda`",
+                       "): build both from one source, with `make` and `make cuda`, or install "
+                       "presize and presize-cuda of one version",
                        path, p->abi == PLUGIN_ABI ? p->version : "other headers");
     return 0;
 }
@@ -51,7 +52,8 @@ int plugin_open(const struct backend **out, struct err *err)
         return -1;
     if (!path_exists(path))
         return err_set(err, ERR_UNSUPPORTED,
-                       "no CUDA plug-in: %s is not there (`make cuda` builds it where nvcc is)",
+                       "no CUDA plug-in: %s is not there (`make cuda` builds it where nvcc is, the "
+                       "package presize-cuda has it)",
                        path);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)

@@ -13,12 +13,21 @@
 #include "base/isa.h"
 #include "base/key.h"
 #include "base/log.h"
+#include "base/manual.h"
 #include "base/out.h"
 #include "base/sandbox.h"
+#include "base/version.h"
 
 const char presize_version[] = PRESIZE_VERSION;
 
-enum { KEY_DATA = 0x7001, KEY_RESULTS, KEY_NO_SANDBOX, OPTIONS_MAX = 128, NAME_LEN = 64 };
+enum {
+    KEY_DATA = 0x7001,
+    KEY_RESULTS,
+    KEY_NO_SANDBOX,
+    KEY_WORDS,
+    OPTIONS_MAX = 128,
+    NAME_LEN = 64
+};
 
 static const struct argp_option options[] = {
     {"data", KEY_DATA, "DIR", 0, "where data lie (default: $PRESIZE_DATA, else data)", -2},
@@ -27,7 +36,8 @@ static const struct argp_option options[] = {
     {"quiet", 'q', NULL, 0, "warnings and errors only, no progress bar", -2},
     {"no-sandbox", KEY_NO_SANDBOX, NULL, 0,
      "do not give up the rights to run programs and to write elsewhere", -2},
-    {"version", 'V', NULL, 0, "print the version", -2},
+    {"version", 'V', NULL, 0, "print the version; with --verbose also the libraries'", -2},
+    {"words", KEY_WORDS, "KIND", OPTION_HIDDEN, "what completion and man pages are made of", -2},
     {0},
 };
 
@@ -55,9 +65,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
         sandbox_off();
         return 0;
     case 'V':
-        printf("%s (presize) %s\n", c->tool, presize_version);
-        cli_finish(c->tool);
-        exit(0);
+        c->version = true;
+        return 0;
+    case KEY_WORDS:
+        c->words = arg;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -147,6 +159,23 @@ static const char *called_as(const char *program)
     return prefix;
 }
 
+/* --version and --words: nothing else is done. */
+static void answer(const struct argp *argp, const struct cli_common *common)
+{
+    struct err err = {0};
+
+    if (common->version && common->verbose > 0)
+        version_print(stdout, common->tool, common->libraries);
+    else if (common->version)
+        printf("%s (presize) %s\n", common->tool, presize_version);
+    else if (common->words && manual_words(stdout, common->words, argp, common, &err) < 0)
+        die_usage(common->tool, "%s", err.msg);
+    if (common->version || common->words) {
+        cli_finish(common->tool);
+        exit(0);
+    }
+}
+
 void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
                void *input)
 {
@@ -168,6 +197,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     check_spelling(argp, argc, argv, common->tool);
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
         exit(2);
+    answer(argp, common);
     if (isa_choose(&isa, NULL, &err) < 0)
         die_usage(common->tool, "%s", err.msg);
     log_begin(common->tool, common->verbose > 0   ? LOG_DEBUG

@@ -9,6 +9,9 @@
 
 #include "base/err.h"
 
+struct key_table;
+struct version_layer;
+
 /* Filled by cli_argp; its address is the child's input (state->child_inputs[0]). */
 struct cli_common {
     const char *tool;    /* set by the tool before parsing: "fetch", ... */
@@ -16,6 +19,13 @@ struct cli_common {
     bool data_given;     /* --data was */
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
+    bool version;        /* -V: cli_parse() prints it and ends the program */
+    const char *words;   /* --words KIND (base/manual.h), likewise */
+
+    /* What the tool has, for --version --verbose and --words; set before parsing. */
+    const struct version_layer *libraries; /* ends with {NULL}; or NULL */
+    const struct key_table *keys;          /* N_KEYS tables */
+    size_t n_keys;
 };
 extern const struct argp
     cli_argp; /* --data --results -v -q --no-sandbox -V, with their long names */

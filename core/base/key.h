@@ -149,6 +149,11 @@ json_t *keys_outdated(const struct key_table *tables, size_t n, int version, con
 
 /* The tables as Markdown: | key | default | range or choices | unit | meaning |; then what was retired. */
 void keys_document(FILE *file, const struct key_table *tables, size_t n);
+/* SAY for each key that is not retired, a list's items behind the list as "train.phases.N.lr". RANGE is as in the table
+ * of keys_document(): "0 to 1", "true, false", "text". */
+void keys_each(const struct key_table *tables, size_t n,
+               void (*say)(void *to, const char *name, const char *range, const struct key *row),
+               void *to);
 
 /* The key that people mean who type TYPED ("bs", "batch-size", "lr"), where it EXISTS; NULL: none that is known. */
 const char *key_typed(const char *typed, bool (*exists)(void *ctx, const char *key), void *ctx);

@@ -356,28 +356,51 @@ static void document_range(FILE *file, const struct key *row)
     }
 }
 
-static void document_rows(FILE *file, const struct key *rows, const char *prefix)
+struct each { /* the arguments of keys_each() */
+    void (*say)(void *to, const char *name, const char *range, const struct key *row);
+    void *to;
+};
+
+static void each_row(const struct each *e, const struct key *rows, const char *prefix)
 {
     for (const struct key *row = rows; row->name; row++) {
-        const char *preset = row->preset ? row->preset : "";
+        char name[NAME_MAX_LEN], inside[NAME_MAX_LEN], range[512] = "";
+        FILE *file = row->retired ? NULL : fmemopen(range, sizeof range, "w");
 
-        if (row->retired)
+        if (!file)
             continue;
-        fprintf(file, "| `%s%s` | %s%s%s | ", prefix, row->name, *preset ? "`" : "", preset,
-                *preset ? "`" : "");
         document_range(file, row);
-        fprintf(file, " | %s | %s", row->unit ? row->unit : "", row->help ? row->help : "");
-        if (row->since > 1)
-            fprintf(file, " (since version %d; older records: `%s`)", row->since,
-                    row->implied ? row->implied : preset);
-        fputs(" |\n", file);
+        fclose(file);
+        snprintf(name, sizeof name, "%.90s%.90s", prefix, row->name);
+        e->say(e->to, name, range, row);
         if (row->type == KEY_TYPE_LIST) {
-            char name[256];
-
-            snprintf(name, sizeof name, "%s%s.N.", prefix, row->name);
-            document_rows(file, row->items, name);
+            snprintf(inside, sizeof inside, "%.180s.N.", name);
+            each_row(e, row->items, inside);
         }
     }
+}
+
+void keys_each(const struct key_table *tables, size_t n,
+               void (*say)(void *to, const char *name, const char *range, const struct key *row),
+               void *to)
+{
+    const struct each e = {say, to};
+
+    for (size_t t = 0; t < n; t++)
+        each_row(&e, tables[t].rows, "");
+}
+
+static void document_row(void *to, const char *name, const char *range, const struct key *row)
+{
+    const char *preset = row->preset ? row->preset : "";
+    FILE *file = to;
+
+    fprintf(file, "| `%s` | %s%s%s | %s | %s | %s", name, *preset ? "`" : "", preset,
+            *preset ? "`" : "", range, row->unit ? row->unit : "", row->help ? row->help : "");
+    if (row->since > 1)
+        fprintf(file, " (since version %d; older records: `%s`)", row->since,
+                row->implied ? row->implied : preset);
+    fputs(" |\n", file);
 }
 
 static void document_retired(FILE *file, const struct key *rows, const char *prefix, bool *any)
@@ -402,8 +425,7 @@ void keys_document(FILE *file, const struct key_table *tables, size_t n)
     bool any = false;
 
     fputs("| key | default | range or choices | unit | meaning |\n|---|---|---|---|---|\n", file);
-    for (size_t t = 0; t < n; t++)
-        document_rows(file, tables[t].rows, "");
+    keys_each(tables, n, document_row, file);
     for (size_t t = 0; t < n; t++)
         document_retired(file, tables[t].rows, "", &any);
 }

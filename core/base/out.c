@@ -63,9 +63,13 @@ static bool put_clean(const char *text, size_t size, bool end)
             held.n = part;
             return put_all(text + plain, at - plain);
         }
-        at += n > 0 ? n : 1;
-        if (n == 0)
+        if (n == 0) { /* a whole character: its second byte alone would be one of C1 */
+            const int whole = text_character(text + at);
+
+            at += whole > 0 ? (size_t)whole : 1;
             continue;
+        }
+        at += n;
         if (!put_all(text + plain, at - n - plain) || !put_all(replacement, 3))
             return false;
         plain = at;

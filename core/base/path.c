@@ -462,37 +462,65 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int not_found(const char *kind, const char *name, const char *share, struct err *err)
+static const char *share_folder(void)
+{
+    const char *share = getenv("PRESIZE_SHARE");
+
+    return share && *share ? share : PRESIZE_SHARE_DIR;
+}
+
+/* All of KIND, here and in the share folder, each once; NULL: out of memory. */
+static struct listing *list_kind(const char *kind)
 {
     struct listing *l = calloc(1, sizeof *l);
     char there[PATH_LEN];
+    size_t n = 0;
+
+    if (!l)
+        return NULL;
+    list_yaml(l, kind);
+    if (path_format(there, NULL, "%s/%s", share_folder(), kind) == 0)
+        list_yaml(l, there);
+    qsort(l->pointers, l->n, sizeof l->pointers[0], by_name);
+    for (size_t i = 0; i < l->n; i++)
+        if (n == 0 || strcmp(l->pointers[i], l->pointers[n - 1]) != 0)
+            l->pointers[n++] = l->pointers[i];
+    l->n = n;
+    return l;
+}
+
+void path_list_share(FILE *file, const char *kind)
+{
+    struct listing *l = list_kind(kind);
+
+    for (size_t i = 0; l && i < l->n; i++)
+        fprintf(file, "%s\n", l->pointers[i]);
+    free(l);
+}
+
+static int not_found(const char *kind, const char *name, const char *share, struct err *err)
+{
+    struct listing *l = list_kind(kind);
     const char *near;
 
     err_set(err, ERR_INPUT, "no %s/%s.yaml, neither here nor in %s", kind, name, share);
     if (!l)
         return -1;
-    list_yaml(l, kind);
-    if (path_format(there, NULL, "%s/%s", share, kind) == 0)
-        list_yaml(l, there);
-    qsort(l->pointers, l->n, sizeof l->pointers[0], by_name);
     near = nearest_name(name, l->pointers, l->n);
     if (near)
         err_append(err, "; did you mean %s?", near);
     else if (l->n > 0)
         err_append(err, "; there are:");
     for (size_t i = 0; !near && i < l->n; i++)
-        if (i == 0 || strcmp(l->pointers[i], l->pointers[i - 1]) != 0)
-            err_append(err, " %s", l->pointers[i]);
+        err_append(err, " %s", l->pointers[i]);
     free(l);
     return -1;
 }
 
 int path_find_share(char out[PATH_LEN], const char *kind, const char *name, struct err *err)
 {
-    const char *share = getenv("PRESIZE_SHARE");
+    const char *share = share_folder();
 
-    if (!share || !*share)
-        share = PRESIZE_SHARE_DIR;
     if (!*name || *name == '.' || strchr(name, '/'))
         return err_set(err, ERR_INPUT,
                        "\"%s\" is not the name of a file %s/NAME.yaml (no slash, no leading dot)",

@@ -54,14 +54,15 @@ size_t text_control(const char *text)
 
 void text_put(FILE *file, const char *text)
 {
-    for (; *text; text++) {
-        size_t n = text_control(text);
+    while (*text) {
+        const size_t n = text_control(text);
+        const int whole = text_character(text);
+        const size_t shown = n > 0 ? 0 : whole > 0 ? (size_t)whole : 1;
 
-        if (n == 0)
-            fputc(*text, file);
+        fwrite(text, 1, shown, file);
         for (size_t i = 0; i < n; i++)
             fprintf(file, "\\x%02X", (unsigned char)text[i]);
-        text += n > 1 ? n - 1 : 0;
+        text += shown + n;
     }
 }
 

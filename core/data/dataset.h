@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/key.h"
@@ -74,6 +75,8 @@ struct dataset {
 int dataset_list(struct dataset **out, const struct dataset_options *o, const char *tree,
                  int (*is_picture)(const char *path), struct err *err) MUST_USE;
 void dataset_free(struct dataset *d); /* NULL is fine */
+
+void data_libraries(FILE *file); /* for base/version.h */
 
 bool dataset_is_archive(
     const char *path); /* by the ending of its name: .zip, .tar, .tgz, .7z, ... */

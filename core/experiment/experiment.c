@@ -375,6 +375,12 @@ int experiment_params(json_t **out, const struct experiment *e, struct err *err)
     return rc;
 }
 
+const struct key_table *experiment_keys(size_t *n)
+{
+    *n = N_TABLES;
+    return tables;
+}
+
 void experiment_document(FILE *file)
 {
     fputs("# Experiments\n\n"

@@ -58,6 +58,8 @@ bool experiment_is_harmless(const char *name);
 int experiment_params(json_t **out, const struct experiment *e, struct err *err) MUST_USE;
 /* experiments/README.md: every key of every module (train --keys). */
 void experiment_document(FILE *file);
+/* The tables of keys; *N is how many. */
+const struct key_table *experiment_keys(size_t *n);
 
 /* The checkpoint whose weights a run of E ends and predicts with: "last" or "best" (train.finish). */
 const char *experiment_final(const struct experiment *e);

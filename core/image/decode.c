@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/size.h"
+#include "base/version.h"
 #include "image/codec.h"
 
 static const struct codec *const codecs[] = {&codec_jpeg, &codec_png,  &codec_gif,
@@ -196,4 +198,19 @@ const char *image_decoder_version(unsigned formats)
         used = strlen(text);
     }
     return text;
+}
+
+void image_libraries(FILE *file)
+{
+    char last[64] = "", one[64];
+
+    for (size_t i = 0; i < CODECS; i++) {
+        if (!codecs[i]->version)
+            continue;
+        codecs[i]->version(one, sizeof one);
+        if (strcmp(one, last) != 0) /* AVIF and HEIC share a library */
+            fprintf(file, "  %s\n", one);
+        memcpy(last, one, sizeof last);
+    }
+    version_library(file, "zlib", zlibVersion());
 }

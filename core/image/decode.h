@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -60,5 +61,6 @@ void image_begin(void);
 /* "libjpeg-turbo 2.1.5, spng 0.7.3, ...": the libraries of JPEG, PNG, GIF and WebP, and of the further formats whose
  * bits (1 << enum image_format) are in FORMATS. Borrowed until the thread's next call. */
 const char *image_decoder_version(unsigned formats);
+void image_libraries(FILE *file); /* for base/version.h */
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/version.h"
 #include "record/markup.h"
 
 enum { PNG_SCALE = 2, TEXT_MAX = 512, SIDE_MAX = 16000 };
@@ -253,4 +254,9 @@ void canvas_text(struct canvas *c, double x, double y, double size, enum anchor 
 double canvas_text_width(const char *text, double size)
 {
     return 0.57 * size * (double)markup_length(text); /* DejaVu Sans, lower case: 0.54 */
+}
+
+void record_libraries(FILE *file)
+{
+    version_library(file, "cairo", cairo_version_string());
 }

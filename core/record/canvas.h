@@ -36,4 +36,6 @@ void canvas_text(struct canvas *c, double x, double y, double size, enum anchor 
 /* About how wide TEXT is: fonts differ, layouts must not. */
 double canvas_text_width(const char *text, double size);
 
+void record_libraries(FILE *file); /* for base/version.h */
+
 #endif

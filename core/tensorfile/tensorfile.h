@@ -3,6 +3,8 @@
 #ifndef PRESIZE_TENSORFILE_TENSORFILE_H
 #define PRESIZE_TENSORFILE_TENSORFILE_H
 
+#include <stdio.h>
+
 #include "tensorfile/safetensors.h"
 
 struct tensorfile;
@@ -23,5 +25,7 @@ int tensorfile_read_f32(const struct tensorfile *f, const struct st_tensor *t, f
                         struct err *err) MUST_USE;
 int tensorfile_read_i64(const struct tensorfile *f, const struct st_tensor *t, int64_t *dst,
                         struct err *err) MUST_USE;
+
+void tensorfile_libraries(FILE *file); /* for base/version.h */
 
 #endif

@@ -15,7 +15,9 @@
 #include <sys/stat.h>
 
 #include "base/path.h"
+#include "base/version.h"
 #include "tensorfile/convert.h"
+#include "tensorfile/tensorfile.h"
 #include "tensorfile/torchfile_private.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are stored little endian");
@@ -454,4 +456,10 @@ int torchfile_read_i64(const struct torchfile *f, const struct st_tensor *t, int
         return err_set(err, ERR_FORMAT, "%s: tensor %s holds no int64 numbers", f->path, t->name);
     gather(f, t, dst);
     return 0;
+}
+
+void tensorfile_libraries(FILE *file)
+{
+    version_library(file, "libarchive",
+                    archive_version_string() + strcspn(archive_version_string(), " ") + 1);
 }

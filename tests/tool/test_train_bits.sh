@@ -1,10 +1,27 @@
 # test_train_bits.sh - one recipe and one seed give the same bits at any number of threads and on any
-# instruction set.
-# SPDX-License-Identifier: MIT
+# instruction set. The demo set, its shards and two trainings have the hashes of tests/data/release_bits.txt, on every
+# release; RELEASE_BITS=1 prints those of here. SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 6 2 16 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 4}"
 
+# A shard names the versions of the decoders. Those are left out, and the checksum behind them.
+shard_hash() { # FILE
+    decoders=$(sed -n 's/^ *"decoder": "\(.*\)",$/\1/p' "$data/demo/shards-128/index.json") perl -0777 -ne '
+        s/\Q$ENV{decoders}\E..../-/s or die "no decoders\n"; print' "$1" | sha256sum | cut -c1-64
+}
+bits() { # [RUN]: the record of here, with RUN in the place of the first one
+    echo "demo manifest $(sha256sum < "$data/demo/manifest.jsonl" | cut -c1-64)"
+    for shard in "$data"/demo/shards-128/*.h5; do echo "demo $(basename "$shard") $(shard_hash "$shard")"; done
+    echo "weights fp32 $(weights_hash "${1:-one}")"
+    echo "weights bf16 $(weights_hash half)"
+}
+
 train_run one $tiny exec.threads=1
+if [ "${RELEASE_BITS:-}" ]; then
+    train_run half $tiny train.precision=bf16 exec.threads=1
+    bits
+    exit 0
+fi
 train_run two $tiny exec.threads=2
 train_run three $tiny exec.threads=3
 OMP_NUM_THREADS=3 train_run omp3 $tiny exec.threads=2
@@ -16,6 +33,10 @@ done
 [ "$(weights_hash one)" ] || fail "no weights_sha256"
 
 train_run half $tiny train.precision=bf16 exec.threads=1
+
+bits | diff "$SOURCE/tests/data/release_bits.txt" - ||
+    fail "other bits than recorded (<): $("$BIN/train" --version --verbose | tr -s '\n ' ' ')"
+bits half | cmp -s - "$SOURCE/tests/data/release_bits.txt" && fail "control: other weights have the recorded bits"
 train_run half3 $tiny train.precision=bf16 exec.threads=3
 same half half3
 

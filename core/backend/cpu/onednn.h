@@ -21,6 +21,7 @@ void dnn_free(struct dnn *d); /* NULL is fine */
 bool dnn_has_avx512(const struct dnn *d);
 bool dnn_has_amx(const struct dnn *d);
 bool dnn_has_bf16(const struct dnn *d); /* native dot products */
+/* D may be NULL. */
 void dnn_describe(const struct dnn *d, char *isa, size_t isa_size, char *library,
                   size_t library_size);
 /* oneDNN's OpenMP runtime to one thread, for the calling thread: before it creates or runs
