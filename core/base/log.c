@@ -144,27 +144,27 @@ static char *edited(const char *text)
     return file && fclose(file) == 0 ? out : NULL;
 }
 
-static void write_line(enum log_level level, const char *text)
+static void write_line(enum log_level level, const char *name, const char *text)
 {
     bool bar = atomic_load(&state.bar);
     const char *on = state.colour ? colours[level] : "";
 
     if (bar)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, names[level], *on ? "\033[0m" : "");
+    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, name, *on ? "\033[0m" : "");
     text_put(stderr, text);
     fputc('\n', stderr);
     if (bar)
         draw(clock_seconds());
     if (state.tee) {
-        fprintf(state.tee, "%s: %s: ", state.tool, names[level]);
+        fprintf(state.tee, "%s: %s: ", state.tool, name);
         text_put(state.tee, text);
         fputc('\n', state.tee);
         fflush(state.tee);
     }
 }
 
-static void log_text(enum log_level level, const char *format, va_list args)
+static void log_text(enum log_level level, const char *name, const char *format, va_list args)
 {
     char *text = NULL, *shown;
 
@@ -174,7 +174,7 @@ static void log_text(enum log_level level, const char *format, va_list args)
         text = NULL;
     pthread_mutex_lock(&state.lock);
     shown = text ? edited(text) : NULL;
-    write_line(level, shown ? shown : format); /* never the text unedited */
+    write_line(level, name, shown ? shown : format); /* never the text unedited */
     pthread_mutex_unlock(&state.lock);
     free(shown);
     free(text);
@@ -185,7 +185,7 @@ void log_error(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_ERROR, format, args);
+    log_text(LOG_ERROR, names[LOG_ERROR], format, args);
     va_end(args);
 }
 
@@ -194,7 +194,7 @@ void log_warn(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_WARN, format, args);
+    log_text(LOG_WARN, names[LOG_WARN], format, args);
     va_end(args);
 }
 
@@ -203,7 +203,16 @@ void log_info(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_INFO, format, args);
+    log_text(LOG_INFO, names[LOG_INFO], format, args);
+    va_end(args);
+}
+
+void log_next(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_INFO, "next", format, args);
     va_end(args);
 }
 
@@ -212,7 +221,7 @@ void log_debug(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_DEBUG, format, args);
+    log_text(LOG_DEBUG, names[LOG_DEBUG], format, args);
     va_end(args);
 }
 

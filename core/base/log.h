@@ -29,6 +29,8 @@ void log_tee(FILE *file);
 void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A line of level INFO, "TOOL: next: ...", that is no part of a run's log. */
+void log_next(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* One progress bar at a time, only where stderr is a terminal and the level is at least INFO; all

@@ -65,5 +65,8 @@ void new_file_clear(const char *folder, const char *name);
  * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */
 int path_find_share(char out[PATH_LEN], const char *kind, const char *name,
                     struct err *err) MUST_USE;
+/* A line on OUT for each "KIND/NAME.yaml" of the first of these places that has any: NAME, and the first comment of the
+ * file, which says what it is. */
+void path_list_share(FILE *out, const char *kind);
 
 #endif

@@ -150,8 +150,7 @@ static int apply_words(struct experiment *e, json_t *merged, char *const *words,
                        struct err *err)
 {
     for (int i = 0; i < n; i++) {
-        if (keys_check_name(tables, N_TABLES, KEYS_NEWEST, words[i], err) < 0 ||
-            keys_override(merged, words[i], err) < 0) {
+        if (keys_set_word(merged, tables, N_TABLES, words[i], err) < 0) {
             if (!strstr(err->msg, "command line"))
                 err_wrap(err, "command line");
             return -1;
