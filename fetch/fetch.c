@@ -330,6 +330,7 @@ static void fetch_set(const struct args *a)
                        .attempts = a->attempts,
                        .charset = a->charset,
                        .limits = unpack_limits_default};
+    char description[PATH_LEN];
     struct err err = {0};
 
     refuse_name(a);
@@ -340,6 +341,13 @@ static void fetch_set(const struct args *a)
     else if (obtain(&o, &err) < 0)
         die(tool, &err);
     printf("%s/%s/tree\n", a->common.data, a->name);
+    if (a->verify)
+        return;
+    if (path_find_share(description, "prep/datasets", a->name, &err) == 0)
+        cli_next(&a->common, "prep", "%s", a->name);
+    else
+        log_next("`prep --init %s/%s/tree > prep/datasets/%s.yaml`", a->common.data, a->name,
+                 a->name);
 }
 
 static void fetch_weights(const struct args *a)
@@ -359,6 +367,10 @@ static void fetch_weights(const struct args *a)
     if (obtain_weights_path(path, o.data, o.what, &err) < 0)
         die(tool, &err);
     puts(path);
+    if (!a->verify)
+        log_next("keys of an experiment that begins with these weights: model.arch=%s "
+                 "model.weights=%s",
+                 o.what->arch, strchr(o.what->name, '-') ? "imagenet-v2" : "imagenet");
 }
 
 int main(int argc, char **argv)

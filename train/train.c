@@ -1,6 +1,5 @@
 /* train.c - the command: train an experiment, go on with a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,6 +46,7 @@ struct args {
     enum action action;
     const char *png; /* --show-batch */
     bool unique;
+    bool ops;     /* --summary=ops */
     bool quick;   /* --selftest */
     int gpus;     /* --gpus; 1 */
     char **words; /* room for argc */
@@ -63,8 +63,8 @@ static const struct argp_option options[] = {
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
-    {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
-    {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
+    {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL, "show the parts, the first batch and the network by stages, or with --summary=ops every op; no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time: three steps of each phase are run and timed; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
@@ -129,6 +129,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_SUMMARY:
         choose(a, ACTION_SUMMARY);
+        if (arg && strcmp(arg, "ops") != 0)
+            die_usage("train", "--summary=%s: expected --summary, or --summary=ops for every op",
+                      arg);
+        a->ops = arg != NULL;
         return 0;
     case OPT_PLAN:
         choose(a, ACTION_PLAN);
@@ -160,55 +164,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int is_experiment(const struct dirent *entry)
-{
-    const char *dot = strrchr(entry->d_name, '.');
-
-    return dot && dot != entry->d_name && strcmp(dot, ".yaml") == 0;
-}
-
-/* NAME and the first comment of its file, which says what question it asks. */
-static void list_one(FILE *out, const char *folder, const char *file)
-{
-    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], name[4 * 256];
-    FILE *yaml;
-
-    if (path_format(path, NULL, "%s/%s", folder, file) < 0 || !path_is_file(path))
-        return;
-    text_quote(name, sizeof name, file);
-    yaml = fopen(path, "re");
-    if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
-        line[0] = 0;
-    if (yaml)
-        fclose(yaml);
-    line[strcspn(line, "\n")] = 0;
-    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
-    fprintf(out, "  %-26.*s %s\n", (int)(strlen(name) - strlen(".yaml")), name, shown);
-}
-
-static int list_folder(FILE *out, const char *folder)
-{
-    struct dirent **entries;
-    int n = scandir(folder, &entries, is_experiment, alphasort);
-
-    for (int i = 0; i < n; i++) {
-        list_one(out, folder, entries[i]->d_name);
-        free(entries[i]);
-    }
-    if (n >= 0)
-        free(entries);
-    return n > 0 ? n : 0;
-}
-
 static void say_experiments(void)
 {
-    const char *share = getenv("PRESIZE_SHARE");
-    char folder[PATH_LEN];
-
     fputs("train: which experiment? train --exp NAME [KEY=VALUE ...]\n\n", stderr);
-    if (list_folder(stderr, "experiments") == 0 &&
-        path_format(folder, NULL, "%s/experiments", share ? share : PRESIZE_SHARE_DIR) == 0)
-        list_folder(stderr, folder);
+    path_list_share(stderr, "experiments");
     fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
 }
 
@@ -229,7 +188,7 @@ static int look(const struct args *a, struct err *err)
     if (a->action == ACTION_SHOW)
         rc = show_batch(stdout, s, a->png, a->unique, err);
     else if (a->action == ACTION_SUMMARY)
-        rc = summary_print(stdout, s, err);
+        rc = summary_print(stdout, s, a->ops, err);
     else
         rc = summary_plan(stdout, s, r->data, r->results, err);
     session_close(s);
@@ -256,6 +215,11 @@ static int train(const struct args *a, struct err *err)
         return -1;
     }
     printf("%s\n", folder);
+    fflush(stdout);
+    if (a->request.lr_find)
+        cli_next(&a->common, "train", "--exp %s lr=RATE", a->request.experiment);
+    else if (team_leads(a->request.team))
+        cli_next(&a->common, "eval", "%s", path_base(folder));
     return 0;
 }
 

@@ -257,7 +257,8 @@ noreturn void die_usage(const char *tool, const char *format, ...)
 void cli_next(const struct cli_common *c, const char *command, const char *format, ...)
 {
     const char *usual = getenv("PRESIZE_DATA");
-    const bool data = strcmp(c->data, usual && *usual ? usual : "data") != 0;
+    const bool data = strcmp(c->data, usual && *usual ? usual : "data") != 0 &&
+                      strcmp(command, "eval") != 0; /* it knows where a run's data lie */
     const bool results = strcmp(c->results, "results") != 0 &&
                          (strcmp(command, "train") == 0 || strcmp(command, "eval") == 0);
     char arguments[1024];

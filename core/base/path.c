@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/key.h"
+#include "base/text.h"
 
 int path_format(char out[PATH_LEN], struct err *err, const char *format, ...)
 {
@@ -496,4 +497,53 @@ int path_find_share(char out[PATH_LEN], const char *kind, const char *name, stru
     if (path_is_file(out))
         return 0;
     return not_found(kind, name, share, err);
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return dot && dot != entry->d_name && strcmp(dot, ".yaml") == 0;
+}
+
+static void list_one(FILE *out, const char *folder, const char *file)
+{
+    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], name[4 * 256];
+    FILE *yaml;
+
+    if (path_format(path, NULL, "%s/%s", folder, file) < 0 || !path_is_file(path))
+        return;
+    text_quote(name, sizeof name, file);
+    yaml = fopen(path, "re");
+    if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
+        line[0] = 0;
+    if (yaml)
+        fclose(yaml);
+    line[strcspn(line, "\n")] = 0;
+    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    fprintf(out, "  %-26.*s %s\n", (int)(strlen(name) - strlen(".yaml")), name, shown);
+}
+
+static int list_folder(FILE *out, const char *folder)
+{
+    struct dirent **entries;
+    int n = scandir(folder, &entries, is_yaml, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        list_one(out, folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return n > 0 ? n : 0;
+}
+
+void path_list_share(FILE *out, const char *kind)
+{
+    const char *share = getenv("PRESIZE_SHARE");
+    char folder[PATH_LEN];
+
+    if (list_folder(out, kind) == 0 &&
+        path_format(folder, NULL, "%s/%s", share && *share ? share : PRESIZE_SHARE_DIR, kind) == 0)
+        list_folder(out, folder);
 }

@@ -40,6 +40,12 @@ struct param {
     enum param_init init;
 };
 
+/* Whether P is trained with the groups below FREEZE_TO frozen. */
+static inline bool param_is_trained(const struct param *p, int freeze_to)
+{
+    return p->trained && (p->norm || p->group >= freeze_to);
+}
+
 struct network { /* what an architecture has, independent of batch and size */
     int arch, classes, features;
     struct param *params; /* in torchvision's state-dict order, head last */
