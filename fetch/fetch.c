@@ -9,6 +9,7 @@
 
 #include "archives.h"
 #include "base/cli.h"
+#include "base/fold.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "data/manifest.h"
@@ -251,10 +252,13 @@ static const struct pretrained *find_weights(const struct args *a)
 static void refuse_name(const struct args *a)
 {
     const char *near;
+    FILE *out;
 
     if (!a->name) {
         fputs("Which data set? Type one of these names, for a start:  fetch demo\n\n", stderr);
-        print_sources(stderr, a->common.data);
+        out = fold_begin(stderr);
+        print_sources(out, a->common.data);
+        fold_end(out, stderr);
         die_usage(tool, "no data set named");
     }
     if (strcmp(a->name, "weights") == 0)
@@ -379,9 +383,12 @@ int main(int argc, char **argv)
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {
-        print_sources(stdout, a.common.data);
-        print_own(stdout, a.common.data);
-        print_weights(stdout, a.common.data);
+        FILE *out = fold_begin(stdout);
+
+        print_sources(out, a.common.data);
+        print_own(out, a.common.data);
+        print_weights(out, a.common.data);
+        fold_end(out, stdout);
         cli_finish(tool);
         return 0;
     }

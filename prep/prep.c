@@ -173,8 +173,8 @@ static void say_sets(void)
 {
     fputs("prep: which data set? prep NAME [KEY=VALUE ...]\n\n", stderr);
     path_list_share(stderr, "prep/datasets");
-    fputs("\nPictures of your own: `prep --init FOLDER > prep/datasets/NAME.yaml' proposes a "
-          "description.\nTry `prep --help' for the options, `prep --keys' for every key.\n",
+    fputs("\nPictures of your own: `prep --init FOLDER > prep/datasets/NAME.yaml'.\n"
+          "Try `prep --help' for the options, `prep --keys' for every key.\n",
           stderr);
 }
 

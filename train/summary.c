@@ -166,9 +166,9 @@ static void count_stages(struct stage stages[N_STAGES], const struct session *s)
 
 static void print_stages(FILE *out, const struct session *s)
 {
-    static const char *const names[N_STAGES] = {
-        "stem", "layer1", "layer2", "layer3", "layer4", "head and loss", "backward pass",
-        "optimiser"};
+    static const char *const names[N_STAGES] = {"stem",          "layer1",   "layer2",
+                                                "layer3",        "layer4",   "head and loss",
+                                                "backward pass", "optimiser"};
     struct stage stages[N_STAGES], all = {0};
 
     count_stages(stages, s);
@@ -272,7 +272,8 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
             mib(fit_available(s)));
     fprintf(out,
             "measured    in each phase %d training steps after one to warm up, and one batch of\n"
-            "            validation pictures, on this machine as busy as it is now; nothing is kept\n\n",
+            "            validation pictures, on this machine as busy as it is now; nothing is "
+            "kept\n\n",
             PLAN_STEPS);
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cli.h"
+#include "base/fold.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "begin.h"
@@ -63,8 +64,9 @@ static const struct argp_option options[] = {
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
-    {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL, "show the parts, the first batch and the network by stages, or with --summary=ops every op; no training", 0},
-    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time: three steps of each phase are run and timed; no training", 0},
+    {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
+     "show the parts, the first batch and the network by stages, or every op (long lines); no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time, from three steps of each phase; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
@@ -177,6 +179,7 @@ static int look(const struct args *a, struct err *err)
     const struct request *r = &a->request;
     struct experiment *e;
     struct session *s;
+    FILE *out;
     int rc;
 
     if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0)
@@ -185,12 +188,14 @@ static int look(const struct args *a, struct err *err)
         snprintf(e->model.weights, sizeof e->model.weights, "none");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         return -1;
+    out = a->ops ? stdout : fold_begin(stdout); /* a line of ops is a line */
     if (a->action == ACTION_SHOW)
         rc = show_batch(stdout, s, a->png, a->unique, err);
     else if (a->action == ACTION_SUMMARY)
-        rc = summary_print(stdout, s, a->ops, err);
+        rc = summary_print(out, s, a->ops, err);
     else
-        rc = summary_plan(stdout, s, r->data, r->results, err);
+        rc = summary_plan(out, s, r->data, r->results, err);
+    fold_end(out, stdout);
     session_close(s);
     return rc;
 }
@@ -306,7 +311,9 @@ int main(int argc, char **argv)
         "Train an experiment. The last line on stdout is the run "
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
-        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C, SIGTERM, SIGHUP, "
+        "train.batch=32 or train.phases.0.epochs=3; --batch 32, bs=32, --epochs 3 and --lr 1e-3 "
+        "are short for "
+        "theirs. Ctrl-C, SIGTERM, SIGHUP, "
         "SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and say how to resume.\n"
         "Status 0 done, 1 failed or stopped, 2 misused.",
         children,

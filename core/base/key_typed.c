@@ -139,9 +139,10 @@ int keys_set_word(json_t *tree, const struct key_table *tables, size_t n, const 
     }
     items = json_array_size(list_of(tree, words[found].key));
     if (items > 1)
-        return err_set(err, ERR_INPUT,
-                       "%.*s: the experiment has %zu phases: say which one, as in %s=%s (the first)",
-                       (int)length, word, items, words[found].key, word + length + 1);
+        return err_set(
+            err, ERR_INPUT,
+            "%.*s: the experiment has %zu phases: say which one, as in %s=%s (the first)",
+            (int)length, word, items, words[found].key, word + length + 1);
     if (asprintf(&whole, "%s%s", words[found].key, word + length) < 0)
         return err_set(err, ERR_NOMEM, "keys: out of memory");
     log_info("%.*s is short for %s", (int)length, word, words[found].key);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fold.h"
 #include "base/key.h"
 #include "base/text.h"
 
@@ -541,9 +542,11 @@ static int list_folder(FILE *out, const char *folder)
 void path_list_share(FILE *out, const char *kind)
 {
     const char *share = getenv("PRESIZE_SHARE");
+    FILE *folded = fold_begin(out);
     char folder[PATH_LEN];
 
-    if (list_folder(out, kind) == 0 &&
+    if (list_folder(folded, kind) == 0 &&
         path_format(folder, NULL, "%s/%s", share && *share ? share : PRESIZE_SHARE_DIR, kind) == 0)
-        list_folder(out, folder);
+        list_folder(folded, folder);
+    fold_end(folded, out);
 }

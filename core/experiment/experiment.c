@@ -260,6 +260,30 @@ int experiment_reopen(struct experiment **out, const char *folder, char *const *
     return read_experiment(out, path, true, words, n, err);
 }
 
+int experiment_default(struct experiment **out, char *const *words, int n, struct err *err)
+{
+    struct experiment *e = calloc(1, sizeof *e);
+    json_t *tree = json_object();
+    int rc = -1;
+
+    *out = NULL;
+    if (!e || !tree) {
+        err_set(err, ERR_NOMEM, "experiment");
+        goto out;
+    }
+    e->version = today();
+    keys_default(tables, N_TABLES, e->version, e);
+    if (apply_words(e, tree, words, n, err) < 0)
+        goto out;
+    *out = e;
+    e = NULL;
+    rc = 0;
+out:
+    json_decref(tree);
+    experiment_free(e);
+    return rc;
+}
+
 void experiment_free(struct experiment *e)
 {
     if (!e)

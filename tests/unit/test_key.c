@@ -507,7 +507,8 @@ static void short_words(void **state)
         {"train: {phases: [{epochs: 1}, {epochs: 2}]}", "epochs=3", "",
          "epochs: the experiment has 2 phases: say which one, as in train.phases.0.epochs=3"},
         {"{}", "optim.lr=1", "{\"optim\":{\"lr\":\"1\"}}", ""},
-        {"{}", "fp16=1", "{\"fp16\":\"1\"}", ""}, /* not short for anything: keys_apply() refuses it */
+        {"{}", "fp16=1", "{\"fp16\":\"1\"}",
+         ""}, /* not short for anything: keys_apply() refuses it */
         {"{}", "bs", "", "expected KEY=VALUE"},
     };
     struct err err;
