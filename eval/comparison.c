@@ -503,8 +503,8 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
     fputc('\n', out);
     for (size_t i = 1; i < c->n; i++)
         print_test(out, c, i);
-    fputs("(a test of two runs says whether these two networks differ; that one recipe is better\n"
-          "takes several seeds of each)\n",
+    fputs("(a test of two runs says whether these two networks differ; that one recipe\n"
+          "is better takes several seeds of each)\n",
           out);
     return 0;
 }

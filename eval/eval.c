@@ -1,11 +1,13 @@
 /* eval.c - the command: look at runs, compare them, predict with them, check them.
  * SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/backend.h"
 #include "base/cli.h"
+#include "base/fold.h"
 #include "base/path.h"
 #include "base/sandbox.h"
 #include "base/version.h"
@@ -40,7 +42,8 @@ enum {
     OPT_SET,
     OPT_TTA,
     OPT_BETA,
-    OPT_STRICT
+    OPT_STRICT,
+    OPT_TOP
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -59,6 +62,8 @@ struct args {
     int n_before, n_after;
     char backend[64];
     bool has_beta;
+    int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
+    const char *number; /* a word that was taken for one */
 };
 
 // clang-format off
@@ -70,6 +75,7 @@ static const struct argp_option options[] = {
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
+    {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
     {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
     {"set",           OPT_SET,       "NAME", 0, "score the run on another prepared set with the same classes", 0},
     {"tta",           OPT_TTA,       "N",    OPTION_ARG_OPTIONAL, "average over N augmented rounds as well (4)", 0},
@@ -93,6 +99,13 @@ static uint32_t count_option(const char *option, const char *text)
     if (*end || !*text || n < 1 || n > 1000000000)
         die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
     return (uint32_t)n;
+}
+
+static int top_option(const char *text)
+{
+    if (strcmp(text, "all") == 0)
+        return INT_MAX;
+    return (int)count_option("--top", text);
 }
 
 static double beta_option(const char *text)
@@ -185,15 +198,30 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     case OPT_BEST:
         r->which = "best";
         return 0;
+    case OPT_TOP:
+        r->top = top_option(arg);
+        return 0;
     default:
         return parse_action(key, arg, a);
     }
 }
 
+/* A number that stands behind an option which may have one, as in "--top-losses 5". */
+static bool take_number(struct args *a, int option, char *word)
+{
+    if (option == 0 || strspn(word, "0123456789") != strlen(word))
+        return false;
+    a->number = word;
+    parse_scoring(option, word, a);
+    return true;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
+    const int open = a->open;
 
+    a->open = !arg && (key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_TTA) ? key : 0;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->common;
@@ -217,6 +245,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->request.backend = a->backend;
         return 0;
     case ARGP_KEY_ARG:
+        if (take_number(a, open, arg))
+            return 0;
         if (a->action)
             a->after[a->n_after++] = arg;
         else
@@ -261,7 +291,21 @@ static void share_words(struct args *a)
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
+    char path[PATH_LEN];
 
+    if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
+        path_exists(path))
+        die_usage("eval", "%s is a number, and a run: write --OPTION=%s, or `eval %s --OPTION'",
+                  a->number, a->number, a->number);
+    if (r->top > 0 && a->action != OPT_PREDICT)
+        die_usage("eval", "--top goes with --predict");
+    if (request_is_file(r) && a->action != OPT_PREDICT)
+        die_usage("eval",
+                  "%s: a checkpoint's file alone predicts pictures: eval %s --predict FILE...; "
+                  "for all else name its run folder",
+                  r->run, r->run);
+    if (request_is_file(r) && (r->rounds > 0 || r->which))
+        die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
     if (r->strict && a->action != OPT_VERIFY)
@@ -326,8 +370,8 @@ static int give_up_rights(const struct args *a, struct err *err)
     return 0;
 }
 
-/* STATUS where it is not 0 without an error. */
-static int eval(const struct args *a, int *status, struct err *err)
+/* What is asked for, on OUT. STATUS where it is not 0 without an error. */
+static int eval(FILE *out, const struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
     bool regression = false;
@@ -336,27 +380,27 @@ static int eval(const struct args *a, int *status, struct err *err)
     *status = 0;
     switch (a->action) {
     case OPT_CONFUSED:
-        return mistakes_confused(stdout, r, err);
+        return mistakes_confused(out, r, err);
     case OPT_CONFUSION:
-        return mistakes_matrix(stdout, r, err);
+        return mistakes_matrix(out, r, err);
     case OPT_LOSSES:
-        return mistakes_losses(stdout, r, err);
+        return mistakes_losses(out, r, err);
     case OPT_REPORT:
         return write_report(r, err);
     case OPT_COMPARE:
-        rc = comparison_print(stdout, r, &regression, err);
+        rc = comparison_print(out, r, &regression, err);
         *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;
         return rc;
     case OPT_PREDICT:
-        return predict_files(stdout, r, err);
+        return predict_files(out, r, err);
     case OPT_VERIFY:
-        rc = verify_run(stdout, r, &unchecked, err);
+        rc = verify_run(out, r, &unchecked, err);
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
         return rc;
     case OPT_LIST:
-        return overview_list(stdout, r, err);
+        return overview_list(out, r, err);
     default:
-        return request_is_scoring(r) ? outcome_print(stdout, r, err) : overview_run(stdout, r, err);
+        return request_is_scoring(r) ? outcome_print(out, r, err) : overview_run(out, r, err);
     }
 }
 
@@ -368,6 +412,9 @@ int main(int argc, char **argv)
         parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...",
         "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
+        "--predict takes files, folders and - (a list on stdin); RUN may then be a checkpoint's "
+        "file alone, "
+        "last.safetensors.\n"
         "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one, 4 --strict found "
         "links that could not be "
         "checked.",
@@ -379,7 +426,8 @@ int main(int argc, char **argv)
                                                      {record_libraries},     {NULL}};
     struct args a = {.common = {.tool = "eval", .libraries = libraries}, .request.beta = 0.25};
     struct err err = {0};
-    int status;
+    int status, rc;
+    FILE *out;
 
     a.before = calloc(2 * (size_t)argc + 2, sizeof *a.before);
     if (!a.before) {
@@ -394,13 +442,19 @@ int main(int argc, char **argv)
     a.request.results = a.common.results;
     share_words(&a);
     check_options(&a);
-    if (give_up_rights(&a, &err) < 0 || eval(&a, &status, &err) < 0) {
+    out = a.request.form == FORM_TEXT ? fold_begin(stdout) : stdout;
+    rc = give_up_rights(&a, &err) < 0 ? -1 : eval(out, &a, &status, &err);
+    fold_end(out, stdout);
+    if (rc < 0) {
         fflush(stdout);
         if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
             die_usage("eval", "%s", err.msg);
         die("eval", &err);
     }
     cli_finish("eval");
+    if (a.action == 0 && a.request.form == FORM_TEXT && !request_is_scoring(&a.request))
+        cli_next(&a.common, "eval", "%s%s--top-losses", a.request.run ? a.request.run : "",
+                 a.request.run ? " " : "");
     free(a.before);
     return status;
 }

@@ -107,9 +107,15 @@ static void print_run(FILE *out, const struct look *l, const struct times *t)
         tabular_text(out, look_text(l->run.run, "error", NULL, ""));
         fputc('\n', out);
     }
+    if (look_text(l->run.run, "ran", NULL, NULL)) {
+        line(out, "trained");
+        tabular_text(out, look_text(l->run.run, "ran", NULL, ""));
+        fputc('\n', out);
+    }
     line(out, "experiment");
     tabular_text(out, look_text(l->run.run, "experiment", NULL, "?"));
-    if (look_text(l->run.run, "title", NULL, "")[0]) {
+    /* a title may be inherited: what ran is another thing, and older runs have the title alone */
+    if (!look_text(l->run.run, "ran", NULL, NULL) && look_text(l->run.run, "title", NULL, "")[0]) {
         fputs(": ", out);
         tabular_text(out, look_text(l->run.run, "title", NULL, ""));
     }
@@ -127,7 +133,7 @@ static void print_what_ran(FILE *out, const struct look *l, const struct times *
 {
     const json_t *run = l->run.run;
 
-    line(out, "ran");
+    line(out, "with");
     put(out, "", l->params, "model.arch", NULL);
     put(out, ", weights ", l->params, "model.weights", NULL);
     put(out, ", ", run, "precision", "ran");

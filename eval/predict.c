@@ -10,12 +10,13 @@
 #include "base/path.h"
 #include "data/augment.h"
 #include "experiment/infer.h"
+#include "file_list.h"
 #include "image/decode.h"
 #include "image/resize.h"
 #include "record/run.h"
 #include "scoring.h"
 
-enum { CHUNK = 32, BEST = 5, FILE_MAX = 1 << 30 };
+enum { CHUNK = 32, DEFAULT_TOP = 5, FILE_MAX = 1 << 30 };
 
 struct job {
     const struct request *r;
@@ -26,8 +27,10 @@ struct job {
     struct picture pictures[CHUNK];
     uint32_t crc[CHUNK]; /* of the pixels */
     const char *files[CHUNK];
-    int n;                    /* in the chunk */
-    int failed;               /* files in all */
+    int n;      /* in the chunk */
+    int failed; /* files in all */
+    struct file_list files_given;
+    int top, *order;          /* labels that are shown; room for them */
     float *prob, *sum, *once; /* (CHUNK, classes); of the augmented rounds, of one of them */
     json_t *rows, *list;
 };
@@ -44,6 +47,8 @@ static void job_free(struct job *j)
     free(j->once);
     json_decref(j->rows);
     json_decref(j->list);
+    file_list_free(&j->files_given);
+    free(j->order);
 }
 
 static int load(struct job *j, const char *path, struct err *err)
@@ -54,8 +59,6 @@ static int load(struct job *j, const char *path, struct err *err)
     size_t size;
     int rc;
 
-    if (path_is_dir(path))
-        return err_set(err, ERR_INPUT, "%s: is a folder; name the files in it", path);
     if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
         return -1;
     rc = image_decode(&j->image, (const uint8_t *)bytes, size, j->t->exif, err);
@@ -82,8 +85,8 @@ static int load(struct job *j, const char *path, struct err *err)
     return 0;
 }
 
-/* The BEST largest, largest first; ties by label. Returns how many. */
-static int find_best(int best[BEST], const float *prob, int classes)
+/* The MOST largest, largest first; ties by label. Returns how many. */
+static int find_best(int *best, int most, const float *prob, int classes)
 {
     int n = 0;
 
@@ -92,9 +95,9 @@ static int find_best(int best[BEST], const float *prob, int classes)
 
         while (place > 0 && prob[c] > prob[best[place - 1]])
             place--;
-        if (place == BEST)
+        if (place == most)
             continue;
-        if (n < BEST)
+        if (n < most)
             n++;
         for (int k = n - 1; k > place; k--)
             best[k] = best[k - 1];
@@ -103,32 +106,42 @@ static int find_best(int best[BEST], const float *prob, int classes)
     return n;
 }
 
+/* The N labels ORDER[1...] with their probabilities, "cat 0.2000, dog 0.1000"; NULL: out of memory. */
+static json_t *next_text(const struct job *j, const float *prob, int n)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    json_t *value = NULL;
+
+    for (int k = 1; file && k < n; k++)
+        fprintf(file, "%s%s %.4f", k > 1 ? ", " : "", j->t->vocab[j->order[k]],
+                (double)prob[j->order[k]]);
+    if (file && fclose(file) == 0)
+        value = tabular_string(text);
+    free(text);
+    return value;
+}
+
 static int add_result(struct job *j, const char *file, const float *prob, struct err *err)
 {
+    const int n = find_best(j->order, j->top, prob, j->t->classes);
+    const char *label = j->t->vocab[j->order[0]];
     json_t *best = json_array(), *item;
-    int order[BEST], n = find_best(order, prob, j->t->classes), rc = -1;
-    char text[1024] = "";
-    size_t used = 0;
+    int rc = -1;
 
-    for (int k = 0; best && k < n; k++) {
+    for (int k = 0; best && k < n; k++)
         json_array_append_new(best, json_pack("{s:o, s:f}", "label",
-                                              tabular_string(j->t->vocab[order[k]]), "probability",
-                                              (double)prob[order[k]]));
-        if (k > 0 && used < sizeof text)
-            used +=
-                (size_t)snprintf(text + used, sizeof text - used, "%s%s %.4f", k > 1 ? ", " : "",
-                                 j->t->vocab[order[k]], (double)prob[order[k]]);
-    }
+                                              tabular_string(j->t->vocab[j->order[k]]),
+                                              "probability", (double)prob[j->order[k]]));
     item = json_pack("{s:o, s:o, s:f, s:O}", "file", tabular_string(file), "label",
-                     tabular_string(j->t->vocab[order[0]]), "probability", (double)prob[order[0]],
-                     "best", best);
+                     tabular_string(label), "probability", (double)prob[j->order[0]], "best", best);
     if (!best || !item || json_array_append(j->list, item) < 0)
         err_set(err, ERR_NOMEM, "%s", file);
     else
         rc = tabular_add(j->rows,
-                         json_pack("[o, o, f, o]", tabular_string(file),
-                                   tabular_string(j->t->vocab[order[0]]), (double)prob[order[0]],
-                                   tabular_string(text)),
+                         json_pack("[o, o, f, o]", tabular_string(file), tabular_string(label),
+                                   (double)prob[j->order[0]], next_text(j, prob, n)),
                          err);
     json_decref(best);
     json_decref(item);
@@ -185,18 +198,17 @@ static int run_chunk(struct job *j, struct err *err)
 
 static int run_files(struct job *j, struct err *err)
 {
-    const struct request *r = j->r;
-
-    for (int i = 0; i < r->n_words; i++) {
+    for (size_t i = 0; i < j->files_given.n; i++) {
+        const char *file = j->files_given.files[i];
         struct err why = {0};
 
-        if (load(j, r->words[i], &why) < 0) {
+        if (load(j, file, &why) < 0) {
             if (why.kind == ERR_NOMEM)
-                return err_set(err, why.kind, "%s: %s", r->words[i], why.msg);
-            if (strstr(why.msg, r->words[i]))
+                return err_set(err, why.kind, "%s: %s", file, why.msg);
+            if (strstr(why.msg, file))
                 log_error("%s", why.msg);
             else
-                log_error("%s: %s", r->words[i], why.msg);
+                log_error("%s: %s", file, why.msg);
             j->failed++;
         }
         if (j->n == CHUNK && run_chunk(j, err) < 0)
@@ -205,26 +217,42 @@ static int run_files(struct job *j, struct err *err)
     return run_chunk(j, err);
 }
 
-static int open_job(struct job *j, const struct request *r, struct err *err)
+/* A run, or a checkpoint's file alone. */
+static int open_model(struct job *j, const struct request *r, struct err *err)
 {
     char folder[PATH_LEN], backend[80];
     char *words[1] = {backend};
 
-    j->r = r;
+    snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
+    if (request_is_file(r)) {
+        if (trained_open_file(&j->t, r->run, words, r->backend ? 1 : 0, err) < 0)
+            return strstr(err->msg, r->run) ? -1 : err_wrap(err, "%s", r->run);
+        return 0;
+    }
     if (run_find(folder, r->results, r->run, err) < 0)
         return -1;
-    snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (trained_open(&j->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
         return err_wrap(err, "%s", folder);
-    log_debug("%s: %d classes, %d px of %d px", folder, j->t->classes, j->t->size, j->t->presize);
-    if (r->rounds > 0 && scoring_check_tta(&j->t->experiment->augment, path_base(folder), err) < 0)
+    return r->rounds > 0 ? scoring_check_tta(&j->t->experiment->augment, path_base(folder), err)
+                         : 0;
+}
+
+static int open_job(struct job *j, const struct request *r, struct err *err)
+{
+    j->r = r;
+    if (open_model(j, r, err) < 0 || file_list_read(&j->files_given, r, err) < 0)
         return -1;
+    j->failed = j->files_given.failed;
+    log_debug("%d classes, %d px of %d px", j->t->classes, j->t->size, j->t->presize);
+    j->top = r->top == 0 ? DEFAULT_TOP : r->top;
+    j->top = j->top > j->t->classes ? j->t->classes : j->top;
+    j->order = calloc((size_t)j->top, sizeof *j->order);
     j->prob = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->prob);
     j->sum = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->sum);
     j->once = calloc((size_t)CHUNK * (size_t)j->t->classes, sizeof *j->once);
     j->rows = json_array();
     j->list = json_array();
-    if (!j->prob || !j->sum || !j->once || !j->rows || !j->list)
+    if (!j->order || !j->prob || !j->sum || !j->once || !j->rows || !j->list)
         return err_set(err, ERR_NOMEM, "predictions");
     return 0;
 }
@@ -249,8 +277,8 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
         rc = 0;
     }
     if (rc == 0 && j->failed > 0)
-        rc = err_set(err, ERR_INPUT, "%d of %d files cannot be read as pictures", j->failed,
-                     r->n_words);
+        rc = err_set(err, ERR_INPUT, "%d of %zu files cannot be read as pictures", j->failed,
+                     j->files_given.n + (size_t)j->files_given.failed);
 out:
     job_free(j);
     free(j);

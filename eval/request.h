@@ -18,6 +18,7 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses */
+    int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
     const char *set;     /* --set, NULL: the run's own */
@@ -32,6 +33,14 @@ struct request {
 static inline bool request_is_scoring(const struct request *r)
 {
     return r->set || r->split || r->rounds > 0 || r->which;
+}
+
+/* Whether the run is a checkpoint's file alone, "last.safetensors". */
+static inline bool request_is_file(const struct request *r)
+{
+    const size_t n = r->run ? strlen(r->run) : 0;
+
+    return n > 12 && strcmp(r->run + n - 12, ".safetensors") == 0;
 }
 
 #endif

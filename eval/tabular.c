@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "record/markup.h"
@@ -49,6 +50,10 @@ static void put_padded(FILE *out, const char *text, size_t width, bool right, bo
 {
     size_t length = markup_length(text), pad = width > length ? width - length : 0;
 
+    if (!*text && last) { /* nothing goes below */
+        fputs("\n", out);
+        return;
+    }
     if (right)
         fprintf(out, "%*s", (int)pad, "");
     fputs(text, out);
@@ -57,13 +62,35 @@ static void put_padded(FILE *out, const char *text, size_t width, bool right, bo
     fputs(last ? "\n" : "  ", out);
 }
 
+/* COLUMN is the last in its line: the table's last one, or what follows does not fit into WIDEST columns (0: any) and
+ * goes below, indented by GAP. */
+static void find_breaks(bool *breaks, const size_t *width, size_t n, size_t widest)
+{
+    size_t used = 0;
+
+    for (size_t c = 0; c < n; c++) {
+        used += width[c] + GAP;
+        breaks[c] = c + 1 == n || (widest > 0 && used + width[c + 1] > widest);
+        if (breaks[c])
+            used = GAP;
+    }
+}
+
+static void put_cell(FILE *out, const char *text, size_t c, const size_t *width, const bool *right,
+                     const bool *breaks)
+{
+    if (c > 0 && breaks[c - 1])
+        fprintf(out, "%*s", GAP, "");
+    put_padded(out, text, width[c], right[c], breaks[c]);
+}
+
 static void print_text(FILE *out, const struct column *columns, size_t n, const json_t *rows)
 {
     size_t *width = calloc(n, sizeof *width);
-    bool *right = calloc(n, sizeof *right);
+    bool *right = calloc(n, sizeof *right), *breaks = calloc(n, sizeof *breaks);
     char text[CELL];
 
-    if (width && right) {
+    if (width && right && breaks) {
         for (size_t c = 0; c < n; c++) {
             width[c] = strlen(columns[c].name);
             for (size_t r = 0; r < json_array_size(rows); r++) {
@@ -74,16 +101,18 @@ static void print_text(FILE *out, const struct column *columns, size_t n, const 
                 right[c] |= json_is_number(value);
             }
         }
+        find_breaks(breaks, width, n, (size_t)fold_columns(stdout));
         for (size_t c = 0; c < n; c++)
-            put_padded(out, columns[c].name, width[c], right[c], c + 1 == n);
+            put_cell(out, columns[c].name, c, width, right, breaks);
         for (size_t r = 0; r < json_array_size(rows); r++)
             for (size_t c = 0; c < n; c++) {
                 cell_text(text, &columns[c], json_array_get(json_array_get(rows, r), c));
-                put_padded(out, text, width[c], right[c], c + 1 == n);
+                put_cell(out, text, c, width, right, breaks);
             }
     }
     free(width);
     free(right);
+    free(breaks);
 }
 
 /* A line of the table stays a line. */

@@ -9,6 +9,7 @@
 
 #include "archives.h"
 #include "base/cli.h"
+#include "base/fold.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/sandbox.h"
@@ -315,10 +316,13 @@ static const struct pretrained *find_weights(const struct args *a)
 static void refuse_name(const struct args *a)
 {
     const char *near;
+    FILE *out;
 
     if (!a->name) {
         fputs("Which data set? Type one of these names, for a start:  fetch demo\n\n", stderr);
-        print_sources(stderr, a->common.data);
+        out = fold_begin(stderr);
+        print_sources(out, a->common.data);
+        fold_end(out, stderr);
         die_usage(tool, "no data set named");
     }
     if (strcmp(a->name, "weights") == 0)
@@ -430,6 +434,7 @@ static void fetch_set(const struct args *a)
                        .rules = a->rules,
                        .charset = a->charset,
                        .limits = unpack_limits_default};
+    char description[PATH_LEN];
     struct err err = {0};
 
     refuse_name(a);
@@ -443,6 +448,13 @@ static void fetch_set(const struct args *a)
     else if (obtain(&o, &err) < 0)
         die(tool, &err);
     printf("%s/%s/tree\n", a->common.data, a->name);
+    if (a->verify)
+        return;
+    if (path_find_share(description, "prep/datasets", a->name, &err) == 0)
+        cli_next(&a->common, "prep", "%s", a->name);
+    else
+        log_next("`prep --init %s/%s/tree > prep/datasets/%s.yaml`", a->common.data, a->name,
+                 a->name);
 }
 
 static void fetch_weights(const struct args *a)
@@ -465,6 +477,10 @@ static void fetch_weights(const struct args *a)
     if (obtain_weights_path(path, o.data, o.what, &err) < 0)
         die(tool, &err);
     puts(path);
+    if (!a->verify)
+        log_next("keys of an experiment that begins with these weights: model.arch=%s "
+                 "model.weights=%s",
+                 o.what->arch, strchr(o.what->name, '-') ? "imagenet-v2" : "imagenet");
 }
 
 int main(int argc, char **argv)
@@ -476,9 +492,12 @@ int main(int argc, char **argv)
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {
-        print_sources(stdout, a.common.data);
-        print_own(stdout, a.common.data);
-        print_weights(stdout, a.common.data);
+        FILE *out = fold_begin(stdout);
+
+        print_sources(out, a.common.data);
+        print_own(out, a.common.data);
+        print_weights(out, a.common.data);
+        fold_end(out, stdout);
         cli_finish(tool);
         return 0;
     }

@@ -202,6 +202,32 @@ static int act(struct args *a, struct err *err)
     }
 }
 
+static void say_sets(void)
+{
+    fputs("prep: which data set? prep NAME [KEY=VALUE ...]\n\n", stderr);
+    path_describe_share(stderr, "prep/datasets");
+    fputs("\nPictures of your own: `prep --init FOLDER > prep/datasets/NAME.yaml'.\n"
+          "Try `prep --help' for the options, `prep --keys' for every key.\n",
+          stderr);
+}
+
+/* An experiment that this set can be trained with from what is there. */
+static void say_next(const struct args *a)
+{
+    const char *data = a->common.data, *exp = "resnet18_scratch";
+    char weights[PATH_LEN];
+
+    if (strcmp(a->prep.set, "demo") == 0)
+        exp = "demo";
+    else if (path_format(weights, NULL, "%s/weights/resnet34.safetensors", data) == 0 &&
+             path_is_file(weights))
+        exp = "resnet34_baseline";
+    if (strcmp(exp, "demo") == 0)
+        cli_next(&a->common, "train", "--exp demo");
+    else
+        cli_next(&a->common, "train", "--exp %s data.set=%s", exp, a->prep.set);
+}
+
 int main(int argc, char **argv)
 {
     static const struct key_table keys = {dataset_keys, 0};
@@ -218,9 +244,13 @@ int main(int argc, char **argv)
         die("prep", &err);
     }
     cli_parse(&argp, argc, argv, &a.common, &a);
-    if (!a.prep.name && a.action != INIT && a.action != KEYS)
-        die_usage("prep", "no data set named");
+    if (!a.prep.name && a.action != INIT && a.action != KEYS) {
+        say_sets();
+        exit(2);
+    }
     rc = act(&a, &err);
+    if (rc == 0 && a.action == WRITE)
+        say_next(&a);
     prep_close(&a.prep);
     free(a.overrides);
     if (rc < 0) {

@@ -122,6 +122,21 @@ static json_t *parents(const struct session *s, const char *binary, const char *
                      "tables", text_or_null(s->tables_sha256));
 }
 
+/* What ran, in words: the experiment's own title may be inherited from another one. */
+static json_t *what_ran(const struct session *s)
+{
+    int least = s->phases[0].size, most = least;
+    char sizes[32];
+
+    for (int i = 1; i < s->n_phases; i++) {
+        least = s->phases[i].size < least ? s->phases[i].size : least;
+        most = s->phases[i].size > most ? s->phases[i].size : most;
+    }
+    snprintf(sizes, sizeof sizes, least == most ? "%d" : "%d to %d", least, most);
+    return json_sprintf("%s, %s px, %u pictures of %s", arch_name(s->e->model.arch), sizes,
+                        s->split->n_train, s->e->data.set);
+}
+
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv, json_t *git,
                   const char *initial, struct err *err)
 {
@@ -135,7 +150,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
     *out = json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:O?, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
         "s:s, s:i, s:i, "
-        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i}",
+        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i, s:o}",
         "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
         machine(s), "libraries", libraries(s), "git", git, "sha256", parents(s, binary, initial),
         "set", s->e->data.set, "shards", s->shards_folder, "split", split, "seed",
@@ -145,7 +160,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
         "left_out", (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
         text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s), "remarks",
-        remarks(s), "arithmetic", ARITHMETIC);
+        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

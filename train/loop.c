@@ -188,6 +188,50 @@ static int not_a_number(const struct session *s, const struct state *st, const c
         session_steps(s, st->at.phase), (unsigned long long)st->step, step->lr[2], culprit);
 }
 
+/* What an epoch of PHASE costs, in pixels that pass through the network: forward and each of the two gradients count
+ * one, a frozen body needs no gradient of its weights, validation the forward pass alone. STEPS of its training. */
+static double work_of(const struct session *s, int phase, double steps, bool validation)
+{
+    const struct run_phase *p = &s->phases[phase];
+    const double pixels = (double)p->size * p->size;
+
+    return pixels * (steps * (double)s->e->train.accumulate * p->batch * (p->freeze_to ? 2 : 3) +
+                     (validation ? (double)s->split->n_valid : 0));
+}
+
+/* Of all that follows after DONE steps of the epoch in progress. */
+static double work_left(const struct session *s, const struct state *st, uint32_t done)
+{
+    const int phase = st->at.phase;
+    double work = work_of(s, phase, session_steps(s, phase) - done, true);
+
+    for (int i = phase; i < s->n_phases; i++) {
+        const int epochs = s->phases[i].epochs - (i == phase ? st->at.phase_epoch + 1 : 0);
+
+        work += epochs * work_of(s, i, session_steps(s, i), true);
+    }
+    return work;
+}
+
+/* Seconds that this process has trained, and the work of them. */
+struct pace {
+    double began, work_then;
+};
+
+/* "0.1234, all done in 12:34"; the time once there is a pace. */
+static void step_note(char out[64], const struct session *s, const struct state *st,
+                      const struct pace *pace, double shown)
+{
+    const double left = work_left(s, st, st->epoch_step), done = pace->work_then - left;
+    char text[32];
+
+    snprintf(out, 64, "%.4f", shown);
+    if (done <= 0)
+        return;
+    clock_duration((clock_seconds() - pace->began) * left / done, text, sizeof text);
+    snprintf(out, 64, "%.4f, all done in %s", shown, text);
+}
+
 struct epoch_times {
     double seconds, train_seconds, wait_seconds;
     uint32_t steps; /* fewer than the epoch's where it was begun before an interruption */
@@ -261,13 +305,14 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
 }
 
 static int train_epoch(struct session *s, struct run *run, struct state *st, double *shown,
-                       struct step *step, struct epoch_times *times, struct err *err)
+                       struct step *step, const struct pace *pace, struct epoch_times *times,
+                       struct err *err)
 {
     const struct run_phase *p = &s->phases[st->at.phase];
     uint32_t steps = session_steps(s, st->at.phase);
     struct stream *stream;
     double start = clock_seconds(), kept = start, loss;
-    char label[32], note[32], culprit[256];
+    char label[32], note[64], culprit[256];
     int rc = -1;
 
     if (session_stream(&stream, s, st->at.phase, st->at.epoch, st->epoch_step, err) < 0)
@@ -289,7 +334,7 @@ static int train_epoch(struct session *s, struct run *run, struct state *st, dou
         *shown = smooth_loss_add(&st->smooth, loss);
         if (note_step(run, st, k, steps, step, *shown, err) < 0)
             goto out;
-        snprintf(note, sizeof note, "%.4f", *shown);
+        step_note(note, s, st, pace, *shown);
         progress_set(k + 1, note);
         if (k + 1 < steps && keep_step(s, run, st, &kept, err) < 0)
             goto out;
@@ -473,13 +518,13 @@ static void notice_divergence(const struct session *s, const struct run_phase *p
 /* Trains, validates and records one epoch. While the averages stand in the weights' place, what is
  * scored, hashed and stored is theirs. */
 static int run_epoch(struct session *s, struct run *run, struct state *st, struct verdict *v,
-                     struct err *err)
+                     const struct pace *pace, struct err *err)
 {
     struct epoch_times times = {0};
     double start = clock_seconds(), shown = 0;
     struct step step = {0};
 
-    if (train_epoch(s, run, st, &shown, &step, &times, err) < 0)
+    if (train_epoch(s, run, st, &shown, &step, pace, &times, err) < 0)
         return -1;
     v->fresh = false;
     if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
@@ -497,13 +542,17 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
 int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,
              int64_t stop_after, struct err *err)
 {
+    struct pace pace = {.began = clock_seconds()};
+
+    if (st->at.phase < s->n_phases)
+        pace.work_then = work_left(s, st, st->epoch_step);
     while (st->at.phase < s->n_phases) {
         const int phase = st->at.phase;
 
         if (begin_phase(s, st, err) < 0)
             return -1;
         while (st->at.phase == phase) {
-            if (run_epoch(s, run, st, v, err) < 0)
+            if (run_epoch(s, run, st, v, &pace, err) < 0)
                 return -1;
             if (st->at.phase != phase)
                 notice_divergence(s, &s->phases[phase], &v->score);

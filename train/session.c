@@ -264,6 +264,8 @@ int session_phase(struct session *s, int phase, struct err *err)
                                   .smoothing = t->loss.smoothing,
                                   .focal = t->loss.focal,
                                   .max_norm = t->max_norm,
+                                  .sgd = s->e->optim.name == OPTIM_SGD,
+                                  .nesterov = s->e->optim.nesterov,
                                   .parts = (int)t->accumulate,
                                   .averages = t->ema > 0};
 

@@ -148,7 +148,7 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         json_array_append_new(vocab, json_string(shard_set_label(s->shards, i)));
     *out = json_pack(
         "{s:i, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:{s:[f, f, f], s:[f, f, f]}, s:I, s:I, s:s, "
-        "s:{s:s, s:s, s:s, s:s, s:s}, s:o}",
+        "s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:o}",
         "version", CHECKPOINT_VERSION, "experiment", s->e->name, "arch",
         arch_name(s->e->model.arch), "precision", dtype_name(s->dtype), "size", size, "presize",
         (int)shard_set_size(s->shards), "max_aspect", s->max_aspect, "exif",
@@ -156,8 +156,8 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         0.224, 0.225, "epochs", (json_int_t)st->at.epoch, "steps", (json_int_t)st->step,
         "weights_sha256", weights_sha256, "parents", "config", s->config_sha256, "tables",
         s->tables_sha256, "index", shard_set_index_sha256(s->shards), "manifest",
-        shard_set_manifest_sha256(s->shards), "initial_weights", st->initial_sha256, "vocab",
-        vocab);
+        shard_set_manifest_sha256(s->shards), "initial_weights", st->initial_sha256, "augment",
+        augment_mode_name(s->e->augment.mode), "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
     if (folder && add_resume(*out, st, session_ranks(s), folder, err) < 0) {

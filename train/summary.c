@@ -3,13 +3,14 @@
 #include "summary.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "fit.h"
 
-enum { PLAN_STEPS = 2 };
+enum { PLAN_STEPS = 2, COLUMNS = 80 };
 
 static double mib(size_t bytes)
 {
@@ -19,7 +20,7 @@ static double mib(size_t bytes)
 static void print_memory(FILE *out, const char *what, const struct be_memory *m)
 {
     fprintf(out,
-            "%s: %.0f MiB (activations %.0f, gradients %.0f, workspace %.0f, weights %.0f, "
+            "%s: %.0f MiB\n  (activations %.0f, gradients %.0f, workspace %.0f, weights %.0f, "
             "optimiser %.0f)\n",
             what, mib(m->total), mib(m->activations), mib(m->gradients), mib(m->workspace),
             mib(m->parameters), mib(m->optimiser));
@@ -81,7 +82,7 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     const uint32_t *ranks;
     struct stream_options o;
     struct stream *stream;
-    int n, more, low = 255, high = 0;
+    int n, more, at, low = 255, high = 0;
 
     session_stream_options(&o, s, 0, 0);
     if (stream_open(&stream, s->shards, &o, err) < 0)
@@ -99,9 +100,12 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     fprintf(out,
             "\nfirst batch: pictures (%d, 3, %d, %d), sampled from presized pixels in %d..%d\n", n,
             p->size, p->size, low, high);
-    fprintf(out, "labels (%d) in 0..%d:", n, s->network->classes - 1);
-    for (int i = 0; i < n; i++)
-        fprintf(out, " %d", pictures[i].label);
+    at = fprintf(out, "labels (%d) in 0..%d:", n, s->network->classes - 1);
+    for (int i = 0; i < n; i++) {
+        if (at + 5 > COLUMNS)
+            at = fprintf(out, "\n ") - 1;
+        at += fprintf(out, " %d", pictures[i].label);
+    }
     fputs("\n\n", out);
     for (int i = 0; i < n && i < 4; i++)
         fprintf(out, "  %-40s %4d x %-4d %2d %s\n", shard_set_picture(s->shards, ranks[i])->path,
@@ -112,7 +116,83 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
     return 0;
 }
 
-int summary_print(FILE *out, struct session *s, struct err *err)
+/* --- the network by stages --- */
+
+enum { STAGE_STEM, STAGE_LAYER1, STAGE_HEAD = 5, STAGE_BACKWARD, STAGE_OPTIMISER, N_STAGES };
+
+struct stage {
+    int ops, output; /* output: a tensor; -1: none */
+    size_t parameters, trained;
+};
+
+/* Of a tensor or parameter of the forward pass, by its name. */
+static int stage_of(const char *name)
+{
+    if (strncmp(name, "layer", 5) == 0 && name[5] >= '1' && name[5] <= '4')
+        return STAGE_LAYER1 + name[5] - '1';
+    return strncmp(name, "conv1.", 6) == 0 || strncmp(name, "bn1.", 4) == 0 ||
+                   strncmp(name, "maxpool", 7) == 0 || strcmp(name, "x") == 0
+               ? STAGE_STEM
+               : STAGE_HEAD;
+}
+
+static void count_stages(struct stage stages[N_STAGES], const struct session *s)
+{
+    const struct op_list *l = s->list;
+    bool forward = true;
+
+    for (int i = 0; i < N_STAGES; i++)
+        stages[i] = (struct stage){.output = -1};
+    for (int i = 0; i < l->n_ops; i++) {
+        const struct op *o = &l->ops[i];
+        const int written = o->out[0];
+        int stage = op_is_optimiser(o->kind) ? STAGE_OPTIMISER : STAGE_BACKWARD;
+
+        if (forward && written >= 0)
+            stage = stage_of(l->tensors[written].name);
+        stages[stage].ops++;
+        if (forward && written >= 0 && l->tensors[written].role == TENSOR_ACT)
+            stages[stage].output = written;
+        forward &= o->kind != OP_SOFTMAX_LOSS; /* the last op of the forward pass */
+    }
+    for (int i = 0; i < s->network->n_params; i++) {
+        const struct param *p = &s->network->params[i];
+        struct stage *stage = &stages[stage_of(p->name)];
+
+        stage->parameters += p->trained ? p->n : 0;
+        stage->trained += param_is_trained(p, s->phases[0].freeze_to) ? p->n : 0;
+    }
+}
+
+static void print_stages(FILE *out, const struct session *s)
+{
+    static const char *const names[N_STAGES] = {"stem",          "layer1",   "layer2",
+                                                "layer3",        "layer4",   "head and loss",
+                                                "backward pass", "optimiser"};
+    struct stage stages[N_STAGES], all = {0};
+
+    count_stages(stages, s);
+    fprintf(out, "%-14s %5s  %-20s %12s %12s\n", "stage", "ops", "output", "parameters", "trained");
+    for (int i = 0; i < N_STAGES; i++) {
+        const struct stage *g = &stages[i];
+        const int *d = g->output < 0 ? NULL : s->list->tensors[g->output].dims;
+        char shape[64] = "";
+
+        if (d)
+            snprintf(shape, sizeof shape, "%dx%dx%dx%d", d[0], d[1], d[2], d[3]);
+        fprintf(out, "%-14s %5d  %-20s", names[i], g->ops, shape);
+        if (i <= STAGE_HEAD)
+            fprintf(out, " %12zu %12zu", g->parameters, g->trained);
+        fputc('\n', out);
+        all.ops += g->ops;
+        all.parameters += g->parameters;
+        all.trained += g->trained;
+    }
+    fprintf(out, "%-14s %5d  %-20s %12zu %12zu\n", "in all", all.ops, "", all.parameters,
+            all.trained);
+}
+
+int summary_print(FILE *out, struct session *s, bool ops, struct err *err)
 {
     struct be_memory m;
 
@@ -121,7 +201,10 @@ int summary_print(FILE *out, struct session *s, struct err *err)
         return -1;
     if (session_phase(s, 0, err) < 0)
         return -1;
-    op_list_print(out, s->list);
+    if (ops)
+        op_list_print(out, s->list);
+    else
+        print_stages(out, s);
     fputc('\n', out);
     s->backend->memory(s->program, &m);
     print_memory(out, "a training step needs", &m);
@@ -185,8 +268,13 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
     print_parts(out, s);
     if (fit_check(s, &needed, err) < 0)
         return -1;
-    fprintf(out, "memory      %.0f MiB needed, %.0f MiB available\n\n", mib(needed),
+    fprintf(out, "memory      %.0f MiB needed, %.0f MiB available\n", mib(needed),
             mib(fit_available(s)));
+    fprintf(out,
+            "measured    in each phase %d training steps after one to warm up, and one batch of\n"
+            "            validation pictures, on this machine as busy as it is now; nothing is "
+            "kept\n\n",
+            PLAN_STEPS);
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
         struct be_memory m;

@@ -3,13 +3,14 @@
 #ifndef PRESIZE_TRAIN_SUMMARY_H
 #define PRESIZE_TRAIN_SUMMARY_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "session.h"
 
-/* train --summary: parts, loss and why, phases, first batch (shapes, ranges, labels), ops, memory.
- */
-int summary_print(FILE *out, struct session *s, struct err *err) MUST_USE;
+/* train --summary: parts, loss and why, phases, first batch (shapes, ranges, labels), memory; and the
+ * network by stages, or with OPS every op. Lines of ops may be longer than 80 columns. */
+int summary_print(FILE *out, struct session *s, bool ops, struct err *err) MUST_USE;
 
 /* train --plan: memory of every phase, and its time from a few steps run on the first batch. */
 int summary_plan(FILE *out, struct session *s, const char *data, const char *results,

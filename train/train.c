@@ -1,12 +1,12 @@
 /* train.c - the command: train an experiment, go on with a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
 #include "base/cli.h"
+#include "base/fold.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
@@ -56,6 +56,7 @@ struct args {
     enum action action;
     const char *png; /* --show-batch */
     bool unique;
+    bool ops;     /* --summary=ops */
     bool quick;   /* --selftest */
     int gpus;     /* --gpus; 1 */
     char **words; /* room for argc */
@@ -72,8 +73,9 @@ static const struct argp_option options[] = {
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
-    {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
-    {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
+    {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
+     "show the parts, the first batch and the network by stages, or every op (long lines); no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time by three steps a phase; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
@@ -138,6 +140,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_SUMMARY:
         choose(a, ACTION_SUMMARY);
+        if (arg && strcmp(arg, "ops") != 0)
+            die_usage("train", "--summary=%s: expected --summary, or --summary=ops for every op",
+                      arg);
+        a->ops = arg != NULL;
         return 0;
     case OPT_PLAN:
         choose(a, ACTION_PLAN);
@@ -169,55 +175,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int is_experiment(const struct dirent *entry)
-{
-    const char *dot = strrchr(entry->d_name, '.');
-
-    return dot && dot != entry->d_name && strcmp(dot, ".yaml") == 0;
-}
-
-/* NAME and the first comment of its file, which says what question it asks. */
-static void list_one(FILE *out, const char *folder, const char *file)
-{
-    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], name[4 * 256];
-    FILE *yaml;
-
-    if (path_format(path, NULL, "%s/%s", folder, file) < 0 || !path_is_file(path))
-        return;
-    text_quote(name, sizeof name, file);
-    yaml = fopen(path, "re");
-    if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
-        line[0] = 0;
-    if (yaml)
-        fclose(yaml);
-    line[strcspn(line, "\n")] = 0;
-    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
-    fprintf(out, "  %-26.*s %s\n", (int)(strlen(name) - strlen(".yaml")), name, shown);
-}
-
-static int list_folder(FILE *out, const char *folder)
-{
-    struct dirent **entries;
-    int n = scandir(folder, &entries, is_experiment, alphasort);
-
-    for (int i = 0; i < n; i++) {
-        list_one(out, folder, entries[i]->d_name);
-        free(entries[i]);
-    }
-    if (n >= 0)
-        free(entries);
-    return n > 0 ? n : 0;
-}
-
 static void say_experiments(void)
 {
-    const char *share = getenv("PRESIZE_SHARE");
-    char folder[PATH_LEN];
-
     fputs("train: which experiment? train --exp NAME [KEY=VALUE ...]\n\n", stderr);
-    if (list_folder(stderr, "experiments") == 0 &&
-        path_format(folder, NULL, "%s/experiments", share ? share : PRESIZE_SHARE_DIR) == 0)
-        list_folder(stderr, folder);
+    path_describe_share(stderr, "experiments");
     fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
 }
 
@@ -227,6 +188,7 @@ static int look(const struct args *a, struct err *err)
     const struct request *r = &a->request;
     struct experiment *e;
     struct session *s;
+    FILE *out;
     int rc;
 
     if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0)
@@ -235,12 +197,14 @@ static int look(const struct args *a, struct err *err)
         snprintf(e->model.weights, sizeof e->model.weights, "none");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         return -1;
+    out = a->ops ? stdout : fold_begin(stdout); /* a line of ops is a line */
     if (a->action == ACTION_SHOW)
         rc = show_batch(stdout, s, a->png, a->unique, err);
     else if (a->action == ACTION_SUMMARY)
-        rc = summary_print(stdout, s, err);
+        rc = summary_print(out, s, a->ops, err);
     else
-        rc = summary_plan(stdout, s, r->data, r->results, err);
+        rc = summary_plan(out, s, r->data, r->results, err);
+    fold_end(out, stdout);
     session_close(s);
     return rc;
 }
@@ -265,6 +229,11 @@ static int train(const struct args *a, struct err *err)
         return -1;
     }
     printf("%s\n", folder);
+    fflush(stdout);
+    if (a->request.lr_find)
+        cli_next(&a->common, "train", "--exp %s lr=RATE", a->request.experiment);
+    else if (team_leads(a->request.team))
+        cli_next(&a->common, "eval", "%s", path_base(folder));
     return 0;
 }
 
@@ -377,7 +346,9 @@ int main(int argc, char **argv)
         "Train an experiment. The last line on stdout is the run "
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
-        "train.batch=32 or train.phases.0.epochs=3. Ctrl-C, SIGTERM, SIGHUP, "
+        "train.batch=32 or train.phases.0.epochs=3; --batch 32, bs=32, --epochs 3 and --lr 1e-3 "
+        "are short for "
+        "theirs. Ctrl-C, SIGTERM, SIGHUP, "
         "SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and say how to resume.\n"
         "Status 0 done, 1 failed or stopped, 2 misused.",
         children,

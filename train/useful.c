@@ -46,6 +46,7 @@ static int check(const struct experiment *e, const struct experiment *preset, st
 {
     const struct train_options *t = &e->train, *p = &preset->train;
     const struct uses u = uses_of(t);
+    const bool sgd = e->optim.name == OPTIM_SGD;
     const bool watched = t->watch.early_stop > 0 || t->watch.plateau > 0;
     const struct {
         const char *key, *why;
@@ -59,6 +60,11 @@ static int check(const struct experiment *e, const struct experiment *preset, st
          e->optim.mom != preset->optim.mom && !u.flat, true},
         {"optim.moms", "no phase is one_cycle or fine_tune; optim.mom is the others'",
          memcmp(&e->optim.moms, &preset->optim.moms, sizeof e->optim.moms) != 0 && !u.cycle, true},
+        {"optim.sqr_mom", "optim.name is sgd, which keeps no squared gradients",
+         sgd && e->optim.sqr_mom != preset->optim.sqr_mom, true},
+        {"optim.eps", "optim.name is sgd, which divides by nothing",
+         sgd && e->optim.eps != preset->optim.eps, true},
+        {"optim.nesterov", "optim.name is not sgd", !sgd && e->optim.nesterov, true},
         {"train.size", "every phase gives its own size (train.phases.N.size)",
          t->size != p->size && !u.size, false},
         {"train.batch", "every phase gives its own batch (train.phases.N.batch)",

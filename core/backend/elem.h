@@ -262,6 +262,35 @@ ELEM void adam_elem(struct adam_k k, float grad, float *p, float *m, float *v)
     *p = w - k.step * (m1 / (sqrtf(v1 * k.inv_bias2) + k.eps));
 }
 
+struct sgd_k {
+    float clip; /* of the gradient, 1 where it is not clipped */
+    float lr, decay, mom;
+    int nesterov; /* 0, 1 */
+};
+
+/* WD = 0 where no decay applies; not clipped. */
+ELEM struct sgd_k sgd_constants(double lr, double wd, double mom, int nesterov)
+{
+    struct sgd_k k;
+
+    k.clip = 1.0f;
+    k.lr = (float)lr;
+    k.decay = (float)wd;
+    k.mom = (float)mom;
+    k.nesterov = nesterov;
+    return k;
+}
+
+/* torch.optim.SGD of PyTorch 2 with dampening 0: the decay is part of the gradient, M its sum with momentum (Sutskever
+ * et al. 2013, ICML, whose rate stands inside the sum); the first step begins with M = 0. */
+ELEM void sgd_elem(struct sgd_k k, float grad, float *p, float *m)
+{
+    float g = k.clip * grad + k.decay * *p, m1 = k.mom * *m + g;
+
+    *m = m1;
+    *p = *p - k.lr * (k.nesterov ? g + k.mom * m1 : m1);
+}
+
 /* What gradients of norm NORM are multiplied by, so that it is at most MAX_NORM
  * (torch.nn.utils.clip_grad_norm_; Pascanu et al. 2013, ICML). NaN stays. */
 ELEM double elem_clip(double norm, double max_norm)

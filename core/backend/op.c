@@ -136,9 +136,14 @@ struct loss_target step_target(const struct step *s, int n)
     return t;
 }
 
+bool op_is_update(enum op_kind k)
+{
+    return k == OP_ADAM || k == OP_SGD;
+}
+
 bool op_is_optimiser(enum op_kind k)
 {
-    return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_ADAM || k == OP_EMA;
+    return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_EMA || op_is_update(k);
 }
 
 int op_in_place(enum op_kind k)

@@ -86,13 +86,14 @@ struct tensor {
  *  GRAD_SUM           grad, (levels, grad) STATE             sum GRAD
  *                     of the step.parts runs that make one step, in the tree of the microbatches; valid
  *                     in the last; 2^levels >= parts
- *  GRAD_NORM          (every gradient that ADAM reads)       clip STAT (1,1) = min(1, max_norm / (|g| + 1e-6))
+ *  GRAD_NORM          (every gradient of ADAM and SGD)       clip STAT (1,1) = min(1, max_norm / (|g| + 1e-6))
  *  ADAM               grad, param, m STATE, v STATE, clip*   (param, m, v updated, g = clip grad); group, decay
+ *  SGD                grad, param, m STATE, clip*            (param, m updated, g = clip grad); group, decay, nesterov
  *  EMA                x PARAM or STATE, average STATE        (average += (1 - step.ema_decay) (x - average))
  *
  * * optional. y^ = (y - mean) rstd. g is rounded to its stored type before it enters bstat. All gradients are of the
- * mean loss over the pictures of a step: the batch, or parts of them, one run each. Of these, GRAD_NORM, ADAM and
- * EMA run in the last alone. */
+ * mean loss over the pictures of a step: the batch, or parts of them, one run each. Of these, GRAD_NORM, ADAM, SGD
+ * and EMA run in the last alone. */
 enum op_kind {
     OP_AUGMENT,
     OP_CONV,
@@ -120,6 +121,7 @@ enum op_kind {
     OP_GRAD_SUM,
     OP_GRAD_NORM,
     OP_ADAM,
+    OP_SGD,
     OP_EMA,
     OP_KINDS
 };
@@ -140,8 +142,9 @@ struct op {
     float smoothing; /* SOFTMAX_LOSS: share of the label that all classes get alike, [0, 1) */
     float focal;     /* SOFTMAX_LOSS: gamma of the focal loss, >= 0; 0: cross-entropy */
     float max_norm;  /* GRAD_NORM: > 0 */
-    int group;       /* ADAM: parameter group, index into step.lr */
-    bool decay;      /* ADAM: weight decay applies */
+    int group;       /* ADAM, SGD: parameter group, index into step.lr */
+    bool decay;      /* ADAM, SGD: weight decay applies */
+    bool nesterov;   /* SGD: Nesterov's momentum */
 };
 
 enum { OP_LIST_FAILED = -1 };
@@ -171,9 +174,10 @@ struct step {
     uint32_t epoch;
     int part, parts; /* run PART (from 0) of the PARTS that make one optimiser step; 0, 0: alone */
     double lr[8];    /* per parameter group */
-    double mom, sqr_mom, eps, wd; /* Adam, fastai's form: reference in elem.h adam_elem() */
-    uint32_t adam_step;           /* 1 for the first step since the state was cleared */
-    double ema_decay;             /* [0, 1] */
+    double mom, sqr_mom, eps,
+        wd;             /* elem.h: adam_elem(), sgd_elem(), which reads mom and wd alone */
+    uint32_t adam_step; /* 1 for the first step since the state was cleared */
+    double ema_decay;   /* [0, 1] */
     uint64_t only; /* bit (1 << op_kind) set: run only these kinds, on what the last whole run left
                       (benchmarks); 0: all */
 };
@@ -188,6 +192,8 @@ int step_pictures(const struct step *s, int batch);
 struct loss_target step_target(const struct step *s, int n);
 /* Whether a kind of op works on parameters alone, without pictures. */
 bool op_is_optimiser(enum op_kind k);
+/* Whether it is a step of an optimiser: in[0] is the gradient, in[1] the parameter. */
+bool op_is_update(enum op_kind k);
 /* The in[] on whose place out[0] may lie, as the op reads each of its elements right before it writes the
  * same one; -1: none. */
 int op_in_place(enum op_kind k);

@@ -47,6 +47,7 @@ static const struct op_row rows[OP_KINDS] = {
     [OP_GRAD_SUM]          = {"grad_sum",          "gs",     "g"},
     [OP_GRAD_NORM]         = {"grad_norm",         "",       "t"},
     [OP_ADAM]              = {"adam",              "gpssT",  ""},
+    [OP_SGD]               = {"sgd",               "gpsT",   ""},
     [OP_EMA]               = {"ema",               "es",     ""},
 };
 // clang-format on
@@ -329,10 +330,14 @@ static int check_optimiser(const struct check *c)
         return want(c, c->op->out[0], 1, 1, 1, 1);
     case OP_EMA:
         return want_like(c, in[1], d);
-    default: /* OP_ADAM */
+    default: /* OP_ADAM, OP_SGD */
         if (c->op->group < 0 || c->op->group >= MAX_GROUPS)
             return refuse(c, "group must lie in [0, 7]");
-        if (want_like(c, in[1], d) < 0 || want_like(c, in[2], d) < 0 || want_like(c, in[3], d) < 0)
+        if (want_like(c, in[1], d) < 0 || want_like(c, in[2], d) < 0)
+            return -1;
+        if (c->op->kind == OP_SGD)
+            return want(c, in[3], 1, 1, 1, 1);
+        if (want_like(c, in[3], d) < 0)
             return -1;
         return want(c, in[4], 1, 1, 1, 1);
     }
@@ -393,6 +398,7 @@ static int check_shapes(const struct check *c)
     case OP_GRAD_SUM:
     case OP_GRAD_NORM:
     case OP_ADAM:
+    case OP_SGD:
     case OP_EMA:
         return check_optimiser(c);
     default:

@@ -56,6 +56,7 @@ static void (*const ref_ops[OP_KINDS])(const struct ref_call *) = {
     [OP_GRAD_SUM] = ref_grad_sum,
     [OP_GRAD_NORM] = ref_grad_norm,
     [OP_ADAM] = ref_adam,
+    [OP_SGD] = ref_sgd,
     [OP_EMA] = ref_ema,
 };
 
@@ -248,7 +249,7 @@ static struct ref_tensor tensor_of(const struct be_program *p, int t)
     return r;
 }
 
-/* Euclidean norm of every gradient that ADAM reads. */
+/* Euclidean norm of every gradient that an optimiser steps by. */
 static double grad_norm(const struct be_program *p)
 {
     double sum = 0.0;
@@ -256,7 +257,7 @@ static double grad_norm(const struct be_program *p)
     for (int i = 0; i < p->list->n_ops; i++) {
         struct ref_tensor g = tensor_of(p, p->list->ops[i].in[0]);
 
-        for (size_t k = 0; p->list->ops[i].kind == OP_ADAM && k < g.n; k++)
+        for (size_t k = 0; op_is_update(p->list->ops[i].kind) && k < g.n; k++)
             sum += g.v[k] * g.v[k];
     }
     return sqrt(sum);

@@ -19,7 +19,7 @@ struct ref_call { /* one op of one step */
     const struct op *op;
     const struct step *step;
     int batch;
-    double grad_norm; /* GRAD_NORM: over every gradient that ADAM reads */
+    double grad_norm; /* GRAD_NORM: over every gradient that an optimiser steps by */
     struct ref_tensor in[6], out[4];
 };
 
@@ -52,6 +52,7 @@ void ref_softmax_loss(const struct ref_call *c);
 void ref_grad_sum(const struct ref_call *c);
 void ref_grad_norm(const struct ref_call *c);
 void ref_adam(const struct ref_call *c);
+void ref_sgd(const struct ref_call *c);
 void ref_ema(const struct ref_call *c);
 
 /* As ref_backend, but nothing is rounded on a store: for central differences. */

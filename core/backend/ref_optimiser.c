@@ -48,6 +48,22 @@ void ref_adam(const struct ref_call *c)
     }
 }
 
+/* elem.h's sgd_elem() on doubles. */
+void ref_sgd(const struct ref_call *c)
+{
+    const struct step *s = c->step;
+    double lr = s->lr[c->op->group], wd = c->op->decay ? s->wd : 0.0;
+    double clip = c->in[3].v ? c->in[3].v[0] : 1.0;
+
+    for (size_t i = 0; i < c->in[1].n; i++) {
+        double g = clip * c->in[0].v[i] + wd * c->in[1].v[i], step;
+
+        ref_store(&c->in[2], i, s->mom * c->in[2].v[i] + g);
+        step = c->op->nesterov ? g + s->mom * c->in[2].v[i] : c->in[2].v[i];
+        ref_store(&c->in[1], i, c->in[1].v[i] - lr * step);
+    }
+}
+
 void ref_ema(const struct ref_call *c)
 {
     for (size_t i = 0; i < c->in[0].n; i++) {

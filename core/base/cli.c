@@ -121,6 +121,47 @@ static void check_argument(const struct argp *argp, const char *option, const ch
         check_argument(c->argp, option, argument, tool);
 }
 
+static bool is_option(const struct names *names, const char *word)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(names->name[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* "--epochs 3" and "--epochs=3" become the word "epochs=3", before getopt takes --lr for --lr-find. The new ARGV lasts
+ * as long as the process. */
+static void spell_keys(const struct argp *argp, int *argc, char ***argv, const char *tool)
+{
+    struct names names = {.name = {"help", "usage"}, .n = 2};
+    char **out = calloc((size_t)*argc + 1, sizeof *out), *word;
+    int n = 0, i = 0;
+
+    collect(&names, argp);
+    for (; out && i < *argc && strcmp((*argv)[i], "--") != 0; i++) {
+        const char *given = (*argv)[i], *value = given + strcspn(given, "=");
+        char name[NAME_LEN] = "";
+
+        if (i > 0 && strncmp(given, "--", 2) == 0)
+            snprintf(name, sizeof name, "%.*s", (int)(value - given) - 2, given + 2);
+        out[n++] = (*argv)[i];
+        if (!name[0] || is_option(&names, name) ||
+            !key_is_short(name, is_key_of, (void *)(uintptr_t)tool))
+            continue;
+        if (!*value && (i + 1 == *argc || strncmp((*argv)[i + 1], "--", 2) == 0))
+            die_usage(tool, "--%s takes a value: --%s VALUE, or the key %s=VALUE", name, name,
+                      key_typed(name, is_key_of, (void *)(uintptr_t)tool));
+        if (asprintf(&word, "%s=%s", name, *value ? value + 1 : (*argv)[++i]) >= 0)
+            out[n - 1] = word;
+    }
+    for (; out && i < *argc; i++)
+        out[n++] = (*argv)[i];
+    if (!out)
+        return;
+    *argc = n;
+    *argv = out;
+}
+
 static void check_spelling(const struct argp *argp, int argc, char **argv, const char *tool)
 {
     struct names names = {.name = {"help", "usage"}, .n = 2};
@@ -194,6 +235,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     log_begin(common->tool, LOG_INFO);
     log_commands(called_as(argv[0]));
     argp_err_exit_status = 2;
+    spell_keys(argp, &argc, &argv, common->tool);
     check_spelling(argp, argc, argv, common->tool);
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
         exit(2);
@@ -246,6 +288,24 @@ noreturn void die_usage(const char *tool, const char *format, ...)
     log_error("%s", text);
     fprintf(stderr, "Try `%s --help' for more information.\n", tool);
     exit(2);
+}
+
+void cli_next(const struct cli_common *c, const char *command, const char *format, ...)
+{
+    const char *usual = getenv("PRESIZE_DATA");
+    const bool data = strcmp(c->data, usual && *usual ? usual : "data") != 0 &&
+                      strcmp(command, "eval") != 0; /* it knows where a run's data lie */
+    const bool results = strcmp(c->results, "results") != 0 &&
+                         (strcmp(command, "train") == 0 || strcmp(command, "eval") == 0);
+    char arguments[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(arguments, sizeof arguments, format, args);
+    va_end(args);
+    log_next("`%s %s%s%s%s%s%s%s`", command, data ? "--data " : "", data ? c->data : "",
+             data ? " " : "", results ? "--results " : "", results ? c->results : "",
+             results ? " " : "", arguments);
 }
 
 void cli_finish(const char *tool)

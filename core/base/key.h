@@ -158,6 +158,13 @@ void keys_each(const struct key_table *tables, size_t n,
 /* The key that people mean who type TYPED ("bs", "batch-size", "lr"), where it EXISTS; NULL: none that is known. */
 const char *key_typed(const char *typed, bool (*exists)(void *ctx, const char *key), void *ctx);
 
+/* Whether TYPED is short for a key that EXISTS, its value meaning the same ("bs", not "fp16"). */
+bool key_is_short(const char *typed, bool (*exists)(void *ctx, const char *key), void *ctx);
+/* keys_override() with a WORD that people typed: keys_check_name() first, and "bs=32" is train.batch=32, which is said.
+ * Where a short word is of a list ("epochs=3") and the list has several items, ERR_INPUT names the key. */
+int keys_set_word(json_t *tree, const struct key_table *tables, size_t n, const char *word,
+                  struct err *err) MUST_USE;
+
 /* The nearest of COUNT names to WORD by edit distance, NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -197,8 +197,7 @@ static const char *nearest_group(const struct key_join *j, const char *name,
     return found[0] ? found : NULL;
 }
 
-/* An item of a list ("train.phases.0.lr") is there where the list has it. */
-static bool has_key(void *join, const char *key)
+bool key_has(void *join, const char *key)
 {
     const struct key_join *j = join;
     char name[NAME_MAX_LEN], *obj;
@@ -218,7 +217,7 @@ static bool has_key(void *join, const char *key)
 int key_unknown(const struct key_join *j, const char *shown, const char *name, struct err *err)
 {
     char group[NEAR_LEN + 1];
-    const char *near = NULL, *typed = key_typed(name, has_key, (void *)(uintptr_t)j);
+    const char *near = NULL, *typed = key_typed(name, key_has, (void *)(uintptr_t)j);
     const char **names;
     size_t n = 0;
 

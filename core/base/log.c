@@ -21,11 +21,15 @@ static struct {
     atomic_int level;
     FILE *tee;
     bool colour;
-    atomic_bool bar; /* a progress bar is begun and will be drawn */
+    atomic_bool bar;   /* a progress bar is begun and will be drawn */
+    atomic_bool lines; /* one is begun where there is no terminal: a line a minute tells of it */
+    bool said;         /* such a line, or that there will be one, at the time DRAWN */
     char label[64], note[96];
     uint64_t done, total;
     double began, drawn;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .tool = "presize", .commands = "", .level = LOG_INFO};
+
+enum { LINE_SECONDS = 60 };
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m"};
@@ -144,27 +148,27 @@ static char *edited(const char *text)
     return file && fclose(file) == 0 ? out : NULL;
 }
 
-static void write_line(enum log_level level, const char *text)
+static void write_line(enum log_level level, const char *name, const char *text)
 {
     bool bar = atomic_load(&state.bar);
     const char *on = state.colour ? colours[level] : "";
 
     if (bar)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, names[level], *on ? "\033[0m" : "");
+    fprintf(stderr, "%s: %s%s:%s ", state.tool, on, name, *on ? "\033[0m" : "");
     text_put(stderr, text);
     fputc('\n', stderr);
     if (bar)
         draw(clock_seconds());
     if (state.tee) {
-        fprintf(state.tee, "%s: %s: ", state.tool, names[level]);
+        fprintf(state.tee, "%s: %s: ", state.tool, name);
         text_put(state.tee, text);
         fputc('\n', state.tee);
         fflush(state.tee);
     }
 }
 
-static void log_text(enum log_level level, const char *format, va_list args)
+static void log_text(enum log_level level, const char *name, const char *format, va_list args)
 {
     char *text = NULL, *shown;
 
@@ -174,7 +178,7 @@ static void log_text(enum log_level level, const char *format, va_list args)
         text = NULL;
     pthread_mutex_lock(&state.lock);
     shown = text ? edited(text) : NULL;
-    write_line(level, shown ? shown : format); /* never the text unedited */
+    write_line(level, name, shown ? shown : format); /* never the text unedited */
     pthread_mutex_unlock(&state.lock);
     free(shown);
     free(text);
@@ -185,7 +189,7 @@ void log_error(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_ERROR, format, args);
+    log_text(LOG_ERROR, names[LOG_ERROR], format, args);
     va_end(args);
 }
 
@@ -194,7 +198,7 @@ void log_warn(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_WARN, format, args);
+    log_text(LOG_WARN, names[LOG_WARN], format, args);
     va_end(args);
 }
 
@@ -203,7 +207,16 @@ void log_info(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_INFO, format, args);
+    log_text(LOG_INFO, names[LOG_INFO], format, args);
+    va_end(args);
+}
+
+void log_next(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_text(LOG_INFO, "next", format, args);
     va_end(args);
 }
 
@@ -212,13 +225,32 @@ void log_debug(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_text(LOG_DEBUG, format, args);
+    log_text(LOG_DEBUG, names[LOG_DEBUG], format, args);
     va_end(args);
+}
+
+/* A bar as a line: LABEL: 37 of 92, 00:08 gone, 00:12 left, NOTE. */
+static void write_progress(double now)
+{
+    char done[24], total[24], spent[24], left[24] = "?", line[400];
+    const double seconds = now - state.began;
+
+    count_text(state.done, state.total, done, sizeof done);
+    count_text(state.total, state.total, total, sizeof total);
+    clock_duration(seconds, spent, sizeof spent);
+    if (state.done > 0)
+        clock_duration(seconds * ((double)state.total / (double)state.done - 1), left, sizeof left);
+    snprintf(line, sizeof line, "%s: %s of %s, %s gone, %s left%s%s", state.label, done, total,
+             spent, left, state.note[0] ? ", " : "", state.note);
+    write_line(LOG_INFO, names[LOG_INFO], line);
+    state.drawn = now;
 }
 
 void progress_begin(const char *label, uint64_t total)
 {
-    if (atomic_load(&state.level) < LOG_INFO || !isatty(STDERR_FILENO))
+    const bool terminal = isatty(STDERR_FILENO);
+
+    if (atomic_load(&state.level) < LOG_INFO)
         return;
     pthread_mutex_lock(&state.lock);
     snprintf(state.label, sizeof state.label, "%s", label);
@@ -226,8 +258,14 @@ void progress_begin(const char *label, uint64_t total)
     state.done = 0;
     state.total = total;
     state.began = clock_seconds();
-    atomic_store(&state.bar, true);
-    draw(state.began);
+    if (terminal) {
+        atomic_store(&state.bar, true);
+        draw(state.began);
+    } else { /* a minute counts on from one bar to the next */
+        atomic_store(&state.lines, true);
+        state.drawn = state.said ? state.drawn : state.began;
+        state.said = true;
+    }
     pthread_mutex_unlock(&state.lock);
 }
 
@@ -235,19 +273,26 @@ void progress_set(uint64_t done, const char *note)
 {
     double now;
 
-    if (!atomic_load(&state.bar))
+    const bool bar = atomic_load(&state.bar);
+
+    if (!bar && !atomic_load(&state.lines))
         return;
     pthread_mutex_lock(&state.lock);
     state.done = done;
     snprintf(state.note, sizeof state.note, "%s", note ? note : "");
     now = clock_seconds();
-    if (now - state.drawn >= 0.1 || done >= state.total)
+    if (!bar && now - state.drawn >= LINE_SECONDS)
+        write_progress(now);
+    else if (!bar)
+        ;
+    else if (now - state.drawn >= 0.1 || done >= state.total)
         draw(now);
     pthread_mutex_unlock(&state.lock);
 }
 
 void progress_end(void)
 {
+    atomic_store(&state.lines, false);
     if (!atomic_load(&state.bar))
         return;
     pthread_mutex_lock(&state.lock);

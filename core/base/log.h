@@ -29,11 +29,13 @@ void log_tee(FILE *file);
 void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A line of level INFO, "TOOL: next: ...", that is no part of a run's log. */
+void log_next(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* One progress bar at a time, only where stderr is a terminal and the level is at least INFO; all
- * calls are cheap no-ops elsewhere. Drawn at most ten times a second:
- *   LABEL : |####----| 40.22% [37/92 00:08<00:12 NOTE]                                         */
+/* One progress bar at a time, drawn at most ten times a second where stderr is a terminal:
+ *   LABEL : |####----| 40.22% [37/92 00:08<00:12 NOTE]
+ * Elsewhere a line a minute tells the same. Below the level INFO all calls are cheap no-ops. */
 void progress_begin(const char *label, uint64_t total);
 void progress_set(uint64_t done, const char *note); /* NOTE may be NULL; bytes and counts alike */
 void progress_end(void);                            /* clears the line */

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fold.h"
 #include "base/key.h"
+#include "base/text.h"
 
 int path_format(char out[PATH_LEN], struct err *err, const char *format, ...)
 {
@@ -534,4 +536,34 @@ int path_find_share(char out[PATH_LEN], const char *kind, const char *name, stru
     if (path_is_file(out))
         return 0;
     return not_found(kind, name, share, err);
+}
+
+/* NAME and the first comment of its file. */
+static void describe(FILE *out, const char *kind, const char *name)
+{
+    char path[PATH_LEN], line[256] = "", shown[4 * sizeof line], quoted[4 * NAME_LEN];
+    FILE *yaml;
+
+    if (path_find_share(path, kind, name, NULL) < 0)
+        return;
+    yaml = fopen(path, "re");
+    if (yaml && (!fgets(line, sizeof line, yaml) || line[0] != '#'))
+        line[0] = 0;
+    if (yaml)
+        fclose(yaml);
+    line[strcspn(line, "\n")] = 0;
+    text_quote(quoted, sizeof quoted, name);
+    text_quote(shown, sizeof shown, line[0] ? line + 1 + strspn(line + 1, " ") : "");
+    fprintf(out, "  %-26s %s\n", quoted, shown);
+}
+
+void path_describe_share(FILE *out, const char *kind)
+{
+    struct listing *l = list_kind(kind);
+    FILE *folded = fold_begin(out);
+
+    for (size_t i = 0; l && i < l->n; i++)
+        describe(folded, kind, l->pointers[i]);
+    fold_end(folded, out);
+    free(l);
 }

@@ -318,6 +318,11 @@ void augment_tta(struct sample_map *m, const struct augment_options *o, int heig
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
 
+const char *augment_mode_name(int mode)
+{
+    return mode_names[mode];
+}
+
 #define S struct augment_options
 const struct key augment_keys[] = {
     KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names,

@@ -35,6 +35,7 @@ struct augment_draw {
 
 /* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). Every
  * parameter has its own fixed draw, so that turning one option off leaves the others as they were. */
+const char *augment_mode_name(int mode); /* "presize", "fastai", "none" */
 void augment_draw(struct augment_draw *d, const struct augment_options *o, int height, int width,
                   uint64_t seed, uint32_t epoch, uint32_t position);
 /* One matrix, lighting and samples per pixel from the draw, to SIZE x SIZE. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -117,18 +118,40 @@ static int check_state(const json_t *state, json_int_t version, struct err *err)
                    hex, expected);
 }
 
+/* What prediction needs of STATE, as one line: the weights' file is then enough. NULL: out of memory. */
+static char *about_model(const json_t *state)
+{
+    static const char *const members[] = {"arch",    "precision",     "size",
+                                          "presize", "max_aspect",    "exif",
+                                          "augment", "normalisation", "vocab"};
+    json_t *about = json_object();
+    char *text;
+
+    for (size_t i = 0; about && i < sizeof members / sizeof *members; i++) {
+        json_t *member = json_object_get(state, members[i]);
+
+        if (member)
+            json_object_set(about, members[i], member);
+    }
+    text = about ? json_text(about, 0) : NULL;
+    json_decref(about);
+    return text;
+}
+
 int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err)
 {
-    char path[PATH_LEN], hex[SHA256_HEX];
+    char path[PATH_LEN], hex[SHA256_HEX], *about = about_model(state);
     json_t *files = json_object();
 
-    if (!files)
-        return err_set(err, ERR_NOMEM, "checkpoint");
+    if (!files || !about) {
+        err_set(err, ERR_NOMEM, "checkpoint");
+        goto fail;
+    }
     if (part_path(path, folder, which, true, PART_WEIGHTS, err) < 0)
         goto fail;
-    if (weights_save(path, be, b, n, batches, err) < 0)
+    if (weights_save(path, be, b, n, batches, about, err) < 0)
         goto fail;
     if (add_hash(files, folder, which, PART_WEIGHTS, err) < 0)
         goto fail;
@@ -150,9 +173,11 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
         goto fail;
     if (json_write(path, state, err) < 0)
         goto fail;
+    free(about);
     json_decref(files);
     return rename_new(folder, which, err);
 fail:
+    free(about);
     json_decref(files);
     remove_new(folder, which);
     return err_wrap(err, "checkpoint %s not written; nothing that was there is changed", which);

@@ -150,8 +150,7 @@ static int apply_words(struct experiment *e, json_t *merged, char *const *words,
                        struct err *err)
 {
     for (int i = 0; i < n; i++) {
-        if (keys_check_name(tables, N_TABLES, KEYS_NEWEST, words[i], err) < 0 ||
-            keys_override(merged, words[i], err) < 0) {
+        if (keys_set_word(merged, tables, N_TABLES, words[i], err) < 0) {
             if (!strstr(err->msg, "command line"))
                 err_wrap(err, "command line");
             return -1;
@@ -259,6 +258,30 @@ int experiment_reopen(struct experiment **out, const char *folder, char *const *
     if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
         return -1;
     return read_experiment(out, path, true, words, n, err);
+}
+
+int experiment_default(struct experiment **out, char *const *words, int n, struct err *err)
+{
+    struct experiment *e = calloc(1, sizeof *e);
+    json_t *tree = json_object();
+    int rc = -1;
+
+    *out = NULL;
+    if (!e || !tree) {
+        err_set(err, ERR_NOMEM, "experiment");
+        goto out;
+    }
+    e->version = today();
+    keys_default(tables, N_TABLES, e->version, e);
+    if (apply_words(e, tree, words, n, err) < 0)
+        goto out;
+    *out = e;
+    e = NULL;
+    rc = 0;
+out:
+    json_decref(tree);
+    experiment_free(e);
+    return rc;
 }
 
 void experiment_free(struct experiment *e)

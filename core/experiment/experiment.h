@@ -41,6 +41,9 @@ int experiment_read(struct experiment **out, const char *name, char *const *word
  * retired keys are read. N words as above. ERR_INPUT, also when a newer presize wrote it. */
 int experiment_reopen(struct experiment **out, const char *folder, char *const *words, int n,
                       struct err *err) MUST_USE;
+/* One of today's version with every key at its default but for the N words KEY=VALUE; it has no file. ERR_INPUT. */
+int experiment_default(struct experiment **out, char *const *words, int n,
+                       struct err *err) MUST_USE;
 void experiment_free(struct experiment *e); /* NULL is fine */
 
 /* Writes experiment.yaml (as given), resolved.yaml (every key, nested) and params.yaml (flat) into

@@ -90,6 +90,11 @@ struct trained {
 /* The WORDS are overrides of exec.* keys. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM. */
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
                  int n_words, struct err *err) MUST_USE;
+/* The same of a checkpoint's FILE.safetensors alone: what else is needed stands in its metadata, or, where an older
+ * presize wrote it, in FILE.json beside it. The experiment has the defaults but for what predicts. ERR_INPUT where
+ * neither is there. */
+int trained_open_file(struct trained **out, const char *file, char *const *words, int n_words,
+                      struct err *err) MUST_USE;
 void trained_close(struct trained *t); /* NULL is fine */
 
 #endif

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "experiment/checkpoint.h"
 #include "experiment/infer.h"
+#include "nn/weights.h"
 
 static int read_vocab(struct trained *t, const json_t *state, struct err *err)
 {
@@ -55,8 +57,8 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
     return 0;
 }
 
-static int open_model(struct trained *t, const char *folder, const char *which, const json_t *state,
-                      struct err *err)
+/* All but the weights. */
+static int open_model(struct trained *t, struct err *err)
 {
     const struct exec_options *exec = &t->experiment->exec;
     struct be_info info;
@@ -71,7 +73,7 @@ static int open_model(struct trained *t, const char *folder, const char *which, 
                   (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
         return -1;
     infer_mode(t->infer, t->experiment->augment.mode);
-    return checkpoint_load(folder, which, state, t->backend, t->be, t->network, false, NULL, err);
+    return 0;
 }
 
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
@@ -92,7 +94,8 @@ int trained_open(struct trained **out, const char *folder, const char *which, ch
         err_wrap(err, "%s/checkpoints/%s.json", folder, which);
         goto fail;
     }
-    if (open_model(t, folder, which, state, err) < 0)
+    if (open_model(t, err) < 0 ||
+        checkpoint_load(folder, which, state, t->backend, t->be, t->network, false, NULL, err) < 0)
         goto fail;
     json_decref(state);
     *out = t;
@@ -101,6 +104,81 @@ fail:
     json_decref(state);
     trained_close(t);
     return -1;
+}
+
+/* FILE's metadata; an older one's is that of the .json beside it, which does not say how pictures were shrunk. */
+static int file_state(json_t **state, const char *file, struct err *err)
+{
+    const int stem = (int)(strlen(file) - strlen(".safetensors"));
+    char path[PATH_LEN], *about;
+
+    *state = NULL;
+    if (weights_about(&about, file, err) < 0)
+        return -1;
+    if (about) {
+        *state = json_loads(about, JSON_REJECT_DUPLICATES, NULL);
+        free(about);
+        return json_is_object(*state)
+                   ? 0
+                   : err_set(err, ERR_FORMAT, "the metadata \"presize\" is no JSON object");
+    }
+    if (path_format(path, err, "%.*s.json", stem, file) < 0)
+        return -1;
+    if (path_is_file(path))
+        return json_read(state, path, err);
+    return err_set(err, ERR_INPUT,
+                   "it does not name its classes and sizes, as this presize's checkpoints do; put "
+                   "the %s that was made with it beside it, or name its run folder",
+                   path_base(path));
+}
+
+/* The experiment as far as prediction needs it. */
+static int file_experiment(struct trained *t, const json_t *state, char *const *words, int n,
+                           struct err *err)
+{
+    static const char *const members[][2] = {
+        {"arch", "model.arch"}, {"precision", "train.precision"}, {"augment", "augment.mode"}};
+    enum { MEMBERS = 3, WORD = 96, MOST = MEMBERS + 4 };
+    char texts[MEMBERS][WORD], *all[MOST];
+    int used = 0;
+
+    for (int i = 0; i < MEMBERS; i++) {
+        const char *value = json_string_value(json_object_get(state, members[i][0]));
+
+        if (!value && i == 0)
+            return err_set(err, ERR_FORMAT, "arch: missing");
+        if (!value) {
+            log_warn("this older checkpoint has no %s: %s has its default", members[i][0],
+                     members[i][1]);
+            continue;
+        }
+        snprintf(texts[i], WORD, "%s=%s", members[i][1], value);
+        all[used++] = texts[i];
+    }
+    for (int i = 0; i < n && used < MOST; i++)
+        all[used++] = words[i];
+    return experiment_default(&t->experiment, all, used, err);
+}
+
+int trained_open_file(struct trained **out, const char *file, char *const *words, int n_words,
+                      struct err *err)
+{
+    struct trained *t = calloc(1, sizeof *t);
+    json_t *state = NULL;
+    int rc = -1;
+
+    *out = NULL;
+    if (!t)
+        return err_set(err, ERR_NOMEM, "%s", file);
+    if (file_state(&state, file, err) == 0 && file_experiment(t, state, words, n_words, err) == 0 &&
+        read_state(t, state, err) == 0 && open_model(t, err) == 0)
+        rc = weights_load(file, "", t->backend, t->be, t->network, false, NULL, err);
+    json_decref(state);
+    if (rc < 0)
+        trained_close(t);
+    else
+        *out = t;
+    return rc;
 }
 
 void trained_close(struct trained *t)

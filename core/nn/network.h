@@ -40,6 +40,12 @@ struct param {
     enum param_init init;
 };
 
+/* Whether P is trained with the groups below FREEZE_TO frozen. */
+static inline bool param_is_trained(const struct param *p, int freeze_to)
+{
+    return p->trained && (p->norm || p->group >= freeze_to);
+}
+
 struct network { /* what an architecture has, independent of batch and size */
     int arch, classes, features;
     struct param *params; /* in torchvision's state-dict order, head last */
@@ -60,11 +66,12 @@ struct network_shape {
     /* The rest is training's alone. */
     double smoothing, focal; /* of the loss; inference's is the plain cross-entropy */
     double max_norm;         /* that gradients are clipped to; 0: they are not */
+    bool sgd, nesterov;      /* the optimiser: SGD, with Nesterov's momentum; else Adam */
     int parts;               /* runs that make one step; 0 and 1: one */
     bool averages;           /* keeps an average of every parameter and running statistic */
 };
 /* Forward in training mode, loss, backward, the optimiser. Tensors by name: "x", "logits", "prob",
- * "loss"; gradients are "PARAM.grad", Adam's moments STATE "PARAM.m" and "PARAM.v", averages STATE
+ * "loss"; gradients are "PARAM.grad", Adam's moments STATE "PARAM.m" and "PARAM.v" (SGD has the first), averages STATE
  * "PARAM.ema". Owned by the caller. ERR_NOMEM, ERR_INPUT. */
 int network_train_list(struct op_list **out, const struct network *n, const struct network_shape *s,
                        struct err *err) MUST_USE;

@@ -208,7 +208,7 @@ static int clip(struct build *b)
     return t;
 }
 
-static void adam(struct build *b, const struct param *p, int factor)
+static void update(struct build *b, const struct param *p, int factor)
 {
     int grad = find(b, p->name, b->s->parts > 1 ? ".sum" : ".grad"), w = find(b, p->name, "");
     int m, v, d[4];
@@ -217,6 +217,15 @@ static void adam(struct build *b, const struct param *p, int factor)
         return;
     build_dims(b, w, d);
     m = build_tensor(b, p->name, ".m", TENSOR_STATE, DTYPE_F32, d);
+    if (b->s->sgd) {
+        op_list_add(b->l, (struct op){.kind = OP_SGD,
+                                      .in = {grad, w, m, factor, -1, -1},
+                                      .out = {-1, -1, -1, -1},
+                                      .group = p->group,
+                                      .decay = !p->norm,
+                                      .nesterov = b->s->nesterov});
+        return;
+    }
     v = build_tensor(b, p->name, ".v", TENSOR_STATE, DTYPE_F32, d);
     op_list_add(b->l, (struct op){.kind = OP_ADAM,
                                   .in = {grad, w, m, v, factor, -1},
@@ -252,7 +261,7 @@ void build_optimiser(struct build *b)
     factor = clip(b);
     for (int i = 0; i < n->n_params; i++)
         if (build_trains(b, &n->params[i]))
-            adam(b, &n->params[i], factor);
+            update(b, &n->params[i], factor);
     for (int i = 0; b->s->averages && i < n->n_params; i++)
         average(b, &n->params[i]);
 }

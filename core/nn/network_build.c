@@ -74,7 +74,7 @@ int build_gradient(struct build *b, const char *prefix, const char *part)
 
 bool build_trains(const struct build *b, const struct param *p)
 {
-    return p->trained && (p->norm || p->group >= b->s->freeze_to);
+    return param_is_trained(p, b->s->freeze_to);
 }
 
 bool build_trains_weight(const struct build *b, const char *prefix)

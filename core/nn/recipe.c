@@ -14,7 +14,8 @@ static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos",
 static const char *const monitor_names[] = {"valid_loss", "error_rate", NULL};
 static const char *const finish_names[] = {"last", "best", NULL};
 static const char *const precision_names[] = {"fp32", "bf16", "fp16", NULL};
-static const char *const optim_names[] = {"adam", NULL};
+/* fastai's Adam decouples its decay, as torch.optim.AdamW does, with the same formula: two names for one optimiser. */
+static const char *const optim_names[] = {"adam", "adamw", "sgd", NULL};
 
 // clang-format off
 /* -1 and an empty list mean "not given". */
@@ -93,19 +94,22 @@ const struct key train_keys[] = {
 
 const struct key optim_keys[] = {
     KEY_CHOICE(struct optim_options, name, "optim.name", "adam", optim_names,
-               "optimiser; adam as fastai has it, decay decoupled"),
+               "optimiser; adam: as fastai has it, its decay decoupled; adamw: the same, by PyTorch's name; "
+               "sgd: PyTorch's, with momentum"),
     KEY_F64(struct optim_options, lr, "optim.lr", "1e-3", 0, 100, "1",
             "peak learning rate of phases that give none"),
     KEY_F64(struct optim_options, wd, "optim.wd", "0.01", 0, 1, "1",
-            "weight decay, decoupled; never of batch norms"),
+            "weight decay, never of batch norms; decoupled, for sgd added to the gradient (1e-4 is common)"),
     KEY_F64(struct optim_options, mom, "optim.mom", "0.9", 0, 0.9999, "1",
-            "decay of the gradient's mean where the schedule has none (flat_cos, constant)"),
+            "decay of the gradient's mean, sgd's momentum, where the schedule has none (flat_cos, constant)"),
     KEY_F64S(struct optim_options, moms, "optim.moms", "[0.95, 0.85, 0.95]", 0, 0.9999, "1",
              "the same at the start, the peak and the end of a cycle"),
     KEY_F64(struct optim_options, sqr_mom, "optim.sqr_mom", "0.99", 0, 0.999999, "1",
             "decay of the squared gradient's mean"),
     KEY_F64(struct optim_options, eps, "optim.eps", "1e-5", 1e-12, 1, "1",
             "added to the root of the squared gradient's mean"),
+    KEY_BOOL(struct optim_options, nesterov, "optim.nesterov", "false",
+             "sgd: Nesterov's momentum", .since = 2, .implied = "false"),
     KEY_END,
 };
 // clang-format on

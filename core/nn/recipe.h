@@ -11,6 +11,7 @@
 enum phase_kind { PHASE_ONE_CYCLE, PHASE_FINE_TUNE, PHASE_FLAT_COS, PHASE_CONSTANT, PHASE_SGDR };
 enum monitor { MONITOR_VALID_LOSS, MONITOR_ERROR_RATE };
 enum finish { FINISH_LAST, FINISH_BEST };
+enum optim_name { OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD }; /* the first two are one: see recipe.c */
 enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16 };
 
 /* One item of train.phases; unset (n = 0, or -1) means fastai's default. */
@@ -57,8 +58,9 @@ struct train_options {
 };
 extern const struct key train_keys[];
 
-struct optim_options { /* Adam as fastai has it */
-    int name;          /* of optim_names; adam alone so far */
+struct optim_options {
+    int name;      /* enum optim_name */
+    bool nesterov; /* SGD's */
     double lr, wd, mom, sqr_mom, eps;
     struct key_f64s moms; /* mom at start, peak, end of a cycle: .95 .85 .95 */
 };

@@ -161,13 +161,14 @@ static int write_all(struct safetensors_writer *w, const struct backend *be, str
 }
 
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
-                 uint64_t batches_tracked, struct err *err)
+                 uint64_t batches_tracked, const char *about, struct err *err)
 {
     struct safetensors_writer *w = NULL;
     float *buffer = weights_buffer(n, err);
     int rc = -1;
 
     if (!buffer || safetensors_create(&w, path, err) < 0 || declare_all(w, n, err) < 0 ||
+        (about && safetensors_note(w, "presize", about, err) < 0) ||
         write_all(w, be, b, n, batches_tracked, buffer, err) < 0 || safetensors_finish(w, err) < 0)
         goto out;
     w = NULL;
@@ -176,6 +177,20 @@ out:
     safetensors_abort(w);
     free(buffer);
     return rc;
+}
+
+int weights_about(char **about, const char *path, struct err *err)
+{
+    struct safetensors *s;
+    const char *text;
+
+    *about = NULL;
+    if (safetensors_open(&s, path, err) < 0)
+        return -1;
+    text = safetensors_metadata(s, "presize");
+    *about = text ? strdup(text) : NULL;
+    safetensors_close(s);
+    return text && !*about ? err_set(err, ERR_NOMEM, "%s", path) : 0;
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */

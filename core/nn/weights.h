@@ -12,9 +12,11 @@
 int weights_init(const struct backend *be, struct be *b, const struct network *n, uint64_t seed,
                  bool head_only, struct err *err) MUST_USE;
 /* A safetensors file: all PARAM and STATE tensors of the network plus num_batches_tracked (int64) per
- * batch norm; no time or path inside. Atomic. ERR_IO, ERR_FULL. */
+ * batch norm; ABOUT is the metadata "presize" (NULL: none); no time or path inside. Atomic. ERR_IO, ERR_FULL. */
 int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
-                 uint64_t batches_tracked, struct err *err) MUST_USE;
+                 uint64_t batches_tracked, const char *about, struct err *err) MUST_USE;
+/* The metadata "presize" of the safetensors file at PATH, owned by the caller; *ABOUT is NULL where it has none. */
+int weights_about(char **about, const char *path, struct err *err) MUST_USE;
 /* Loads such a file, or another's with one ResNet, or the one of several that KEY means (tensorfile_take_network();
  * "": none) (body_only: all but head.*; fc.* and what else is no part of a ResNet is left out, and said). ERR_FORMAT
  * says which architecture the file looks like, or lists missing, extra and misshapen tensors, and nothing is loaded

@@ -104,7 +104,7 @@ static void put_row(const struct report *r, const char *name, const json_t *valu
 
 static bool is_in_head(const char *key)
 {
-    static const char *const shown[] = {"version", "status", "error", "title"};
+    static const char *const shown[] = {"version", "status", "error", "ran"};
 
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         if (strcmp(key, shown[i]) == 0)
@@ -135,7 +135,8 @@ static void put_rows(const struct report *r, const char *prefix, const json_t *o
 
 static void put_head(const struct report *r)
 {
-    const char *title = text_of(r->run.run, "title", NULL);
+    const char *ran = text_of(r->run.run, "ran", NULL); /* older runs have their title alone */
+    const char *title = ran ? ran : text_of(r->run.run, "title", NULL);
 
     fputs(head, r->out);
     fputs("<title>", r->out);

@@ -306,7 +306,7 @@ static int run_norm(const struct be_program *p, const struct op *o)
         for (int i = 0; i < p->list->n_ops; i++) {
             const float *grad = at(p, p->list->ops[i].in[0]);
 
-            if (p->list->ops[i].kind != OP_ADAM)
+            if (!op_is_update(p->list->ops[i].kind))
                 continue;
             if (pass == 0)
                 base = !base || (uintptr_t)grad < (uintptr_t)base ? grad : base;
@@ -340,6 +340,9 @@ static int run_optimiser(struct be_program *p, const struct op *o)
     add_chunks(&chunks, &n, 0, elements, (unsigned)(2 * o->group + o->decay), p->be->crooked);
     if (o->kind == OP_EMA)
         rc = cuda_ema(NULL, at(p, in[0]), at(p, in[1]), chunks, n, &p->step);
+    else if (o->kind == OP_SGD)
+        rc = cuda_sgd(NULL, at(p, in[0]), at(p, in[1]), at(p, in[2]), chunks, n, &p->step,
+                      o->nesterov, at(p, in[3]), NULL);
     else if ((rc = cuda_adam_begin(NULL, p->constants, &p->step, NULL)) == 0)
         rc = cuda_adam(NULL, at(p, in[0]), at(p, in[1]), at(p, in[2]), at(p, in[3]), chunks, n,
                        p->constants, at(p, in[4]), NULL);

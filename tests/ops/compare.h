@@ -221,6 +221,20 @@ static inline void ops_bound_adam(const struct ops_setup *s, float *const state[
     }
 }
 
+static inline void ops_bound_sgd(const struct ops_setup *s, float *const state[MAX_IN])
+{
+    const struct step *t = &s->step;
+
+    for (size_t e = 0; e < s->n_in[0]; e++) {
+        double clip = s->in[3] ? (double)*s->in[3] : 1.0, p = fabs((double)s->in[1][e]);
+        double g = fabs(clip * (double)s->in[0][e]) + t->wd * p;
+        double m = t->mom * fabs((double)s->in[2][e]) + g;
+
+        state[2][e] = (float)(8 * unit * m);
+        state[1][e] = (float)(8 * unit * p + 16 * unit * t->lr[1] * (g + m));
+    }
+}
+
 /* The largest allowed difference of every value, before the rounding of a 16-bit store. */
 static inline void ops_bound(const struct ops_setup *s, const struct ops_results *ref,
                              float *const tol[MAX_OUT], float *const state[MAX_IN])
@@ -244,6 +258,9 @@ static inline void ops_bound(const struct ops_setup *s, const struct ops_results
         return;
     case OP_ADAM:
         ops_bound_adam(s, state);
+        return;
+    case OP_SGD:
+        ops_bound_sgd(s, state);
         return;
     case OP_GRAD_SUM:
     case OP_EMA:

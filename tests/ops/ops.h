@@ -35,8 +35,9 @@ struct ops_case {
     int c, h, w;           /* the larger tensor; vectors have h = w = 1 */
     int k, r, stride, pad; /* convolution; k also classes, linear's outputs */
     int groups;            /* convolution; 0: 1 */
-    bool relu, extra;      /* extra: residual, dz2, dy2, running statistics, dlogits */
-    bool masked;           /* BN_APPLY writes a mask; BN_BWD_STATS reads one where relu is set */
+    bool relu,
+        extra; /* relu: Nesterov's momentum of SGD; extra: residual, dz2, dy2, running statistics, dlogits */
+    bool masked; /* BN_APPLY writes a mask; BN_BWD_STATS reads one where relu is set */
     enum dtype dtype;
     bool refused;           /* the cpu backend must answer ERR_UNSUPPORTED */
     float smoothing, focal; /* SOFTMAX_LOSS */
@@ -285,14 +286,16 @@ static inline void ops_build_other(struct op_list *l, const struct ops_case *c, 
         o->out[0] = ops_tensor(l, TENSOR_GRAD, DTYPE_F32, c->k, c->c, c->r, c->r);
         return;
     case OP_ADAM:
-        for (int i = 0; i < 4; i++)
+    case OP_SGD:
+        for (int i = 0; i < (c->kind == OP_ADAM ? 4 : 3); i++)
             o->in[i] = ops_tensor(l,
                                   i == 0   ? TENSOR_GRAD
                                   : i == 1 ? TENSOR_PARAM
                                            : TENSOR_STATE,
                                   DTYPE_F32, c->k, c->c, c->r, c->r);
         if (c->extra)
-            o->in[4] = ops_tensor(l, TENSOR_STAT, DTYPE_F64, 1, 1, 1, 1);
+            o->in[c->kind == OP_ADAM ? 4 : 3] = ops_tensor(l, TENSOR_STAT, DTYPE_F64, 1, 1, 1, 1);
+        o->nesterov = c->relu;
         return;
     case OP_EMA:
         for (int i = 0; i < 2; i++)

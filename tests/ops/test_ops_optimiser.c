@@ -9,6 +9,11 @@ static const struct ops_case adam[] = {
     {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 37, .c = 1,  .r = 1},
     {.kind = OP_ADAM, .n = 2, .micro = 1, .k = 64, .c = 64, .r = 3, .extra = true},
 };
+static const struct ops_case sgd[] = {
+    {.kind = OP_SGD, .n = 2, .micro = 1, .k = 16, .c = 3,  .r = 7, .extra = true},
+    {.kind = OP_SGD, .n = 2, .micro = 1, .k = 37, .c = 1,  .r = 1, .relu = true},
+    {.kind = OP_SGD, .n = 2, .micro = 1, .k = 64, .c = 64, .r = 3, .extra = true, .relu = true},
+};
 static const struct ops_case ema[] = {
     {.kind = OP_EMA, .n = 2, .micro = 1, .k = 37, .c = 3,  .r = 1},
     {.kind = OP_EMA, .n = 2, .micro = 1, .k = 64, .c = 64, .r = 5, .extra = true},
@@ -27,6 +32,12 @@ static void check_adam(void **state)
 {
     (void)state;
     ops_check(adam, sizeof adam / sizeof adam[0]);
+}
+
+static void check_sgd(void **state)
+{
+    (void)state;
+    ops_check(sgd, sizeof sgd / sizeof sgd[0]);
 }
 
 static void check_ema(void **state)
@@ -313,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_adam),
+        cmocka_unit_test(check_sgd),
         cmocka_unit_test(check_ema),
         cmocka_unit_test(check_grad_sum),
         cmocka_unit_test(gradients_are_clipped_by_their_norm),

@@ -32,12 +32,49 @@ cmp -s "$scratch/alone" "$scratch/other" && fail "two runs predict the same"
 $eval first --best --json --predict "$one" > "$scratch/best" 2> "$scratch/err" || fail "--best"
 
 # What is no picture is named; the others are predicted.
-$eval first --predict "$one" "$0" "$scratch" "$scratch/none.jpg" > "$scratch/out" 2> "$scratch/err"
+mkdir "$scratch/empty"
+$eval first --predict "$one" "$0" "$scratch/empty" "$scratch/none.jpg" > "$scratch/out" 2> "$scratch/err"
 [ $? = 1 ] || fail "--predict of what is no picture: status"
 [ "$(wc -l < "$scratch/out")" = 2 ] || fail "--predict of what is no picture: $(cat "$scratch/out")"
-for text in "$0: " "$scratch: is a folder" "none.jpg" "3 of 4 files"; do
+for text in "$0: " "$scratch/empty: no picture in this folder" "none.jpg" "3 of 4 files"; do
     grep -qF "$text" "$scratch/err" || fail "--predict: \"$text\" is not said"
 done
+
+# A folder with the folders below it, and a list on stdin: the same as its files; K labels, or all.
+mkdir -p "$scratch/some/below"
+cp "$one" "$scratch/some/below/b.jpg"
+cp "$data/demo/tree/images/$(tail -n 1 "$scratch/expected" | cut -d, -f1)" "$scratch/some/a.jpg"
+echo text > "$scratch/some/notes.txt"
+$eval first --csv --predict "$scratch/some/a.jpg" "$scratch/some/below/b.jpg" > "$scratch/files" 2> "$scratch/err" ||
+    fail "--predict FILE FILE"
+$eval first --csv --predict "$scratch/some" > "$scratch/out" 2> "$scratch/err" || fail "--predict FOLDER"
+cmp "$scratch/files" "$scratch/out" || fail "--predict FOLDER"
+grep -q "1 file left out as no picture: $scratch/some/notes.txt" "$scratch/err" || fail "left out: $(cat "$scratch/err")"
+sed -n 's/,.*//; 2,$p' "$scratch/files" | $eval first --csv --predict - > "$scratch/out" 2> "$scratch/err" ||
+    fail "--predict -"
+cmp "$scratch/files" "$scratch/out" || fail "--predict -"
+for top in 2 8 all; do
+    $eval first --json --top=$top --predict "$one" > "$scratch/out" 2> "$scratch/err" || fail "--top=$top"
+    [ "$(grep -c '"label"' "$scratch/out")" = $((${top/all/8} + 1)) ] || fail "--top=$top: $(cat "$scratch/out")"
+done
+
+# A checkpoint's file alone, the way pictures are shrunk included; one without its facts is refused.
+train_run shrunk $tiny augment.mode=fastai train.phases.0.freeze_epochs=0
+for run in first shrunk; do
+    cp "$results/$run/checkpoints/last.safetensors" "$scratch/alone.safetensors"
+    $eval $run --json --predict "$one" > "$scratch/run" 2> "$scratch/err" || fail "--predict with $run"
+    $eval "$scratch/alone.safetensors" --json --predict "$one" > "$scratch/file" 2> "$scratch/err" ||
+        fail "--predict with the file of $run"
+    cmp "$scratch/run" "$scratch/file" || fail "the file of $run predicts otherwise"
+done
+rm -r "$results/shrunk"
+sed -i '1s/"presize"/"resizep"/' "$scratch/alone.safetensors"
+$eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file without facts"
+grep -q "it does not name its classes and sizes" "$scratch/err" || fail "without facts: $(cat "$scratch/err")"
+cp "$results/first/checkpoints/last.safetensors" "$scratch/alone.safetensors"
+sed -i '1s/resnet18/resnet99/' "$scratch/alone.safetensors"
+$eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file of no network"
+grep -q "model.arch" "$scratch/err" || fail "of no network: $(cat "$scratch/err")"
 
 $eval > "$scratch/out" 2> "$scratch/err" || fail "the latest run"
 grep -q "$results/seed43  (done, 2 epochs" "$scratch/out" || fail "overview: $(cat "$scratch/out")"

@@ -1,11 +1,12 @@
-# test_ops_bits.sh - convolutions, linear layers and batch norms have the bits recorded for this version of the
+# test_ops_bits.sh - convolutions, linear layers, batch norms and optimisers have the bits recorded for this version of the
 # arithmetic (tests/data/ops_bits.txt), on every processor and build. A change of these bits raises ARITHMETIC
-# and needs a new record: OPS_BITS=1 build/bin/test_ops_conv | grep ^bits, then the same of test_ops_norm.
+# and needs a new record: OPS_BITS=1 build/bin/test_ops_conv | grep ^bits, then the same of test_ops_norm and
+# test_ops_optimiser.
 # SPDX-License-Identifier: MIT
 set -u
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for part in conv norm; do
+for part in conv norm optimiser; do
     OPS_BITS=1 "$BIN/test_ops_$part" 2>/dev/null | grep '^bits'
 done > "$scratch/bits"
 [ "$(wc -l < "$scratch/bits")" -gt 200 ] || { echo "FAIL: $(wc -l < "$scratch/bits") results"; exit 1; }

@@ -12,6 +12,8 @@ train_run first $tiny train.score_train=true
 run=$results/first
 
 # The table, as fastprogress prints it: a header per phase, six decimals.
+grep -q "train: next: \`$BIN/eval --results $results first\`" "$scratch/err" || fail "next: $(cat "$scratch/err")"
+grep -q '"ran": "resnet18, 32 px, 32 pictures of demo"' "$run/run.json" || fail "what ran: $(grep ran "$run/run.json")"
 head -n 1 "$scratch/out" | grep -Eq '^epoch     train_loss  valid_loss  error_rate  time      $' ||
     fail "header: $(head -n 1 "$scratch/out")"
 [ "$(grep -c '^epoch' "$scratch/out")" = 2 ] || fail "a header for each phase"
@@ -40,7 +42,7 @@ ls "$run/checkpoints" | grep -q new && fail "half a checkpoint"
     fail "default name"
 tail -n 1 "$scratch/out" | grep -Eq '/[0-9]{8}-[0-9]{6}-smoke-[0-9a-f]{8}$' ||
     fail "default name: $(tail -n 1 "$scratch/out")"
-grep -q "info" "$scratch/err" && fail "-q is not quiet"
+grep -Eq "info|next" "$scratch/err" && fail "-q is not quiet"
 
 # From an earlier run.
 train_run second $tiny model.weights=run:first
@@ -49,9 +51,19 @@ grep -q '"weights_file": "[0-9a-f]' "$results/second/run.json" || fail "weights_
 "$BIN/train" --data "$data" --results "$scratch/none" --summary $tiny > "$scratch/out" \
     2> "$scratch/err" || fail "--summary"
 for text in "cross-entropy" "first batch: pictures (8, 3, 32, 32)" "labels (8) in 0..7" \
-    "conv1.weight" "adam" "a training step needs"; do
+    "a training step needs"; do
     grep -qF "$text" "$scratch/out" || fail "--summary: no \"$text\""
 done
+awk '/^stage /, /^in all /' "$scratch/out" > "$scratch/stages"
+[ "$(wc -l < "$scratch/stages")" = 10 ] || fail "--summary: stages: $(cat "$scratch/stages")"
+"$BIN/train" --data "$data" --results "$scratch/none" --summary=ops $tiny > "$scratch/out" \
+    2> "$scratch/err" || fail "--summary=ops"
+for text in "conv1.weight" "adam"; do
+    grep -qF "$text" "$scratch/out" || fail "--summary=ops: no \"$text\""
+    grep -qF "$text" "$scratch/stages" && fail "--summary has ops: $text"
+done
+ops=$(grep -Ec '^ *[0-9]+  [a-z_]+ ' "$scratch/out")
+grep -Eq "^in all +$ops " "$scratch/stages" || fail "$ops ops, by stages: $(tail -n 1 "$scratch/stages")"
 "$BIN/train" --data "$data" --results "$scratch/none" --plan $tiny > "$scratch/out" \
     2> "$scratch/err" || fail "--plan"
 grep -q "images/s" "$scratch/out" && grep -q "in all" "$scratch/out" || fail "--plan"

@@ -88,12 +88,20 @@ for key in data.split_csv train.min_delta train.batch; do
 done
 [ -e "$results/unheard" ] && fail "a run was begun"
 
-# What people type instead of a key is answered with the key; a sheet is a PNG, and no option is a file's name.
-for word in epochs:train.phases.0.epochs lr:train.phases.0.lr bs:train.batch batch_size:train.batch size:train.size \
-    wd:optim.wd arch:model.arch workers:exec.threads; do
+# What people type instead of a key is taken for the key where its value means the same, as a word and as an option,
+# and is answered with the key elsewhere; a sheet is a PNG, and no option is a file's name.
+for word in workers:exec.threads fp16:train.precision pretrained:model.weights; do
     refused 2 "${word%%:*}: there is no such key; did you mean ${word#*:}?" $tiny "${word%%:*}=1"
 done
-refused 2 "there is no option --batch-size; it is a key: train.batch=VALUE" $tiny --batch-size 8
+refused 2 "there is no option --fp16; it is a key: train.precision=VALUE" $tiny --fp16
+refused 2 "--lr takes a value: --lr VALUE, or the key train.phases.0.lr=VALUE" $tiny --lr
+refused 2 "command line: train.phases.0.epochs" $tiny --epochs -1
+for typed in "--epochs 0" "--epochs=0" "epochs=0" "train.phases.0.epochs=0"; do
+    refused 1 "train.phases.0.epochs" $tiny $typed
+done
+refused 1 "a batch of 400 is larger" $tiny --batch-size 400
+refused 2 "the experiment has 2 phases: say which one, as in train.phases.0.epochs=3" $tiny \
+    "train.phases=[{epochs: 1}, {epochs: 1}]" epochs=3
 refused 2 "--show-batch takes FILE.png, not the option --unique" $tiny --show-batch --unique
 refused 2 "give a name that ends in .png" $tiny --show-batch "$scratch/sheet.jpg"
 (cd "$BIN" && ./train --exp "$scratch/tiny.yaml" data.set=nothing > "$scratch/out" 2> "$scratch/err")

@@ -36,10 +36,29 @@ refused 1 "--resume parts" --name parts $all --stop-after 1
 same all parts
 "$BIN/eval" --data "$data" --results "$results" all --verify > "$scratch/out" 2> "$scratch/err" ||
     fail "the chain of a run with averages: $(cat "$scratch/out")"
-"$BIN/train" --data "$data" --results "$results" --summary $all > "$scratch/out" 2> "$scratch/err" ||
+"$BIN/train" --data "$data" --results "$results" --summary=ops $all > "$scratch/out" 2> "$scratch/err" ||
     fail "--summary"
 grep -q "2 x 16 pictures" "$scratch/out" && grep -q grad_norm "$scratch/out" && grep -q ema "$scratch/out" ||
     fail "--summary does not show what was asked for"
+
+# The optimisers: adamw is adam by another name, sgd another one, Nesterov's momentum its own; sgd goes on with the
+# same bits, clipped and over several batches, too.
+train_run adamw $tiny optim.name=adamw
+[ "$(weights_hash adamw)" = "$(weights_hash plain)" ] || fail "adamw is not adam"
+sgd="$tiny optim.name=sgd optim.wd=1e-4 train.phases.0.lr=1e-2"
+train_run nesterov $sgd optim.nesterov=true exec.threads=2
+train_run sgd $sgd train.clip=0.5 train.accumulate=2 exec.threads=2
+[ "$(for run in plain sgd nesterov; do weights_hash $run; done | sort -u | wc -l)" = 3 ] ||
+    fail "two optimisers gave the same weights"
+refused 1 "--resume sgd2" --name sgd2 $sgd train.clip=0.5 train.accumulate=2 exec.threads=1 --stop-after 1
+"$BIN/train" --data "$data" --results "$results" --resume sgd2 > "$scratch/out" 2> "$scratch/err" ||
+    fail "--resume sgd2"
+same sgd sgd2
+grep -aq 'conv1.weight.v"' "$results/sgd/checkpoints/last.optim.safetensors" && fail "sgd keeps squares"
+grep -aq 'conv1.weight.v"' "$results/plain/checkpoints/last.optim.safetensors" || fail "the control: adam keeps squares"
+for idle in "optim.name=sgd optim.eps=1e-3" "optim.name=sgd optim.sqr_mom=0.9" optim.nesterov=true; do
+    refused 1 "has no effect: optim.name is" $tiny $idle
+done
 
 # A table that changed in between is noticed, though the experiment names the same path.
 cp "$scratch/split.csv" "$scratch/moving.csv"

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -133,6 +135,48 @@ static void adam_meets_fastai(void **state)
     m = v = 0.0f;
     adam_elem(adam_constants(1e-3, 0.0, .95, .99, 1e-5, 1), 0.0f, &p, &m, &v);
     assert_true(p == 1.0f); /* no decay, no gradient: nothing moves */
+}
+
+/* tests/data/optimisers.txt, which tests/oracle/optimisers.py wrote: four steps a case. */
+static void optimisers_are_torchs(void **state)
+{
+    FILE *file = fopen("tests/data/optimisers.txt", "r");
+    float p[3], m[3], v[3], g[3], want[3];
+    double lr, wd, mom;
+    int nesterov, n = 0;
+    unsigned step;
+    char name[8], line[256];
+
+    (void)state;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#')
+            continue;
+        assert_int_equal(sscanf(line, "%7s %lf %lf %lf %d %u %f %f %f %f %f %f", name, &lr, &wd,
+                                &mom, &nesterov, &step, &g[0], &g[1], &g[2], &want[0], &want[1],
+                                &want[2]),
+                         12);
+        if (step == 1) {
+            memcpy(p, (const float[3]){1.0f, -0.5f, 2.0f}, sizeof p);
+            memset(m, 0, sizeof m);
+            memset(v, 0, sizeof v);
+        }
+        for (int i = 0; i < 3; i++) {
+            if (strcmp(name, "sgd") == 0)
+                sgd_elem(sgd_constants(lr, wd, mom, nesterov), g[i], &p[i], &m[i]);
+            else
+                adam_elem(adam_constants(lr, wd, mom, .99, 1e-5, step), g[i], &p[i], &m[i], &v[i]);
+            assert_true(fabsf(p[i] - want[i]) <= 4e-7f * (1 + fabsf(want[i])));
+        }
+        n++;
+    }
+    fclose(file);
+    assert_int_equal(n, 20);
+    memcpy(p, want, sizeof p); /* the control: with and without Nesterov's momentum differ */
+    memset(m, 0, sizeof m);
+    sgd_elem(sgd_constants(.1, 0, .9, 0), 1.0f, &p[0], &m[0]);
+    sgd_elem(sgd_constants(.1, 0, .9, 1), 1.0f, &want[0], &m[1]);
+    assert_true(fabsf(p[0] - want[0]) > 0.01f);
 }
 
 static void philox_is_base_rngs(void **state)
@@ -319,6 +363,7 @@ int main(void)
         cmocka_unit_test(f16_rounds_to_nearest_even),
         cmocka_unit_test(lighting_meets_fastai),
         cmocka_unit_test(adam_meets_fastai),
+        cmocka_unit_test(optimisers_are_torchs),
         cmocka_unit_test(philox_is_base_rngs),
         cmocka_unit_test(dropout_keeps_the_stated_share),
         cmocka_unit_test(reflection_is_about_the_edge),

@@ -493,6 +493,45 @@ static void nearest(void **state)
     assert_null(nearest_name("batch", names, 0));
 }
 
+/* What a short word sets in a tree; "" where it is refused, with TEXT in the message. */
+static void short_words(void **state)
+{
+    static const struct {
+        const char *yaml, *word, *tree, *text;
+    } cases[] = {
+        {"{}", "bs=32", "{\"train\":{\"batch\":\"32\"}}", ""},
+        {"{}", "batch-size=32", "{\"train\":{\"batch\":\"32\"}}", ""},
+        {"{}", "epochs=3", "{\"train\":{\"phases\":[{\"epochs\":\"3\"}]}}", ""},
+        {"train: {phases: [{kind: one_cycle}]}", "lr=1e-3",
+         "{\"train\":{\"phases\":[{\"kind\":\"one_cycle\",\"lr\":\"1e-3\"}]}}", ""},
+        {"train: {phases: [{epochs: 1}, {epochs: 2}]}", "epochs=3", "",
+         "epochs: the experiment has 2 phases: say which one, as in train.phases.0.epochs=3"},
+        {"{}", "optim.lr=1", "{\"optim\":{\"lr\":\"1\"}}", ""},
+        {"{}", "fp16=1", "{\"fp16\":\"1\"}",
+         ""}, /* not short for anything: keys_apply() refuses it */
+        {"{}", "bs", "", "expected KEY=VALUE"},
+    };
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *tree;
+        char *text;
+
+        assert_int_equal(yaml_parse(&tree, cases[i].yaml, &err), 0);
+        err.msg[0] = 0;
+        if (keys_set_word(tree, tables, N, cases[i].word, &err) < 0) {
+            assert_string_equal(cases[i].tree, "");
+            assert_non_null(strstr(err.msg, cases[i].text));
+        } else {
+            text = json_dumps(tree, JSON_COMPACT);
+            assert_string_equal(text, cases[i].tree);
+            free(text);
+        }
+        json_decref(tree);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -509,6 +548,7 @@ int main(void)
         cmocka_unit_test(a_retired_key_says_what_to_do),
         cmocka_unit_test(history_is_documented),
         cmocka_unit_test(nearest),
+        cmocka_unit_test(short_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

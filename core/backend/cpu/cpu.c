@@ -293,6 +293,7 @@ static const struct {
     [OP_GRAD_SUM] = {cpu_optimiser},
     [OP_GRAD_NORM] = {cpu_optimiser},
     [OP_ADAM] = {cpu_optimiser},
+    [OP_SGD] = {cpu_optimiser},
     [OP_EMA] = {cpu_optimiser},
 };
 

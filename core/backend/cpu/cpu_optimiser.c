@@ -37,7 +37,7 @@ static void chunks_of(struct be_program *p, const struct cpu_op *o)
     else if (o->op->kind != OP_GRAD_NORM)
         add_chunks(p, o, p->data[in[0]], tensor_elements(op_tensor(p, in[0])));
     for (int i = 0; o->op->kind == OP_GRAD_NORM && i < p->list->n_ops; i++)
-        if (p->list->ops[i].kind == OP_ADAM) {
+        if (op_is_update(p->list->ops[i].kind)) {
             const int g = p->list->ops[i].in[0];
 
             add_chunks(p, o, p->data[g], tensor_elements(op_tensor(p, g)));
@@ -71,6 +71,19 @@ static void run_adam(const struct be_program *p, const struct chunk *c)
                          o->param[2]->data + c->first, o->param[3]->data + c->first);
 }
 
+static void run_sgd(const struct be_program *p, const struct chunk *c)
+{
+    const struct cpu_op *o = c->op;
+    const struct step *s = p->step;
+    struct sgd_k k =
+        sgd_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom, o->op->nesterov);
+
+    if (o->op->in[3] >= 0)
+        k.clip = (float)*(const double *)p->data[o->op->in[3]];
+    p->be->kernels->sgd(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
+                        o->param[2]->data + c->first);
+}
+
 static void run_grad_sum(const struct be_program *p, const struct chunk *c)
 {
     const size_t n = tensor_elements(op_tensor(p, c->op->op->in[0]));
@@ -98,6 +111,8 @@ static void chunk_task(void *ctx, int i, int worker)
 
     if (kind == OP_ADAM)
         run_adam(p, c);
+    else if (kind == OP_SGD)
+        run_sgd(p, c);
     else if (kind == OP_GRAD_SUM)
         run_grad_sum(p, c);
     else if (kind == OP_EMA)

@@ -20,6 +20,7 @@ enum { LANES = 16 }; /* channels in a block: a 512-bit register of floats */
  * n * picture + cb * block + i * pixel + lane. Blocked nChw16c: block = 16 h w, pixel = 16; NHWC:
  * block = 16, pixel = c; vectors: block = 16. */
 struct adam_k; /* elem.h */
+struct sgd_k;
 
 struct slab {
     enum dtype dtype; /* F32 or BF16 */
@@ -63,6 +64,8 @@ struct kernels {
     double (*squares)(size_t n, const float *x);
     /* elem.h adam_elem() over n elements */
     void (*adam)(const struct adam_k *k, size_t n, const float *g, float *p, float *m, float *v);
+    void (*sgd)(const struct sgd_k *k, size_t n, const float *g, float *p,
+                float *m); /* sgd_elem() */
 };
 
 const struct kernels *kernels_of(enum isa isa);

@@ -499,6 +499,15 @@ static void adam(const struct adam_k *k, size_t n, const float *restrict g, floa
         adam_elem(adam_k, g[i], &p[i], &m[i], &v[i]);
 }
 
+static void sgd(const struct sgd_k *k, size_t n, const float *restrict g, float *restrict p,
+                float *restrict m)
+{
+    const struct sgd_k sgd_k = *k;
+
+    for (size_t i = 0; i < n; i++)
+        sgd_elem(sgd_k, g[i], &p[i], &m[i]);
+}
+
 extern const struct kernels ISA_NAME(kernels);
 const struct kernels ISA_NAME(kernels) = {
     .bn_stats = bn_stats,
@@ -513,4 +522,5 @@ const struct kernels ISA_NAME(kernels) = {
     .tree_sum = tree_sum,
     .squares = squares,
     .adam = adam,
+    .sgd = sgd,
 };

@@ -262,6 +262,7 @@ static cuda_prepare *const kinds[OP_KINDS] = {
     [OP_GRAD_SUM] = cuda_optimiser_op,
     [OP_GRAD_NORM] = cuda_optimiser_op,
     [OP_ADAM] = cuda_optimiser_op,
+    [OP_SGD] = cuda_optimiser_op,
     [OP_EMA] = cuda_optimiser_op,
 };
 

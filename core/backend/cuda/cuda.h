@@ -108,7 +108,7 @@ struct cuda_op {
     const struct op *norm; /* BN_INFER that the convolution does as well */
     struct persistent *norm_param[OP_MAX_IN];
     size_t filter, bias;       /* in p->memory: (k, r, s, c) that the convolution reads */
-    int first_chunk, n_chunks; /* ADAM, EMA: of p->chunks; CONV*: of p->filters */
+    int first_chunk, n_chunks; /* ADAM, SGD, EMA: of p->chunks; CONV*: of p->filters */
 };
 
 struct be_program {
@@ -128,7 +128,7 @@ struct be_program {
     struct cuda_chunk *chunks; /* host copies of the tables, owned */
     struct cuda_filter_chunk *filters;
     int n_chunks, n_filters, n_casts;    /* the first n_casts filters are weights to be cast */
-    int n_adam;                          /* the first n_adam chunks are ADAM's */
+    int n_steps;                         /* the first n_steps chunks are ADAM's and SGD's */
     uint64_t cast_version, fold_version; /* sum of the parameters' versions when copies were made */
     struct bucket {                      /* gradients that are added up over devices in one go */
         size_t first, n;                 /* floats from grads on */
@@ -181,7 +181,7 @@ int cuda_write(struct be_program *p, int tensor, const float *src, struct err *e
 int layout_make(struct be_program *p, struct err *err) MUST_USE;
 void cuda_memory(const struct be_program *p, struct be_memory *m);
 
-/* cuda_optimiser.c: chunks of ADAM, then of EMA. GRAD tensors are placed before. */
+/* cuda_optimiser.c: chunks of ADAM, of SGD, then of EMA. GRAD tensors are placed before. */
 int chunks_make(struct be_program *p, struct err *err) MUST_USE;
 
 /* cuda_slot.c */

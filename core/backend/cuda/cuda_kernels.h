@@ -153,12 +153,13 @@ int cuda_scale_update(void *stream, struct cuda_scale *scale, const struct cuda_
 /* --- optimiser ------------------------------------------------------------------------------- */
 
 /* At most CUDA_CHUNK elements of one parameter. Element offsets from the base pointers of the call, for
- * ADAM of grad, param, m, v; GRAD_NORM reads the first alone; for EMA of x, average. Offsets that are
+ * ADAM of grad, param, m, v, for SGD of the first three;
+ * GRAD_NORM reads the first alone; for EMA of x, average. Offsets that are
  * multiples of four let four values be taken at a time. */
 struct cuda_chunk {
     uint64_t at[4];
     uint32_t n;
-    uint32_t group; /* ADAM: 2 group + (decay ? 1 : 0) */
+    uint32_t group; /* ADAM, SGD: 2 group + (decay ? 1 : 0) */
 };
 
 struct adam_k; /* elem.h */
@@ -176,6 +177,10 @@ int cuda_adam_begin(void *stream, struct adam_k *constants, const struct cuda_st
 int cuda_adam(void *stream, const float *grads, float *params, float *m, float *v,
               const struct cuda_chunk *chunks, int n_chunks, const struct adam_k *constants,
               const double *clip_or_null, const struct cuda_scale *scale_or_null);
+/* Chunks of grad, param, m; left out where the loss scale found a gradient that is not finite. */
+int cuda_sgd(void *stream, const float *grads, float *params, float *m,
+             const struct cuda_chunk *chunks, int n_chunks, const struct cuda_step *step,
+             int nesterov, const double *clip_or_null, const struct cuda_scale *scale_or_null);
 int cuda_ema(void *stream, const float *x, float *average, const struct cuda_chunk *chunks,
              int n_chunks, const struct cuda_step *step);
 

@@ -102,8 +102,8 @@ static int place_rest(struct be_program *p, struct err *err)
     for (int i = 0; i < p->list->n_ops; i++)
         if (p->ops[i].conv && p->workspace_bytes < conv_plan_workspace(p->ops[i].conv->plan))
             p->workspace_bytes = conv_plan_workspace(p->ops[i].conv->plan);
-    if (p->workspace_bytes < (size_t)p->n_adam * sizeof(double))
-        p->workspace_bytes = (size_t)p->n_adam * sizeof(double); /* of the gradients' norm */
+    if (p->workspace_bytes < (size_t)p->n_steps * sizeof(double))
+        p->workspace_bytes = (size_t)p->n_steps * sizeof(double); /* of the gradients' norm */
     p->copies = place(p, copies);
     p->staging = place(p, staging);
     p->workspace = place(p, p->workspace_bytes);

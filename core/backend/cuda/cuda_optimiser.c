@@ -1,4 +1,4 @@
-/* cuda_optimiser.c - the optimiser's ops: all ADAM ops of a list in one launch, all EMA ops in another.
+/* cuda_optimiser.c - the optimiser's ops: all ADAM or SGD ops of a list in one launch, all EMA ops in another.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
 {
     return cuda_check(cuda_grad_norm(p->be->compute, act(p, o->op->out[0]),
                                      (const float *)(void *)(p->memory + p->grads), chunks_of(p, 0),
-                                     p->n_adam, o->op->max_norm, p->memory + p->workspace),
+                                     p->n_steps, o->op->max_norm, p->memory + p->workspace),
                       "the gradients' norm", err);
 }
 
@@ -51,6 +51,16 @@ static int run_adam(struct be_program *p, const struct cuda_op *o, struct err *e
                       "adam", err);
 }
 
+static int run_sgd(struct be_program *p, const struct cuda_op *o, struct err *err)
+{
+    float *store = p->be->store, *grads = (float *)(void *)(p->memory + p->grads);
+
+    return cuda_check(cuda_sgd(p->be->compute, grads, store, store, chunks_of(p, o->first_chunk),
+                               o->n_chunks, p->device_step, o->op->nesterov, act(p, o->op->in[3]),
+                               p->scaled ? p->be->scale : NULL),
+                      "sgd", err);
+}
+
 static int run_ema(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
     return cuda_check(cuda_ema(p->be->compute, p->be->store, p->be->store,
@@ -62,12 +72,10 @@ int cuda_optimiser_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
     static int (*const runs[OP_KINDS])(struct be_program * p, const struct cuda_op *o,
                                        struct err *err) = {
-        [OP_GRAD_SUM] = run_sum,
-        [OP_GRAD_NORM] = run_norm,
-        [OP_ADAM] = run_adam,
-        [OP_EMA] = run_ema,
+        [OP_GRAD_SUM] = run_sum, [OP_GRAD_NORM] = run_norm, [OP_ADAM] = run_adam,
+        [OP_SGD] = run_sgd,      [OP_EMA] = run_ema,
     };
-    const bool many = o->op->kind == OP_ADAM || o->op->kind == OP_EMA;
+    const bool many = op_is_update(o->op->kind) || o->op->kind == OP_EMA;
 
     (void)err;
     if (!many || o == p->ops || !(o - 1)->op || (o - 1)->op->kind != o->op->kind ||
@@ -80,7 +88,8 @@ int cuda_optimiser_op(struct be_program *p, struct cuda_op *o, struct err *err)
 
 static int add_chunks(struct be_program *p, const struct cuda_op *o, struct err *err)
 {
-    const bool adam = o->op->kind == OP_ADAM;
+    const bool steps = op_is_update(o->op->kind); /* by a gradient, which lies elsewhere */
+    const int parts = o->op->kind == OP_ADAM ? 4 : o->op->kind == OP_SGD ? 3 : 2;
     const size_t n = o->param[1]->n;
     const int more = (int)((n + CUDA_CHUNK - 1) / CUDA_CHUNK);
     struct cuda_chunk *grown = realloc(p->chunks, (size_t)(p->n_chunks + more) * sizeof *grown);
@@ -93,18 +102,18 @@ static int add_chunks(struct be_program *p, const struct cuda_op *o, struct err 
 
         *c = (struct cuda_chunk){.n = (uint32_t)(n - first < CUDA_CHUNK ? n - first : CUDA_CHUNK),
                                  .group = (uint32_t)(2 * o->op->group + o->op->decay)};
-        for (int k = 0; k < (adam ? 4 : 2); k++)
-            c->at[k] = first + (adam && k == 0 ? (p->at[o->op->in[0]] - p->grads) / sizeof(float)
-                                               : o->param[k]->at);
+        for (int k = 0; k < parts; k++)
+            c->at[k] = first + (steps && k == 0 ? (p->at[o->op->in[0]] - p->grads) / sizeof(float)
+                                                : o->param[k]->at);
     }
     return 0;
 }
 
 int chunks_make(struct be_program *p, struct err *err)
 {
-    static const enum op_kind many[2] = {OP_ADAM, OP_EMA};
+    static const enum op_kind many[3] = {OP_ADAM, OP_SGD, OP_EMA};
 
-    for (int m = 0; m < 2; m++) {
+    for (int m = 0; m < 3; m++) {
         struct cuda_op *launch = NULL;
 
         for (int i = 0; i < p->list->n_ops; i++) {
@@ -120,8 +129,8 @@ int chunks_make(struct be_program *p, struct err *err)
                 return -1;
             launch->n_chunks = p->n_chunks - launch->first_chunk;
         }
-        if (m == 0)
-            p->n_adam = p->n_chunks;
+        if (op_is_update(many[m]))
+            p->n_steps = p->n_chunks;
     }
     return 0;
 }

@@ -68,7 +68,7 @@ static void count_changes(struct be_program *p)
         const struct cuda_op *o = &p->ops[i];
         const enum op_kind kind = o->op->kind;
 
-        if (!wanted(p, o) || (kind != OP_BN_STATS && kind != OP_ADAM && kind != OP_EMA))
+        if (!wanted(p, o) || (kind != OP_BN_STATS && !op_is_update(kind) && kind != OP_EMA))
             continue;
         for (int k = 1; k < OP_MAX_IN; k++)
             if (o->param[k])

@@ -189,6 +189,24 @@ static __global__ void adam(const float *grads, float *params, float *m, float *
         adam_elem(k, g[i], &p[i], &m1[i], &v1[i]);
 }
 
+static __global__ void sgd(const float *grads, float *params, float *m,
+                           const struct cuda_chunk *chunks, const struct cuda_step *step,
+                           int nesterov, const double *clip, const struct cuda_scale *scale)
+{
+    const struct cuda_chunk *c = &chunks[blockIdx.x];
+    struct sgd_k k =
+        sgd_constants(step->lr[c->group / 2], c->group % 2 ? step->wd : 0.0, step->mom, nesterov);
+    const float *g = grads + c->at[0];
+    float *p = params + c->at[1], *m1 = m + c->at[2];
+
+    if (scale && scale->found)
+        return;
+    if (clip)
+        k.clip = (float)*clip;
+    for (unsigned i = threadIdx.x; i < c->n; i += THREADS)
+        sgd_elem(k, g[i], &p[i], &m1[i]);
+}
+
 static __global__ void ema(const float *x, float *average, const struct cuda_chunk *chunks,
                            const struct cuda_step *step)
 {
@@ -214,6 +232,17 @@ int cuda_adam(void *stream, const float *grads, float *params, float *m, float *
         return INVALID;
     LAUNCH((adam), dim3((unsigned)n_chunks), dim3(THREADS), stream, grads, params, m, v, chunks,
            constants, clip, scale);
+    return LAUNCHED();
+}
+
+int cuda_sgd(void *stream, const float *grads, float *params, float *m,
+             const struct cuda_chunk *chunks, int n_chunks, const struct cuda_step *step,
+             int nesterov, const double *clip, const struct cuda_scale *scale)
+{
+    if (n_chunks < 1)
+        return INVALID;
+    LAUNCH((sgd), dim3((unsigned)n_chunks), dim3(THREADS), stream, grads, params, m, chunks, step,
+           nesterov, clip, scale);
     return LAUNCHED();
 }
 
