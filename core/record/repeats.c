@@ -154,12 +154,18 @@ static double power_of(const double *normals, int n, double effect, double alpha
 double sign_flip_detectable(int n, double alpha)
 {
     static double normals[SIMULATIONS * SIMULATED_MOST];
+    static struct {
+        int n;
+        double alpha, found;
+    } last; /* which the next test of a comparison asks for again */
     double low = 0, high = 8;
 
     if (n < sign_flip_needed(alpha))
         return INFINITY;
     if (n > SIMULATED_MOST) /* the usual approximation of the power of a t test */
         return (student_quantile(alpha / 2, n - 1) + student_quantile(0.2, n - 1)) / sqrt(n);
+    if (n == last.n && !(alpha < last.alpha) && !(alpha > last.alpha))
+        return last.found;
     for (int k = 0; k < SIMULATIONS; k++) {
         struct rng rng = rng_begin(REPEATS_SEED, RNG_BOOTSTRAP, 2, (uint32_t)k);
 
@@ -174,7 +180,10 @@ double sign_flip_detectable(int n, double alpha)
         else
             high = middle;
     }
-    return (low + high) / 2;
+    last.n = n;
+    last.alpha = alpha;
+    last.found = (low + high) / 2;
+    return last.found;
 }
 
 /* --- seeds and pictures --------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ double sign_flip_least(int n);
 int sign_flip_needed(double alpha);
 /* The smallest mean difference that the test finds with a probability of 80 % at level ALPHA, in standard deviations
  * of the difference between two runs of one seed, where that is normally distributed. INFINITY where N seeds cannot
- * decide. By simulation up to 12 seeds, then from Student's t. */
+ * decide. By simulation up to 12 seeds, then from Student's t. Not for several threads. */
 double sign_flip_detectable(int n, double alpha);
 
 /* How the difference of two recipes varies over seeds and over pictures. */
