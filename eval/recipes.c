@@ -327,7 +327,7 @@ static void decide(struct contrast *c, size_t m)
     const double alpha = 0.05 / (double)m;
     const bool can = sign_flip_least(c->n) < alpha;
 
-    c->needed = alpha > 1e-4 ? sign_flip_needed(alpha) : 0;
+    c->needed = sign_flip_needed(alpha);
     c->missed = can ? c->missed * sign_flip_detectable(c->n, alpha) : INFINITY;
     if (c->adjusted < 0.05)
         c->verdict = c->difference > 0 ? SEEDS_WORSE : SEEDS_BETTER;

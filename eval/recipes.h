@@ -38,7 +38,7 @@ struct contrast { /* of a group with the first */
     bool
         new_pictures; /* the interval is for new pictures, too: all seeds were scored on the same ones */
     double p, adjusted; /* sign flips over seeds; by Holm over the contrasts */
-    int needed;         /* the fewest seeds that could decide, among so many tests */
+    int needed;         /* the fewest seeds that could decide, among so many tests; 0: no number */
     double
         missed; /* a smaller difference is missed in more than 1 of 5 such studies; INFINITY: any is */
 };

@@ -25,7 +25,7 @@ struct axes_request {
     const char *seeds, *split_seeds, *folds; /* as typed: "5", or "1,2,7"; NULL */
 };
 
-/* *OUT is study.json without its version: {"title", "base": {EXPERIMENT: {KEY: VALUE}}, "recipes": [LABEL], "seeds",
+/* *OUT is study.json: {"version", "title", "base": {EXPERIMENT: {KEY: VALUE}}, "recipes": [LABEL], "seeds",
  * "split_seeds", "folds", "runs": [{"name", "experiment", "words"}]}; runs go repeat by repeat, so that a study
  * which is stopped has as many runs of each recipe. NAME: of the file, or made from the experiment and the recipes.
  * Owned by the caller. ERR_INPUT: an unknown axis or key, an empty axis, recipes that are the same, a key that is

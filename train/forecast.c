@@ -106,8 +106,8 @@ static int measure(struct cost *c, const json_t *run, const struct worker *w, st
 static void print_detectable(FILE *out, int seeds, size_t recipes, uint32_t n_valid)
 {
     const double alpha = recipes > 1 ? 0.05 / (double)(recipes - 1) : 0.05;
-    const int needed = alpha > 1e-4 ? sign_flip_needed(alpha) : 0;
-    const double factor = needed ? sign_flip_detectable(seeds, alpha) : INFINITY;
+    const int needed = sign_flip_needed(alpha);
+    const double factor = sign_flip_detectable(seeds, alpha);
     const double sd = sqrt(0.05 / (n_valid > 0 ? n_valid : 1));
 
     if (recipes < 2) {

@@ -34,10 +34,13 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-    struct sigaction action = {.sa_handler = on_signal};
+    const struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction before;
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+        if (sigaction(numbers[i], NULL, &before) == 0 &&
+            before.sa_handler != SIG_IGN) /* nohup ignores SIGHUP */
+            sigaction(numbers[i], &action, NULL);
 }
 
 /* --- one run -------------------------------------------------------------------------------------- */
@@ -241,8 +244,8 @@ static int check_folder(const char *folder, struct err *err)
 static int open_study(struct study *s, const char *folder, json_t *plan, struct err *err)
 {
     char path[PATH_LEN];
-    struct study old;
-    size_t before = 0;
+    struct study old = {.claims = -1};
+    bool changes = true;
     int rc = -1;
 
     *s = (struct study){.claims = -1};
@@ -253,21 +256,21 @@ static int open_study(struct study *s, const char *folder, json_t *plan, struct 
     if (path_exists(path)) {
         if (study_read(&old, folder, err) < 0)
             goto out;
-        before = old.n;
         rc = axes_check_base(old.json, err);
         if (rc == 0)
             rc = axes_extend(plan, old.json, is_made, s->folder, err);
-        study_free(&old);
+        changes = !json_equal(plan, old.json);
         if (rc < 0) {
             err_wrap(err, "%s", folder);
             goto out;
         }
     }
-    rc = study_write(s, plan, err);
-    if (rc == 0 && before > 0 && s->n != before)
-        log_info("%s has %zu runs now, %zu before", folder, s->n, before);
+    rc = changes ? study_write(s, plan, err) : study_reread(s, err);
+    if (rc == 0 && old.json && s->n != old.n)
+        log_info("%s has %zu runs now, %zu before", folder, s->n, old.n);
 out:
     study_unlock(s);
+    study_free(&old);
     return rc;
 }
 

@@ -129,12 +129,10 @@ double sign_flip_least(int n)
 
 int sign_flip_needed(double alpha)
 {
-    int n = 1;
-
-    BUG_IF(!(alpha > 1e-4)); /* which SIGN_FLIP_EXACT seeds reach */
-    while (sign_flip_least(n) > alpha)
-        n++;
-    return n;
+    for (int n = 1; n <= SIGN_FLIP_EXACT + 1; n++)
+        if (sign_flip_least(n) <= alpha)
+            return n;
+    return 0;
 }
 
 /* The share of simulated studies of N seeds that find a mean difference of EFFECT standard deviations. */
@@ -160,7 +158,7 @@ double sign_flip_detectable(int n, double alpha)
     } last; /* which the next test of a comparison asks for again */
     double low = 0, high = 8;
 
-    if (n < sign_flip_needed(alpha))
+    if (sign_flip_needed(alpha) == 0 || n < sign_flip_needed(alpha))
         return INFINITY;
     if (n > SIMULATED_MOST) /* the usual approximation of the power of a t test */
         return (student_quantile(alpha / 2, n - 1) + student_quantile(0.2, n - 1)) / sqrt(n);

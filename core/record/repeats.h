@@ -24,7 +24,8 @@ void student_interval(double *low, double *high, double mean, double deviation, 
  * the observed one counted in (Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39). N >= 1. */
 enum { SIGN_FLIP_EXACT = 16 };
 double sign_flip(const double *difference, int n);
-/* The least p that N seeds can give, 2^(1 - N), and the fewest seeds whose least p is at most ALPHA (0.05: 6 seeds). */
+/* The least p that N seeds can give, 2^(1 - N), and the fewest seeds whose least p is at most ALPHA (0.05: 6 seeds); 0
+ * where no number of them reaches it. */
 double sign_flip_least(int n);
 int sign_flip_needed(double alpha);
 /* The smallest mean difference that the test finds with a probability of 80 % at level ALPHA, in standard deviations

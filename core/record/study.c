@@ -9,22 +9,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "record/run.h"
 
 static int check_runs(const struct study *s, struct err *err)
 {
-    const json_t *run;
-    size_t i;
+    const json_t *run, *words, *word;
+    size_t i, k;
 
     json_array_foreach(s->runs, i, run)
     {
         const char *name = json_string_value(json_object_get(run, "name"));
 
-        if (!name || !*name || *name == '.' || strchr(name, '/') ||
-            !json_is_string(json_object_get(run, "experiment")) ||
-            !json_is_array(json_object_get(run, "words")))
+        bool usable = name && *name && *name != '.' && !strchr(name, '/') &&
+                      json_is_string(json_object_get(run, "experiment"));
+
+        words = json_object_get(run, "words");
+        usable &= json_is_array(words);
+        json_array_foreach(words, k, word)
+        {
+            usable &= json_is_string(word);
+        }
+        if (!usable)
             return err_set(err, ERR_FORMAT,
                            "run %zu has no name, experiment or words that can be used", i + 1);
     }
@@ -172,9 +180,9 @@ static int open_claims(struct study *s, struct err *err)
 }
 
 /* Locks of the open file, not of the process: a child that inherits it holds them, too. */
-static int lock_byte(const struct study *s, short kind, int command, size_t byte)
+static int lock_byte(const struct study *s, short kind, int command, off_t byte)
 {
-    struct flock lock = {.l_type = kind, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    struct flock lock = {.l_type = kind, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     int rc;
 
     do
@@ -184,7 +192,7 @@ static int lock_byte(const struct study *s, short kind, int command, size_t byte
 }
 
 /* 1, 0: another process holds it, -1. */
-static int take_byte(struct study *s, int command, size_t byte, struct err *err)
+static int take_byte(struct study *s, int command, off_t byte, struct err *err)
 {
     static bool told;
 
@@ -215,30 +223,48 @@ void study_unlock(struct study *s)
         (void)lock_byte(s, F_UNLCK, F_OFD_SETLK, 0);
 }
 
-int study_write(struct study *s, json_t *json, struct err *err)
+int study_reread(struct study *s, struct err *err)
 {
     const int claims = s->claims;
-    char path[PATH_LEN], folder[PATH_LEN];
+    char folder[PATH_LEN];
     int rc;
 
     memcpy(folder, s->folder, sizeof folder);
-    if (json_object_set_new(json, "version", json_integer(STUDY_VERSION)) < 0)
-        return err_set(err, ERR_NOMEM, "study");
-    if (path_format(path, err, "%s/" STUDY_FILE, folder) < 0 || json_write(path, json, err) < 0)
-        return -1;
     json_decref(s->json);
     rc = study_read(s, folder, err);
     s->claims = claims;
     return rc;
 }
 
+int study_write(struct study *s, json_t *json, struct err *err)
+{
+    char path[PATH_LEN];
+
+    if (json_object_set_new(json, "version", json_integer(STUDY_VERSION)) < 0)
+        return err_set(err, ERR_NOMEM, "study");
+    if (path_format(path, err, "%s/" STUDY_FILE, s->folder) < 0 || json_write(path, json, err) < 0)
+        return -1;
+    return study_reread(s, err);
+}
+
+/* By its name, as its number may change while another process is at work: 60 bits of the SHA-256, and not 0. */
+static off_t byte_of(const struct study *s, size_t i)
+{
+    const char *name = study_run_name(s, i);
+    char hex[SHA256_HEX];
+
+    sha256_of(name, strlen(name), hex);
+    hex[15] = 0;
+    return (off_t)strtoull(hex, NULL, 16) + 1;
+}
+
 int study_claim(struct study *s, size_t i, struct err *err)
 {
-    return take_byte(s, F_OFD_SETLK, i + 1, err);
+    return take_byte(s, F_OFD_SETLK, byte_of(s, i), err);
 }
 
 void study_release(struct study *s, size_t i)
 {
     if (s->claims >= 0)
-        (void)lock_byte(s, F_UNLCK, F_OFD_SETLK, i + 1);
+        (void)lock_byte(s, F_UNLCK, F_OFD_SETLK, byte_of(s, i));
 }

@@ -1,7 +1,8 @@
 /* study.h - a study: a folder of ordinary runs and study.json, which says which runs there are to be.
  *
  * What is done is not written down twice: a run's own run.json says it. Processes share the runs by locks on bytes of
- * the file .claims (byte I for run I, byte 0 for study.json), which the system releases when their last holder ends.
+ * the file .claims (one for each run, by its name, and byte 0 for study.json), which the system releases when their
+ * last holder ends.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_STUDY_H
 #define PRESIZE_RECORD_STUDY_H
@@ -41,6 +42,7 @@ json_t *study_counts(const struct study *s);
 int study_lock(struct study *s, struct err *err) MUST_USE;
 /* Replaces study.json in S's folder by JSON, whose version is set; S keeps the lock and is read again. */
 int study_write(struct study *s, json_t *json, struct err *err) MUST_USE;
+int study_reread(struct study *s, struct err *err) MUST_USE; /* as it is; S keeps the lock */
 void study_unlock(struct study *s); /* study.json may change again; claims stay possible */
 /* 1: run I is this process's, and its children's, until they have all ended or study_release(); 0: another one's. */
 int study_claim(struct study *s, size_t i, struct err *err) MUST_USE;

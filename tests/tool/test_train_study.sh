@@ -24,8 +24,6 @@ for text in "4: 2 recipes, each 2 times" "disk " "p cannot fall below 0.5; at le
     grep -qF "$text" "$scratch/out" || fail "--plan lacks \"$text\": $(cat "$scratch/out")"
 done
 [ ! -e "$results" ] || fail "--plan made $(ls "$results")"
-$train --exp "$scratch/tiny.yaml" --seeds 7 --plan > "$scratch/out" 2> "$scratch/err" || fail "--seeds 7 --plan"
-grep -qF "none to test: one recipe; 7 repeats of it" "$scratch/out" || fail "--seeds 7 --plan: $(cat "$scratch/out")"
 
 # kill -9 of the study's process and of the run that it is at, once that has a checkpoint to go on from
 $train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" &
@@ -33,7 +31,7 @@ pid=$!
 first="$study/smoothing=0,seed=42"
 tries=0
 until [ -s "$first/checkpoints/last.json" ] || [ $((tries += 1)) -gt 1200 ]; do sleep 0.02; done
-run=$(pgrep -P $pid)
+run=$(tr -d " " < /proc/$pid/task/$pid/children)
 kill -KILL $pid $run
 wait $pid 2> /dev/null
 tries=0

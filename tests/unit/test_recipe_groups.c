@@ -198,7 +198,7 @@ static void splits_are_paired(void **state)
     assert_int_equal(g.contrasts[1].verdict, SEEDS_WORSE);
 }
 
-/* Mistakes of a network of a recipe with EFFECT: pictures are as hard as they are, a seed is a little better or worse. */
+/* Mistakes of a network of a recipe with EFFECT: pictures are as hard as they are, a seed has a little luck. */
 static void simulate(uint8_t *wrong, const double *hard, struct rng *rng, double effect)
 {
     const double luck = 0.4 * rng_normal(rng) + effect;

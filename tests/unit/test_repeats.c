@@ -119,6 +119,8 @@ static void few_seeds_cannot_decide(void **state)
     assert_int_equal(sign_flip_needed(0.05), 6);
     assert_int_equal(sign_flip_needed(0.025), 7); /* two tests at once */
     assert_int_equal(sign_flip_needed(0.05 / 9), 9);
+    assert_int_equal(sign_flip_needed(1e-6), 0); /* 50,000 tests at once */
+    assert_true(isinf(sign_flip_detectable(50, 1e-6)));
     assert_true(isinf(sign_flip_detectable(5, 0.05)));
     assert_true(isinf(sign_flip_detectable(6, 0.025)));
 }
