@@ -79,9 +79,9 @@ $evaluate --compare smooth plain > "$scratch/out" 2> "$scratch/err" || fail "--c
 grep -q "sign flips over seeds p" "$scratch/out" || fail "--compare of a study: $(cat "$scratch/out")"
 
 # Done: nothing is trained again. Another experiment, other keys, fewer seeds: answered, and nothing changes.
-before=$(sha256sum < "$study/study.json")
-$train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
+$train --study "$scratch/smooth.yaml" exec.threads=2 > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
 grep -q "4 of 4 runs done" "$scratch/err" || fail "a study that is done: $(cat "$scratch/err")"
+before=$(sha256sum < "$study/study.json")
 sed -i 's/batch: 8/batch: 4/' "$scratch/tiny.yaml"
 refused 1 "changed since the study was begun: train.batch was \"8\" and is \"4\"" --study "$scratch/smooth.yaml"
 refused 1 "changed since the study was begun" --study smooth
