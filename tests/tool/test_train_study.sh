@@ -123,6 +123,8 @@ bad 1 "are the same recipe" "{exp: tiny, grid: {train.loss.smoothing: [0.1, 0.10
 bad 1 "seed is set twice" "{exp: tiny, seeds: 2, keys: {seed: 3}}"
 bad 1 "list: entry 2: expected" "{exp: tiny, list: [{train.size: 48}, 3]}"
 bad 1 "a study has at most 100000" "{exp: tiny, seeds: 10000, split_seeds: 100}"
+refused 2 "--task 9: the study has runs 1 to 2" --exp "$scratch/tiny.yaml" --seeds 2 --name bad --task 9
+[ ! -e "$results/bad" ] || fail "--task 9: made $results/bad"
 refused 1 "no such study file" --study "$scratch/none.yaml"
 refused 2 "--seeds: x: expected a whole number" --exp "$scratch/tiny.yaml" --seeds x
 refused 1 "is a run, not a study" --exp "$scratch/tiny.yaml" --seeds 2 --name plain
