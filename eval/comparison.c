@@ -8,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/experiment.h"
 #include "look.h"
 #include "pairing.h"
+#include "recipes.h"
 #include "record/stats.h"
 
 struct comparison {
     struct look *runs;
-    size_t n, n_tests, n_clean;
+    size_t n, n_tests, n_clean, n_recipes;
+    int n_seeds;           /* the most of any recipe */
     struct pairing *pairs; /* n; of run i with run 0, the first unused */
     struct pairing *clean; /* the same without what leaks in one of the two; n 0: nothing does */
     json_t *keys, *figures, *groups, *tests; /* rows */
@@ -142,89 +143,32 @@ static int find_figures(struct comparison *c, struct err *err)
     return 0;
 }
 
-/* Keys that change what is computed, the seed left out. */
-static json_t *recipe_of(const struct look *l)
-{
-    json_t *recipe = json_copy(l->params);
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(l->params, key, value)
-    {
-        if (strcmp(key, "seed") == 0 || experiment_is_harmless(key))
-            json_object_del(recipe, key);
-    }
-    return recipe;
-}
-
-static bool same_recipe(const struct look *a, const struct look *b)
-{
-    json_t *x = recipe_of(a), *y = recipe_of(b);
-    const bool same = x && y && json_object_size(x) > 1 && json_equal(x, y);
-
-    json_decref(x);
-    json_decref(y);
-    return same;
-}
-
-static json_int_t seed_of(const struct look *l)
-{
-    return json_integer_value(look_get(l->run.run, "seed", NULL));
-}
-
-/* Collects run FIRST and those after it with its recipe: *N rates, one for each seed, with the pictures that leak and
- * (CLEAN) without; whether one of the runs has such; and their runs' names. */
-static bool collect(const struct comparison *c, size_t first, bool *done, double *rates,
-                    double *clean, int *n, json_t *names)
-{
-    bool leaks = false;
-
-    *n = 0;
-    for (size_t k = first; k < c->n; k++) {
-        const struct look *l = &c->runs[k];
-        bool again = false;
-
-        if (done[k] || !l->p || l->p->n == 0 || !same_recipe(&c->runs[first], l))
-            continue;
-        for (size_t i = first; i < k && !again; i++)
-            again = done[i] && seed_of(&c->runs[i]) == seed_of(l) &&
-                    same_recipe(&c->runs[first], &c->runs[i]);
-        done[k] = true;
-        if (again) /* the same run twice is no second sample */
-            continue;
-        leaks = leaks || l->without_leaks;
-        clean[*n] = look_clean_rate(l);
-        rates[(*n)++] = (double)l->errors / l->p->n;
-        json_array_append_new(names, tabular_string(l->run.name));
-    }
-    return leaks;
-}
-
-/* Runs that differ in their seed only, one row for each group of two and more. */
+/* Runs that differ in what repeats a recipe only, one row for each recipe that is repeated. */
 static int find_groups(struct comparison *c, struct err *err)
 {
-    double *rates = calloc(c->n, sizeof *rates), *clean = calloc(c->n, sizeof *clean);
-    double mean, deviation, clean_mean, unused;
-    bool *done = calloc(c->n, sizeof *done), leaks;
-    int rc = rates && clean && done ? 0 : err_set(err, ERR_NOMEM, "comparison"), n;
+    struct recipe_groups g = {0};
+    struct trials t;
+    int rc = trials_begin(&t, err);
 
-    for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        json_t *names = json_array();
+    for (size_t i = 0; i < c->n && rc == 0; i++)
+        if (c->runs[i].p && c->runs[i].p->n > 0)
+            rc = trials_add(&t, &c->runs[i], err);
+    if (rc == 0)
+        rc = recipe_groups_make(&g, &t, err);
+    for (size_t i = 0; i < g.n && rc == 0; i++) {
+        const struct recipe_group *x = &g.all[i];
 
-        leaks = collect(c, i, done, rates, clean, &n, names);
-        if (n > 1) {
-            stats_mean(&mean, &deviation, rates, n);
-            stats_mean(&clean_mean, &unused, clean, n);
+        c->n_seeds = x->n > c->n_seeds ? x->n : c->n_seeds;
+        if (x->n > 1)
             rc = tabular_add(c->groups,
-                             json_pack("[O, i, f, f, o]", names, n, mean, deviation,
-                                       leaks ? json_real(clean_mean) : json_null()),
+                             json_pack("[O, i, f, f, f, f, o]", x->runs, x->n, x->mean,
+                                       x->deviation, x->low, x->high,
+                                       x->leaks ? json_real(x->clean_mean) : json_null()),
                              err);
-        }
-        json_decref(names);
     }
-    free(rates);
-    free(clean);
-    free(done);
+    c->n_recipes = g.n;
+    recipe_groups_free(&g);
+    trials_free(&t);
     return rc;
 }
 
@@ -367,7 +311,8 @@ static const struct column figure_columns[] = {
     {"high95", 4}, {"pictures", -1},    {"valid_loss", 4}, {"best_error_rate", 4},
     {"of", -1},    {"without_leaks", 4}};
 static const struct column group_columns[] = {
-    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}, {"without_leaks", 4}};
+    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4},
+    {"low95", 4}, {"high95", 4}, {"without_leaks", 4}};
 static const struct column test_columns[] = {{"run", -1},
                                              {"against", -1},
                                              {"pictures", -1},
@@ -386,7 +331,7 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"p_holm_without_leaks", 4},
                                              {"verdict_without_leaks", -1},
                                              {"reason_without_leaks", -1}};
-enum { FIGURES = 10, GROUPS = 5, TESTS = 18 };
+enum { FIGURES = 10, GROUPS = 7, TESTS = 18 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -497,15 +442,18 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
     fputc('\n', out);
     tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
     if (json_array_size(c->groups) > 0) {
-        fputs("\nby recipe (these differ in nothing but their seed):\n", out);
+        fputs("\nby recipe (these differ in nothing but seed, split seed and fold):\n", out);
         tabular_print(out, FORM_TEXT, group_columns, GROUPS, c->groups);
     }
     fputc('\n', out);
     for (size_t i = 1; i < c->n; i++)
         print_test(out, c, i);
-    fputs("(a test of two runs says whether these two networks differ; that one recipe\n"
-          "is better takes several seeds of each)\n",
-          out);
+    fprintf(
+        out,
+        "(a test of two runs says whether these two networks differ; that one recipe is better\n"
+        "takes several seeds of each%s)\n",
+        c->n_recipes > 1 && c->n_seeds > 1 ? ": compare the same runs with eval --groups"
+                                           : ": train --seeds N");
     return 0;
 }
 

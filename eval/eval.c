@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "comparison.h"
 #include "data/dataset.h"
+#include "groups.h"
 #include "image/decode.h"
 #include "look.h"
 #include "mistakes.h"
@@ -22,6 +23,7 @@
 #include "record/canvas.h"
 #include "record/html.h"
 #include "record/run.h"
+#include "record/study.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -43,7 +45,8 @@ enum {
     OPT_TTA,
     OPT_BETA,
     OPT_STRICT,
-    OPT_TOP
+    OPT_TOP,
+    OPT_GROUPS
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -73,6 +76,7 @@ static const struct argp_option options[] = {
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
     {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
+    {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
     {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
@@ -84,7 +88,7 @@ static const struct argp_option options[] = {
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
-    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last", 0},
+    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
     {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
     {0},
@@ -159,6 +163,9 @@ static error_t parse_action(int key, char *arg, struct args *a)
         return 0;
     case OPT_COMPARE:
         set_action(a, key, "compare");
+        return 0;
+    case OPT_GROUPS:
+        set_action(a, key, "groups");
         return 0;
     case OPT_PREDICT:
         set_action(a, key, "predict");
@@ -261,14 +268,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void share_words(struct args *a)
 {
     struct request *r = &a->request;
+    char folder[PATH_LEN];
 
-    if (a->action == OPT_COMPARE) { /* all are runs */
+    if (a->action == OPT_COMPARE || a->action == OPT_GROUPS) { /* all are runs */
         for (int i = 0; i < a->n_after; i++)
             a->before[a->n_before++] = a->after[i];
         r->words = a->before;
         r->n_words = a->n_before;
-        if (r->n_words < 2)
-            die_usage("eval", "--compare takes two runs or more: eval --compare RUN RUN...");
+        if (r->n_words < (a->action == OPT_COMPARE ? 2 : 1))
+            die_usage("eval", a->action == OPT_COMPARE
+                                  ? "--compare takes two runs or more: eval --compare RUN RUN..."
+                                  : "--groups takes runs, studies and folders of runs: eval "
+                                    "--groups RUN...");
         return;
     }
     if (a->action == OPT_PREDICT) {
@@ -284,14 +295,14 @@ static void share_words(struct args *a)
         die_usage("eval", "%s and %s: one run at a time (or --compare)", a->before[0],
                   a->before[1]);
     r->run = a->n_before ? a->before[0] : NULL;
-    if (a->action == OPT_LIST && r->run)
+    if (a->action == OPT_LIST && r->run && !groups_find(folder, r, r->run))
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
 }
 
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
-    char path[PATH_LEN];
+    char path[PATH_LEN], folder[PATH_LEN];
 
     if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
         path_exists(path))
@@ -322,7 +333,8 @@ static void check_options(const struct args *a)
         die_usage("eval", "--beta goes with --tta");
     if (r->form != FORM_TEXT && a->action == OPT_REPORT)
         die_usage("eval", "--report prints a path only");
-    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r))
+    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
+        !(r->run && groups_find(folder, r, r->run)))
         die_usage("eval", "the overview is no table; take --json");
 }
 
@@ -370,14 +382,55 @@ static int give_up_rights(const struct args *a, struct err *err)
     return 0;
 }
 
+static int list(FILE *out, const struct request *r, struct err *err)
+{
+    struct request of = *r;
+    char folder[PATH_LEN];
+
+    if (!r->run) {
+        if (overview_list(out, r, err) < 0)
+            return -1;
+        return r->form == FORM_TEXT ? groups_studies(out, r, err) : 0;
+    }
+    if (study_find(folder, r->results, r->run))
+        return groups_list(out, r, folder, err);
+    (void)groups_find(folder, r, r->run);
+    of.results = folder;
+    return overview_list(out, &of, err);
+}
+
+/* Whether recipes are asked for: --groups, a study or a folder of runs in place of a run, a study among those that are
+ * compared. WORDS: in their place. */
+static bool asks_for_groups(const struct args *a, struct request *r)
+{
+    char folder[PATH_LEN];
+    bool asks = a->action == OPT_GROUPS;
+
+    if (a->action == 0 && r->run && groups_find(folder, r, r->run)) {
+        r->words = a->before;
+        r->n_words = 1;
+        return true;
+    }
+    for (int i = 0; i < r->n_words && a->action == OPT_COMPARE; i++)
+        asks |= groups_find(folder, r, r->words[i]);
+    return asks;
+}
+
 /* What is asked for, on OUT. STATUS where it is not 0 without an error. */
 static int eval(FILE *out, const struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
+    struct request groups = a->request;
     bool regression = false;
     int rc, unchecked = 0;
 
     *status = 0;
+    if (asks_for_groups(a, &groups)) {
+        if (r->fail_on_regression)
+            return err_set(err, ERR_INPUT,
+                           "command line: --fail-on-regression compares runs, not studies");
+        return groups_print(out, &groups, err);
+    }
     switch (a->action) {
     case OPT_CONFUSED:
         return mistakes_confused(out, r, err);
@@ -398,7 +451,7 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
         return rc;
     case OPT_LIST:
-        return overview_list(out, r, err);
+        return list(out, r, err);
     default:
         return request_is_scoring(r) ? outcome_print(out, r, err) : overview_run(out, r, err);
     }
@@ -410,8 +463,10 @@ int main(int argc, char **argv)
     static const struct argp cli = {
         options,
         parse,
-        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...",
-        "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
+        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\nSTUDY",
+        "Look at a run: its folder, its name below --results, or the latest when none is named. Of "
+        "a study, or a "
+        "folder of runs: recipes, their figures over seeds, and tests between them.\v"
         "--predict takes files, folders and - (a list on stdin); RUN may then be a checkpoint's "
         "file alone, "
         "last.safetensors.\n"

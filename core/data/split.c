@@ -142,12 +142,14 @@ static int by_hash(const void *a, const void *b)
 }
 
 /* By SHA-256 of "SEED/PATH": a picture validates where the first 52 bits, as a fraction of one, are
- * below VALID, whatever other pictures there are; so a set may grow and none changes sides. ORDER is
- * by hash. */
+ * below VALID (with folds: lie in those of the fold), whatever other pictures there are; so a set may grow and none
+ * changes sides. ORDER is by hash. */
 static int cut_by_hash(uint8_t *parts, uint32_t *order, const struct data_options *o,
                        const struct shard_set *s, struct err *err)
 {
     uint32_t n = shard_set_count(s);
+    const double from = o->folds > 0 ? (double)(o->fold - 1) / (double)o->folds : 0;
+    const double to = o->folds > 0 ? (double)o->fold / (double)o->folds : o->valid;
     struct keyed *keys = malloc(n * sizeof *keys);
 
     if (!keys)
@@ -163,11 +165,13 @@ static int cut_by_hash(uint8_t *parts, uint32_t *order, const struct data_option
     qsort(keys, n, sizeof *keys, by_hash);
     for (uint32_t i = 0; i < n; i++) {
         char digits[14];
+        double place;
 
         memcpy(digits, keys[i].hex, 13);
         digits[13] = '\0';
+        place = ldexp((double)strtoull(digits, NULL, 16), -52);
         order[i] = keys[i].rank;
-        parts[order[i]] = ldexp((double)strtoull(digits, NULL, 16), -52) < o->valid ? VALID : TRAIN;
+        parts[order[i]] = place >= from && place < to ? VALID : TRAIN;
     }
     free(keys);
     return 0;
@@ -250,11 +254,14 @@ static int cut_by_folder(uint8_t *parts, bool *share_due, const struct shard_set
         shard_set_picture(s, 0)->path);
 }
 
-/* The ranks of POOL (N of them) are permuted as torch does, and the first share of them validates. */
+/* The ranks of POOL (N of them) are permuted as torch does, and the first share or a fold of them validates. */
 static int cut_pool(uint8_t *parts, uint32_t *order, const uint32_t *pool, uint32_t n,
-                    const struct data_options *o, const struct shard_set *s, struct err *err)
+                    const uint32_t *twin, const struct data_options *o, const struct shard_set *s,
+                    struct err *err)
 {
     permute(order, pool, n, o->split_seed);
+    if (o->folds > 0)
+        return split_cut_folds(parts, order, n, twin, o, s, err);
     if (o->stratify)
         return cut_stratified(parts, order, n, o->valid, s, err);
     cut(parts, order, n, share(o->valid, n));
@@ -271,8 +278,8 @@ static bool in_pool(const uint8_t *parts, const struct data_options *o, const st
 }
 
 /* Fills PARTS (of each rank) and ORDER (all ranks in the split's own order). */
-static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
-                  const struct shard_set *s, struct err *err)
+static int assign(uint8_t *parts, uint32_t *order, const uint32_t *twin,
+                  const struct data_options *o, const struct shard_set *s, struct err *err)
 {
     uint32_t n = shard_set_count(s), n_pool = 0;
     bool share_due = true;
@@ -287,6 +294,10 @@ static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
         return cut_by_hash(parts, order, o, s, err);
     if (o->split == SPLIT_FOLDER && cut_by_folder(parts, &share_due, s, err) < 0)
         return -1;
+    if (!share_due && o->folds > 0)
+        return err_set(err, ERR_INPUT,
+                       "data.folds goes with data.split folder only where no folder is called "
+                       "valid, val or validation; data.split=random cuts all pictures");
     if (!share_due)
         return 0;
     pool = malloc(n * sizeof *pool);
@@ -311,7 +322,7 @@ static int assign(uint8_t *parts, uint32_t *order, const struct data_options *o,
         else
             order[at++] = i;
     }
-    rc = cut_pool(parts, order, pool, n_pool, o, s, err);
+    rc = cut_pool(parts, order, pool, n_pool, twin, o, s, err);
     free(pool);
     return rc;
 }
@@ -354,7 +365,8 @@ static int collect(struct split *p, const uint8_t *parts, const uint32_t *order,
 }
 
 /* A class with validation but no training pictures cannot be learnt and would only count as errors. */
-static int check_classes(const struct split *p, const struct shard_set *s, struct err *err)
+static int check_classes(const struct split *p, const struct data_options *o,
+                         const struct shard_set *s, struct err *err)
 {
     size_t classes = (size_t)shard_set_classes(s);
     uint8_t *seen = calloc(classes, 1);
@@ -374,8 +386,9 @@ static int check_classes(const struct split *p, const struct shard_set *s, struc
         return 0;
     err_set(err, ERR_INPUT,
             "data.split: %u %s only in the validation part (data.stratify, another "
-            "data.split_seed or a smaller data.valid help)",
-            only.n, only.n == 1 ? "class is" : "classes are");
+            "data.split_seed or %s help)",
+            only.n, only.n == 1 ? "class is" : "classes are",
+            o->folds > 0 ? "more data.folds" : "a smaller data.valid");
     return offenders_append(err, &only);
 }
 
@@ -398,9 +411,10 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
                 "data.stratify goes with data.split random, official and folder only");
         goto out;
     }
-    if (assign(parts, order, o, s, err) < 0 || twins_find(twin, s, err) < 0)
+    if (split_check_folds(o, err) < 0 || twins_find(twin, s, err) < 0 ||
+        assign(parts, order, twin, o, s, err) < 0)
         goto out;
-    if (o->duplicates == DUPLICATES_TOGETHER && o->split == SPLIT_RANDOM &&
+    if (o->duplicates == DUPLICATES_TOGETHER && o->split == SPLIT_RANDOM && o->folds == 0 &&
         split_keep_together(p, parts, twin, s, err) < 0)
         goto out;
     if (collect(p, parts, order, n, err) < 0)
@@ -408,8 +422,10 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
     if (p->n_train == 0 || p->n_valid == 0) {
         err_set(err, ERR_INPUT,
                 "data.split: no pictures for the %s part (%u of %u train, %u "
-                "validate, data.valid is %g)",
-                p->n_train ? "validation" : "training", p->n_train, n, p->n_valid, o->valid);
+                "validate, %s is %g)",
+                p->n_train ? "validation" : "training", p->n_train, n, p->n_valid,
+                o->folds > 0 ? "data.folds" : "data.valid",
+                o->folds > 0 ? (double)o->folds : o->valid);
         if (p->remarks.of[REMARK_COPIES_TO_TRAINING].n > 0)
             err_append(err,
                        "; %u pictures have duplicates in training and train, too: "
@@ -417,7 +433,7 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
                        p->remarks.of[REMARK_COPIES_TO_TRAINING].n);
         goto out;
     }
-    if (check_classes(p, s, err) < 0 || split_remark(p, o, parts, twin, s, err) < 0)
+    if (check_classes(p, o, s, err) < 0 || split_remark(p, o, parts, twin, s, err) < 0)
         goto out;
     *out = p;
     p = NULL;
@@ -472,11 +488,15 @@ static const char *const duplicates_names[] = {"together", "as_split", NULL};
 
 void split_text(char *out, size_t size, const struct data_options *o)
 {
+    char fold[64] = "";
+
+    if (o->folds > 0)
+        snprintf(fold, sizeof fold, ", fold %lld of %lld", (long long)o->fold, (long long)o->folds);
     if (o->split == SPLIT_CSV)
         snprintf(out, size, "csv split %s", path_base(o->csv));
     else
-        snprintf(out, size, "%s split (%lld%s)", split_names[o->split], (long long)o->split_seed,
-                 o->stratify ? ", stratified" : "");
+        snprintf(out, size, "%s split (%lld%s%s)", split_names[o->split], (long long)o->split_seed,
+                 o->stratify ? ", stratified" : "", fold);
 }
 
 static const char *const verify_names[] = {"crc", "off", NULL};
@@ -493,10 +513,16 @@ const struct key data_keys[] = {
             "seed of the split, independent of seed"),
     KEY_BOOL(S, stratify, "data.stratify", "false",
              "the same share of every class (random, official and folder)"),
+    KEY_INT(S, folds, "data.folds", "0", 0, 1000, "",
+            "cross-validation: cut into this many folds, of which one validates (data.valid is not "
+            "read then), 0: no folds",
+            .since = 2),
+    KEY_INT(S, fold, "data.fold", "1", 1, 1000, "", "the fold that validates, 1 to data.folds",
+            .since = 2),
     KEY_CHOICE(
         S, duplicates, "data.duplicates", "together", duplicates_names,
-        "random: pictures that are there twice, or nearly, are kept on one side (in training), "
-        "or left where the split puts them",
+        "random: pictures that are there twice, or nearly, are kept on one side (in training; with "
+        "data.folds in one fold, official and folder, too), or left where the split puts them",
         .since = 2, .implied = "as_split"),
     KEY_STR(S, csv, "data.split_csv", "",
             "table with the columns path and split (train, valid, test)"),

@@ -23,9 +23,10 @@ struct data_options {
     double valid;       /* fraction of the pictures (official: of trainval) */
     int64_t split_seed; /* 42, the chapter's; independent of seed */
     bool stratify;
-    int duplicates; /* enum data_duplicates; records from before the key imply AS_SPLIT */
-    char csv[1024]; /* data.split_csv: path,split (train, valid, test) */
-    int verify;     /* enum data_verify */
+    int64_t folds, fold; /* 0: no folds; else fold 1 to folds validates, and valid is not read */
+    int duplicates;      /* enum data_duplicates; records from before the key imply AS_SPLIT */
+    char csv[1024];      /* data.split_csv: path,split (train, valid, test) */
+    int verify;          /* enum data_verify */
     char sample_weights[1024]; /* none, balanced, or a FILE: weighting.h */
 };
 extern const struct key data_keys[];
@@ -42,7 +43,8 @@ struct split {
 /* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate (fastai.md 2.2); with
  * duplicates TOGETHER, validation pictures that have a duplicate in training then train. folder: by the first folder
  * of the path that is named like a part (part_folder.h), and where none is called valid, a share of the training
- * folder validates. hash: by SHA-256 of path and seed. ERR_INPUT: a class that only the validation part has (all
+ * folder validates. hash: by SHA-256 of path and seed. With folds, each picture that could validate does so in exactly
+ * one of them (split_private.h). ERR_INPUT: a class that only the validation part has (all
  * named), an empty part, a CSV that names what is not there. */
 int split_make(struct split **out, const struct data_options *o, const struct shard_set *s,
                struct err *err) MUST_USE;
@@ -51,8 +53,8 @@ void split_free(struct split *s);
 /* SHA-256 of the split itself: which paths train, validate and test, in the split's order. ERR_NOMEM. */
 int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard_set *s,
                  struct err *err) MUST_USE;
-/* How O cuts a set, as it stands beside figures: "random split (42)", "official split (42)", "csv split
- * NAME.csv"; the number is split_seed. */
+/* How O cuts a set, as it stands beside figures: "random split (42)", "official split (42, fold 2 of 5)", "csv
+ * split NAME.csv"; the number is split_seed. */
 void split_text(char *out, size_t size, const struct data_options *o);
 
 /* torch.randperm(n) on the CPU under torch.manual_seed(seed): MT19937 (Matsumoto, Nishimura 1998),

@@ -1,4 +1,4 @@
-/* test_split.c - torch's permutation and the four kinds of split.
+/* test_split.c - torch's permutation, the kinds of split, folds.
  * SPDX-License-Identifier: MIT */
 #include "shards.h"
 
@@ -314,6 +314,14 @@ static void splits_have_names_and_hashes(void **state)
         split_free(p);
     }
     {
+        struct data_options o = options(SPLIT_OFFICIAL);
+
+        o.folds = 5;
+        o.fold = 2;
+        split_text(text, sizeof text, &o);
+        assert_string_equal(text, "official split (42, fold 2 of 5)");
+    }
+    {
         struct data_options o = options(SPLIT_CSV);
 
         snprintf(o.csv, sizeof o.csv, "some/where/table.csv");
@@ -348,6 +356,103 @@ static void official_can_be_stratified(void **state)
     split_free(q);
 }
 
+/* Cuts all folds of O; checks that each is a partition, and writes the fold of each picture (0: none). */
+static void cut_folds(int *fold, struct data_options *o, const struct shard_set *s, uint32_t n)
+{
+    struct split *p;
+    struct err err;
+
+    memset(fold, 0, n * sizeof *fold);
+    for (o->fold = 1; o->fold <= o->folds; o->fold++) {
+        if (split_make(&p, o, s, &err) < 0)
+            fail_msg("%s", err.msg);
+        check_partition(p, n);
+        for (uint32_t i = 0; i < p->n_valid; i++) {
+            assert_int_equal(fold[p->valid[i]], 0);
+            fold[p->valid[i]] = (int)o->fold;
+        }
+        split_free(p);
+    }
+    o->fold = 1;
+}
+
+static void each_picture_validates_in_one_fold(void **state)
+{
+    static const int kinds[] = {SPLIT_RANDOM, SPLIT_HASH, SPLIT_OFFICIAL};
+    struct opened *t = *state;
+    struct data_options o = options(SPLIT_RANDOM);
+    struct split *p, *q;
+    struct err err;
+    int fold[33], per_class[SHARDS_CLASSES][6], per_fold[6];
+
+    for (size_t k = 0; k < 3; k++) {
+        o.split = kinds[k];
+        o.folds = 4;
+        cut_folds(fold, &o, t->s, 33);
+        for (uint32_t i = 0; i < 33; i++)
+            assert_int_equal(fold[i] > 0, kinds[k] != SPLIT_OFFICIAL ||
+                                              shard_set_picture(t->s, i)->official == 0);
+    }
+    /* fold 1 of 5 is the plain split, in the same order */
+    o.split = SPLIT_RANDOM;
+    o.folds = 0;
+    assert_int_equal(split_make(&p, &o, t->s, &err), 0);
+    o.folds = 5;
+    assert_int_equal(split_make(&q, &o, t->s, &err), 0);
+    assert_int_equal(p->n_valid, q->n_valid);
+    assert_memory_equal(p->valid, q->valid, p->n_valid * sizeof *p->valid);
+    assert_memory_equal(p->train, q->train, p->n_train * sizeof *p->train);
+    split_free(p);
+    split_free(q);
+    /* stratified: 11 of each class in 5 folds; the control: without, they are not all even */
+    for (int even = 1; even >= 0; even--) {
+        int uneven = 0;
+
+        o.stratify = even;
+        cut_folds(fold, &o, t->s, 33);
+        memset(per_class, 0, sizeof per_class);
+        memset(per_fold, 0, sizeof per_fold);
+        for (uint32_t i = 0; i < 33; i++) {
+            per_class[shard_set_picture(t->s, i)->label][fold[i]]++;
+            per_fold[fold[i]]++;
+        }
+        for (int f = 1; f <= 5; f++) {
+            assert_true(per_fold[f] == 6 || per_fold[f] == 7);
+            for (int c = 0; c < SHARDS_CLASSES; c++)
+                uneven += per_class[c][f] < 2 || per_class[c][f] > 3;
+        }
+        assert_int_equal(uneven == 0, even);
+    }
+}
+
+static void bad_folds_are_explained(void **state)
+{
+    static const struct {
+        int split, folds, fold;
+        const char *says;
+    } bad[] = {
+        {SPLIT_RANDOM, 0, 2, "data.fold is 2, but there are no folds"},
+        {SPLIT_RANDOM, 1, 1, "leaves no pictures to train with"},
+        {SPLIT_RANDOM, 5, 6, "data.fold is 6, but data.folds is 5"},
+        {SPLIT_CSV, 5, 1, "a csv names the validation pictures itself"},
+        {SPLIT_RANDOM, 100, 1, "validation part (33 of 33 train, 0 validate, data.folds is 100"},
+    };
+    struct opened *t = *state;
+    struct split *p;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct data_options o = options(bad[i].split);
+        struct err err = {0};
+
+        o.folds = bad[i].folds;
+        o.fold = bad[i].fold;
+        assert_int_equal(split_make(&p, &o, t->s, &err), -1);
+        assert_int_equal(err.kind, ERR_INPUT);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("no %s in: %s", bad[i].says, err.msg);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +466,8 @@ int main(void)
         cmocka_unit_test(empty_parts_are_refused),
         cmocka_unit_test(splits_have_names_and_hashes),
         cmocka_unit_test(official_can_be_stratified),
+        cmocka_unit_test(each_picture_validates_in_one_fold),
+        cmocka_unit_test(bad_folds_are_explained),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -135,6 +135,46 @@ static void duplicates_stay_on_one_side(void **state)
     drop();
 }
 
+/* Every picture validates once, each beside its duplicate; a control without together parts some. Stratified, a class
+ * of which all pictures are duplicates always trains. */
+static void duplicates_share_a_fold(void **state)
+{
+    struct data_options o = options(SPLIT_RANDOM);
+    json_t *groups = pairs(), *class_0 = json_array();
+
+    (void)state;
+    make(groups, NULL);
+    o.folds = 4;
+    for (o.duplicates = DUPLICATES_TOGETHER; o.duplicates <= DUPLICATES_AS_SPLIT; o.duplicates++) {
+        uint32_t leaks = 0, valid = 0;
+
+        for (o.fold = 1; o.fold <= 4; o.fold++) {
+            struct split *p = cut(&o);
+
+            leaks += p->n_leaks;
+            valid += p->n_valid;
+            split_free(p);
+        }
+        assert_int_equal(valid, N);
+        assert_int_equal(leaks == 0, o.duplicates == DUPLICATES_TOGETHER);
+    }
+    for (uint32_t i = 0; i < N; i++)
+        if (shard_set_picture(set, i)->label == 0)
+            json_array_append_new(class_0, json_string(shard_set_picture(set, i)->path));
+    drop();
+    make(json_pack("[{s:o}]", "paths", class_0), NULL);
+    o.duplicates = DUPLICATES_TOGETHER;
+    o.stratify = true;
+    for (o.fold = 1; o.fold <= 4; o.fold++) {
+        struct split *p = cut(&o);
+
+        for (uint32_t i = 0; i < p->n_valid; i++)
+            assert_int_not_equal(shard_set_picture(set, p->valid[i])->label, 0);
+        split_free(p);
+    }
+    drop();
+}
+
 static void without_duplicates_nothing_changes(void **state)
 {
     struct data_options o = options(SPLIT_RANDOM);
@@ -242,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_come_from_the_index),
         cmocka_unit_test(duplicates_stay_on_one_side),
+        cmocka_unit_test(duplicates_share_a_fold),
         cmocka_unit_test(a_part_may_not_vanish),
         cmocka_unit_test(without_duplicates_nothing_changes),
         cmocka_unit_test(other_splits_move_nothing_and_name_leaks),
