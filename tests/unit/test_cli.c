@@ -1,5 +1,6 @@
 /* test_cli.c - the common options, statuses and messages, each case in a child process; the log and
- * the small modules clock and isa.
+ * the small modules clock, fold and isa.
+ * wrap: clock_seconds
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include "base/cli.h"
 #include "base/clock.h"
 #include "base/isa.h"
+#include "base/fold.h"
 #include "base/log.h"
 
 struct args {
@@ -219,6 +221,73 @@ static void the_log_is_teed(void **state)
     free(text);
 }
 
+static double later; /* seconds by which the clock is ahead */
+double __real_clock_seconds(void);
+double __wrap_clock_seconds(void);
+
+double __wrap_clock_seconds(void)
+{
+    return __real_clock_seconds() + later;
+}
+
+/* Where stderr is no terminal; nothing in the first minute, and nothing when quiet (the controls). */
+static void progress_is_a_line_a_minute(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    (void)state;
+    if (isatty(STDERR_FILENO))
+        skip();
+    log_begin("demo", LOG_INFO);
+    log_tee(file);
+    progress_begin("Epoch 1/3", 90);
+    later = 50;
+    progress_set(10, NULL);
+    progress_end();
+    progress_begin("Epoch 2/3", 90); /* the minute counts on */
+    later = 70;
+    progress_set(30, "0.5");
+    progress_set(31, "0.4");
+    log_begin("demo", LOG_WARN);
+    progress_end();
+    progress_begin("Epoch 3/3", 90);
+    later = 200;
+    progress_set(60, NULL);
+    progress_end();
+    log_tee(NULL);
+    later = 0;
+    fclose(file);
+    assert_string_equal(text, "demo: info: Epoch 2/3: 30 of 90, 00:20 gone, 00:40 left, 0.5\n");
+    free(text);
+}
+
+static void lines_are_folded(void **state)
+{
+    static const char given[] = "label       one two three four five six seven eight nine\n"
+                                "short\nunbroken";
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size), *folded;
+
+    (void)state;
+    setenv("COLUMNS", "40", 1);
+    folded = fold_begin(out);
+    assert_ptr_not_equal(folded, out);
+    fputs(given, folded);
+    fold_end(folded, out);
+    fclose(out);
+    assert_string_equal(text, "label       one two three four five six\n"
+                              "            seven eight nine\nshort\nunbroken");
+    free(text);
+    out = open_memstream(&text, &size);
+    unsetenv("COLUMNS");
+    assert_ptr_equal(fold_begin(out), out); /* the control: no screen, no fold */
+    fclose(out);
+    free(text);
+}
+
 static void durations_and_names(void **state)
 {
     char text[32];
@@ -310,6 +379,8 @@ int main(void)
         cmocka_unit_test(what_is_printed_is_text),
         cmocka_unit_test(the_log_obeys_its_level),
         cmocka_unit_test(the_log_is_teed),
+        cmocka_unit_test(progress_is_a_line_a_minute),
+        cmocka_unit_test(lines_are_folded),
         cmocka_unit_test(durations_and_names),
         cmocka_unit_test(isa_can_be_lowered_never_raised),
         cmocka_unit_test(an_unknown_isa_is_an_error),
