@@ -167,7 +167,7 @@ static const char *zip_kind(const char *path)
     const size_t n = path ? strlen(path) : 0;
 
     if (rest && (strncmp(rest, "/code/", 6) == 0 || strcmp(rest, "/constants.pkl") == 0))
-        return "a TorchScript program (torch.jit.save): save model.state_dict() instead";
+        return TORCHSCRIPT;
     if (path && (strstr(path, "serialized_exported_program") || strstr(path, "archive_format") ||
                  strstr(path, "serialized_state_dict")))
         return "an exported program (torch.export): save model.state_dict() instead";

@@ -153,6 +153,8 @@ static int say_none(const struct torchfile *f, struct err *err)
         return err_set(err, ERR_FORMAT,
                        "a fastai export (learn.export), not weights: take what learn.save('NAME') "
                        "writes, models/NAME.pth");
+    if (root->kind == NODE_OPAQUE && root->size >= 9 && memcmp(root->text, "__torch__", 9) == 0)
+        return err_set(err, ERR_FORMAT, TORCHSCRIPT);
     if (root->kind == NODE_OPAQUE && root->text)
         return err_set(err, ERR_FORMAT, "an object of %.*s that holds no tensors by name",
                        (int)(root->size < 60 ? root->size : 60), root->text);

@@ -6,6 +6,8 @@
 #include "tensorfile/pickle.h"
 #include "tensorfile/torchfile.h"
 
+#define TORCHSCRIPT "a TorchScript program (torch.jit.save): save model.state_dict() instead"
+
 struct view { /* a tensor; st first: torchfile_tensor() hands it out */
     struct st_tensor st;
     const struct node *node;

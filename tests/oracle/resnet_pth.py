@@ -70,10 +70,15 @@ class Learner:
     pass
 
 
+class Script:  # a module of torch.jit: its class is among the program's code
+    pass
+
+
 module("torch", FloatStorage=FloatStorage, LongStorage=LongStorage, DoubleStorage=DoubleStorage,
        BoolStorage=BoolStorage, Size=Size)
 module("torchvision.models.resnet", ResNet=ResNet)
 module("fastai.learner", Learner=Learner)
+module("__torch__", Script=Script)
 module("torch._utils", _rebuild_tensor_v2=rebuild)
 
 
@@ -236,6 +241,7 @@ FORMS = {
     "protocol5": lambda s, f: s,
     "double": lambda s, f: s,
     "export": lambda s, f: Learner(),
+    "script": lambda s, f: Script(),
 }
 
 

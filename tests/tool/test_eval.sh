@@ -79,7 +79,7 @@ evaluate 0 --list
 [ "$(wc -l < "$scratch/out")" = 5 ] || fail "--list: $(cat "$scratch/out")"
 tail -n 1 "$scratch/out" | grep -q '^again ' || fail "--list: the latest is not last"
 evaluate 0 --list --csv
-grep -q '^second,done,[^,]*,made,made,2,0.1,0.4,60,random split (42)$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
+grep -q '^second,done,[^,]*,made,made,2,0.1,0.4,60,random split (42),$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
 
 evaluate 0 first --most-confused=2
 [ "$(wc -l < "$scratch/out")" = 3 ] || fail "--most-confused=2: $(cat "$scratch/out")"
@@ -147,8 +147,8 @@ evaluate 0 --compare first second --fail-on-regression
 evaluate 0 --compare worse first --fail-on-regression
 evaluate 0 --compare first worse --csv
 shows "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
-[ "$(awk -F, 'NF != (NR == 1 ? 20 : 21)' "$scratch/out")" = "" ] || fail "--compare --csv: $(cat "$scratch/out")"
-grep -q "^worse,.*,first,60,.*,worse,$" "$scratch/out" || fail "--compare --csv: $(cat "$scratch/out")"
+[ "$(awk -F, 'NF != (NR == 1 ? 27 : 28)' "$scratch/out")" = "" ] || fail "--compare --csv: $(cat "$scratch/out")"
+grep -q "^worse,.*,first,60,.*,worse,,,,,,,$" "$scratch/out" || fail "--compare --csv: $(cat "$scratch/out")"
 
 # p is the test's own, p_holm what several tests at once make of it.
 evaluate 0 --compare first worse --json

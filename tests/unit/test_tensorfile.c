@@ -110,6 +110,8 @@ static void what_is_no_weights_is_told(void **state)
     (void)state;
     assert_null(take("export", "", &err));
     assert_non_null(strstr(err.msg, "a fastai export"));
+    assert_null(take("script", "", &err));
+    assert_non_null(strstr(err.msg, "a TorchScript program"));
 }
 
 int main(void)
