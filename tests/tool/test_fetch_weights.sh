@@ -65,12 +65,21 @@ pth check again/weights/resnet18.safetensors resnet18 prefix.pth "$(sum prefix.p
 rm -rf again other
 
 # --- damage is found
+cp "$stored" sound.safetensors
 printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
 ok "$fetch" weights/resnet18 # names and shapes only
 refuse 5 "$fetch" weights/resnet18 --verify; prints "changed resnet18.safetensors"
 truncate -s 1000000 "$stored"
 refuse 1 "$fetch" weights/resnet18; says "fetch weights/resnet18 again"
+# --repair makes what is damaged again
+ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged: made again"
+cmp -s "$stored" sound.safetensors || fail "--repair gives other weights"
+printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged: made again"
+cmp -s "$stored" sound.safetensors || fail "--repair of a number gives other weights"
+ok "$fetch" weights/resnet18 --repair; says "nothing to repair"
 rm "$stored"
+refuse 1 "$fetch" weights/resnet18 --repair; says "is not there"
 pth write big.pth resnet34
 ok "$fetch" weights/resnet34 --from big.pth
 mv data/weights/resnet34.safetensors "$stored"
