@@ -155,6 +155,49 @@ static void print_what_ran(FILE *out, const struct look *l, const struct times *
             json_integer_value(look_get(run, "pictures", "test")));
 }
 
+static json_int_t of_part(const json_t *cleaning, const char *what, const char *part)
+{
+    return json_integer_value(look_get(json_object_get(cleaning, what), part, NULL));
+}
+
+/* "3 dropped (2 train, 1 valid, 0 test)" */
+static void print_cleaned(FILE *out, const json_t *cleaning, const char *what)
+{
+    const json_int_t train = of_part(cleaning, what, "train"),
+                     valid = of_part(cleaning, what, "valid"),
+                     test = of_part(cleaning, what, "test");
+
+    fprintf(out,
+            ", %" JSON_INTEGER_FORMAT " %s (%" JSON_INTEGER_FORMAT
+            " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test)",
+            train + valid + test, what, train, valid, test);
+}
+
+/* Labels that are not those of the set. */
+static void print_cleaning(FILE *out, const struct look *l)
+{
+    const json_t *cleaning = look_get(l->run.run, "cleaning", NULL);
+    const json_t *planted = look_get(cleaning, "planted", NULL);
+
+    if (look_get(cleaning, "file", NULL)) {
+        line(out, "cleaned");
+        put(out, "by ", cleaning, "file", NULL);
+        fprintf(out, ": %" JSON_INTEGER_FORMAT " kept",
+                json_integer_value(look_get(cleaning, "kept", NULL)));
+        print_cleaned(out, cleaning, "dropped");
+        print_cleaned(out, cleaning, "relabelled");
+        fputc('\n', out);
+    }
+    if (planted) {
+        line(out, "planted");
+        fprintf(out,
+                "%" JSON_INTEGER_FORMAT " labels are wrong on purpose, %" JSON_INTEGER_FORMAT
+                " of them to validate (data.plant): rates are not of real labels\n",
+                json_integer_value(json_object_get(planted, "pictures")),
+                json_integer_value(json_object_get(planted, "valid")));
+    }
+}
+
 static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
@@ -255,6 +298,7 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
 
     print_run(out, l, t);
     print_what_ran(out, l, t);
+    print_cleaning(out, l);
     print_figures(out, l);
     if (print_scores(out, l, err) < 0)
         return -1;

@@ -134,6 +134,27 @@ static void check_numbers(struct chain *c, const struct split *split, int classe
     json_decref(pictures);
 }
 
+/* What data.clean and data.plant did, as run.json has it; its own copy of the table is what was read. */
+static void check_cleaning(struct chain *c, const struct split *split)
+{
+    json_t *now = split_cleaning_json(split, &c->e->data);
+    const json_t *then = json_object_get(c->l->run.run, "cleaning");
+    const char *table = split_clean_file(&c->e->data);
+
+    if (table[0])
+        chain_compare_file(c, "cleaning table", "clean", table);
+    if (json_is_null(now) && !json_is_object(then)) {
+        json_decref(now);
+        return;
+    }
+    if (now && json_equal(now, then))
+        chain_say(c, "cleaning", RESULT_OK, "as many labels are changed as run.json says");
+    else
+        chain_say(c, "cleaning", RESULT_FAILED,
+                  "run.json says of data.clean and data.plant what the set and the table do not");
+    json_decref(now);
+}
+
 /* Cut again as resolved.yaml says. */
 static void check_split(struct chain *c)
 {
@@ -152,6 +173,7 @@ static void check_split(struct chain *c)
         split_text(text, sizeof text, &c->e->data);
         chain_compare(c, "split", "split", hex, text);
         check_numbers(c, split, shard_set_classes(shards));
+        check_cleaning(c, split);
         c->n_train = split->n_train;
     }
     split_free(split);

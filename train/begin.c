@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cleaned.h"
 #include "experiment/checkpoint.h"
 #include "facts.h"
 #include "finish.h"
@@ -215,7 +216,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         goto out;
     share_folder(r, folder);
     say_what_runs(s);
-    if (run && experiment_write(s->e, folder, err) < 0) {
+    if (run && (cleaned_write(s, folder, err) < 0 || experiment_write(s->e, folder, err) < 0)) {
         run_fail(run, err);
         goto out;
     }

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_LABEL_COLUMNS, true};
+    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_LABEL_COLUMNS, .paths = true};
     struct err err = {0};
     struct csv c;
 
