@@ -6,6 +6,7 @@
 
 #include "base/cli.h"
 #include "comparison.h"
+#include "issues.h"
 #include "look.h"
 #include "mistakes.h"
 #include "outcome.h"
@@ -31,12 +32,15 @@ enum {
     OPT_SET,
     OPT_TTA,
     OPT_BETA,
-    OPT_STRICT
+    OPT_STRICT,
+    OPT_ISSUES,
+    OPT_WITH_TRAIN
 };
 enum {
     STATUS_REGRESSION = 3,
     STATUS_UNCHECKED = 4,
     DEFAULT_LOSSES = 9,
+    DEFAULT_ISSUES = 20,
     DEFAULT_ROUNDS = 4,
     MOST_ROUNDS = 1000
 };
@@ -57,6 +61,9 @@ static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
+    {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
+        "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
+    {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too, by a network that has seen them", 0},
     {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
@@ -132,6 +139,10 @@ static error_t parse_action(int key, char *arg, struct args *a)
         a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
         set_action(a, key, "top-losses");
         return 0;
+    case OPT_ISSUES:
+        a->request.count = arg ? count_option("--issues", arg) : DEFAULT_ISSUES;
+        set_action(a, key, "issues");
+        return 0;
     case OPT_REPORT:
         set_action(a, key, "report");
         return 0;
@@ -195,6 +206,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_STRICT:
         a->request.strict = true;
         return 0;
+    case OPT_WITH_TRAIN:
+        a->request.with_train = true;
+        return 0;
     case OPT_JSON:
         set_form(a, FORM_JSON);
         return 0;
@@ -223,12 +237,12 @@ static void share_words(struct args *a)
 {
     struct request *r = &a->request;
 
-    if (a->action == OPT_COMPARE) { /* all are runs */
+    if (a->action == OPT_COMPARE || a->action == OPT_ISSUES) { /* all are runs */
         for (int i = 0; i < a->n_after; i++)
             a->before[a->n_before++] = a->after[i];
         r->words = a->before;
         r->n_words = a->n_before;
-        if (r->n_words < 2)
+        if (r->n_words < 2 && a->action == OPT_COMPARE)
             die_usage("eval", "--compare takes two runs or more: eval --compare RUN RUN...");
         return;
     }
@@ -255,6 +269,11 @@ static void check_options(const struct args *a)
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
+    if (r->with_train && a->action != OPT_ISSUES)
+        die_usage("eval", "--with-train goes with --issues");
+    if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
+        die_usage("eval",
+                  "--issues goes without --set and --tta, and --with-train without --split");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (request_is_scoring(r) && a->action &&
@@ -302,6 +321,8 @@ static int eval(const struct args *a, int *status, struct err *err)
         return mistakes_matrix(stdout, r, err);
     case OPT_LOSSES:
         return mistakes_losses(stdout, r, err);
+    case OPT_ISSUES:
+        return issues_print(stdout, r, err);
     case OPT_REPORT:
         return write_report(r, err);
     case OPT_COMPARE:
@@ -327,7 +348,8 @@ int main(int argc, char **argv)
     static const struct argp cli = {
         options,
         parse,
-        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...",
+        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
+        "[RUN...]",
         "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
         "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one, 4 --strict found "
         "links that could not be "

@@ -17,7 +17,7 @@ struct request {
     char **words;    /* runs to compare, files to predict */
     int n_words;
     uint32_t min;        /* --most-confused */
-    uint32_t count;      /* --top-losses */
+    uint32_t count;      /* --top-losses, --issues */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
     const char *set;     /* --set, NULL: the run's own */
@@ -25,7 +25,8 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
-    bool strict; /* --verify: unchecked links have a status of their own */
+    bool with_train; /* --issues: training pictures, too */
+    bool strict;     /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */
