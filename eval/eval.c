@@ -63,7 +63,7 @@ static const struct argp_option options[] = {
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
-    {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too, by a network that has seen them", 0},
+    {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
     {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
