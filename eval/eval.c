@@ -6,13 +6,13 @@
 
 #include "base/cli.h"
 #include "comparison.h"
+#include "draw/report.h"
 #include "issues.h"
 #include "look.h"
 #include "mistakes.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
-#include "record/html.h"
 #include "verify.h"
 
 enum {
@@ -294,14 +294,25 @@ static void check_options(const struct args *a)
 
 static int write_report(const struct request *r, struct err *err)
 {
+    struct report_sources from = {0};
+    struct shard_set *shards = NULL;
+    json_t *verify = NULL;
+    struct err why = {0};
+    int rc, failed, unchecked;
     struct look l;
-    int rc;
 
     if (look_open(&l, r, r->run, err) < 0)
         return -1;
-    rc = html_report(l.run.folder, err);
+    from.shards = shards = look_open_shards(&l, r, &why);
+    from.no_shards = why.msg;
+    rc = verify_rows(&verify, &failed, &unchecked, &l, r, err);
+    from.verify = verify;
+    if (rc == 0)
+        rc = report_write(l.run.folder, &from, err);
     if (rc == 0)
         printf("%s/report.html\n", l.run.folder);
+    json_decref(verify);
+    shard_set_close(shards);
     look_close(&l);
     return rc;
 }

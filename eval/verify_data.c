@@ -10,44 +10,6 @@
 #include "experiment/checkpoint.h"
 #include "verify_private.h"
 
-/* The last name of the shards' folder: by the checkpoint, else by run.json. */
-static int name_shards(char out[PATH_LEN], const struct chain *c)
-{
-    json_int_t size = 0;
-    json_t *state;
-
-    if (checkpoint_state(&state, c->l->run.folder, "last", NULL) == 0) {
-        size = json_integer_value(json_object_get(state, "presize"));
-        json_decref(state);
-    }
-    if (size > 0)
-        return path_format(out, NULL, "shards-%" JSON_INTEGER_FORMAT, size);
-    return path_format(out, NULL, "%s", path_base(look_text(c->l->run.run, "shards", NULL, "")));
-}
-
-static bool is_there(const char *folder)
-{
-    char index[PATH_LEN];
-
-    return path_format(index, NULL, "%s/index.json", folder) == 0 && path_is_file(index);
-}
-
-/* Below the data folder; where none is given, else where run.json says. Which set and size they are of, resolved.yaml
- * and the checkpoint say: a record that names others does not make them unfindable. */
-static void find_shards(struct chain *c)
-{
-    const char *folder = look_text(c->l->run.run, "shards", NULL, "");
-    const char *set = c->e ? c->e->data.set : look_text(c->l->run.run, "set", NULL, "");
-    char name[PATH_LEN];
-
-    if (name_shards(name, c) == 0 &&
-        path_format(c->shards, NULL, "%s/%s/%s", c->r->data, set, name) == 0 && is_there(c->shards))
-        return;
-    if (!c->r->data_given && path_format(c->shards, NULL, "%s", folder) == 0 && is_there(folder))
-        return;
-    c->shards[0] = 0;
-}
-
 static void show(void *ctx, uint64_t done, uint64_t total)
 {
     bool *begun = ctx;
@@ -187,7 +149,7 @@ void verify_data(struct chain *c)
     bool begun = false;
     struct err err;
 
-    find_shards(c);
+    look_find_shards(c->shards, c->l, c->r);
     if (!c->shards[0]) {
         chain_say(c, "shards", RESULT_UNCHECKED, "%s is not there; --data DIR names where data lie",
                   look_text(c->l->run.run, "shards", NULL, "their folder"));
