@@ -64,7 +64,8 @@ static const struct argp_option options[] = {
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
-    {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with --issues "
+        "a page to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
@@ -112,6 +113,8 @@ static const char *part_option(const char *text)
 
 static void set_action(struct args *a, int action, const char *name)
 {
+    if (a->action == OPT_REPORT && action == OPT_ISSUES) /* the page of --issues */
+        a->action = 0;
     if (a->action && a->action != action)
         die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
     a->action = action;
@@ -144,7 +147,10 @@ static error_t parse_action(int key, char *arg, struct args *a)
         set_action(a, key, "issues");
         return 0;
     case OPT_REPORT:
-        set_action(a, key, "report");
+        a->request.page = true;
+        a->request.page_file = arg;
+        if (a->action != OPT_ISSUES)
+            set_action(a, key, "report");
         return 0;
     case OPT_COMPARE:
         set_action(a, key, "compare");
@@ -232,6 +238,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* `--issues RUN --report FILE.html` is meant as --report=FILE.html. */
+static void take_page_file(struct args *a)
+{
+    struct request *r = &a->request;
+    const size_t length = r->n_words ? strlen(r->words[r->n_words - 1]) : 0;
+
+    if (!r->page || r->page_file || length < 6 ||
+        strcmp(r->words[r->n_words - 1] + length - 5, ".html") != 0)
+        return;
+    r->page_file = r->words[--r->n_words];
+}
+
 /* Words into runs and files: RUN comes first, FILEs last. */
 static void share_words(struct args *a)
 {
@@ -244,6 +262,8 @@ static void share_words(struct args *a)
         r->n_words = a->n_before;
         if (r->n_words < 2 && a->action == OPT_COMPARE)
             die_usage("eval", "--compare takes two runs or more: eval --compare RUN RUN...");
+        if (a->action == OPT_ISSUES)
+            take_page_file(a);
         return;
     }
     if (a->action == OPT_PREDICT) {
@@ -269,6 +289,8 @@ static void check_options(const struct args *a)
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
+    if (r->page_file && a->action != OPT_ISSUES)
+        die_usage("eval", "--report=FILE goes with --issues; a run's report is RUN/report.html");
     if (r->with_train && a->action != OPT_ISSUES)
         die_usage("eval", "--with-train goes with --issues");
     if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))

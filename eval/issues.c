@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "issues_page.h"
 #include "suspects.h"
 
 static const struct column columns[] = {{"rank", -1},      {"path", -1}, {"given", -1},
@@ -161,7 +162,7 @@ static void warn(const struct suspects *s, const struct request *r)
 }
 
 static int print_text(FILE *out, const struct suspects *s, const struct request *r, json_t *rows,
-                      const char *path, struct err *err)
+                      const char *path, const char *page, struct err *err)
 {
     const size_t all = json_array_size(rows);
     json_t *few = json_array();
@@ -181,12 +182,16 @@ static int print_text(FILE *out, const struct suspects *s, const struct request 
     fputc('\n', out);
     tabular_text(out, path);
     fputc('\n', out);
+    if (page[0]) {
+        tabular_text(out, page);
+        fputc('\n', out);
+    }
     json_decref(few);
     return rc;
 }
 
 static int print_json(FILE *out, const struct suspects *s, const json_t *rows, const char *path,
-                      struct err *err)
+                      const char *page, struct err *err)
 {
     const struct quality q = measure(s);
     json_t *planted = json_null(), *all = NULL, *steps = NULL;
@@ -200,7 +205,8 @@ static int print_json(FILE *out, const struct suspects *s, const json_t *rows, c
                             q.recall, "curve", tabular_objects(curve_columns, 3, steps));
         json_decref(steps);
     }
-    all = json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "file", tabular_string(path), "runs",
+    all = json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "file", tabular_string(path),
+                    "page", page[0] ? tabular_string(page) : json_null(), "runs",
                     (json_int_t)s->n_runs, "pictures", (json_int_t)s->n, "of", (json_int_t)s->n_set,
                     "likely_wrong", (json_int_t)s->n_likely, "planted", planted, "issues",
                     tabular_objects(columns, COLUMNS, rows));
@@ -212,19 +218,20 @@ static int print_json(FILE *out, const struct suspects *s, const json_t *rows, c
 int issues_print(FILE *out, const struct request *r, struct err *err)
 {
     struct suspects s;
-    char path[PATH_LEN];
+    char path[PATH_LEN], page[PATH_LEN] = "";
     json_t *rows = NULL;
     int rc = -1;
 
     if (suspects_find(&s, r, err) < 0)
         return -1;
     warn(&s, r);
-    if (list_rows(&rows, &s, err) < 0 || write_csv(&s, rows, path, err) < 0)
+    if (list_rows(&rows, &s, err) < 0 || write_csv(&s, rows, path, err) < 0 ||
+        (r->page && issues_page_write(page, &s, r, r->page_file, err) < 0))
         goto out;
     if (r->form == FORM_JSON)
-        rc = print_json(out, &s, rows, path, err);
+        rc = print_json(out, &s, rows, path, page, err);
     else if (r->form == FORM_TEXT)
-        rc = print_text(out, &s, r, rows, path, err);
+        rc = print_text(out, &s, r, rows, path, page, err);
     else
         rc = 0;
     if (r->form == FORM_CSV)

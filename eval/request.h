@@ -25,8 +25,10 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
-    bool with_train; /* --issues: training pictures, too */
-    bool strict;     /* --verify: unchecked links have a status of their own */
+    bool page;             /* --issues --report */
+    const char *page_file; /* where, NULL: beside issues.csv */
+    bool with_train;       /* --issues: training pictures, too */
+    bool strict;           /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */
