@@ -64,8 +64,8 @@ static const struct argp_option options[] = {
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with --issues "
-        "a page to keep, drop and relabel (issues.html, or FILE)", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with "
+        "--issues a page to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},

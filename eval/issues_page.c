@@ -12,8 +12,8 @@
 #include "draw/thumb.h"
 #include "record/markup.h"
 
-/* So many thumbnails of some 5 KB keep the page below 5 MB: those that are listed, then of each label and part the worst
- * others, up to OTHERS. */
+/* So many thumbnails of some 5 KB keep the page below 5 MB: of those that are listed, then of each label and part of
+ * the worst others, up to OTHERS. */
 enum { PICTURES_MAX = 700, OTHERS = 8 };
 
 struct issues_page {
