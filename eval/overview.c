@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
+#include "quality.h"
 #include "record/score.h"
 #include "record/stats.h"
 
@@ -300,7 +301,7 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
     print_what_ran(out, l, t);
     print_cleaning(out, l);
     print_figures(out, l);
-    if (print_scores(out, l, err) < 0)
+    if (quality_print(out, l, err) < 0 || print_scores(out, l, err) < 0)
         return -1;
     print_remarks(out, l);
     print_files(out, l);
@@ -317,8 +318,12 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
 static int print_json(FILE *out, const struct look *l, const struct times *t, struct err *err)
 {
     json_t *all = facts(l, t);
-    int rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+    int rc = -1;
 
+    if (!all)
+        err_set(err, ERR_NOMEM, "JSON");
+    else if (quality_add(all, l, err) == 0)
+        rc = tabular_json(out, all, err);
     json_decref(all);
     return rc;
 }

@@ -80,7 +80,7 @@ void element_row(FILE *out, const char *name, const json_t *value)
 {
     fputs("<tr><th scope=\"row\">", out);
     markup_text(out, name);
-    fputs("</th><td>", out);
+    fputs("</th><td class=\"long\">", out);
     element_value(out, value);
     fputs("</td></tr>\n", out);
 }

@@ -7,6 +7,7 @@
 #include "draw/thumb.h"
 #include "record/canvas.h"
 #include "record/markup.h"
+#include "record/stats.h"
 
 enum { PAIR_ROWS = 20, SHADES = 9 };
 
@@ -173,12 +174,12 @@ int report_classes(FILE *out, struct report *r, struct err *err)
 
 /* --- calibration ---------------------------------------------------------------------------------- */
 
-/* A square of SIDE, confidence to the right, share of right ones up; a bin's area is its pictures'. */
+/* A square of SIDE: a dot for each bin, its mean probability to the right, its share of right ones up, with the 95 %
+ * interval of that. */
 static int draw_reliability(FILE *out, const struct calibration_bin *bins, int n, struct err *err)
 {
     const double left = 56, top = 16, side = 260;
     const uint32_t ink = 0x333333, grid = 0xe6e6e6;
-    double x[METRICS_BINS], y[METRICS_BINS];
     const double ends[] = {left, left + side}, falls[] = {top + side, top};
     struct canvas *c;
     char text[16];
@@ -197,12 +198,14 @@ static int draw_reliability(FILE *out, const struct calibration_bin *bins, int n
     }
     canvas_dashes(c, ends, falls, 2, 0x999999, 1);
     for (int b = 0; b < n; b++) {
-        x[b] = left + side * bins[b].confidence;
-        y[b] = top + side * (1 - (double)bins[b].correct / bins[b].n);
+        const double x[] = {left + side * bins[b].confidence, left + side * bins[b].confidence};
+        double low, high;
+
+        stats_wilson(&low, &high, bins[b].correct, bins[b].n);
+        canvas_line(c, x, (const double[]){top + side * (1 - low), top + side * (1 - high)}, 2,
+                    0x0072b2, 1.2);
+        canvas_dot(c, x[0], top + side * (1 - (double)bins[b].correct / bins[b].n), 3.5, 0x0072b2);
     }
-    canvas_line(c, x, y, (size_t)n, 0x0072b2, 1.6);
-    for (int b = 0; b < n; b++)
-        canvas_dot(c, x[b], y[b], 3.5, 0x0072b2);
     canvas_text(c, left + side / 2, top + side + 42, 12, ANCHOR_MIDDLE, 0, ink,
                 "mean probability of the prediction");
     canvas_text(c, 16, top + side / 2, 12, ANCHOR_MIDDLE, -90, ink, "share that is right");
@@ -213,33 +216,23 @@ static int draw_reliability(FILE *out, const struct calibration_bin *bins, int n
 
 int report_calibration(FILE *out, struct report *r, struct err *err)
 {
-    const struct metrics *m = &r->metrics;
-    const struct {
-        const char *name, *what;
-        double value;
-    } rows[] = {
-        {"calibration error (ECE)", "0 is best; 15 bins of equally many pictures", m->ece},
-        {"Brier score", "0 is best, 2 is worst", m->brier},
-        {"log loss", "nat", m->log_loss},
-        {"temperature", "logits divided by it would give the least log loss here", m->temperature},
-        {"log loss at that temperature", "nat; fitted on these same pictures", m->scaled_log_loss},
-        {"calibration error at that temperature", "fitted on these same pictures", m->scaled_ece},
-        {"top-5 accuracy", "1 is best", m->top5},
-        {"balanced accuracy", "mean recall of the classes", m->balanced_accuracy},
-        {"macro F1", "mean F1 of the classes", m->macro_f1},
-        {"Matthews correlation (MCC)", "1 is best, 0 is chance", m->mcc}};
+    struct metric_row rows[METRICS];
     struct calibration_bin bins[METRICS_BINS];
     int n;
 
     if (metrics_bins(bins, &n, r->p, err) < 0)
         return -1;
-    fputs("<p class=\"note\">Where the curve lies below the dashed line, the network is surer than "
-          "it is right.</p>\n<div class=\"beside\"><figure class=\"chart small\">\n",
-          out);
+    fprintf(
+        out,
+        "<p class=\"note\">Each dot is one of %d bins of equally many pictures, with the 95 %% "
+        "interval of the share that is right. Below the dashed line the network is surer than it "
+        "is right.</p>\n<div class=\"beside\"><figure class=\"chart small\">\n",
+        n);
     if (draw_reliability(out, bins, n, err) < 0)
         return -1;
     fputs("</figure>\n<div class=\"wide\"><table>\n", out);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    metrics_rows(rows, &r->metrics);
+    for (int i = 0; i < METRICS; i++)
         fprintf(out,
                 "<tr><th scope=\"row\">%s<br><span class=\"note\">%s</span></th><td class=\"n\">"
                 "%.4f</td></tr>\n",

@@ -63,10 +63,11 @@ static void put_result(FILE *out, const struct report *r)
     stats_wilson(&low, &high, r->errors, r->p->n);
     fputs("<p class=\"lead\">", out);
     put_model(out, r);
-    fprintf(out,
-            " mistakes <b>%u of %u</b> validation pictures: an error rate of <b>%.4f</b> (95 %% "
-            "interval %.4f to %.4f).</p>\n<p>",
-            r->errors, r->p->n, (double)r->errors / r->p->n, low, high);
+    fprintf(
+        out,
+        " gets <b>%u of %u</b> validation pictures wrong: an error rate of <b>%.4f</b> (95&nbsp;%% "
+        "interval %.4f to %.4f).</p>\n<p>",
+        r->errors, r->p->n, (double)r->errors / r->p->n, low, high);
     if (clean)
         fprintf(out,
                 "On the %lld that have no duplicate in the training pictures the error rate is "
@@ -121,10 +122,10 @@ static void put_training(FILE *out, const struct report *r)
     clock_duration(t.seconds, text, sizeof text);
     fprintf(out, "Training took %zu epoch%s and %s", t.n, t.n == 1 ? "" : "s", text);
     if (t.train > 0)
-        fprintf(out, ", of which %.1f %% was waiting for data", 100 * t.wait / t.seconds);
+        fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
     fputs(". ", out);
     if (json_is_integer(best)) /* train.monitor: runs older than the key chose by loss */
-        fprintf(out, "The best epoch by %s is number %lld, with an error rate of %.4f.",
+        fprintf(out, "The best epoch by %s is %lld, counted from 0, with an error rate of %.4f.",
                 by && strcmp(by, "error_rate") == 0 ? "error rate" : "loss",
                 (long long)json_integer_value(best), number(r->run.metrics, "best", "error_rate"));
 }
@@ -453,9 +454,11 @@ static void put_verdict(FILE *out, const json_t *rows)
         const char *result = json_string_value(json_array_get(row, 1));
 
         fprintf(out, "<tr class=\"%s\">", result && strcmp(result, "FAILED") == 0 ? "bad" : "ok");
-        for (size_t k = 0; k < 3; k++)
-            element_td(out, json_string_value(json_array_get(row, k)));
-        fputs("</tr>\n", out);
+        element_td(out, json_string_value(json_array_get(row, 0)));
+        element_td(out, result);
+        fputs("<td class=\"long\">", out);
+        markup_text(out, json_string_value(json_array_get(row, 2)));
+        fputs("</td></tr>\n", out);
     }
     fputs("</table></div>\n", out);
 }

@@ -233,11 +233,38 @@ out:
     return rc;
 }
 
+void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
+{
+    const struct metric_row all[METRICS] = {
+        {"top5_accuracy", "top-5 accuracy", "1 is best", m->top5},
+        {"balanced_accuracy", "balanced accuracy", "mean recall of the classes",
+         m->balanced_accuracy},
+        {"macro_f1", "macro F1", "mean F1 of the classes", m->macro_f1},
+        {"mcc", "Matthews correlation (MCC)", "1 is best, 0 is chance", m->mcc},
+        {"log_loss", "log loss", "nat; 0 is best", m->log_loss},
+        {"brier", "Brier score", "0 is best, 2 is worst", m->brier},
+        {"ece", "calibration error (ECE)", "0 is best; bins of equally many pictures", m->ece},
+        {"temperature", "temperature", "logits divided by it would give the least log loss here",
+         m->temperature},
+        {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
+         m->scaled_log_loss},
+        {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
+         m->scaled_ece}};
+
+    for (int i = 0; i < METRICS; i++)
+        rows[i] = all[i];
+}
+
 json_t *metrics_json(const struct metrics *m)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "top5_accuracy", m->top5,
-                     "balanced_accuracy", m->balanced_accuracy, "macro_f1", m->macro_f1, "mcc",
-                     m->mcc, "log_loss", m->log_loss, "brier", m->brier, "ece", m->ece,
-                     "temperature", m->temperature, "scaled_log_loss", m->scaled_log_loss,
-                     "scaled_ece", m->scaled_ece);
+    struct metric_row rows[METRICS];
+    json_t *out = json_object();
+
+    metrics_rows(rows, m);
+    for (int i = 0; i < METRICS; i++)
+        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0) {
+            json_decref(out);
+            return NULL;
+        }
+    return out;
 }

@@ -1,5 +1,5 @@
 /* metrics.h - what predictions of N pictures are worth, beyond the error rate; each as published, and as scikit-learn
- * 1.7 and torchmetrics 1.8 compute it (tests/oracle/metrics.py).
+ * 1.9 and torchmetrics 1.9 compute it (tests/oracle/metrics.py).
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_METRICS_H
 #define PRESIZE_RECORD_METRICS_H
@@ -38,6 +38,13 @@ int metrics_of(struct metrics *out, const struct predictions *p, struct err *err
 /* *n: how many bins there are, at most METRICS_BINS and P's pictures. ERR_NOMEM. */
 int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct predictions *p,
                  struct err *err) MUST_USE;
+/* Each with its key in JSON, its name, and a few words of what it means. */
+enum { METRICS = 10 };
+struct metric_row {
+    const char *key, *name, *what;
+    double value;
+};
+void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m);
 /* {"top5_accuracy": ..., ...}, owned by the caller; NULL: out of memory. */
 json_t *metrics_json(const struct metrics *m);
 

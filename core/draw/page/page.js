@@ -23,7 +23,7 @@ function image(picture) {
   if (!picture.jpeg) return null;
   return make("img", {
     src: `data:image/jpeg;base64,${picture.jpeg}`, width: picture.w, height: picture.h,
-    alt: picture.id, loading: "lazy",
+    alt: picture.id,
   });
 }
 
