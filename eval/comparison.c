@@ -5,14 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiment/experiment.h"
 #include "look.h"
 #include "pairing.h"
+#include "recipes.h"
 #include "record/stats.h"
 
 struct comparison {
     struct look *runs;
-    size_t n, n_tests;
+    size_t n, n_tests, n_recipes;
+    int n_seeds;                             /* the most of any recipe */
     struct pairing *pairs;                   /* n; of run i with run 0, the first unused */
     json_t *keys, *figures, *groups, *tests; /* rows */
 };
@@ -135,78 +136,31 @@ static int find_figures(struct comparison *c, struct err *err)
     return 0;
 }
 
-/* Keys that change what is computed, the seed left out. */
-static json_t *recipe_of(const struct look *l)
-{
-    json_t *recipe = json_copy(l->params);
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(l->params, key, value)
-    {
-        if (strcmp(key, "seed") == 0 || experiment_is_harmless(key))
-            json_object_del(recipe, key);
-    }
-    return recipe;
-}
-
-static bool same_recipe(const struct look *a, const struct look *b)
-{
-    json_t *x = recipe_of(a), *y = recipe_of(b);
-    const bool same = x && y && json_object_size(x) > 1 && json_equal(x, y);
-
-    json_decref(x);
-    json_decref(y);
-    return same;
-}
-
-static json_int_t seed_of(const struct look *l)
-{
-    return json_integer_value(look_get(l->run.run, "seed", NULL));
-}
-
-/* Collects run FIRST and those after it with its recipe: *N rates, one for each seed, and their runs'
- * names. */
-static void collect(const struct comparison *c, size_t first, bool *done, double *rates, int *n,
-                    json_t *names)
-{
-    *n = 0;
-    for (size_t k = first; k < c->n; k++) {
-        const struct look *l = &c->runs[k];
-        bool again = false;
-
-        if (done[k] || !l->p || l->p->n == 0 || !same_recipe(&c->runs[first], l))
-            continue;
-        for (size_t i = first; i < k && !again; i++)
-            again = done[i] && seed_of(&c->runs[i]) == seed_of(l) &&
-                    same_recipe(&c->runs[first], &c->runs[i]);
-        done[k] = true;
-        if (again) /* the same run twice is no second sample */
-            continue;
-        rates[(*n)++] = (double)l->errors / l->p->n;
-        json_array_append_new(names, tabular_string(l->run.name));
-    }
-}
-
-/* Runs that differ in their seed only, one row for each group of two and more. */
+/* Runs that differ in what repeats a recipe only, one row for each recipe that is repeated. */
 static int find_groups(struct comparison *c, struct err *err)
 {
-    double *rates = calloc(c->n, sizeof *rates), mean, deviation;
-    bool *done = calloc(c->n, sizeof *done);
-    int rc = rates && done ? 0 : err_set(err, ERR_NOMEM, "comparison"), n;
+    struct recipe_groups g = {0};
+    struct trials t;
+    int rc = trials_begin(&t, err);
 
-    for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        json_t *names = json_array();
+    for (size_t i = 0; i < c->n && rc == 0; i++)
+        if (c->runs[i].p && c->runs[i].p->n > 0)
+            rc = trials_add(&t, &c->runs[i], err);
+    if (rc == 0)
+        rc = recipe_groups_make(&g, &t, err);
+    for (size_t i = 0; i < g.n && rc == 0; i++) {
+        const struct recipe_group *x = &g.all[i];
 
-        collect(c, i, done, rates, &n, names);
-        if (n > 1) {
-            stats_mean(&mean, &deviation, rates, n);
-            rc = tabular_add(c->groups, json_pack("[O, i, f, f]", names, n, mean, deviation), err);
-        }
-        json_decref(names);
+        c->n_seeds = x->n > c->n_seeds ? x->n : c->n_seeds;
+        if (x->n > 1)
+            rc = tabular_add(c->groups,
+                             json_pack("[O, i, f, f, f, f]", x->runs, x->n, x->mean, x->deviation,
+                                       x->low, x->high),
+                             err);
     }
-    free(rates);
-    free(done);
+    c->n_recipes = g.n;
+    recipe_groups_free(&g);
+    trials_free(&t);
     return rc;
 }
 
@@ -278,8 +232,9 @@ out:
 static const struct column figure_columns[] = {
     {"run", -1},      {"status", -1},    {"error_rate", 4},      {"low95", 4}, {"high95", 4},
     {"pictures", -1}, {"valid_loss", 4}, {"best_error_rate", 4}, {"of", -1}};
-static const struct column group_columns[] = {
-    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4}};
+static const struct column group_columns[] = {{"runs", -1},           {"seeds", -1},
+                                              {"mean_error_rate", 4}, {"deviation", 4},
+                                              {"low95", 4},           {"high95", 4}};
 static const struct column test_columns[] = {{"run", -1},
                                              {"against", -1},
                                              {"pictures", -1},
@@ -292,7 +247,7 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"p_holm", 4},
                                              {"verdict", -1},
                                              {"reason", -1}};
-enum { FIGURES = 9, GROUPS = 4, TESTS = 12 };
+enum { FIGURES = 9, GROUPS = 6, TESTS = 12 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -393,15 +348,18 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
     fputc('\n', out);
     tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
     if (json_array_size(c->groups) > 0) {
-        fputs("\nby recipe (these differ in nothing but their seed):\n", out);
+        fputs("\nby recipe (these differ in nothing but seed, split seed and fold):\n", out);
         tabular_print(out, FORM_TEXT, group_columns, GROUPS, c->groups);
     }
     fputc('\n', out);
     for (size_t i = 1; i < c->n; i++)
         print_test(out, c, i);
-    fputs("(a test of two runs says whether these two networks differ; that one recipe is better\n"
-          "takes several seeds of each)\n",
-          out);
+    fprintf(
+        out,
+        "(a test of two runs says whether these two networks differ; that one recipe is better\n"
+        "takes several seeds of each%s)\n",
+        c->n_recipes > 1 && c->n_seeds > 1 ? ": compare the same runs with eval --groups"
+                                           : ": train --seeds N");
     return 0;
 }
 

@@ -7,12 +7,14 @@
 #include "base/cli.h"
 #include "comparison.h"
 #include "draw/report.h"
+#include "groups.h"
 #include "issues.h"
 #include "look.h"
 #include "mistakes.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
+#include "record/study.h"
 #include "verify.h"
 
 enum {
@@ -34,7 +36,8 @@ enum {
     OPT_BETA,
     OPT_STRICT,
     OPT_ISSUES,
-    OPT_WITH_TRAIN
+    OPT_WITH_TRAIN,
+    OPT_GROUPS
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -67,6 +70,7 @@ static const struct argp_option options[] = {
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with "
         "--issues a page to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
+    {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
     {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
@@ -77,7 +81,7 @@ static const struct argp_option options[] = {
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
-    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last", 0},
+    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
     {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
     {0},
@@ -154,6 +158,9 @@ static error_t parse_action(int key, char *arg, struct args *a)
         return 0;
     case OPT_COMPARE:
         set_action(a, key, "compare");
+        return 0;
+    case OPT_GROUPS:
+        set_action(a, key, "groups");
         return 0;
     case OPT_PREDICT:
         set_action(a, key, "predict");
@@ -254,16 +261,21 @@ static void take_page_file(struct args *a)
 static void share_words(struct args *a)
 {
     struct request *r = &a->request;
+    char folder[PATH_LEN];
 
-    if (a->action == OPT_COMPARE || a->action == OPT_ISSUES) { /* all are runs */
+    if (a->action == OPT_COMPARE || a->action == OPT_GROUPS ||
+        a->action == OPT_ISSUES) { /* all are runs */
         for (int i = 0; i < a->n_after; i++)
             a->before[a->n_before++] = a->after[i];
         r->words = a->before;
         r->n_words = a->n_before;
-        if (r->n_words < 2 && a->action == OPT_COMPARE)
-            die_usage("eval", "--compare takes two runs or more: eval --compare RUN RUN...");
         if (a->action == OPT_ISSUES)
             take_page_file(a);
+        else if (r->n_words < (a->action == OPT_COMPARE ? 2 : 1))
+            die_usage("eval", a->action == OPT_COMPARE
+                                  ? "--compare takes two runs or more: eval --compare RUN RUN..."
+                                  : "--groups takes runs, studies and folders of runs: eval "
+                                    "--groups RUN...");
         return;
     }
     if (a->action == OPT_PREDICT) {
@@ -279,13 +291,14 @@ static void share_words(struct args *a)
         die_usage("eval", "%s and %s: one run at a time (or --compare)", a->before[0],
                   a->before[1]);
     r->run = a->n_before ? a->before[0] : NULL;
-    if (a->action == OPT_LIST && r->run)
+    if (a->action == OPT_LIST && r->run && !groups_find(folder, r, r->run))
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
 }
 
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
+    char folder[PATH_LEN];
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
@@ -310,7 +323,8 @@ static void check_options(const struct args *a)
         die_usage("eval", "--beta goes with --tta");
     if (r->form != FORM_TEXT && a->action == OPT_REPORT)
         die_usage("eval", "--report prints a path only");
-    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r))
+    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
+        !(r->run && groups_find(folder, r, r->run)))
         die_usage("eval", "the overview is no table; take --json");
 }
 
@@ -339,14 +353,55 @@ static int write_report(const struct request *r, struct err *err)
     return rc;
 }
 
+static int list(const struct request *r, struct err *err)
+{
+    struct request of = *r;
+    char folder[PATH_LEN];
+
+    if (!r->run) {
+        if (overview_list(stdout, r, err) < 0)
+            return -1;
+        return r->form == FORM_TEXT ? groups_studies(stdout, r, err) : 0;
+    }
+    if (study_find(folder, r->results, r->run))
+        return groups_list(stdout, r, folder, err);
+    (void)groups_find(folder, r, r->run);
+    of.results = folder;
+    return overview_list(stdout, &of, err);
+}
+
+/* Whether recipes are asked for: --groups, a study or a folder of runs in place of a run, a study among those that are
+ * compared. WORDS: in their place. */
+static bool asks_for_groups(const struct args *a, struct request *r)
+{
+    char folder[PATH_LEN];
+    bool asks = a->action == OPT_GROUPS;
+
+    if (a->action == 0 && r->run && groups_find(folder, r, r->run)) {
+        r->words = a->before;
+        r->n_words = 1;
+        return true;
+    }
+    for (int i = 0; i < r->n_words && a->action == OPT_COMPARE; i++)
+        asks |= groups_find(folder, r, r->words[i]);
+    return asks;
+}
+
 /* STATUS where it is not 0 without an error. */
 static int eval(const struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
+    struct request groups = a->request;
     bool regression = false;
     int rc, unchecked = 0;
 
     *status = 0;
+    if (asks_for_groups(a, &groups)) {
+        if (r->fail_on_regression)
+            return err_set(err, ERR_INPUT,
+                           "command line: --fail-on-regression compares runs, not studies");
+        return groups_print(stdout, &groups, err);
+    }
     switch (a->action) {
     case OPT_CONFUSED:
         return mistakes_confused(stdout, r, err);
@@ -369,7 +424,7 @@ static int eval(const struct args *a, int *status, struct err *err)
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
         return rc;
     case OPT_LIST:
-        return overview_list(stdout, r, err);
+        return list(r, err);
     default:
         return request_is_scoring(r) ? outcome_print(stdout, r, err) : overview_run(stdout, r, err);
     }
@@ -382,8 +437,10 @@ int main(int argc, char **argv)
         options,
         parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
-        "[RUN...]",
-        "Look at a run: its folder, its name below --results, or the latest when none is named.\v"
+        "[RUN|STUDY...]\nSTUDY",
+        "Look at a run: its folder, its name below --results, or the latest when none is named. Of "
+        "a study, or a "
+        "folder of runs: recipes, their figures over seeds, and tests between them.\v"
         "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one, 4 --strict found "
         "links that could not be "
         "checked.",

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "data/csv.h"
+#include "groups.h"
 #include "record/confident.h"
 
 struct place { /* a picture in one run's predictions */
@@ -62,21 +63,6 @@ static int add_study(struct suspects *s, const struct request *r, const char *fo
     return rc;
 }
 
-/* A path, or a name below RESULTS, that is a folder but no run. */
-static bool is_study(char folder[PATH_LEN], const char *word, const char *results)
-{
-    char run[PATH_LEN];
-
-    for (int below = 0; below < 2; below++) {
-        if (path_format(folder, NULL, "%s%s%s", below ? results : "", below ? "/" : "", word) < 0 ||
-            path_format(run, NULL, "%s/run.json", folder) < 0)
-            return false;
-        if (path_is_dir(folder))
-            return !path_exists(run);
-    }
-    return false;
-}
-
 static int open_runs(struct suspects *s, const struct request *r, struct err *err)
 {
     char folder[PATH_LEN];
@@ -84,10 +70,10 @@ static int open_runs(struct suspects *s, const struct request *r, struct err *er
     if (r->n_words == 0 && add_run(s, r, NULL, err) < 0)
         return -1;
     for (int i = 0; i < r->n_words; i++)
-        if (is_study(folder, r->words[i], r->results) ? add_study(s, r, folder, err) < 0
-                                                      : add_run(s, r, r->words[i], err) < 0)
+        if (groups_find(folder, r, r->words[i]) ? add_study(s, r, folder, err) < 0
+                                                : add_run(s, r, r->words[i], err) < 0)
             return -1;
-    if (r->n_words == 1 && is_study(folder, r->words[0], r->results))
+    if (r->n_words == 1 && groups_find(folder, r, r->words[0]))
         return path_format(s->folder, err, "%s", folder);
     return path_format(s->folder, err, "%s", s->n_runs > 1 ? r->results : s->runs[0].run.folder);
 }

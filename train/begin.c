@@ -63,6 +63,12 @@ int begin_check_name(const char *name, struct err *err)
                    quoted);
 }
 
+/* The folder that the run is made in: of all runs, or of a study's. */
+static const char *place_of(const struct request *r)
+{
+    return r->in ? r->in : r->results;
+}
+
 /* --name, or one made from time, experiment and configuration that no run has yet. */
 static int run_name(char out[256], const struct request *r, const struct session *s,
                     struct err *err)
@@ -78,7 +84,7 @@ static int run_name(char out[256], const struct request *r, const struct session
     used = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
                     s->config_sha256);
     for (n = 2; n < 1000 && used > 0 && used < 240; n++) {
-        if (path_format(path, err, "%s/%s", r->results, out) < 0)
+        if (path_format(path, err, "%s/%s", place_of(r), out) < 0)
             return -1;
         if (!path_exists(path))
             break;
@@ -93,12 +99,12 @@ static int name_is_free(const struct request *r, struct err *err)
 
     if (!r->name)
         return 0;
-    if (path_format(path, err, "%s/%s", r->results, r->name) < 0)
+    if (path_format(path, err, "%s/%s", place_of(r), r->name) < 0)
         return -1;
     if (!path_exists(path))
         return 0;
     err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another --name", path);
-    if (path_format(path, err, "%s/%s/resolved.yaml", r->results, r->name) == 0 &&
+    if (path_format(path, err, "%s/%s/resolved.yaml", place_of(r), r->name) == 0 &&
         path_exists(path))
         err_append(err, ", or go on with it: `train --resume %s`", r->name);
     else
@@ -183,7 +189,7 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     do { /* another run that begins in the same second may take a made name first */
         rc = run_name(name, r, s, err);
         if (rc == 0)
-            rc = run_begin(run, r->results, name, facts, err);
+            rc = run_begin(run, place_of(r), name, facts, err);
     } while (rc < 0 && !r->name && err->kind == ERR_INPUT && ++tries < 8);
     json_decref(facts);
     if (rc < 0)

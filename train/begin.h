@@ -17,6 +17,7 @@ struct request {
     const char *resume;     /* --resume RUN; NULL */
     const char *replay;     /* --replay RUN; NULL */
     const char *data, *results;
+    const char *in;     /* --in: the folder that the run is made in; NULL: RESULTS */
     char *const *words; /* KEY=VALUE */
     int n_words;
     int64_t stop_after; /* epochs; 0: all */

@@ -175,6 +175,35 @@ out:
     return rc;
 }
 
+/* Phase I made ready and measured: seconds of a step, and of an epoch with its validation. */
+static int measure_phase(struct session *s, int i, double *step, double *epoch, const char *data,
+                         const char *results, struct err *err)
+{
+    double picture;
+
+    if (session_phase(s, i, err) < 0 || (i == 0 && session_weights(s, data, results, err) < 0) ||
+        measure(s, i, step, &picture, err) < 0)
+        return -1;
+    *epoch = *step * session_steps(s, i) + picture * s->split->n_valid;
+    return 0;
+}
+
+int summary_seconds(double *seconds, struct session *s, const char *data, const char *results,
+                    struct err *err)
+{
+    double step, epoch;
+
+    *seconds = 0;
+    if (fit_check(s, NULL, err) < 0)
+        return -1;
+    for (int i = 0; i < s->n_phases; i++) {
+        if (measure_phase(s, i, &step, &epoch, data, results, err) < 0)
+            return -1;
+        *seconds += epoch * s->phases[i].epochs;
+    }
+    return 0;
+}
+
 int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
                  struct err *err)
 {
@@ -190,17 +219,12 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
     for (int i = 0; i < s->n_phases; i++) {
         const struct run_phase *p = &s->phases[i];
         struct be_memory m;
-        double step, picture, epoch;
+        double step, epoch;
 
-        if (session_phase(s, i, err) < 0)
-            return -1;
-        if (i == 0 && session_weights(s, data, results, err) < 0)
+        if (measure_phase(s, i, &step, &epoch, data, results, err) < 0)
             return -1;
         s->backend->memory(s->program, &m);
         print_memory(out, p->name, &m);
-        if (measure(s, i, &step, &picture, err) < 0)
-            return -1;
-        epoch = step * session_steps(s, i) + picture * s->split->n_valid;
         total += epoch * p->epochs;
         clock_duration(epoch, text, sizeof text);
         fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epochs\n", step,

@@ -14,5 +14,8 @@ int summary_print(FILE *out, struct session *s, struct err *err) MUST_USE;
 /* train --plan: memory of every phase, and its time from a few steps run on the first batch. */
 int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
                  struct err *err) MUST_USE;
+/* About how long the whole training takes, measured in the same way; nothing is printed. */
+int summary_seconds(double *seconds, struct session *s, const char *data, const char *results,
+                    struct err *err) MUST_USE;
 
 #endif

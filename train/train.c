@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "begin.h"
+#include "forecast.h"
 #include "replay.h"
 #include "record/sheet.h"
 #include "selftest.h"
@@ -16,6 +17,7 @@
 #include "summary.h"
 #include "team.h"
 #include "useful.h"
+#include "worker.h"
 
 enum {
     OPT_RESUME = 256,
@@ -29,7 +31,14 @@ enum {
     OPT_SELFTEST,
     OPT_QUICK,
     OPT_GPUS,
-    OPT_REPLAY
+    OPT_REPLAY,
+    OPT_STUDY,
+    OPT_SEEDS,
+    OPT_SPLIT_SEEDS,
+    OPT_FOLDS,
+    OPT_TASK,
+    OPT_IN,
+    OPT_WORKER
 };
 
 enum action {
@@ -44,6 +53,8 @@ enum action {
 struct args {
     struct cli_common common;
     struct request request;
+    struct worker study; /* of which study, seeds, ..., task are given */
+    long worker;         /* 0: none */
     enum action action;
     const char *png; /* --show-batch */
     bool unique;
@@ -60,11 +71,18 @@ static const struct argp_option options[] = {
     {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
     {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
     {"replay",     OPT_REPLAY,     "RUN",  0, "compute a run again from its record: equal, or what differs first", 0},
+    {"study",      OPT_STUDY,      "FILE", 0, "train the runs of a study: FILE.yaml, or a study's folder", 0},
+    {"seeds",      OPT_SEEDS,      "N",    0, "a study: each recipe with N seeds, or with those listed (1,2,7)", 0},
+    {"split-seeds", OPT_SPLIT_SEEDS, "N",  0, "a study: likewise with N splits", 0},
+    {"folds",      OPT_FOLDS,      "K",    0, "a study: K-fold cross-validation", 0},
+    {"task",       OPT_TASK,       "I",    0, "run number I of the study alone, as in a job array", 0},
+    {"in",         OPT_IN,         "DIR",  OPTION_HIDDEN, "make the run in DIR, a study's folder", 0},
+    {"worker",     OPT_WORKER,     "PID",  OPTION_HIDDEN, "end when the study's process PID does", 0},
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    NULL,   0, "show the parts, the first batch and the op list; no training", 0},
-    {"plan",       OPT_PLAN,       NULL,   0, "foretell memory and time; no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time, and what a study can detect; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
@@ -89,6 +107,43 @@ static void choose(struct args *a, int action)
     if (a->action != ACTION_TRAIN)
         die_usage("train", "one of --summary --plan --show-batch --selftest --keys at a time");
     a->action = action;
+}
+
+/* Options that make a study of it. */
+static error_t parse_study(int key, char *arg, struct args *a)
+{
+    switch (key) {
+    case OPT_STUDY:
+        a->study.study = arg;
+        return 0;
+    case OPT_SEEDS:
+        a->study.axes.seeds = arg;
+        return 0;
+    case OPT_SPLIT_SEEDS:
+        a->study.axes.split_seeds = arg;
+        return 0;
+    case OPT_FOLDS:
+        a->study.axes.folds = arg;
+        return 0;
+    case OPT_TASK:
+        a->study.task = (long)count_option("--task", arg, 1000000);
+        return 0;
+    case OPT_IN:
+        a->request.in = arg;
+        return 0;
+    case OPT_WORKER:
+        a->worker = (long)count_option("--worker", arg, INT_MAX);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool is_study(const struct args *a)
+{
+    const struct axes_request *axes = &a->study.axes;
+
+    return a->study.study || axes->seeds || axes->split_seeds || axes->folds;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -156,7 +211,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->words[r->n_words++] = arg;
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_study(key, arg, a);
     }
 }
 
@@ -236,10 +291,40 @@ static int look(const struct args *a, struct err *err)
     return rc;
 }
 
-static int train(const struct args *a, struct err *err)
+/* The study that A asks for, or with --plan what it would cost. */
+static int train_study(struct args *a, char folder[PATH_LEN], struct err *err)
+{
+    struct worker *w = &a->study;
+    char gpus[32];
+    int n = 0;
+
+    w->name = a->request.name;
+    w->axes.experiment = a->request.experiment;
+    w->axes.words = a->request.words;
+    w->axes.n_words = a->request.n_words;
+    w->data = a->request.data;
+    w->results = a->request.results;
+    w->program = a->request.argv[0];
+    if (a->common.verbose)
+        w->passed[n++] = a->common.verbose > 0 ? "--verbose" : "--quiet";
+    if (a->gpus > 1) {
+        snprintf(gpus, sizeof gpus, "--gpus=%d", a->gpus);
+        w->passed[n++] = gpus;
+    }
+    return a->action == ACTION_PLAN ? forecast_print(stdout, w, err) : worker_train(w, folder, err);
+}
+
+static int train(struct args *a, struct err *err)
 {
     char folder[PATH_LEN];
 
+    if (is_study(a)) {
+        if (train_study(a, folder, err) < 0)
+            return -1;
+        if (a->action == ACTION_TRAIN)
+            printf("%s\n", folder);
+        return 0;
+    }
     if (a->action == ACTION_SELFTEST)
         return selftest_run(stdout,
                             &(struct selftest_options){a->request.words, a->request.n_words,
@@ -259,12 +344,30 @@ static int train(const struct args *a, struct err *err)
     return 0;
 }
 
+static void refuse_misuse_of_study(const struct args *a)
+{
+    const struct request *r = &a->request;
+
+    if (a->study.task > 0 && !is_study(a))
+        die_usage("train", "--task I goes with a study: --study FILE, --seeds, --split-seeds or "
+                           "--folds");
+    if (is_study(a) && (r->resume || r->replay || r->lr_find || r->stop_after || r->in ||
+                        (a->action != ACTION_TRAIN && a->action != ACTION_PLAN)))
+        die_usage("train",
+                  "a study (--study, --seeds, --split-seeds, --folds) trains, or is planned "
+                  "with --plan: leave out --resume, --replay, --lr-find, --stop-after, "
+                  "--summary, --show-batch and --selftest");
+    if (a->study.task > 0 && a->action == ACTION_PLAN)
+        die_usage("train", "--plan is of the whole study: leave out --task");
+}
+
 /* Options that do not go together. */
 static void refuse_misuse(const struct args *a)
 {
     const struct request *r = &a->request;
     struct err err = {0};
 
+    refuse_misuse_of_study(a);
     if ((r->name && begin_check_name(r->name, &err) < 0) ||
         (a->png && sheet_check_path(a->png, &err) < 0))
         die_usage("train", "%s", err.msg);
@@ -315,6 +418,11 @@ static int gather_team(struct args *a, struct err *err)
 
     if (group_place(&place, err) < 0)
         return -1;
+    if (is_study(a) && place.ranks > 1)
+        die_usage("train", "processes of mpirun and srun train one run together; of a study, start "
+                           "one process, or a job array with --task");
+    if (is_study(a)) /* each run gathers its own */
+        return 0;
     if (a->gpus > 1 && place.ranks > 1)
         die_usage("train",
                   "--gpus starts processes of its own: leave it out under mpirun and srun");
@@ -363,12 +471,12 @@ int main(int argc, char **argv)
     a.request.data = a.common.data;
     a.request.results = a.common.results;
     refuse_misuse(&a);
-    if (gather_team(&a, &err) < 0)
+    if ((a.worker > 0 && worker_follow(a.worker, &err) < 0) || gather_team(&a, &err) < 0)
         die("train", &err);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
     } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume &&
-               !a.request.replay) {
+               !a.request.replay && !is_study(&a)) {
         say_experiments();
         exit(2);
     } else if (train(&a, &err) < 0) {

@@ -1,0 +1,51 @@
+/* study.h - a study: a folder of ordinary runs and study.json, which says which runs there are to be.
+ *
+ * What is done is not written down twice: a run's own run.json says it. Processes share the runs by locks on bytes of
+ * the file .claims (one for each run, by its name, and byte 0 for study.json), which the system releases when their
+ * last holder ends.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_STUDY_H
+#define PRESIZE_RECORD_STUDY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/path.h"
+
+enum { STUDY_VERSION = 1 };
+#define STUDY_FILE "study.json"
+
+struct study {
+    char folder[PATH_LEN];
+    json_t *json;       /* study.json */
+    const json_t *runs; /* of it: {"name", "experiment", "words"} each; borrowed */
+    size_t n;           /* runs */
+    int claims;         /* fd of .claims, -1: not opened */
+};
+
+/* ERR_INPUT when FOLDER has no study.json, ERR_FORMAT when it cannot be used. */
+int study_read(struct study *out, const char *folder, struct err *err) MUST_USE;
+void study_free(struct study *s);
+/* Whether WORD is a study: a folder below RESULTS, or else a path; FOLDER out. */
+bool study_find(char folder[PATH_LEN], const char *results, const char *word);
+
+const char *study_run_name(const struct study *s, size_t i); /* borrowed */
+/* "due" (there is no such folder), done, running, failed, stopped, killed or unreadable, with the reason in FAULT (NULL
+ * is fine). A run that is done costs one read of a few bytes. */
+const char *study_status(const struct study *s, size_t i, char fault[512]);
+/* How many runs have each status: {"done": 3, "due": 7}, in the order above; those that are 0 are left out but done.
+ * Owned by the caller; NULL: out of memory. */
+json_t *study_counts(const struct study *s);
+
+/* Waits until no other process changes study.json, and keeps it so until study_unlock(). FOLDER is there. */
+int study_lock(struct study *s, struct err *err) MUST_USE;
+/* Replaces study.json in S's folder by JSON, whose version is set; S keeps the lock and is read again. */
+int study_write(struct study *s, json_t *json, struct err *err) MUST_USE;
+int study_reread(struct study *s, struct err *err) MUST_USE; /* as it is; S keeps the lock */
+void study_unlock(struct study *s); /* study.json may change again; claims stay possible */
+/* 1: run I is this process's, and its children's, until they have all ended or study_release(); 0: another one's. */
+int study_claim(struct study *s, size_t i, struct err *err) MUST_USE;
+void study_release(struct study *s, size_t i);
+
+#endif

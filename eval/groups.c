@@ -1,0 +1,411 @@
+/* groups.c - recipes printed: a table of figures, a sentence for each test.
+ * SPDX-License-Identifier: MIT */
+#include "groups.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "recipes.h"
+#include "record/study.h"
+
+struct view {
+    struct trials trials;
+    struct recipe_groups groups;
+    json_t *studies; /* {FOLDER: {"done": n, ...}} */
+    json_t *figures, *tests;
+};
+
+static const struct column figure_columns[] = {{"recipe", -1},   {"seeds", -1},   {"error_rate", 4},
+                                               {"deviation", 4}, {"low95", 4},    {"high95", 4},
+                                               {"runs", -1},     {"pictures", -1}};
+static const struct column test_columns[] = {
+    {"recipe", -1},  {"against", -1},      {"seeds", -1},     {"difference", 4},
+    {"low95", 4},    {"high95", 4},        {"p", 4},          {"p_holm", 4},
+    {"verdict", -1}, {"seeds_needed", -1}, {"detectable", 4}, {"reason", -1}};
+enum { FIGURES = 8, TESTS = 12 };
+
+/* --- what is meant -------------------------------------------------------------------------------- */
+
+static bool has_runs(const char *folder)
+{
+    struct run_entry *runs;
+    size_t n;
+
+    if (run_list(&runs, &n, folder, NULL) < 0)
+        return false;
+    run_list_free(runs, n);
+    return n > 0;
+}
+
+bool groups_find(char folder[PATH_LEN], const struct request *r, const char *word)
+{
+    char path[PATH_LEN];
+
+    if (study_find(folder, r->results, word))
+        return true;
+    for (int as_path = word[0] == '/'; as_path < 2; as_path++) {
+        if ((as_path ? path_format(folder, NULL, "%s", word)
+                     : path_format(folder, NULL, "%s/%s", r->results, word)) < 0 ||
+            path_format(path, NULL, "%s/run.json", folder) < 0)
+            continue;
+        if (path_exists(path)) /* a run, whatever lies in it */
+            return false;
+        if (path_is_dir(folder) && has_runs(folder))
+            return true;
+    }
+    return false;
+}
+
+static int add_study(struct view *v, const struct request *r, const char *folder, struct err *err)
+{
+    struct study s;
+    json_t *counts;
+    int rc = 0;
+
+    if (study_read(&s, folder, err) < 0)
+        return -1;
+    counts = json_object();
+    for (size_t i = 0; i < s.n && rc == 0; i++) {
+        const char *status = study_status(&s, i, NULL);
+        json_t *n = json_object_get(counts, status);
+        char path[PATH_LEN];
+
+        json_object_set_new(counts, status, json_integer(json_integer_value(n) + 1));
+        if (strcmp(status, "done") == 0 || strcmp(status, "unreadable") == 0)
+            rc = path_format(path, err, "%s/%s", folder, study_run_name(&s, i)) < 0
+                     ? -1
+                     : trials_open(&v->trials, r, path, err);
+    }
+    json_object_set_new(v->studies, path_base(folder), counts);
+    study_free(&s);
+    return rc;
+}
+
+static int add_folder(struct view *v, const struct request *r, const char *folder, struct err *err)
+{
+    struct run_entry *runs;
+    size_t n;
+    int rc;
+
+    rc = run_list(&runs, &n, folder, err);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = json_object_get(runs[i].run, "lr_find")
+                 ? 0
+                 : trials_open(&v->trials, r, runs[i].folder, err);
+    if (rc == 0)
+        run_list_free(runs, n);
+    return rc;
+}
+
+static int add_word(struct view *v, const struct request *r, const char *word, struct err *err)
+{
+    char folder[PATH_LEN];
+
+    if (study_find(folder, r->results, word))
+        return add_study(v, r, folder, err);
+    if (groups_find(folder, r, word))
+        return add_folder(v, r, folder, err);
+    if (run_find(folder, r->results, word, err) < 0)
+        return -1;
+    return trials_open(&v->trials, r, folder, err);
+}
+
+/* --- rows ----------------------------------------------------------------------------------------- */
+
+static json_t *real_or_null(double x, bool is)
+{
+    return is && isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *figure_row(const struct recipe_group *g)
+{
+    return json_pack("[o, i, o, o, o, o, i, o]", tabular_string(g->label), g->n,
+                     real_or_null(g->mean, g->n > 0), real_or_null(g->deviation, g->n > 1),
+                     real_or_null(g->low, g->n > 1), real_or_null(g->high, g->n > 1),
+                     (int)json_array_size(g->runs),
+                     g->n > 0 ? json_integer(g->units[0].n) : json_null());
+}
+
+static json_t *test_row(const struct recipe_groups *g, size_t i)
+{
+    const struct contrast *c = &g->contrasts[i];
+    const bool tested = c->verdict != SEEDS_UNTESTED, has = tested && c->low <= c->high;
+
+    return json_pack("[o, o, i, o, o, o, o, o, s, o, o, o]", tabular_string(g->all[i].label),
+                     tabular_string(g->all[0].label), c->n, real_or_null(c->difference, tested),
+                     real_or_null(c->low, has), real_or_null(c->high, has),
+                     real_or_null(c->p, tested), real_or_null(c->adjusted, tested),
+                     contrast_word(c), tested ? json_integer(c->needed) : json_null(),
+                     real_or_null(c->missed, tested),
+                     tested ? json_null() : tabular_string(c->why_not));
+}
+
+static int make_rows(struct view *v, struct err *err)
+{
+    for (size_t i = 0; i < v->groups.n; i++)
+        if (tabular_add(v->figures, figure_row(&v->groups.all[i]), err) < 0 ||
+            (i > 0 && tabular_add(v->tests, test_row(&v->groups, i), err) < 0))
+            return -1;
+    return 0;
+}
+
+/* --- output --------------------------------------------------------------------------------------- */
+
+static void print_counts(FILE *out, const char *name, const json_t *counts)
+{
+    json_int_t all = 0;
+    const char *status;
+    json_t *n;
+
+    json_object_foreach((json_t *)(uintptr_t)counts, status, n)
+    {
+        all += json_integer_value(n);
+    }
+    tabular_text(out, name);
+    fprintf(out, ": %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " runs done",
+            json_integer_value(json_object_get(counts, "done")), all);
+    json_object_foreach((json_t *)(uintptr_t)counts, status, n)
+    {
+        if (strcmp(status, "done") != 0)
+            fprintf(out, ", %" JSON_INTEGER_FORMAT " %s", json_integer_value(n), status);
+    }
+    fputc('\n', out);
+}
+
+static void print_left_out(const struct view *v)
+{
+    enum { SHOWN = 10 };
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(v->trials.left_out, i, row)
+    {
+        if (i == SHOWN)
+            log_warn("and %zu more runs are left out (--json names all)",
+                     json_array_size(v->trials.left_out) - SHOWN);
+        if (i >= SHOWN)
+            break;
+        log_warn("%s is left out: %s", json_string_value(json_array_get(row, 0)),
+                 json_string_value(json_array_get(row, 1)));
+    }
+}
+
+static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
+{
+    const struct contrast *c = &g->contrasts[i];
+
+    tabular_text(out, g->all[i].label);
+    fputs(" against ", out);
+    tabular_text(out, g->all[0].label);
+    fprintf(out, ": %s", contrast_word(c));
+    if (c->verdict == SEEDS_UNTESTED) {
+        fprintf(out, ": %s\n", c->why_not);
+        return;
+    }
+    fprintf(out, "\n  error rate %+.4f", c->difference);
+    if (c->low <= c->high)
+        fprintf(out, " (95 %% interval %+.4f to %+.4f, for new seeds%s)", c->low, c->high,
+                c->new_pictures ? " and new pictures" : "");
+    fprintf(out, " over %d seed%s x %u pictures\n  sign flips over seeds p %.4g", c->n,
+            c->n == 1 ? "" : "s", c->pictures, c->p);
+    if (g->n_tests > 1)
+        fprintf(out, "; %.4g for %zu tests at once (Holm), which decides", c->adjusted, g->n_tests);
+    fputc('\n', out);
+    if (c->verdict == SEEDS_FEW && c->needed > 0)
+        fprintf(out,
+                "  %d seed%s cannot decide: p cannot fall below %.4g. No test over seeds can tell "
+                "these apart;\n  at least %d seeds of each are needed\n",
+                c->n, c->n == 1 ? "" : "s", ldexp(1, 1 - c->n), c->needed);
+    else if (c->verdict == SEEDS_SAME && isfinite(c->missed))
+        fprintf(out, "  a difference below %.4f is missed in more than 1 of 5 such studies\n",
+                c->missed);
+}
+
+static void print_text(FILE *out, const struct view *v)
+{
+    const char *name;
+    json_t *counts;
+
+    json_object_foreach(v->studies, name, counts)
+    {
+        print_counts(out, name, counts);
+    }
+    if (json_object_size(v->studies) > 0)
+        fputc('\n', out);
+    tabular_print(out, FORM_TEXT, figure_columns, FIGURES, v->figures);
+    if (v->groups.n > 1)
+        fputc('\n', out);
+    for (size_t i = 1; i < v->groups.n; i++)
+        print_contrast(out, &v->groups, i);
+}
+
+static int print_json(FILE *out, const struct view *v, struct err *err)
+{
+    static const struct column left_out[] = {{"run", -1}, {"reason", -1}};
+    json_t *figures = tabular_objects(figure_columns, FIGURES, v->figures), *all;
+    int rc;
+
+    for (size_t i = 0; i < v->groups.n; i++) {
+        json_t *figure = json_array_get(figures, i);
+
+        json_object_set(figure, "keys", v->groups.all[i].recipe);
+        json_object_set(figure, "runs", v->groups.all[i].runs);
+    }
+    all = json_pack("{s:O, s:o, s:o, s:o}", "studies", v->studies, "groups", figures, "tests",
+                    tabular_objects(test_columns, TESTS, v->tests), "left_out",
+                    tabular_objects(left_out, 2, v->trials.left_out));
+    rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+    json_decref(all);
+    return rc;
+}
+
+/* One table: each recipe's figures, then its test against the first; a name that both have gets the test's word. */
+static int print_csv(FILE *out, const struct view *v, struct err *err)
+{
+    struct column columns[FIGURES + TESTS - 1];
+    json_t *rows = json_array();
+    int rc = rows ? 0 : err_set(err, ERR_NOMEM, "recipes");
+
+    memcpy(columns, figure_columns, sizeof figure_columns);
+    memcpy(columns + FIGURES, test_columns + 1, sizeof test_columns - sizeof test_columns[0]);
+    for (size_t k = FIGURES; k < FIGURES + TESTS - 1; k++)
+        columns[k].name = strcmp(columns[k].name, "low95") == 0    ? "difference_low95"
+                          : strcmp(columns[k].name, "high95") == 0 ? "difference_high95"
+                          : strcmp(columns[k].name, "seeds") == 0  ? "seeds_of_both"
+                                                                   : columns[k].name;
+    for (size_t i = 0; rc == 0 && i < v->groups.n; i++) {
+        json_t *row = json_copy(json_array_get(v->figures, i));
+
+        for (size_t k = 1; row && k < TESTS; k++) {
+            json_t *cell = i > 0 ? json_array_get(json_array_get(v->tests, i - 1), k) : NULL;
+
+            json_array_append(row, cell ? cell : json_null());
+        }
+        rc = tabular_add(rows, row, err);
+    }
+    if (rc == 0)
+        tabular_print(out, FORM_CSV, columns, FIGURES + TESTS - 1, rows);
+    json_decref(rows);
+    return rc;
+}
+
+static int print(FILE *out, const struct request *r, struct view *v, struct err *err)
+{
+    const char *name;
+    json_t *counts;
+
+    print_left_out(v);
+    if (r->form == FORM_JSON)
+        return print_json(out, v, err);
+    if (v->groups.n == 0 && json_object_size(v->studies) == 0)
+        return err_set(err, ERR_INPUT, "no run with predictions");
+    if (r->form == FORM_CSV)
+        return print_csv(out, v, err);
+    if (v->groups.n > 0) {
+        print_text(out, v);
+        return 0;
+    }
+    json_object_foreach(v->studies, name, counts)
+    {
+        print_counts(out, name, counts);
+    }
+    return 0;
+}
+
+int groups_print(FILE *out, const struct request *r, struct err *err)
+{
+    struct view v = {.studies = json_object(), .figures = json_array(), .tests = json_array()};
+    int rc = trials_begin(&v.trials, err);
+
+    if (rc == 0 && (!v.studies || !v.figures || !v.tests))
+        rc = err_set(err, ERR_NOMEM, "recipes");
+    for (int i = 0; i < r->n_words && rc == 0; i++)
+        rc = add_word(&v, r, r->words[i], err);
+    if (rc == 0)
+        rc = recipe_groups_make(&v.groups, &v.trials, err);
+    if (rc == 0)
+        rc = make_rows(&v, err);
+    if (rc == 0)
+        rc = print(out, r, &v, err);
+    json_decref(v.studies);
+    json_decref(v.figures);
+    json_decref(v.tests);
+    recipe_groups_free(&v.groups);
+    trials_free(&v.trials);
+    return rc;
+}
+
+int groups_list(FILE *out, const struct request *r, const char *folder, struct err *err)
+{
+    static const struct column columns[] = {
+        {"run", -1}, {"number", -1}, {"status", -1}, {"error_rate", 4}, {"error", -1}};
+    json_t *rows = json_array(), *counts = json_object();
+    struct study s;
+    int rc;
+
+    if (study_read(&s, folder, err) < 0) {
+        json_decref(rows);
+        json_decref(counts);
+        return -1;
+    }
+    rc = rows && counts ? 0 : err_set(err, ERR_NOMEM, "study");
+    for (size_t i = 0; i < s.n && rc == 0; i++) {
+        char path[PATH_LEN], fault[512];
+        const char *status = study_status(&s, i, fault);
+        json_t *metrics = NULL, *rate = NULL;
+
+        json_object_set_new(counts, status,
+                            json_integer(json_integer_value(json_object_get(counts, status)) + 1));
+        if (strcmp(status, "done") == 0 &&
+            path_format(path, NULL, "%s/%s/metrics.json", folder, study_run_name(&s, i)) == 0 &&
+            json_read(&metrics, path, NULL) == 0)
+            rate = json_object_get(json_object_get(metrics, "final"), "error_rate");
+        rc = tabular_add(rows,
+                         json_pack("[o, I, s, O?, o]", tabular_string(study_run_name(&s, i)),
+                                   (json_int_t)i + 1, status, rate,
+                                   fault[0] ? tabular_string(fault) : json_null()),
+                         err);
+        json_decref(metrics);
+    }
+    if (rc == 0) {
+        tabular_print(out, r->form, columns, sizeof columns / sizeof *columns, rows);
+        if (r->form == FORM_TEXT)
+            print_counts(out, path_base(folder), counts);
+    }
+    json_decref(rows);
+    json_decref(counts);
+    study_free(&s);
+    return rc;
+}
+
+int groups_studies(FILE *out, const struct request *r, struct err *err)
+{
+    struct dirent **entries;
+    int n = scandir(r->results, &entries, NULL, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        char folder[PATH_LEN];
+        struct study s;
+
+        if (entries[i]->d_name[0] != '.' && study_find(folder, r->results, entries[i]->d_name)) {
+            if (study_read(&s, folder, err) < 0) {
+                log_warn("%s", err->msg);
+            } else {
+                json_t *counts = study_counts(&s);
+
+                fputs("study ", out);
+                print_counts(out, entries[i]->d_name, counts);
+                json_decref(counts);
+                study_free(&s);
+            }
+        }
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return 0;
+}

@@ -1,0 +1,118 @@
+# test_train_study.sh - a study: killed and gone on with, shared by two, grown; what is wrong with one is said.
+# SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+tiny_experiment 3 2 8 "{kind: constant, epochs: 2, lr: 1e-3}" "exec: {threads: 1}"
+train="$BIN/train --data $data --results $results"
+evaluate="$BIN/eval --data $data --results $results"
+cat > "$scratch/smooth.yaml" <<YAML
+# Does smoothing help?
+exp: tiny
+grid: {train.loss.smoothing: [0, 0.1]}
+seeds: 2
+YAML
+study=$results/smooth
+
+statuses() { # STATUS N: as many runs of the study have it
+    local n
+    n=$($evaluate smooth --list --csv 2> "$scratch/err" | grep -c ",$1,")
+    [ "$n" = "$2" ] || fail "$n runs are $1, not $2: $($evaluate smooth --list)"
+}
+
+# Before it starts: runs, time, disk, what it can show; nothing is made.
+$train --study "$scratch/smooth.yaml" --plan > "$scratch/out" 2> "$scratch/err" || fail "--plan: status $?"
+for text in "4: 2 recipes, each 2 times" "disk " "p cannot fall below 0.5; at least 6 seeds are needed"; do
+    grep -qF "$text" "$scratch/out" || fail "--plan lacks \"$text\": $(cat "$scratch/out")"
+done
+[ ! -e "$results" ] || fail "--plan made $(ls "$results")"
+
+# kill -9 of the study's process and of the run that it is at, once that has a checkpoint to go on from
+$train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" &
+pid=$!
+first="$study/smoothing=0,seed=42"
+tries=0
+until [ -s "$first/checkpoints/last.json" ] || [ $((tries += 1)) -gt 1200 ]; do sleep 0.02; done
+run=$(tr -d " " < /proc/$pid/task/$pid/children)
+kill -KILL $pid $run
+wait $pid 2> /dev/null
+tries=0
+while kill -0 "$run" 2> /dev/null && [ $((tries += 1)) -lt 500 ]; do sleep 0.02; done
+statuses due 3
+
+# Task 2 alone, as in a job array; a task that is not there
+$train --study "$scratch/smooth.yaml" --task 2 > "$scratch/out" 2> "$scratch/err" || fail "--task 2: status $?"
+[ "$(tail -n 1 "$scratch/out")" = "$study" ] || fail "last line of stdout: $(tail -n 1 "$scratch/out")"
+statuses done 1
+[ -s "$study/smoothing=0.1,seed=42/predictions.h5" ] || fail "--task 2 trained another run"
+refused 2 "--task 5: the study has runs 1 to 4" --study "$scratch/smooth.yaml" --task 5
+
+# Two share the rest, one of them by the study's folder; each run is trained once.
+$train --study "$scratch/smooth.yaml" > "$scratch/out1" 2> "$scratch/err1" &
+pid=$!
+$train --study smooth > "$scratch/out2" 2> "$scratch/err2" || fail "the second process: $(cat "$scratch/err2")"
+wait $pid || fail "the first process: $(cat "$scratch/err1")"
+statuses done 4
+[ "$(cat "$scratch/err1" "$scratch/err2" | grep -c "info: run . of 4: ")" = 3 ] ||
+    fail "not each run once: $(grep -h "of 4: " "$scratch/err1" "$scratch/err2")"
+cat "$scratch/err1" "$scratch/err2" | grep -q "smoothing=0,seed=42, which goes on" || fail "the killed run did not go on"
+grep -q '"resumed"' "$first/run.json" || fail "the killed run began anew"
+
+# The run that was killed has the bits of one that was not, trained by itself.
+train_run plain $tiny train.loss.smoothing=0 seed=42
+for file in metrics.jsonl predictions.h5 checkpoints/last.safetensors; do
+    cmp -s "$results/plain/$file" "$first/$file" || fail "$file of a run of the study differs from a plain run's"
+done
+
+# Done: nothing is trained again. Another experiment, other keys, fewer seeds: answered, and nothing changes.
+before=$(sha256sum < "$study/study.json")
+$train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
+grep -q "4 of 4 runs done" "$scratch/err" || fail "a study that is done: $(cat "$scratch/err")"
+sed -i 's/batch: 8/batch: 4/' "$scratch/tiny.yaml"
+refused 1 "changed since the study was begun: train.batch was \"8\" and is \"4\"" --study "$scratch/smooth.yaml"
+refused 1 "changed since the study was begun" --study smooth
+sed -i 's/batch: 4/batch: 8/' "$scratch/tiny.yaml"
+refused 1 "begun with other keys" --study "$scratch/smooth.yaml" train.size=48
+refused 1 "is in no axis any more" --study "$scratch/smooth.yaml" --seeds 1
+[ "$(sha256sum < "$study/study.json")" = "$before" ] || fail "study.json changed"
+
+# A run that was deleted is due again; one that is damaged is named and left out; a study grows.
+rm -r "$study/smoothing=0.1,seed=43"
+statuses due 1
+echo '{"version": 2' > "$study/smoothing=0.1,seed=42/run.json"
+refused 1 "smoothing=0.1,seed=42 is damaged and left out" --study "$scratch/smooth.yaml" --seeds 3 --task 2
+grep -q "6 runs now, 4 before" "$scratch/err" || fail "the study did not grow: $(cat "$scratch/err")"
+statuses unreadable 1
+statuses due 3
+$evaluate smooth > "$scratch/out" 2> "$scratch/err" || fail "eval of a damaged study: status $?"
+grep -q "smooth: 2 of 6 runs done, 1 unreadable, 3 due" "$scratch/out" || fail "eval: $(cat "$scratch/out")"
+grep -q "smoothing=0.1,seed=42 is left out" "$scratch/err" || fail "eval does not name the damaged run"
+$evaluate --list > "$scratch/out" 2> "$scratch/err" || fail "--list"
+grep -q "study smooth: 2 of 6 runs done" "$scratch/out" || fail "--list has no studies: $(cat "$scratch/out")"
+
+# What is wrong is said, before anything is made.
+bad() { # STATUS TEXT YAML: a study file
+    printf '%s\n' "$3" > "$scratch/bad.yaml"
+    refused "$1" "$2" --study "$scratch/bad.yaml"
+    [ ! -e "$results/bad" ] || fail "$3: made $results/bad"
+}
+bad 1 "sedes is no axis of a study" "{exp: tiny, sedes: 3}"
+bad 1 "did you mean seeds?" "{exp: tiny, sedes: 3}"
+bad 1 "which experiment?" "{seeds: 3}"
+bad 1 "seeds is an empty list" "{exp: tiny, seeds: []}"
+bad 1 "seeds: 0: expected a whole number from 1" "{exp: tiny, seeds: 0}"
+bad 1 "seeds: 7 is there twice" "{exp: tiny, seeds: [7, 8, 7]}"
+bad 1 "folds: 1: expected a whole number from 2" "{exp: tiny, folds: 1}"
+bad 1 "train.loss.smoothing: expected a list of values" "{exp: tiny, grid: {train.loss.smoothing: []}}"
+bad 1 "train.loss.smothing" "{exp: tiny, grid: {train.loss.smothing: [0, 0.1]}}"
+bad 1 "are the same recipe" "{exp: tiny, grid: {train.loss.smoothing: [0.1, 0.10]}}"
+bad 1 "seed is set twice" "{exp: tiny, seeds: 2, keys: {seed: 3}}"
+bad 1 "list: entry 2: expected" "{exp: tiny, list: [{train.size: 48}, 3]}"
+bad 1 "a study has at most 100000" "{exp: tiny, seeds: 10000, split_seeds: 100}"
+refused 1 "no such study file" --study "$scratch/none.yaml"
+refused 2 "--seeds: x: expected a whole number" --exp "$scratch/tiny.yaml" --seeds x
+refused 1 "is a run, not a study" --exp "$scratch/tiny.yaml" --seeds 2 --name plain
+refused 2 "--task I goes with a study" --exp "$scratch/tiny.yaml" --task 1
+refused 2 "leave out --resume" --seeds 2 --resume plain
+printf "{exp: tiny, keys: {train.batch: 4000}, seeds: 2}" > "$scratch/large.yaml"
+refused 1 "run seed=42 could not begin" --study "$scratch/large.yaml"
+refused 1 "larger than" --study "$scratch/large.yaml"
+echo "a study is killed, shared, grown and refused as it should be"
