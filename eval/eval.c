@@ -37,6 +37,7 @@ enum {
     OPT_STRICT,
     OPT_ISSUES,
     OPT_WITH_TRAIN,
+    OPT_CLEAN,
     OPT_GROUPS
 };
 enum {
@@ -71,6 +72,7 @@ static const struct argp_option options[] = {
         "--issues a page to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
+    {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
     {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
@@ -219,6 +221,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_STRICT:
         a->request.strict = true;
         return 0;
+    case OPT_CLEAN:
+        a->request.clean = arg;
+        return 0;
     case OPT_WITH_TRAIN:
         a->request.with_train = true;
         return 0;
@@ -302,6 +307,8 @@ static void check_options(const struct args *a)
 
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
+    if (r->clean && a->action != OPT_COMPARE)
+        die_usage("eval", "--clean goes with --compare; training takes data.clean=FILE");
     if (r->page_file && a->action != OPT_ISSUES)
         die_usage("eval", "--report=FILE goes with --issues; a run's report is RUN/report.html");
     if (r->with_train && a->action != OPT_ISSUES)

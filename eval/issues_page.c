@@ -73,7 +73,7 @@ static int add_pictures(struct issues_page *p, const struct shard_set *shards, s
 static int add_before(json_t *before, const struct look *l, struct err *err)
 {
     static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
-                                               .extra = "label", .repeats = true};
+                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
     char path[PATH_LEN];
     struct csv csv;
 

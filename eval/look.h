@@ -22,6 +22,7 @@ struct look {
     char pictures[1200];         /* of p: "validation pictures of pets, random split (42)" */
     struct predictions *own;     /* p, when it is what the run was finished with */
     struct scoring scoring;      /* else p is of this */
+    bool relabelled;             /* p has other labels than the run: relabel.h */
 };
 
 /* RUN as in run_find. The predictions are those the run was finished with, read where they are, or

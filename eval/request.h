@@ -25,6 +25,7 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
+    const char *clean;     /* --compare: table whose labels count; NULL: the runs' */
     bool page;             /* --issues --report */
     const char *page_file; /* where, NULL: beside issues.csv */
     bool with_train;       /* --issues: training pictures, too */

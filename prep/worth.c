@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "data/quality.h"
+#include "data/picture_quality.h"
 #include "data/shard.h"
 #include "prep.h"
 

@@ -171,8 +171,7 @@ int split_clean(struct split *p, uint8_t *parts, const struct data_options *o, s
                 struct err *err)
 {
     static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
-                                               .extra = "label|new_label|relabel|class|category",
-                                               .repeats = true};
+                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
     const char *file = split_clean_file(o);
     uint32_t *of = NULL;
     struct csv csv;

@@ -17,7 +17,8 @@
     "fname|name"
 #define CSV_LABEL_COLUMNS "label|class|category|breed|labels|target|species|class_name|label_name"
 #define CSV_SPLIT_COLUMNS "split|part|set|subset|is_valid"
-#define CSV_ACTION_COLUMNS "action|do|mark|decision"
+#define CSV_ACTION_COLUMNS "action|do|mark|decision" /* keep, drop, relabel */
+#define CSV_NEW_LABEL_COLUMNS "label|new_label|class|category"
 
 struct csv_columns {
     const char *key, *value; /* alternatives as above */

@@ -1,8 +1,8 @@
-/* quality.h - pictures that may be of no use, by what can be measured of one presized picture.
+/* picture_quality.h - pictures that may be of no use, by what can be measured of one presized picture.
  *
  * Only names them: nothing is dropped or changed. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_DATA_QUALITY_H
-#define PRESIZE_DATA_QUALITY_H
+#ifndef PRESIZE_DATA_PICTURE_QUALITY_H
+#define PRESIZE_DATA_PICTURE_QUALITY_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* test_quality.c - each fault is named where it was made, and nowhere else. SPDX-License-Identifier: MIT */
+/* test_picture_quality.c - each fault is named where it was made, and nowhere else. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "data/quality.h"
+#include "data/picture_quality.h"
 
 enum { HEIGHT = 96, WIDTH = 120, BYTES = HEIGHT * WIDTH * 3 };
 

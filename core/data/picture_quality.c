@@ -1,9 +1,9 @@
-/* quality.c - brightness, detail and sides of a picture.
+/* picture_quality.c - brightness, detail and sides of a picture.
  *
  * The limits of brightness and aspect are CleanVision's (0.3.7: dark 0.32 of the 99th percentile, light 0.05 of one
  * minus the 5th, odd aspect ratio 0.35). That of blur lies between what was measured (docs/cleaning.md).
  * SPDX-License-Identifier: MIT */
-#include "data/quality.h"
+#include "data/picture_quality.h"
 
 #include <stdbool.h>
 #include <stddef.h>
