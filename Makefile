@@ -16,7 +16,7 @@ PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev
 EXTRA_PACKAGES := python3-h5py clang-format g++ libdnnl-dev libheif-dev libtcmalloc-minimal4 \
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user chromium
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
 .NOTPARALLEL:

@@ -153,6 +153,14 @@ static void print_source(FILE *out, const struct suspects *s, const struct reque
 
 static void warn(const struct suspects *s, const struct request *r)
 {
+    uint32_t otherwise = 0;
+
+    for (uint32_t k = 0; k < s->n; k++)
+        otherwise += s->list[k].suggested != s->list[k].given;
+    if (otherwise > s->n / 2)
+        log_warn("%u of %u pictures are predicted otherwise: these networks have not learnt the "
+                 "classes, so the list says little of the labels; train longer first",
+                 otherwise, s->n);
     if (r->with_train || (r->split && strcmp(r->split, "train") == 0))
         log_warn("training pictures are judged by a network that has seen their labels, so wrong "
                  "ones look better than they are; folds judge every picture by others");
