@@ -192,10 +192,7 @@ static int try_runs(const struct worker *w, struct study *s, struct tally *t, st
     const size_t first = w->task > 0 ? (size_t)w->task - 1 : 0;
     const size_t end = w->task > 0 ? first + 1 : s->n;
 
-    if (end > s->n)
-        return err_set(err, ERR_INPUT, "command line: --task %ld: the study has runs 1 to %zu",
-                       w->task, s->n);
-    for (size_t i = first; i < end && !caught; i++) {
+    for (size_t i = first; i < end && i < s->n && !caught; i++) {
         int rc;
 
         if (strcmp(study_status(s, i, NULL), "done") == 0) { /* most of them, when it goes on */
@@ -314,10 +311,17 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
     struct study s = {.claims = -1};
     json_t *plan;
     char name[256], there[PATH_LEN];
+    size_t n;
     int rc;
 
     if (worker_plan(&plan, name, w, err) < 0)
         return -1;
+    n = json_array_size(json_object_get(plan, "runs"));
+    if (w->task > 0 && (size_t)w->task > n) {
+        json_decref(plan);
+        return err_set(err, ERR_INPUT, "command line: --task %ld: the study has runs 1 to %zu",
+                       w->task, n);
+    }
     if (!w->study || !study_find(there, w->results, w->study))
         rc = path_format(folder, err, "%s/%s", w->results, name);
     else

@@ -62,10 +62,26 @@ for file in metrics.jsonl predictions.h5 checkpoints/last.safetensors; do
     cmp -s "$results/plain/$file" "$first/$file" || fail "$file of a run of the study differs from a plain run's"
 done
 
+# By recipe: of the study, of a folder of runs, of both (where the plain run is the study's over again).
+$evaluate smooth > "$scratch/out" 2> "$scratch/err" || fail "eval smooth: $(cat "$scratch/err")"
+for text in "smooth: 4 of 4 runs done" "smoothing=0.1 against smoothing=0.0: too few seeds to decide" \
+    "p cannot fall below 0.5" "at least 6 seeds of each are needed" "over 2 seeds x 16 pictures"; do
+    grep -qF "$text" "$scratch/out" || fail "eval smooth lacks \"$text\": $(cat "$scratch/out")"
+done
+$evaluate --groups plain smooth --json > "$scratch/out" 2> "$scratch/err" || fail "--groups: $(cat "$scratch/err")"
+grep -q "smoothing=0,seed=42 is left out: the same recipe, seed, split and fold as another run" "$scratch/err" ||
+    fail "--groups counts a run twice: $(cat "$scratch/err")"
+[ "$(grep -c '"seeds": 2,' "$scratch/out")" = 3 ] || fail "--groups --json: $(cat "$scratch/out")"
+grep -q '"seeds_needed": 6' "$scratch/out" || fail "--groups --json: $(cat "$scratch/out")"
+$evaluate "$results" --csv > "$scratch/out" 2> "$scratch/err" || fail "eval of a folder: $(cat "$scratch/err")"
+grep -q "^tiny,1,[0-9.]*,,,,1,16," "$scratch/out" || fail "eval of a folder: $(cat "$scratch/out")"
+$evaluate --compare smooth plain > "$scratch/out" 2> "$scratch/err" || fail "--compare of a study"
+grep -q "sign flips over seeds p" "$scratch/out" || fail "--compare of a study: $(cat "$scratch/out")"
+
 # Done: nothing is trained again. Another experiment, other keys, fewer seeds: answered, and nothing changes.
-before=$(sha256sum < "$study/study.json")
-$train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
+$train --study "$scratch/smooth.yaml" exec.threads=2 > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
 grep -q "4 of 4 runs done" "$scratch/err" || fail "a study that is done: $(cat "$scratch/err")"
+before=$(sha256sum < "$study/study.json")
 sed -i 's/batch: 8/batch: 4/' "$scratch/tiny.yaml"
 refused 1 "changed since the study was begun: train.batch was \"8\" and is \"4\"" --study "$scratch/smooth.yaml"
 refused 1 "changed since the study was begun" --study smooth
@@ -107,6 +123,8 @@ bad 1 "are the same recipe" "{exp: tiny, grid: {train.loss.smoothing: [0.1, 0.10
 bad 1 "seed is set twice" "{exp: tiny, seeds: 2, keys: {seed: 3}}"
 bad 1 "list: entry 2: expected" "{exp: tiny, list: [{train.size: 48}, 3]}"
 bad 1 "a study has at most 100000" "{exp: tiny, seeds: 10000, split_seeds: 100}"
+refused 2 "--task 9: the study has runs 1 to 2" --exp "$scratch/tiny.yaml" --seeds 2 --name bad --task 9
+[ ! -e "$results/bad" ] || fail "--task 9: made $results/bad"
 refused 1 "no such study file" --study "$scratch/none.yaml"
 refused 2 "--seeds: x: expected a whole number" --exp "$scratch/tiny.yaml" --seeds x
 refused 1 "is a run, not a study" --exp "$scratch/tiny.yaml" --seeds 2 --name plain
