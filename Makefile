@@ -17,7 +17,8 @@ PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev
 EXTRA_PACKAGES := python3-h5py clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev \
-	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh
+	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh \
+	chromium|chromium-browser
 DEB_PACKAGES := debhelper dpkg-dev fakeroot lintian man-db mandoc
 
 quoted = $(foreach word,$(1),'$(word)') # for the shell, to which | is a pipe

@@ -10,6 +10,7 @@
 
 #include "look.h"
 #include "pairing.h"
+#include "relabel.h"
 #include "recipes.h"
 #include "record/stats.h"
 
@@ -20,6 +21,7 @@ struct comparison {
     struct pairing *pairs; /* n; of run i with run 0, the first unused */
     struct pairing *clean; /* the same without what leaks in one of the two; n 0: nothing does */
     json_t *keys, *figures, *groups, *tests; /* rows */
+    struct relabelled relabelled;
 };
 
 static const char arithmetic[] = "arithmetic";
@@ -35,6 +37,7 @@ static void comparison_free(struct comparison *c)
     json_decref(c->figures);
     json_decref(c->groups);
     json_decref(c->tests);
+    json_decref(c->relabelled.rows);
 }
 
 static int open_runs(struct comparison *c, const struct request *r, struct err *err)
@@ -52,7 +55,7 @@ static int open_runs(struct comparison *c, const struct request *r, struct err *
     for (int i = 0; i < r->n_words; i++, c->n++)
         if (look_open(&c->runs[i], r, r->words[i], err) < 0)
             return -1;
-    return 0;
+    return relabel_runs(&c->relabelled, c->runs, c->n, r->clean, err);
 }
 
 /* --- keys that differ ----------------------------------------------------------------------------- */
@@ -124,7 +127,7 @@ static int find_figures(struct comparison *c, struct err *err)
         const struct look *l = &c->runs[i];
         const json_t *metrics = l->run.metrics;
         double low = 0, high = 0;
-        bool has = l->p && l->p->n > 0, plain = l->p == l->own;
+        bool has = l->p && l->p->n > 0, plain = l->p == l->own && !l->relabelled;
         json_t *row;
 
         if (has)
@@ -331,6 +334,8 @@ static const struct column test_columns[] = {{"run", -1},
                                              {"p_holm_without_leaks", 4},
                                              {"verdict_without_leaks", -1},
                                              {"reason_without_leaks", -1}};
+static const struct column relabelled_columns[] = {
+    {"run", -1}, {"dropped", -1}, {"relabelled", -1}};
 enum { FIGURES = 10, GROUPS = 7, TESTS = 18 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
@@ -360,10 +365,11 @@ static int print_json(FILE *out, const struct comparison *c, struct err *err)
             json_object_set(values, c->runs[i].run.name, json_array_get(row, i + 1));
         json_object_set_new(keys, json_string_value(json_array_get(row, 0)), values);
     }
-    all = json_pack("{s:o, s:o, s:o, s:o}", "keys", keys, "runs",
+    all = json_pack("{s:o, s:o, s:o, s:o, s:o}", "keys", keys, "runs",
                     tabular_objects(figure_columns, FIGURES, c->figures), "groups",
                     tabular_objects(group_columns, GROUPS, c->groups), "tests",
-                    tabular_objects(test_columns, TESTS, c->tests));
+                    tabular_objects(test_columns, TESTS, c->tests), "relabelled",
+                    tabular_objects(relabelled_columns, 3, c->relabelled.rows));
     rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
     json_decref(all);
     return rc;
@@ -398,6 +404,20 @@ static int print_csv(FILE *out, const struct comparison *c, struct err *err)
         tabular_print(out, FORM_CSV, columns, FIGURES + TESTS - 1, rows);
     json_decref(rows);
     return rc;
+}
+
+static void print_relabelled(FILE *out, const struct comparison *c)
+{
+    if (c->relabelled.several)
+        fputs("\nthe runs were cleaned by different tables; --clean FILE names the labels that all "
+              "are judged by\n",
+              out);
+    if (json_array_size(c->relabelled.rows) == 0)
+        return;
+    fputs("\njudged by the labels of ", out);
+    tabular_text(out, c->relabelled.file);
+    fputs(", in pictures that are compared:\n", out);
+    tabular_print(out, FORM_TEXT, relabelled_columns, 3, c->relabelled.rows);
 }
 
 static void print_test(FILE *out, const struct comparison *c, size_t i)
@@ -441,6 +461,7 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
               out);
     fputc('\n', out);
     tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
+    print_relabelled(out, c);
     if (json_array_size(c->groups) > 0) {
         fputs("\nby recipe (these differ in nothing but seed, split seed and fold):\n", out);
         tabular_print(out, FORM_TEXT, group_columns, GROUPS, c->groups);

@@ -13,15 +13,16 @@
 #include "base/version.h"
 #include "comparison.h"
 #include "data/dataset.h"
+#include "draw/report.h"
 #include "groups.h"
 #include "image/decode.h"
+#include "issues.h"
 #include "look.h"
 #include "mistakes.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
 #include "record/canvas.h"
-#include "record/html.h"
 #include "record/run.h"
 #include "record/study.h"
 #include "tensorfile/tensorfile.h"
@@ -46,12 +47,16 @@ enum {
     OPT_BETA,
     OPT_STRICT,
     OPT_TOP,
+    OPT_ISSUES,
+    OPT_WITH_TRAIN,
+    OPT_CLEAN,
     OPT_GROUPS
 };
 enum {
     STATUS_REGRESSION = 3,
     STATUS_UNCHECKED = 4,
     DEFAULT_LOSSES = 9,
+    DEFAULT_ISSUES = 20,
     DEFAULT_ROUNDS = 4,
     MOST_ROUNDS = 1000
 };
@@ -74,9 +79,14 @@ static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
-    {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
+    {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
+        "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
+    {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with "
+        "--issues a page to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
+    {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
     {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
@@ -131,6 +141,8 @@ static const char *part_option(const char *text)
 
 static void set_action(struct args *a, int action, const char *name)
 {
+    if (a->action == OPT_REPORT && action == OPT_ISSUES) /* the page of --issues */
+        a->action = 0;
     if (a->action && a->action != action)
         die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
     a->action = action;
@@ -158,8 +170,15 @@ static error_t parse_action(int key, char *arg, struct args *a)
         a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
         set_action(a, key, "top-losses");
         return 0;
+    case OPT_ISSUES:
+        a->request.count = arg ? count_option("--issues", arg) : DEFAULT_ISSUES;
+        set_action(a, key, "issues");
+        return 0;
     case OPT_REPORT:
-        set_action(a, key, "report");
+        a->request.page = true;
+        a->request.page_file = arg;
+        if (a->action != OPT_ISSUES)
+            set_action(a, key, "report");
         return 0;
     case OPT_COMPARE:
         set_action(a, key, "compare");
@@ -239,6 +258,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_STRICT:
         a->request.strict = true;
         return 0;
+    case OPT_CLEAN:
+        a->request.clean = arg;
+        return 0;
+    case OPT_WITH_TRAIN:
+        a->request.with_train = true;
+        return 0;
     case OPT_JSON:
         set_form(a, FORM_JSON);
         return 0;
@@ -264,18 +289,33 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* `--issues RUN --report FILE.html` is meant as --report=FILE.html. */
+static void take_page_file(struct args *a)
+{
+    struct request *r = &a->request;
+    const size_t length = r->n_words ? strlen(r->words[r->n_words - 1]) : 0;
+
+    if (!r->page || r->page_file || length < 6 ||
+        strcmp(r->words[r->n_words - 1] + length - 5, ".html") != 0)
+        return;
+    r->page_file = r->words[--r->n_words];
+}
+
 /* Words into runs and files: RUN comes first, FILEs last. */
 static void share_words(struct args *a)
 {
     struct request *r = &a->request;
     char folder[PATH_LEN];
 
-    if (a->action == OPT_COMPARE || a->action == OPT_GROUPS) { /* all are runs */
+    if (a->action == OPT_COMPARE || a->action == OPT_GROUPS ||
+        a->action == OPT_ISSUES) { /* all are runs */
         for (int i = 0; i < a->n_after; i++)
             a->before[a->n_before++] = a->after[i];
         r->words = a->before;
         r->n_words = a->n_before;
-        if (r->n_words < (a->action == OPT_COMPARE ? 2 : 1))
+        if (a->action == OPT_ISSUES)
+            take_page_file(a);
+        else if (r->n_words < (a->action == OPT_COMPARE ? 2 : 1))
             die_usage("eval", a->action == OPT_COMPARE
                                   ? "--compare takes two runs or more: eval --compare RUN RUN..."
                                   : "--groups takes runs, studies and folders of runs: eval "
@@ -319,6 +359,15 @@ static void check_options(const struct args *a)
         die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
+    if (r->clean && a->action != OPT_COMPARE)
+        die_usage("eval", "--clean goes with --compare; training takes data.clean=FILE");
+    if (r->page_file && a->action != OPT_ISSUES)
+        die_usage("eval", "--report=FILE goes with --issues; a run's report is RUN/report.html");
+    if (r->with_train && a->action != OPT_ISSUES)
+        die_usage("eval", "--with-train goes with --issues");
+    if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
+        die_usage("eval",
+                  "--issues goes without --set and --tta, and --with-train without --split");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (request_is_scoring(r) && a->action &&
@@ -340,14 +389,25 @@ static void check_options(const struct args *a)
 
 static int write_report(const struct request *r, struct err *err)
 {
+    struct report_sources from = {0};
+    struct shard_set *shards = NULL;
+    json_t *verify = NULL;
+    struct err why = {0};
+    int rc, failed, unchecked;
     struct look l;
-    int rc;
 
     if (look_open(&l, r, r->run, err) < 0)
         return -1;
-    rc = html_report(l.run.folder, err);
+    from.shards = shards = look_open_shards(&l, r, &why);
+    from.no_shards = why.msg;
+    rc = verify_rows(&verify, &failed, &unchecked, &l, r, err);
+    from.verify = verify;
+    if (rc == 0)
+        rc = report_write(l.run.folder, &from, err);
     if (rc == 0)
         printf("%s/report.html\n", l.run.folder);
+    json_decref(verify);
+    shard_set_close(shards);
     look_close(&l);
     return rc;
 }
@@ -438,6 +498,8 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
         return mistakes_matrix(out, r, err);
     case OPT_LOSSES:
         return mistakes_losses(out, r, err);
+    case OPT_ISSUES:
+        return issues_print(out, r, err);
     case OPT_REPORT:
         return write_report(r, err);
     case OPT_COMPARE:
@@ -463,7 +525,8 @@ int main(int argc, char **argv)
     static const struct argp cli = {
         options,
         parse,
-        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\nSTUDY",
+        "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
+        "[RUN|STUDY...]\nSTUDY",
         "Look at a run: its folder, its name below --results, or the latest when none is named. Of "
         "a study, or a "
         "folder of runs: recipes, their figures over seeds, and tests between them.\v"

@@ -142,6 +142,65 @@ int look_needs_predictions(const struct look *l, struct err *err)
     return -1;
 }
 
+/* The last name of the shards' folder: by the checkpoint, else by run.json. */
+static int name_shards(char out[PATH_LEN], const struct look *l)
+{
+    json_int_t size = 0;
+    json_t *state;
+
+    if (checkpoint_state(&state, l->run.folder, "last", NULL) == 0) {
+        size = json_integer_value(json_object_get(state, "presize"));
+        json_decref(state);
+    }
+    if (size > 0)
+        return path_format(out, NULL, "shards-%" JSON_INTEGER_FORMAT, size);
+    return path_format(out, NULL, "%s", path_base(look_text(l->run.run, "shards", NULL, "")));
+}
+
+static bool has_index(const char *folder)
+{
+    char index[PATH_LEN];
+
+    return path_format(index, NULL, "%s/index.json", folder) == 0 && path_is_file(index);
+}
+
+void look_find_shards(char out[PATH_LEN], const struct look *l, const struct request *r)
+{
+    const char *folder = look_text(l->run.run, "shards", NULL, "");
+    const char *set =
+        look_text(l->params, "data.set", NULL, look_text(l->run.run, "set", NULL, ""));
+    char name[PATH_LEN];
+
+    if (name_shards(name, l) == 0 && path_format(out, NULL, "%s/%s/%s", r->data, set, name) == 0 &&
+        has_index(out))
+        return;
+    if (!r->data_given && path_format(out, NULL, "%s", folder) == 0 && has_index(out))
+        return;
+    out[0] = 0;
+}
+
+struct shard_set *look_open_shards(const struct look *l, const struct request *r, struct err *why)
+{
+    const char *recorded = look_text(l->run.run, "sha256", "index", NULL);
+    struct shard_set *shards;
+    char folder[PATH_LEN];
+
+    look_find_shards(folder, l, r);
+    if (!folder[0]) {
+        err_set(why, ERR_INPUT, "the shards of %s are no longer there",
+                look_text(l->run.run, "set", NULL, "its set"));
+        return NULL;
+    }
+    if (shard_set_open(&shards, folder, why) < 0)
+        return NULL;
+    if (recorded && strcmp(recorded, shard_set_index_sha256(shards)) == 0)
+        return shards;
+    err_set(why, ERR_CHECKSUM, "%s was made anew since the run, its pictures may be others",
+            folder);
+    shard_set_close(shards);
+    return NULL;
+}
+
 const json_t *look_get(const json_t *object, const char *a, const char *b)
 {
     const json_t *found = json_object_get(object, a);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "data/shard.h"
 #include "record/predictions.h"
 #include "record/run.h"
 #include "request.h"
@@ -22,6 +23,7 @@ struct look {
     char pictures[1200];         /* of p: "validation pictures of pets, random split (42)" */
     struct predictions *own;     /* p, when it is what the run was finished with */
     struct scoring scoring;      /* else p is of this */
+    bool relabelled;             /* p has other labels than the run: relabel.h */
 };
 
 /* RUN as in run_find. The predictions are those the run was finished with, read where they are, or
@@ -33,6 +35,13 @@ double look_clean_rate(const struct look *l);
 void look_close(struct look *l); /* all zero is fine */
 /* ERR_INPUT when the run has no predictions, saying why and what to do. */
 int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;
+
+/* The folder of the run's shards: below the data folder, or where none was given also where run.json says. Set and size
+ * are those of resolved.yaml and the checkpoint: a record that names others does not make them unfindable. "": they are
+ * not there. */
+void look_find_shards(char out[4096], const struct look *l, const struct request *r);
+/* Those, opened. NULL with the reason in WHY where they are not there, cannot be read, or were made anew since. */
+struct shard_set *look_open_shards(const struct look *l, const struct request *r, struct err *why);
 
 /* Members of nested objects; NULL or the fallback where missing. */
 const json_t *look_get(const json_t *object, const char *a, const char *b);

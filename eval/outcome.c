@@ -5,6 +5,7 @@
 #include "look.h"
 #include "mistakes.h"
 #include "pairing.h"
+#include "quality.h"
 #include "record/leaks.h"
 #include "record/score.h"
 #include "record/stats.h"
@@ -48,7 +49,7 @@ static int print_json(FILE *out, const struct look *l, const json_t *rows, const
     if (!all || (l->scoring.looks > 0 &&
                  json_object_set_new(all, "looks", json_integer(l->scoring.looks)) < 0))
         err_set(err, ERR_NOMEM, "JSON");
-    else
+    else if (quality_add(all, l, err) == 0)
         rc = tabular_json(out, all, err);
     json_decref(all);
     return rc;
@@ -66,6 +67,9 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
         leaks_text(text, sizeof text, l->without_leaks);
         fprintf(out, "error rate %s\n", text);
     }
+    fputc('\n', out);
+    if (quality_print(out, l, err) < 0)
+        return -1;
     fputc('\n', out);
     if (t) {
         fputs("with test-time augmentation against without: ", out);

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
+#include "quality.h"
 #include "record/leaks.h"
 #include "record/score.h"
 #include "record/stats.h"
@@ -163,6 +164,49 @@ static void print_what_ran(FILE *out, const struct look *l, const struct times *
             json_integer_value(look_get(run, "pictures", "test")));
 }
 
+static json_int_t of_part(const json_t *cleaning, const char *what, const char *part)
+{
+    return json_integer_value(look_get(json_object_get(cleaning, what), part, NULL));
+}
+
+/* "3 dropped (2 train, 1 valid, 0 test)" */
+static void print_cleaned(FILE *out, const json_t *cleaning, const char *what)
+{
+    const json_int_t train = of_part(cleaning, what, "train"),
+                     valid = of_part(cleaning, what, "valid"),
+                     test = of_part(cleaning, what, "test");
+
+    fprintf(out,
+            ", %" JSON_INTEGER_FORMAT " %s (%" JSON_INTEGER_FORMAT
+            " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test)",
+            train + valid + test, what, train, valid, test);
+}
+
+/* Labels that are not those of the set. */
+static void print_cleaning(FILE *out, const struct look *l)
+{
+    const json_t *cleaning = look_get(l->run.run, "cleaning", NULL);
+    const json_t *planted = look_get(cleaning, "planted", NULL);
+
+    if (look_get(cleaning, "file", NULL)) {
+        line(out, "cleaned");
+        put(out, "by ", cleaning, "file", NULL);
+        fprintf(out, ": %" JSON_INTEGER_FORMAT " kept",
+                json_integer_value(look_get(cleaning, "kept", NULL)));
+        print_cleaned(out, cleaning, "dropped");
+        print_cleaned(out, cleaning, "relabelled");
+        fputc('\n', out);
+    }
+    if (planted) {
+        line(out, "planted");
+        fprintf(out,
+                "%" JSON_INTEGER_FORMAT " labels are wrong on purpose, %" JSON_INTEGER_FORMAT
+                " of them to validate (data.plant): rates are not of real labels\n",
+                json_integer_value(json_object_get(planted, "pictures")),
+                json_integer_value(json_object_get(planted, "valid")));
+    }
+}
+
 static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
@@ -266,8 +310,9 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
 
     print_run(out, l, t);
     print_what_ran(out, l, t);
+    print_cleaning(out, l);
     print_figures(out, l);
-    if (print_scores(out, l, err) < 0)
+    if (quality_print(out, l, err) < 0 || print_scores(out, l, err) < 0)
         return -1;
     print_remarks(out, l);
     print_files(out, l);
@@ -284,8 +329,12 @@ static int print_text(FILE *out, const struct look *l, const struct times *t, st
 static int print_json(FILE *out, const struct look *l, const struct times *t, struct err *err)
 {
     json_t *all = facts(l, t);
-    int rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+    int rc = -1;
 
+    if (!all)
+        err_set(err, ERR_NOMEM, "JSON");
+    else if (quality_add(all, l, err) == 0)
+        rc = tabular_json(out, all, err);
     json_decref(all);
     return rc;
 }

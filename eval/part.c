@@ -169,6 +169,10 @@ static int open_set(struct part *p, const struct request *r, struct experiment *
         snprintf(e->data.set, sizeof e->data.set, "%s", r->set) >= (int)sizeof e->data.set)
         return err_set(err, ERR_INPUT, "--set %.40s...: a name too long", r->set);
     e->data.size = presize; /* pictures as the network saw them, whatever else was prepared */
+    if (!p->own) {          /* the table and the draws are of the run's own set */
+        e->data.clean[0] = 0;
+        e->data.plant = 0;
+    }
     p->set = e->data.set;
     p->name = r->split ? r->split : p->own ? "valid" : "all";
     if (experiment_shards(folder, e, r->data, err) < 0)

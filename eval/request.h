@@ -17,7 +17,7 @@ struct request {
     char **words;    /* runs to compare, files to predict */
     int n_words;
     uint32_t min;        /* --most-confused */
-    uint32_t count;      /* --top-losses */
+    uint32_t count;      /* --top-losses, --issues */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
@@ -26,7 +26,11 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
-    bool strict; /* --verify: unchecked links have a status of their own */
+    const char *clean;     /* --compare: table whose labels count; NULL: the runs' */
+    bool page;             /* --issues --report */
+    const char *page_file; /* where, NULL: beside issues.csv */
+    bool with_train;       /* --issues: training pictures, too */
+    bool strict;           /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */

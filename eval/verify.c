@@ -268,26 +268,17 @@ static void check_binary(struct chain *c)
                   hex, chain_recorded(c, "binary"));
 }
 
-int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *err)
+int verify_rows(json_t **rows, int *failed, int *unchecked, struct look *l, const struct request *r,
+                struct err *err)
 {
-    static const struct column columns[] = {{"link", -1}, {"result", -1}, {"what", -1}};
-    char path[PATH_LEN];
+    struct chain c = {.r = r, .l = l, .rows = json_array()};
     struct err ignored;
-    struct look l;
-    struct chain c = {.r = r, .l = &l, .rows = json_array()};
-    int rc = 0;
 
-    *unchecked = 0;
     if (!c.rows)
         return err_set(err, ERR_NOMEM, "verify");
-    if (look_open(&l, r, r->run, err) < 0) {
-        json_decref(c.rows);
-        return -1;
-    }
-    if (path_format(path, &ignored, "%s/resolved.yaml", l.run.folder) == 0 &&
-        experiment_reopen(&c.e, c.l->run.folder, NULL, 0, &ignored) < 0)
+    if (experiment_reopen(&c.e, l->run.folder, NULL, 0, &ignored) < 0)
         c.e = NULL; /* check_config() says why */
-    check_files(&c, "files", l.run.folder, l.run.run);
+    check_files(&c, "files", l->run.folder, l->run.run);
     check_scores(&c);
     check_predictions(&c);
     check_tables(&c);
@@ -296,15 +287,34 @@ int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *e
     check_binary(&c);
     verify_data(&c);
     verify_record(&c);
-    tabular_print(out, r->form, columns, 3, c.rows);
-    if (c.failed > 0)
-        rc = err_set(err, ERR_CHECKSUM, "%s: %d link%s of the chain failed", l.run.folder, c.failed,
-                     c.failed == 1 ? "" : "s");
-    else if (r->form == FORM_TEXT)
-        fprintf(out, "\nevery link that could be checked holds; %d could not\n", c.unchecked);
-    *unchecked = c.unchecked;
-    json_decref(c.rows);
     experiment_free(c.e);
+    *rows = c.rows;
+    *failed = c.failed;
+    *unchecked = c.unchecked;
+    return 0;
+}
+
+int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *err)
+{
+    static const struct column columns[] = {{"link", -1}, {"result", -1}, {"what", -1}};
+    int rc = -1, failed = 0;
+    struct look l;
+    json_t *rows;
+
+    *unchecked = 0;
+    if (look_open(&l, r, r->run, err) < 0)
+        return -1;
+    if (verify_rows(&rows, &failed, unchecked, &l, r, err) < 0)
+        goto out;
+    rc = 0;
+    tabular_print(out, r->form, columns, 3, rows);
+    if (failed > 0)
+        rc = err_set(err, ERR_CHECKSUM, "%s: %d link%s of the chain failed", l.run.folder, failed,
+                     failed == 1 ? "" : "s");
+    else if (r->form == FORM_TEXT)
+        fprintf(out, "\nevery link that could be checked holds; %d could not\n", *unchecked);
+    json_decref(rows);
+out:
     look_close(&l);
     return rc;
 }

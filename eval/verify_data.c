@@ -10,44 +10,6 @@
 #include "experiment/checkpoint.h"
 #include "verify_private.h"
 
-/* The last name of the shards' folder: by the checkpoint, else by run.json. */
-static int name_shards(char out[PATH_LEN], const struct chain *c)
-{
-    json_int_t size = 0;
-    json_t *state;
-
-    if (checkpoint_state(&state, c->l->run.folder, "last", NULL) == 0) {
-        size = json_integer_value(json_object_get(state, "presize"));
-        json_decref(state);
-    }
-    if (size > 0)
-        return path_format(out, NULL, "shards-%" JSON_INTEGER_FORMAT, size);
-    return path_format(out, NULL, "%s", path_base(look_text(c->l->run.run, "shards", NULL, "")));
-}
-
-static bool is_there(const char *folder)
-{
-    char index[PATH_LEN];
-
-    return path_format(index, NULL, "%s/index.json", folder) == 0 && path_is_file(index);
-}
-
-/* Below the data folder; where none is given, else where run.json says. Which set and size they are of, resolved.yaml
- * and the checkpoint say: a record that names others does not make them unfindable. */
-static void find_shards(struct chain *c)
-{
-    const char *folder = look_text(c->l->run.run, "shards", NULL, "");
-    const char *set = c->e ? c->e->data.set : look_text(c->l->run.run, "set", NULL, "");
-    char name[PATH_LEN];
-
-    if (name_shards(name, c) == 0 &&
-        path_format(c->shards, NULL, "%s/%s/%s", c->r->data, set, name) == 0 && is_there(c->shards))
-        return;
-    if (!c->r->data_given && path_format(c->shards, NULL, "%s", folder) == 0 && is_there(folder))
-        return;
-    c->shards[0] = 0;
-}
-
 static void show(void *ctx, uint64_t done, uint64_t total)
 {
     bool *begun = ctx;
@@ -134,6 +96,24 @@ static void check_numbers(struct chain *c, const struct split *split, int classe
     json_decref(pictures);
 }
 
+/* What data.clean and data.plant did, as run.json has it. */
+static void check_cleaning(struct chain *c, const struct split *split)
+{
+    json_t *now = split_cleaning_json(split, &c->e->data);
+    const json_t *then = json_object_get(c->l->run.run, "cleaning");
+
+    if (json_is_null(now) && !json_is_object(then)) {
+        json_decref(now);
+        return;
+    }
+    if (now && json_equal(now, then))
+        chain_say(c, "cleaning", RESULT_OK, "as many labels are changed as run.json says");
+    else
+        chain_say(c, "cleaning", RESULT_FAILED,
+                  "run.json says of data.clean and data.plant what the set and the table do not");
+    json_decref(now);
+}
+
 /* Cut again as resolved.yaml says. */
 static void check_split(struct chain *c)
 {
@@ -144,6 +124,8 @@ static void check_split(struct chain *c)
 
     if (!c->e)
         return;
+    if (c->e->data.clean[0]) /* by itself: a table that was changed may be none that can be read */
+        chain_compare_file(c, "cleaning table", "clean", split_clean_file(&c->e->data));
     if (shard_set_open(&shards, c->shards, &err) < 0 ||
         split_make(&split, &c->e->data, shards, &err) < 0 ||
         split_sha256(hex, split, shards, &err) < 0) {
@@ -152,6 +134,7 @@ static void check_split(struct chain *c)
         split_text(text, sizeof text, &c->e->data);
         chain_compare(c, "split", "split", hex, text);
         check_numbers(c, split, shard_set_classes(shards));
+        check_cleaning(c, split);
         c->n_train = split->n_train;
     }
     split_free(split);
@@ -165,7 +148,7 @@ void verify_data(struct chain *c)
     bool begun = false;
     struct err err;
 
-    find_shards(c);
+    look_find_shards(c->shards, c->l, c->r);
     if (!c->shards[0]) {
         chain_say(c, "shards", RESULT_UNCHECKED, "%s is not there; --data DIR names where data lie",
                   look_text(c->l->run.run, "shards", NULL, "their folder"));

@@ -12,7 +12,7 @@
 #include "prep.h"
 #include "record/canvas.h"
 
-enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS };
+enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY };
 
 struct args {
     struct cli_common common;
@@ -32,7 +32,8 @@ enum {
     OPT_SHOW,
     OPT_INIT,
     OPT_KEYS,
-    OPT_JSON
+    OPT_JSON,
+    OPT_QUALITY
 };
 
 static const struct argp_option options[] = {
@@ -45,6 +46,8 @@ static const struct argp_option options[] = {
     {"plan", OPT_PLAN, NULL, 0, "foretell time, memory and disk from a sample", 1},
     {"summary", OPT_SUMMARY, NULL, 0, "every step on one picture, with its shapes", 1},
     {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
+    {"quality", OPT_QUALITY, NULL, 0,
+     "pictures that are dark, light, blurred, nearly constant, tiny or of an odd aspect", 1},
     {"show", OPT_SHOW, "FILE.png", 0, "a contact sheet of presized pictures with their labels", 1},
     {"init", OPT_INIT, "DIR", 0, "propose a data set description for a folder of pictures", 1},
     {"keys", OPT_KEYS, NULL, 0, "print every key of a description, with its default", 1},
@@ -56,7 +59,8 @@ static void choose(struct argp_state *state, struct args *a, enum action action)
     if (a->action != WRITE)
         argp_error(
             state,
-            "one of --check --repair --plan --summary --vocab --show --init --keys at a time");
+            "one of --check --repair --plan --summary --vocab --quality --show --init --keys at a "
+            "time");
     a->action = action;
 }
 
@@ -99,6 +103,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_VOCAB:
         choose(state, a, VOCAB);
+        return 0;
+    case OPT_QUALITY:
+        choose(state, a, QUALITY);
         return 0;
     case OPT_SHOW:
     case OPT_INIT:
@@ -186,6 +193,8 @@ static int act(struct args *a, struct err *err)
         return 0;
     case VOCAB:
         return remark(p, prep_vocab(p, err));
+    case QUALITY:
+        return prep_quality(p, err);
     case PLAN:
         return remark(p, prep_plan(p, err));
     case SUMMARY:

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
+#include "cleaned.h"
 #include "experiment/checkpoint.h"
 #include "facts.h"
 #include "finish.h"
@@ -223,7 +224,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     share_folder(r, folder);
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
-    if (run && experiment_write(s->e, folder, err) < 0) {
+    if (run && (cleaned_write(s, folder, err) < 0 || experiment_write(s->e, folder, err) < 0)) {
         run_fail(run, err);
         goto out;
     }

@@ -111,15 +111,18 @@ static const char *text_or_null(const char *text)
 
 static json_t *parents(const struct session *s, const char *binary, const char *initial)
 {
-    char split[SHA256_HEX];
+    const char *table = split_clean_file(&s->e->data);
+    char split[SHA256_HEX], clean[SHA256_HEX];
 
-    if (split_sha256(split, s->split, s->shards, NULL) < 0)
+    if (split_sha256(split, s->split, s->shards, NULL) < 0 ||
+        (table[0] && sha256_file(table, clean, NULL, NULL) < 0))
         return NULL;
-    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?}", "binary", text_or_null(binary),
-                     "manifest", shard_set_manifest_sha256(s->shards), "index",
-                     shard_set_index_sha256(s->shards), "split", split, "initial_weights", initial,
-                     "weights_file", text_or_null(s->source_sha256), "config", s->config_sha256,
-                     "tables", text_or_null(s->tables_sha256));
+    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?, s:s*}", "binary",
+                     text_or_null(binary), "manifest", shard_set_manifest_sha256(s->shards),
+                     "index", shard_set_index_sha256(s->shards), "split", split, "initial_weights",
+                     initial, "weights_file", text_or_null(s->source_sha256), "config",
+                     s->config_sha256, "tables", text_or_null(s->tables_sha256), "clean",
+                     table[0] ? clean : NULL);
 }
 
 /* What ran, in words: the experiment's own title may be inherited from another one. */
@@ -150,7 +153,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
     *out = json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:O?, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
         "s:s, s:i, s:i, "
-        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i, s:o}",
+        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i, s:o, s:o}",
         "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
         machine(s), "libraries", libraries(s), "git", git, "sha256", parents(s, binary, initial),
         "set", s->e->data.set, "shards", s->shards_folder, "split", split, "seed",
@@ -160,7 +163,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
         "left_out", (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
         text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s), "remarks",
-        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s));
+        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s), "cleaning", split_cleaning_json(s->split, &s->e->data));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

@@ -7,9 +7,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "draw/report.h"
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
-#include "record/html.h"
 #include "record/leaks.h"
 #include "record/plot.h"
 #include "record/predictions.h"
@@ -91,7 +91,7 @@ static int read_valid_curve(const char *folder, double **x, double **y, int *n, 
 static int write_plots(const char *folder, const struct curve *c, struct err *err)
 {
     struct plot_options loss = {
-        .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat"};
+        .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true};
     struct plot_options lr = {.title = "Learning rate", .x_label = "epoch", .y_label = "rate"};
     struct plot_series series[2];
     char path[PATH_LEN];
@@ -217,5 +217,5 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
         log_info("error rate %s", text);
     }
     json_decref(clean);
-    return html_report(folder, err);
+    return report_write(folder, &(struct report_sources){.shards = s->shards}, err);
 }

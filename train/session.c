@@ -120,8 +120,9 @@ static int hash_tables(struct session *s, struct err *err)
 {
     const struct experiment *e = s->e;
     const char *const tables[] = {e->data.split == SPLIT_CSV ? e->data.csv : "",
-                                  e->train.loss.class_weights, e->data.sample_weights};
-    char all[3 * SHA256_HEX] = "", hex[SHA256_HEX];
+                                  e->train.loss.class_weights, e->data.sample_weights,
+                                  split_clean_file(&e->data)};
+    char all[4 * SHA256_HEX] = "", hex[SHA256_HEX];
 
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (!weighting_is_on(tables[i]) || strcmp(tables[i], "balanced") == 0)

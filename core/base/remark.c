@@ -143,6 +143,16 @@ static const struct kind kinds[REMARK_KINDS] = {
         "validation or test picture has a duplicate in training: the error rate may be too good",
         "validation or test pictures have duplicates in training: the error rate may be too good",
         ""},
+    [REMARK_DROPPED] = {"dropped", false,
+        "picture is dropped by data.clean", "pictures are dropped by data.clean", ""},
+    [REMARK_RELABELLED] = {"relabelled", false,
+        "picture has another label by data.clean", "pictures have another label by data.clean", ""},
+    [REMARK_CLEAN_WITHOUT_EFFECT] = {"clean_without_effect", true,
+        "row of data.clean changes nothing", "rows of data.clean change nothing", ""},
+    [REMARK_PLANTED] = {"planted", true,
+        "picture has a wrong label on purpose (data.plant)",
+        "pictures have a wrong label on purpose (data.plant)",
+        "rates count these labels as if they were right; leave data.plant out for real results"},
 };
 // clang-format on
 

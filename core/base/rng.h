@@ -23,6 +23,7 @@ enum rng_purpose {
     RNG_TEST = 10,
     RNG_MIXING = 11, /* partners and box of a batch: position = its first picture's place */
     RNG_DRAW = 12,   /* pictures drawn by weight: position = place in the epoch */
+    RNG_PLANT = 13,  /* labels that are made wrong: position = rank */
 };
 
 struct rng_counter {

@@ -162,7 +162,7 @@ static int no_column(const char *text, uint32_t line, const struct csv_columns *
 }
 
 /* Reads the header with each separator, on a copy; the first that gives both columns is the table's. */
-static int find_columns(struct reader *r, const struct csv_columns *c, int column[2],
+static int find_columns(struct reader *r, const struct csv_columns *c, int column[3],
                         struct err *err)
 {
     static const char separators[] = ",;\t|";
@@ -180,10 +180,11 @@ static int find_columns(struct reader *r, const struct csv_columns *c, int colum
             continue;
         column[0] = find_column(&try, c->key);
         column[1] = find_column(&try, c->value);
+        column[2] = c->extra ? find_column(&try, c->extra) : -1;
         found = column[0] != -1 && column[1] != -1;
         r->separator = *s;
-        if (found && (column[0] == -2 || column[1] == -2))
-            rc = twice(&try, column[0] == -2 ? c->key : c->value, err);
+        if (found && (column[0] == -2 || column[1] == -2 || column[2] == -2))
+            rc = twice(&try, column[0] == -2 ? c->key : column[1] == -2 ? c->value : c->extra, err);
         else if (found)
             rc = 0;
     }
@@ -204,11 +205,19 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct csv_row *)a)->key, ((const struct csv_row *)b)->key);
 }
 
-static int sort_rows(struct csv *c, struct err *err)
+static int by_key_and_line(const void *a, const void *b)
+{
+    const uint32_t x = ((const struct csv_row *)a)->line, y = ((const struct csv_row *)b)->line;
+    const int order = by_key(a, b);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+static int sort_rows(struct csv *c, bool repeats, struct err *err)
 {
     if (c->n > 0)
-        qsort(c->rows, c->n, sizeof *c->rows, by_key);
-    for (size_t i = 1; i < c->n; i++)
+        qsort(c->rows, c->n, sizeof *c->rows, by_key_and_line);
+    for (size_t i = 1; i < c->n && !repeats; i++)
         if (strcmp(c->rows[i].key, c->rows[i - 1].key) == 0) {
             const struct csv_row *a = &c->rows[i - 1], *b = &c->rows[i];
 
@@ -230,10 +239,16 @@ static char *clean_path(char *key)
     return key;
 }
 
-static int add_row(struct csv *c, size_t *room, const struct reader *r, const int column[2],
+/* The ' that keeps a spreadsheet from running a cell, as tables of this project write it, is not part of the text. */
+static char *unguarded(char *cell)
+{
+    return cell[0] == '\'' && cell[1] && strchr("=+-@", cell[1]) ? cell + 1 : cell;
+}
+
+static int add_row(struct csv *c, size_t *room, const struct reader *r, const int column[3],
                    bool paths, struct err *err)
 {
-    char *key = r->fields[column[0]];
+    char *key = unguarded(r->fields[column[0]]);
 
     if (c->n == *room) {
         const size_t more = *room ? 2 * *room : 1024;
@@ -244,17 +259,19 @@ static int add_row(struct csv *c, size_t *room, const struct reader *r, const in
         c->rows = rows;
         *room = more;
     }
-    c->rows[c->n++] = (struct csv_row){.key = paths ? clean_path(key) : key,
-                                       .value = r->fields[column[1]],
-                                       .line = r->line,
-                                       .trimmed = r->trimmed[column[1]]};
+    c->rows[c->n++] = (struct csv_row){
+        .key = paths ? clean_path(key) : key,
+        .value = r->fields[column[1]],
+        .extra = column[2] >= 0 && column[2] < r->n ? unguarded(r->fields[column[2]]) : "",
+        .line = r->line,
+        .trimmed = r->trimmed[column[1]]};
     return 0;
 }
 
 static int cut_rows(struct csv *c, const struct csv_columns *columns, struct err *err)
 {
     struct reader r = {.at = c->text, .line = 1, .next_line = 1};
-    int column[2] = {-1, -1}, n, got;
+    int column[3] = {-1, -1, -1}, n, got;
     size_t room = 0;
 
     if (strncmp(r.at, "sep=", 4) == 0) { /* a line for Excel */
@@ -283,7 +300,7 @@ static int cut_rows(struct csv *c, const struct csv_columns *columns, struct err
     }
     if (got < 0)
         return err_set(err, ERR_FORMAT, "line %u: a quote that is not closed", r.line);
-    return sort_rows(c, err);
+    return sort_rows(c, columns->repeats, err);
 }
 
 static int check_encoding(const char *text, size_t size, struct err *err)

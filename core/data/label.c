@@ -96,7 +96,7 @@ static int open_labeller(struct labeller *l, const struct dataset *d,
 {
     const struct csv_columns columns = {
         o->label_path_column[0] ? o->label_path_column : CSV_PATH_COLUMNS,
-        o->label_column[0] ? o->label_column : CSV_LABEL_COLUMNS, true};
+        o->label_column[0] ? o->label_column : CSV_LABEL_COLUMNS, .paths = true};
     char path[PATH_LEN];
 
     memset(l, 0, sizeof *l);

@@ -48,6 +48,8 @@ static int open_shards(struct shard_set *s, struct err *err)
                            s->pictures[i - 1].path);
     for (uint32_t i = 0; i < s->n; i++)
         s->pictures[i].rank = i; /* dense where some were skipped */
+    for (uint32_t i = 0; i < s->n; i++)
+        s->pictures[i].stored_label = s->pictures[i].label;
     return 0;
 }
 
@@ -124,6 +126,21 @@ const char *shard_set_label(const struct shard_set *s, int32_t label)
     return s->vocab[label];
 }
 
+int32_t shard_set_find_label(const struct shard_set *s, const char *name)
+{
+    int32_t c = 0;
+
+    while (c < s->n_classes && strcmp(s->vocab[c], name) != 0)
+        c++;
+    return c < s->n_classes ? c : -1;
+}
+
+void shard_set_relabel(struct shard_set *s, uint32_t rank, int32_t label)
+{
+    BUG_IF(rank >= s->n || label < 0 || label >= s->n_classes);
+    s->pictures[rank].label = label;
+}
+
 int32_t shard_set_size(const struct shard_set *s)
 {
     return s->size;
@@ -156,7 +173,7 @@ int shard_set_labels_sha256(const struct shard_set *s, char hex[SHA256_HEX], str
     if (sha256_new(&sha, err) < 0)
         return -1;
     for (uint32_t i = 0; i < s->n; i++)
-        shard_hash_label(sha, s->pictures[i].path, s->vocab[s->pictures[i].label],
+        shard_hash_label(sha, s->pictures[i].path, s->vocab[s->pictures[i].stored_label],
                          s->pictures[i].official);
     sha256_hex(sha, hex);
     sha256_free(sha);

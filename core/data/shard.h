@@ -17,7 +17,8 @@
 struct shard_picture {
     const char *path;       /* below the set's picture root; borrowed until shard_set_close() */
     uint32_t rank;          /* in the sorted listing of the whole set */
-    int32_t label;          /* in [0, classes) */
+    int32_t label;          /* in [0, classes); as shard_set_relabel() left it */
+    int32_t stored_label;   /* as the shard has it */
     int32_t official;       /* 0 trainval, 1 test, -1 unlisted */
     uint32_t height, width; /* pixels after presizing, > 0; 3 channels, RGB */
     uint32_t original_height, original_width;
@@ -42,9 +43,14 @@ uint32_t shard_set_count(const struct shard_set *s); /* pictures, > 0 */
 const struct shard_picture *shard_set_picture(const struct shard_set *s, uint32_t rank);
 int32_t shard_set_classes(const struct shard_set *s);
 const char *shard_set_label(const struct shard_set *s, int32_t label); /* borrowed */
-int32_t shard_set_size(const struct shard_set *s);                     /* presized short side, px */
-const char *shard_set_index_sha256(const struct shard_set *s);         /* of index.json */
-const char *shard_set_manifest_sha256(const struct shard_set *s);      /* of manifest.jsonl */
+/* The label of that name; -1: none. */
+int32_t shard_set_find_label(const struct shard_set *s, const char *name);
+/* The picture of RANK has another LABEL from now on, in memory alone: whoever asks for pictures of S sees it. Not while
+ * another thread reads. */
+void shard_set_relabel(struct shard_set *s, uint32_t rank, int32_t label);
+int32_t shard_set_size(const struct shard_set *s);                /* presized short side, px */
+const char *shard_set_index_sha256(const struct shard_set *s);    /* of index.json */
+const char *shard_set_manifest_sha256(const struct shard_set *s); /* of manifest.jsonl */
 /* What prep remarked (remarks_json()); NULL: an older prep. Borrowed. */
 const json_t *shard_set_remarks(const struct shard_set *s);
 /* SHA-256 over path, label and official list of every picture, in the order of ranks. ERR_NOMEM. */

@@ -200,7 +200,8 @@ static int cut_by_csv(uint8_t *parts, const struct data_options *o, const struct
 
     if (!o->csv[0])
         return err_set(err, ERR_INPUT, "data.split is csv, so data.split_csv must name the table");
-    if (csv_read(&csv, o->csv, &(struct csv_columns){CSV_PATH_COLUMNS, CSV_SPLIT_COLUMNS, true},
+    if (csv_read(&csv, o->csv,
+                 &(struct csv_columns){CSV_PATH_COLUMNS, CSV_SPLIT_COLUMNS, .paths = true},
                  err) < 0)
         return err_wrap(err, "data.split_csv");
     for (size_t i = 0; i < csv.n; i++)
@@ -358,6 +359,8 @@ static int collect(struct split *p, const uint8_t *parts, const uint32_t *order,
         case LEFT_OUT:
             p->n_left_out++;
             break;
+        case DROPPED:
+            break;
         }
     }
     qsort(p->test, p->n_test, sizeof *p->test, by_number);
@@ -392,7 +395,28 @@ static int check_classes(const struct split *p, const struct data_options *o,
     return offenders_append(err, &only);
 }
 
-int split_make(struct split **out, const struct data_options *o, const struct shard_set *s,
+static int check_parts(const struct split *p, const struct data_options *o, uint32_t n,
+                       struct err *err)
+{
+    const uint32_t moved = p->remarks.of[REMARK_COPIES_TO_TRAINING].n;
+
+    if (p->n_train > 0 && p->n_valid > 0)
+        return 0;
+    err_set(err, ERR_INPUT,
+            "data.split: no pictures for the %s part (%u of %u train, %u validate, %s is %g)",
+            p->n_train ? "validation" : "training", p->n_train, n, p->n_valid,
+            o->folds > 0 ? "data.folds" : "data.valid", o->folds > 0 ? (double)o->folds : o->valid);
+    if (moved > 0)
+        err_append(err,
+                   "; %u pictures have duplicates in training and train, too: "
+                   "data.duplicates=as_split leaves them where they are",
+                   moved);
+    if (p->remarks.of[REMARK_DROPPED].n > 0)
+        err_append(err, "; data.clean drops %u pictures", p->remarks.of[REMARK_DROPPED].n);
+    return -1;
+}
+
+int split_make(struct split **out, const struct data_options *o, struct shard_set *s,
                struct err *err)
 {
     uint32_t n = shard_set_count(s);
@@ -411,28 +435,17 @@ int split_make(struct split **out, const struct data_options *o, const struct sh
                 "data.stratify goes with data.split random, official and folder only");
         goto out;
     }
+    for (uint32_t i = 0; i < n; i++) /* an earlier split may have cleaned or planted */
+        shard_set_relabel(s, i, shard_set_picture(s, i)->stored_label);
     if (split_check_folds(o, err) < 0 || twins_find(twin, s, err) < 0 ||
         assign(parts, order, twin, o, s, err) < 0)
         goto out;
     if (o->duplicates == DUPLICATES_TOGETHER && o->split == SPLIT_RANDOM && o->folds == 0 &&
         split_keep_together(p, parts, twin, s, err) < 0)
         goto out;
-    if (collect(p, parts, order, n, err) < 0)
+    if (split_clean(p, parts, o, s, err) < 0 || split_plant(p, parts, o, s, err) < 0 ||
+        collect(p, parts, order, n, err) < 0 || check_parts(p, o, n, err) < 0)
         goto out;
-    if (p->n_train == 0 || p->n_valid == 0) {
-        err_set(err, ERR_INPUT,
-                "data.split: no pictures for the %s part (%u of %u train, %u "
-                "validate, %s is %g)",
-                p->n_train ? "validation" : "training", p->n_train, n, p->n_valid,
-                o->folds > 0 ? "data.folds" : "data.valid",
-                o->folds > 0 ? (double)o->folds : o->valid);
-        if (p->remarks.of[REMARK_COPIES_TO_TRAINING].n > 0)
-            err_append(err,
-                       "; %u pictures have duplicates in training and train, too: "
-                       "data.duplicates=as_split leaves them where they are",
-                       p->remarks.of[REMARK_COPIES_TO_TRAINING].n);
-        goto out;
-    }
     if (check_classes(p, o, s, err) < 0 || split_remark(p, o, parts, twin, s, err) < 0)
         goto out;
     *out = p;
@@ -454,6 +467,7 @@ void split_free(struct split *s)
     free(s->valid);
     free(s->test);
     free(s->leaks);
+    free(s->cleaning.planted);
     free(s);
 }
 
@@ -489,6 +503,7 @@ static const char *const duplicates_names[] = {"together", "as_split", NULL};
 void split_text(char *out, size_t size, const struct data_options *o)
 {
     char fold[64] = "";
+    size_t used;
 
     if (o->folds > 0)
         snprintf(fold, sizeof fold, ", fold %lld of %lld", (long long)o->fold, (long long)o->folds);
@@ -497,6 +512,12 @@ void split_text(char *out, size_t size, const struct data_options *o)
     else
         snprintf(out, size, "%s split (%lld%s%s)", split_names[o->split], (long long)o->split_seed,
                  o->stratify ? ", stratified" : "", fold);
+    used = strlen(out);
+    if (o->clean[0])
+        snprintf(out + used, size - used, ", cleaned by %s", path_base(o->clean));
+    used = strlen(out);
+    if (o->plant > 0)
+        snprintf(out + used, size - used, ", %g %% of labels wrong on purpose", 100 * o->plant);
 }
 
 static const char *const verify_names[] = {"crc", "off", NULL};
@@ -530,6 +551,14 @@ const struct key data_keys[] = {
             "training pictures drawn with replacement: none (each once an epoch), balanced (every "
             "class "
             "alike), or a FILE with the columns path and weight"),
+    KEY_STR(S, clean, "data.clean", "",
+            "table with the columns path, action (keep, drop, relabel) and label, applied after "
+            "the split",
+            .since = 2),
+    KEY_F64(S, plant, "data.plant", "0", 0, 0.5, "1",
+            "share of the training and validation pictures whose labels are made wrong, by "
+            "data.split_seed, to measure eval --issues",
+            .since = 2),
     KEY_CHOICE(S, verify, "data.verify", "crc", verify_names,
                "check each picture's CRC-32C when it is read"),
     KEY_END,

@@ -41,15 +41,6 @@ static void balance(double *weights, const uint32_t *ranks, uint32_t n, const st
             weights[c] = n / (classes * weights[c]);
 }
 
-static int32_t label_of(const struct shard_set *s, const char *name)
-{
-    int32_t c = 0;
-
-    while (c < shard_set_classes(s) && strcmp(shard_set_label(s, c), name) != 0)
-        c++;
-    return c < shard_set_classes(s) ? c : -1;
-}
-
 static int classes_of_table(double *weights, const char *path, const struct shard_set *s,
                             struct err *err)
 {
@@ -59,10 +50,11 @@ static int classes_of_table(double *weights, const char *path, const struct shar
     double total = 0;
     int rc = -1;
 
-    if (csv_read(&csv, path, &(struct csv_columns){CSV_LABEL_COLUMNS, "weight", false}, err) < 0)
+    if (csv_read(&csv, path, &(struct csv_columns){CSV_LABEL_COLUMNS, "weight", .paths = false},
+                 err) < 0)
         return -1;
     for (size_t i = 0; i < csv.n; i++) {
-        int32_t c = label_of(s, csv.rows[i].key);
+        int32_t c = shard_set_find_label(s, csv.rows[i].key);
 
         if (c < 0) {
             bad(err, path, &csv.rows[i], "the set has no such class");
@@ -109,7 +101,8 @@ static int pictures_of_table(double *weights, const char *path, const uint32_t *
     struct csv csv;
     int rc = -1;
 
-    if (csv_read(&csv, path, &(struct csv_columns){CSV_PATH_COLUMNS, "weight", true}, err) < 0)
+    if (csv_read(&csv, path, &(struct csv_columns){CSV_PATH_COLUMNS, "weight", .paths = true},
+                 err) < 0)
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         const struct csv_row *row = csv_find_picture(&csv, shard_set_picture(s, ranks[i])->path);

@@ -257,7 +257,13 @@ int experiment_reopen(struct experiment **out, const char *folder, char *const *
     *out = NULL;
     if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
         return -1;
-    return read_experiment(out, path, true, words, n, err);
+    if (read_experiment(out, path, true, words, n, err) < 0)
+        return -1;
+    if (path_format(path, err, "%s/clean.csv", folder) < 0)
+        return -1;
+    if ((*out)->data.clean[0] && path_is_file(path))
+        memcpy((*out)->data.clean_copy, path, sizeof path);
+    return 0;
 }
 
 int experiment_default(struct experiment **out, char *const *words, int n, struct err *err)

@@ -38,7 +38,8 @@ struct experiment {
 int experiment_read(struct experiment **out, const char *name, char *const *words, int n,
                     struct err *err) MUST_USE;
 /* The experiment that the run in FOLDER recorded (resolved.yaml), of the version it was recorded with;
- * retired keys are read. N words as above. ERR_INPUT, also when a newer presize wrote it. */
+ * retired keys are read. Where it has a copy of data.clean's table, that is what is read (data.clean_copy). N words as
+ * above. ERR_INPUT, also when a newer presize wrote it. */
 int experiment_reopen(struct experiment **out, const char *folder, char *const *words, int n,
                       struct err *err) MUST_USE;
 /* One of today's version with every key at its default but for the N words KEY=VALUE; it has no file. ERR_INPUT. */

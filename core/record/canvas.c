@@ -4,6 +4,7 @@
 
 #include <cairo.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,9 +160,11 @@ void canvas_rect(struct canvas *c, double x, double y, double w, double h, uint3
     }
 }
 
-void canvas_line(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
-                 double width)
+static void stroke(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
+                   double width, bool dashed)
 {
+    static const double dashes[] = {7, 5};
+
     if (!c->svg) {
         set_colour(c, colour);
         cairo_set_line_width(c->cairo, width);
@@ -169,6 +172,7 @@ void canvas_line(struct canvas *c, const double *x, const double *y, size_t n, u
         cairo_new_path(c->cairo); /* text leaves a point behind */
         for (size_t i = 0; i < n; i++)
             cairo_line_to(c->cairo, x[i], y[i]);
+        cairo_set_dash(c->cairo, dashes, dashed ? 2 : 0, 0);
         cairo_stroke(c->cairo);
         return;
     }
@@ -182,7 +186,21 @@ void canvas_line(struct canvas *c, const double *x, const double *y, size_t n, u
     }
     fprintf(c->svg, "\" fill=\"none\" stroke=\"#%06x\" stroke-linejoin=\"round\"", colour);
     put_attribute(c->svg, "stroke-width", width);
+    if (dashed)
+        fputs(" stroke-dasharray=\"7 5\"", c->svg);
     fputs("/>\n", c->svg);
+}
+
+void canvas_line(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
+                 double width)
+{
+    stroke(c, x, y, n, colour, width, false);
+}
+
+void canvas_dashes(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
+                   double width)
+{
+    stroke(c, x, y, n, colour, width, true);
 }
 
 void canvas_dot(struct canvas *c, double x, double y, double radius, uint32_t colour)

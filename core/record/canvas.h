@@ -29,6 +29,8 @@ void canvas_rect(struct canvas *c, double x, double y, double w, double h, uint3
                  const char *tip);
 void canvas_line(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
                  double width);
+void canvas_dashes(struct canvas *c, const double *x, const double *y, size_t n, uint32_t colour,
+                   double width); /* the same line, dashed */
 void canvas_dot(struct canvas *c, double x, double y, double radius, uint32_t colour);
 /* The text's baseline begins, has its middle or ends at (x, y); turned by DEGREES, clockwise. */
 void canvas_text(struct canvas *c, double x, double y, double size, enum anchor anchor,

@@ -10,9 +10,8 @@
 #include "record/canvas.h"
 #include "record/plot_private.h"
 
-/* Page, px; the frame lies inside the margins. */
-enum { WIDTH = 720, HEIGHT = 420, LEFT = 72, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7 };
-enum { BUCKETS = 2 * (WIDTH - LEFT - RIGHT) }; /* a longer series is drawn by its extremes */
+/* Page, px; the frame lies inside the margins. The left one is as wide as the ticks' texts need. */
+enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7 };
 
 /* Okabe and Ito 2008, "Color universal design": told apart by colour-blind readers. */
 static const uint32_t colours[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9};
@@ -26,6 +25,8 @@ struct chart {
     struct canvas *canvas;
     const struct plot_options *o;
     struct range x, y; /* of the frame; x is log10 under log_x */
+    double highest;    /* of all points, above the frame under calm; else y.high or less */
+    double width, height, left;
 };
 
 int plot_page(const char *path, struct plot_page page,
@@ -78,6 +79,39 @@ static void include(struct range *r, double x)
     r->high = fmax(r->high, x);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Under calm the frame ends at twice what 98 of 100 points reach, where the highest lie above that. */
+static int calm_down(struct chart *c, const struct plot_series *series, int n, struct err *err)
+{
+    size_t room = 1, count = 0;
+    double *all, x, y, most;
+
+    c->highest = c->y.high;
+    if (!c->o->calm || c->y.low > c->y.high)
+        return 0;
+    for (int k = 0; k < n; k++)
+        room += (size_t)series[k].n;
+    all = calloc(room, sizeof *all);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "plot");
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < series[k].n; i++)
+            if (point(c, &series[k], i, &x, &y))
+                all[count++] = y;
+    qsort(all, count, sizeof *all, by_value);
+    most = 2 * all[(size_t)(0.98 * (double)(count - 1))];
+    if (most > c->y.low && most < c->y.high)
+        c->y.high = most;
+    free(all);
+    return 0;
+}
+
 /* 1, 2 or 5 times a power of ten, so that at most TICKS fit. */
 static double tick_step(struct range r)
 {
@@ -90,7 +124,7 @@ static double tick_step(struct range r)
     return 10 * power;
 }
 
-static void find_ranges(struct chart *c, const struct plot_series *series, int n)
+static int find_ranges(struct chart *c, const struct plot_series *series, int n, struct err *err)
 {
     double x, y;
 
@@ -101,6 +135,8 @@ static void find_ranges(struct chart *c, const struct plot_series *series, int n
                 include(&c->x, x);
                 include(&c->y, y);
             }
+    if (calm_down(c, series, n, err) < 0)
+        return -1;
     if (c->x.low > c->x.high) /* nothing to show */
         c->x = c->y = (struct range){0, 1};
     if (c->y.low >= 0 && c->y.low < 0.5 * c->y.high)
@@ -122,16 +158,18 @@ static void find_ranges(struct chart *c, const struct plot_series *series, int n
         r->low = floor(r->low / step + 1e-9) * step;
         r->high = ceil(r->high / step - 1e-9) * step;
     }
+    return 0;
 }
 
 static double at_x(const struct chart *c, double x)
 {
-    return LEFT + (x - c->x.low) / (c->x.high - c->x.low) * (WIDTH - LEFT - RIGHT);
+    return c->left + (x - c->x.low) / (c->x.high - c->x.low) * (c->width - c->left - RIGHT);
 }
 
 static double at_y(const struct chart *c, double y)
 {
-    return HEIGHT - BOTTOM - (y - c->y.low) / (c->y.high - c->y.low) * (HEIGHT - TOP - BOTTOM);
+    return c->height - BOTTOM -
+           (fmin(y, c->y.high) - c->y.low) / (c->y.high - c->y.low) * (c->height - TOP - BOTTOM);
 }
 
 static void line(const struct chart *c, double x0, double y0, double x1, double y1, uint32_t colour)
@@ -141,43 +179,64 @@ static void line(const struct chart *c, double x0, double y0, double x1, double 
     canvas_line(c->canvas, x, y, 2, colour, 1);
 }
 
+/* The texts of the ticks beside the frame need their room, and the axis' title beside them its own. */
+static double left_margin(const struct chart *c)
+{
+    double step = tick_step(c->y), widest = 0;
+    char text[32];
+
+    for (double k = ceil(c->y.low / step - 1e-9) + 0.0; k * step <= c->y.high + 1e-9 * step; k++) {
+        snprintf(text, sizeof text, "%.6g", k * step);
+        widest = fmax(widest, canvas_text_width(text, 12));
+    }
+    return fmax(64, 40 + widest);
+}
+
 /* + 0.0 makes 0 of -0. */
 static void draw_ticks(const struct chart *c)
 {
-    double step = tick_step(c->y);
+    double step = tick_step(c->y), before = -1000;
     char text[32];
 
     for (double k = ceil(c->y.low / step - 1e-9) + 0.0; k * step <= c->y.high + 1e-9 * step; k++) {
         double y = at_y(c, k * step);
 
-        line(c, LEFT, y, WIDTH - RIGHT, y, grid);
+        line(c, c->left, y, c->width - RIGHT, y, grid);
         snprintf(text, sizeof text, "%.6g", k * step);
-        canvas_text(c->canvas, LEFT - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
+        canvas_text(c->canvas, c->left - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
     }
     step = c->o->log_x ? fmax(1, tick_step(c->x)) : tick_step(c->x);
     for (double k = ceil(c->x.low / step - 1e-9) + 0.0; k * step <= c->x.high + 1e-9 * step; k++) {
         double x = at_x(c, k * step);
 
-        line(c, x, TOP, x, HEIGHT - BOTTOM, grid);
+        line(c, x, TOP, x, c->height - BOTTOM, grid);
         snprintf(text, sizeof text, "%.6g", c->o->log_x ? pow(10, k * step) : k * step);
-        canvas_text(c->canvas, x, HEIGHT - BOTTOM + 18, 12, ANCHOR_MIDDLE, 0, ink, text);
+        if (canvas_text_width(text, 12) + 10 > x - before)
+            continue; /* no room beside the one before */
+        before = x;
+        canvas_text(c->canvas, x, c->height - BOTTOM + 18, 12, ANCHOR_MIDDLE, 0, ink, text);
     }
 }
 
 static void draw_words(const struct chart *c, const struct plot_series *series, int n)
 {
-    double x = LEFT;
+    double x = c->left;
+    char text[64];
 
-    canvas_text(c->canvas, LEFT, 24, 16, ANCHOR_START, 0, ink, c->o->title);
-    canvas_text(c->canvas, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 12, 12, ANCHOR_MIDDLE, 0, ink,
-                c->o->x_label);
-    canvas_text(c->canvas, 20, (TOP + HEIGHT - BOTTOM) / 2.0, 12, ANCHOR_MIDDLE, -90, ink,
+    canvas_text(c->canvas, c->left, 24, 16, ANCHOR_START, 0, ink, c->o->title);
+    canvas_text(c->canvas, (c->left + c->width - RIGHT) / 2, c->height - 12, 12, ANCHOR_MIDDLE, 0,
+                ink, c->o->x_label);
+    canvas_text(c->canvas, 20, (TOP + c->height - BOTTOM) / 2, 12, ANCHOR_MIDDLE, -90, ink,
                 c->o->y_label);
     for (int k = 0; k < n; k++) {
         canvas_rect(c->canvas, x, 42, 14, 4,
                     colours[(size_t)k % (sizeof colours / sizeof *colours)], NULL);
         canvas_text(c->canvas, x + 20, 48, 12, ANCHOR_START, 0, ink, series[k].name);
         x += 20 + canvas_text_width(series[k].name, 12) + 24;
+    }
+    if (c->highest > c->y.high * (1 + 1e-9)) {
+        snprintf(text, sizeof text, "highest: %.3g", c->highest);
+        canvas_text(c->canvas, c->width - RIGHT, 48, 12, ANCHOR_END, 0, 0x666666, text);
     }
 }
 
@@ -187,7 +246,8 @@ static void draw_words(const struct chart *c, const struct plot_series *series, 
  * has columns, each column's lowest and highest. Returns how many. */
 static size_t reduce(const struct chart *c, const struct plot_series *s, double *x, double *y)
 {
-    bool all = s->n <= 2 * BUCKETS;
+    const int columns = 2 * (int)(c->width - c->left - RIGHT);
+    bool all = s->n <= 2 * columns;
     int bucket = -1;
     size_t n = 0;
     double px, py;
@@ -199,7 +259,7 @@ static size_t reduce(const struct chart *c, const struct plot_series *s, double 
             continue;
         px = at_x(c, px);
         py = at_y(c, py);
-        column = (int)((px - LEFT) * BUCKETS / (WIDTH - LEFT - RIGHT));
+        column = (int)((px - c->left) * columns / (c->width - c->left - RIGHT));
         if (all || column != bucket || n < 2) {
             if (!all && column != bucket) { /* a pair: lowest, highest */
                 x[n] = px;
@@ -216,8 +276,26 @@ static size_t reduce(const struct chart *c, const struct plot_series *s, double 
     return n;
 }
 
+/* Whether the points of A and B are the same within a pixel: B would hide A. */
+static bool coincide(const struct chart *c, const struct plot_series *a,
+                     const struct plot_series *b)
+{
+    double x[2], y[2];
+
+    if (a->n != b->n)
+        return false;
+    for (int i = 0; i < a->n; i++) {
+        bool in_a = point(c, a, i, &x[0], &y[0]), in_b = point(c, b, i, &x[1], &y[1]);
+
+        if (in_a != in_b || (in_a && (fabs(at_x(c, x[0]) - at_x(c, x[1])) > 1 ||
+                                      fabs(at_y(c, y[0]) - at_y(c, y[1])) > 1)))
+            return false;
+    }
+    return true;
+}
+
 static int draw_series(const struct chart *c, const struct plot_series *s, uint32_t colour,
-                       struct err *err)
+                       bool dashed, struct err *err)
 {
     size_t room = 2 * (size_t)s->n + 2, n; /* x may go back and forth */
     double *x = calloc(room, sizeof *x), *y = calloc(room, sizeof *y);
@@ -226,7 +304,7 @@ static int draw_series(const struct chart *c, const struct plot_series *s, uint3
     if (x && y) {
         n = reduce(c, s, x, y);
         if (n > 1)
-            canvas_line(c->canvas, x, y, n, colour, 1.6);
+            (dashed ? canvas_dashes : canvas_line)(c->canvas, x, y, n, colour, 1.6);
         for (size_t i = 0; i < n && (s->points || n == 1); i++)
             canvas_dot(c->canvas, x[i], y[i], 3.5, colour);
     } else {
@@ -235,6 +313,11 @@ static int draw_series(const struct chart *c, const struct plot_series *s, uint3
     free(x);
     free(y);
     return rc;
+}
+
+static struct plot_page page_of(const struct plot_options *o)
+{
+    return (struct plot_page){o->width > 0 ? o->width : WIDTH, o->height > 0 ? o->height : HEIGHT};
 }
 
 struct lines {
@@ -246,17 +329,25 @@ struct lines {
 static int draw_lines(struct canvas *canvas, const void *what, struct err *err)
 {
     const struct lines *l = what;
-    struct chart c = {.canvas = canvas, .o = l->o};
+    struct plot_page page = page_of(l->o);
+    struct chart c = {.canvas = canvas, .o = l->o, .width = page.width, .height = page.height};
 
-    find_ranges(&c, l->series, l->n);
+    if (find_ranges(&c, l->series, l->n, err) < 0)
+        return -1;
+    c.left = left_margin(&c);
     draw_ticks(&c);
-    line(&c, LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, frame);
-    line(&c, LEFT, TOP, LEFT, HEIGHT - BOTTOM, frame);
+    line(&c, c.left, c.height - BOTTOM, c.width - RIGHT, c.height - BOTTOM, frame);
+    line(&c, c.left, TOP, c.left, c.height - BOTTOM, frame);
     draw_words(&c, l->series, l->n);
-    for (int k = 0; k < l->n; k++)
+    for (int k = 0; k < l->n; k++) {
+        bool hides = false;
+
+        for (int before = 0; before < k && !hides; before++)
+            hides = coincide(&c, &l->series[before], &l->series[k]);
         if (draw_series(&c, &l->series[k], colours[(size_t)k % (sizeof colours / sizeof *colours)],
-                        err) < 0)
+                        hides, err) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -265,5 +356,21 @@ int plot_lines(const char *path, const struct plot_options *o, const struct plot
 {
     struct lines l = {o, series, n};
 
-    return plot_page(path, (struct plot_page){WIDTH, HEIGHT}, draw_lines, &l, err);
+    return plot_page(path, page_of(o), draw_lines, &l, err);
+}
+
+int plot_lines_svg(FILE *file, const struct plot_options *o, const struct plot_series *series,
+                   int n, struct err *err)
+{
+    struct lines l = {o, series, n};
+    struct plot_page page = page_of(o);
+    struct canvas *c;
+    int rc;
+
+    if (canvas_new_svg(&c, file, page.width, page.height, err) < 0)
+        return -1;
+    rc = draw_lines(c, &l, err);
+    canvas_end_svg(c);
+    canvas_free(c);
+    return rc;
 }

@@ -18,17 +18,20 @@ struct plot_series {
 struct plot_options {
     const char *title, *x_label, *y_label;
     bool log_x; /* points with x <= 0 are then left out */
+    bool
+        calm; /* a few points far above the rest (a loss that jumps) leave the frame, and the plot says so */
+    int width, height; /* px; 0: 720 x 420 */
 };
 /* PATH ends in .svg or .png; replaced whole or not at all. Equal input gives equal bytes (PNG: on one
  * machine, with its fonts). */
 int plot_lines(const char *path, const struct plot_options *o, const struct plot_series *series,
                int n, struct err *err) MUST_USE;
+/* The same as SVG onto FILE, for a page. A write error stays in FILE. */
+int plot_lines_svg(FILE *file, const struct plot_options *o, const struct plot_series *series,
+                   int n, struct err *err) MUST_USE;
 /* COUNTS (classes, classes): rows actual, columns predicted. Cells shaded by row share, right ones
  * blue, mistakes red; counts printed where there is room; labels rotated below. */
 int plot_confusion(const char *path, const char *title, const uint32_t *counts, char *const *vocab,
                    int32_t classes, struct err *err) MUST_USE;
-/* The same as SVG onto FILE, for a page. A write error stays in FILE. */
-int plot_confusion_svg(FILE *file, const char *title, const uint32_t *counts, char *const *vocab,
-                       int32_t classes, struct err *err) MUST_USE;
 
 #endif

@@ -67,8 +67,9 @@ static struct plot_page lay_out(struct matrix *m)
     m->left = margin + axis_height + m->label_length;
     m->top = title_height;
     side = m->cell * m->classes;
-    return (struct plot_page){fmax(m->left + side + margin, 360),
-                              m->top + side + m->label_length + axis_height + margin};
+    return (struct plot_page){
+        fmax(fmax(m->left + side, margin + canvas_text_width(m->title, 16)) + margin, 360),
+        m->top + side + m->label_length + axis_height + margin};
 }
 
 /* From white to FULL. */
@@ -171,20 +172,4 @@ int plot_confusion(const char *path, const char *title, const uint32_t *counts, 
     struct plot_page page = lay_out(&m);
 
     return plot_page(path, page, draw_matrix, &m, err);
-}
-
-int plot_confusion_svg(FILE *file, const char *title, const uint32_t *counts, char *const *vocab,
-                       int32_t classes, struct err *err)
-{
-    struct matrix m = {.title = title, .counts = counts, .vocab = vocab, .classes = classes};
-    struct plot_page page = lay_out(&m);
-    struct canvas *c;
-    int rc;
-
-    if (canvas_new_svg(&c, file, page.width, page.height, err) < 0)
-        return -1;
-    rc = draw_matrix(c, &m, err);
-    canvas_end_svg(c);
-    canvas_free(c);
-    return rc;
 }

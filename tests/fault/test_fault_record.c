@@ -21,7 +21,7 @@
 
 #include "base/hash.h"
 #include "base/path.h"
-#include "record/html.h"
+#include "draw/report.h"
 #include "record/plot.h"
 #include "record/predictions.h"
 #include "record/run.h"
@@ -138,7 +138,7 @@ static int whole_run(struct err *err)
     if (path_format(path, err, "%s/plots/loss.svg", run_folder(r)) < 0 ||
         plot_lines(path, &o, &series, 1, err) < 0)
         goto fail;
-    if (html_report(run_folder(r), err) < 0)
+    if (report_write(run_folder(r), &(struct report_sources){0}, err) < 0)
         goto fail;
     return run_finish(r, err);
 fail:

@@ -8,11 +8,11 @@ check() {
         BEGIN {
             %allow = (
                 base => "", image => "base", data => "base", tensorfile => "base",
-                backend => "base", record => "base", nn => "base tensorfile backend",
+                backend => "base", record => "base", draw => "base image data record", nn => "base tensorfile backend",
                 experiment => "base data backend nn tensorfile",
                 fetch => "base data tensorfile", prep => "base image data record",
-                train => "base image data tensorfile backend record nn experiment",
-                eval => "base image data tensorfile backend record nn experiment",
+                train => "base image data tensorfile backend record draw nn experiment",
+                eval => "base image data tensorfile backend record draw nn experiment",
             );
             %owner = (
                 "openssl/" => "base", "yaml.h" => "base", "argp.h" => "base fetch prep train eval",

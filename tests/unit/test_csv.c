@@ -14,7 +14,7 @@
 #include "data/csv.h"
 
 static char file[] = "/tmp/test_csv.XXXXXX";
-static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_LABEL_COLUMNS, true};
+static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_LABEL_COLUMNS, .paths = true};
 
 static int begin(void **state)
 {

@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
-#include "record/html.h"
+#include "draw/report.h"
 #include "record/plot.h"
 #include "record/predictions.h"
 #include "record/run.h"
@@ -351,7 +351,7 @@ static void make_plots(const struct run *r, const struct predictions *p)
 {
     const double x[] = {1, 2, 3}, y[] = {0.8, 0.6, 0.4};
     const struct plot_series loss = {"valid", x, y, 3, true};
-    const struct plot_options o = {"Loss", "epoch", "nat", false};
+    const struct plot_options o = {.title = "Loss", .x_label = "epoch", .y_label = "nat"};
     char path[PATH_LEN];
     struct err err = {0};
     uint32_t *counts;
@@ -384,7 +384,7 @@ static int make_run(const char *results, const char *name, long seed, long wrong
     check(predictions_write(p, run_folder(r), &err), &err);
     make_plots(r, p);
     make_metrics(r, (double)wrong / 60);
-    check(html_report(run_folder(r), &err), &err);
+    check(report_write(run_folder(r), &(struct report_sources){0}, &err), &err);
     check(run_finish(r, &err), &err);
     predictions_free(p);
     return 0;

@@ -67,7 +67,7 @@ static int tear_down(void **state)
 
 static struct data_options options(int split)
 {
-    struct data_options o;
+    struct data_options o = {0};
 
     keys_default(&(struct key_table){data_keys, 0}, 1, KEYS_NEWEST, &o);
     o.split = split;
@@ -357,7 +357,7 @@ static void official_can_be_stratified(void **state)
 }
 
 /* Cuts all folds of O; checks that each is a partition, and writes the fold of each picture (0: none). */
-static void cut_folds(int *fold, struct data_options *o, const struct shard_set *s, uint32_t n)
+static void cut_folds(int *fold, struct data_options *o, struct shard_set *s, uint32_t n)
 {
     struct split *p;
     struct err err;

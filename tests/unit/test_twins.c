@@ -37,7 +37,7 @@ static void drop(void)
 
 static struct data_options options(int split)
 {
-    struct data_options o;
+    struct data_options o = {0};
 
     memset(&o, 0, sizeof o);
     keys_default(&(struct key_table){data_keys, 0}, 1, KEYS_NEWEST, &o);

@@ -1,0 +1,103 @@
+/* element.c - HTML of small things. SPDX-License-Identifier: MIT */
+#include "draw/element.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "record/markup.h"
+
+enum { NAME_MAX_BYTES = 256 };
+
+const json_t *element_find(const json_t *object, const char *a, const char *b)
+{
+    const json_t *found = json_object_get(object, a);
+
+    return b ? json_object_get(found, b) : found;
+}
+
+const char *element_text(const json_t *object, const char *a, const char *b)
+{
+    return json_string_value(element_find(object, a, b));
+}
+
+json_t *element_string(const char *text)
+{
+    const size_t room = 3 * strlen(text) + 1; /* U+FFFD is three bytes, of one */
+    char *clean = malloc(room);
+    json_t *out = NULL;
+
+    if (clean) {
+        markup_clean(clean, room, text);
+        out = json_string(clean);
+    }
+    free(clean);
+    return out;
+}
+
+void element_th(FILE *out, const char *text, int number)
+{
+    fputs(number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">", out);
+    markup_text(out, text);
+    fputs("</th>", out);
+}
+
+void element_td(FILE *out, const char *text)
+{
+    fputs("<td>", out);
+    markup_text(out, text);
+    fputs("</td>", out);
+}
+
+void element_td_number(FILE *out, double value, int decimals)
+{
+    fprintf(out, "<td class=\"n\">%.*f</td>", decimals, value);
+}
+
+void element_value(FILE *out, const json_t *value)
+{
+    char *text;
+
+    if (json_is_string(value)) {
+        markup_text(out, json_string_value(value));
+        return;
+    }
+    if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            fputs(i ? " " : "", out);
+            markup_text(out, json_string_value(json_array_get(value, i)));
+        }
+        return;
+    }
+    if (!value || json_is_null(value))
+        return;
+    text = json_text(value, 0);
+    markup_text(out, text);
+    free(text);
+}
+
+void element_row(FILE *out, const char *name, const json_t *value)
+{
+    fputs("<tr><th scope=\"row\">", out);
+    markup_text(out, name);
+    fputs("</th><td class=\"long\">", out);
+    element_value(out, value);
+    fputs("</td></tr>\n", out);
+}
+
+void element_rows(FILE *out, const char *prefix, const json_t *value)
+{
+    char name[NAME_MAX_BYTES];
+    const char *key;
+    json_t *member;
+
+    if (!json_is_object(value) || strlen(prefix) > NAME_MAX_BYTES - 60) {
+        element_row(out, prefix, value);
+        return;
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] ? "." : "", key);
+        element_rows(out, name, member);
+    }
+}

@@ -1,0 +1,27 @@
+/* element.h - the small pieces that pages are made of.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DRAW_ELEMENT_H
+#define PRESIZE_DRAW_ELEMENT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Members of nested objects; NULL where missing. */
+const json_t *element_find(const json_t *object, const char *a, const char *b);
+const char *element_text(const json_t *object, const char *a, const char *b);
+
+/* TEXT as a JSON string; what is not UTF-8 becomes U+FFFD. NULL: out of memory. */
+json_t *element_string(const char *text);
+
+/* <th> and <td> with escaped text; "n" classes are right-aligned numbers. */
+void element_th(FILE *out, const char *text, int number);
+void element_td(FILE *out, const char *text);
+void element_td_number(FILE *out, double value, int decimals);
+/* A value as a person would write it: text bare, lists of texts with blanks between, the rest as JSON. */
+void element_value(FILE *out, const json_t *value);
+/* <tr> of a name and a value. */
+void element_row(FILE *out, const char *name, const json_t *value);
+/* A row for each member, "a.b" for nested objects; a row of PREFIX itself where VALUE is none. */
+void element_rows(FILE *out, const char *prefix, const json_t *value);
+
+#endif

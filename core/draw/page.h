@@ -1,0 +1,36 @@
+/* page.h - pages of one file, which open without a network: a template of core/draw/page filled in, with style, script
+ * and data inside.
+ *
+ * A page NAME has NAME.html, NAME.js and perhaps NAME.css; page.css and page.js are in every page. In the
+ * template {{policy}}, {{style}}, {{script}}, {{data}} stand for what page_write() knows, any other {{part}}
+ * for what the caller prints. The content policy lets the page's own style and script run, by their hashes,
+ * and nothing else. Every text from outside goes through markup_text(). SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_DRAW_PAGE_H
+#define PRESIZE_DRAW_PAGE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+struct page_part {
+    const char *name;
+    /* Prints the part of OF. A write error stays in OUT. */
+    int (*put)(FILE *out, void *of, struct err *err);
+};
+
+/* Replaces PATH by page NAME, whole or not at all. PARTS: N, one for each part of the template; OF goes to them. DATA
+ * (borrowed) is what the script finds as JSON in the element with id "data". ERR_IO, ERR_FULL, ERR_NOMEM and what
+ * parts say. */
+int page_write(const char *path, const char *name, const struct page_part *parts, size_t n,
+               void *of, const json_t *data, struct err *err) MUST_USE;
+
+/* The files of core/draw/page, embedded by the build; the last has no name. */
+struct page_file {
+    const char *name;
+    const char *text; /* size bytes */
+    size_t size;
+};
+extern const struct page_file page_files[];
+
+#endif

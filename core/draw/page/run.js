@@ -1,0 +1,103 @@
+// run.js - a run's page: the matrix answers to mouse and keys with pictures, pairs show theirs.
+// data: vocab, shown (classes of the matrix), pictures by falling loss. SPDX-License-Identifier: MIT
+
+// Those that the page shows anyhow are not there twice.
+data.pictures.forEach((picture, i) => {
+  const shown = document.querySelector(`#picture-${i} img`);
+  if (shown) picture.jpeg = shown.src.slice(shown.src.indexOf(",") + 1);
+});
+
+const named = (c) => data.vocab[c];
+const cellPictures = (actual, predicted) =>
+  data.pictures.filter((p) => p.actual === actual && p.predicted === predicted);
+
+function pictureFigure(picture) {
+  const right = picture.actual === picture.predicted;
+  const part = (name, className, share) =>
+    make("span", {}, make("b", { class: className }, name), ` ${percent(share)}`);
+  return figure(picture,
+    part(named(picture.predicted), right ? "good" : "bad", picture.p_predicted),
+    ...(right ? [] : [make("span", {}, `is ${named(picture.actual)} ${percent(picture.p_actual)}`)]),
+    make("span", {}, `loss ${picture.loss.toFixed(2)}`),
+    make("span", { class: "id" }, picture.id));
+}
+
+function matrix() {
+  const table = document.getElementById("matrix");
+  if (!table) return;
+  const told = document.getElementById("told"), panel = document.getElementById("cell");
+  const rows = [...table.tBodies[0].rows];
+  const cell = (row, column) => rows[row].cells[column + 1];
+  const place = (td) => [td.parentNode.sectionRowIndex, td.cellIndex - 1];
+  const totals = rows.map((row) => [...row.cells].slice(1).reduce((sum, td) => sum + Number(td.textContent || 0), 0));
+  const counts = rows.map((row) => [...row.cells].slice(1).map((td) => Number(td.textContent || 0)));
+
+  const words = (row, column) => {
+    const n = counts[row][column], actual = named(data.shown[row]), predicted = named(data.shown[column]);
+    const share = totals[row] ? ` (${percent(n / totals[row])})` : "";
+    return row === column ? `${actual}: ${n} of ${totals[row]} right${share}`
+      : `${actual} taken for ${predicted}: ${n} of ${totals[row]}${share}`;
+  };
+  const mark = (td) => {
+    for (const heading of table.querySelectorAll(".at")) heading.classList.remove("at");
+    if (!td) return;
+    const [row, column] = place(td);
+    rows[row].cells[0].classList.add("at");
+    table.tHead.rows[0].cells[column + 1].classList.add("at");
+    told.textContent = words(row, column);
+  };
+  const open = (td) => {
+    const [row, column] = place(td), n = counts[row][column];
+    if (n === 0) return;
+    for (const other of table.querySelectorAll(".open")) other.classList.remove("open");
+    td.classList.add("open");
+    const found = cellPictures(data.shown[row], data.shown[column]);
+    const of = found.length < n ? ` The page has ${found.length} of them, those with most loss.` : "";
+    panel.replaceChildren(make("h3", {}, words(row, column)),
+      ...(of ? [make("p", { class: "note" }, of)] : []),
+      make("div", { class: "pictures" }, ...found.map(pictureFigure)));
+    panel.scrollIntoView({ block: "nearest" });
+  };
+
+  table.tBodies[0].setAttribute("role", "rowgroup");
+  for (const row of rows) for (const td of [...row.cells].slice(1)) td.tabIndex = -1;
+  cell(0, 0).tabIndex = 0;
+  const target = (event) => (event.target.closest("td") && table.tBodies[0].contains(event.target) ? event.target.closest("td") : null);
+  table.addEventListener("mouseover", (event) => mark(target(event)));
+  table.addEventListener("focusin", (event) => mark(target(event)));
+  table.addEventListener("click", (event) => target(event) && open(target(event)));
+  table.addEventListener("keydown", (event) => {
+    const td = target(event);
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!td || !(step || event.key === "Enter" || event.key === " ")) return;
+    event.preventDefault();
+    if (!step) return open(td);
+    const [row, column] = place(td);
+    const next = rows[row + step[0]] && cell(row + step[0], column + step[1]);
+    if (!next || next.tagName !== "TD") return;
+    td.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  });
+
+  const show = (text) => rows.forEach((row, i) => counts[i].forEach((n, k) => { if (n) cell(i, k).textContent = text(n, i); }));
+  document.getElementById("views").append(choice("What the cells say", [
+    ["counts", () => show((n) => n)],
+    ["% of the row", () => show((n, i) => Math.round(100 * n / totals[i]))],
+  ]));
+  told.textContent = "Choose a cell, with the mouse or with arrow keys and Enter, to see its pictures.";
+}
+
+function pairs() {
+  const table = document.getElementById("pairs-table");
+  if (!table || !data.pictures.some((picture) => picture.jpeg)) return;
+  table.tHead.rows[0].append(make("th", { scope: "col" }, "mistaken"), make("th", { scope: "col" }, "what they were taken for"));
+  const strip = (list) => make("td", {}, make("div", { class: "strip" }, ...list.slice(0, 3).map(image).filter(Boolean)));
+  for (const row of table.tBodies[0].rows) {
+    const actual = Number(row.dataset.actual), predicted = Number(row.dataset.predicted);
+    row.append(strip(cellPictures(actual, predicted)), strip(cellPictures(predicted, predicted).reverse()));
+  }
+}
+
+matrix();
+pairs();

@@ -1,0 +1,480 @@
+/* report_run.c - a run's page: the summary in words, curves, times, record. SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "draw/element.h"
+#include "draw/report_private.h"
+#include "record/markup.h"
+#include "record/plot.h"
+#include "record/score.h"
+#include "record/stats.h"
+
+/* --- summary -------------------------------------------------------------------------------------- */
+
+static double number(const json_t *object, const char *a, const char *b)
+{
+    return json_number_value(element_find(object, a, b));
+}
+
+struct times {
+    double seconds, train, valid, wait;
+    size_t n;
+};
+
+static struct times sum_times(const struct report *r)
+{
+    struct times t = {.n = json_array_size(r->times)};
+
+    for (size_t i = 0; i < t.n; i++) {
+        const json_t *line = json_array_get(r->times, i);
+
+        t.seconds += number(line, "seconds", NULL);
+        t.train += number(line, "train_seconds", NULL);
+        t.valid += number(line, "valid_seconds", NULL);
+        t.wait += number(line, "wait_ms", NULL) / 1000;
+    }
+    return t;
+}
+
+static void put_model(FILE *out, const struct report *r)
+{
+    const char *arch = element_text(r->params, "model.arch", NULL);
+    const char *weights = element_text(r->params, "model.weights", NULL);
+
+    markup_text(out, arch ? arch : "The network");
+    if (weights && strcmp(weights, "none") == 0) {
+        fputs(", trained from nothing,", out);
+    } else if (weights) {
+        fputs(", trained from weights ", out);
+        markup_text(out, weights);
+        fputc(',', out);
+    }
+}
+
+static void put_result(FILE *out, const struct report *r)
+{
+    const json_t *clean = element_find(r->run.metrics, "without_leaks", NULL);
+    const char *split = element_text(r->run.run, "split", NULL);
+    const char *set = element_text(r->run.run, "set", NULL);
+    double low, high;
+
+    stats_wilson(&low, &high, r->errors, r->p->n);
+    fputs("<p class=\"lead\">", out);
+    put_model(out, r);
+    fprintf(
+        out,
+        " gets <b>%u of %u</b> validation pictures wrong: an error rate of <b>%.4f</b> (95&nbsp;%% "
+        "interval %.4f to %.4f).</p>\n<p>",
+        r->errors, r->p->n, (double)r->errors / r->p->n, low, high);
+    if (clean)
+        fprintf(out,
+                "On the %lld that have no duplicate in the training pictures the error rate is "
+                "%.4f. ",
+                (long long)number(clean, "pictures", NULL), number(clean, "error_rate", NULL));
+    if (set) {
+        fputs("The pictures are of ", out);
+        markup_text(out, set);
+        fprintf(out, ", %d class%s", r->p->classes, r->p->classes == 1 ? "" : "es");
+        if (split) {
+            fputs(", ", out);
+            markup_text(out, split);
+        }
+        fputs(". ", out);
+    }
+    if (r->n_most > 0) {
+        fputs("Most often, ", out);
+        markup_text(out, r->p->vocab[r->most[0].actual]);
+        fputs(" is taken for ", out);
+        markup_text(out, r->p->vocab[r->most[0].predicted]);
+        fprintf(out, " (%u time%s). ", r->most[0].count, r->most[0].count == 1 ? "" : "s");
+    }
+}
+
+/* Mean probability of the predictions against the share that is right. */
+static void put_trust(FILE *out, const struct report *r)
+{
+    double accuracy = 1 - (double)r->errors / r->p->n, confidence = 0;
+
+    for (uint32_t i = 0; i < r->p->n; i++)
+        confidence +=
+            (double)r->p->prob[(size_t)i * (size_t)r->p->classes + (size_t)r->p->predicted[i]] /
+            r->p->n;
+    fprintf(out,
+            "Its predictions have a mean probability of %.2f and %.2f of them are right, so it is "
+            "%s. ",
+            confidence, accuracy,
+            confidence > accuracy + 0.03   ? "too sure of itself"
+            : confidence < accuracy - 0.03 ? "less sure than it could be"
+                                           : "about as sure as it should be");
+}
+
+static void put_training(FILE *out, const struct report *r)
+{
+    const struct times t = sum_times(r);
+    const json_t *best = element_find(r->run.metrics, "best", "epoch");
+    const char *by = element_text(r->params, "train.monitor", NULL);
+    char text[32];
+
+    if (t.n == 0)
+        return;
+    clock_duration(t.seconds, text, sizeof text);
+    fprintf(out, "Training took %zu epoch%s and %s", t.n, t.n == 1 ? "" : "s", text);
+    if (t.train > 0)
+        fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
+    fputs(". ", out);
+    if (json_is_integer(best)) /* train.monitor: runs older than the key chose by loss */
+        fprintf(out, "The best epoch by %s is %lld, counted from 0, with an error rate of %.4f.",
+                by && strcmp(by, "error_rate") == 0 ? "error rate" : "loss",
+                (long long)json_integer_value(best), number(r->run.metrics, "best", "error_rate"));
+}
+
+static void put_remarks(FILE *out, const struct report *r)
+{
+    const json_t *list = element_find(r->run.run, "remarks", NULL), *remark;
+    bool begun = false;
+    size_t i;
+
+    json_array_foreach(list, i, remark)
+    {
+        const char *text = element_text(remark, "text", NULL);
+
+        if (!text || !json_is_true(json_object_get(remark, "warning")))
+            continue;
+        fputs(begun ? "<li>" : "<ul class=\"remarks\">\n<li>", out);
+        markup_text(out, text);
+        fputs("</li>\n", out);
+        begun = true;
+    }
+    if (begun)
+        fputs("</ul>\n", out);
+}
+
+static void put_tile(FILE *out, const char *name, double value)
+{
+    fprintf(out, "<div><dt>%s</dt><dd>%.4f</dd></div>\n", name, value);
+}
+
+int report_summary(FILE *out, struct report *r, struct err *err)
+{
+    (void)err;
+    if (!r->p) {
+        fputs("<p class=\"lead\">There are no predictions to show.</p>\n<p>", out);
+        markup_text(out, r->no_predictions);
+        fputc(' ', out);
+        put_training(out, r);
+        fputs("</p>\n", out);
+        put_remarks(out, r);
+        return 0;
+    }
+    put_result(out, r);
+    put_trust(out, r);
+    put_training(out, r);
+    fputs("</p>\n", out);
+    put_remarks(out, r);
+    if (!r->from->shards) {
+        fputs("<p class=\"note\">This page has no pictures: ", out);
+        markup_text(out, r->from->no_shards ? r->from->no_shards : "the shards were not asked for");
+        fputs(". Everything else is from the run's folder.</p>\n", out);
+    }
+    fputs("<dl class=\"tiles\">\n", out);
+    put_tile(out, "error rate", (double)r->errors / r->p->n);
+    if (r->p->classes > 5)
+        put_tile(out, "top-5 accuracy", r->metrics.top5);
+    put_tile(out, "macro F1", r->metrics.macro_f1);
+    put_tile(out, "log loss, nat", r->metrics.log_loss);
+    put_tile(out, "calibration error", r->metrics.ece);
+    fputs("</dl>\n", out);
+    return 0;
+}
+
+/* --- curves --------------------------------------------------------------------------------------- */
+
+struct curve {
+    double *x, *y;
+    int n;
+};
+
+/* Column COLUMN of the points, or member NAME of the epochs' lines at each epoch's end. */
+static int take_curve(struct curve *c, const struct report *r, size_t column, const char *name,
+                      struct err *err)
+{
+    const json_t *list = name ? r->epochs : r->points;
+    const size_t n = json_array_size(list);
+
+    c->x = calloc(n + 1, sizeof *c->x);
+    c->y = calloc(n + 1, sizeof *c->y);
+    if (!c->x || !c->y)
+        return err_set(err, ERR_NOMEM, "curve");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *point = json_array_get(list, i);
+        const json_t *x = name ? json_object_get(point, "epoch") : json_array_get(point, 0);
+        const json_t *y = name ? json_object_get(point, name) : json_array_get(point, column);
+
+        if (!json_is_number(x) || !json_is_number(y))
+            continue;
+        c->x[c->n] = json_number_value(x) + (name ? 1 : 0);
+        c->y[c->n++] = json_number_value(y);
+    }
+    return 0;
+}
+
+struct drawing {
+    struct plot_options o;
+    struct {
+        const char *name, *member; /* of metrics.jsonl */
+        size_t column;             /* of the points, which are finer; 0: none */
+    } series[2];
+};
+
+static const struct drawing drawings[] = {
+    {{.title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true},
+     {{"train", "train_loss", 1}, {"valid", "valid_loss", 0}}},
+    {{.title = "Error rate", .x_label = "epoch", .y_label = "share of pictures"},
+     {{"valid", "error_rate", 0}, {NULL, NULL, 0}}},
+    {{.title = "Learning rate", .x_label = "epoch", .y_label = "rate"},
+     {{"head", "lr", 2}, {"first layers", "lr_first", 3}}}};
+
+static int put_drawing(FILE *out, const struct report *r, const struct drawing *d, struct err *err)
+{
+    struct plot_options o = d->o;
+    struct plot_series series[2];
+    struct curve curves[2] = {{0}};
+    int n = 0, rc = 0;
+
+    for (; n < 2 && d->series[n].name && rc == 0; n++) {
+        const bool fine = d->series[n].column > 0 && json_array_size(r->points) > 1;
+
+        rc = take_curve(&curves[n], r, d->series[n].column, fine ? NULL : d->series[n].member, err);
+        series[n] =
+            (struct plot_series){d->series[n].name, curves[n].x, curves[n].y, curves[n].n, !fine};
+    }
+    o.width = 480;
+    o.height = 320;
+    if (rc == 0) {
+        fputs("<figure class=\"chart\">\n", out);
+        rc = plot_lines_svg(out, &o, series, n, err);
+        fputs("</figure>\n", out);
+    }
+    for (int k = 0; k < 2; k++) {
+        free(curves[k].x);
+        free(curves[k].y);
+    }
+    return rc;
+}
+
+static const char *const columns[] = {"epoch",      "phase",    "train_loss", "valid_loss",
+                                      "error_rate", "accuracy", "lr",         "steps"};
+
+static void put_epochs(FILE *out, const struct report *r)
+{
+    fputs("<details><summary>Epochs as a table</summary><div class=\"wide\"><table "
+          "class=\"sort\">\n<thead><tr>",
+          out);
+    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
+        element_th(out, columns[k], k != 1);
+    fputs("</tr></thead>\n<tbody>\n", out);
+    for (size_t i = 0; i < json_array_size(r->epochs); i++) {
+        const json_t *line = json_array_get(r->epochs, i);
+
+        fputs("<tr>", out);
+        for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
+            const json_t *value = json_object_get(line, columns[k]);
+
+            fputs(json_is_number(value) ? "<td class=\"n\">" : "<td>", out);
+            if (json_is_real(value))
+                fprintf(out, strcmp(columns[k], "lr") == 0 ? "%.3g" : "%.4f",
+                        json_real_value(value));
+            else
+                element_value(out, value);
+            fputs("</td>", out);
+        }
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table></div></details>\n", out);
+}
+
+static void put_rates(FILE *out, const json_t *found)
+{
+    static const char *const rules[] = {"valley", "slide", "minimum", "steep"};
+
+    fputs("<p>Rates that the range test suggests:", out);
+    for (int i = 0; i < 4; i++)
+        fprintf(out, "%s %s %.2e", i ? "," : "", rules[i], number(found, rules[i], NULL));
+    fputs(". Its curve is plots/lr_find.svg.</p>\n", out);
+}
+
+int report_curves(FILE *out, struct report *r, struct err *err)
+{
+    const json_t *found = element_find(r->run.run, "lr_find", NULL);
+
+    if (found)
+        put_rates(out, found);
+    if (json_array_size(r->epochs) == 0 && json_array_size(r->points) == 0)
+        return 0;
+    fputs("<div class=\"charts\">\n", out);
+    for (size_t i = 0; i < sizeof drawings / sizeof *drawings; i++)
+        if (put_drawing(out, r, &drawings[i], err) < 0)
+            return -1;
+    fputs("</div>\n", out);
+    if (json_array_size(r->epochs) > 0)
+        put_epochs(out, r);
+    return 0;
+}
+
+/* --- tables --------------------------------------------------------------------------------------- */
+
+/* What `eval --split`, `--set` and `--tta` have found since. */
+int report_scores(FILE *out, struct report *r, struct err *err)
+{
+    json_t *scores;
+
+    if (score_list(&scores, r->run.folder, err) < 0)
+        return -1;
+    if (json_array_size(scores) == 0)
+        fputs("<p class=\"note\">None yet. <code>eval RUN --split test</code>, <code>--set</code> "
+              "and <code>--tta</code> add some.</p>\n",
+              out);
+    else
+        fputs("<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">pictures</th><th "
+              "scope=\"col\" class=\"n\">number</th><th scope=\"col\" class=\"n\">error rate</th>"
+              "<th scope=\"col\" class=\"n\">95 % interval</th><th scope=\"col\" "
+              "class=\"n\">loss</th></tr></thead>\n",
+              out);
+    for (size_t i = 0; i < json_array_size(scores); i++) {
+        const json_t *s = json_array_get(scores, i);
+        json_int_t errors = json_integer_value(json_object_get(s, "errors"));
+        json_int_t n = json_integer_value(json_object_get(s, "pictures"));
+        char text[1200];
+        double low, high;
+
+        if (n < 1 || errors < 0 || errors > n)
+            continue;
+        stats_wilson(&low, &high, (uint64_t)errors, (uint64_t)n);
+        score_text(text, sizeof text, s);
+        fputs("<tr>", out);
+        element_td(out, text);
+        fprintf(out,
+                "<td class=\"n\">%lld</td><td class=\"n\">%.4f</td><td class=\"n\">%.4f to "
+                "%.4f</td><td class=\"n\">%.4f</td></tr>\n",
+                (long long)n, (double)errors / (double)n, low, high, number(s, "loss", NULL));
+    }
+    if (json_array_size(scores) > 0)
+        fputs("</table></div>\n", out);
+    json_decref(scores);
+    return 0;
+}
+
+int report_time(FILE *out, struct report *r, struct err *err)
+{
+    const struct times t = sum_times(r);
+    const json_t *last = json_array_get(r->times, t.n - 1);
+    const double other = t.seconds - t.train - t.valid;
+    const double waited = fmin(t.wait, t.train);
+    const struct {
+        const char *name;
+        double seconds;
+    } rows[] = {{"training", t.train - waited},
+                {"waiting for data", waited},
+                {"validation", t.valid},
+                {"checkpoints and the rest", other > 0 ? other : 0}};
+    char text[32];
+
+    (void)err;
+    fputs("<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">for</th><th scope=\"col\" "
+          "class=\"n\">time</th><th scope=\"col\" class=\"n\">share</th></tr></thead>\n",
+          out);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        clock_duration(rows[i].seconds, text, sizeof text);
+        fprintf(out,
+                "<tr><th scope=\"row\">%s</th><td class=\"n\">%s</td><td class=\"n\">%.1f %%</td>"
+                "</tr>\n",
+                rows[i].name, text, t.seconds > 0 ? 100 * rows[i].seconds / t.seconds : 0);
+    }
+    clock_duration(t.seconds, text, sizeof text);
+    fprintf(out,
+            "<tr><th scope=\"row\">all %zu epochs</th><td class=\"n\">%s</td><td "
+            "class=\"n\"></td></tr>\n</table></div>\n",
+            t.n, text);
+    fprintf(out,
+            "<p class=\"note\">In the last epoch %.1f pictures were trained on in a second; the "
+            "most memory was %.0f MiB.</p>\n",
+            number(last, "images_per_s", NULL), number(last, "peak_bytes", NULL) / (1 << 20));
+    return 0;
+}
+
+/* What most people look for first; every key is below. */
+int report_settings(FILE *out, struct report *r, struct err *err)
+{
+    static const char *const facts[] = {"set", "split", "classes", "seed", "experiment", "backend"};
+    static const char *const keys[] = {"model.arch",  "model.weights",   "train.size",
+                                       "train.batch", "train.precision", "train.phases"};
+
+    (void)err;
+    fputs("<div class=\"wide\"><table>\n", out);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (element_find(r->run.run, facts[i], NULL))
+            element_row(out, facts[i], element_find(r->run.run, facts[i], NULL));
+    element_rows(out, "pictures", element_find(r->run.run, "pictures", NULL));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (json_object_get(r->params, keys[i]))
+            element_row(out, keys[i], json_object_get(r->params, keys[i]));
+    fputs("</table></div>\n<details><summary>Every key of the experiment</summary><div "
+          "class=\"wide\"><table>\n",
+          out);
+    element_rows(out, "", r->params);
+    fputs("</table></div></details>\n", out);
+    return 0;
+}
+
+static void put_verdict(FILE *out, const json_t *rows)
+{
+    size_t failed = 0, unchecked = 0;
+
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *result = json_string_value(json_array_get(json_array_get(rows, i), 1));
+
+        failed += result && strcmp(result, "FAILED") == 0;
+        unchecked += result && strcmp(result, "not checked") == 0;
+    }
+    if (failed > 0)
+        fprintf(out, "<p class=\"bad\"><b>%zu link%s of the chain of hashes failed.</b></p>\n",
+                failed, failed == 1 ? "" : "s");
+    else
+        fprintf(out,
+                "<p><b class=\"good\">Every link of the chain of hashes that could be checked "
+                "holds</b>; %zu could not be.</p>\n",
+                unchecked);
+    fputs("<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">link</th><th "
+          "scope=\"col\">result</th><th scope=\"col\">what</th></tr></thead>\n",
+          out);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *result = json_string_value(json_array_get(row, 1));
+
+        fprintf(out, "<tr class=\"%s\">", result && strcmp(result, "FAILED") == 0 ? "bad" : "ok");
+        element_td(out, json_string_value(json_array_get(row, 0)));
+        element_td(out, result);
+        fputs("<td class=\"long\">", out);
+        markup_text(out, json_string_value(json_array_get(row, 2)));
+        fputs("</td></tr>\n", out);
+    }
+    fputs("</table></div>\n", out);
+}
+
+int report_origin(FILE *out, struct report *r, struct err *err)
+{
+    (void)err;
+    if (r->from->verify)
+        put_verdict(out, r->from->verify);
+    else
+        fputs("<p>The chain of hashes from these predictions back to the pictures was not checked "
+              "when this page was written. <code>eval RUN --verify</code> does it, <code>eval RUN "
+              "--report</code> writes this page anew with its verdict.</p>\n",
+              out);
+    fputs("<details><summary>The run's record</summary><div class=\"wide\"><table>\n", out);
+    element_rows(out, "", r->run.run);
+    fputs("</table></div></details>\n", out);
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* thumb.c - a picture of the shards, made small, as JPEG in base64. SPDX-License-Identifier: MIT */
+#include "draw/thumb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/size.h"
+#include "image/encode_jpeg.h"
+#include "image/resize.h"
+#include "record/markup.h"
+
+int64_t thumb_rank(const struct shard_set *shards, const char *path)
+{
+    int64_t low = 0, high = (int64_t)shard_set_count(shards) - 1;
+
+    while (low <= high) { /* ranks are places in the listing sorted bytewise */
+        int64_t middle = (low + high) / 2;
+        int order = strcmp(path, shard_set_picture(shards, (uint32_t)middle)->path);
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            high = middle - 1;
+        else
+            low = middle + 1;
+    }
+    return -1;
+}
+
+/* *out: (h, w, 3), owned by the caller. A picture that is small already stays as it is. */
+static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,
+                      struct err *err)
+{
+    const struct shard_picture *p = shard_set_picture(shards, rank);
+    const uint32_t longer = p->height > p->width ? p->height : p->width;
+    const double scale = longer > THUMB_SIDE ? (double)THUMB_SIDE / longer : 1;
+    struct resizer resizer = {0};
+    uint8_t *pixels;
+    int rc = -1;
+
+    *h = (int)(p->height * scale + 0.5) + ((int)(p->height * scale + 0.5) == 0);
+    *w = (int)(p->width * scale + 0.5) + ((int)(p->width * scale + 0.5) == 0);
+    pixels = malloc((size_t)p->height * p->width * 3);
+    *out = malloc((size_t)*h * (size_t)*w * 3);
+    if (!pixels || !*out)
+        err_set(err, ERR_NOMEM, "%s", p->path);
+    else if (shard_set_read(shards, rank, pixels, true, err) == 0)
+        rc = resize_bilinear(&resizer, *out, *h, *w, pixels, (int)p->height, (int)p->width,
+                             (struct box){0, 0, (int)p->width, (int)p->height}, err);
+    resizer_free(&resizer);
+    free(pixels);
+    if (rc < 0) {
+        free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+static int add_jpeg(json_t *picture, const uint8_t *jpeg, size_t size, int h, int w,
+                    struct err *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    int rc = -1;
+
+    if (memory) {
+        markup_base64(memory, jpeg, size);
+        if (fclose(memory) == 0 && json_object_set_new(picture, "w", json_integer(w)) == 0 &&
+            json_object_set_new(picture, "h", json_integer(h)) == 0 &&
+            json_object_set_new(picture, "jpeg", json_stringn_nocheck(text, length)) == 0)
+            rc = 0;
+    }
+    free(text);
+    return rc < 0 ? err_set(err, ERR_NOMEM, "picture") : 0;
+}
+
+int thumb_add(json_t *picture, const struct shard_set *shards, const char *path, struct err *err)
+{
+    const int64_t rank = shards ? thumb_rank(shards, path) : -1;
+    uint8_t *pixels, *jpeg;
+    struct err why = {0};
+    int h, w, rc;
+    size_t size;
+
+    if (rank < 0)
+        return 0;
+    if (read_small(&pixels, &h, &w, shards, (uint32_t)rank, &why) < 0) {
+        if (why.kind == ERR_NOMEM)
+            return err_set(err, why.kind, "%s", why.msg);
+        log_warn("%s; the page is without this picture", why.msg);
+        return 0;
+    }
+    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, err);
+    free(pixels);
+    if (rc < 0)
+        return -1;
+    rc = add_jpeg(picture, jpeg, size, h, w, err);
+    free(jpeg);
+    return rc;
+}
+
+void thumb_put(FILE *out, const json_t *picture, const char *alt)
+{
+    const char *jpeg = json_string_value(json_object_get(picture, "jpeg"));
+
+    if (!jpeg) {
+        fputs("<span class=\"gone\">no picture</span>", out);
+        return;
+    }
+    fprintf(out, "<img width=\"%lld\" height=\"%lld\" alt=\"",
+            (long long)json_integer_value(json_object_get(picture, "w")),
+            (long long)json_integer_value(json_object_get(picture, "h")));
+    markup_text(out, alt);
+    fprintf(out, "\" src=\"data:image/jpeg;base64,%s\">", jpeg);
+}

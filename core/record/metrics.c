@@ -1,0 +1,270 @@
+/* metrics.c - sums over predictions in their order, in double. SPDX-License-Identifier: MIT */
+#include "record/metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* --- from the confusion matrix -------------------------------------------------------------------- */
+
+static void count_metrics(struct metrics *m, const struct class_score *scores, int32_t classes,
+                          double n)
+{
+    double recalls = 0, f1 = 0, correct = 0, both = 0, actual2 = 0, predicted2 = 0, under;
+    int with = 0, occur = 0;
+
+    for (int32_t c = 0; c < classes; c++) {
+        const struct class_score *s = &scores[c];
+        double support = s->support, predicted = s->predicted;
+
+        recalls += s->recall;
+        with += s->support > 0;
+        f1 += s->f1;
+        occur += s->support > 0 || s->predicted > 0;
+        correct += s->correct;
+        both += support * predicted;
+        actual2 += support * support;
+        predicted2 += predicted * predicted;
+    }
+    m->balanced_accuracy = recalls / with;
+    m->macro_f1 = f1 / occur;
+    under = sqrt((n * n - predicted2) * (n * n - actual2));
+    m->mcc = under > 0 ? (correct * n - both) / under : 0;
+}
+
+/* --- from the probabilities ----------------------------------------------------------------------- */
+
+static const float *row_of(const struct predictions *p, uint32_t i)
+{
+    return p->prob + (size_t)i * (size_t)p->classes;
+}
+
+static bool is_in_top(const float *row, int32_t classes, int32_t actual, int k)
+{
+    int before = 0;
+
+    for (int32_t c = 0; c < classes; c++)
+        before += row[c] > row[actual] || (row[c] >= row[actual] && c < actual);
+    return before < k;
+}
+
+static void sum_metrics(struct metrics *m, const struct predictions *p)
+{
+    double top5 = 0, loss = 0, brier = 0;
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        const float *row = row_of(p, i);
+
+        top5 += is_in_top(row, p->classes, p->actual[i], 5);
+        loss += (double)p->loss[i];
+        for (int32_t c = 0; c < p->classes; c++) {
+            double error = (double)row[c] - (c == p->actual[i]);
+
+            brier += error * error;
+        }
+    }
+    m->top5 = top5 / p->n;
+    m->log_loss = loss / p->n;
+    m->brier = brier / p->n;
+}
+
+/* --- calibration ---------------------------------------------------------------------------------- */
+
+struct confident {
+    double confidence;
+    uint32_t place;
+    bool correct;
+};
+
+static int by_confidence(const void *a, const void *b)
+{
+    const struct confident *x = a, *y = b;
+
+    if (x->confidence != y->confidence)
+        return x->confidence < y->confidence ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* LIST, sorted in place, into bins; returns how many. */
+static int fill_bins(struct calibration_bin bins[METRICS_BINS], struct confident *list, uint32_t n)
+{
+    const uint32_t count = n < METRICS_BINS ? n : METRICS_BINS;
+    uint32_t at = 0;
+
+    qsort(list, n, sizeof *list, by_confidence);
+    for (uint32_t b = 0; b < count; b++) {
+        struct calibration_bin *bin = &bins[b];
+
+        *bin = (struct calibration_bin){.n = n / count + (b < n % count)};
+        for (uint32_t k = 0; k < bin->n; k++, at++) {
+            bin->confidence += list[at].confidence / bin->n;
+            bin->correct += list[at].correct;
+        }
+    }
+    return (int)count;
+}
+
+static double ece_of(struct confident *list, uint32_t n)
+{
+    struct calibration_bin bins[METRICS_BINS];
+    int count = fill_bins(bins, list, n);
+    double sum = 0;
+
+    for (int b = 0; b < count; b++)
+        sum += fabs(bins[b].confidence * bins[b].n - bins[b].correct) / n;
+    return sum;
+}
+
+static void list_confident(struct confident *list, const struct predictions *p)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        list[i] = (struct confident){(double)row_of(p, i)[p->predicted[i]], i,
+                                     p->predicted[i] == p->actual[i]};
+}
+
+int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct predictions *p,
+                 struct err *err)
+{
+    struct confident *list = calloc((size_t)p->n + 1, sizeof *list);
+
+    if (!list)
+        return err_set(err, ERR_NOMEM, "calibration");
+    list_confident(list, p);
+    *n = fill_bins(bins, list, p->n);
+    free(list);
+    return 0;
+}
+
+/* log p of class C; a probability that float32 lost is the least that it can hold. */
+static double log_prob(const float *row, int32_t c)
+{
+    return log(fmax((double)row[c], 1e-45));
+}
+
+/* Of softmax(BETA log p) of one picture: its log loss, the slope and the curvature of that over beta; *top: the
+ * largest probability. */
+static double scaled_loss(const float *row, int32_t classes, int32_t actual, int32_t predicted,
+                          double beta, double *slope, double *curve, double *top)
+{
+    const double most = log_prob(row, predicted);
+    double sum = 0, first = 0, second = 0;
+
+    for (int32_t c = 0; c < classes; c++) {
+        double l = log_prob(row, c) - most, e = exp(beta * l);
+
+        sum += e;
+        first += e * l;
+        second += e * l * l;
+    }
+    first /= sum;
+    second /= sum;
+    *slope = first - (log_prob(row, actual) - most);
+    *curve = second - first * first;
+    *top = 1 / sum;
+    return log(sum) - beta * (log_prob(row, actual) - most);
+}
+
+static double all_scaled(const struct predictions *p, double beta, double *slope, double *curve,
+                         struct confident *list)
+{
+    double loss = 0, s, c, top;
+
+    *slope = *curve = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        loss += scaled_loss(row_of(p, i), p->classes, p->actual[i], p->predicted[i], beta, &s, &c,
+                            &top);
+        *slope += s;
+        *curve += c;
+        list[i].confidence = top;
+    }
+    return loss / p->n;
+}
+
+/* The log loss is convex in beta = 1 / temperature: Newton's steps, halved where they leave the bracket. */
+static void fit_temperature(struct metrics *m, const struct predictions *p, struct confident *list)
+{
+    double low = 1.0 / 20, high = 1.0 / 0.05, beta = 1, slope, curve;
+
+    for (int i = 0; i < 60; i++) {
+        double next;
+
+        all_scaled(p, beta, &slope, &curve, list);
+        if (slope > 0)
+            high = beta;
+        else
+            low = beta;
+        next = curve > 0 ? beta - slope / curve : low;
+        if (!(next > low && next < high))
+            next = (low + high) / 2;
+        if (fabs(next - beta) <= 1e-9 * beta)
+            break;
+        beta = next;
+    }
+    list_confident(list, p); /* places and marks: the order of the last sums was another */
+    m->scaled_log_loss = all_scaled(p, beta, &slope, &curve, list);
+    m->scaled_ece = ece_of(list, p->n);
+    m->temperature = 1 / beta;
+}
+
+int metrics_of(struct metrics *out, const struct predictions *p, struct err *err)
+{
+    struct class_score *scores = calloc((size_t)p->classes, sizeof *scores);
+    struct confident *list = calloc((size_t)p->n + 1, sizeof *list);
+    uint32_t *counts = NULL;
+    int rc = -1;
+
+    BUG_IF(p->n == 0);
+    if (!scores || !list) {
+        err_set(err, ERR_NOMEM, "metrics");
+        goto out;
+    }
+    if (confusion_count(&counts, p, err) < 0)
+        goto out;
+    confusion_scores(scores, counts, p->classes);
+    count_metrics(out, scores, p->classes, p->n);
+    sum_metrics(out, p);
+    list_confident(list, p);
+    out->ece = ece_of(list, p->n);
+    fit_temperature(out, p, list);
+    rc = 0;
+out:
+    free(counts);
+    free(list);
+    free(scores);
+    return rc;
+}
+
+void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
+{
+    const struct metric_row all[METRICS] = {
+        {"top5_accuracy", "top-5 accuracy", "1 is best", m->top5},
+        {"balanced_accuracy", "balanced accuracy", "mean recall of the classes",
+         m->balanced_accuracy},
+        {"macro_f1", "macro F1", "mean F1 of the classes", m->macro_f1},
+        {"mcc", "Matthews correlation (MCC)", "1 is best, 0 is chance", m->mcc},
+        {"log_loss", "log loss", "nat; 0 is best", m->log_loss},
+        {"brier", "Brier score", "0 is best, 2 is worst", m->brier},
+        {"ece", "calibration error (ECE)", "0 is best; bins of equally many pictures", m->ece},
+        {"temperature", "temperature", "logits divided by it would give the least log loss here",
+         m->temperature},
+        {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
+         m->scaled_log_loss},
+        {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
+         m->scaled_ece}};
+
+    for (int i = 0; i < METRICS; i++)
+        rows[i] = all[i];
+}
+
+json_t *metrics_json(const struct metrics *m)
+{
+    struct metric_row rows[METRICS];
+    json_t *out = json_object();
+
+    metrics_rows(rows, m);
+    for (int i = 0; i < METRICS; i++)
+        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0) {
+            json_decref(out);
+            return NULL;
+        }
+    return out;
+}

@@ -1,0 +1,51 @@
+/* metrics.h - what predictions of N pictures are worth, beyond the error rate; each as published, and as scikit-learn
+ * 1.9 and torchmetrics 1.9 compute it (tests/oracle/metrics.py).
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_RECORD_METRICS_H
+#define PRESIZE_RECORD_METRICS_H
+
+#include <jansson.h>
+
+#include "record/predictions.h"
+
+enum { METRICS_BINS = 15 }; /* of Guo et al. 2017 */
+
+struct metrics {
+    double top5; /* share of pictures whose class is among the five likeliest; ties by place */
+    double
+        balanced_accuracy; /* mean recall of the classes that have pictures (Brodersen et al. 2010, ICPR) */
+    double macro_f1; /* mean F1 of the classes that occur, actual or predicted; 0 for 0/0 */
+    double
+        mcc; /* Matthews 1975 for many classes (Gorodkin 2004, Comput. Biol. Chem. 28); 0 for 0/0 */
+    double log_loss; /* mean loss, nat: no smoothing, no class weights (Good 1952) */
+    double
+        brier; /* mean over pictures of the sum over classes of squared errors, 0 to 2 (Brier 1950) */
+    double ece; /* |confidence - accuracy|, mean over equal-mass bins (Nguyen and O'Connor 2015) */
+    double
+        temperature; /* that makes the log loss least on these pictures (Guo et al. 2017); from 0.05 to 20 */
+    double scaled_log_loss, scaled_ece; /* at that temperature: how they would be at best */
+};
+
+/* Bin of confidences: a METRICS_BINS-th of the pictures, by rising probability of the prediction, ties by place; the
+ * first bins have one more where it does not divide (as numpy.array_split). */
+struct calibration_bin {
+    uint32_t n, correct;
+    double confidence; /* mean probability of the prediction */
+};
+
+/* P has a picture at least. ERR_NOMEM. */
+int metrics_of(struct metrics *out, const struct predictions *p, struct err *err) MUST_USE;
+/* *n: how many bins there are, at most METRICS_BINS and P's pictures. ERR_NOMEM. */
+int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct predictions *p,
+                 struct err *err) MUST_USE;
+/* Each with its key in JSON, its name, and a few words of what it means. */
+enum { METRICS = 10 };
+struct metric_row {
+    const char *key, *name, *what;
+    double value;
+};
+void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m);
+/* {"top5_accuracy": ..., ...}, owned by the caller; NULL: out of memory. */
+json_t *metrics_json(const struct metrics *m);
+
+#endif

@@ -1,0 +1,246 @@
+/* issues_page.c - the data of the page, and what is seen without scripts. SPDX-License-Identifier: MIT */
+#include "issues_page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "data/csv.h"
+#include "draw/element.h"
+#include "draw/page.h"
+#include "draw/thumb.h"
+#include "record/markup.h"
+
+/* So many thumbnails of some 5 KB keep the page below 5 MB: of those that are listed, then of each label and part of
+ * the worst others, up to OTHERS. */
+enum { PICTURES_MAX = 700, OTHERS = 8 };
+
+struct issues_page {
+    const struct suspects *s;
+    char **vocab;
+    const char *no_shards; /* why there are no pictures; "" */
+    json_t *pictures;
+    uint32_t n_more; /* that would be shown, but for the page's size */
+};
+
+static bool is_listed(const struct suspect *x)
+{
+    return x->right < 0 && (x->likely || x->suggested != x->given);
+}
+
+/* --- data ------------------------------------------------------------------------------------------- */
+
+static int add_picture(struct issues_page *p, const struct suspect *x,
+                       const struct shard_set *shards, struct err *err)
+{
+    json_t *picture =
+        json_pack("{s:o, s:i, s:i, s:f, s:f, s:b, s:s}", "id", tabular_string(x->path), "given",
+                  x->given, "suggested", x->suggested, "p_given", x->score, "p_suggested",
+                  x->probability, "likely", x->likely, "part", x->part);
+
+    if (!picture || json_array_append_new(p->pictures, picture) < 0)
+        return err_set(err, ERR_NOMEM, "page");
+    return thumb_add(picture, shards, x->path, err);
+}
+
+/* Worst first, as the list is; labels that are wrong on purpose are left out. */
+static int add_pictures(struct issues_page *p, const struct shard_set *shards, struct err *err)
+{
+    const struct suspects *s = p->s;
+    const size_t classes = (size_t)s->runs[0].p->classes;
+    uint32_t *others = calloc(2 * classes, sizeof *others), shown = 0;
+    int rc = others ? 0 : err_set(err, ERR_NOMEM, "page");
+
+    for (uint32_t k = 0; rc == 0 && k < s->n; k++) {
+        const struct suspect *x = &s->list[k];
+        uint32_t *n = &others[2 * (size_t)x->given + (strcmp(x->part, "train") == 0)];
+
+        if (x->right >= 0 || (!is_listed(x) && ++*n > OTHERS))
+            continue;
+        if (shown == PICTURES_MAX) {
+            p->n_more++;
+            continue;
+        }
+        shown++;
+        rc = add_picture(p, x, shards, err);
+    }
+    free(others);
+    return rc;
+}
+
+/* The rows of the table that the runs were cleaned by, so that a new one has them, too. */
+static int add_before(json_t *before, const struct look *l, struct err *err)
+{
+    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
+                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
+    char path[PATH_LEN];
+    struct csv csv;
+
+    if (path_format(path, err, "%s/clean.csv", l->run.folder) < 0)
+        return -1;
+    if (!path_is_file(path))
+        return 0;
+    if (csv_read(&csv, path, &columns, err) < 0)
+        return -1;
+    for (size_t i = 0; i < csv.n; i++)
+        json_array_append_new(before,
+                              json_pack("{s:o, s:o, s:o}", "path", tabular_string(csv.rows[i].key),
+                                        "action", tabular_string(csv.rows[i].value), "label",
+                                        tabular_string(csv.rows[i].extra)));
+    csv_free(&csv);
+    return 0;
+}
+
+static json_t *names_of(char **vocab, int32_t n)
+{
+    json_t *list = json_array();
+
+    for (int32_t c = 0; list && c < n; c++)
+        json_array_append_new(list, tabular_string(vocab[c]));
+    return list;
+}
+
+/* Marks are stored under the name of the shards: those of one set stay when a page is made anew. */
+static int make_data(json_t **data, const struct issues_page *p, struct err *err)
+{
+    const struct look *l = &p->s->runs[0];
+    json_t *before = json_array();
+    char store[200];
+
+    snprintf(store, sizeof store, "presize clean %.100s",
+             look_text(l->run.run, "sha256", "index", l->run.name));
+    *data = NULL;
+    if (before && add_before(before, l, err) < 0) {
+        json_decref(before);
+        return -1;
+    }
+    *data = json_pack("{s:s, s:o, s:O, s:o, s:o}", "store", store, "classes",
+                      names_of(p->vocab, l->p->classes), "pictures", p->pictures, "before", before,
+                      "parts",
+                      p->s->train.p ? json_pack("[s, s]", "valid", "train")
+                                    : json_pack("[s]", p->s->n ? p->s->list[0].part : "valid"));
+    return *data ? 0 : err_set(err, ERR_NOMEM, "page");
+}
+
+/* --- what is seen without scripts ------------------------------------------------------------------- */
+
+static int put_title(FILE *out, void *of, struct err *err)
+{
+    const struct issues_page *p = of;
+
+    (void)err;
+    fputs("Labels of ", out);
+    markup_text(out, look_text(p->s->runs[0].run.run, "set", NULL, "?"));
+    return 0;
+}
+
+static int put_heading(FILE *out, void *of, struct err *err)
+{
+    fputs("<h1>", out);
+    (void)put_title(out, of, err);
+    fputs("</h1>\n", out);
+    return 0;
+}
+
+static int put_summary(FILE *out, void *of, struct err *err)
+{
+    const struct issues_page *p = of;
+    const struct suspects *s = p->s;
+    uint32_t likely = s->n_likely;
+
+    (void)err;
+    for (uint32_t k = 0; k < s->n_likely; k++)
+        likely -= s->list[k].right >= 0;
+    fprintf(
+        out,
+        "<p class=\"lead\">%u of %u labels %s likely wrong, by confident learning (Northcutt et "
+        "al. 2021).</p>\n<p>%u of %u pictures are judged by ",
+        likely, s->n - s->n_planted_seen, likely == 1 ? "is" : "are", s->n, s->n_set);
+    if (s->n_runs > 1)
+        fprintf(out, "%zu runs, each by those that did not train on it.", s->n_runs);
+    else
+        fprintf(out, "one run, %s.",
+                s->train.p ? "the training pictures by a network that has seen their labels, so "
+                             "that wrong ones look better than they are"
+                           : "which has not trained on them");
+    fputs("</p>\n<p>Mark pictures, download <code>clean.csv</code>, and train again with "
+          "<code>data.clean=clean.csv</code>. The marks stay in this browser.</p>\n",
+          out);
+    if (s->n_planted_seen > 0)
+        fprintf(out,
+                "<p class=\"note\">%u labels that are wrong on purpose (data.plant) are not "
+                "shown.</p>\n",
+                s->n_planted_seen);
+    if (p->n_more > 0)
+        fprintf(out,
+                "<p class=\"note\">The page has the worst %zu pictures; %u more are in "
+                "issues.csv.</p>\n",
+                json_array_size(p->pictures), p->n_more);
+    if (p->no_shards[0]) {
+        fputs("<p class=\"note\">Pictures cannot be shown: ", out);
+        markup_text(out, p->no_shards);
+        fputs("</p>\n", out);
+    }
+    return 0;
+}
+
+static int put_list(FILE *out, void *of, struct err *err)
+{
+    const struct issues_page *p = of;
+    uint32_t rank = 0;
+
+    (void)err;
+    fputs("<div class=\"wide\"><table class=\"sort\">\n<thead><tr>", out);
+    element_th(out, "rank", 1);
+    element_th(out, "picture", 0);
+    element_th(out, "label", 0);
+    element_th(out, "probability", 1);
+    element_th(out, "predicted", 0);
+    element_th(out, "probability", 1);
+    element_th(out, "likely wrong", 0);
+    fputs("</tr></thead>\n<tbody>\n", out);
+    for (uint32_t k = 0; k < p->s->n; k++) {
+        const struct suspect *x = &p->s->list[k];
+
+        if (!is_listed(x))
+            continue;
+        fputs("<tr>", out);
+        element_td_number(out, ++rank, 0);
+        element_td(out, x->path);
+        element_td(out, p->vocab[x->given]);
+        element_td_number(out, x->score, 3);
+        element_td(out, p->vocab[x->suggested]);
+        element_td_number(out, x->probability, 3);
+        element_td(out, x->likely ? "yes" : "no");
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n", out);
+    return 0;
+}
+
+int issues_page_write(char out[4096], const struct suspects *s, const struct request *r,
+                      const char *file, struct err *err)
+{
+    static const struct page_part parts[] = {{"title", put_title},
+                                             {"heading", put_heading},
+                                             {"summary", put_summary},
+                                             {"list", put_list}};
+    struct err why = {0};
+    struct shard_set *shards = look_open_shards(&s->runs[0], r, &why);
+    struct issues_page p = {
+        .s = s, .vocab = s->runs[0].p->vocab, .no_shards = why.msg, .pictures = json_array()};
+    json_t *data = NULL;
+    int rc = -1;
+
+    if (!p.pictures)
+        err_set(err, ERR_NOMEM, "page");
+    else if ((file ? path_format(out, err, "%s", file)
+                   : path_format(out, err, "%s/issues.html", s->folder)) == 0 &&
+             add_pictures(&p, shards, err) == 0 && make_data(&data, &p, err) == 0)
+        rc = page_write(out, "issues", parts, sizeof parts / sizeof *parts, &p, data, err);
+    json_decref(data);
+    json_decref(p.pictures);
+    shard_set_close(shards);
+    return rc;
+}
