@@ -9,14 +9,14 @@ GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
 # Debian packages: what the build needs, and what some tests use when it is there (an outsider's
 # reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory in `make peers`,
-# the ops on arm64), or what is built in where it is there (libheif: HEIC and AVIF;
+# the ops on arm64, pages in a browser), or what is built in where it is there (libheif: HEIC and AVIF;
 # oneDNN: exec.conv=onednn).
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg62-turbo-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev
 EXTRA_PACKAGES := python3-h5py clang-format g++ libdnnl-dev libheif-dev libtcmalloc-minimal4 \
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user chromium
 
 .PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install clean
 .NOTPARALLEL:

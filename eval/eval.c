@@ -18,6 +18,7 @@ enum {
     OPT_CONFUSED = 256,
     OPT_CONFUSION,
     OPT_LOSSES,
+    OPT_SHOW,
     OPT_REPORT,
     OPT_COMPARE,
     OPT_FAIL,
@@ -57,7 +58,8 @@ static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
-    {"report",        OPT_REPORT,    NULL,   0, "write report.html anew and print its path", 0},
+    {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
+    {"report",        OPT_REPORT,    NULL,   0, "write the page of a run, or with --compare of runs, and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
@@ -132,10 +134,14 @@ static error_t parse_action(int key, char *arg, struct args *a)
         a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
         set_action(a, key, "top-losses");
         return 0;
-    case OPT_REPORT:
-        set_action(a, key, "report");
+    case OPT_REPORT: /* with --compare it says in which form */
+        a->request.report = true;
+        if (a->action != OPT_COMPARE)
+            set_action(a, key, "report");
         return 0;
     case OPT_COMPARE:
+        if (a->action == OPT_REPORT)
+            a->action = 0;
         set_action(a, key, "compare");
         return 0;
     case OPT_PREDICT:
@@ -158,6 +164,9 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     struct request *r = &a->request;
 
     switch (key) {
+    case OPT_SHOW:
+        r->show = arg;
+        return 0;
     case OPT_SPLIT:
         r->split = part_option(arg);
         return 0;
@@ -257,6 +266,8 @@ static void check_options(const struct args *a)
         die_usage("eval", "--fail-on-regression goes with --compare");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
+    if (r->show && a->action != OPT_LOSSES)
+        die_usage("eval", "--show goes with --top-losses");
     if (request_is_scoring(r) && a->action &&
         (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
@@ -267,7 +278,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
-    if (r->form != FORM_TEXT && a->action == OPT_REPORT)
+    if (r->form != FORM_TEXT && r->report)
         die_usage("eval", "--report prints a path only");
     if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r))
         die_usage("eval", "the overview is no table; take --json");

@@ -146,6 +146,23 @@ int pairing_test(struct pairing *out, const struct predictions *a, const struct 
     return rc;
 }
 
+int pairing_match(uint32_t **match, const struct predictions *a, const struct predictions *b,
+                  struct err *err)
+{
+    struct named *x = sorted(a), *y = sorted(b);
+
+    *match = calloc((size_t)a->n + 1, sizeof **match);
+    for (uint32_t i = 0; x && y && *match && i < a->n && i < b->n; i++)
+        (*match)[x[i].i] = y[i].i;
+    if (!x || !y) {
+        free(*match);
+        *match = NULL;
+    }
+    free(x);
+    free(y);
+    return *match ? 0 : err_set(err, ERR_NOMEM, "%u pictures", a->n);
+}
+
 enum verdict_kind pairing_verdict(const struct pairing *p)
 {
     if (!p->tested)

@@ -18,6 +18,7 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses */
+    const char *show;    /* with it: the PNG to draw them on */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
     const char *set;     /* --set, NULL: the run's own */
@@ -25,6 +26,7 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
+    bool report; /* a page of the comparison, not tables */
     bool strict; /* --verify: unchecked links have a status of their own */
 };
 

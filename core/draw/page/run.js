@@ -95,7 +95,9 @@ function pairs() {
   const strip = (list) => make("td", {}, make("div", { class: "strip" }, ...list.slice(0, 3).map(image).filter(Boolean)));
   for (const row of table.tBodies[0].rows) {
     const actual = Number(row.dataset.actual), predicted = Number(row.dataset.predicted);
-    row.append(strip(cellPictures(actual, predicted)), strip(cellPictures(predicted, predicted).reverse()));
+    const known = data.pictures.filter((p) => p.actual === predicted);
+    const rank = (p) => (p.actual === p.predicted ? 0 : 1) + p.loss / 1e6; // right ones first, the surest of them
+    row.append(strip(cellPictures(actual, predicted)), strip(known.sort((a, b) => rank(a) - rank(b))));
   }
 }
 
