@@ -59,7 +59,7 @@ static const struct argp_option options[] = {
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
     {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
-    {"report",        OPT_REPORT,    NULL,   0, "write the page of a run, or with --compare of runs, and print its path", 0},
+    {"report",        OPT_REPORT,    NULL,   0, "write a page of the run (with --compare: of all)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
