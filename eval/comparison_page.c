@@ -328,7 +328,7 @@ static void put_answer(FILE *out, const struct comparison *c, size_t run, uint32
 
     markup_text(out, name_of(c, run));
     fprintf(out, ": <b class=\"%s\">", predicted == p->actual[i] ? "good" : "bad");
-    markup_text(out, p->vocab[predicted]);
+    element_name(out, p->vocab[predicted]);
     fprintf(out, "</b> <span>%.0f&nbsp;%%</span><br>",
             100 * (double)p->prob[(size_t)i * (size_t)p->classes + (size_t)predicted]);
 }
@@ -345,7 +345,7 @@ static int put_picture(FILE *out, const struct page_of *of, size_t run, uint32_t
         fputs("<figure class=\"picture\"><div>", out);
         thumb_put(out, picture, p->ids[i]);
         fputs("</div><figcaption>is ", out);
-        markup_text(out, p->vocab[p->actual[i]]);
+        element_name(out, p->vocab[p->actual[i]]);
         fputs("<br>", out);
         put_answer(out, of->c, 0, i);
         put_answer(out, of->c, run, j);

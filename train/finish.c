@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "draw/report.h"
 #include "experiment/checkpoint.h"
+#include "experiment/momentum.h"
 #include "nn/weights.h"
 #include "record/plot.h"
 #include "record/predictions.h"
@@ -197,7 +198,7 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
 {
     const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN];
-    json_t *clean;
+    json_t *clean, *momentum;
     int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
@@ -223,5 +224,9 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
                  json_number_value(json_object_get(clean, "error_rate")),
                  (long long)json_integer_value(json_object_get(clean, "pictures")));
     json_decref(clean);
-    return report_write(folder, &(struct report_sources){.shards = s->shards}, err);
+    momentum = experiment_momentum(s->e);
+    rc = report_write(folder, &(struct report_sources){.shards = s->shards, .momentum = momentum},
+                      err);
+    json_decref(momentum);
+    return rc;
 }

@@ -7,7 +7,7 @@ data.pictures.forEach((picture, i) => {
   if (shown) picture.jpeg = shown.src.slice(shown.src.indexOf(",") + 1);
 });
 
-const named = (c) => data.vocab[c];
+const named = (c) => (data.vocab[c].length > 100 ? data.vocab[c].slice(0, 100) + "\u2026" : data.vocab[c]);
 const cellPictures = (actual, predicted) =>
   data.pictures.filter((p) => p.actual === actual && p.predicted === predicted);
 
