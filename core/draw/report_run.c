@@ -352,12 +352,11 @@ static int put_range_test(FILE *out, const struct report *r, struct err *err)
         n += sscanf(line, "%*d,%lf,%lf,%lf", &values[n], &values[room + n],
                     &values[2 * room + n]) == 3;
     {
-        const struct plot_series series[] = {
-            {"loss", values, values + room, (int)n, false},
-            {"smoothed", values, values + 2 * room, (int)n, false}};
+        const struct plot_series smoothed = {"smoothed loss", values, values + 2 * room, (int)n,
+                                             false};
 
         fputs("<div class=\"charts\"><figure class=\"chart\">\n", out);
-        rc = plot_lines_svg(out, &o, series, 2, err);
+        rc = plot_lines_svg(out, &o, &smoothed, 1, err);
         fputs("</figure></div>\n", out);
     }
     free(values);

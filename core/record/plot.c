@@ -167,10 +167,11 @@ static double at_x(const struct chart *c, double x)
     return c->left + (x - c->x.low) / (c->x.high - c->x.low) * (c->width - c->left - RIGHT);
 }
 
+/* Above the frame where Y is above its range (calm). */
 static double at_y(const struct chart *c, double y)
 {
     return c->height - BOTTOM -
-           (fmin(y, c->y.high) - c->y.low) / (c->y.high - c->y.low) * (c->height - c->top - BOTTOM);
+           (y - c->y.low) / (c->y.high - c->y.low) * (c->height - c->top - BOTTOM);
 }
 
 static void line(const struct chart *c, double x0, double y0, double x1, double y1, uint32_t colour)
@@ -314,25 +315,48 @@ static bool coincide(const struct chart *c, const struct plot_series *a,
     return true;
 }
 
+/* The line through N points as far as it lies in the frame: what leaves it at the top ends there. PX, PY: room for
+ * N + 2. */
+static void draw_pieces(const struct chart *c, const double *x, const double *y, size_t n,
+                        double *px, double *py, uint32_t colour, bool dashed)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i <= n; i++) {
+        const bool in = i < n && y[i] >= c->top - 0.5, before = i > 0 && y[i - 1] >= c->top - 0.5;
+
+        if (i > 0 && i < n && in != before) {
+            px[count] = x[i - 1] + (c->top - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]);
+            py[count++] = c->top;
+        }
+        if (in) {
+            px[count] = x[i];
+            py[count++] = y[i];
+            continue;
+        }
+        if (count > 1)
+            (dashed ? canvas_dashes : canvas_line)(c->canvas, px, py, count, colour, 1.6);
+        count = 0;
+    }
+}
+
 static int draw_series(const struct chart *c, const struct plot_series *s, uint32_t colour,
                        bool dashed, struct err *err)
 {
-    size_t room = 2 * (size_t)s->n + 2, n; /* x may go back and forth */
-    double *x = calloc(room, sizeof *x), *y = calloc(room, sizeof *y);
-    int rc = 0;
+    const size_t room = 2 * (size_t)s->n + 4; /* x may go back and forth */
+    double *x = calloc(4 * room, sizeof *x), *y;
+    size_t n;
 
-    if (x && y) {
-        n = reduce(c, s, x, y);
-        if (n > 1)
-            (dashed ? canvas_dashes : canvas_line)(c->canvas, x, y, n, colour, 1.6);
-        for (size_t i = 0; i < n && (s->points || n == 1); i++)
+    if (!x)
+        return err_set(err, ERR_NOMEM, "plot");
+    y = x + room;
+    n = reduce(c, s, x, y);
+    draw_pieces(c, x, y, n, x + 2 * room, x + 3 * room, colour, dashed);
+    for (size_t i = 0; i < n && (s->points || n == 1); i++)
+        if (y[i] >= c->top - 0.5)
             canvas_dot(c->canvas, x[i], y[i], 3.5, colour);
-    } else {
-        rc = err_set(err, ERR_NOMEM, "plot");
-    }
     free(x);
-    free(y);
-    return rc;
+    return 0;
 }
 
 static struct plot_page page_of(const struct plot_options *o)
