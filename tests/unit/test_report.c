@@ -12,9 +12,13 @@
 #include <jansson.h>
 
 #include "base/path.h"
+#include "data/shard.h"
 #include "draw/report.h"
 #include "record/predictions.h"
 #include "record/run.h"
+#include "image/decode.h"
+#include "image/encode_jpeg.h"
+#include "shards.h"
 
 static char results[] = "/tmp/presize-report-XXXXXX";
 
@@ -231,6 +235,93 @@ static void half_a_run_is_shown_as_far_as_it_goes(void **state)
     predictions_free(p);
 }
 
+/* Every picture of the set, predicted by its number. */
+static struct predictions *predict_all(const struct shard_set *shards)
+{
+    const uint32_t n = shard_set_count(shards);
+    struct predictions *p = make(n, shard_set_classes(shards));
+
+    for (uint32_t i = 0; i < n; i++) {
+        free(p->ids[i]);
+        p->ids[i] = strdup(shard_set_picture(shards, i)->path);
+    }
+    return p;
+}
+
+/* The pictures of the page are those of the shards; one that is damaged is missing, and all else is there. */
+static void pictures_come_from_the_shards(void **state)
+{
+    const char *const begin = "src=\"data:image/jpeg;base64,";
+    struct shard_set *shards;
+    struct predictions *p;
+    char folder[PATH_LEN], file[PATH_LEN], *page;
+    struct err err = {0};
+    struct shards t;
+    FILE *shard;
+
+    (void)state;
+    shards_describe(&t, 33);
+    check(shards_write(&t, &err), &err);
+    check(shard_set_open(&shards, t.folder, &err), &err);
+    p = predict_all(shards);
+    make_run(folder, "pictures", p);
+    for (int damaged = 0; damaged < 2; damaged++) {
+        const struct report_sources from = {.shards = shards};
+        const struct shard_picture *first = shard_set_picture(shards, 0);
+        size_t size, rest;
+        json_t *data;
+
+        if (damaged) { /* picture 0, which is mistaken and so among the top losses */
+            check(path_format(file, &err, "%s/shard-%05u.h5", t.folder, first->shard), &err);
+            shard = fopen(file, "r+");
+            assert_non_null(shard);
+            fseek(shard, (long)first->address, SEEK_SET);
+            fputs("damaged", shard);
+            fclose(shard);
+        }
+        check(report_write(folder, &from, &err), &err);
+        check(path_format(file, &err, "%s/report.html", folder), &err);
+        check(path_read(&page, &size, file, 64 << 20, &err), &err);
+        assert_int_equal(count(page, begin), 25 - damaged);
+        assert_int_equal(count(page, "no picture</span>"), damaged);
+        data = data_of(page); /* the rest is the script's */
+        rest = json_array_size(json_object_get(data, "pictures")) - 25;
+        assert_int_equal(count(page, "\"jpeg\":"), rest);
+        assert_true(rest > 0);
+        json_decref(data);
+        free(page);
+    }
+    predictions_free(p);
+    shard_set_close(shards);
+    check(path_remove_tree(t.scratch, &err), &err);
+}
+
+static void jpeg_is_the_picture(void **state)
+{
+    enum { H = 30, W = 41 };
+    uint8_t pixels[H * W * 3], *jpeg;
+    struct image img = {0};
+    struct err err = {0};
+    size_t size;
+    long off = 0;
+
+    (void)state;
+    for (int i = 0; i < H * W; i++)
+        for (int c = 0; c < 3; c++)
+            pixels[3 * i + c] = (uint8_t)(c == 0 ? 5 * (i % W) : c == 1 ? 7 * (i / W) : 90);
+    check(encode_jpeg(&jpeg, &size, pixels, H, W, 90, &err), &err);
+    check(image_decode(&img, jpeg, size, false, &err), &err);
+    free(jpeg);
+    assert_int_equal(img.height, H);
+    assert_int_equal(img.width, W);
+    for (int i = 0; i < H * W * 3; i++)
+        off += abs(img.pixels[i] - pixels[i]);
+    assert_true(off < 3L * H * W * 3); /* less than 3 of 255 on average */
+    assert_int_equal(encode_jpeg(&jpeg, &size, pixels, 0, W, 90, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    image_free(&img);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -251,6 +342,8 @@ int main(void)
         cmocka_unit_test(odd_labels_stay_text),
         cmocka_unit_test(any_number_of_classes),
         cmocka_unit_test(half_a_run_is_shown_as_far_as_it_goes),
+        cmocka_unit_test(pictures_come_from_the_shards),
+        cmocka_unit_test(jpeg_is_the_picture),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
