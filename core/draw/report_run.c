@@ -113,17 +113,29 @@ static void put_trust(FILE *out, const struct report *r)
                                            : "about as sure as it should be");
 }
 
+static void put_duration(FILE *out, double seconds)
+{
+    const long s = lrint(seconds);
+
+    if (s >= 3600)
+        fprintf(out, "%ld h %ld min", s / 3600, s / 60 % 60);
+    else if (s >= 60)
+        fprintf(out, "%ld min %ld s", s / 60, s % 60);
+    else
+        fprintf(out, "%ld s", s);
+}
+
 static void put_training(FILE *out, const struct report *r)
 {
     const struct times t = sum_times(r);
     const json_t *best = element_find(r->run.metrics, "best", "epoch");
     const char *by = element_text(r->params, "train.monitor", NULL);
-    char text[32];
 
     if (t.n == 0)
         return;
-    clock_duration(t.seconds, text, sizeof text);
-    fprintf(out, "Training took %zu epoch%s and %s", t.n, t.n == 1 ? "" : "s", text);
+    fprintf(out, "Training took %zu epoch%s, ", t.n, t.n == 1 ? "" : "s");
+    put_duration(out, t.seconds);
+    fputs(" in all", out);
     if (t.train > 0)
         fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
     fputs(". ", out);
