@@ -27,14 +27,26 @@ def fits(what):  # nothing sticks out of the page
     holds(what + " is wider than the screen", wide <= 0, wide)
 
 
-def contrast(selector):  # of a text with the page, as WCAG 2.2 (1.4.3) has it
-    return browser.js("""(() => {
-      const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-      const a = light(rgb(getComputedStyle(document.querySelector(%s)).color));
-      const b = light(rgb(getComputedStyle(document.body).backgroundColor));
-      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); })()""" % json.dumps(selector))
+CONTRAST = """
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const page = numbers(getComputedStyle(document.body).backgroundColor).slice(0, 3);
+  const contrast = (element) => {
+    const [r, g, b, opaque = 1] = numbers(getComputedStyle(element).backgroundColor);
+    const under = light([r, g, b].map((v, i) => opaque * v + (1 - opaque) * page[i]));
+    const over = light(numbers(getComputedStyle(element).color).slice(0, 3));
+    return (Math.max(under, over) + 0.05) / (Math.min(under, over) + 0.05); };"""
+
+
+def contrast(selector):  # of a text with what is under it, as WCAG 2.2 (1.4.3) has it
+    return browser.js("(() => {%s return contrast(document.querySelector(%s)); })()" % (CONTRAST, json.dumps(selector)))
+
+
+def least_cell():  # of all shades that a cell may have: the least contrast, and where
+    return browser.js("""(() => {%s const cell = document.querySelector("#matrix tbody td"), was = cell.className, all = [];
+      for (const kind of "rw") for (let i = 1; i < 10; i++) { cell.className = kind + i; all.push([contrast(cell), kind + i]); }
+      cell.className = was; return all.sort((a, b) => a[0] - b[0])[0]; })()""" % CONTRAST)
 
 
 # A wide screen: a click on a cell shows its pictures, all of them, and those only.
@@ -89,6 +101,8 @@ for scheme in ("light", "dark"):
     for selector in ("p", ".note", ".bad", ".good", "nav a"):
         ratio = contrast(selector)
         holds(f"{scheme}: contrast of {selector}", ratio >= 4.5, ratio)
+    least = least_cell()
+    holds(f"{scheme}: contrast of cells", least[0] >= 4.5, least)
     dark = browser.js("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] < 100")
     holds(f"{scheme} is {scheme}", dark == (scheme == "dark"))
 browser.look(width=390, height=844)
