@@ -3,26 +3,13 @@
  * Where pictures of a run have duplicates in its training part, figures and tests stand there twice, the second time
  * without these pictures. --fail-on-regression goes by the first.
  * SPDX-License-Identifier: MIT */
-#include "comparison.h"
+#include "comparison_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "look.h"
-#include "pairing.h"
-#include "relabel.h"
 #include "recipes.h"
 #include "record/stats.h"
-
-struct comparison {
-    struct look *runs;
-    size_t n, n_tests, n_clean, n_recipes;
-    int n_seeds;           /* the most of any recipe */
-    struct pairing *pairs; /* n; of run i with run 0, the first unused */
-    struct pairing *clean; /* the same without what leaks in one of the two; n 0: nothing does */
-    json_t *keys, *figures, *groups, *tests; /* rows */
-    struct relabelled relabelled;
-};
 
 static const char arithmetic[] = "arithmetic";
 
@@ -352,10 +339,9 @@ static int print_keys(FILE *out, enum form form, const struct comparison *c, str
     return 0;
 }
 
-static int print_json(FILE *out, const struct comparison *c, struct err *err)
+json_t *comparison_json(const struct comparison *c)
 {
-    json_t *keys = json_object(), *all;
-    int rc;
+    json_t *keys = json_object();
 
     for (size_t k = 0; keys && k < json_array_size(c->keys); k++) {
         const json_t *row = json_array_get(c->keys, k);
@@ -365,12 +351,18 @@ static int print_json(FILE *out, const struct comparison *c, struct err *err)
             json_object_set(values, c->runs[i].run.name, json_array_get(row, i + 1));
         json_object_set_new(keys, json_string_value(json_array_get(row, 0)), values);
     }
-    all = json_pack("{s:o, s:o, s:o, s:o, s:o}", "keys", keys, "runs",
-                    tabular_objects(figure_columns, FIGURES, c->figures), "groups",
-                    tabular_objects(group_columns, GROUPS, c->groups), "tests",
-                    tabular_objects(test_columns, TESTS, c->tests), "relabelled",
-                    tabular_objects(relabelled_columns, 3, c->relabelled.rows));
-    rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "keys", keys, "runs",
+                     tabular_objects(figure_columns, FIGURES, c->figures), "groups",
+                     tabular_objects(group_columns, GROUPS, c->groups), "tests",
+                     tabular_objects(test_columns, TESTS, c->tests), "relabelled",
+                     tabular_objects(relabelled_columns, 3, c->relabelled.rows));
+}
+
+static int print_json(FILE *out, const struct comparison *c, struct err *err)
+{
+    json_t *all = comparison_json(c);
+    int rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
+
     json_decref(all);
     return rc;
 }
@@ -497,7 +489,9 @@ int comparison_print(FILE *out, const struct request *r, bool *regression, struc
     if (open_runs(&c, r, err) < 0 || add_facts(&c, err) < 0 || find_keys(&c, err) < 0 ||
         find_figures(&c, err) < 0 || find_groups(&c, err) < 0 || find_tests(&c, err) < 0)
         goto out;
-    if (r->form == FORM_JSON)
+    if (r->report)
+        rc = comparison_page(out, &c, r, err);
+    else if (r->form == FORM_JSON)
         rc = print_json(out, &c, err);
     else if (r->form == FORM_TEXT)
         rc = print_text(out, &c, err);

@@ -9,11 +9,11 @@
 #include "base/cli.h"
 #include "base/fold.h"
 #include "base/path.h"
-#include "base/sandbox.h"
 #include "base/version.h"
 #include "comparison.h"
 #include "data/dataset.h"
 #include "draw/report.h"
+#include "experiment/momentum.h"
 #include "groups.h"
 #include "image/decode.h"
 #include "issues.h"
@@ -25,6 +25,7 @@
 #include "record/canvas.h"
 #include "record/run.h"
 #include "record/study.h"
+#include "rights.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -32,6 +33,7 @@ enum {
     OPT_CONFUSED = 256,
     OPT_CONFUSION,
     OPT_LOSSES,
+    OPT_SHOW,
     OPT_REPORT,
     OPT_COMPARE,
     OPT_FAIL,
@@ -79,11 +81,12 @@ static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
     {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
+    {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write report.html anew and print its path; with "
-        "--issues a page to keep, drop and relabel (issues.html, or FILE)", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run and print its path; with "
+        "--compare of all; with --issues to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
@@ -141,7 +144,7 @@ static const char *part_option(const char *text)
 
 static void set_action(struct args *a, int action, const char *name)
 {
-    if (a->action == OPT_REPORT && action == OPT_ISSUES) /* the page of --issues */
+    if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
         a->action = 0;
     if (a->action && a->action != action)
         die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
@@ -174,10 +177,10 @@ static error_t parse_action(int key, char *arg, struct args *a)
         a->request.count = arg ? count_option("--issues", arg) : DEFAULT_ISSUES;
         set_action(a, key, "issues");
         return 0;
-    case OPT_REPORT:
-        a->request.page = true;
+    case OPT_REPORT: /* with --compare and --issues it says in which form */
+        a->request.report = true;
         a->request.page_file = arg;
-        if (a->action != OPT_ISSUES)
+        if (a->action != OPT_ISSUES && a->action != OPT_COMPARE)
             set_action(a, key, "report");
         return 0;
     case OPT_COMPARE:
@@ -206,6 +209,9 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     struct request *r = &a->request;
 
     switch (key) {
+    case OPT_SHOW:
+        r->show = arg;
+        return 0;
     case OPT_SPLIT:
         r->split = part_option(arg);
         return 0;
@@ -295,7 +301,7 @@ static void take_page_file(struct args *a)
     struct request *r = &a->request;
     const size_t length = r->n_words ? strlen(r->words[r->n_words - 1]) : 0;
 
-    if (!r->page || r->page_file || length < 6 ||
+    if (!r->report || r->page_file || length < 6 ||
         strcmp(r->words[r->n_words - 1] + length - 5, ".html") != 0)
         return;
     r->page_file = r->words[--r->n_words];
@@ -370,6 +376,8 @@ static void check_options(const struct args *a)
                   "--issues goes without --set and --tta, and --with-train without --split");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
+    if (r->show && a->action != OPT_LOSSES)
+        die_usage("eval", "--show goes with --top-losses");
     if (request_is_scoring(r) && a->action &&
         (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
@@ -380,7 +388,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
-    if (r->form != FORM_TEXT && a->action == OPT_REPORT)
+    if (r->form != FORM_TEXT && r->report)
         die_usage("eval", "--report prints a path only");
     if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
         !(r->run && groups_find(folder, r, r->run)))
@@ -391,55 +399,44 @@ static int write_report(const struct request *r, struct err *err)
 {
     struct report_sources from = {0};
     struct shard_set *shards = NULL;
-    json_t *verify = NULL;
-    struct err why = {0};
+    struct err no_shards = {0}, why;
+    json_t *verify = NULL, *momentum = NULL;
+    struct experiment *e = NULL;
     int rc, failed, unchecked;
     struct look l;
 
     if (look_open(&l, r, r->run, err) < 0)
         return -1;
-    from.shards = shards = look_open_shards(&l, r, &why);
-    from.no_shards = why.msg;
+    from.shards = shards = look_open_shards(&l, r, &no_shards);
+    from.no_shards = no_shards.msg;
     rc = verify_rows(&verify, &failed, &unchecked, &l, r, err);
     from.verify = verify;
+    if (experiment_reopen(&e, l.run.folder, NULL, 0, &why) == 0)
+        from.momentum = momentum = experiment_momentum(e);
     if (rc == 0)
         rc = report_write(l.run.folder, &from, err);
     if (rc == 0)
         printf("%s/report.html\n", l.run.folder);
     json_decref(verify);
+    json_decref(momentum);
+    experiment_free(e);
     shard_set_close(shards);
     look_close(&l);
     return rc;
 }
 
-/* Only folders of the runs in question are written, where what is computed or drawn is kept; --verify makes its tables
- * once more in a temporary folder, --list writes nothing. */
+/* Only folders of the runs in question are written, and the file that an option names; --list writes nothing. */
 static int give_up_rights(const struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
-    const bool many = a->action == OPT_COMPARE;
-    const size_t most = many ? (size_t)r->n_words : 1;
-    struct sandbox_place *places = calloc(most, sizeof *places);
-    char(*folders)[PATH_LEN] = calloc(most, sizeof *folders);
-    size_t n = 0;
+    const bool runs =
+        a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
+    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY,
+                              .runs = runs,
+                              .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
+                              .file = a->action == OPT_ISSUES ? r->page_file : r->show};
 
-    if (!places || !folders) {
-        free(places);
-        free(folders);
-        return err_set(err, ERR_NOMEM, "%zu runs", most);
-    }
-    for (size_t i = 0; i < most && a->action != OPT_LIST && a->action != OPT_VERIFY; i++)
-        if (run_find(folders[n], r->results, many ? r->words[i] : r->run, NULL) == 0) {
-            places[n] = (struct sandbox_place){folders[n], SANDBOX_WRITE};
-            n++;
-        } /* else whoever opens the run says what is wrong */
-    if (a->action == OPT_VERIFY)
-        places[n++] = (struct sandbox_place){verify_temporary(), SANDBOX_WRITE};
-    backend_wake_driver();
-    sandbox_enter(places, n);
-    free(places);
-    free(folders);
-    return 0;
+    return rights_give_up(r, &w, err);
 }
 
 static int list(FILE *out, const struct request *r, struct err *err)

@@ -234,7 +234,7 @@ int issues_print(FILE *out, const struct request *r, struct err *err)
         return -1;
     warn(&s, r);
     if (list_rows(&rows, &s, err) < 0 || write_csv(&s, rows, path, err) < 0 ||
-        (r->page && issues_page_write(page, &s, r, r->page_file, err) < 0))
+        (r->report && issues_page_write(page, &s, r, r->page_file, err) < 0))
         goto out;
     if (r->form == FORM_JSON)
         rc = print_json(out, &s, rows, path, page, err);

@@ -167,14 +167,16 @@ static bool has_index(const char *folder)
 void look_find_shards(char out[PATH_LEN], const struct look *l, const struct request *r)
 {
     const char *folder = look_text(l->run.run, "shards", NULL, "");
-    const char *set =
+    const char *own =
         look_text(l->params, "data.set", NULL, look_text(l->run.run, "set", NULL, ""));
+    const char *set = r->set ? r->set : own;
     char name[PATH_LEN];
 
     if (name_shards(name, l) == 0 && path_format(out, NULL, "%s/%s/%s", r->data, set, name) == 0 &&
         has_index(out))
         return;
-    if (!r->data_given && path_format(out, NULL, "%s", folder) == 0 && has_index(out))
+    if (strcmp(set, own) == 0 && !r->data_given && path_format(out, NULL, "%s", folder) == 0 &&
+        has_index(out))
         return;
     out[0] = 0;
 }
@@ -187,12 +189,14 @@ struct shard_set *look_open_shards(const struct look *l, const struct request *r
 
     look_find_shards(folder, l, r);
     if (!folder[0]) {
-        err_set(why, ERR_INPUT, "the shards of %s are no longer there",
-                look_text(l->run.run, "set", NULL, "its set"));
+        err_set(why, ERR_INPUT, "the shards of %s are not there (--data)",
+                r->set ? r->set : look_text(l->run.run, "set", NULL, "its set"));
         return NULL;
     }
     if (shard_set_open(&shards, folder, why) < 0)
         return NULL;
+    if (r->set && strcmp(r->set, look_text(l->run.run, "set", NULL, "")) != 0)
+        return shards;
     if (recorded && strcmp(recorded, shard_set_index_sha256(shards)) == 0)
         return shards;
     err_set(why, ERR_CHECKSUM, "%s was made anew since the run, its pictures may be others",

@@ -8,8 +8,9 @@
 #include "base/path.h"
 #include "look.h"
 #include "record/plot.h"
+#include "record/sheet.h"
 
-enum { PRINTED_CLASSES = 12 };
+enum { PRINTED_CLASSES = 12, SHEET_COLUMNS = 5, SHEET_SIDE = 200 };
 
 static int open_needed(struct look *l, const struct request *r, struct err *err)
 {
@@ -154,6 +155,72 @@ int mistakes_matrix(FILE *out, const struct request *r, struct err *err)
     return rc;
 }
 
+static int add_loss(json_t *rows, const struct predictions *p, uint32_t i, struct err *err)
+{
+    const float *prob = p->prob + (size_t)i * (size_t)p->classes;
+
+    return tabular_add(rows,
+                       json_pack("[o, o, o, f, f]", tabular_string(p->ids[i]),
+                                 tabular_string(p->vocab[p->predicted[i]]),
+                                 tabular_string(p->vocab[p->actual[i]]), (double)p->loss[i],
+                                 (double)prob[p->predicted[i]]),
+                       err);
+}
+
+/* The picture I in CELL, with the prediction below it and what it is. */
+static int show_loss(struct sheet *s, int cell, const struct shard_set *shards,
+                     const struct predictions *p, uint32_t i, struct err *err)
+{
+    const float *prob = p->prob + (size_t)i * (size_t)p->classes;
+    const int64_t rank = shard_set_rank(shards, p->ids[i]);
+    const struct shard_picture *picture;
+    char label[512], note[512];
+    uint8_t *pixels;
+    int rc;
+
+    if (rank < 0)
+        return err_set(err, ERR_INPUT, "%s is not among the shards", p->ids[i]);
+    picture = shard_set_picture(shards, (uint32_t)rank);
+    pixels = malloc((size_t)picture->height * picture->width * 3);
+    if (!pixels)
+        return err_set(err, ERR_NOMEM, "%s", p->ids[i]);
+    snprintf(label, sizeof label, "%.400s %.0f %%", p->vocab[p->predicted[i]],
+             100 * (double)prob[p->predicted[i]]);
+    snprintf(note, sizeof note, "is %.400s, loss %.2f", p->vocab[p->actual[i]], (double)p->loss[i]);
+    rc = shard_set_read(shards, (uint32_t)rank, pixels, true, err);
+    if (rc == 0)
+        rc =
+            sheet_put(s, cell, pixels, (int)picture->height, (int)picture->width, label, note, err);
+    free(pixels);
+    return rc;
+}
+
+static int show_losses(const struct look *l, const struct request *r, const uint32_t *order,
+                       struct err *err)
+{
+    const int n = (int)(l->p->n < r->count ? l->p->n : r->count);
+    struct shard_set *shards;
+    struct sheet *s;
+    struct err why = {0};
+    int rc;
+
+    shards = look_open_shards(l, r, &why);
+    if (!shards)
+        return err_set(err, why.kind, "--show: %s", why.msg);
+    if (sheet_new(&s, n, SHEET_COLUMNS, SHEET_SIDE, err) < 0) {
+        shard_set_close(shards);
+        return -1;
+    }
+    rc = 0;
+    for (int k = 0; k < n && rc == 0; k++)
+        rc = show_loss(s, k, shards, l->p, order[k], err);
+    if (rc == 0)
+        rc = sheet_write(s, r->show, err);
+    sheet_free(s);
+    shard_set_close(shards);
+    return rc;
+}
+
 int mistakes_losses(FILE *out, const struct request *r, struct err *err)
 {
     static const struct column columns[] = {
@@ -165,25 +232,23 @@ int mistakes_losses(FILE *out, const struct request *r, struct err *err)
 
     if (!rows)
         return err_set(err, ERR_NOMEM, "top losses");
-    if (open_needed(&l, r, err) < 0) {
+    if ((r->show && sheet_check_path(r->show, err) < 0) || open_needed(&l, r, err) < 0) {
         json_decref(rows);
         return -1;
     }
     if (predictions_by_loss(&order, l.p, err) < 0)
         goto out;
-    for (uint32_t k = 0; k < l.p->n && k < r->count; k++) {
-        uint32_t i = order[k];
-        const float *prob = l.p->prob + (size_t)i * (size_t)l.p->classes;
-
-        if (tabular_add(rows,
-                        json_pack("[o, o, o, f, f]", tabular_string(l.p->ids[i]),
-                                  tabular_string(l.p->vocab[l.p->predicted[i]]),
-                                  tabular_string(l.p->vocab[l.p->actual[i]]), (double)l.p->loss[i],
-                                  (double)prob[l.p->predicted[i]]),
-                        err) < 0)
+    for (uint32_t k = 0; k < l.p->n && k < r->count; k++)
+        if (add_loss(rows, l.p, order[k], err) < 0)
             goto out;
-    }
+    if (r->show && show_losses(&l, r, order, err) < 0)
+        goto out;
     tabular_print(out, r->form, columns, 5, rows);
+    if (r->show && r->form == FORM_TEXT) {
+        fputc('\n', out);
+        tabular_text(out, r->show);
+        fputc('\n', out);
+    }
     rc = 0;
 out:
     free(order);

@@ -9,6 +9,7 @@
 int mistakes_confused(FILE *out, const struct request *r, struct err *err) MUST_USE;
 /* Writes plots/confusion.svg, .png and confusion.csv anew and prints the matrix where it is small. */
 int mistakes_matrix(FILE *out, const struct request *r, struct err *err) MUST_USE;
+/* With R->show also draws them on a sheet; ERR_INPUT where the shards are not there. */
 int mistakes_losses(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
 /* Rows [actual, predicted, count] for mistakes_print_pairs(), at most MOST (0: all); owned by the

@@ -28,25 +28,23 @@ struct times {
 static void read_times(struct times *t, const struct look *l)
 {
     const json_t *last = look_get(l->run.metrics, "last", "epoch");
-    char path[PATH_LEN], *text, *rest, *line;
-    struct err err;
-    size_t size;
+    json_t *lines = NULL, *object;
+    char path[PATH_LEN];
+    size_t i;
 
     *t = (struct times){0};
-    if (path_format(path, &err, "%s/timing.jsonl", l->run.folder) < 0 ||
-        path_read(&text, &size, path, (size_t)1 << 28, &err) < 0)
+    if (path_format(path, NULL, "%s/timing.jsonl", l->run.folder) < 0 ||
+        json_read_lines(&lines, path, NULL) < 0)
         return;
-    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        json_t *object = json_loads(line, 0, NULL);
-
+    json_array_foreach(lines, i, object)
+    {
         if (json_is_number(json_object_get(object, "seconds"))) {
             t->seconds += json_number_value(json_object_get(object, "seconds"));
             t->images_per_s = json_number_value(json_object_get(object, "images_per_s"));
             t->epochs++;
         }
-        json_decref(object);
     }
-    free(text);
+    json_decref(lines);
     if (json_is_integer(last))
         t->epochs = (int)json_integer_value(last) + 1;
 }

@@ -177,6 +177,19 @@ int pairing_test_without(struct pairing *out, const struct predictions *a,
     return rc;
 }
 
+int pairing_match(uint32_t **match, const struct predictions *a, const struct predictions *b,
+                  struct err *err)
+{
+    struct list x = sorted(a, NULL), y = sorted(b, NULL);
+
+    *match = x.of && y.of ? calloc((size_t)a->n + 1, sizeof **match) : NULL;
+    for (uint32_t i = 0; *match && i < x.n && i < y.n; i++)
+        (*match)[x.of[i].i] = y.of[i].i;
+    free(x.of);
+    free(y.of);
+    return *match ? 0 : err_set(err, ERR_NOMEM, "%u pictures", a->n);
+}
+
 enum verdict_kind pairing_verdict(const struct pairing *p)
 {
     if (!p->tested)

@@ -32,6 +32,10 @@ int pairing_test_without(struct pairing *out, const struct predictions *a,
                          const struct predictions *b, const json_t *left_out,
                          struct err *err) MUST_USE;
 
+/* *match: of each picture of A its place in B, owned by the caller; for a pair that was tested. ERR_NOMEM. */
+int pairing_match(uint32_t **match, const struct predictions *a, const struct predictions *b,
+                  struct err *err) MUST_USE;
+
 enum verdict_kind { VERDICT_UNTESTED, VERDICT_SAME, VERDICT_BETTER, VERDICT_WORSE };
 /* At 5 %, adjusted. */
 enum verdict_kind pairing_verdict(const struct pairing *p);

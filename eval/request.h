@@ -18,6 +18,7 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses, --issues */
+    const char *show;    /* --top-losses: the PNG to draw them on */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
@@ -27,8 +28,8 @@ struct request {
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
     const char *clean;     /* --compare: table whose labels count; NULL: the runs' */
-    bool page;             /* --issues --report */
-    const char *page_file; /* where, NULL: beside issues.csv */
+    bool report;           /* a page of the run, of the comparison, of --issues, not tables */
+    const char *page_file; /* --issues: where, NULL: beside issues.csv */
     bool with_train;       /* --issues: training pictures, too */
     bool strict;           /* --verify: unchecked links have a status of their own */
 };

@@ -163,7 +163,8 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
         (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
         "left_out", (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
         text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s), "remarks",
-        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s), "cleaning", split_cleaning_json(s->split, &s->e->data));
+        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s), "cleaning",
+        split_cleaning_json(s->split, &s->e->data));
     if (!*out)
         return err_set(err, ERR_NOMEM, "run.json");
     return 0;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "draw/report.h"
 #include "experiment/checkpoint.h"
+#include "experiment/momentum.h"
 #include "nn/weights.h"
 #include "record/leaks.h"
 #include "record/plot.h"
@@ -190,7 +191,7 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
 {
     const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN], text[96];
-    json_t *clean;
+    json_t *clean, *momentum;
     int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
@@ -217,5 +218,9 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
         log_info("error rate %s", text);
     }
     json_decref(clean);
-    return report_write(folder, &(struct report_sources){.shards = s->shards}, err);
+    momentum = experiment_momentum(s->e);
+    rc = report_write(folder, &(struct report_sources){.shards = s->shards, .momentum = momentum},
+                      err);
+    json_decref(momentum);
+    return rc;
 }

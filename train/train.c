@@ -93,7 +93,8 @@ static const struct argp_option options[] = {
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
      "show the parts, the first batch and the network by stages, or every op (long lines); no training", 0},
-    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time by three steps a phase, and what a study can detect; no training", 0},
+    {"plan",       OPT_PLAN,       NULL,   0, "estimate memory and time by three steps a phase, and what a study can "
+        "detect; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
     {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},

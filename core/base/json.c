@@ -32,6 +32,32 @@ int json_read(json_t **out, const char *path, struct err *err)
     return 0;
 }
 
+int json_read_lines(json_t **out, const char *path, struct err *err)
+{
+    char *text, *rest, *line;
+    size_t size;
+
+    *out = json_array();
+    if (!*out)
+        return err_set(err, ERR_NOMEM, "%s", path);
+    if (!path_exists(path))
+        return 0;
+    if (path_read(&text, &size, path, FILE_MAX, err) < 0) {
+        json_decref(*out);
+        *out = NULL;
+        return -1;
+    }
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *object = json_loads(line, 0, NULL);
+
+        if (json_is_object(object))
+            json_array_append(*out, object);
+        json_decref(object);
+    }
+    free(text);
+    return 0;
+}
+
 void json_real_text(double real, char out[JSON_REAL_TEXT])
 {
     char exponent[8];

@@ -11,6 +11,9 @@
 /* Reads a JSON file of at most 256 MiB. ERR_IO, ERR_FORMAT (with line and column). */
 int json_read(json_t **out, const char *path, struct err *err) MUST_USE;
 
+/* The objects of a JSON Lines file of at most 256 MiB, in their order, as an array; what is no object (a torn line) is
+ * left out, no file is an empty array. ERR_IO, ERR_NOMEM. */
+int json_read_lines(json_t **out, const char *path, struct err *err) MUST_USE;
 /* VALUE as text, keys in insertion order, reals as the shortest text that reads back equal; INDENT
  * spaces a level, 0 for one line. Owned by the caller, released with free(); NULL: out of memory. */
 char *json_text(const json_t *value, int indent);

@@ -67,8 +67,8 @@ void new_file_clear(const char *folder, const char *name);
  * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */
 int path_find_share(char out[PATH_LEN], const char *kind, const char *name,
                     struct err *err) MUST_USE;
-/* A line for each NAME of KIND that path_find_share() finds, sorted; with the first comment of the file, which says what
- * it is. */
+/* A line for each NAME of KIND that path_find_share() finds, sorted; with the first comment of the file, which says
+ * what it is. */
 void path_list_share(FILE *file, const char *kind);
 void path_describe_share(FILE *out, const char *kind);
 

@@ -115,6 +115,25 @@ const struct shard_picture *shard_set_picture(const struct shard_set *s, uint32_
     return &s->pictures[rank];
 }
 
+/* Ranks are places in the listing sorted bytewise. */
+int64_t shard_set_rank(const struct shard_set *s, const char *path)
+{
+    int64_t low = 0, high = (int64_t)shard_set_count(s) - 1;
+
+    while (low <= high) {
+        const int64_t middle = (low + high) / 2;
+        const int order = strcmp(path, shard_set_picture(s, (uint32_t)middle)->path);
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            high = middle - 1;
+        else
+            low = middle + 1;
+    }
+    return -1;
+}
+
 int32_t shard_set_classes(const struct shard_set *s)
 {
     return s->n_classes;

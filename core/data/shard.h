@@ -41,6 +41,8 @@ uint64_t shard_set_bytes(const struct shard_set *s); /* of all pixels */
 uint32_t shard_set_count(const struct shard_set *s); /* pictures, > 0 */
 /* Picture by its RANK in the sorted listing, rank < count. */
 const struct shard_picture *shard_set_picture(const struct shard_set *s, uint32_t rank);
+/* The rank of the picture PATH, -1 where the set has none. */
+int64_t shard_set_rank(const struct shard_set *s, const char *path);
 int32_t shard_set_classes(const struct shard_set *s);
 const char *shard_set_label(const struct shard_set *s, int32_t label); /* borrowed */
 /* The label of that name; -1: none. */

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "record/markup.h"
 
-enum { NAME_MAX_BYTES = 256 };
+enum { NAME_MAX_BYTES = 256, NAME_SHOWN = 100 };
 
 const json_t *element_find(const json_t *object, const char *a, const char *b)
 {
@@ -35,17 +35,33 @@ json_t *element_string(const char *text)
     return out;
 }
 
+void element_name(FILE *out, const char *text)
+{
+    char begun[NAME_SHOWN + 1];
+
+    if (!text || strlen(text) <= NAME_SHOWN) {
+        markup_text(out, text);
+        return;
+    }
+    markup_clean(begun, sizeof begun, text);
+    fputs("<span title=\"", out);
+    markup_text(out, text);
+    fputs("\">", out);
+    markup_text(out, begun);
+    fputs("\xe2\x80\xa6</span>", out);
+}
+
 void element_th(FILE *out, const char *text, int number)
 {
     fputs(number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">", out);
-    markup_text(out, text);
+    element_name(out, text);
     fputs("</th>", out);
 }
 
 void element_td(FILE *out, const char *text)
 {
     fputs("<td>", out);
-    markup_text(out, text);
+    element_name(out, text);
     fputs("</td>", out);
 }
 

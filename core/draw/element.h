@@ -13,7 +13,9 @@ const char *element_text(const json_t *object, const char *a, const char *b);
 /* TEXT as a JSON string; what is not UTF-8 becomes U+FFFD. NULL: out of memory. */
 json_t *element_string(const char *text);
 
-/* <th> and <td> with escaped text; "n" classes are right-aligned numbers. */
+/* TEXT, escaped; of a very long one the beginning, with all of it as a title. */
+void element_name(FILE *out, const char *text);
+/* <th> and <td> with such a text; NUMBER: the column has numbers. */
 void element_th(FILE *out, const char *text, int number);
 void element_td(FILE *out, const char *text);
 void element_td_number(FILE *out, double value, int decimals);

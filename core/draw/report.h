@@ -11,6 +11,7 @@
 struct report_sources {
     const struct shard_set *shards; /* the run's; NULL: a page without pictures */
     const char *no_shards;          /* why, in words */
+    const json_t *momentum;         /* [[epoch, momentum], ...]; NULL: not known */
     const json_t *verify; /* rows [link, result, what] of --verify; NULL: it was not done */
 };
 

@@ -9,32 +9,13 @@
 #include "draw/report_private.h"
 #include "draw/thumb.h"
 
-enum { LINES_MAX = 256 << 20 };
-
-/* Objects of FOLDER/NAME, a line each; a torn line is left out, no file is no lines. */
-static int read_lines(json_t **out, const char *folder, const char *name, struct err *err)
+static int read_lines(json_t **out, const struct report *r, const char *name, struct err *err)
 {
-    char path[PATH_LEN], *text, *rest, *line;
-    size_t size;
+    char path[PATH_LEN];
 
-    *out = json_array();
-    if (!*out)
-        return err_set(err, ERR_NOMEM, "%s", name);
-    if (path_format(path, err, "%s/%s", folder, name) < 0)
+    if (path_format(path, err, "%s/%s", r->run.folder, name) < 0)
         return -1;
-    if (!path_exists(path))
-        return 0;
-    if (path_read(&text, &size, path, LINES_MAX, err) < 0)
-        return -1;
-    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        json_t *object = json_loads(line, 0, NULL);
-
-        if (json_is_object(object))
-            json_array_append(*out, object);
-        json_decref(object);
-    }
-    free(text);
-    return 0;
+    return json_read_lines(out, path, err);
 }
 
 static int read_params(struct report *r, struct err *err)
@@ -216,11 +197,9 @@ int report_open(struct report *r, const char *folder, const struct report_source
         r->run.status = "done";
     if (!r->pictures)
         err_set(err, ERR_NOMEM, "report");
-    else if (read_params(r, err) == 0 &&
-             read_lines(&r->epochs, r->run.folder, "metrics.jsonl", err) == 0 &&
-             read_lines(&r->times, r->run.folder, "timing.jsonl", err) == 0 &&
-             read_points(r, err) == 0 && read_predictions(r, err) == 0 &&
-             (!r->p || derive(r, err) == 0))
+    else if (read_params(r, err) == 0 && read_lines(&r->epochs, r, "metrics.jsonl", err) == 0 &&
+             read_lines(&r->times, r, "timing.jsonl", err) == 0 && read_points(r, err) == 0 &&
+             read_predictions(r, err) == 0 && (!r->p || derive(r, err) == 0))
         return 0;
     report_close(r);
     return -1;

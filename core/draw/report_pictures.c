@@ -104,18 +104,18 @@ static void put_picture(FILE *out, const struct report *r, const json_t *picture
     fprintf(out, "<figure class=\"picture\" id=\"picture-%zu\"><div>", i);
     thumb_put(out, picture, id);
     fprintf(out, "</div><figcaption><b class=\"%s\">", actual == predicted ? "good" : "bad");
-    markup_text(out, r->p->vocab[predicted]);
-    fprintf(out, "</b> <span>%.0f %%</span><br>",
+    element_name(out, r->p->vocab[predicted]);
+    fprintf(out, "</b> <span>%.0f&nbsp;%%</span><br>",
             100 * json_number_value(json_object_get(picture, "p_predicted")));
     if (actual != predicted) {
         fputs("is ", out);
-        markup_text(out, r->p->vocab[actual]);
-        fprintf(out, " <span>%.0f %%</span><br>",
+        element_name(out, r->p->vocab[actual]);
+        fprintf(out, " <span>%.0f&nbsp;%%</span><br>",
                 100 * json_number_value(json_object_get(picture, "p_actual")));
     }
     fprintf(out, "<span>loss %.2f</span><br><span class=\"id\">",
             json_number_value(json_object_get(picture, "loss")));
-    markup_text(out, id);
+    element_name(out, id);
     fputs("</span></figcaption></figure>\n", out);
 }
 

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
 #include "record/markup.h"
 #include "record/plot.h"
 #include "record/score.h"
 #include "record/stats.h"
+
+enum { RANGE_MAX = 64 << 20 };
 
 /* --- summary -------------------------------------------------------------------------------------- */
 
@@ -85,9 +88,9 @@ static void put_result(FILE *out, const struct report *r)
     }
     if (r->n_most > 0) {
         fputs("Most often, ", out);
-        markup_text(out, r->p->vocab[r->most[0].actual]);
+        element_name(out, r->p->vocab[r->most[0].actual]);
         fputs(" is taken for ", out);
-        markup_text(out, r->p->vocab[r->most[0].predicted]);
+        element_name(out, r->p->vocab[r->most[0].predicted]);
         fprintf(out, " (%u time%s). ", r->most[0].count, r->most[0].count == 1 ? "" : "s");
     }
 }
@@ -110,17 +113,29 @@ static void put_trust(FILE *out, const struct report *r)
                                            : "about as sure as it should be");
 }
 
+static void put_duration(FILE *out, double seconds)
+{
+    const long s = lrint(seconds);
+
+    if (s >= 3600)
+        fprintf(out, "%ld h %ld min", s / 3600, s / 60 % 60);
+    else if (s >= 60)
+        fprintf(out, "%ld min %ld s", s / 60, s % 60);
+    else
+        fprintf(out, "%ld s", s);
+}
+
 static void put_training(FILE *out, const struct report *r)
 {
     const struct times t = sum_times(r);
     const json_t *best = element_find(r->run.metrics, "best", "epoch");
     const char *by = element_text(r->params, "train.monitor", NULL);
-    char text[32];
 
     if (t.n == 0)
         return;
-    clock_duration(t.seconds, text, sizeof text);
-    fprintf(out, "Training took %zu epoch%s and %s", t.n, t.n == 1 ? "" : "s", text);
+    fprintf(out, "Training took %zu epoch%s, ", t.n, t.n == 1 ? "" : "s");
+    put_duration(out, t.seconds);
+    fputs(" in all", out);
     if (t.train > 0)
         fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
     fputs(". ", out);
@@ -196,11 +211,11 @@ struct curve {
     int n;
 };
 
-/* Column COLUMN of the points, or member NAME of the epochs' lines at each epoch's end. */
-static int take_curve(struct curve *c, const struct report *r, size_t column, const char *name,
-                      struct err *err)
+/* Numbers of LIST: of each point members X and Y, x shifted by AFTER; points that lack one are left out. */
+static int take_curve(struct curve *c, const json_t *list,
+                      const json_t *(*get)(const json_t *point, const void *of), const void *x,
+                      const void *y, double after, struct err *err)
 {
-    const json_t *list = name ? r->epochs : r->points;
     const size_t n = json_array_size(list);
 
     c->x = calloc(n + 1, sizeof *c->x);
@@ -209,15 +224,24 @@ static int take_curve(struct curve *c, const struct report *r, size_t column, co
         return err_set(err, ERR_NOMEM, "curve");
     for (size_t i = 0; i < n; i++) {
         const json_t *point = json_array_get(list, i);
-        const json_t *x = name ? json_object_get(point, "epoch") : json_array_get(point, 0);
-        const json_t *y = name ? json_object_get(point, name) : json_array_get(point, column);
+        const json_t *px = get(point, x), *py = get(point, y);
 
-        if (!json_is_number(x) || !json_is_number(y))
+        if (!json_is_number(px) || !json_is_number(py))
             continue;
-        c->x[c->n] = json_number_value(x) + (name ? 1 : 0);
-        c->y[c->n++] = json_number_value(y);
+        c->x[c->n] = json_number_value(px) + after;
+        c->y[c->n++] = json_number_value(py);
     }
     return 0;
+}
+
+static const json_t *member(const json_t *point, const void *name)
+{
+    return json_object_get(point, name);
+}
+
+static const json_t *column(const json_t *point, const void *number)
+{
+    return json_array_get(point, *(const size_t *)number);
 }
 
 struct drawing {
@@ -226,33 +250,47 @@ struct drawing {
         const char *name, *member; /* of metrics.jsonl */
         size_t column;             /* of the points, which are finer; 0: none */
     } series[2];
+    bool momentum; /* the points are those of the recipe */
 };
 
 static const struct drawing drawings[] = {
     {{.title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true},
-     {{"train", "train_loss", 1}, {"valid", "valid_loss", 0}}},
+     {{"train", "train_loss", 1}, {"valid", "valid_loss", 0}},
+     false},
     {{.title = "Error rate", .x_label = "epoch", .y_label = "share of pictures"},
-     {{"valid", "error_rate", 0}, {NULL, NULL, 0}}},
+     {{"valid", "error_rate", 0}, {NULL, NULL, 0}},
+     false},
     {{.title = "Learning rate", .x_label = "epoch", .y_label = "rate"},
-     {{"head", "lr", 2}, {"first layers", "lr_first", 3}}}};
+     {{"head", "lr", 2}, {"first layers", "lr_first", 3}},
+     false},
+    {{.title = "Momentum", .x_label = "epoch", .y_label = "momentum"},
+     {{"all layers", "mom", 1}, {NULL, NULL, 0}},
+     true}};
 
 static int put_drawing(FILE *out, const struct report *r, const struct drawing *d, struct err *err)
 {
+    static const size_t first = 0;
+    const json_t *points = d->momentum ? r->from->momentum : r->points;
     struct plot_options o = d->o;
     struct plot_series series[2];
     struct curve curves[2] = {{0}};
     int n = 0, rc = 0;
 
     for (; n < 2 && d->series[n].name && rc == 0; n++) {
-        const bool fine = d->series[n].column > 0 && json_array_size(r->points) > 1;
+        const bool fine = d->series[n].column > 0 && json_array_size(points) > 1;
 
-        rc = take_curve(&curves[n], r, d->series[n].column, fine ? NULL : d->series[n].member, err);
+        rc = fine ? take_curve(&curves[n], points, column, &first, &d->series[n].column, 0, err)
+                  : take_curve(&curves[n], r->epochs, member, "epoch", d->series[n].member, 1, err);
         series[n] =
             (struct plot_series){d->series[n].name, curves[n].x, curves[n].y, curves[n].n, !fine};
     }
+    /* A recipe goes on where a run ended early. */
+    while (d->momentum && curves[0].n > 0 &&
+           curves[0].x[curves[0].n - 1] >= (double)json_array_size(r->epochs))
+        series[0].n = --curves[0].n;
     o.width = 480;
     o.height = 320;
-    if (rc == 0) {
+    if (rc == 0 && (!d->momentum || curves[0].n > 0)) {
         fputs("<figure class=\"chart\">\n", out);
         rc = plot_lines_svg(out, &o, series, n, err);
         fputs("</figure>\n", out);
@@ -264,27 +302,27 @@ static int put_drawing(FILE *out, const struct report *r, const struct drawing *
     return rc;
 }
 
-static const char *const columns[] = {"epoch",      "phase",    "train_loss", "valid_loss",
-                                      "error_rate", "accuracy", "lr",         "steps"};
+static const char *const epoch_columns[] = {"epoch",      "phase",    "train_loss", "valid_loss",
+                                            "error_rate", "accuracy", "lr",         "steps"};
 
 static void put_epochs(FILE *out, const struct report *r)
 {
     fputs("<details><summary>Epochs as a table</summary><div class=\"wide\"><table "
           "class=\"sort\">\n<thead><tr>",
           out);
-    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
-        element_th(out, columns[k], k != 1);
+    for (size_t k = 0; k < sizeof epoch_columns / sizeof *epoch_columns; k++)
+        element_th(out, epoch_columns[k], k != 1);
     fputs("</tr></thead>\n<tbody>\n", out);
     for (size_t i = 0; i < json_array_size(r->epochs); i++) {
         const json_t *line = json_array_get(r->epochs, i);
 
         fputs("<tr>", out);
-        for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
-            const json_t *value = json_object_get(line, columns[k]);
+        for (size_t k = 0; k < sizeof epoch_columns / sizeof *epoch_columns; k++) {
+            const json_t *value = json_object_get(line, epoch_columns[k]);
 
             fputs(json_is_number(value) ? "<td class=\"n\">" : "<td>", out);
             if (json_is_real(value))
-                fprintf(out, strcmp(columns[k], "lr") == 0 ? "%.3g" : "%.4f",
+                fprintf(out, strcmp(epoch_columns[k], "lr") == 0 ? "%.3g" : "%.4f",
                         json_real_value(value));
             else
                 element_value(out, value);
@@ -295,6 +333,49 @@ static void put_epochs(FILE *out, const struct report *r)
     fputs("</tbody></table></div></details>\n", out);
 }
 
+/* Losses of the range test (lr_find.csv: step, rate, loss, smoothed loss). */
+static int put_range_test(FILE *out, const struct report *r, struct err *err)
+{
+    const struct plot_options o = {.title = "Range test",
+                                   .x_label = "learning rate",
+                                   .y_label = "cross-entropy, nat",
+                                   .log_x = true,
+                                   .calm = true,
+                                   .width = 480,
+                                   .height = 320};
+    char path[PATH_LEN], *text, *rest, *line;
+    double *values;
+    size_t size, n = 0, room;
+    int rc = -1;
+
+    if (path_format(path, err, "%s/lr_find.csv", r->run.folder) < 0)
+        return -1;
+    if (!path_exists(path))
+        return 0;
+    if (path_read(&text, &size, path, RANGE_MAX, err) < 0)
+        return -1;
+    room = size / 8 + 1; /* a row has more bytes */
+    values = calloc(3 * room, sizeof *values);
+    if (!values) {
+        free(text);
+        return err_set(err, ERR_NOMEM, "%s", path);
+    }
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        n += sscanf(line, "%*d,%lf,%lf,%lf", &values[n], &values[room + n],
+                    &values[2 * room + n]) == 3;
+    {
+        const struct plot_series smoothed = {"smoothed loss", values, values + 2 * room, (int)n,
+                                             false};
+
+        fputs("<div class=\"charts\"><figure class=\"chart\">\n", out);
+        rc = plot_lines_svg(out, &o, &smoothed, 1, err);
+        fputs("</figure></div>\n", out);
+    }
+    free(values);
+    free(text);
+    return rc;
+}
+
 static void put_rates(FILE *out, const json_t *found)
 {
     static const char *const rules[] = {"valley", "slide", "minimum", "steep"};
@@ -302,15 +383,18 @@ static void put_rates(FILE *out, const json_t *found)
     fputs("<p>Rates that the range test suggests:", out);
     for (int i = 0; i < 4; i++)
         fprintf(out, "%s %s %.2e", i ? "," : "", rules[i], number(found, rules[i], NULL));
-    fputs(". Its curve is plots/lr_find.svg.</p>\n", out);
+    fputs(".</p>\n", out);
 }
 
 int report_curves(FILE *out, struct report *r, struct err *err)
 {
     const json_t *found = element_find(r->run.run, "lr_find", NULL);
 
-    if (found)
+    if (found) {
         put_rates(out, found);
+        if (put_range_test(out, r, err) < 0)
+            return -1;
+    }
     if (json_array_size(r->epochs) == 0 && json_array_size(r->points) == 0)
         return 0;
     fputs("<div class=\"charts\">\n", out);

@@ -2,31 +2,12 @@
 #include "draw/thumb.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/size.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
 #include "record/markup.h"
-
-int64_t thumb_rank(const struct shard_set *shards, const char *path)
-{
-    int64_t low = 0, high = (int64_t)shard_set_count(shards) - 1;
-
-    while (low <= high) { /* ranks are places in the listing sorted bytewise */
-        int64_t middle = (low + high) / 2;
-        int order = strcmp(path, shard_set_picture(shards, (uint32_t)middle)->path);
-
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            high = middle - 1;
-        else
-            low = middle + 1;
-    }
-    return -1;
-}
 
 /* *out: (h, w, 3), owned by the caller. A picture that is small already stays as it is. */
 static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,
@@ -78,7 +59,7 @@ static int add_jpeg(json_t *picture, const uint8_t *jpeg, size_t size, int h, in
 
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path, struct err *err)
 {
-    const int64_t rank = shards ? thumb_rank(shards, path) : -1;
+    const int64_t rank = shards ? shard_set_rank(shards, path) : -1;
     uint8_t *pixels, *jpeg;
     struct err why = {0};
     int h, w, rc;

@@ -9,9 +9,6 @@
 
 enum { THUMB_SIDE = 160, THUMB_QUALITY = 76 }; /* px of the longer side; some 5 KB */
 
-/* The rank of PATH, -1 where SHARDS have no such picture. */
-int64_t thumb_rank(const struct shard_set *shards, const char *path);
-
 /* Adds to PICTURE (an object) the picture PATH of SHARDS as "w" and "h" (px) and "jpeg" (base64). Adds nothing where
  * SHARDS is NULL, has no such picture, or it is damaged (a warning says so). ERR_NOMEM. */
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,

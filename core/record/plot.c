@@ -11,7 +11,7 @@
 #include "record/plot_private.h"
 
 /* Page, px; the frame lies inside the margins. The left one is as wide as the ticks' texts need. */
-enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7 };
+enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7, LEGEND_ROW = 18 };
 
 /* Okabe and Ito 2008, "Color universal design": told apart by colour-blind readers. */
 static const uint32_t colours[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9};
@@ -27,6 +27,7 @@ struct chart {
     struct range x, y; /* of the frame; x is log10 under log_x */
     double highest;    /* of all points, above the frame under calm; else y.high or less */
     double width, height, left;
+    double top; /* below title and legend, whose rows are as many as the names need */
 };
 
 int plot_page(const char *path, struct plot_page page,
@@ -166,10 +167,11 @@ static double at_x(const struct chart *c, double x)
     return c->left + (x - c->x.low) / (c->x.high - c->x.low) * (c->width - c->left - RIGHT);
 }
 
+/* Above the frame where Y is above its range (calm). */
 static double at_y(const struct chart *c, double y)
 {
     return c->height - BOTTOM -
-           (fmin(y, c->y.high) - c->y.low) / (c->y.high - c->y.low) * (c->height - TOP - BOTTOM);
+           (y - c->y.low) / (c->y.high - c->y.low) * (c->height - c->top - BOTTOM);
 }
 
 static void line(const struct chart *c, double x0, double y0, double x1, double y1, uint32_t colour)
@@ -209,7 +211,7 @@ static void draw_ticks(const struct chart *c)
     for (double k = ceil(c->x.low / step - 1e-9) + 0.0; k * step <= c->x.high + 1e-9 * step; k++) {
         double x = at_x(c, k * step);
 
-        line(c, x, TOP, x, c->height - BOTTOM, grid);
+        line(c, x, c->top, x, c->height - BOTTOM, grid);
         snprintf(text, sizeof text, "%.6g", c->o->log_x ? pow(10, k * step) : k * step);
         if (canvas_text_width(text, 12) + 10 > x - before)
             continue; /* no room beside the one before */
@@ -218,25 +220,44 @@ static void draw_ticks(const struct chart *c)
     }
 }
 
+/* Where the legend has series K: x, and its row's distance from the first, px. */
+static double legend_place(const struct chart *c, const struct plot_series *series, int k,
+                           double *row)
+{
+    double x = c->left, width;
+
+    *row = 0;
+    for (int i = 0; i <= k; i++) {
+        width = 20 + canvas_text_width(series[i].name, 12);
+        if (x > c->left && x + width > c->width - RIGHT) {
+            x = c->left;
+            *row += LEGEND_ROW;
+        }
+        if (i < k)
+            x += width + 24;
+    }
+    return x;
+}
+
 static void draw_words(const struct chart *c, const struct plot_series *series, int n)
 {
-    double x = c->left;
+    double x, row;
     char text[64];
 
     canvas_text(c->canvas, c->left, 24, 16, ANCHOR_START, 0, ink, c->o->title);
     canvas_text(c->canvas, (c->left + c->width - RIGHT) / 2, c->height - 12, 12, ANCHOR_MIDDLE, 0,
                 ink, c->o->x_label);
-    canvas_text(c->canvas, 20, (TOP + c->height - BOTTOM) / 2, 12, ANCHOR_MIDDLE, -90, ink,
+    canvas_text(c->canvas, 20, (c->top + c->height - BOTTOM) / 2, 12, ANCHOR_MIDDLE, -90, ink,
                 c->o->y_label);
     for (int k = 0; k < n; k++) {
-        canvas_rect(c->canvas, x, 42, 14, 4,
+        x = legend_place(c, series, k, &row);
+        canvas_rect(c->canvas, x, 42 + row, 14, 4,
                     colours[(size_t)k % (sizeof colours / sizeof *colours)], NULL);
-        canvas_text(c->canvas, x + 20, 48, 12, ANCHOR_START, 0, ink, series[k].name);
-        x += 20 + canvas_text_width(series[k].name, 12) + 24;
+        canvas_text(c->canvas, x + 20, 48 + row, 12, ANCHOR_START, 0, ink, series[k].name);
     }
     if (c->highest > c->y.high * (1 + 1e-9)) {
         snprintf(text, sizeof text, "highest: %.3g", c->highest);
-        canvas_text(c->canvas, c->width - RIGHT, 48, 12, ANCHOR_END, 0, 0x666666, text);
+        canvas_text(c->canvas, c->width - RIGHT, 24, 12, ANCHOR_END, 0, 0x666666, text);
     }
 }
 
@@ -294,25 +315,48 @@ static bool coincide(const struct chart *c, const struct plot_series *a,
     return true;
 }
 
+/* The line through N points as far as it lies in the frame: what leaves it at the top ends there. PX, PY: room for
+ * N + 2. */
+static void draw_pieces(const struct chart *c, const double *x, const double *y, size_t n,
+                        double *px, double *py, uint32_t colour, bool dashed)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i <= n; i++) {
+        const bool in = i < n && y[i] >= c->top - 0.5, before = i > 0 && y[i - 1] >= c->top - 0.5;
+
+        if (i > 0 && i < n && in != before) {
+            px[count] = x[i - 1] + (c->top - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]);
+            py[count++] = c->top;
+        }
+        if (in) {
+            px[count] = x[i];
+            py[count++] = y[i];
+            continue;
+        }
+        if (count > 1)
+            (dashed ? canvas_dashes : canvas_line)(c->canvas, px, py, count, colour, 1.6);
+        count = 0;
+    }
+}
+
 static int draw_series(const struct chart *c, const struct plot_series *s, uint32_t colour,
                        bool dashed, struct err *err)
 {
-    size_t room = 2 * (size_t)s->n + 2, n; /* x may go back and forth */
-    double *x = calloc(room, sizeof *x), *y = calloc(room, sizeof *y);
-    int rc = 0;
+    const size_t room = 2 * (size_t)s->n + 4; /* x may go back and forth */
+    double *x = calloc(4 * room, sizeof *x), *y;
+    size_t n;
 
-    if (x && y) {
-        n = reduce(c, s, x, y);
-        if (n > 1)
-            (dashed ? canvas_dashes : canvas_line)(c->canvas, x, y, n, colour, 1.6);
-        for (size_t i = 0; i < n && (s->points || n == 1); i++)
+    if (!x)
+        return err_set(err, ERR_NOMEM, "plot");
+    y = x + room;
+    n = reduce(c, s, x, y);
+    draw_pieces(c, x, y, n, x + 2 * room, x + 3 * room, colour, dashed);
+    for (size_t i = 0; i < n && (s->points || n == 1); i++)
+        if (y[i] >= c->top - 0.5)
             canvas_dot(c->canvas, x[i], y[i], 3.5, colour);
-    } else {
-        rc = err_set(err, ERR_NOMEM, "plot");
-    }
     free(x);
-    free(y);
-    return rc;
+    return 0;
 }
 
 static struct plot_page page_of(const struct plot_options *o)
@@ -331,13 +375,19 @@ static int draw_lines(struct canvas *canvas, const void *what, struct err *err)
     const struct lines *l = what;
     struct plot_page page = page_of(l->o);
     struct chart c = {.canvas = canvas, .o = l->o, .width = page.width, .height = page.height};
+    double row;
 
     if (find_ranges(&c, l->series, l->n, err) < 0)
         return -1;
     c.left = left_margin(&c);
+    c.top = TOP;
+    if (l->n > 0) {
+        legend_place(&c, l->series, l->n - 1, &row);
+        c.top += row;
+    }
     draw_ticks(&c);
     line(&c, c.left, c.height - BOTTOM, c.width - RIGHT, c.height - BOTTOM, frame);
-    line(&c, c.left, TOP, c.left, c.height - BOTTOM, frame);
+    line(&c, c.left, c.top, c.left, c.height - BOTTOM, frame);
     draw_words(&c, l->series, l->n);
     for (int k = 0; k < l->n; k++) {
         bool hides = false;

@@ -149,6 +149,19 @@ evaluate 0 --compare first second
 shows "keys that differ" "seed" "second against first: not distinguishable" "by recipe" "mid-p 0.5"
 evaluate 0 first second --compare worse again
 shows "worse against first: worse" "again against first: identical" "20 only wrong here" "(Holm)"
+evaluate 0 --compare first worse --report
+[ "$(cat "$scratch/out")" = "$results/compare-first-worse.html" ] || fail "--compare --report: $(cat "$scratch/out")"
+page=$results/compare-first-worse.html
+for text in '<b>worse</b> <span class="bad">is worse than</span> <b>first</b>' '20 that only worse gets wrong' \
+    '0 that only first gets wrong' 'This page has no pictures'; do
+    grep -qF "$text" "$page" || fail "--compare --report: no \"$text\""
+done
+[ "$(grep -ci '<script' "$page")" = 2 ] || fail "--compare --report: scripts beside its own and the data"
+evaluate 3 --compare first worse --report --fail-on-regression
+refused 2 "prints a path only" --compare first worse --report --json
+refused 2 "--show goes with --top-losses" first --show "$scratch/top.png"
+refused 1 "the shards of made are not there" first --top-losses --show "$scratch/top.png"
+refused 1 "ends in .png" first --top-losses --show "$scratch/top.gif"
 evaluate 0 --compare worse first
 shows "first against worse: better"
 evaluate 0 --compare worse first --json

@@ -61,6 +61,9 @@ looks 1
 evaluate 0 off --split test --most-confused --csv
 evaluate 0 off --split test --top-losses=2 --csv
 [ "$(wc -l < "$scratch/out")" = 3 ] || fail "--top-losses=2: $(cat "$scratch/out")"
+evaluate 0 off --split test --top-losses=4 --show "$scratch/top.png"
+[ "$(tail -n 1 "$scratch/out")" = "$scratch/top.png" ] || fail "--show: $(cat "$scratch/out")"
+[ "$(head -c 4 "$scratch/top.png" | tail -c 3)" = PNG ] || fail "--show: no PNG"
 evaluate 0 off --split test --confusion
 [ "$(tail -n 1 "$scratch/out")" = "$test/plots/confusion.svg" ] || fail "--confusion of the test part"
 grep -q "test pictures of demo" "$test/plots/confusion.svg" || fail "the plot's title"
@@ -128,6 +131,23 @@ says "320 of these 800 pictures of copy are pictures that off was trained with"
 shows "pictures of copy, all of them"
 evaluate 0 --compare off csv --set copy
 shows "csv against off: " " on 800 pictures;" "pictures of copy, all of them"
+evaluate 0 --report --compare off csv --set copy
+[ "$(cat "$scratch/out")" = "$results/compare-off-csv.html" ] || fail "--compare --report: $(cat "$scratch/out")"
+no 1 "no page: csv cannot be compared with off: other pictures" --compare off csv --report
+
+# The pages in a browser.
+evaluate 0 off --report
+cp -r "$results/off" "$results/bare"
+"$BIN/eval" --data "$scratch/none" --results "$results" bare --report > "$scratch/out" || fail "--report without shards"
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -n "$browser" ] && command -v python3 > "$scratch/out"; then
+    python3 "$SOURCE/tests/tool/pages.py" "$browser" "$results/off/report.html" \
+        "$results/compare-off-csv.html" "$results/bare/report.html" > "$scratch/out" 2>&1 ||
+        fail "pages in $browser: $(cat "$scratch/out")"
+else
+    echo "not run: pages in a browser (no chromium, or no python3)"
+fi
+rm -r "$results/bare"
 for id in $(tail -n +2 "$results/off/predictions.csv" | cut -d, -f1 | grep -E '^(Rosetted|brindle|star|arrow)' | head -n 40); do
     cp "$data/demo/tree/images/$id" "$scratch/few/"
 done

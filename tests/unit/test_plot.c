@@ -149,6 +149,111 @@ static void odd_series_are_drawn(void **state)
     free(y);
 }
 
+/* A few points far above the rest leave the frame, and the plot says so; the others keep their room. */
+static void one_high_loss_flattens_nothing(void **state)
+{
+    struct plot_options o = {.title = "Loss", .x_label = "epoch", .y_label = "nat"};
+    double x[200], y[200];
+    const struct plot_series s = {"valid", x, y, 200, true};
+    struct err err = {0};
+    char *plain, *calm;
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        x[i] = i;
+        y[i] = 2 - i / 200.0;
+    }
+    y[100] = 500;
+    assert_int_equal(plot_lines(at("plain.svg"), &o, &s, 1, &err), 0);
+    o.calm = true;
+    assert_int_equal(plot_lines(at("calm.svg"), &o, &s, 1, &err), 0);
+    plain = read_all("plain.svg", &size);
+    calm = read_all("calm.svg", &size);
+    assert_non_null(strstr(plain, ">500<"));
+    assert_null(strstr(plain, "highest"));
+    assert_null(strstr(calm, ">500<"));
+    assert_non_null(strstr(calm, ">highest: 500<"));
+    assert_int_equal(count(plain, "<circle"), 200);
+    assert_int_equal(count(calm, "<circle"), 199);
+    assert_int_equal(count(calm, "stroke=\"#0072b2\"") - count(plain, "stroke=\"#0072b2\""), 1);
+    free(plain);
+    free(calm);
+}
+
+/* The second of two equal curves is dashed, so that the first is seen; another one is not. */
+static void a_curve_hides_no_other(void **state)
+{
+    const struct plot_options o = {.title = "Rate", .x_label = "epoch", .y_label = "rate"};
+    const double x[] = {0, 1, 2}, y[] = {1, 3, 2}, z[] = {1, 2, 2};
+    const struct plot_series same[] = {{"head", x, y, 3, false}, {"first layers", x, y, 3, false}};
+    const struct plot_series other[] = {{"head", x, y, 3, false}, {"first layers", x, z, 3, false}};
+    struct err err = {0};
+    size_t size;
+    char *text;
+
+    (void)state;
+    assert_int_equal(plot_lines(at("same.svg"), &o, same, 2, &err), 0);
+    assert_int_equal(plot_lines(at("other.svg"), &o, other, 2, &err), 0);
+    text = read_all("same.svg", &size);
+    assert_int_equal(count(text, "stroke-dasharray"), 1);
+    free(text);
+    text = read_all("other.svg", &size);
+    assert_int_equal(count(text, "stroke-dasharray"), 0);
+    free(text);
+}
+
+/* Numbers of an attribute: the N-th of NAME="...". */
+static double attribute(const char *text, const char *name, int n)
+{
+    for (; n >= 0 && text; n--) {
+        text = strstr(text, name);
+        text = text ? text + strlen(name) : NULL;
+    }
+    return text ? strtod(text, NULL) : NAN;
+}
+
+/* Wide numbers beside the axis push the frame to the right, a long title makes the page wider, and a legend that does
+ * not fit has another row. */
+static void texts_have_their_room(void **state)
+{
+    struct plot_options o = {.title = "Rate", .x_label = "epoch", .y_label = "rate", .width = 480};
+    const double x[] = {0, 1}, small[] = {1, 2}, wide[] = {0.000001, 0.0000023};
+    const uint32_t counts[] = {3, 1, 0, 4};
+    char a[] = "a", b[] = "b", *vocab[] = {a, b};
+    const char *title =
+        "Confusion matrix, validation pictures of a set with a long name, random split (42)";
+    struct plot_series s[] = {{"a run with a name of some length", x, small, 2, false},
+                              {"another one with a name as long", x, small, 2, false},
+                              {"and a third one, no shorter", x, small, 2, false}};
+    double narrow, broad;
+    struct err err = {0};
+    size_t size;
+    char *text;
+
+    (void)state;
+    assert_int_equal(plot_lines(at("narrow.svg"), &o, s, 1, &err), 0);
+    text = read_all("narrow.svg", &size);
+    narrow = attribute(text, "<text x=\"", 0);
+    free(text);
+    s[0].y = wide;
+    assert_int_equal(plot_lines(at("broad.svg"), &o, s, 1, &err), 0);
+    text = read_all("broad.svg", &size);
+    broad = attribute(text, "<text x=\"", 0);
+    free(text);
+    assert_true(broad > narrow + 10);
+    s[0].y = small;
+    assert_int_equal(plot_lines(at("legend.svg"), &o, s, 3, &err), 0);
+    text = read_all("legend.svg", &size);
+    assert_non_null(strstr(text, "y=\"48\""));
+    assert_non_null(strstr(text, "y=\"66\""));
+    free(text);
+    assert_int_equal(plot_confusion(at("title.svg"), title, counts, vocab, 2, &err), 0);
+    text = read_all("title.svg", &size);
+    assert_true(attribute(text, "width=\"", 0) > 0.5 * 16 * (double)strlen(title));
+    free(text);
+}
+
 static void confusion_says_what_it_shows(void **state)
 {
     char *vocab[] = {"<script>alert('a')</script>", "b & c", "\xff\x01 not UTF-8"};
@@ -273,6 +378,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(curves_are_repeatable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_series_are_drawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_high_loss_flattens_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_curve_hides_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_have_their_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(confusion_says_what_it_shows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_classes_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_name_the_file, set_up, tear_down),

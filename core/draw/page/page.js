@@ -15,8 +15,7 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-const percent = (share) => `${Math.round(100 * share)} %`;
-const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 // The picture of an object with "jpeg" (base64), "w", "h", "id"; null where it has none.
 function image(picture) {

@@ -7,7 +7,7 @@ data.pictures.forEach((picture, i) => {
   if (shown) picture.jpeg = shown.src.slice(shown.src.indexOf(",") + 1);
 });
 
-const named = (c) => data.vocab[c];
+const named = (c) => (data.vocab[c].length > 100 ? data.vocab[c].slice(0, 100) + "\u2026" : data.vocab[c]);
 const cellPictures = (actual, predicted) =>
   data.pictures.filter((p) => p.actual === actual && p.predicted === predicted);
 
@@ -95,7 +95,9 @@ function pairs() {
   const strip = (list) => make("td", {}, make("div", { class: "strip" }, ...list.slice(0, 3).map(image).filter(Boolean)));
   for (const row of table.tBodies[0].rows) {
     const actual = Number(row.dataset.actual), predicted = Number(row.dataset.predicted);
-    row.append(strip(cellPictures(actual, predicted)), strip(cellPictures(predicted, predicted).reverse()));
+    const known = data.pictures.filter((p) => p.actual === predicted);
+    const rank = (p) => (p.actual === p.predicted ? 0 : 1) + p.loss / 1e6; // right ones first, the surest of them
+    row.append(strip(cellPictures(actual, predicted)), strip(known.sort((a, b) => rank(a) - rank(b))));
   }
 }
 
