@@ -214,7 +214,7 @@ int prep_hash(struct prep *p, struct err *err)
         return hash_listing(p, err);
     if (hold_against_manifest(p, err) < 0)
         return -1;
-    return sha256_file(p->manifest, p->manifest_sha256, NULL, err);
+    return manifest_sha256(p->manifest, p->manifest_sha256, err);
 }
 
 void prep_close(struct prep *p)

@@ -147,6 +147,8 @@ static int put_line(FILE *file, json_t *line, struct err *err)
     return rc;
 }
 
+enum { HEADER_MEMBERS = 6 }; /* without its hash */
+
 static json_t *header_line(const struct manifest *m)
 {
     json_t *archives = json_array();
@@ -263,7 +265,7 @@ static int get_name(const json_t *line, const char *key, char out[MANIFEST_NAME_
     return 0;
 }
 
-/* OWN: the SHA-256 that the manifest says of itself, "" in version 1. */
+/* OWN: the SHA-256 that the manifest says of itself; "": it says none. */
 static int read_header(struct manifest *m, const json_t *line, uint64_t *files,
                        char own[SHA256_HEX], struct err *err)
 {
@@ -278,11 +280,14 @@ static int read_header(struct manifest *m, const json_t *line, uint64_t *files,
         return err_set(err, ERR_FORMAT, "format is \"%s\", expected \"%s\"", format, what);
     if (json_get_int(line, "version", &version, err) < 0)
         return -1;
-    if (version < 1 || version > MANIFEST_VERSION)
-        return err_set(err, ERR_FORMAT, "version %lld, this program reads versions up to %d",
+    if (version != MANIFEST_VERSION)
+        return err_set(err, ERR_FORMAT, "version %lld, this program reads version %d",
                        (long long)version, MANIFEST_VERSION);
-    if (version > 1 && get_sha256(line, own, err) < 0)
+    if (json_object_get(line, "sha256") && get_sha256(line, own, err) < 0)
         return -1;
+    if (!*own &&
+        json_object_size(line) > HEADER_MEMBERS) /* the hash's name may be what was damaged */
+        return err_set(err, ERR_FORMAT, "a member of the header has an unknown name");
     if (get_name(line, "source", m->source, err) < 0 ||
         json_get_array(line, "archives", &archives, err) < 0 ||
         get_size(line, "files", files, err) < 0)
@@ -322,11 +327,10 @@ static int hash_line(struct sha256 *hash, json_t *header, const char *text, stru
 {
     char *plain;
 
-    if (!header) {
+    if (!header || json_object_del(header, "sha256") < 0) {
         sha256_update(hash, text, strlen(text));
         return 0;
     }
-    json_object_del(header, "sha256");
     plain = json_text(header, 0);
     if (!plain)
         return err_set(err, ERR_NOMEM, "no memory for a line");
@@ -339,7 +343,7 @@ static int hash_line(struct sha256 *hash, json_t *header, const char *text, stru
 static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struct err *err)
 {
     uint64_t expected = 0, number = 0;
-    char own[SHA256_HEX] = "", hex[SHA256_HEX];
+    char own[SHA256_HEX] = "";
     char *text = NULL;
     size_t room = 0;
     int rc = -1;
@@ -361,7 +365,7 @@ static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struc
         }
     }
     rc = 0;
-    sha256_hex(hash, hex);
+    sha256_hex(hash, m->sha256);
     if (ferror(file))
         rc = err_errno(err, "cannot read");
     else if (number == 0)
@@ -370,11 +374,11 @@ static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struc
         rc = err_set(err, ERR_FORMAT,
                      "the manifest ends too early: %zu files of %" PRIu64 " that it announces",
                      m->n_files, expected);
-    else if (*own && strcmp(own, hex) != 0)
+    else if (*own && strcmp(own, m->sha256) != 0)
         rc = err_set(err, ERR_FORMAT,
                      "the SHA-256 of its lines is %.12s..., it says %.12s...: it was changed or "
                      "damaged",
-                     hex, own);
+                     m->sha256, own);
 out:
     free(text);
     return rc;
@@ -398,4 +402,15 @@ int manifest_read(struct manifest *m, const char *path, struct err *err)
     sha256_free(hash);
     fclose(file);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err)
+{
+    struct manifest m = {0};
+    int rc = manifest_read(&m, path, err);
+
+    if (rc == 0)
+        memcpy(hex, m.sha256, SHA256_HEX);
+    manifest_free(&m);
+    return rc;
 }

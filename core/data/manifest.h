@@ -1,7 +1,8 @@
 /* manifest.h - manifest.jsonl: every file of a data set with its size and SHA-256.
  *
  * Written last, it is the mark that the tree beside it is complete. No times and no absolute paths:
- * equal archives give equal manifests. It carries a hash of itself (version 1 did not). Format: docs/formats.md.
+ * equal archives give equal manifests. It carries the hash of its other bytes; those that presize 0.1.0 wrote
+ * have none, and the same other bytes. Format: docs/formats.md.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_DATA_MANIFEST_H
 #define PRESIZE_DATA_MANIFEST_H
@@ -12,7 +13,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-enum { MANIFEST_VERSION = 2, MANIFEST_ARCHIVES_MAX = 16, MANIFEST_NAME_MAX = 255 };
+enum { MANIFEST_VERSION = 1, MANIFEST_ARCHIVES_MAX = 16, MANIFEST_NAME_MAX = 255 };
 
 struct manifest_archive {
     char file[MANIFEST_NAME_MAX + 1]; /* name without folder */
@@ -33,6 +34,7 @@ struct manifest {
     size_t n_archives;
     struct manifest_file *files;
     size_t n_files, capacity;
+    char sha256[SHA256_HEX]; /* of a manifest that was read: by which shards and runs name it */
 };
 
 int manifest_add(struct manifest *m, const char *path, uint64_t size, const char *sha256,
@@ -58,6 +60,8 @@ int manifest_write(const struct manifest *m, const char *path, struct err *err) 
 /* Reads and checks everything that can be checked without the files: version, fields, safe paths,
  * order, count. M starts empty and is to be freed. ERR_IO, ERR_FORMAT with the line's number. */
 int manifest_read(struct manifest *m, const char *path, struct err *err) MUST_USE;
+/* Its ->sha256 alone. */
+int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err) MUST_USE;
 
 /* Hashes every file below TREE and calls DIFFERS with "changed", "missing" or "extra" for each that is not as M
  * has it, in the order of paths. Hidden files are not looked at: nothing reads them. 0 also when some differ;

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "data/manifest.h"
 #include "data/shard_open.h"
 
 enum { CANDIDATES_MAX = 64 };
@@ -75,7 +76,7 @@ static void present_manifest(const char *folder, char hex[SHA256_HEX])
 
     hex[0] = 0;
     if (path_format(path, NULL, "%s/manifest.jsonl", folder) < 0 || !path_is_file(path) ||
-        sha256_file(path, hex, NULL, NULL) < 0)
+        manifest_sha256(path, hex, NULL) < 0)
         hex[0] = 0;
 }
 

@@ -135,7 +135,7 @@ ok "$fetch" mine --verify
 cp data/mine/manifest.jsonl was.jsonl # a manifest that was changed says so; an older one is not what the archive holds
 sed -i '3s/"size": ./"size": 7/' data/mine/manifest.jsonl
 refuse 1 "$fetch" mine --repair --from set.tgz; says "the SHA-256 of its lines"; says "cannot be repaired"
-sed '1s/"version": 2/"version": 1/; 1s/, "sha256": "[0-9a-f]*"}$/}/; 3s/"size": ./"size": 7/' was.jsonl >data/mine/manifest.jsonl
+sed '1s/, "sha256": "[0-9a-f]*"}$/}/; 3s/"size": ./"size": 7/' was.jsonl >data/mine/manifest.jsonl
 refuse 5 "$fetch" mine --repair --from set.tgz; says "does not list what its archives hold"
 mv was.jsonl data/mine/manifest.jsonl
 ok "$fetch" mine --verify

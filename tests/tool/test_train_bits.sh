@@ -10,7 +10,7 @@ shard_hash() { # FILE
         s/\Q$ENV{decoders}\E..../-/s or die "no decoders\n"; print' "$1" | sha256sum | cut -c1-64
 }
 bits() { # [RUN]: the record of here, with RUN in the place of the first one
-    echo "demo manifest $(sha256sum < "$data/demo/manifest.jsonl" | cut -c1-64)"
+    echo "demo manifest $(sed -n 's/^ *"manifest_sha256": "\(.*\)",*$/\1/p' "$data/demo/shards-128/index.json")"
     for shard in "$data"/demo/shards-128/*.h5; do echo "demo $(basename "$shard") $(shard_hash "$shard")"; done
     echo "weights fp32 $(weights_hash "${1:-one}")"
     echo "weights bf16 $(weights_hash half)"

@@ -162,7 +162,7 @@ static void damage_is_refused(void **state)
     fill(&m, paths, 3);
     assert_int_equal(manifest_write(&m, file, &err), 0);
     assert_int_equal(path_read(&text, &size, file, 8000, &err), 0);
-    expect_refusal(text, "\"version\": 2", "\"version\": 3", "version 3");
+    expect_refusal(text, "\"version\": 1", "\"version\": 3", "version 3");
     expect_refusal(text, "presize manifest", "other manifest", "format");
     expect_refusal(text, "\"files\": 3", "\"files\": 4", "ends too early");
     expect_refusal(text, "{\"path\": \"c\"", NULL, "ends too early");
@@ -214,11 +214,13 @@ static void every_bit_counts(void **state)
     manifest_free(&m);
 }
 
-/* What an older fetch wrote has no hash, and is read. */
-static void version_1_is_read(void **state)
+/* What an older fetch wrote has no hash, is read, and has the same name. */
+static void without_its_hash_it_is_read(void **state)
 {
     static const char old[] = "{\"format\": \"presize manifest\", \"version\": 1, \"source\": "
                               "\"mine\", \"archives\": [], \"files\": 0, \"bytes\": 0}\n";
+    char hex[SHA256_HEX], again[SHA256_HEX], *text;
+    size_t size;
     struct manifest m = {0};
     struct err err = {0};
 
@@ -226,6 +228,14 @@ static void version_1_is_read(void **state)
     assert_int_equal(path_write(file, old, sizeof old - 1, &err), 0);
     assert_int_equal(manifest_read(&m, file, &err), 0);
     assert_string_equal(m.source, "mine");
+    sha256_of(old, sizeof old - 1, hex);
+    assert_string_equal(m.sha256, hex);
+    assert_int_equal(manifest_write(&m, file, &err), 0);
+    assert_int_equal(path_read(&text, &size, file, 1 << 20, &err), 0);
+    assert_true(size > sizeof old && strstr(text, "\"sha256\""));
+    free(text);
+    assert_int_equal(manifest_sha256(file, again, &err), 0);
+    assert_string_equal(again, hex);
     manifest_free(&m);
 }
 
@@ -237,7 +247,7 @@ int main(void)
         cmocka_unit_test(tops_are_found_only_where_all_lie_below),
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(every_bit_counts),
-        cmocka_unit_test(version_1_is_read),
+        cmocka_unit_test(without_its_hash_it_is_read),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
