@@ -11,9 +11,8 @@
 #include "base/path.h"
 #include "base/version.h"
 #include "comparison.h"
+#include "curves.h"
 #include "data/dataset.h"
-#include "draw/report.h"
-#include "experiment/momentum.h"
 #include "groups.h"
 #include "image/decode.h"
 #include "issues.h"
@@ -26,6 +25,7 @@
 #include "record/run.h"
 #include "record/study.h"
 #include "rights.h"
+#include "run_page.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -52,7 +52,9 @@ enum {
     OPT_ISSUES,
     OPT_WITH_TRAIN,
     OPT_CLEAN,
-    OPT_GROUPS
+    OPT_GROUPS,
+    OPT_PLOT,
+    OPT_WATCH
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -85,6 +87,10 @@ static const struct argp_option options[] = {
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
+    {"plot",          OPT_PLOT,      NULL,   0, "curves of loss, error rate and learning rate in the terminal, also "
+        "of a run in progress", 0},
+    {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress: its curves, drawn again when there is more; "
+        "into a pipe a line per epoch; until it ends (status 1 when it is not done) or Ctrl-C (status 0)", 0},
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run and print its path; with "
         "--compare of all; with --issues to keep, drop and relabel (issues.html, or FILE)", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
@@ -197,6 +203,12 @@ static error_t parse_action(int key, char *arg, struct args *a)
         return 0;
     case OPT_LIST:
         set_action(a, key, "list");
+        return 0;
+    case OPT_PLOT:
+        set_action(a, key, "plot");
+        return 0;
+    case OPT_WATCH:
+        set_action(a, key, "watch");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -345,10 +357,30 @@ static void share_words(struct args *a)
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
 }
 
+static bool is_curves(const struct args *a)
+{
+    return a->action == OPT_PLOT || a->action == OPT_WATCH;
+}
+
+/* --json and --csv want tables. */
+static void check_form(const struct args *a)
+{
+    const struct request *r = &a->request;
+    char folder[PATH_LEN];
+
+    if (r->form != FORM_TEXT && r->report)
+        die_usage("eval", "--report prints a path only");
+    if (r->form != FORM_TEXT && is_curves(a))
+        die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
+    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
+        !(r->run && groups_find(folder, r, r->run)))
+        die_usage("eval", "the overview is no table; take --json");
+}
+
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
-    char path[PATH_LEN], folder[PATH_LEN];
+    char path[PATH_LEN];
 
     if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
         path_exists(path))
@@ -379,7 +411,8 @@ static void check_options(const struct args *a)
     if (r->show && a->action != OPT_LOSSES)
         die_usage("eval", "--show goes with --top-losses");
     if (request_is_scoring(r) && a->action &&
-        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
+        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST ||
+         is_curves(a)))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
                   a->action_name);
     if ((r->split || r->set) && a->action == OPT_PREDICT)
@@ -388,50 +421,18 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
-    if (r->form != FORM_TEXT && r->report)
-        die_usage("eval", "--report prints a path only");
-    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
-        !(r->run && groups_find(folder, r, r->run)))
-        die_usage("eval", "the overview is no table; take --json");
+    check_form(a);
 }
 
-static int write_report(const struct request *r, struct err *err)
-{
-    struct report_sources from = {0};
-    struct shard_set *shards = NULL;
-    struct err no_shards = {0}, why;
-    json_t *verify = NULL, *momentum = NULL;
-    struct experiment *e = NULL;
-    int rc, failed, unchecked;
-    struct look l;
-
-    if (look_open(&l, r, r->run, err) < 0)
-        return -1;
-    from.shards = shards = look_open_shards(&l, r, &no_shards);
-    from.no_shards = no_shards.msg;
-    rc = verify_rows(&verify, &failed, &unchecked, &l, r, err);
-    from.verify = verify;
-    if (experiment_reopen(&e, l.run.folder, NULL, 0, &why) == 0)
-        from.momentum = momentum = experiment_momentum(e);
-    if (rc == 0)
-        rc = report_write(l.run.folder, &from, err);
-    if (rc == 0)
-        printf("%s/report.html\n", l.run.folder);
-    json_decref(verify);
-    json_decref(momentum);
-    experiment_free(e);
-    shard_set_close(shards);
-    look_close(&l);
-    return rc;
-}
-
-/* Only folders of the runs in question are written, and the file that an option names; --list writes nothing. */
+/* Only folders of the runs in question are written, and the file that an option names; --list, --plot and --watch
+ * write nothing. */
 static int give_up_rights(const struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
-    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY,
+    const struct writing w = {.run =
+                                  a->action != OPT_LIST && a->action != OPT_VERIFY && !is_curves(a),
                               .runs = runs,
                               .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
                               .file = a->action == OPT_ISSUES ? r->page_file : r->show};
@@ -498,7 +499,7 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
     case OPT_ISSUES:
         return issues_print(out, r, err);
     case OPT_REPORT:
-        return write_report(r, err);
+        return run_page_write(r, err);
     case OPT_COMPARE:
         rc = comparison_print(out, r, &regression, err);
         *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;
@@ -511,6 +512,10 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
         return rc;
     case OPT_LIST:
         return list(out, r, err);
+    case OPT_PLOT:
+        return curves_print(out, r, err);
+    case OPT_WATCH:
+        return curves_watch(r, err);
     default:
         return request_is_scoring(r) ? outcome_print(out, r, err) : overview_run(out, r, err);
     }
