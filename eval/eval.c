@@ -13,6 +13,7 @@
 #include "comparison.h"
 #include "curves.h"
 #include "data/dataset.h"
+#include "export.h"
 #include "groups.h"
 #include "image/decode.h"
 #include "issues.h"
@@ -54,7 +55,8 @@ enum {
     OPT_CLEAN,
     OPT_GROUPS,
     OPT_PLOT,
-    OPT_WATCH
+    OPT_WATCH,
+    OPT_EXPORT
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -105,6 +107,8 @@ static const struct argp_option options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
+    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, how pictures are "
+        "made, a model card", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
@@ -197,6 +201,12 @@ static error_t parse_action(int key, char *arg, struct args *a)
         return 0;
     case OPT_PREDICT:
         set_action(a, key, "predict");
+        return 0;
+    case OPT_EXPORT:
+        if (!*arg)
+            die_usage("eval", "--export: expected a folder");
+        a->request.folder = arg;
+        set_action(a, key, "export");
         return 0;
     case OPT_VERIFY:
         set_action(a, key, "verify");
@@ -406,6 +416,8 @@ static void check_options(const struct args *a)
     if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
         die_usage("eval",
                   "--issues goes without --set and --tta, and --with-train without --split");
+    if (a->action == OPT_EXPORT && (r->set || r->rounds > 0))
+        die_usage("eval", "--export goes without --set and --tta");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (r->show && a->action != OPT_LOSSES)
@@ -435,7 +447,8 @@ static int give_up_rights(const struct args *a, struct err *err)
                                   a->action != OPT_LIST && a->action != OPT_VERIFY && !is_curves(a),
                               .runs = runs,
                               .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
-                              .file = a->action == OPT_ISSUES ? r->page_file : r->show};
+                              .file = a->action == OPT_ISSUES ? r->page_file : r->show,
+                              .folder = r->folder};
 
     return rights_give_up(r, &w, err);
 }
@@ -506,6 +519,8 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
         return rc;
     case OPT_PREDICT:
         return predict_files(out, r, err);
+    case OPT_EXPORT:
+        return export_run(out, r, err);
     case OPT_VERIFY:
         rc = verify_run(out, r, &unchecked, err);
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;

@@ -70,6 +70,8 @@ grep -q "\"sandbox\": \"${landlock:+landlock }$([ "$landlock" ] || echo none)" r
 
 stopped runs/b/planted eval a --report --data data --results runs
 control runs/b/planted eval a --report --data data --results runs
+stopped runs/b/planted eval a --export made/export --data data --results runs
+[ -f made/export/model.onnx ] || fail "eval --export in its sandbox: $(ls -A made/export)"
 "$BIN/eval" a --verify --data data --results runs > "$scratch/out" 2> "$scratch/err" ||
     fail "eval --verify: $(cat "$scratch/out")"
 sed 's/"sandbox": "[^"]*"/"sandbox": "off"/' -i runs/a/run.json
