@@ -78,7 +78,7 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Get a picture data set or pretrained weights: download, check, unpack, write a manifest.\v"
     "Examples:\n"
-    "  fetch demo                        a small set, drawn on the spot, no download\n"
+    "  fetch demo                        a small set drawn here, no download\n"
     "  fetch pets                        Oxford-IIIT Pet, 811 MB\n"
     "  fetch pets --from images.tar.gz --from annotations.tar.gz\n"
     "                                    the same from files that are here already\n"
