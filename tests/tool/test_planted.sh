@@ -54,6 +54,8 @@ cd "$scratch" || exit 1 # outside git's folders: git moves files, too
 
 stopped data/demo/tree/planted prep demo.yaml --data data
 control data/demo/tree/planted prep demo.yaml --data data -f
+for shard in data/demo/shards-*/*.h5; do rm "$shard"; break; done
+stopped data/demo/tree/planted prep demo.yaml --repair --data data
 
 tar -cf own.tar -C data/demo/tree images
 stopped planted fetch own --from own.tar --data new
