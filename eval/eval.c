@@ -72,6 +72,7 @@ struct args {
     int n_before, n_after;
     char backend[64];
     bool has_beta;
+    bool has_losses;    /* the overview's run: --top-losses shows something */
     int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
     const char *number; /* a word that was taken for one */
 };
@@ -80,13 +81,13 @@ struct args {
 static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
-    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
+    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with the highest loss (9)", 0},
     {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run and print its path; with "
-        "--compare of all; with --issues to keep, drop and relabel (issues.html, or FILE)", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
+        "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
@@ -99,7 +100,7 @@ static const struct argp_option options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
-    {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
+    {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
@@ -253,7 +254,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct args *a = state->input;
     const int open = a->open;
 
-    a->open = !arg && (key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_TTA) ? key : 0;
+    a->open =
+        !arg && (key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_ISSUES || key == OPT_TTA)
+            ? key
+            : 0;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->common;
@@ -374,6 +378,8 @@ static void check_options(const struct args *a)
     if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
         die_usage("eval",
                   "--issues goes without --set and --tta, and --with-train without --split");
+    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
+        die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (r->show && a->action != OPT_LOSSES)
@@ -388,7 +394,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
-    if (r->form != FORM_TEXT && r->report)
+    if (r->form != FORM_TEXT && r->report && a->action != OPT_ISSUES)
         die_usage("eval", "--report prints a path only");
     if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
         !(r->run && groups_find(folder, r, r->run)))
@@ -431,7 +437,8 @@ static int give_up_rights(const struct args *a, struct err *err)
     const struct request *r = &a->request;
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
-    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY,
+    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY &&
+                                     a->action != OPT_PREDICT,
                               .runs = runs,
                               .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
                               .file = a->action == OPT_ISSUES ? r->page_file : r->show};
@@ -474,7 +481,7 @@ static bool asks_for_groups(const struct args *a, struct request *r)
 }
 
 /* What is asked for, on OUT. STATUS where it is not 0 without an error. */
-static int eval(FILE *out, const struct args *a, int *status, struct err *err)
+static int eval(FILE *out, struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
     struct request groups = a->request;
@@ -483,9 +490,11 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
 
     *status = 0;
     if (asks_for_groups(a, &groups)) {
-        if (r->fail_on_regression)
-            return err_set(err, ERR_INPUT,
-                           "command line: --fail-on-regression compares runs, not studies");
+        if (r->fail_on_regression || r->report || r->clean)
+            return err_set(err, ERR_INPUT, "command line: %s compares runs, not studies",
+                           r->report  ? "--report"
+                           : r->clean ? "--clean"
+                                      : "--fail-on-regression");
         return groups_print(out, &groups, err);
     }
     switch (a->action) {
@@ -512,7 +521,8 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
     case OPT_LIST:
         return list(out, r, err);
     default:
-        return request_is_scoring(r) ? outcome_print(out, r, err) : overview_run(out, r, err);
+        return request_is_scoring(r) ? outcome_print(out, r, err)
+                                     : overview_run(out, r, &a->has_losses, err);
     }
 }
 
@@ -567,7 +577,7 @@ int main(int argc, char **argv)
         die("eval", &err);
     }
     cli_finish("eval");
-    if (a.action == 0 && a.request.form == FORM_TEXT && !request_is_scoring(&a.request))
+    if (a.has_losses && a.request.form == FORM_TEXT)
         cli_next(&a.common, "eval", "%s%s--top-losses", a.request.run ? a.request.run : "",
                  a.request.run ? " " : "");
     free(a.before);

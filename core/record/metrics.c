@@ -244,7 +244,7 @@ void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
         {"log_loss", "log loss", "nat; 0 is best", m->log_loss},
         {"brier", "Brier score", "0 is best, 2 is worst", m->brier},
         {"ece", "calibration error (ECE)", "0 is best; bins of equally many pictures", m->ece},
-        {"temperature", "temperature", "logits divided by it would give the least log loss here",
+        {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
          m->temperature},
         {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
          m->scaled_log_loss},
