@@ -11,8 +11,6 @@
 #include "recipes.h"
 #include "record/stats.h"
 
-static const char arithmetic[] = "arithmetic";
-
 static void comparison_free(struct comparison *c)
 {
     for (size_t i = 0; c->runs && i < c->n; i++)
@@ -25,6 +23,27 @@ static void comparison_free(struct comparison *c)
     json_decref(c->groups);
     json_decref(c->tests);
     json_decref(c->relabelled.rows);
+}
+
+/* A name that several runs have becomes the path: "s1/seed=42", where the folders lie below RESULTS. */
+static void name_apart(struct comparison *c, const char *results)
+{
+    const size_t length = strlen(results);
+    bool *again = calloc(c->n, sizeof *again);
+
+    for (size_t i = 0; again && i < c->n; i++)
+        for (size_t k = 0; k < c->n; k++)
+            again[i] |= k != i && strcmp(c->runs[i].run.name, c->runs[k].run.name) == 0 &&
+                        strcmp(c->runs[i].run.folder, c->runs[k].run.folder) != 0;
+    for (size_t i = 0; again && i < c->n; i++) {
+        const char *folder = c->runs[i].run.folder;
+        const bool below = strncmp(folder, results, length) == 0 && folder[length] == '/';
+
+        if (again[i])
+            snprintf(c->runs[i].run.name, sizeof c->runs[i].run.name, "%.255s",
+                     folder + (below ? length + 1 : 0));
+    }
+    free(again);
 }
 
 static int open_runs(struct comparison *c, const struct request *r, struct err *err)
@@ -42,12 +61,13 @@ static int open_runs(struct comparison *c, const struct request *r, struct err *
     for (int i = 0; i < r->n_words; i++, c->n++)
         if (look_open(&c->runs[i], r, r->words[i], err) < 0)
             return -1;
+    name_apart(c, r->results);
     return relabel_runs(&c->relabelled, c->runs, c->n, r->clean, err);
 }
 
 /* --- keys that differ ----------------------------------------------------------------------------- */
 
-static bool differs(const struct comparison *c, const char *key)
+bool comparison_differs(const struct comparison *c, const char *key)
 {
     for (size_t i = 1; i < c->n; i++) {
         const json_t *a = json_object_get(c->runs[0].params, key);
@@ -71,19 +91,11 @@ static int add_key(struct comparison *c, const char *key, struct err *err)
     return tabular_add(c->keys, row, err);
 }
 
-/* What the pictures came from, and the arithmetic, are no keys, but as good as keys. */
 static int add_facts(struct comparison *c, struct err *err)
 {
-    for (size_t i = 0; i < c->n; i++) {
-        const json_t *run = c->runs[i].run.run;
-        const char *index = look_text(run, "sha256", "index", NULL);
-
-        if ((index && json_object_set_new(c->runs[i].params, "sha256 of the shards' index",
-                                          json_sprintf("%.12s", index)) < 0) ||
-            json_object_set_new(c->runs[i].params, arithmetic, json_integer(run_arithmetic(run))) <
-                0)
-            return err_set(err, ERR_NOMEM, "%s", c->runs[i].run.name);
-    }
+    for (size_t i = 0; i < c->n; i++)
+        if (look_add_facts(c->runs[i].params, &c->runs[i], err) < 0)
+            return -1;
     return 0;
 }
 
@@ -100,7 +112,7 @@ static int find_keys(struct comparison *c, struct err *err)
 
             for (size_t k = 0; k < i && !before; k++)
                 before = json_object_get(c->runs[k].params, key) != NULL;
-            if (!before && differs(c, key) && add_key(c, key, err) < 0)
+            if (!before && comparison_differs(c, key) && add_key(c, key, err) < 0)
                 return -1;
         }
     return 0;
@@ -119,8 +131,8 @@ static int find_figures(struct comparison *c, struct err *err)
 
         if (has)
             stats_wilson(&low, &high, l->errors, l->p->n);
-        row = json_pack("[s, s, o, o, o, o, O?, O?, o, O?]", l->run.name, l->run.status,
-                        has ? json_real((double)l->errors / l->p->n) : json_null(),
+        row = json_pack("[o, s, o, o, o, o, O?, O?, o, O?]", tabular_string(l->run.name),
+                        l->run.status, has ? json_real((double)l->errors / l->p->n) : json_null(),
                         has ? json_real(low) : json_null(), has ? json_real(high) : json_null(),
                         has ? json_integer(l->p->n) : json_null(),
                         plain ? look_get(metrics, "final", "valid_loss") : NULL,
@@ -150,11 +162,13 @@ static int find_groups(struct comparison *c, struct err *err)
 
         c->n_seeds = x->n > c->n_seeds ? x->n : c->n_seeds;
         if (x->n > 1)
-            rc = tabular_add(c->groups,
-                             json_pack("[O, i, f, f, f, f, o]", x->runs, x->n, x->mean,
-                                       x->deviation, x->low, x->high,
-                                       x->leaks ? json_real(x->clean_mean) : json_null()),
-                             err);
+            rc =
+                tabular_add(c->groups,
+                            json_pack("[O, i, f, f, o, o, o]", x->runs, x->n, x->mean, x->deviation,
+                                      x->deviation > 0 ? json_real(x->low) : json_null(),
+                                      x->deviation > 0 ? json_real(x->high) : json_null(),
+                                      x->leaks ? json_real(x->clean_mean) : json_null()),
+                            err);
     }
     c->n_recipes = g.n;
     recipe_groups_free(&g);
@@ -185,11 +199,13 @@ static json_t *main_cells(const struct comparison *c, size_t i)
     const char *verdict = verdict_text(p);
 
     if (!p->tested)
-        return json_pack("[s, s, n, n, n, n, n, n, n, n, s, o]", c->runs[i].run.name,
-                         c->runs[0].run.name, verdict, tabular_string(p->why_not));
-    return json_pack("[s, s, i, i, i, f, f, f, f, f, s, n]", c->runs[i].run.name,
-                     c->runs[0].run.name, (int)p->n, (int)p->first_only, (int)p->second_only,
-                     p->difference, p->low, p->high, p->p, p->adjusted, verdict);
+        return json_pack("[o, o, n, n, n, n, n, n, n, n, s, o]",
+                         tabular_string(c->runs[i].run.name), tabular_string(c->runs[0].run.name),
+                         verdict, tabular_string(p->why_not));
+    return json_pack("[o, o, i, i, i, f, f, f, f, f, s, n]", tabular_string(c->runs[i].run.name),
+                     tabular_string(c->runs[0].run.name), (int)p->n, (int)p->first_only,
+                     (int)p->second_only, p->difference, p->low, p->high, p->p, p->adjusted,
+                     verdict);
 }
 
 static json_t *test_row(const struct comparison *c, size_t i)
@@ -211,9 +227,10 @@ static void name_pictures(struct pairing *pair, const struct look *a, const stru
 
     if (!a->p || !b->p || strcmp(a->pictures, b->pictures) == 0)
         return;
-    snprintf(pair->why_not + used, sizeof pair->why_not - used,
-             ": %s against %s; error rates on other pictures tell nothing of which run is better",
-             a->pictures, b->pictures);
+    snprintf(
+        pair->why_not + used, sizeof pair->why_not - used,
+        ": %s against %s; error rates on different pictures tell nothing of which run is better",
+        a->pictures, b->pictures);
 }
 
 /* Run I with run 0, without the pictures that have a duplicate in the training part of either. */
@@ -448,7 +465,7 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
         if (print_keys(out, FORM_TEXT, c, err) < 0)
             return -1;
     }
-    if (differs(c, arithmetic))
+    if (comparison_differs(c, LOOK_ARITHMETIC))
         fputs("the runs differ in arithmetic (run.json): the same keys give other bits in them\n",
               out);
     fputc('\n', out);

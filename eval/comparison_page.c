@@ -79,9 +79,35 @@ static void put_test(FILE *out, const struct comparison *c, size_t i)
         fprintf(out, " by Holm for %zu tests at once", c->n_tests);
     }
     fprintf(out,
-            "; a difference below %.4f could not have been told from none with this many "
-            "pictures.</p>\n",
+            "; a difference below %.4f would not be significant with this many pictures.</p>\n",
             p->least);
+}
+
+/* The same test without the pictures that have duplicates in training, where there are any. */
+static void put_clean(FILE *out, const struct comparison *c, size_t i)
+{
+    const struct pairing *p = &c->clean[i];
+
+    if (!p->tested && !p->why_not[0])
+        return;
+    fputs("<p>Without pictures that have duplicates in training: ", out);
+    if (!p->tested) {
+        fputs("not tested: ", out);
+        markup_text(out, p->why_not);
+        fputs(".</p>\n", out);
+        return;
+    }
+    fprintf(out,
+            "%s. The error rate differs by %+.4f (95&nbsp;%% interval %+.4f to %+.4f) on %u "
+            "pictures, mid-p is ",
+            p->identical ? "identical" : pairing_word(p), p->difference, p->low, p->high, p->n);
+    put_p(out, p->p);
+    if (c->n_clean > 1) {
+        fputs(", ", out);
+        put_p(out, p->adjusted);
+        fprintf(out, " by Holm for %zu tests at once", c->n_clean);
+    }
+    fputs(".</p>\n", out);
 }
 
 static int put_title(FILE *out, void *of, struct err *err)
@@ -107,13 +133,48 @@ static int put_heading(FILE *out, void *of, struct err *err)
     return 0;
 }
 
+/* By which labels the runs are judged, where not all have the same. */
+static void put_labels(FILE *out, const struct comparison *c)
+{
+    const json_t *row;
+    size_t i;
+
+    if (c->relabelled.several)
+        fputs("<p class=\"note\">The runs were cleaned by different tables; <code>--clean "
+              "FILE</code> "
+              "names the labels that all are judged by.</p>\n",
+              out);
+    if (json_array_size(c->relabelled.rows) == 0)
+        return;
+    fputs("<p class=\"note\">Judged by the labels of ", out);
+    markup_text(out, c->relabelled.file);
+    fputs(". Of the pictures that are compared", out);
+    json_array_foreach(c->relabelled.rows, i, row)
+    {
+        fputs(i > 0 ? "; in " : ", in ", out);
+        markup_text(out, json_string_value(json_array_get(row, 0)));
+        fprintf(out, " %" JSON_INTEGER_FORMAT " dropped, %" JSON_INTEGER_FORMAT " relabelled",
+                json_integer_value(json_array_get(row, 1)),
+                json_integer_value(json_array_get(row, 2)));
+    }
+    fputs(".</p>\n", out);
+}
+
 static int put_summary(FILE *out, void *of, struct err *err)
 {
     const struct page_of *p = of;
 
     (void)err;
-    for (size_t i = 1; i < p->c->n; i++)
+    put_labels(out, p->c);
+    for (size_t i = 1; i < p->c->n; i++) {
         put_test(out, p->c, i);
+        put_clean(out, p->c, i);
+    }
+    if (comparison_differs(p->c, LOOK_ARITHMETIC))
+        fputs(
+            "<p class=\"note\">The runs differ in arithmetic (run.json): the same keys give other "
+            "bits in them.</p>\n",
+            out);
     fputs("<p class=\"note\">A test of two runs says whether these two networks differ; that one "
           "recipe is better takes several seeds of each.</p>\n",
           out);
@@ -186,7 +247,7 @@ static int put_figures(FILE *out, void *of, struct err *err)
     return 0;
 }
 
-/* Runs that differ in nothing but their seed. */
+/* Runs of one recipe. */
 static int put_groups(FILE *out, void *of, struct err *err)
 {
     const struct comparison *c = ((struct page_of *)of)->c;
@@ -195,7 +256,7 @@ static int put_groups(FILE *out, void *of, struct err *err)
     if (json_array_size(c->groups) == 0)
         return 0;
     fputs("<section id=\"groups\">\n<h2>By recipe</h2>\n<p class=\"note\">Runs that differ in "
-          "nothing but their seed.</p>\n<div class=\"wide\"><table>\n<thead><tr><th "
+          "nothing but seed, split seed and fold.</p>\n<div class=\"wide\"><table>\n<thead><tr><th "
           "scope=\"col\">runs</th><th scope=\"col\" class=\"n\">seeds</th><th scope=\"col\" "
           "class=\"n\">mean error rate</th><th scope=\"col\" class=\"n\">standard "
           "deviation</th></tr></thead>\n",
@@ -376,7 +437,7 @@ static int put_side(FILE *out, const struct page_of *of, size_t run, bool second
     markup_text(out, name_of(of->c, second ? run : 0));
     fputs(" gets wrong</h3>\n", out);
     if (n > most)
-        fprintf(out, "<p class=\"note\">The %u with most loss.</p>\n", most);
+        fprintf(out, "<p class=\"note\">The %u with the highest loss.</p>\n", most);
     fputs("<div class=\"pictures\">\n", out);
     for (uint32_t k = 0; rc == 0 && k < a->n && shown < most; k++) {
         const uint32_t i = second ? back[order[k]] : order[k], j = match[i];
@@ -437,6 +498,8 @@ static int name_page(char path[PATH_LEN], const struct comparison *c, struct err
         length += (size_t)snprintf(names + length, sizeof names - length, "-%.255s", name_of(c, i));
     if (length >= NAME_LENGTH)
         snprintf(names, sizeof names, "-%.160s-and-%zu-more", name_of(c, 0), c->n - 1);
+    for (char *at = names; (at = strchr(at, '/'));) /* runs of several studies: "s1/seed=42" */
+        *at = '-';
     return path_format(path, err, "%.*s/compare%s.html", parent, slash ? folder : ".", names);
 }
 

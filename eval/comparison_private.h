@@ -18,6 +18,8 @@ struct comparison {
     struct relabelled relabelled;
 };
 
+/* Whether a key has different values in the runs. */
+bool comparison_differs(const struct comparison *c, const char *key);
 /* Everything as --json prints it, owned by the caller; NULL: out of memory. */
 json_t *comparison_json(const struct comparison *c);
 /* Writes a page beside the first run's folder and prints its path. ERR_INPUT where no pair could be tested, ERR_IO,

@@ -76,6 +76,7 @@ struct args {
     int n_before, n_after;
     char backend[64];
     bool has_beta;
+    bool has_losses;    /* the overview's run: --top-losses shows something */
     int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
     const char *number; /* a word that was taken for one */
 };
@@ -84,7 +85,7 @@ struct args {
 static const struct argp_option options[] = {
     {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
     {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
-    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with most loss (9)", 0},
+    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with the highest loss (9)", 0},
     {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
@@ -93,8 +94,8 @@ static const struct argp_option options[] = {
         "of a run in progress", 0},
     {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress: its curves, drawn again when there is more; "
         "into a pipe a line per epoch; until it ends (status 1 when it is not done) or Ctrl-C (status 0)", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run and print its path; with "
-        "--compare of all; with --issues to keep, drop and relabel (issues.html, or FILE)", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
+        "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
@@ -109,7 +110,7 @@ static const struct argp_option options[] = {
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, how pictures are "
         "made, a model card", 0},
-    {"verify",        OPT_VERIFY,    NULL,   0, "walk the chain of hashes back", 0},
+    {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
@@ -260,6 +261,11 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     }
 }
 
+static bool takes_number(int key)
+{
+    return key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_ISSUES || key == OPT_TTA;
+}
+
 /* A number that stands behind an option which may have one, as in "--top-losses 5". */
 static bool take_number(struct args *a, int option, char *word)
 {
@@ -275,7 +281,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct args *a = state->input;
     const int open = a->open;
 
-    a->open = !arg && (key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_TTA) ? key : 0;
+    a->open = !arg && takes_number(key) ? key : 0;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->common;
@@ -378,7 +384,7 @@ static void check_form(const struct args *a)
     const struct request *r = &a->request;
     char folder[PATH_LEN];
 
-    if (r->form != FORM_TEXT && r->report)
+    if (r->form != FORM_TEXT && r->report && a->action != OPT_ISSUES)
         die_usage("eval", "--report prints a path only");
     if (r->form != FORM_TEXT && is_curves(a))
         die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
@@ -390,7 +396,7 @@ static void check_form(const struct args *a)
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
-    char path[PATH_LEN];
+    char path[PATH_LEN], folder[PATH_LEN];
 
     if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
         path_exists(path))
@@ -418,6 +424,8 @@ static void check_options(const struct args *a)
                   "--issues goes without --set and --tta, and --with-train without --split");
     if (a->action == OPT_EXPORT && (r->set || r->rounds > 0))
         die_usage("eval", "--export goes without --set and --tta");
+    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
+        die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (r->show && a->action != OPT_LOSSES)
@@ -443,31 +451,14 @@ static int give_up_rights(const struct args *a, struct err *err)
     const struct request *r = &a->request;
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
-    const struct writing w = {.run =
-                                  a->action != OPT_LIST && a->action != OPT_VERIFY && !is_curves(a),
+    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY &&
+                                     a->action != OPT_PREDICT && !is_curves(a),
                               .runs = runs,
                               .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
                               .file = a->action == OPT_ISSUES ? r->page_file : r->show,
                               .folder = r->folder};
 
     return rights_give_up(r, &w, err);
-}
-
-static int list(FILE *out, const struct request *r, struct err *err)
-{
-    struct request of = *r;
-    char folder[PATH_LEN];
-
-    if (!r->run) {
-        if (overview_list(out, r, err) < 0)
-            return -1;
-        return r->form == FORM_TEXT ? groups_studies(out, r, err) : 0;
-    }
-    if (study_find(folder, r->results, r->run))
-        return groups_list(out, r, folder, err);
-    (void)groups_find(folder, r, r->run);
-    of.results = folder;
-    return overview_list(out, &of, err);
 }
 
 /* Whether recipes are asked for: --groups, a study or a folder of runs in place of a run, a study among those that are
@@ -488,7 +479,7 @@ static bool asks_for_groups(const struct args *a, struct request *r)
 }
 
 /* What is asked for, on OUT. STATUS where it is not 0 without an error. */
-static int eval(FILE *out, const struct args *a, int *status, struct err *err)
+static int eval(FILE *out, struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
     struct request groups = a->request;
@@ -497,9 +488,11 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
 
     *status = 0;
     if (asks_for_groups(a, &groups)) {
-        if (r->fail_on_regression)
-            return err_set(err, ERR_INPUT,
-                           "command line: --fail-on-regression compares runs, not studies");
+        if (r->fail_on_regression || r->report || r->clean)
+            return err_set(err, ERR_INPUT, "command line: %s compares runs, not studies",
+                           r->report  ? "--report"
+                           : r->clean ? "--clean"
+                                      : "--fail-on-regression");
         return groups_print(out, &groups, err);
     }
     switch (a->action) {
@@ -526,13 +519,14 @@ static int eval(FILE *out, const struct args *a, int *status, struct err *err)
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
         return rc;
     case OPT_LIST:
-        return list(out, r, err);
+        return groups_runs(out, r, err);
     case OPT_PLOT:
         return curves_print(out, r, err);
     case OPT_WATCH:
         return curves_watch(r, err);
     default:
-        return request_is_scoring(r) ? outcome_print(out, r, err) : overview_run(out, r, err);
+        return request_is_scoring(r) ? outcome_print(out, r, err)
+                                     : overview_run(out, r, &a->has_losses, err);
     }
 }
 
@@ -587,7 +581,7 @@ int main(int argc, char **argv)
         die("eval", &err);
     }
     cli_finish("eval");
-    if (a.action == 0 && a.request.form == FORM_TEXT && !request_is_scoring(&a.request))
+    if (a.has_losses && a.request.form == FORM_TEXT)
         cli_next(&a.common, "eval", "%s%s--top-losses", a.request.run ? a.request.run : "",
                  a.request.run ? " " : "");
     free(a.before);

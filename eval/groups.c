@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "overview.h"
 #include "recipes.h"
 #include "record/study.h"
 
@@ -19,14 +20,14 @@ struct view {
     json_t *figures, *tests;
 };
 
-static const struct column figure_columns[] = {{"recipe", -1},   {"seeds", -1},   {"error_rate", 4},
-                                               {"deviation", 4}, {"low95", 4},    {"high95", 4},
-                                               {"runs", -1},     {"pictures", -1}};
+static const struct column figure_columns[] = {
+    {"recipe", -1}, {"seeds", -1}, {"error_rate", 4}, {"deviation", 4},    {"low95", 4},
+    {"high95", 4},  {"runs", -1},  {"pictures", -1},  {"without_leaks", 4}};
 static const struct column test_columns[] = {
     {"recipe", -1},  {"against", -1},      {"seeds", -1},     {"difference", 4},
     {"low95", 4},    {"high95", 4},        {"p", 4},          {"p_holm", 4},
     {"verdict", -1}, {"seeds_needed", -1}, {"detectable", 4}, {"reason", -1}};
-enum { FIGURES = 8, TESTS = 12 };
+enum { FIGURES = 9, TESTS = 12 };
 
 /* --- what is meant -------------------------------------------------------------------------------- */
 
@@ -123,17 +124,19 @@ static json_t *real_or_null(double x, bool is)
 
 static json_t *figure_row(const struct recipe_group *g)
 {
-    return json_pack("[o, i, o, o, o, o, i, o]", tabular_string(g->label), g->n,
+    return json_pack("[o, i, o, o, o, o, i, o, o]", tabular_string(g->label), g->n,
                      real_or_null(g->mean, g->n > 0), real_or_null(g->deviation, g->n > 1),
-                     real_or_null(g->low, g->n > 1), real_or_null(g->high, g->n > 1),
+                     real_or_null(g->low, g->n > 1 && g->deviation > 0),
+                     real_or_null(g->high, g->n > 1 && g->deviation > 0),
                      (int)json_array_size(g->runs),
-                     g->n > 0 ? json_integer(g->units[0].n) : json_null());
+                     g->n > 0 ? json_integer(g->units[0].n) : json_null(),
+                     real_or_null(g->clean_mean, g->n > 0 && g->leaks));
 }
 
 static json_t *test_row(const struct recipe_groups *g, size_t i)
 {
     const struct contrast *c = &g->contrasts[i];
-    const bool tested = c->verdict != SEEDS_UNTESTED, has = tested && c->low <= c->high;
+    const bool tested = c->verdict != SEEDS_UNTESTED, has = tested && c->low < c->high;
 
     return json_pack("[o, o, i, o, o, o, o, o, s, o, o, o]", tabular_string(g->all[i].label),
                      tabular_string(g->all[0].label), c->n, real_or_null(c->difference, tested),
@@ -207,7 +210,7 @@ static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
         return;
     }
     fprintf(out, "\n  error rate %+.4f", c->difference);
-    if (c->low <= c->high)
+    if (c->low < c->high) /* one of no width says nothing */
         fprintf(out, " (95 %% interval %+.4f to %+.4f, for new seeds%s)", c->low, c->high,
                 c->new_pictures ? " and new pictures" : "");
     fprintf(out, " over %d seed%s x %u pictures\n  sign flips over seeds p %.4g", c->n,
@@ -339,7 +342,7 @@ int groups_print(FILE *out, const struct request *r, struct err *err)
     return rc;
 }
 
-int groups_list(FILE *out, const struct request *r, const char *folder, struct err *err)
+static int list_study(FILE *out, const struct request *r, const char *folder, struct err *err)
 {
     static const struct column columns[] = {
         {"run", -1}, {"number", -1}, {"status", -1}, {"error_rate", 4}, {"error", -1}};
@@ -382,7 +385,7 @@ int groups_list(FILE *out, const struct request *r, const char *folder, struct e
     return rc;
 }
 
-int groups_studies(FILE *out, const struct request *r, struct err *err)
+static int list_studies(FILE *out, const struct request *r, struct err *err)
 {
     struct dirent **entries;
     int n = scandir(r->results, &entries, NULL, alphasort);
@@ -408,4 +411,21 @@ int groups_studies(FILE *out, const struct request *r, struct err *err)
     if (n >= 0)
         free(entries);
     return 0;
+}
+
+int groups_runs(FILE *out, const struct request *r, struct err *err)
+{
+    struct request of = *r;
+    char folder[PATH_LEN];
+
+    if (!r->run) {
+        if (overview_list(out, r, err) < 0)
+            return -1;
+        return r->form == FORM_TEXT ? list_studies(out, r, err) : 0;
+    }
+    if (study_find(folder, r->results, r->run))
+        return list_study(out, r, folder, err);
+    (void)groups_find(folder, r, r->run);
+    of.results = folder;
+    return overview_list(out, &of, err);
 }

@@ -11,9 +11,7 @@ bool groups_find(char folder[PATH_LEN], const struct request *r, const char *wor
 /* The runs of R->words (N_WORDS), each a run, a study or a folder of runs, by recipe. ERR_INPUT: no run at all, or a
  * word that is none of these. */
 int groups_print(FILE *out, const struct request *r, struct err *err) MUST_USE;
-/* The runs of a study with their status; ERR_INPUT where FOLDER has none. */
-int groups_list(FILE *out, const struct request *r, const char *folder, struct err *err) MUST_USE;
-/* The studies in R->results, a line each, with how many of their runs are done. */
-int groups_studies(FILE *out, const struct request *r, struct err *err) MUST_USE;
+/* --list: all runs and studies of R->results; of R->run, a study or a folder, its runs with their status. ERR_INPUT. */
+int groups_runs(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
 #endif

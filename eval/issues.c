@@ -53,6 +53,7 @@ static int curve(json_t **rows, const struct suspects *s, struct err *err)
                                   (double)found / s->n_planted_seen),
                         err) < 0) {
             json_decref(*rows);
+            *rows = NULL;
             return -1;
         }
         if (found == s->n_planted_seen)
@@ -61,8 +62,7 @@ static int curve(json_t **rows, const struct suspects *s, struct err *err)
     return *rows ? 0 : err_set(err, ERR_NOMEM, "curve");
 }
 
-static const struct column curve_columns[] = {
-    {"among the first", -1}, {"found", -1}, {"recall", 3}};
+static const struct column curve_columns[] = {{"first", -1}, {"found", -1}, {"recall", 3}};
 
 static int print_quality(FILE *out, const struct suspects *s, struct err *err)
 {
@@ -113,6 +113,7 @@ static int list_rows(json_t **rows, const struct suspects *s, struct err *err)
                                   reason_of(x), x->part),
                         err) < 0) {
             json_decref(*rows);
+            *rows = NULL;
             return -1;
         }
     }
@@ -134,18 +135,14 @@ static int write_csv(const struct suspects *s, const json_t *rows, char path[PAT
 /* --- what is printed -------------------------------------------------------------------------------- */
 
 /* Which pictures were judged, and by whom. */
-static void print_source(FILE *out, const struct suspects *s, const struct request *r)
+static void print_source(FILE *out, const struct suspects *s)
 {
-    if (s->n_runs > 1)
-        fprintf(out,
-                "%u of %u pictures judged by %zu runs, each by those that did not train on it\n",
-                s->n, s->n_set, s->n_runs);
-    else if (r->split && strcmp(r->split, "train") == 0)
-        fprintf(out, "%u training pictures judged by a network that has trained on them\n", s->n);
-    else
-        fprintf(out, "%u of %u pictures judged by one run, the %s\n", s->n, s->n_set,
-                s->runs[0].pictures);
-    if (s->n_runs == 1 && s->n < s->n_set)
+    char text[1500];
+
+    suspects_text(text, sizeof text, s);
+    tabular_text(out, text);
+    fputc('\n', out);
+    if (strcmp(s->split, "valid") == 0 && s->n_runs == 1 && s->n < s->n_set)
         fprintf(
             out,
             "  (the folds of a cross-validation judge all: data.folds=5 with data.fold=1 to 5)\n");
@@ -163,8 +160,9 @@ static void warn(const struct suspects *s, const struct request *r)
                  otherwise, s->n);
     if (r->with_train || (r->split && strcmp(r->split, "train") == 0))
         log_warn("training pictures are judged by a network that has seen their labels, so wrong "
-                 "ones look better than they are; folds judge every picture by others");
-    if (s->n_runs > 1 && s->n < s->n_set)
+                 "ones look better than they are; with folds, no network judges a picture that it "
+                 "was trained on");
+    if (strcmp(s->split, "valid") == 0 && s->n_runs > 1 && s->n < s->n_set)
         log_warn("%u of %u pictures validate in none of the %zu runs and are not judged",
                  s->n_set - s->n, s->n_set, s->n_runs);
 }
@@ -176,7 +174,7 @@ static int print_text(FILE *out, const struct suspects *s, const struct request 
     json_t *few = json_array();
     int rc = few ? 0 : err_set(err, ERR_NOMEM, "issues");
 
-    print_source(out, s, r);
+    print_source(out, s);
     fprintf(out, "%u label%s likely wrong, by confident learning (Northcutt et al. 2021)\n\n",
             s->n_likely, s->n_likely == 1 ? " is" : "s are");
     for (size_t i = 0; rc == 0 && i < all && i < r->count; i++)

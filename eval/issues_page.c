@@ -148,6 +148,7 @@ static int put_summary(FILE *out, void *of, struct err *err)
     const struct issues_page *p = of;
     const struct suspects *s = p->s;
     uint32_t likely = s->n_likely;
+    char text[1500];
 
     (void)err;
     for (uint32_t k = 0; k < s->n_likely; k++)
@@ -155,16 +156,15 @@ static int put_summary(FILE *out, void *of, struct err *err)
     fprintf(
         out,
         "<p class=\"lead\">%u of %u labels %s likely wrong, by confident learning (Northcutt et "
-        "al. 2021).</p>\n<p>%u of %u pictures are judged by ",
-        likely, s->n - s->n_planted_seen, likely == 1 ? "is" : "are", s->n, s->n_set);
-    if (s->n_runs > 1)
-        fprintf(out, "%zu runs, each by those that did not train on it.", s->n_runs);
-    else
-        fprintf(out, "one run, %s.",
-                s->train.p ? "the training pictures by a network that has seen their labels, so "
-                             "that wrong ones look better than they are"
-                           : "which has not trained on them");
-    fputs("</p>\n<p>Mark pictures, download <code>clean.csv</code>, and train again with "
+        "al. 2021).</p>\n<p>",
+        likely, s->n - s->n_planted_seen, likely == 1 ? "is" : "are");
+    suspects_text(text, sizeof text, s);
+    markup_text(out, text);
+    if (s->train.p || strcmp(s->split, "train") == 0)
+        fputs(". A network has seen the labels of its training pictures, so wrong ones look better "
+              "than they are",
+              out);
+    fputs(".</p>\n<p>Mark pictures, download <code>clean.csv</code>, and train again with "
           "<code>data.clean=clean.csv</code>. The marks stay in this browser.</p>\n",
           out);
     if (s->n_planted_seen > 0)

@@ -97,15 +97,33 @@ int look_open(struct look *l, const struct request *r, const char *run, struct e
     return 0;
 }
 
+int look_add_facts(json_t *keys, const struct look *l, struct err *err)
+{
+    static const char *const facts[][2] = {{"index", "sha256 of the shards' index"},
+                                           {"tables", "sha256 of the tables"}};
+
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        const char *hex = look_text(l->run.run, "sha256", facts[i][0], NULL);
+
+        if (hex && json_object_set_new(keys, facts[i][1], json_sprintf("%.12s", hex)) < 0)
+            return err_set(err, ERR_NOMEM, "%s", l->run.name);
+    }
+    if (json_object_set_new(keys, LOOK_ARITHMETIC, json_integer(run_arithmetic(l->run.run))) < 0)
+        return err_set(err, ERR_NOMEM, "%s", l->run.name);
+    return 0;
+}
+
 double look_clean_rate(const struct look *l)
 {
-    return l->without_leaks ? json_number_value(json_object_get(l->without_leaks, "error_rate"))
-                            : (double)l->errors / l->p->n;
+    const json_t *rate = json_object_get(l->without_leaks, "error_rate");
+
+    return rate ? json_number_value(rate) : (double)l->errors / l->p->n;
 }
 
 void look_close(struct look *l)
 {
     json_decref(l->params);
+    json_decref(l->relabelled_leaks);
     predictions_free(l->own);
     scoring_free(&l->scoring);
     run_entry_free(&l->run);
@@ -199,8 +217,7 @@ struct shard_set *look_open_shards(const struct look *l, const struct request *r
         return shards;
     if (recorded && strcmp(recorded, shard_set_index_sha256(shards)) == 0)
         return shards;
-    err_set(why, ERR_CHECKSUM, "%s was made anew since the run, its pictures may be others",
-            folder);
+    err_set(why, ERR_CHECKSUM, "%s was rebuilt after the run; its pictures may differ", folder);
     shard_set_close(shards);
     return NULL;
 }

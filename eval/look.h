@@ -24,6 +24,7 @@ struct look {
     struct predictions *own;     /* p, when it is what the run was finished with */
     struct scoring scoring;      /* else p is of this */
     bool relabelled;             /* p has other labels than the run: relabel.h */
+    json_t *relabelled_leaks;    /* then without_leaks; owned */
 };
 
 /* RUN as in run_find. The predictions are those the run was finished with, read where they are, or
@@ -33,6 +34,10 @@ int look_open(struct look *l, const struct request *r, const char *run, struct e
 /* The error rate of p, whose n is not 0, without the pictures that leak. */
 double look_clean_rate(const struct look *l);
 void look_close(struct look *l); /* all zero is fine */
+/* Adds to KEYS (flat) what is no key, but as good as keys: hashes of the shards' index and of the tables that keys name
+ * (data.clean, data.csv, ...), and the arithmetic. ERR_NOMEM. */
+int look_add_facts(json_t *keys, const struct look *l, struct err *err) MUST_USE;
+#define LOOK_ARITHMETIC "arithmetic"
 /* ERR_INPUT when the run has no predictions, saying why and what to do. */
 int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;
 

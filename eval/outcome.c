@@ -41,9 +41,10 @@ static json_t *test_object(const struct pairing *t)
 static int print_json(FILE *out, const struct look *l, const json_t *rows, const struct pairing *t,
                       struct err *err)
 {
-    json_t *all = json_pack("{s:s, s:s, s:o, s:o}", "run", l->run.name, "folder", l->folder,
-                            "scores", tabular_objects(columns, COLUMNS, rows), "tta_against_plain",
-                            t ? test_object(t) : json_null());
+    json_t *all =
+        json_pack("{s:o, s:o, s:o, s:o}", "run", tabular_string(l->run.name), "folder",
+                  tabular_string(l->folder), "scores", tabular_objects(columns, COLUMNS, rows),
+                  "tta_against_plain", t ? test_object(t) : json_null());
     int rc = -1;
 
     if (!all || (l->scoring.looks > 0 &&

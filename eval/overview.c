@@ -17,6 +17,7 @@
 #include "record/leaks.h"
 #include "record/score.h"
 #include "record/stats.h"
+#include "record/study.h"
 
 enum { SHOWN_PAIRS = 5 };
 
@@ -132,6 +133,7 @@ static void put(FILE *out, const char *before, const json_t *object, const char 
 static void print_what_ran(FILE *out, const struct look *l, const struct times *t)
 {
     const json_t *run = l->run.run;
+    json_int_t threads;
 
     line(out, "with");
     put(out, "", l->params, "model.arch", NULL);
@@ -147,8 +149,8 @@ static void print_what_ran(FILE *out, const struct look *l, const struct times *
     put(out, "; ", run, "backend", NULL);
     put(out, " (", run, "libraries", "backend");
     put(out, "), ", run, "machine", "isa");
-    fprintf(out, ", %" JSON_INTEGER_FORMAT " threads",
-            json_integer_value(look_get(run, "machine", "threads")));
+    threads = json_integer_value(look_get(run, "machine", "threads"));
+    fprintf(out, ", %" JSON_INTEGER_FORMAT " thread%s", threads, threads == 1 ? "" : "s");
     if (t->images_per_s > 0)
         fprintf(out, ", %.1f images/s", t->images_per_s);
     fputc('\n', out);
@@ -355,7 +357,7 @@ static void print_rates(FILE *out, const struct look *l)
     fputc('\n', out);
 }
 
-int overview_run(FILE *out, const struct request *r, struct err *err)
+int overview_run(FILE *out, const struct request *r, bool *predicted, struct err *err)
 {
     struct times t;
     struct look l;
@@ -363,6 +365,7 @@ int overview_run(FILE *out, const struct request *r, struct err *err)
 
     if (look_open(&l, r, r->run, err) < 0)
         return -1;
+    *predicted = l.p != NULL;
     read_times(&t, &l);
     rc = r->form == FORM_JSON ? print_json(out, &l, &t, err) : print_text(out, &l, &t, err);
     if (rc == 0 && !l.p && r->form == FORM_TEXT) {
@@ -387,6 +390,7 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
         {"pictures", -1}, {"split", -1},  {"without_leaks", 4}};
     struct run_entry *runs;
     json_t *rows = json_array();
+    char studies[512];
     size_t n;
     int rc = 0;
 
@@ -414,7 +418,10 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
                 json_object_get(look_get(runs[i].metrics, "without_leaks", NULL), "error_rate")),
             err);
     }
-    if (rc == 0 && n == 0 && r->form == FORM_TEXT)
+    study_names(studies, sizeof studies, r->results);
+    if (rc == 0 && n == 0 && studies[0] && r->form == FORM_TEXT)
+        ; /* the studies follow */
+    else if (rc == 0 && n == 0 && r->form == FORM_TEXT)
         fprintf(out, "no run in %s yet; `train --exp NAME` makes one\n", r->results);
     else if (rc == 0)
         tabular_print(out, r->form, columns, sizeof columns / sizeof *columns, rows);

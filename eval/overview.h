@@ -5,7 +5,8 @@
 
 #include "request.h"
 
-int overview_run(FILE *out, const struct request *r, struct err *err) MUST_USE;
+/* *PREDICTED: the run has predictions to look at. */
+int overview_run(FILE *out, const struct request *r, bool *predicted, struct err *err) MUST_USE;
 int overview_list(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
 #endif

@@ -70,13 +70,13 @@ static bool pair_up(struct pairing *out, const struct predictions *a, const stru
     uint32_t common;
 
     if (!same_vocab(a, b)) {
-        snprintf(out->why_not, sizeof out->why_not, "other classes (%d and %d)", a->classes,
+        snprintf(out->why_not, sizeof out->why_not, "different classes (%d and %d)", a->classes,
                  b->classes);
         return false;
     }
     common = in_common(x, y);
     if (common != x->n || common != y->n) {
-        snprintf(out->why_not, sizeof out->why_not, "other pictures (%u and %u, %u in common)",
+        snprintf(out->why_not, sizeof out->why_not, "different pictures (%u and %u, %u in common)",
                  x->n, y->n, common);
         return false;
     }
@@ -85,7 +85,7 @@ static bool pair_up(struct pairing *out, const struct predictions *a, const stru
 
         if (one == other)
             continue;
-        snprintf(out->why_not, sizeof out->why_not, "other labels: %.200s is %.100s and %.100s",
+        snprintf(out->why_not, sizeof out->why_not, "different labels: %.200s is %.100s and %.100s",
                  x->of[k].id, a->vocab[one], b->vocab[other]);
         return false;
     }
@@ -227,6 +227,6 @@ void pairing_print(FILE *out, const struct pairing *p, size_t n)
                 p->adjusted, n);
     fputc('\n', out);
     if (pairing_verdict(p) == VERDICT_SAME)
-        fprintf(out, "  at this disagreement, a difference below %.4f cannot be told from none\n",
+        fprintf(out, "  at this disagreement, a difference below %.4f would not be significant\n",
                 p->least);
 }

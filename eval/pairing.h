@@ -21,7 +21,7 @@ struct pairing {
     double difference, low, high;
     double p, adjusted; /* mid-p of McNemar; by Holm over all pairs of a comparison */
     double exact;
-    double least; /* a difference below this could not have been told from none, at this n */
+    double least; /* a difference below this would not be significant, at this n */
 };
 
 /* ERR_NOMEM; pictures that are not the same are no error but a reason in WHY_NOT. */

@@ -77,6 +77,7 @@ static int add_unit(struct recipe_group *g, struct trials *t, struct cell *cells
     const int64_t folds = cells[0].t->folds;
     struct unit *u = &g->units[g->n];
     size_t kept = 1;
+    double n_pictures = 0;
 
     for (size_t i = 1; i < n; i++) {
         if (folds > 0 && cells[i].t->fold != cells[kept - 1].t->fold)
@@ -95,10 +96,13 @@ static int add_unit(struct recipe_group *g, struct trials *t, struct cell *cells
     g->n++;
     for (size_t i = 0; i < kept; i++) {
         u->errors += cells[i].t->errors;
-        u->clean_rate += cells[i].t->clean_rate / (double)kept;
+        u->clean_rate += cells[i].t->clean_rate * cells[i].t->n;
+        n_pictures += cells[i].t->n;
         g->leaks = g->leaks || cells[i].t->leaks;
+        g->relabelled = g->relabelled || cells[i].t->relabelled;
         json_array_append_new(g->runs, tabular_string(cells[i].t->name));
     }
+    u->clean_rate /= n_pictures > 0 ? n_pictures : 1;
     if (folds > 0)
         return join_folds(u, cells, kept, err);
     u->n = cells[0].t->n;
@@ -197,7 +201,9 @@ static void label_groups(struct recipe_groups *g, const struct trials *t)
             if (used < sizeof g->all[i].label)
                 used += (size_t)snprintf(g->all[i].label + used, sizeof g->all[i].label - used,
                                          "%s%s=%s", used > 0 ? "," : "", dot ? dot + 1 : key,
-                                         shown ? shown : "-");
+                                         !shown     ? "-"
+                                         : shown[0] ? shown
+                                                    : "none");
             free(text);
         }
     }
@@ -317,8 +323,10 @@ static int contrast(struct contrast *c, const struct recipe_group *first,
         rc = test_pair(c, &p, err);
     } else if (rc == 0) {
         snprintf(c->why_not, sizeof c->why_not, "%s",
-                 p.other_pictures ? "runs of the same seed were scored on other pictures"
-                                  : "no seed in common: train both recipes with the same seeds");
+                 p.other_pictures && (first->relabelled || g->relabelled)
+                     ? "labels differ (data.clean); eval --compare judges both by one table"
+                 : p.other_pictures ? "runs of the same seed were scored on different pictures"
+                                    : "no seed in common: train both recipes with the same seeds");
     }
     free(p.difference);
     free(p.table);

@@ -28,6 +28,7 @@ struct recipe_group {
         high;          /* error rates of the units; Student's t, 95 %; low > high where n < 2 */
     double clean_mean; /* without the pictures that leak */
     bool leaks;        /* whether there are such */
+    bool relabelled;   /* some of the runs are cleaned by data.clean */
 };
 
 enum seed_verdict { SEEDS_UNTESTED, SEEDS_FEW, SEEDS_SAME, SEEDS_BETTER, SEEDS_WORSE };

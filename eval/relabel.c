@@ -6,9 +6,12 @@
 #include <strings.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "data/csv.h"
+#include "data/split.h"
 #include "experiment/infer.h"
+#include "record/leaks.h"
 
 static int32_t class_of(const struct predictions *p, const char *name)
 {
@@ -19,7 +22,7 @@ static int32_t class_of(const struct predictions *p, const char *name)
     return c < p->classes ? c : -1;
 }
 
-/* What a row makes of a label: -1 dropped, -2 on a row that cannot be used. */
+/* What a row makes of a label: -1 dropped, -2 a label that P has not. */
 static int32_t label_by(const struct csv_row *row, const struct predictions *p, int32_t now)
 {
     const int32_t label = class_of(p, row->extra);
@@ -28,7 +31,27 @@ static int32_t label_by(const struct csv_row *row, const struct predictions *p, 
         return -1;
     if (strcasecmp(row->value, "keep") == 0)
         return now;
-    return strcasecmp(row->value, "relabel") == 0 && label >= 0 ? label : -2;
+    return label >= 0 ? label : -2;
+}
+
+/* All rows, also those whose picture no run was scored on. */
+static int check_rows(const char *file, const struct csv *csv, const struct look *runs, size_t n,
+                      struct err *err)
+{
+    size_t first = 0;
+
+    if (split_check_rows(file, csv, NULL, err) < 0)
+        return -1;
+    while (first < n && !runs[first].p)
+        first++;
+    for (size_t i = 0; first < n && i < csv->n; i++) {
+        const struct csv_row *row = &csv->rows[i];
+
+        if (row->extra[0] && class_of(runs[first].p, row->extra) < 0)
+            return err_set(err, ERR_INPUT, "%s: line %u: %s: the runs have no label '%.200s'", file,
+                           row->line, row->key, row->extra);
+    }
+    return 0;
 }
 
 /* Picture FROM of P becomes picture TO, with LABEL. */
@@ -46,8 +69,8 @@ static void put(struct predictions *p, uint32_t to, uint32_t from, int32_t label
     memmove(p->prob + to * row, p->prob + from * row, row * sizeof *p->prob);
 }
 
-static int relabel(struct predictions *p, const struct csv *csv, const char *file, int *dropped,
-                   int *changed, struct err *err)
+static int relabel(struct predictions *p, const struct csv *csv, const char *file, uint32_t *named,
+                   int *dropped, int *changed, struct err *err)
 {
     uint32_t n = 0;
 
@@ -56,11 +79,10 @@ static int relabel(struct predictions *p, const struct csv *csv, const char *fil
         const struct csv_row *row = csv_find_picture(csv, p->ids[i]);
         const int32_t label = row ? label_by(row, p, p->actual[i]) : p->actual[i];
 
+        *named += row != NULL;
         if (label == -2)
-            return err_set(err, ERR_INPUT,
-                           "%s: line %u: %s: '%s %s': expected keep, drop, or relabel with a label "
-                           "that the runs know",
-                           file, row->line, row->key, row->value, row->extra);
+            return err_set(err, ERR_INPUT, "%s: line %u: %s: the runs have no label '%.200s'", file,
+                           row->line, row->key, row->extra);
         *dropped += label == -1;
         *changed += label >= 0 && label != p->actual[i];
         if (label >= 0)
@@ -82,16 +104,51 @@ static struct predictions *shown(struct look *l)
                                       : l->scoring.plain.p;
 }
 
+struct leaking {
+    const struct predictions *p;
+    json_t *ids; /* as a table to look up in */
+};
+
+static const char *leak_of(const void *ctx, uint32_t i)
+{
+    const struct leaking *l = ctx;
+
+    return json_object_get(l->ids, l->p->ids[i]) ? l->p->ids[i] : NULL;
+}
+
+/* The error rate without what leaks, by the new labels. An older program's record does not name what leaks: then there
+ * is no such rate, and the record is empty. */
+static int count_leaks_again(struct look *l, struct err *err)
+{
+    const json_t *list = json_object_get(l->without_leaks, "leaking"), *id;
+    struct leaking leaking = {l->p, json_object()};
+    size_t i;
+    int rc = 0;
+
+    json_array_foreach(list, i, id)
+        json_object_set_new(leaking.ids, json_string_value(id), json_true());
+    if (!leaking.ids)
+        rc = err_set(err, ERR_NOMEM, "pictures that leak");
+    else if (list)
+        rc = leaks_find(&l->relabelled_leaks, l->p->n, l->p->actual, l->p->predicted, leak_of,
+                        &leaking, err);
+    else if (l->without_leaks)
+        l->relabelled_leaks = json_object();
+    l->without_leaks = l->relabelled_leaks;
+    json_decref(leaking.ids);
+    return rc;
+}
+
 /* Those of run L, and a row of OUT where anything changed. */
 static int relabel_run(struct relabelled *out, struct look *l, const struct csv *csv,
-                       struct err *err)
+                       uint32_t *named, struct err *err)
 {
     const size_t used = strlen(l->pictures);
     int dropped, changed;
 
     if (!l->p)
         return 0;
-    if (relabel(shown(l), csv, out->file, &dropped, &changed, err) < 0)
+    if (relabel(shown(l), csv, out->file, named, &dropped, &changed, err) < 0)
         return -1;
     if (dropped + changed == 0)
         return 0;
@@ -99,6 +156,8 @@ static int relabel_run(struct relabelled *out, struct look *l, const struct csv 
     for (uint32_t i = 0; i < l->p->n; i++)
         l->errors += l->p->predicted[i] != l->p->actual[i];
     l->relabelled = true;
+    if (count_leaks_again(l, err) < 0)
+        return -1;
     snprintf(l->pictures + used, sizeof l->pictures - used, ", judged by %s", path_base(out->file));
     return tabular_add(out->rows,
                        json_pack("[o, i, i]", tabular_string(l->run.name), dropped, changed), err);
@@ -145,8 +204,9 @@ int relabel_runs(struct relabelled *out, struct look *runs, size_t n, const char
 {
     static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
                                                .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
+    uint32_t named = 0;
     struct csv csv;
-    int rc = 0;
+    int rc;
 
     memset(out, 0, sizeof *out);
     out->rows = json_array();
@@ -158,8 +218,11 @@ int relabel_runs(struct relabelled *out, struct look *runs, size_t n, const char
         return 0;
     if (csv_read(&csv, out->file, &columns, err) < 0)
         return -1;
+    rc = check_rows(out->file, &csv, runs, n, err);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = relabel_run(out, &runs[i], &csv, err);
+        rc = relabel_run(out, &runs[i], &csv, &named, err);
+    if (rc == 0 && csv.n > 0 && named == 0)
+        log_warn("%s: no row names a picture of these runs", out->file);
     csv_free(&csv);
     return rc;
 }

@@ -24,24 +24,22 @@ static void add_place(struct places *l)
 }
 
 /* The folders of the runs and studies in question, where what is computed or drawn is kept; whoever opens those that
- * are not there says so. Pages of several runs lie beside them. */
+ * are not there says so. What is of several runs lies beside the first. */
 static int find_places(struct places *l, const struct request *r, const struct writing *w,
                        struct err *err)
 {
-    const int n = w->runs ? r->n_words : w->run ? 1 : 0;
+    const bool words = w->runs && r->n_words > 0; /* --issues without: the latest run */
+    const int n = words ? r->n_words : w->run ? 1 : 0;
 
     for (int i = 0; i < n; i++) {
-        const char *name = w->runs ? r->words[i] : r->run;
+        const char *name = words ? r->words[i] : r->run;
 
         if (run_find(l->folders[l->n], r->results, name, NULL) == 0 ||
             (name && groups_find(l->folders[l->n], r, name)))
             add_place(l);
     }
-    if (l->n > 0 && w->runs && (r->report || n > 1)) {
+    if (l->n > 0 && n > 1) {
         if (path_folder(l->folders[l->n], l->folders[0], err) < 0)
-            return -1;
-        add_place(l);
-        if (path_format(l->folders[l->n], err, "%s", r->results) < 0)
             return -1;
         add_place(l);
     }

@@ -39,7 +39,24 @@ static int add_run(struct suspects *s, const struct request *r, const char *run,
     return look_needs_predictions(&s->runs[s->n_runs - 1], err);
 }
 
-/* Every run of the study in FOLDER that is done; others are named. */
+/* Why a run of a study cannot be used; "": it can. */
+static int why_left_out(char why[512], const struct run_entry *run, struct err *err)
+{
+    char path[PATH_LEN];
+
+    why[0] = 0;
+    if (strcmp(run->status, "done") != 0)
+        snprintf(why, 512, "the run is %s", run->status);
+    else if (json_object_get(run->run, "lr_find"))
+        snprintf(why, 512, "it looked for a learning rate");
+    else if (path_format(path, err, "%s/predictions.h5", run->folder) < 0)
+        return -1;
+    else if (!path_is_file(path))
+        snprintf(why, 512, "it has no predictions");
+    return 0;
+}
+
+/* Every run of the study in FOLDER that is done and has predictions; others are named. */
 static int add_study(struct suspects *s, const struct request *r, const char *folder,
                      struct err *err)
 {
@@ -50,12 +67,16 @@ static int add_study(struct suspects *s, const struct request *r, const char *fo
     if (run_list(&runs, &n, folder, err) < 0)
         return -1;
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (strcmp(runs[i].status, "done") != 0) {
-            log_warn("%s is left out: the run is %s", runs[i].folder, runs[i].status);
+        char why[512];
+
+        if (why_left_out(why, &runs[i], err) < 0) {
+            rc = -1;
+        } else if (why[0]) {
+            log_warn("%s is left out: %s", runs[i].folder, why);
             continue;
         }
         done++;
-        rc = add_run(s, r, runs[i].folder, err);
+        rc = rc < 0 ? rc : add_run(s, r, runs[i].folder, err);
     }
     run_list_free(runs, n);
     if (rc == 0 && done == 0)
@@ -75,7 +96,9 @@ static int open_runs(struct suspects *s, const struct request *r, struct err *er
             return -1;
     if (r->n_words == 1 && groups_find(folder, r, r->words[0]))
         return path_format(s->folder, err, "%s", folder);
-    return path_format(s->folder, err, "%s", s->n_runs > 1 ? r->results : s->runs[0].run.folder);
+    if (s->n_runs > 1)
+        return path_folder(s->folder, s->runs[0].run.folder, err);
+    return path_format(s->folder, err, "%s", s->runs[0].run.folder);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -272,9 +295,13 @@ int suspects_find(struct suspects *s, const struct request *r, struct err *err)
     if (open_runs(s, r, err) < 0 || check_runs(s, err) < 0)
         goto fail;
     pictures = json_object_get(s->runs[0].run.run, "pictures");
-    s->n_set = (uint32_t)(json_integer_value(json_object_get(pictures, "train")) +
-                          json_integer_value(json_object_get(pictures, "valid")));
-    if (add_part(s, s->runs, s->n_runs, r->split ? r->split : "valid", err) < 0)
+    s->split = r->split ? r->split : "valid";
+    if (!same_text(s->split, "valid") && (same_text(s->split, "test") || s->n_runs == 1))
+        s->n_set = (uint32_t)json_integer_value(json_object_get(pictures, s->split));
+    else
+        s->n_set = (uint32_t)(json_integer_value(json_object_get(pictures, "train")) +
+                              json_integer_value(json_object_get(pictures, "valid")));
+    if (add_part(s, s->runs, s->n_runs, s->split, err) < 0)
         goto fail;
     if (r->with_train) {
         if (s->n_runs > 1) {
@@ -295,6 +322,32 @@ int suspects_find(struct suspects *s, const struct request *r, struct err *err)
 fail:
     suspects_free(s);
     return -1;
+}
+
+void suspects_text(char *out, size_t size, const struct suspects *s)
+{
+    const bool valid = same_text(s->split, "valid"), one = s->n_runs == 1;
+    const char *part = same_text(s->split, "train")  ? "training "
+                       : same_text(s->split, "test") ? "test "
+                                                     : "";
+    int n = snprintf(out, size, "%u of %u %spictures are judged by ", s->n, s->n_set, part);
+    const size_t used = n > 0 && (size_t)n < size ? (size_t)n : 0;
+
+    if (one && s->train.p)
+        snprintf(out + used, size - used, "one run, which has trained on %u of them",
+                 s->train.p->n);
+    else if (one && valid)
+        snprintf(out + used, size - used, "one run, the %s", s->runs[0].pictures);
+    else if (one)
+        snprintf(out + used, size - used, "one run, which has %strained on them",
+                 same_text(s->split, "train") ? "" : "not ");
+    else if (valid)
+        snprintf(out + used, size - used, "%zu runs, each by those that did not train on it",
+                 s->n_runs);
+    else
+        snprintf(out + used, size - used, "%zu runs%s", s->n_runs,
+                 same_text(s->split, "train") ? ", each by those that trained on it"
+                                              : ", which have not trained on them");
 }
 
 void suspects_free(struct suspects *s)

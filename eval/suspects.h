@@ -20,16 +20,21 @@ struct suspects {
     struct look train; /* predictions of the first run's training part, where they were asked for */
     struct suspect *list; /* the likely ones first, each by rising score */
     uint32_t n, n_likely;
-    uint32_t n_set; /* training and validation pictures of the set */
+    const char *split; /* part that the runs judge: valid, train, test */
+    uint32_t
+        n_set; /* pictures that could be judged: of that part, or training and validation ones */
     uint32_t n_planted,
         n_planted_seen; /* labels that are wrong on purpose: in all, and in the list */
-    char folder[4096];  /* where what is found belongs: the run's, the study's or that of results */
+    char folder
+        [4096]; /* where what is found belongs: the run's, the study's, or the one beside the first run */
 };
 
 /* R->words are runs or folders of runs (studies), none: the latest run. A picture's probabilities are the mean over the
  * runs that validated it. With R->with_train those of the training part follow, judged by themselves. ERR_INPUT: no
  * predictions, runs of different sets, classes or labels. */
 int suspects_find(struct suspects *s, const struct request *r, struct err *err) MUST_USE;
+/* "N of M pictures are judged by ...": which pictures were judged, and by whom. */
+void suspects_text(char *out, size_t size, const struct suspects *s);
 void suspects_free(struct suspects *s); /* all zero is fine */
 
 #endif

@@ -27,13 +27,12 @@ void trials_free(struct trials *t)
     memset(t, 0, sizeof *t);
 }
 
-/* Keys that change what is computed, but for those that repeat a recipe; what the pictures came from and the arithmetic
- * are no keys, but as good as keys. */
-static json_t *recipe_of(const struct look *l)
+/* Keys that change what is computed, but for those that repeat a recipe, and what is as good as keys. */
+static json_t *recipe_of(const struct look *l, struct err *err)
 {
     static const char *const repeats[] = {"seed", "data.split_seed", "data.fold"};
-    const char *index = look_text(l->run.run, "sha256", "index", NULL), *key;
     json_t *recipe = json_copy(l->params), *value;
+    const char *key;
     void *next;
 
     json_object_foreach_safe(recipe, next, key, value)
@@ -43,10 +42,11 @@ static json_t *recipe_of(const struct look *l)
     }
     for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++)
         json_object_del(recipe, repeats[i]);
-    if (index)
-        json_object_set_new(recipe, "sha256 of the shards' index", json_sprintf("%.12s", index));
-    json_object_set_new(recipe, "arithmetic", json_integer(run_arithmetic(l->run.run)));
-    return recipe;
+    if (recipe && look_add_facts(recipe, l, err) == 0)
+        return recipe;
+    json_decref(recipe);
+    err_set(err, ERR_NOMEM, "%s", l->run.name);
+    return NULL;
 }
 
 static int64_t number_of(const struct look *l, const char *key)
@@ -148,10 +148,11 @@ int trials_add(struct trials *t, const struct look *l, struct err *err)
     trial->fold = number_of(l, "data.fold");
     trial->folds = number_of(l, "data.folds");
     trial->clean_rate = l->p->n > 0 ? look_clean_rate(l) : 0;
-    trial->leaks = l->without_leaks != NULL;
-    trial->recipe = recipe_of(l);
+    trial->leaks = json_object_get(l->without_leaks, "error_rate") != NULL;
+    trial->relabelled = look_get(l->run.run, "cleaning", "file") != NULL;
+    trial->recipe = recipe_of(l, err);
     if (!trial->recipe)
-        return err_set(err, ERR_NOMEM, "%s", l->run.name);
+        return -1;
     return mark_pictures(trial, t, l->p, err);
 }
 

@@ -16,6 +16,7 @@ struct trial {
     uint8_t *wrong;    /* n, beside PICTURES */
     double clean_rate; /* the error rate without the pictures that leak */
     bool leaks;        /* whether there are such */
+    bool relabelled;   /* by data.clean */
 };
 
 struct trials {

@@ -337,7 +337,7 @@ int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *e
         rc = err_set(err, ERR_CHECKSUM, "%s: %d link%s of the chain failed", l.run.folder, failed,
                      failed == 1 ? "" : "s");
     else if (r->form == FORM_TEXT)
-        fprintf(out, "\nevery link that could be checked holds; %d could not\n", *unchecked);
+        fprintf(out, "\nevery link that could be checked is valid; %d could not\n", *unchecked);
     json_decref(rows);
 out:
     look_close(&l);

@@ -197,8 +197,10 @@ static int read_experiments(struct axes_file *f, const struct axes_request *r, c
     if (exp && r->experiment)
         return err_set(err, ERR_INPUT, "%s names its experiment (exp): leave out --exp %s", origin,
                        r->experiment);
+    if (r->experiment && json_array_append_new(f->experiments, json_string(r->experiment)) < 0)
+        return err_set(err, ERR_INPUT, "--exp %s: the name is not UTF-8", r->experiment);
     if (r->experiment)
-        return json_array_append_new(f->experiments, json_string(r->experiment));
+        return 0;
     if (json_is_string(exp))
         return json_array_append_new(f->experiments,
                                      experiment_path(json_string_value(exp), r->file));

@@ -97,7 +97,7 @@ static const struct argp_option options[] = {
         "detect; no training", 0},
     {"show-batch", OPT_SHOW_BATCH, "FILE.png", 0, "draw nine pictures as the network sees them; no training", 0},
     {"unique",     OPT_UNIQUE,     NULL,   0, "with --show-batch: nine augmentations of one picture", 0},
-    {"selftest",   OPT_SELFTEST,   NULL,   0, "hold what --backend computes against another one", 0},
+    {"selftest",   OPT_SELFTEST,   NULL,   0, "compare --backend with another backend", 0},
     {"quick",      OPT_QUICK,      NULL,   0, "with --selftest: smaller pictures, fewer steps and networks", 0},
     {"keys",       OPT_KEYS,       NULL,   0, "print every key as Markdown", 0},
     {0},
@@ -285,6 +285,8 @@ static int train_study(struct args *a, char folder[PATH_LEN], struct err *err)
         snprintf(gpus, sizeof gpus, "--gpus=%d", a->gpus);
         w->passed[n++] = gpus;
     }
+    if (strcmp(sandbox_name(), "off") == 0)
+        w->passed[n++] = "--no-sandbox";
     return a->action == ACTION_PLAN ? forecast_print(stdout, w, err) : worker_train(w, folder, err);
 }
 
@@ -295,8 +297,11 @@ static int train(struct args *a, struct err *err)
     if (is_study(a)) {
         if (train_study(a, folder, err) < 0)
             return -1;
-        if (a->action == ACTION_TRAIN)
+        if (a->action == ACTION_TRAIN) {
             printf("%s\n", folder);
+            fflush(stdout);
+            cli_next(&a->common, "eval", "%s", path_base(folder));
+        }
         return 0;
     }
     if (a->action == ACTION_SELFTEST)
@@ -318,7 +323,7 @@ static int train(struct args *a, struct err *err)
     fflush(stdout);
     if (a->request.lr_find)
         cli_next(&a->common, "train", "--exp %s lr=RATE", a->request.experiment);
-    else if (team_leads(a->request.team))
+    else if (!a->worker && team_leads(a->request.team))
         cli_next(&a->common, "eval", "%s", path_base(folder));
     return 0;
 }
@@ -393,7 +398,7 @@ static void end_at_once(const char *why)
 static int give_up_rights(struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
-    struct sandbox_place place = {r->results, SANDBOX_WRITE};
+    struct sandbox_place place = {r->in ? r->in : r->results, SANDBOX_WRITE};
     char folder[PATH_LEN];
     bool writes = a->action == ACTION_TRAIN || a->action == ACTION_SELFTEST;
 

@@ -38,19 +38,13 @@ static enum action action_of(const struct csv_row *row)
     return (enum action)a;
 }
 
-/* An action there is, with a label where it needs one: *LABEL, -1 where the row names none. */
+/* A label that the set has: *LABEL, -1 where the row names none. */
 static int check_row(int32_t *label, const char *file, const struct csv_row *row,
                      const struct shard_set *s, struct err *err)
 {
-    const enum action action = action_of(row);
     char what[700];
 
     *label = row->extra[0] ? shard_set_find_label(s, row->extra) : -1;
-    if (action == ACTIONS) {
-        snprintf(what, sizeof what, "the action is '%.200s', not keep, drop or relabel",
-                 row->value);
-        return bad(err, file, row, what);
-    }
     if (row->extra[0] && *label < 0) {
         const int32_t n = shard_set_classes(s);
         const char **names = calloc((size_t)n, sizeof *names), *near;
@@ -63,27 +57,40 @@ static int check_row(int32_t *label, const char *file, const struct csv_row *row
         free(names);
         return bad(err, file, row, what);
     }
-    if (action == ACTION_RELABEL && *label < 0)
-        return bad(err, file, row, "relabel needs the right label in the column label");
     return 0;
 }
 
-/* Equal rows of one path follow one another. Two that differ are a contradiction; one that comes again changes
- * nothing. */
-static int check_repeats(struct split *p, const char *file, struct csv *csv, struct err *err)
+static int check_action(const char *file, const struct csv_row *row, struct err *err)
 {
-    for (size_t i = 1; i < csv->n; i++) {
-        const struct csv_row *a = &csv->rows[i - 1], *b = &csv->rows[i];
+    if (action_of(row) == ACTIONS)
+        return err_set(err, ERR_INPUT,
+                       "%s: line %u: %s: the action is '%.200s', not keep, drop or relabel", file,
+                       row->line, row->key, row->value);
+    if (action_of(row) == ACTION_RELABEL && !row->extra[0])
+        return err_set(err, ERR_INPUT,
+                       "%s: line %u: %s: relabel needs the right label in the column label", file,
+                       row->line, row->key);
+    return 0;
+}
 
-        if (strcmp(a->key, b->key) != 0)
+int split_check_rows(const char *file, const struct csv *csv, struct remarks *remarks,
+                     struct err *err)
+{
+    for (size_t i = 0; i < csv->n; i++) {
+        const struct csv_row *a = i > 0 ? &csv->rows[i - 1] : NULL, *b = &csv->rows[i];
+
+        if (check_action(file, b, err) < 0)
+            return -1;
+        if (!a || strcmp(a->key, b->key) != 0)
             continue;
         if (action_of(a) != action_of(b) || strcmp(a->extra, b->extra) != 0)
             return err_set(err, ERR_INPUT,
-                           "data.clean: %s: lines %u and %u contradict one another about %s: %s "
+                           "%s: lines %u and %u contradict one another about %s: %s "
                            "%s and %s %s; keep one of the two",
                            file, a->line, b->line, a->key, a->value, a->extra, b->value, b->extra);
-        remarks_add(&p->remarks, REMARK_CLEAN_WITHOUT_EFFECT, "line %u: %s, as line %u", b->line,
-                    b->key, a->line);
+        if (remarks)
+            remarks_add(remarks, REMARK_CLEAN_WITHOUT_EFFECT, "line %u: %s, as line %u", b->line,
+                        b->key, a->line);
     }
     return 0;
 }
@@ -184,7 +191,9 @@ int split_clean(struct split *p, uint8_t *parts, const struct data_options *o, s
     of = calloc(csv.n + 1, sizeof *of);
     if (!of)
         err_set(err, ERR_NOMEM, "%s: %zu rows", file, csv.n);
-    else if (check_repeats(p, file, &csv, err) == 0)
+    else if (split_check_rows(file, &csv, &p->remarks, err) < 0)
+        err_wrap(err, "data.clean");
+    else
         rc = find_pictures(of, file, &csv, s, err);
     for (size_t i = 0; rc == 0 && i < csv.n; i++) {
         int32_t label;

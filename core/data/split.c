@@ -528,7 +528,7 @@ const struct key data_keys[] = {
     KEY_INT(S, size, "data.size", "0", 0, 8192, "px",
             "short side of the shards to read, 0: the largest there is"),
     KEY_CHOICE(S, split, "data.split", "random", split_names,
-               "how pictures are told off for training and validation"),
+               "how pictures are split into training and validation"),
     KEY_F64(S, valid, "data.valid", "0.2", 0, 1, "1", "share that validates"),
     KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "",
             "seed of the split, independent of seed"),

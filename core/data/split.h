@@ -12,6 +12,8 @@
 #include "base/remark.h"
 #include "data/shard.h"
 
+struct csv;
+
 enum split_kind { SPLIT_RANDOM, SPLIT_OFFICIAL, SPLIT_HASH, SPLIT_CSV, SPLIT_FOLDER };
 enum data_duplicates { DUPLICATES_TOGETHER, DUPLICATES_AS_SPLIT };
 enum data_verify { VERIFY_CRC, VERIFY_OFF };
@@ -77,6 +79,10 @@ int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard
 json_t *split_cleaning_json(const struct split *p, const struct data_options *o);
 /* The table that data.clean names: the run's copy where there is one; "": none. */
 const char *split_clean_file(const struct data_options *o);
+/* Whether each row of a table of data.clean has an action and the label that it needs, and no two contradict one
+ * another. ERR_INPUT names file and line. REMARKS, NULL is fine: rows that come again. */
+int split_check_rows(const char *file, const struct csv *csv, struct remarks *remarks,
+                     struct err *err) MUST_USE;
 /* How O cuts a set, as it stands beside figures: "random split (42)", "official split (42, fold 2 of 5)", "csv
  * split NAME.csv"; the number is split_seed. Then "cleaned by NAME.csv" and "3 % of labels wrong on purpose". */
 void split_text(char *out, size_t size, const struct data_options *o);

@@ -539,7 +539,7 @@ static void put_verdict(FILE *out, const json_t *rows)
     else
         fprintf(out,
                 "<p><b class=\"good\">Every link of the chain of hashes that could be checked "
-                "holds</b>; %zu could not be.</p>\n",
+                "is valid</b>; %zu could not be.</p>\n",
                 unchecked);
     fputs("<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">link</th><th "
           "scope=\"col\">result</th><th scope=\"col\">what</th></tr></thead>\n",

@@ -279,7 +279,7 @@ void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
         {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss},
         {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier},
         {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece},
-        {"temperature", "temperature", "logits divided by it would give the least log loss here",
+        {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
          m->temperature},
         {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
          m->scaled_log_loss},

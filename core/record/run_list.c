@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "record/run.h"
+#include "record/study.h"
 
 enum { NEAR_MAX = 5 };
 
@@ -254,6 +255,7 @@ static int unknown_run(const char *results, const char *word, struct err *err)
 {
     struct run_entry *entries;
     const char **names;
+    char studies[512];
     const char *near;
     size_t n, shown = 0;
     int rc;
@@ -272,11 +274,25 @@ static int unknown_run(const char *results, const char *word, struct err *err)
             err_append(err, "%s%s", shown++ ? ", " : "; did you mean one of: ", entries[i].name);
     if (!near && shown == 0 && n > 0)
         err_append(err, "; the latest is %s (`eval --list` shows all)", entries[n - 1].name);
-    if (n == 0)
+    study_names(studies, sizeof studies, results);
+    if (studies[0])
+        err_append(err, "; studies: %s", studies);
+    else if (n == 0)
         err_append(err, ": there is none yet; `train --exp NAME` makes one");
     free(names);
     run_list_free(entries, n);
     return rc;
+}
+
+/* Why there is no run in RESULTS. */
+static int no_run(const char *results, struct err *err)
+{
+    char studies[512];
+
+    study_names(studies, sizeof studies, results);
+    if (studies[0])
+        return err_set(err, ERR_INPUT, "no run in %s; studies: %s", results, studies);
+    return err_set(err, ERR_INPUT, "no run in %s yet; `train --exp NAME` makes one", results);
 }
 
 static int find_latest(char folder[PATH_LEN], const char *results, struct err *err)
@@ -290,7 +306,7 @@ static int find_latest(char folder[PATH_LEN], const char *results, struct err *e
     for (size_t i = 0; i < n && !entries[i].run; i++)
         log_warn("%s: passed over: %s", entries[i].name, entries[i].fault);
     if (n == 0)
-        rc = err_set(err, ERR_INPUT, "no run in %s yet; `train --exp NAME` makes one", results);
+        rc = no_run(results, err);
     else if (!entries[n - 1].run)
         rc = err_set(err, ERR_INPUT, "no run in %s can be read", results);
     else

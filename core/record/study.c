@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "record/study.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -93,6 +94,26 @@ bool study_find(char folder[PATH_LEN], const char *results, const char *word)
             return true;
     }
     return false;
+}
+
+void study_names(char *out, size_t size, const char *results)
+{
+    struct dirent **entries;
+    const int n = scandir(results, &entries, NULL, alphasort);
+    size_t used = 0;
+
+    out[0] = 0;
+    for (int i = 0; i < n; i++) {
+        const char *name = entries[i]->d_name;
+        char path[PATH_LEN];
+
+        if (name[0] != '.' && used < size &&
+            path_format(path, NULL, "%s/%s/" STUDY_FILE, results, name) == 0 && path_is_file(path))
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
 }
 
 const char *study_run_name(const struct study *s, size_t i)

@@ -30,6 +30,9 @@ void study_free(struct study *s);
 /* Whether WORD is a study: a folder below RESULTS, or else a path; FOLDER out. */
 bool study_find(char folder[PATH_LEN], const char *results, const char *word);
 
+/* Names of the studies in RESULTS, "a, b" in rising order; "": none. */
+void study_names(char *out, size_t size, const char *results);
+
 const char *study_run_name(const struct study *s, size_t i); /* borrowed */
 /* "due" (there is no such folder), done, running, failed, stopped, killed or unreadable, with the reason in FAULT (NULL
  * is fine). A run that is done costs one read of a few bytes. */

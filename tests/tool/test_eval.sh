@@ -210,7 +210,7 @@ evaluate 0 begun
 shows "(failed" "batch 7: no number"
 make_run other 1 5 photo
 evaluate 0 --compare first other
-shows "not tested: other pictures (60 and 60, 0 in common)"
+shows "not tested: different pictures (60 and 60, 0 in common)"
 sed -i 's/random split (42)/official split (7)/' "$results/other/run.json"
 evaluate 0 --compare first other
 shows "pictures of made, random split (42) against validation pictures of made, official split (7); error rates"
@@ -219,7 +219,7 @@ shows "pictures of made, random split (42) against validation pictures of made, 
 evaluate 0 first --verify
 link predictions ok
 link shards "not checked"
-shows "every link that could be checked holds"
+shows "every link that could be checked is valid"
 sed -i 's/picture_004/picture_4/' "$results/worse/predictions.csv"
 evaluate 1 worse --verify
 link predictions.csv FAILED

@@ -85,7 +85,7 @@ grep -q "on 24 pictures" "$scratch/out" || fail "--compare: $(cat "$scratch/out"
 # The chain, whole; then with one thing changed at a time.
 $eval first --verify --strict > "$scratch/out" 2> "$scratch/err" || fail "--verify: $(cat "$scratch/out")"
 [ "$(grep -c ' ok ' "$scratch/out")" = 22 ] || fail "--verify: $(cat "$scratch/out")"
-grep -q "every link that could be checked holds; 0 could not" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
+grep -q "every link that could be checked is valid; 0 could not" "$scratch/out" || fail "--verify: $(cat "$scratch/out")"
 
 # broken LINK: --verify must name it.
 broken() {

@@ -60,7 +60,7 @@ says ", 10 % of labels wrong on purpose" out
 look f1 --verify
 says "cleaning" out
 look --issues=3 f1 f2 --report page.html
-says "37 of 37 pictures judged by 2 runs, each by those that did not train on it" out
+says "37 of 37 pictures are judged by 2 runs, each by those that did not train on it" out
 says "these networks have not learnt the classes" err
 says "4 of these pictures have a label that is wrong on purpose" out
 head -1 r/issues.csv | grep -qx "rank,path,given,suggested,score,probability,reason,part" || fail "issues.csv: $(head -1 r/issues.csv)"
@@ -73,20 +73,44 @@ look --issues r --csv # the folder of both
 cmp -s first.csv r/issues.csv || fail "a folder gives other issues than its runs"
 cmp -s first.csv out || fail "--csv is not issues.csv"
 look --issues f1
-says "judged by one run, the validation pictures of s" out
+says "are judged by one run, the validation pictures of s" out
 [ -e r/f1/issues.csv ] || fail "a run's issues are not in its folder"
 look --issues f1 --with-train
 grep -q ',train$' r/f1/issues.csv || fail "no training picture: $(cat r/f1/issues.csv)"
-says "37 of 37 pictures judged" out
+says "37 of 37 pictures are judged by one run, which has trained on" out
 says "a network that has seen their labels" err
 look --issues f1 --split train
-says "training pictures judged by a network that has trained on them" out
+says "training pictures are judged by one run, which has trained on them" out
+grep -q "data.folds=5" out && fail "folds are proposed for training pictures: $(cat out)"
 bad 1 "--with-train goes with one run" --issues f1 f2 --with-train
 bad 2 "--with-train goes with --issues" f1 --with-train
+look --issues 2 f1 --report --json
+says '"page": "r/f1/issues.html"' out
+# runs that cannot be judged are named and left out; names that several runs have are told apart
+mkdir -p many/s1 many/s2
+cp -r r/f1 many/s1/f
+cp -r r/f2 many/s2/f
+cp -r r/f1 many/s1/rates
+rm many/s1/rates/predictions.h5
+look --issues many/s1
+says "many/s1/rates is left out: it has no predictions" err
+look --compare many/s1/f many/s2/f --json
+says '"many/s1/f"' out
+look --compare many/s1/f many/s1/f --report
+[ -e many/s1/compare-f-f.html ] || fail "no page beside the first run: $(cat out)"
+bad 2 "many/s1 is a study; name one of its runs: eval many/s1 --list" many/s1 --verify
+bad 2 "--report compares runs, not studies" --compare many/s1 f1 --report
+bad 2 "--clean compares runs, not studies" --compare many/s1 f1 --clean x.csv
 bad 2 "--clean goes with --compare" f1 --clean x.csv
 
 # --- data.clean
 run before
+look --issues # the latest run
+[ -e r/before/issues.csv ] || fail "the latest run's issues are not in its folder"
+mkdir -p other/s
+cp -r r/f1 r/f2 other/s
+"$BIN/eval" --data d --results r --issues other/s/f1 other/s/f2 >out 2>err || fail "--issues of runs elsewhere: $(cat err)"
+[ -e other/s/issues.csv ] || fail "issues of several runs do not lie beside the first: $(cat out)"
 valid=$(tail -n +2 r/before/predictions.csv | cut -d, -f1 | grep -v black | head -n 2 | tr '\n' ' ')
 set -- $valid
 other=red
@@ -112,6 +136,28 @@ printf 'path,action\n%s,drop\n' "$2" >other.csv
 look --compare before f1 --clean other.csv
 printf 'path,action\n%s,burn\n' "$2" >other.csv
 bad 1 "other.csv: line 2:" --compare before after --clean other.csv
+says "the action is 'burn', not keep, drop or relabel" err
+printf 'path,action,label\nno.ppm,relabel,none\n' >other.csv
+bad 1 "other.csv: line 2: no.ppm: the runs have no label 'none'" --compare before after --clean other.csv
+printf 'path,action\nno.ppm,drop\nno.ppm,keep\n' >other.csv
+bad 1 "lines 2 and 3 contradict one another" --compare before after --clean other.csv
+printf 'path,action\nno.ppm,drop\n' >other.csv
+look --compare before after --clean other.csv
+says "no row names a picture of these runs" err
+# the page says by which labels the runs are judged
+look --compare before after --report
+says "Judged by the labels of" r/compare-before-after.html
+says "in before 1 dropped, 1 relabelled" r/compare-before-after.html
+# tables are part of the recipe by what is in them, not by their names
+grep -v ",keep," r/after/clean.csv | sed "s/,relabel,.*/,drop,,/" >clean.csv
+run edited data.clean=clean.csv
+rm clean.csv
+look --compare after edited
+says "sha256 of the tables" out
+look --groups before after
+says "labels differ (data.clean); eval --compare judges both by one table" out
+look --groups after edited
+[ "$(grep -c "^clean=\|^sha256 of the tables=" out)" -ge 2 ] || fail "runs with different tables are one recipe: $(cat out)"
 # labels of before and after do not go together
 bad 1 "runs with the same data.clean and data.plant go together" --issues before after
 printf 'path,action\nno.ppm,drop\n' >no.csv
@@ -144,7 +190,7 @@ const press = (n, key) => grid.children[n].dispatchEvent(new KeyboardEvent("keyd
 const say = () => {
   const pre = document.createElement("pre");
   pre.id = "result";
-  pre.textContent = table() + told.textContent;
+  pre.textContent = table() + told.textContent + "\n" + sessionStorage.getItem("again");
   document.body.append(pre);
 };
 shown.all = true;
@@ -152,9 +198,13 @@ draw();
 if (sessionStorage.getItem("again")) say();
 else {
   press(0, "k"); press(1, "d"); press(2, "d"); press(2, "u");
+  marks.set("red/earlier.ppm", { action: "drop" });
   mark(grid.children[3], grid.children[3].picture, "relabel", data.classes[(grid.children[3].picture.given + 1) % 3]);
   shown.label = 1; draw(); shown.label = -1; draw();
-  sessionStorage.setItem("again", "1");
+  let asked = "";
+  window.confirm = (text) => { asked = text; return false; };
+  document.getElementById("clear").click();
+  sessionStorage.setItem("again", asked || "no question");
   location.reload();
 }
 </script></body></html>
@@ -163,8 +213,10 @@ END
 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$scratch/browser" --virtual-time-budget=20000 \
     --dump-dom "file://$scratch/driven.html" >dom 2>err || fail "chromium"
 sed -n '/<pre id="result">/,/<\/pre>/p' dom | sed 's/.*<pre id="result">//; s/<\/pre>.*//' >result
-says "1 kept, 1 dropped, 1 relabelled" result
-grep -v " kept, " result >made.csv
+says "1 kept, 2 dropped, 1 relabelled" result
+says "Forget 4 marks?" result
+says "red/earlier.ppm,drop,,marked on an earlier page" result
+grep -v " kept, \|Forget\|earlier" result >made.csv
 [ "$(wc -l <made.csv)" = 4 ] || fail "the page's table: $(cat result)"
 "$BIN/train" --exp e --data d --summary data.clean=made.csv >out 2>err || fail "the page's table is refused"
 says "1 picture is dropped by data.clean" err

@@ -133,7 +133,7 @@ evaluate 0 --compare off csv --set copy
 shows "csv against off: " " on 800 pictures;" "pictures of copy, all of them"
 evaluate 0 --report --compare off csv --set copy
 [ "$(cat "$scratch/out")" = "$results/compare-off-csv.html" ] || fail "--compare --report: $(cat "$scratch/out")"
-no 1 "no page: csv cannot be compared with off: other pictures" --compare off csv --report
+no 1 "no page: csv cannot be compared with off: different pictures" --compare off csv --report
 
 # The pages in a browser.
 evaluate 0 off --report

@@ -100,7 +100,7 @@ eval --results elsewhere |far
 eval --split |train valid test
 train --backend c|cpu cuda
 train --stop|--stop-after=
-eval --top|--top-losses
+eval --top-l|--top-losses
 train data.set=d|demo
 train exec.conv=|own onednn
 train train.phases.2.ki|train.phases.2.kind=

@@ -70,6 +70,7 @@ grep -q '"sandbox": "off"' runs/b/run.json || fail "run.json of --no-sandbox"
 grep -q "\"sandbox\": \"${landlock:+landlock }$([ "$landlock" ] || echo none)" runs/a/run.json ||
     fail "run.json: $(grep sandbox runs/a/run.json)"
 
+export TMPDIR=$scratch/new # where --verify and a report's verdict make tables once more
 stopped runs/b/planted eval a --report --data data --results runs
 control runs/b/planted eval a --report --data data --results runs
 stopped runs/b/planted eval a --export made/export --data data --results runs

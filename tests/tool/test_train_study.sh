@@ -90,6 +90,24 @@ refused 1 "begun with other keys" --study "$scratch/smooth.yaml" train.size=48
 refused 1 "is in no axis any more" --study "$scratch/smooth.yaml" --seeds 1
 [ "$(sha256sum < "$study/study.json")" = "$before" ] || fail "study.json changed"
 
+# Outside of --results, without the sandbox where that is asked for; the study has the hint, its runs have none.
+mkdir "$scratch/away"
+mv "$study" "$scratch/away/smooth"
+bare=$scratch/away/smooth
+rm -r "$bare/smoothing=0.1,seed=43"
+$train --study "$bare" --no-sandbox > "$scratch/out" 2> "$scratch/err" || fail "a study outside --results: $(cat "$scratch/err")"
+grep -q '"sandbox": "off"' "$bare/smoothing=0.1,seed=43/run.json" || fail "--no-sandbox does not reach a study's runs"
+rm -r "$bare/smoothing=0.1,seed=43"
+$train --study "$bare" > "$scratch/out" 2> "$scratch/err" || fail "a study outside --results, with the sandbox: $(cat "$scratch/err")"
+[ "$(grep -c "next:" "$scratch/err")" = 1 ] || fail "not one hint: $(cat "$scratch/err")"
+mv "$bare" "$study"
+mkdir "$scratch/only"
+cp -r "$study" "$scratch/only"
+"$BIN/eval" --results "$scratch/only" --list > "$scratch/out" || fail "--list of studies alone"
+grep -q "no run in" "$scratch/out" && fail "--list of studies alone: $(cat "$scratch/out")"
+"$BIN/eval" --results "$scratch/only" > "$scratch/out" 2>&1 && fail "a study was taken for a run"
+grep -q "studies: smooth" "$scratch/out" || fail "studies are not named: $(cat "$scratch/out")"
+
 # A run that was deleted is due again; one that is damaged is named and left out; a study grows.
 rm -r "$study/smoothing=0.1,seed=43"
 statuses due 1

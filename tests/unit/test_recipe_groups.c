@@ -176,7 +176,7 @@ static void other_pictures_are_not_compared(void **state)
     }
     make();
     assert_int_equal(g.contrasts[1].verdict, SEEDS_UNTESTED);
-    assert_non_null(strstr(g.contrasts[1].why_not, "other pictures"));
+    assert_non_null(strstr(g.contrasts[1].why_not, "different pictures"));
 }
 
 /* Split seeds give other pictures each: still paired split by split, but the interval is for new seeds only. */

@@ -29,14 +29,17 @@ function cell(text) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-// Earlier rows stay, unless the picture is marked anew; keep then means the label that the earlier row gave.
+// Earlier rows stay, unless the picture is marked anew; keep then means the label that the earlier row gave. All marks are
+// written, also those of an earlier page whose pictures this one does not show.
 function table() {
   const rows = new Map(data.before.map((row) => [row.path, [row.path, row.action, row.label, ""]]));
-  for (const picture of data.pictures) {
-    const mark = marks.get(picture.id);
-    if (!mark || (mark.action === "keep" && rows.has(picture.id))) continue;
-    rows.set(picture.id, [picture.id, mark.action, mark.action === "relabel" ? mark.label : "",
-      `${data.classes[picture.given]} ${picture.p_given.toFixed(2)}, predicted ${data.classes[picture.suggested]} ${picture.p_suggested.toFixed(2)}`]);
+  const shownHere = new Map(data.pictures.map((picture) => [picture.id, picture]));
+  for (const [id, mark] of marks) {
+    const picture = shownHere.get(id);
+    if (mark.action === "keep" && rows.has(id)) continue;
+    rows.set(id, [id, mark.action, mark.action === "relabel" ? mark.label : "", picture
+      ? `${data.classes[picture.given]} ${picture.p_given.toFixed(2)}, predicted ${data.classes[picture.suggested]} ${picture.p_suggested.toFixed(2)}`
+      : "marked on an earlier page"]);
   }
   const sorted = [...rows.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return [["path", "action", "label", "why"], ...sorted].map((row) => `${row.map(cell).join(",")}\n`).join("");
@@ -172,7 +175,7 @@ function begin() {
   const work = document.getElementById("work");
   load();
   work.append(
-    make("h2", {}, "Look and mark"),
+    make("h2", {}, "Mark labels"),
     make("datalist", { id: "labels" }, ...data.classes.map((label) => make("option", { value: label }))),
     make("div", { id: "bar" },
       make("div", {}, labelChoice(),
@@ -181,10 +184,10 @@ function begin() {
         choice("Which pictures", [["likely wrong", () => { shown.all = false; draw(); }], ["all on this page", () => { shown.all = true; draw(); }]])),
       make("div", {}, told, make("button", { type: "button", class: "plain main", id: "download", onclick: download }, "Download clean.csv"),
         make("button", { type: "button", class: "plain", id: "clear", onclick: () => {
-          if (marks.size && confirm(`Forget ${count(marks.size, "mark")}?`)) { marks.clear(); save(); tell(); draw(); }
-        } }, "Forget all marks")),
+          if (marks.size && confirm(`Forget ${marks.size} mark${marks.size === 1 ? "" : "s"}?`)) { marks.clear(); save(); tell(); draw(); }
+        } }, "Remove all marks")),
       make("p", { id: "keys", class: "note" }, "Keys on a picture: ", ...[["k", " keep, "], ["d", " drop, "], ["r", " relabel as predicted, "],
-        ["o", " another label, "], ["u", " take the mark away, arrows move."]].flatMap(([key, text]) => [make("kbd", {}, key), text]))),
+        ["o", " another label, "], ["u", " remove the mark, arrows move."]].flatMap(([key, text]) => [make("kbd", {}, key), text]))),
     grid);
   grid.addEventListener("keydown", pressed);
   grid.addEventListener("focusin", (event) => {

@@ -52,7 +52,7 @@ function matrix() {
     for (const other of table.querySelectorAll(".open")) other.classList.remove("open");
     td.classList.add("open");
     const found = cellPictures(data.shown[row], data.shown[column]);
-    const of = found.length < n ? ` The page has ${found.length} of them, those with most loss.` : "";
+    const of = found.length < n ? ` The page has ${found.length} of them, those with the highest loss.` : "";
     panel.replaceChildren(make("h3", {}, words(row, column)),
       ...(of ? [make("p", { class: "note" }, of)] : []),
       make("div", { class: "pictures" }, ...found.map(pictureFigure)));
@@ -91,7 +91,7 @@ function matrix() {
 function pairs() {
   const table = document.getElementById("pairs-table");
   if (!table || !data.pictures.some((picture) => picture.jpeg)) return;
-  table.tHead.rows[0].append(make("th", { scope: "col" }, "mistaken"), make("th", { scope: "col" }, "what they were taken for"));
+  table.tHead.rows[0].append(make("th", { scope: "col" }, "mistakes"), make("th", { scope: "col" }, "what they were taken for"));
   const strip = (list) => make("td", {}, make("div", { class: "strip" }, ...list.slice(0, 3).map(image).filter(Boolean)));
   for (const row of table.tBodies[0].rows) {
     const actual = Number(row.dataset.actual), predicted = Number(row.dataset.predicted);
