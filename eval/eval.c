@@ -11,9 +11,9 @@
 #include "base/path.h"
 #include "base/version.h"
 #include "comparison.h"
+#include "curves.h"
 #include "data/dataset.h"
-#include "draw/report.h"
-#include "experiment/momentum.h"
+#include "export.h"
 #include "groups.h"
 #include "image/decode.h"
 #include "issues.h"
@@ -26,6 +26,7 @@
 #include "record/run.h"
 #include "record/study.h"
 #include "rights.h"
+#include "run_page.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -52,7 +53,10 @@ enum {
     OPT_ISSUES,
     OPT_WITH_TRAIN,
     OPT_CLEAN,
-    OPT_GROUPS
+    OPT_GROUPS,
+    OPT_PLOT,
+    OPT_WATCH,
+    OPT_EXPORT
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -71,8 +75,7 @@ struct args {
     char **before, **after; /* words before and after the action, room for argc */
     int n_before, n_after;
     char backend[64];
-    bool has_beta;
-    bool has_losses;    /* the overview's run: --top-losses shows something */
+    bool has_beta, has_losses; /* has_losses: the run has predictions */
     int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
     const char *number; /* a word that was taken for one */
 };
@@ -86,6 +89,10 @@ static const struct argp_option options[] = {
     {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
         "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
+    {"plot",          OPT_PLOT,      NULL,   0, "curves of loss, error rate and learning rate in the terminal, also "
+        "of a run in progress", 0},
+    {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress: its curves, drawn again when there is more; "
+        "into a pipe a line per epoch; until it ends (status 1 when it is not done) or Ctrl-C (status 0)", 0},
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
         "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
@@ -100,6 +107,8 @@ static const struct argp_option options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
+    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, how pictures are "
+        "made, a model card", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
@@ -143,7 +152,8 @@ static const char *part_option(const char *text)
     return text;
 }
 
-static void set_action(struct args *a, int action, const char *name)
+/* 0, as parsers return. */
+static error_t set_action(struct args *a, int action, const char *name)
 {
     if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
         a->action = 0;
@@ -151,6 +161,7 @@ static void set_action(struct args *a, int action, const char *name)
         die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
     a->action = action;
     a->action_name = name;
+    return 0;
 }
 
 static void set_form(struct args *a, enum form form)
@@ -165,19 +176,15 @@ static error_t parse_action(int key, char *arg, struct args *a)
     switch (key) {
     case OPT_CONFUSED:
         a->request.min = arg ? count_option("--most-confused", arg) : 1;
-        set_action(a, key, "most-confused");
-        return 0;
+        return set_action(a, key, "most-confused");
     case OPT_CONFUSION:
-        set_action(a, key, "confusion");
-        return 0;
+        return set_action(a, key, "confusion");
     case OPT_LOSSES:
         a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
-        set_action(a, key, "top-losses");
-        return 0;
+        return set_action(a, key, "top-losses");
     case OPT_ISSUES:
         a->request.count = arg ? count_option("--issues", arg) : DEFAULT_ISSUES;
-        set_action(a, key, "issues");
-        return 0;
+        return set_action(a, key, "issues");
     case OPT_REPORT: /* with --compare and --issues it says in which form */
         a->request.report = true;
         a->request.page_file = arg;
@@ -185,20 +192,24 @@ static error_t parse_action(int key, char *arg, struct args *a)
             set_action(a, key, "report");
         return 0;
     case OPT_COMPARE:
-        set_action(a, key, "compare");
-        return 0;
+        return set_action(a, key, "compare");
     case OPT_GROUPS:
-        set_action(a, key, "groups");
-        return 0;
+        return set_action(a, key, "groups");
     case OPT_PREDICT:
-        set_action(a, key, "predict");
-        return 0;
+        return set_action(a, key, "predict");
+    case OPT_EXPORT:
+        if (!*arg)
+            die_usage("eval", "--export: expected a folder");
+        a->request.folder = arg;
+        return set_action(a, key, "export");
     case OPT_VERIFY:
-        set_action(a, key, "verify");
-        return 0;
+        return set_action(a, key, "verify");
     case OPT_LIST:
-        set_action(a, key, "list");
-        return 0;
+        return set_action(a, key, "list");
+    case OPT_PLOT:
+        return set_action(a, key, "plot");
+    case OPT_WATCH:
+        return set_action(a, key, "watch");
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -349,10 +360,32 @@ static void share_words(struct args *a)
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
 }
 
+static bool is_curves(const struct args *a)
+{
+    return a->action == OPT_PLOT || a->action == OPT_WATCH;
+}
+
+/* Studies have tables alone, and --json and --csv want some. */
+static void check_form(const struct args *a)
+{
+    const struct request *r = &a->request;
+    char folder[PATH_LEN];
+
+    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
+        die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
+    if (r->form != FORM_TEXT && r->report && a->action != OPT_ISSUES)
+        die_usage("eval", "--report prints a path only");
+    if (r->form != FORM_TEXT && is_curves(a))
+        die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
+    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
+        !(r->run && groups_find(folder, r, r->run)))
+        die_usage("eval", "the overview is no table; take --json");
+}
+
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
-    char path[PATH_LEN], folder[PATH_LEN];
+    char path[PATH_LEN];
 
     if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
         path_exists(path))
@@ -378,14 +411,15 @@ static void check_options(const struct args *a)
     if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
         die_usage("eval",
                   "--issues goes without --set and --tta, and --with-train without --split");
-    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
-        die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
+    if (a->action == OPT_EXPORT && (r->set || r->rounds > 0))
+        die_usage("eval", "--export goes without --set and --tta");
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");
     if (r->show && a->action != OPT_LOSSES)
         die_usage("eval", "--show goes with --top-losses");
     if (request_is_scoring(r) && a->action &&
-        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST))
+        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST ||
+         is_curves(a)))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
                   a->action_name);
     if ((r->split || r->set) && a->action == OPT_PREDICT)
@@ -394,54 +428,23 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
-    if (r->form != FORM_TEXT && r->report && a->action != OPT_ISSUES)
-        die_usage("eval", "--report prints a path only");
-    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
-        !(r->run && groups_find(folder, r, r->run)))
-        die_usage("eval", "the overview is no table; take --json");
+    check_form(a);
 }
 
-static int write_report(const struct request *r, struct err *err)
-{
-    struct report_sources from = {0};
-    struct shard_set *shards = NULL;
-    struct err no_shards = {0}, why;
-    json_t *verify = NULL, *momentum = NULL;
-    struct experiment *e = NULL;
-    int rc, failed, unchecked;
-    struct look l;
-
-    if (look_open(&l, r, r->run, err) < 0)
-        return -1;
-    from.shards = shards = look_open_shards(&l, r, &no_shards);
-    from.no_shards = no_shards.msg;
-    rc = verify_rows(&verify, &failed, &unchecked, &l, r, err);
-    from.verify = verify;
-    if (experiment_reopen(&e, l.run.folder, NULL, 0, &why) == 0)
-        from.momentum = momentum = experiment_momentum(e);
-    if (rc == 0)
-        rc = report_write(l.run.folder, &from, err);
-    if (rc == 0)
-        printf("%s/report.html\n", l.run.folder);
-    json_decref(verify);
-    json_decref(momentum);
-    experiment_free(e);
-    shard_set_close(shards);
-    look_close(&l);
-    return rc;
-}
-
-/* Only folders of the runs in question are written, and the file that an option names; --list writes nothing. */
+/* Only folders of the runs in question are written, and the file that an option names; --list, --plot and --watch
+ * write nothing. */
 static int give_up_rights(const struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
-    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY &&
-                                     a->action != OPT_PREDICT,
+    const bool writes = !is_curves(a) && a->action != OPT_LIST && a->action != OPT_VERIFY &&
+                        a->action != OPT_PREDICT;
+    const struct writing w = {.run = writes,
                               .runs = runs,
                               .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
-                              .file = a->action == OPT_ISSUES ? r->page_file : r->show};
+                              .file = a->action == OPT_ISSUES ? r->page_file : r->show,
+                              .folder = r->folder};
 
     return rights_give_up(r, &w, err);
 }
@@ -491,10 +494,9 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     *status = 0;
     if (asks_for_groups(a, &groups)) {
         if (r->fail_on_regression || r->report || r->clean)
-            return err_set(err, ERR_INPUT, "command line: %s compares runs, not studies",
-                           r->report  ? "--report"
-                           : r->clean ? "--clean"
-                                      : "--fail-on-regression");
+            return err_set(err, ERR_INPUT,
+                           "command line: --report, --clean and "
+                           "--fail-on-regression compare runs, not studies");
         return groups_print(out, &groups, err);
     }
     switch (a->action) {
@@ -507,19 +509,25 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     case OPT_ISSUES:
         return issues_print(out, r, err);
     case OPT_REPORT:
-        return write_report(r, err);
+        return run_page_write(r, err);
     case OPT_COMPARE:
         rc = comparison_print(out, r, &regression, err);
         *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;
         return rc;
     case OPT_PREDICT:
         return predict_files(out, r, err);
+    case OPT_EXPORT:
+        return export_run(out, r, err);
     case OPT_VERIFY:
         rc = verify_run(out, r, &unchecked, err);
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
         return rc;
     case OPT_LIST:
         return list(out, r, err);
+    case OPT_PLOT:
+        return curves_print(out, r, err);
+    case OPT_WATCH:
+        return curves_watch(r, err);
     default:
         return request_is_scoring(r) ? outcome_print(out, r, err)
                                      : overview_run(out, r, &a->has_losses, err);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/monitor.h"
 #include "base/path.h"
 #include "look.h"
 #include "mistakes.h"
@@ -211,8 +212,8 @@ static void print_figures(FILE *out, const struct look *l)
 {
     const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
     const json_t *best = look_get(l->run.metrics, "best", NULL);
-    const bool by_error =
-        strcmp(look_text(l->params, "train.monitor", NULL, ""), "error_rate") == 0;
+    const struct monitor_row *by =
+        &monitor_rows[monitor_find(look_text(l->params, "train.monitor", NULL, NULL))];
     double low, high;
     char text[96];
 
@@ -234,11 +235,14 @@ static void print_figures(FILE *out, const struct look *l)
         fprintf(out, "%.4f nat", json_number_value(loss));
         if (json_is_number(json_object_get(best, "valid_loss")))
             fprintf(out,
-                    "; %.4f in epoch %" JSON_INTEGER_FORMAT ", the best by %s (error rate %.4f)",
+                    "; %.4f in epoch %" JSON_INTEGER_FORMAT ", the best by %s (error rate %.4f",
                     json_number_value(json_object_get(best, "valid_loss")),
-                    json_integer_value(json_object_get(best, "epoch")),
-                    by_error ? "error rate" : "loss",
+                    json_integer_value(json_object_get(best, "epoch")), by->label,
                     json_number_value(json_object_get(best, "error_rate")));
+        if (json_is_number(json_object_get(best, "valid_loss")) && !by->always)
+            fprintf(out, ", %s %.4f", by->label, json_number_value(json_object_get(best, by->key)));
+        if (json_is_number(json_object_get(best, "valid_loss")))
+            fputc(')', out);
         fputc('\n', out);
     }
 }

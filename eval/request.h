@@ -18,6 +18,7 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses, --issues */
+    const char *folder;  /* --export: what is made */
     const char *show;    /* --top-losses: the PNG to draw them on */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */

@@ -48,6 +48,8 @@ static int find_places(struct places *l, const struct request *r, const struct w
             return -1;
         add_place(l);
     }
+    if (w->folder)
+        l->all[l->n++] = (struct sandbox_place){w->folder, SANDBOX_WRITE};
     if (w->temporary)
         l->all[l->n++] = (struct sandbox_place){verify_temporary(), SANDBOX_WRITE};
     return 0;
@@ -55,7 +57,7 @@ static int find_places(struct places *l, const struct request *r, const struct w
 
 int rights_give_up(const struct request *r, const struct writing *w, struct err *err)
 {
-    const size_t most = (size_t)r->n_words + 5;
+    const size_t most = (size_t)r->n_words + 6;
     struct places l = {calloc(most, sizeof *l.all), calloc(most, sizeof *l.folders), 0};
     int rc =
         l.all && l.folders ? find_places(&l, r, w, err) : err_set(err, ERR_NOMEM, "%zu runs", most);

@@ -6,9 +6,10 @@
 #include "request.h"
 
 struct writing {
-    bool run, runs;   /* the run's folder; those of R->words */
-    bool temporary;   /* tables are made once more, to compare them */
-    const char *file; /* one of the user's choice, too; NULL: none */
+    bool run, runs;     /* the run's folder; those of R->words */
+    bool temporary;     /* tables are made once more, to compare them */
+    const char *file;   /* one of the user's choice, too; NULL: none */
+    const char *folder; /* a folder of the user's choice; NULL: none */
 };
 
 /* ERR_INPUT, ERR_NOMEM. */

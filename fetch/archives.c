@@ -16,6 +16,17 @@
 static const uint64_t mib = 1 << 20;
 static const uint64_t download_max = (uint64_t)1 << 40;
 
+bool archives_is_of(const char *name, const char *file)
+{
+    const struct source *s = source_find(name);
+    const size_t n = strlen(name);
+
+    for (size_t k = 0; s && k < source_archives(s); k++)
+        if (strcmp(s->archives[k].file, file) == 0)
+            return true;
+    return strncmp(file, name, n) == 0 && file[n] == '-';
+}
+
 bool archives_is_address(const char *what)
 {
     return strncasecmp(what, "https://", 8) == 0 || strncasecmp(what, "http://", 7) == 0;

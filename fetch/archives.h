@@ -17,6 +17,10 @@ struct archives {
 int archives_gather(struct archives *a, struct manifest *m, const struct obtain *o,
                     struct err *err) MUST_USE;
 
+/* Whether FILE in DATA/archives is of the set (or weights) NAME: published for it, or by its name, NAME-..., downloaded
+ * for it. Any other is a stranger's, though a set made by --from may name one like it. */
+bool archives_is_of(const char *name, const char *file);
+
 /* True for http:// and https:// addresses. */
 bool archives_is_address(const char *what);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +21,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "partial.h"
 #include "base/version.h"
+#include "partial.h"
 
 enum { REDIRECTS_MAX = 5, CONNECT_S = 30, WAIT_MAX_S = 60 };
 
@@ -153,13 +154,27 @@ static int begin_rest(struct transfer *t)
     return 0;
 }
 
-/* The server sends the file from its first byte. */
+/* Whether the server's file, where it says its size, can be the published one. */
+static int check_size(const struct transfer *t)
+{
+    return t->version.size == 0 || t->d->size == 0 || t->version.size == t->d->size
+               ? 0
+               : err_set(t->err, ERR_CHECKSUM,
+                         "the server has a file of %" PRIu64 " bytes, expected %" PRIu64
+                         ": it is not the published one",
+                         t->version.size, t->d->size);
+}
+
+/* The server sends the file from its first byte: what is there goes, unless the file is a wrong one. */
 static int begin_whole(struct transfer *t)
 {
     curl_off_t length = -1;
 
     curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     t->version.size = length > 0 ? (uint64_t)length : 0;
+    if (check_size(t) < 0)
+        return -1;
+    t->begun = true;
     if (t->from > 0 && same_version(&t->p->version, &t->version))
         log_warn("%s: the server does not send parts of files: the download starts again",
                  t->d->url);
@@ -176,17 +191,14 @@ static int begin_body(struct transfer *t)
 {
     long status = 0;
 
-    t->begun = true;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    t->begun = status == 206;
     if ((status == 206 ? begin_rest(t) : begin_whole(t)) < 0)
+        return -1;
+    if (check_size(t) < 0)
         return -1;
     if (t->version.size == 0)
         return 0;
-    if (t->d->size > 0 && t->version.size != t->d->size)
-        return err_set(t->err, ERR_CHECKSUM,
-                       "the server has a file of %" PRIu64 " bytes, expected %" PRIu64
-                       ": it is not the published one",
-                       t->version.size, t->d->size);
     progress_begin(path_base(t->d->path), t->version.size);
     return t->version.size > t->p->bytes ? check_room(t, t->version.size - t->p->bytes) : 0;
 }
@@ -375,7 +387,7 @@ static int perform(struct transfer *t, char hex[SHA256_HEX], enum next *next, do
     if (set_options(t, err) < 0)
         return -1;
     if (t->from > 0)
-        log_info("%s.part: going on at byte %" PRIu64, t->d->path, t->from);
+        log_info("%s.part: resuming at byte %" PRIu64, t->d->path, t->from);
     code = curl_easy_perform(t->curl);
     if (code == CURLE_OK && !t->begun && begin_body(t) < 0) /* an empty body */
         code = CURLE_WRITE_ERROR;
@@ -391,11 +403,22 @@ static int perform(struct transfer *t, char hex[SHA256_HEX], enum next *next, do
     return -1;
 }
 
+/* How much of a failed attempt stays: what came and can be resumed; before anything came, all that was there. */
+static uint64_t kept_bytes(const struct transfer *t, const struct err *err)
+{
+    struct stat there;
+
+    if (t->begun || t->stale)
+        return t->stale || !can_resume(t) || err->kind == ERR_CHECKSUM ? 0 : t->p->bytes;
+    return fstat(fileno(t->p->file), &there) == 0 ? (uint64_t)there.st_size : 0;
+}
+
 static int attempt(const struct download *d, double until, char hex[SHA256_HEX], enum next *next,
                    double *retry_s, struct err *err)
 {
     struct partial p;
     struct transfer t = {.d = d, .p = &p, .until = until, .err = err};
+    uint64_t kept;
     int rc;
 
     *next = STOP;
@@ -415,12 +438,13 @@ static int attempt(const struct download *d, double until, char hex[SHA256_HEX],
     curl_slist_free_all(t.headers);
     if (rc == 0)
         return partial_commit(&p, err);
-    if (t.stale || !can_resume(&t) || err->kind == ERR_CHECKSUM) {
+    kept = kept_bytes(&t, err);
+    if (kept == 0) {
         partial_discard(&p);
         return -1;
     }
     if (*next != AT_ONCE)
-        err_append(err, "; %.1f MB are kept in %s", (double)p.bytes / 1e6, p.part);
+        err_append(err, "; %.1f MB are kept in %s", (double)kept / 1e6, p.part);
     partial_close(&p);
     return -1;
 }

@@ -78,14 +78,14 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Get a picture data set or pretrained weights: download, check, unpack, write a manifest.\v"
     "Examples:\n"
-    "  fetch demo                        a small set, drawn on the spot, no download\n"
+    "  fetch demo                        a small set drawn here, no download\n"
     "  fetch pets                        Oxford-IIIT Pet, 811 MB\n"
     "  fetch pets --from images.tar.gz --from annotations.tar.gz\n"
     "                                    the same from files that are here already\n"
-    "  fetch flowers --from flowers.zip  any archive of pictures, under a name of your own\n"
+    "  fetch flowers --from flowers.zip  any archive, under a name of your own\n"
     "  fetch pets --verify               are all files still as they were unpacked?\n"
     "  fetch pets --repair               unpack again those that are not\n"
-    "  fetch weights/resnet34            torchvision's weights, for  model.weights=imagenet\n"
+    "  fetch weights/resnet34            torchvision's, for  model.weights=imagenet\n"
     "  fetch weights/resnet50-v2         those for  model.weights=imagenet-v2\n"
     "  fetch weights/resnet34 --from resnet34-b627a593.pth\n"
     "                                    the same from a file that is here already\n"
@@ -101,7 +101,7 @@ static const char doc[] =
     "\n"
     "A download that was broken off (connection, Ctrl-C, kill) stays as DATA/archives/FILE.part, "
     "and "
-    "the same command goes on with it where the server still has the same file. $SSL_CERT_FILE "
+    "the same command resumes it if the server still has the same file. $SSL_CERT_FILE "
     "names certificates to trust instead of the system's.\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 misused, 4 network, 5 checksum (also differences found by "
@@ -349,7 +349,7 @@ static void check_options(const struct args *a)
     const bool weights = a->name && strncmp(a->name, weights_folder, strlen(weights_folder)) == 0;
 
     if (a->verify && a->repair)
-        die_usage(tool, "--verify only looks, --repair looks and mends: one of the two");
+        die_usage(tool, "give --verify or --repair, not both");
     if (a->weights_key && (!weights || a->n_from == 0))
         die_usage(tool, "--weights-key goes with  weights/NAME --from FILE");
     if (a->verify && (a->n_from > 0 || a->mirror))
@@ -374,15 +374,21 @@ static void check_way(const struct args *a, const struct source *s)
 
 /* --- the way out --- */
 
-/* Only the data folder is written from here on; a set's folder is moved out of the archive's own top folder. */
+/* Only the data folder is written from here on, and where its folders are links, what these name; a set's folder is
+ * moved out of the archive's own top folder. */
 static void give_up_rights(const struct args *a)
 {
-    const struct sandbox_place place = {a->common.data, SANDBOX_MOVE};
+    const char *data = a->common.data;
+    char archives[PATH_LEN], set[PATH_LEN];
+    const struct sandbox_place places[] = {
+        {data, SANDBOX_MOVE}, {archives, SANDBOX_MOVE}, {set, SANDBOX_MOVE}};
     struct err err = {0};
 
-    if (!a->verify && path_make_dirs(a->common.data, &err) < 0)
+    if (path_format(archives, &err, "%s/archives", data) < 0 ||
+        path_format(set, &err, "%s/%.*s", data, (int)strcspn(a->name, "/"), a->name) < 0 ||
+        (!a->verify && path_make_dirs(data, &err) < 0))
         die(tool, &err);
-    sandbox_enter(&place, a->verify ? 0 : 1);
+    sandbox_enter(places, a->verify ? 0 : sizeof places / sizeof *places);
 }
 
 static void verify(const struct args *a, const struct pretrained *weights)
@@ -397,7 +403,7 @@ static void verify(const struct args *a, const struct pretrained *weights)
     if (n > 0) {
         cli_finish(tool);
         err_set(&err, ERR_CHECKSUM,
-                "%s: %zu difference%s from %s, named above; to mend what can be mended:  fetch %s "
+                "%s: %zu difference%s from %s, named above; to repair it:  fetch %s "
                 "--repair",
                 a->name, n, n == 1 ? "" : "s", weights ? "what was written" : "its manifest",
                 a->name);
@@ -408,18 +414,22 @@ static void verify(const struct args *a, const struct pretrained *weights)
 static void repair_set(const struct obtain *o)
 {
     struct err err = {0};
-    size_t left;
+    struct repair_left left;
 
     if (repair(o, stdout, &left, &err) < 0) {
         fflush(stdout); /* what was repaired before that */
         die(tool, &err);
     }
-    if (left > 0) {
+    if (left.extra + left.archives > 0) {
         cli_finish(tool);
-        err_set(&err, ERR_CHECKSUM,
-                "%s: %zu named above cannot be repaired: fetch did not make what is extra, and "
-                "has no address for the archive; remove them, or give the archive by --from",
-                o->name, left);
+        err_set(&err, ERR_CHECKSUM, "%s: %zu named above cannot be repaired", o->name,
+                left.extra + left.archives);
+        if (left.extra > 0)
+            err_append(&err, ": what is extra was not made by fetch; remove it");
+        if (left.archives > 0)
+            err_append(&err,
+                       "%s of the archive no address is known; remove it, or give it by --from",
+                       left.extra > 0 ? ";" : ":");
         die(tool, &err);
     }
 }

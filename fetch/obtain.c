@@ -229,7 +229,7 @@ static int commit(const char *root, const struct obtain_places *p, struct err *e
     return 0;
 }
 
-/* What archive I's hash was held against. */
+/* What archive I's hash was compared with. */
 static const char *trust_text(const struct obtain *o, size_t i)
 {
     const struct source *s = o->source;

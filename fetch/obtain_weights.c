@@ -1,4 +1,4 @@
-/* obtain_weights.c - lock, get the file, hold its hash against its name, store its tensors.
+/* obtain_weights.c - lock, get the file, compare its hash with its name, store its tensors.
  *
  * What was downloaded lies in DATA/archives under its own name; a file given stays where it is.
  * SPDX-License-Identifier: MIT */
@@ -31,7 +31,7 @@ int obtain_weights_path(char out[PATH_LEN], const char *data, const struct pretr
 
 /* --- the file's hash ------------------------------------------------------------------------------ */
 
-/* Holds HEX against what the user expects and what the name NAME states. */
+/* Compares HEX with what the user expects and with what the name NAME states. */
 static int check_hash(const struct obtain_weights *o, const char *name, const char *hex,
                       struct err *err)
 {
@@ -136,7 +136,28 @@ static int given(struct places *p, const struct obtain_weights *o, char hex[SHA2
     return get(p, what, o, hex, err);
 }
 
-static int make(struct places *p, const struct obtain_weights *o, struct err *err)
+/* Whether W would be made from the file, and the network in it, that WAS was made from. */
+static int check_same_source(const struct stored_weights *was, const struct stored_weights *w,
+                             const char *stored, struct err *err)
+{
+    if (strcmp(was->source_sha256, w->source_sha256) != 0)
+        return err_set(err, ERR_CHECKSUM,
+                       "%s was made from %s (SHA-256 %s), not from %s (%s); give the former by "
+                       "--from, or, for other weights, remove %s first",
+                       stored, was->source, was->source_sha256, w->source, w->source_sha256,
+                       stored);
+    if (strcmp(was->key, w->key) != 0)
+        return err_set(err, ERR_CHECKSUM,
+                       "%s was made %s%s, not with --weights-key %s; for other weights, remove it "
+                       "first",
+                       stored, was->key[0] ? "with --weights-key " : "without --weights-key",
+                       was->key, w->key);
+    return 0;
+}
+
+/* WAS: what must come out again; NULL: anything. */
+static int make(struct places *p, const struct obtain_weights *o, const struct stored_weights *was,
+                struct err *err)
 {
     struct stored_weights w = {0};
     const char *name;
@@ -148,6 +169,11 @@ static int make(struct places *p, const struct obtain_weights *o, struct err *er
     snprintf(w.source, sizeof w.source, "%s", name);
     if (o->key && snprintf(w.key, sizeof w.key, "%s", o->key) >= (int)sizeof w.key)
         return err_set(err, ERR_INPUT, "--weights-key %.40s...: a name too long", o->key);
+    if (was && check_same_source(was, &w, p->stored, err) < 0) {
+        if (p->fetched)
+            remove(p->file);
+        return -1;
+    }
     if (path_make_dirs(p->folder, err) < 0)
         return -1;
     new_file_clear(p->folder, path_base(p->stored));
@@ -201,31 +227,55 @@ static int check_complete(const struct places *p, const struct obtain_weights *o
     return 0;
 }
 
-/* What is there is as it was made, or is made again. */
-static int mend(struct places *p, const struct obtain_weights *o, struct err *err)
+/* Rebuilds what is damaged; WAS: what it says about itself, NULL where that cannot be read. */
+static int rebuild(struct places *p, const struct obtain_weights *o,
+                   const struct stored_weights *was, struct err *err)
 {
+    struct obtain_weights with = *o;
     struct stored_weights w;
     bool same = false;
 
+    if (was && !o->from && pretrained_by_hash(was->source_sha256) != o->what)
+        return err_set(err, ERR_INPUT,
+                       "%s is damaged, and was made from %s (SHA-256 %s): give that file by  "
+                       "fetch weights/%s --repair --from FILE",
+                       p->stored, was->source, was->source_sha256, o->what->name);
+    if (was && !with.key && was->key[0])
+        with.key = was->key;
+    log_info("%s is damaged and is rebuilt", p->stored);
+    if (!was)
+        log_warn("%s: its header cannot be read: nothing tells whether the new weights are those "
+                 "that it had",
+                 p->stored);
+    if (make(p, &with, was, err) < 0 || read_stored(&w, p->stored, o->what, err) < 0 ||
+        stored_weights_check(&same, &w, p->stored, err) < 0)
+        return -1;
+    return same ? 0
+                : err_set(err, ERR_CHECKSUM, "%s was rebuilt and still differs; check the disk",
+                          p->stored);
+}
+
+/* What is there is as it was made, or is rebuilt. */
+static int mend(struct places *p, const struct obtain_weights *o, struct err *err)
+{
+    struct stored_weights was = {0};
+    bool same = false, known;
+
+    *err = (struct err){0};
     if (!path_exists(p->stored))
         return err_set(err, ERR_INPUT, "%s is not there; to get it:  fetch weights/%s", p->stored,
                        o->what->name);
-    if (read_stored(&w, p->stored, o->what, err) < 0 && err->kind != ERR_FORMAT)
+    known = read_stored(&was, p->stored, o->what, err) == 0;
+    if (!known && err->kind != ERR_FORMAT)
         return -1;
-    if (err->kind == ERR_NONE && stored_weights_check(&same, &w, p->stored, err) < 0)
+    if (known && stored_weights_check(&same, &was, p->stored, err) < 0)
         return -1;
     if (same) {
         log_info("%s: nothing to repair: it is as it was made", p->stored);
         return 0;
     }
-    log_info("%s is damaged: made again", p->stored);
     *err = (struct err){0};
-    if (make(p, o, err) < 0 || read_stored(&w, p->stored, o->what, err) < 0 ||
-        stored_weights_check(&same, &w, p->stored, err) < 0)
-        return -1;
-    return same ? 0
-                : err_set(err, ERR_CHECKSUM, "%s was made again and still differs; check the disk",
-                          p->stored);
+    return rebuild(p, o, known ? &was : NULL, err);
 }
 
 /* --- public --------------------------------------------------------------------------------------- */
@@ -251,7 +301,7 @@ int obtain_weights(const struct obtain_weights *o, struct err *err)
     if (o->repair)
         rc = mend(&p, o, err);
     else
-        rc = path_exists(p.stored) ? check_complete(&p, o, err) : make(&p, o, err);
+        rc = path_exists(p.stored) ? check_complete(&p, o, err) : make(&p, o, NULL, err);
     if (rc < 0) { /* empty folders go, others refuse */
         rmdir(p.folder);
         rmdir(p.archives);
@@ -280,7 +330,7 @@ int recheck_weights(const char *data, const struct pretrained *what, FILE *out, 
         fprintf(out, "changed %s\n", path_base(path));
         ++*differences;
     }
-    if (path_is_file(archive)) {
+    if (archives_is_of(what->name, w.source) && path_is_file(archive)) {
         if (sha256_file(archive, hex, NULL, err) < 0)
             return -1;
         if (strcmp(hex, w.source_sha256) != 0) {

@@ -1,4 +1,4 @@
-/* recheck.h - fetch NAME --verify: every file hashed again and held against the manifest.
+/* recheck.h - fetch NAME --verify: every file hashed again and compared with the manifest.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_FETCH_RECHECK_H
 #define PRESIZE_FETCH_RECHECK_H

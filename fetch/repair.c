@@ -4,6 +4,7 @@
  * are believed. SPDX-License-Identifier: MIT */
 #include "repair.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ struct job {
     struct obtain_places p;
     struct manifest recorded, again;
     bool *bad; /* of each recorded file */
-    size_t n_bad, left;
+    size_t n_bad;
+    struct repair_left left;
     bool archive_bad[MANIFEST_ARCHIVES_MAX], archive_kept[MANIFEST_ARCHIVES_MAX];
     struct archives archives;
     FILE *out;
@@ -45,7 +47,7 @@ static void differs(void *ctx, const char *how, const char *path)
 
     if (!f || strcmp(how, "extra") == 0) {
         fprintf(j->out, "%s %s\n", how, path);
-        j->left++;
+        j->left.extra++;
         return;
     }
     log_info("%s %s", how, path);
@@ -68,7 +70,7 @@ static int check_archives(struct job *j, struct err *err)
         if (sha256_file(path, hex, NULL, err) < 0)
             return -1;
         j->archive_kept[i] = strcmp(hex, k->sha256) == 0;
-        j->archive_bad[i] = !j->archive_kept[i];
+        j->archive_bad[i] = !j->archive_kept[i] && archives_is_of(j->o->name, k->file);
     }
     return 0;
 }
@@ -182,7 +184,9 @@ static int move_file(const struct job *j, const char *root, const struct manifes
         path_make_dirs_below(j->p.tree, folder, err) < 0)
         return -1;
     if (rename(from, to) < 0)
-        return err_errno(err, "cannot write %s", to);
+        return errno == EISDIR
+                   ? err_set(err, ERR_INPUT, "%s: a folder is in its place: remove it", to)
+                   : err_errno(err, "cannot write %s", to);
     if (sha256_file(to, hex, NULL, err) < 0)
         return -1;
     if (strcmp(hex, f->sha256) != 0)
@@ -231,7 +235,7 @@ static int repair_locked(struct job *j, struct err *err)
     for (size_t i = 0; i < j->recorded.n_archives; i++)
         if (j->archive_bad[i]) {
             fprintf(j->out, "archive %s\n", j->recorded.archives[i].file);
-            j->left++;
+            j->left.archives++;
         }
     if (j->n_bad > 0)
         log_info("%s: %zu of %zu files repaired from %s", j->o->name, j->n_bad, j->recorded.n_files,
@@ -243,13 +247,13 @@ static int repair_locked(struct job *j, struct err *err)
     return 0;
 }
 
-int repair(const struct obtain *o, FILE *out, size_t *left, struct err *err)
+int repair(const struct obtain *o, FILE *out, struct repair_left *left, struct err *err)
 {
     struct job *j = calloc(1, sizeof *j);
     struct set_lock lock = {.fd = -1};
     int rc = -1;
 
-    *left = 0;
+    *left = (struct repair_left){0};
     if (!j)
         return err_set(err, ERR_NOMEM, "no memory for a list of archives");
     j->o = o;

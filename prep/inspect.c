@@ -66,9 +66,9 @@ bool prep_index_differs(const struct prep *p, const json_t *index, char why[256]
     const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
 
     if (!manifest || strcmp(manifest, p->manifest_sha256) != 0)
-        snprintf(why, 256, "the pictures are others than those it was made from");
+        snprintf(why, 256, "the pictures differ from those it was made from");
     else if (settings_differ(&p->options, json_object_get(index, "settings")))
-        snprintf(why, 256, "the settings are others");
+        snprintf(why, 256, "the settings differ");
     else if (n_skipped && p->options.on_error == ON_ERROR_FAIL)
         snprintf(why, 256, "%zu pictures were left out", n_skipped);
     else if (!decoder || strcmp(decoder, prep_decoder(p)) != 0)
@@ -87,7 +87,7 @@ static bool differs(const struct prep *p, const json_t *index, const struct shar
     if (prep_index_differs(p, index, why))
         return true;
     if (classes_differ(p, s) || pictures_differ(p->dataset, s, n_skipped)) {
-        snprintf(why, 256, "labels, groups or lists are others");
+        snprintf(why, 256, "labels, groups or lists differ");
         return true;
     }
     return false;

@@ -55,7 +55,7 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
     int rc;
 
     if (prep_index_differs(p, index, why))
-        return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` makes it anew",
+        return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` rebuilds it",
                        p->folder, why, p->name);
     m.of = calloc(p->dataset->n + 1, 1);
     if (!m.of)
@@ -64,11 +64,10 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
     free(m.of);
     if (rc == 0 && n_made != n_damaged)
         rc = err_set(err, ERR_CHECKSUM,
-                     "%u of %u damaged shards could be made again: the set has "
-                     "other pictures now",
-                     n_made, n_damaged);
+                     "%u of %u damaged shards could be rebuilt: the pictures differ now", n_made,
+                     n_damaged);
     if (rc < 0 && err->kind == ERR_CHECKSUM)
-        err_append(err, "; `prep %s` makes the shards anew", p->name);
+        err_append(err, "; `prep %s` rebuilds the shards", p->name);
     if (rc < 0)
         return err_wrap(err, "%s", p->folder);
     for (uint32_t i = 0; i < n; i++)
@@ -92,7 +91,7 @@ int prep_repair(struct prep *p, struct err *err)
     if (shard_find_damaged(&damaged, &n, &index, p->folder, say, err) < 0) {
         if (err->kind == ERR_NOMEM)
             return -1;
-        log_warn("%s; all shards are made again", err->msg);
+        log_warn("%s; all shards are rebuilt", err->msg);
         p->force = true;
         return prep_write(p, err);
     }

@@ -38,12 +38,12 @@ enum {
 
 static const struct argp_option options[] = {
     {"workers", 'j', "N", 0, "threads that decode (default: one per processor)", 0},
-    {"force", 'f', NULL, 0, "make the shards anew even when they are up to date", 0},
+    {"force", 'f', NULL, 0, "rebuild the shards even when they are up to date", 0},
     {"json", OPT_JSON, NULL, 0, "print what was made and remarked as JSON, not the folder", 0},
     {"check", OPT_CHECK, NULL, 0, "check the shards: every hash, every picture", 1},
     {"repair", OPT_REPAIR, NULL, 0,
-     "make damaged and missing shards again, with the bytes they had, and leave the others", 1},
-    {"plan", OPT_PLAN, NULL, 0, "foretell time, memory and disk from a sample", 1},
+     "rebuild damaged and missing shards, bit-identical; sound ones stay", 1},
+    {"plan", OPT_PLAN, NULL, 0, "estimate time, memory and disk from a sample", 1},
     {"summary", OPT_SUMMARY, NULL, 0, "every step on one picture, with its shapes", 1},
     {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
     {"quality", OPT_QUALITY, NULL, 0,
@@ -160,7 +160,7 @@ static int remark(const struct prep *p, int rc)
 static int give_up_rights(const struct args *a, struct err *err)
 {
     char folder[PATH_LEN];
-    const struct sandbox_place place = {folder, SANDBOX_WRITE};
+    const struct sandbox_place place = {folder, a->action == REPAIR ? SANDBOX_MOVE : SANDBOX_WRITE};
     const bool writes = a->action == WRITE || a->action == REPAIR || a->action == SHOW;
 
     if (writes && path_folder(folder, a->action == SHOW ? a->file : a->prep.folder, err) < 0)
@@ -257,6 +257,9 @@ int main(int argc, char **argv)
         say_sets();
         exit(2);
     }
+    if (a.prep.json && a.action != WRITE && a.action != QUALITY)
+        die_usage("prep",
+                  "--json goes with making shards and with --quality, not with this action");
     rc = act(&a, &err);
     if (rc == 0 && a.action == WRITE)
         say_next(&a);

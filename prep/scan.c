@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "data/entry_path.h"
@@ -36,6 +37,24 @@ static int no_description(const struct prep *p, struct err *err)
     return -1;
 }
 
+/* Where the folder of shards is a link, the one it names: new shards are made beside that, and change places with
+ * it. */
+static int follow_link(struct prep *p, struct err *err)
+{
+    struct stat is;
+    char *real;
+    int rc;
+
+    if (lstat(p->folder, &is) < 0 || !S_ISLNK(is.st_mode))
+        return 0;
+    real = realpath(p->folder, NULL);
+    if (!real)
+        return err_errno(err, "%s: the link leads nowhere", p->folder);
+    rc = path_format(p->folder, err, "%s", real);
+    free(real);
+    return rc;
+}
+
 int prep_open(struct prep *p, const char *data, char *const *overrides, int n, struct err *err)
 {
     char found[PATH_LEN];
@@ -55,7 +74,10 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n, s
         if (path_format(p->tree, err, "%s", p->options.root) < 0)
             return -1;
     }
-    return path_format(p->folder, err, "%s/%s/shards-%jd", data, p->set, (intmax_t)p->options.size);
+    return path_format(p->folder, err, "%s/%s/shards-%jd", data, p->set,
+                       (intmax_t)p->options.size) < 0
+               ? -1
+               : follow_link(p, err);
 }
 
 /* The listing asks about one file after the other, and knows no formats: they are noted here. */
@@ -184,7 +206,7 @@ static void note_difference(void *ctx, const char *how, const char *path)
         offenders_add(&a->offenders, "%s %s", how, path);
 }
 
-static int hold_against_manifest(const struct prep *p, struct err *err)
+static int compare_with_manifest(struct prep *p, struct err *err)
 {
     struct against a = {.p = p};
     struct manifest m = {0};
@@ -192,6 +214,7 @@ static int hold_against_manifest(const struct prep *p, struct err *err)
 
     if (name_parts(&a, err) == 0 && manifest_read(&m, p->manifest, err) == 0)
         rc = manifest_check(&m, p->tree, note_difference, &a, err);
+    memcpy(p->manifest_sha256, m.sha256, SHA256_HEX);
     manifest_free(&m);
     if (rc < 0 || a.offenders.n == 0)
         return rc;
@@ -210,11 +233,7 @@ int prep_hash(struct prep *p, struct err *err)
     if (p->manifest[0] && !p->fetched)
         log_warn("%s is missing: nothing says that %s is as it was fetched; it is taken as it is",
                  p->manifest, p->tree);
-    if (!p->fetched)
-        return hash_listing(p, err);
-    if (hold_against_manifest(p, err) < 0)
-        return -1;
-    return manifest_sha256(p->manifest, p->manifest_sha256, err);
+    return p->fetched ? compare_with_manifest(p, err) : hash_listing(p, err);
 }
 
 void prep_close(struct prep *p)

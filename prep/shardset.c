@@ -300,7 +300,8 @@ static void release_slot(struct job *j, struct slot *s)
 
 static int take_bad(struct job *j, uint32_t item, const struct slot *s, struct err *err)
 {
-    const bool skip = j->p->options.on_error == ON_ERROR_SKIP;
+    /* when shards are mended, what was left out then is known, and all others were readable */
+    const bool skip = j->p->options.on_error == ON_ERROR_SKIP && !j->mending;
 
     if (s->err.kind == ERR_NOMEM) {
         *err = s->err;
@@ -347,7 +348,7 @@ static int take(struct job *j, uint32_t i, struct slot *s, struct err *err)
     const char *path = j->p->dataset->items[item].path;
 
     if (j->mending && j->mending->of[i] == MEND_LEAVE_OUT)
-        return shard_writer_skip(j->writer, err);
+        return j->check_only ? 0 : shard_writer_skip(j->writer, err);
     if (j->mending && j->mending->of[i] == MEND_PASS) {
         if (!j->check_only)
             shard_writer_pass(j->writer);
@@ -386,6 +387,11 @@ static int take_all(struct job *j, struct err *err)
         progress_set(i + 1, NULL);
     }
     progress_end();
+    if (j->bad && j->mending)
+        return err_set(err, ERR_FORMAT,
+                       "%u pictures of damaged shards cannot be decoded now (all named above); "
+                       "nothing was changed",
+                       j->bad);
     if (j->bad && j->p->options.on_error == ON_ERROR_FAIL)
         return err_set(err, ERR_FORMAT,
                        "%u of %u pictures cannot be decoded (all named above); remove or replace "
@@ -415,13 +421,14 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
 static int narrow(const struct job *j, struct err *err)
 {
     const struct prep *p = j->p;
-    struct sandbox_place places[3] = {{shard_writer_part(j->writer), SANDBOX_WRITE}};
+    struct sandbox_place places[3] = {
+        {shard_writer_part(j->writer), j->mending ? SANDBOX_MOVE : SANDBOX_WRITE}};
     char parent[PATH_LEN];
 
     if (path_folder(parent, p->folder, err) < 0)
         return -1;
     places[1] = (struct sandbox_place){parent, SANDBOX_FOLDERS};
-    places[2] = (struct sandbox_place){p->folder, SANDBOX_WRITE};
+    places[2] = (struct sandbox_place){p->folder, places[0].kind};
     sandbox_enter(places, path_exists(p->folder) ? 3 : 2);
     return 0;
 }
@@ -529,10 +536,10 @@ int prep_write(struct prep *p, struct err *err)
     if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
         return -1;
     if (!p->force && prep_is_current(p, why)) {
-        log_info("%s: complete and up to date; nothing to do (--force makes it anew)", p->folder);
+        log_info("%s: complete and up to date; nothing to do (--force rebuilds it)", p->folder);
         return repeat_remarks(p, err);
     }
     if (why[0])
-        log_info("%s is made anew: %s", p->folder, why);
+        log_info("%s is rebuilt: %s", p->folder, why);
     return shardset_make(p, NULL, err);
 }

@@ -16,6 +16,7 @@
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
+#include "monitored.h"
 #include "table.h"
 #include "team.h"
 
@@ -372,9 +373,14 @@ static int write_timing(const struct session *s, struct run *run, const struct s
 }
 
 static int write_scalars(struct run *run, const struct state *st, const struct score *score,
-                         double seconds, struct err *err)
+                         const struct monitored *m, double seconds, struct err *err)
 {
     uint64_t at = st->step;
+    char tag[64];
+
+    snprintf(tag, sizeof tag, "valid/%s", m->row->key);
+    if (!m->row->always && run_scalar(run, tag, at, m->value, err) < 0)
+        return -1;
 
     if (run_scalar(run, "valid/loss", at, score->loss, err) < 0 ||
         run_scalar(run, "valid/error_rate", at, score->error_rate, err) < 0 ||
@@ -384,8 +390,8 @@ static int write_scalars(struct run *run, const struct state *st, const struct s
 }
 
 static int write_metrics(const struct session *s, struct run *run, struct state *st, double shown,
-                         const struct score *score, const struct step *step, const char *sha256,
-                         struct err *err)
+                         const struct score *score, const struct monitored *m,
+                         const struct step *step, const char *sha256, struct err *err)
 {
     json_t *line =
         json_pack("{s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "epoch",
@@ -396,6 +402,10 @@ static int write_metrics(const struct session *s, struct run *run, struct state 
 
     if (!line)
         return err_set(err, ERR_NOMEM, "metrics");
+    if (!m->row->always && json_object_set_new(line, m->row->key, json_real(m->value)) < 0) {
+        json_decref(line);
+        return err_set(err, ERR_NOMEM, "metrics");
+    }
     json_decref(st->last);
     st->last = line;
     return run_metric(run, line, err);
@@ -421,11 +431,6 @@ static int note_steps(struct session *s, struct run *run, struct err *err)
     return rc;
 }
 
-static double monitored(const struct session *s, const struct score *score)
-{
-    return s->e->train.watch.monitor == MONITOR_VALID_LOSS ? score->loss : score->error_rate;
-}
-
 /* The state one epoch further. */
 static void advance(const struct session *s, struct state *st, double value, bool *best)
 {
@@ -445,10 +450,12 @@ static void advance(const struct session *s, struct state *st, double value, boo
 
 /* The epoch is over: its numbers, then the state one further, then the checkpoints that hold it. */
 static int end_epoch(struct session *s, struct run *run, struct state *st, double shown,
-                     const struct score *score, const struct step *step,
+                     const struct verdict *v, const struct step *step,
                      const struct epoch_times *times, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->at.phase];
+    const struct score *score = &v->score;
+    struct monitored m;
     struct table_row row = {.epoch = st->at.phase_epoch,
                             .train_loss = shown,
                             .valid_loss = score->loss,
@@ -459,18 +466,21 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     bool best;
 
     if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
-        team_same(session_group(s), "weights", sha256, err) < 0)
+        team_same(session_group(s), "weights", sha256, err) < 0 ||
+        monitored_find(&m, s, v, err) < 0)
         return -1;
+    row.monitored = m.row->always ? NULL : m.row->key;
+    row.value = m.value;
     table_print(stdout, &row);
     if (note_steps(s, run, err) < 0 ||
-        write_metrics(s, run, st, shown, score, step, sha256, err) < 0 ||
+        write_metrics(s, run, st, shown, score, &m, step, sha256, err) < 0 ||
         write_timing(s, run, st, times, err) < 0 ||
-        write_scalars(run, st, score, times->seconds, err) < 0)
+        write_scalars(run, st, score, &m, times->seconds, err) < 0)
         return -1;
     if (st->each_epoch && st->each_epoch(st->each_ctx, s, st, err) < 0)
         return -1;
     st->metrics_bytes = run_metrics_bytes(run);
-    advance(s, st, monitored(s, score), &best);
+    advance(s, st, m.value, &best);
     if (best) {
         json_decref(st->best);
         st->best = json_incref(st->last);
@@ -483,6 +493,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
 static int begin_phase(struct session *s, struct state *st, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->at.phase];
+    const struct monitor_row *row = &monitor_rows[s->e->train.watch.monitor];
     char pictures[32];
 
     if (session_phase(s, st->at.phase, err) < 0)
@@ -499,7 +510,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
              p->epochs, p->epochs == 1 ? "" : "s", session_steps(s, st->at.phase),
              session_step_text(s, st->at.phase, pictures), p->size, p->lr[2],
              p->freeze_to ? ", body frozen" : "");
-    table_header(stdout);
+    table_header(stdout, row->always ? NULL : row->key);
     return 0;
 }
 
@@ -534,7 +545,7 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
     if (!isfinite(v->score.loss))
         return not_a_number(s, st, "validation", session_steps(s, st->at.phase), &step,
                             v->score.loss, "", err);
-    if (end_epoch(s, run, st, shown, &v->score, &step, &times, err) < 0)
+    if (end_epoch(s, run, st, shown, v, &step, &times, err) < 0)
         return -1;
     return weights_swap_averages(s->backend, s->be, s->network, err);
 }

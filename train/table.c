@@ -6,20 +6,32 @@
 
 #include "base/clock.h"
 
-static const char *const columns[] = {"epoch", "train_loss", "valid_loss", "error_rate", "time"};
-enum { N_COLUMNS = sizeof columns / sizeof *columns, NARROWEST = 8, GAP = 2 };
+enum { NARROWEST = 8, GAP = 2 };
 
-static int width(int column)
+static void put(FILE *out, const char *column, const char *text)
 {
-    int n = (int)strlen(columns[column]);
+    const int n = (int)strlen(column);
 
-    return (n < NARROWEST ? NARROWEST : n) + GAP;
+    fprintf(out, "%-*s ", (n < NARROWEST ? NARROWEST : n) + GAP - 1, text);
 }
 
-void table_header(FILE *out)
+static void put_number(FILE *out, const char *column, double value)
 {
-    for (int i = 0; i < N_COLUMNS; i++)
-        fprintf(out, "%-*s ", width(i) - 1, columns[i]);
+    char cell[64];
+
+    snprintf(cell, sizeof cell, "%.6f", value);
+    put(out, column, cell);
+}
+
+void table_header(FILE *out, const char *monitored)
+{
+    static const char *const columns[] = {"epoch", "train_loss", "valid_loss", "error_rate"};
+
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        put(out, columns[i], columns[i]);
+    if (monitored)
+        put(out, monitored, monitored);
+    put(out, "time", "time");
     fputc('\n', out);
     fflush(out);
 }
@@ -28,14 +40,15 @@ void table_print(FILE *out, const struct table_row *row)
 {
     char cell[64];
 
-    fprintf(out, "%-*d ", width(0) - 1, row->epoch);
-    snprintf(cell, sizeof cell, "%.6f", row->train_loss);
-    fprintf(out, "%-*s ", width(1) - 1, cell);
-    snprintf(cell, sizeof cell, "%.6f", row->valid_loss);
-    fprintf(out, "%-*s ", width(2) - 1, cell);
-    snprintf(cell, sizeof cell, "%.6f", row->error_rate);
-    fprintf(out, "%-*s ", width(3) - 1, cell);
+    snprintf(cell, sizeof cell, "%d", row->epoch);
+    put(out, "epoch", cell);
+    put_number(out, "train_loss", row->train_loss);
+    put_number(out, "valid_loss", row->valid_loss);
+    put_number(out, "error_rate", row->error_rate);
+    if (row->monitored)
+        put_number(out, row->monitored, row->value);
     clock_duration(row->seconds, cell, sizeof cell);
-    fprintf(out, "%-*s\n", width(4), cell);
+    put(out, "time", cell);
+    fputc('\n', out);
     fflush(out);
 }

@@ -261,7 +261,7 @@ static int add_row(struct csv *c, size_t *room, const struct reader *r, const in
     }
     c->rows[c->n++] = (struct csv_row){
         .key = paths ? clean_path(key) : key,
-        .value = r->fields[column[1]],
+        .value = unguarded(r->fields[column[1]]),
         .extra = column[2] >= 0 && column[2] < r->n ? unguarded(r->fields[column[2]]) : "",
         .line = r->line,
         .trimmed = r->trimmed[column[1]]};

@@ -340,6 +340,17 @@ static int hash_line(struct sha256 *hash, json_t *header, const char *text, stru
     return 0;
 }
 
+/* HEX, of the lines, is what the header says; OWN "": it says nothing. */
+static int check_own(const char *own, const char *hex, struct err *err)
+{
+    return !*own || strcmp(own, hex) == 0
+               ? 0
+               : err_set(err, ERR_FORMAT,
+                         "the SHA-256 of its lines is %.12s..., it says %.12s...: it was changed "
+                         "or damaged",
+                         hex, own);
+}
+
 static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struct err *err)
 {
     uint64_t expected = 0, number = 0;
@@ -374,28 +385,33 @@ static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struc
         rc = err_set(err, ERR_FORMAT,
                      "the manifest ends too early: %zu files of %" PRIu64 " that it announces",
                      m->n_files, expected);
-    else if (*own && strcmp(own, m->sha256) != 0)
-        rc = err_set(err, ERR_FORMAT,
-                     "the SHA-256 of its lines is %.12s..., it says %.12s...: it was changed or "
-                     "damaged",
-                     m->sha256, own);
+    else
+        rc = check_own(own, m->sha256, err);
 out:
     free(text);
     return rc;
 }
 
-int manifest_read(struct manifest *m, const char *path, struct err *err)
+static FILE *open_manifest(const char *path, struct err *err)
 {
     const int fd = path_open(path, err);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+
+    if (fd >= 0 && !file) {
+        err_errno(err, "%s", path);
+        close(fd);
+    }
+    return file;
+}
+
+int manifest_read(struct manifest *m, const char *path, struct err *err)
+{
+    FILE *file = open_manifest(path, err);
     struct sha256 *hash = NULL;
     int rc;
 
-    if (!file) {
-        if (fd >= 0)
-            close(fd);
-        return fd < 0 ? -1 : err_errno(err, "%s", path);
-    }
+    if (!file)
+        return -1;
     rc = sha256_new(&hash, err);
     if (rc == 0)
         rc = read_lines(m, file, hash, err);
@@ -404,13 +420,54 @@ int manifest_read(struct manifest *m, const char *path, struct err *err)
     return rc < 0 ? err_wrap(err, "%s", path) : 0;
 }
 
-int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err)
+/* The header is parsed; of the lines behind it only the bytes are taken. */
+static int hash_file(char hex[SHA256_HEX], FILE *file, struct sha256 *hash, struct err *err)
 {
     struct manifest m = {0};
-    int rc = manifest_read(&m, path, err);
+    uint64_t files;
+    char own[SHA256_HEX] = "";
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t text_size;
+    json_error_t at;
+    json_t *header = NULL;
+    int rc = -1;
 
+    if (getline(&text, &room, file) < 0) {
+        err_set(err, ERR_FORMAT, "the manifest is empty");
+        goto out;
+    }
+    header = json_loads(text, JSON_REJECT_DUPLICATES, &at);
+    rc = header ? read_header(&m, header, &files, own, err)
+                : err_set(err, ERR_FORMAT, "column %d: %s", at.column, at.text);
     if (rc == 0)
-        memcpy(hex, m.sha256, SHA256_HEX);
-    manifest_free(&m);
+        rc = hash_line(hash, header, text, err);
+    if (rc < 0) {
+        err_wrap(err, "line 1");
+        goto out;
+    }
+    while ((text_size = getline(&text, &room, file)) >= 0)
+        sha256_update(hash, text, (size_t)text_size);
+    sha256_hex(hash, hex);
+    rc = ferror(file) ? err_errno(err, "cannot read") : check_own(own, hex, err);
+out:
+    json_decref(header);
+    free(text);
     return rc;
+}
+
+int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 *hash = NULL;
+    FILE *file = open_manifest(path, err);
+    int rc;
+
+    if (!file)
+        return -1;
+    rc = sha256_new(&hash, err);
+    if (rc == 0)
+        rc = hash_file(hex, file, hash, err);
+    sha256_free(hash);
+    fclose(file);
+    return rc < 0 ? err_wrap(err, "%s", path) : 0;
 }

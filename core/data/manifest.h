@@ -60,7 +60,7 @@ int manifest_write(const struct manifest *m, const char *path, struct err *err) 
 /* Reads and checks everything that can be checked without the files: version, fields, safe paths,
  * order, count. M starts empty and is to be freed. ERR_IO, ERR_FORMAT with the line's number. */
 int manifest_read(struct manifest *m, const char *path, struct err *err) MUST_USE;
-/* Its ->sha256 alone. */
+/* Its ->sha256 alone. Only the header's fields and, where it states one, the hash of the lines are checked. */
 int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err) MUST_USE;
 
 /* Hashes every file below TREE and calls DIFFERS with "changed", "missing" or "extra" for each that is not as M

@@ -70,14 +70,20 @@ static bool names_other(const json_t *index, const char *hex)
            strcmp(named, hex) != 0;
 }
 
-static void present_manifest(const char *folder, char hex[SHA256_HEX])
+/* The hash of FOLDER's manifest; "": it has none. ERR_FORMAT: it is damaged. */
+static int present_manifest(const char *folder, char hex[SHA256_HEX], struct err *err)
 {
     char path[PATH_LEN];
 
     hex[0] = 0;
-    if (path_format(path, NULL, "%s/manifest.jsonl", folder) < 0 || !path_is_file(path) ||
-        manifest_sha256(path, hex, NULL) < 0)
-        hex[0] = 0;
+    if (path_format(path, err, "%s/manifest.jsonl", folder) < 0)
+        return -1;
+    if (!path_is_file(path))
+        return 0;
+    if (manifest_sha256(path, hex, err) == 0)
+        return 0;
+    hex[0] = 0;
+    return err_append(err, "; to check the set:  fetch %s --verify", path_base(folder));
 }
 
 bool shard_is_stale(const char *shards)
@@ -90,8 +96,7 @@ bool shard_is_stale(const char *shards)
         path_format(folder, NULL, "%.*s", (int)(path_base(shards) - shards), shards) < 0 ||
         read_index(&c, NULL) < 0)
         return false;
-    present_manifest(folder, hex);
-    stale = names_other(c.index, hex);
+    stale = present_manifest(folder, hex, NULL) < 0 || names_other(c.index, hex);
     json_decref(c.index);
     return stale;
 }
@@ -195,10 +200,11 @@ int shard_choose(int64_t *size, const char *folder, struct err *err)
     if (!c)
         return err_set(err, ERR_NOMEM, "out of memory");
     n = list(c, folder, err);
-    present_manifest(folder, manifest);
-    if (n == 1 && !manifest[0])
+    if (n > 0)
+        rc = present_manifest(folder, manifest, err);
+    if (rc == 0 && n == 1 && !manifest[0])
         *size = c[0].size; /* whatever is wrong with it, its reader says */
-    else if (n > 0)
+    else if (rc == 0 && n > 0)
         rc = choose(size, c, n, manifest, err);
     for (int i = 0; i < n; i++)
         json_decref(c[i].index);

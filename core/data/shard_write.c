@@ -409,21 +409,26 @@ static int sync_shards(const struct shard_writer *w, struct err *err)
     return 0;
 }
 
+static void sync_folder(const char *folder)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
 /* The folder that FOLDER and FOLDER.part lie in. */
 static int sync_parent(const struct shard_writer *w, struct err *err)
 {
     char parent[PATH_LEN];
     const char *base = path_base(w->folder);
-    int fd;
 
     if (path_format(parent, err, "%.*s", base > w->folder ? (int)(base - w->folder) : 1,
                     base > w->folder ? w->folder : ".") < 0)
         return -1;
-    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
+    sync_folder(parent);
     return 0;
 }
 
@@ -481,9 +486,8 @@ static int compare_written(const struct shard_writer *w, const json_t *listed, s
         }
         if (!was || !json_equal(was, is))
             return err_set(err, ERR_CHECKSUM,
-                           "%s was made again and differs from the one that " SHARD_INDEX_FILE
-                           " names: pictures, labels, lists or libraries are others than when it "
-                           "was made",
+                           "%s was rebuilt and differs from " SHARD_INDEX_FILE
+                           ": pictures, labels, lists or libraries have changed",
                            written_name(w, i));
     }
     return 0;
@@ -500,7 +504,8 @@ static int move_written(const struct shard_writer *w, struct err *err)
         if (rename(from, to) < 0)
             return err_errno(err, "cannot move %s to %s", from, to);
     }
-    return sync_parent(w, err);
+    sync_folder(w->folder);
+    return 0;
 }
 
 int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n, struct err *err)

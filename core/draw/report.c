@@ -19,7 +19,7 @@ static const struct section sections[] = {
     {"pairs", "Most confused pairs", report_pairs, true},
     {"losses", "Top losses", report_losses, true},
     {"classes", "Classes", report_classes, true},
-    {"calibration", "Calibration and metrics", report_calibration, true},
+    {"calibration", "Calibration", report_calibration, true},
     {"scores", "Other scores", report_scores, false},
     {"time", "Time", report_time, false},
     {"settings", "Data and model", report_settings, false},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/monitor.h"
 #include "base/path.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
@@ -125,11 +126,16 @@ static void put_duration(FILE *out, double seconds)
         fprintf(out, "%ld s", s);
 }
 
+static const struct monitor_row *monitor_of(const struct report *r)
+{
+    return &monitor_rows[monitor_find(element_text(r->params, "train.monitor", NULL))];
+}
+
 static void put_training(FILE *out, const struct report *r)
 {
     const struct times t = sum_times(r);
     const json_t *best = element_find(r->run.metrics, "best", "epoch");
-    const char *by = element_text(r->params, "train.monitor", NULL);
+    const struct monitor_row *by = monitor_of(r);
 
     if (t.n == 0)
         return;
@@ -139,10 +145,13 @@ static void put_training(FILE *out, const struct report *r)
     if (t.train > 0)
         fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
     fputs(". ", out);
-    if (json_is_integer(best)) /* train.monitor: runs older than the key chose by loss */
-        fprintf(out, "The best epoch by %s is %lld, counted from 0, with an error rate of %.4f.",
-                by && strcmp(by, "error_rate") == 0 ? "error rate" : "loss",
-                (long long)json_integer_value(best), number(r->run.metrics, "best", "error_rate"));
+    if (!json_is_integer(best))
+        return;
+    fprintf(out, "The best epoch by %s", by->label);
+    if (!by->always)
+        fprintf(out, " (%.4f)", number(r->run.metrics, "best", by->key));
+    fprintf(out, " is %lld, counted from 0, with an error rate of %.4f.",
+            (long long)json_integer_value(best), number(r->run.metrics, "best", "error_rate"));
 }
 
 static void put_remarks(FILE *out, const struct report *r)
@@ -302,27 +311,29 @@ static int put_drawing(FILE *out, const struct report *r, const struct drawing *
     return rc;
 }
 
-static const char *const epoch_columns[] = {"epoch",      "phase",    "train_loss", "valid_loss",
-                                            "error_rate", "accuracy", "lr",         "steps"};
-
 static void put_epochs(FILE *out, const struct report *r)
 {
+    const struct monitor_row *by = monitor_of(r);
+    const char *const columns[] = {"epoch",    "phase", "train_loss", "valid_loss", "error_rate",
+                                   "accuracy", "lr",    "steps",      by->key};
+    const size_t n = sizeof columns / sizeof *columns - (by->always ? 1 : 0);
+
     fputs("<details><summary>Epochs as a table</summary><div class=\"wide\"><table "
           "class=\"sort\">\n<thead><tr>",
           out);
-    for (size_t k = 0; k < sizeof epoch_columns / sizeof *epoch_columns; k++)
-        element_th(out, epoch_columns[k], k != 1);
+    for (size_t k = 0; k < n; k++)
+        element_th(out, columns[k], k != 1);
     fputs("</tr></thead>\n<tbody>\n", out);
     for (size_t i = 0; i < json_array_size(r->epochs); i++) {
         const json_t *line = json_array_get(r->epochs, i);
 
         fputs("<tr>", out);
-        for (size_t k = 0; k < sizeof epoch_columns / sizeof *epoch_columns; k++) {
-            const json_t *value = json_object_get(line, epoch_columns[k]);
+        for (size_t k = 0; k < n; k++) {
+            const json_t *value = json_object_get(line, columns[k]);
 
             fputs(json_is_number(value) ? "<td class=\"n\">" : "<td>", out);
             if (json_is_real(value))
-                fprintf(out, strcmp(epoch_columns[k], "lr") == 0 ? "%.3g" : "%.4f",
+                fprintf(out, strcmp(columns[k], "lr") == 0 ? "%.3g" : "%.4f",
                         json_real_value(value));
             else
                 element_value(out, value);

@@ -252,6 +252,12 @@ static int checked_path(char out[PATH_LEN], const char *folder, const char *whic
     return 0;
 }
 
+int checkpoint_weights(char out[PATH_LEN], const char *folder, const char *which,
+                       const json_t *state, struct err *err)
+{
+    return checked_path(out, folder, which, state, PART_WEIGHTS, err);
+}
+
 int checkpoint_load(const char *folder, const char *which, const json_t *state,
                     const struct backend *be, struct be *b, const struct network *n, bool optimiser,
                     uint64_t *batches, struct err *err)

@@ -16,6 +16,7 @@
 
 #include "backend/backend.h"
 #include "base/hash.h"
+#include "base/path.h"
 #include "nn/network.h"
 
 enum {
@@ -44,6 +45,11 @@ int checkpoint_sha256(char hex[SHA256_HEX], const char *folder, const char *whic
 int checkpoint_load(const char *folder, const char *which, const json_t *state,
                     const struct backend *be, struct be *b, const struct network *n, bool optimiser,
                     uint64_t *batches, struct err *err) MUST_USE;
+
+/* Path of the safetensors file with the weights that STATE belongs to. ERR_CHECKSUM when the file is not the one that
+ * STATE was written with. */
+int checkpoint_weights(char out[PATH_LEN], const char *folder, const char *which,
+                       const json_t *state, struct err *err) MUST_USE;
 
 /* Finishes what a killed process left between its two steps, or removes it. For whoever holds the
  * run's lock. */

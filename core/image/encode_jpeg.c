@@ -76,7 +76,7 @@ int encode_jpeg(uint8_t **out, size_t *size, const uint8_t *pixels, int height, 
         *out = job->memory;
         *size = job->size;
     } else {
-        free(job->memory);
+        /* job->memory may already be freed: libjpeg grows it, and names the new one only at the end */
         err_set(err, ERR_NOMEM, "JPEG: %s", job->message);
     }
     jpeg_destroy_compress(&job->cinfo);

@@ -42,14 +42,15 @@ static int add_line(struct history *h, const struct history_recipe *recipe, json
 {
     json_int_t epoch, steps;
     const char *phase;
-    double loss = 0, error_rate = 0;
+    double loss, error_rate, value = 0;
     bool best;
 
     if (json_get_int(line, "epoch", &epoch, err) < 0 ||
         json_get_string(line, "phase", &phase, err) < 0 ||
         json_get_int(line, "steps", &steps, err) < 0 ||
         get_number(&loss, line, "valid_loss", err) < 0 ||
-        get_number(&error_rate, line, "error_rate", err) < 0)
+        get_number(&error_rate, line, "error_rate", err) < 0 ||
+        get_number(&value, line, monitor_rows[recipe->watch->monitor].key, err) < 0)
         return -1;
     if (h->at.phase >= recipe->n_phases)
         return err_set(err, ERR_FORMAT, "an epoch more than the recipe has");
@@ -64,8 +65,7 @@ static int add_line(struct history *h, const struct history_recipe *recipe, json
     if (recipe->steps && (uint64_t)steps != h->step)
         return err_set(err, ERR_FORMAT, "%" JSON_INTEGER_FORMAT " steps, expected %" PRIu64, steps,
                        h->step);
-    place_epoch(&h->at, &best, recipe->phases, recipe->watch,
-                recipe->watch->monitor == MONITOR_VALID_LOSS ? loss : error_rate);
+    place_epoch(&h->at, &best, recipe->phases, recipe->watch, value);
     json_decref(h->last);
     h->last = json_incref(line);
     if (best) {

@@ -11,7 +11,6 @@ enum { GROUPS = 3, BODY_FROZEN = 2, EPOCHS_MAX = 100000 };
 
 static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos",
                                          "constant",  "sgdr",      NULL};
-static const char *const monitor_names[] = {"valid_loss", "error_rate", NULL};
 static const char *const finish_names[] = {"last", "best", NULL};
 static const char *const precision_names[] = {"fp32", "bf16", "fp16", NULL};
 /* fastai's Adam decouples its decay, as torch.optim.AdamW does, with the same formula: two names for one optimiser. */
@@ -75,8 +74,9 @@ const struct key train_keys[] = {
             "focal loss: gamma, 2 is common; 0: cross-entropy"),
     KEY_STR(struct train_options, loss.class_weights, "train.loss.class_weights", "none",
             "none, balanced (rare classes weigh more), or a FILE with the columns class and weight"),
-    KEY_CHOICE(struct train_options, watch.monitor, "train.monitor", "valid_loss", monitor_names,
-               "what tells the best epoch, and whether one is better than those before"),
+    KEY_CHOICE(struct train_options, watch.monitor, "train.monitor", "valid_loss", monitor_keys,
+               "what tells the best epoch, and whether one is better than those before: of accuracies, F1 and "
+               "mcc higher is better"),
     KEY_F64(struct train_options, watch.min_delta, "train.min_delta", "0", 0, 1e9, "1",
             "the least that counts as better for early_stop and plateau"),
     KEY_INT(struct train_options, watch.early_stop, "train.early_stop", "0", 0, 100000, "epochs",
@@ -423,11 +423,12 @@ enum watch_event place_epoch(struct place *at, bool *best, const struct run_phas
                              const struct watch_options *o, double value)
 {
     const struct run_phase *p = &phases[at->phase];
-    enum watch_event event = watch_epoch(&at->watch, o, p->kind == PHASE_CONSTANT, value);
+    const double cost = monitor_rows[o->monitor].higher ? -value : value;
+    enum watch_event event = watch_epoch(&at->watch, o, p->kind == PHASE_CONSTANT, cost);
 
-    *best = value < at->best_value; /* ties: the first */
+    *best = cost < at->best_value; /* ties: the first */
     if (*best) {
-        at->best_value = value;
+        at->best_value = cost;
         at->best_epoch = at->epoch;
         at->best_phase = at->phase;
     }

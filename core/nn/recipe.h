@@ -7,9 +7,9 @@
 
 #include "backend/op.h"
 #include "base/key.h"
+#include "base/monitor.h"
 
 enum phase_kind { PHASE_ONE_CYCLE, PHASE_FINE_TUNE, PHASE_FLAT_COS, PHASE_CONSTANT, PHASE_SGDR };
-enum monitor { MONITOR_VALID_LOSS, MONITOR_ERROR_RATE };
 enum finish { FINISH_LAST, FINISH_BEST };
 enum optim_name { OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD }; /* the first two are one: see recipe.c */
 enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16 };
@@ -93,14 +93,15 @@ double recipe_ema_decay(double decay, uint64_t t);
 
 /* What a phase's epochs came to, to notice when it gets no better. */
 struct watch {
-    double best;        /* of the monitored value in this phase; NAN: no epoch yet */
+    double best;        /* of the monitored cost in this phase; NAN: no epoch yet */
     int64_t since;      /* epochs since then */
     int64_t since_drop; /* epochs since then or since the rate last fell */
     double scale;       /* of the phase's rates: 1, less once they fell */
 };
 void watch_begin(struct watch *w); /* a phase begins */
 enum watch_event { WATCH_GO_ON, WATCH_RATE_FELL, WATCH_STOP };
-/* An epoch ended at VALUE: as fastai's ReduceLROnPlateau (CONSTANT phases) and EarlyStoppingCallback. */
+/* An epoch ended at VALUE, of which lower is better: as fastai's ReduceLROnPlateau (CONSTANT phases) and
+ * EarlyStoppingCallback. */
 enum watch_event watch_epoch(struct watch *w, const struct watch_options *o, bool constant,
                              double value);
 
@@ -109,9 +110,11 @@ struct place {
     int phase, phase_epoch; /* to go on with; epochs of it that are done */
     uint32_t epoch;         /* epochs of the run that are done */
     struct watch watch;     /* of the phase */
-    double best_value;      /* lowest of train.monitor so far; INFINITY: none yet */
-    int64_t best_epoch;     /* its epoch; -1: none yet */
-    int best_phase;         /* and phase */
+    double
+        best_value; /* lowest cost so far, which is train.monitor, negated where higher is better;
+                               INFINITY: none yet */
+    int64_t best_epoch; /* its epoch; -1: none yet */
+    int best_phase;     /* and phase */
 };
 void place_begin(struct place *at);
 /* An epoch of phase at->phase ended at VALUE of train.monitor: AT is one epoch further, in the next phase where the

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* --- from the confusion matrix -------------------------------------------------------------------- */
 
@@ -205,51 +206,86 @@ static void fit_temperature(struct metrics *m, const struct predictions *p, stru
     m->temperature = 1 / beta;
 }
 
-int metrics_of(struct metrics *out, const struct predictions *p, struct err *err)
+/* Everything but what a temperature does; LIST: room for the pictures. */
+static int plain_metrics(struct metrics *out, const struct predictions *p, struct confident *list,
+                         struct err *err)
 {
     struct class_score *scores = calloc((size_t)p->classes, sizeof *scores);
-    struct confident *list = calloc((size_t)p->n + 1, sizeof *list);
     uint32_t *counts = NULL;
     int rc = -1;
 
-    BUG_IF(p->n == 0);
-    if (!scores || !list) {
+    if (!scores)
         err_set(err, ERR_NOMEM, "metrics");
-        goto out;
+    else if (confusion_count(&counts, p, err) == 0) {
+        confusion_scores(scores, counts, p->classes);
+        count_metrics(out, scores, p->classes, p->n);
+        sum_metrics(out, p);
+        list_confident(list, p);
+        out->ece = ece_of(list, p->n);
+        rc = 0;
     }
-    if (confusion_count(&counts, p, err) < 0)
-        goto out;
-    confusion_scores(scores, counts, p->classes);
-    count_metrics(out, scores, p->classes, p->n);
-    sum_metrics(out, p);
-    list_confident(list, p);
-    out->ece = ece_of(list, p->n);
-    fit_temperature(out, p, list);
-    rc = 0;
-out:
     free(counts);
-    free(list);
     free(scores);
     return rc;
 }
 
+static int compute(struct metrics *out, const struct predictions *p, bool temperature,
+                   struct err *err)
+{
+    struct confident *list = calloc((size_t)p->n + 1, sizeof *list);
+    int rc;
+
+    BUG_IF(p->n == 0);
+    *out = (struct metrics){0};
+    if (!list)
+        return err_set(err, ERR_NOMEM, "metrics");
+    rc = plain_metrics(out, p, list, err);
+    if (rc == 0 && temperature)
+        fit_temperature(out, p, list);
+    free(list);
+    return rc;
+}
+
+int metrics_of(struct metrics *out, const struct predictions *p, struct err *err)
+{
+    return compute(out, p, true, err);
+}
+
+int metrics_one(double *out, enum monitor which, const struct predictions *p, struct err *err)
+{
+    struct metric_row rows[METRICS];
+    struct metrics m;
+
+    if (compute(&m, p, false, err) < 0)
+        return -1;
+    metrics_rows(rows, &m);
+    for (int i = 0; i < METRICS; i++)
+        if (strcmp(rows[i].key, monitor_rows[which].key) == 0) {
+            *out = rows[i].value;
+            return 0;
+        }
+    BUG_IF(true); /* a row of base/monitor.c that is none of metrics_rows() */
+    return -1;
+}
+
 void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
 {
+#define ROW(id) monitor_rows[id].key, monitor_rows[id].label
     const struct metric_row all[METRICS] = {
-        {"top5_accuracy", "top-5 accuracy", "1 is best", m->top5},
-        {"balanced_accuracy", "balanced accuracy", "mean recall of the classes",
-         m->balanced_accuracy},
-        {"macro_f1", "macro F1", "mean F1 of the classes", m->macro_f1},
-        {"mcc", "Matthews correlation (MCC)", "1 is best, 0 is chance", m->mcc},
-        {"log_loss", "log loss", "nat; 0 is best", m->log_loss},
-        {"brier", "Brier score", "0 is best, 2 is worst", m->brier},
-        {"ece", "calibration error (ECE)", "0 is best; bins of equally many pictures", m->ece},
+        {ROW(MONITOR_TOP5), "1 is best", m->top5},
+        {ROW(MONITOR_BALANCED_ACCURACY), "mean recall of the classes", m->balanced_accuracy},
+        {ROW(MONITOR_MACRO_F1), "mean F1 of the classes", m->macro_f1},
+        {ROW(MONITOR_MCC), "1 is best, 0 is chance", m->mcc},
+        {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss},
+        {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier},
+        {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece},
         {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
          m->temperature},
         {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
          m->scaled_log_loss},
         {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
          m->scaled_ece}};
+#undef ROW
 
     for (int i = 0; i < METRICS; i++)
         rows[i] = all[i];

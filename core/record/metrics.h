@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/monitor.h"
 #include "record/predictions.h"
 
 enum { METRICS_BINS = 15 }; /* of Guo et al. 2017 */
@@ -35,6 +36,10 @@ struct calibration_bin {
 
 /* P has a picture at least. ERR_NOMEM. */
 int metrics_of(struct metrics *out, const struct predictions *p, struct err *err) MUST_USE;
+/* WHICH alone, one that not every line of metrics.jsonl has; of P it reads no id and no name. Sums in P's order and
+ * square roots, no other function of libm. P has a picture at least. ERR_NOMEM. */
+int metrics_one(double *out, enum monitor which, const struct predictions *p,
+                struct err *err) MUST_USE;
 /* *n: how many bins there are, at most METRICS_BINS and P's pictures. ERR_NOMEM. */
 int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct predictions *p,
                  struct err *err) MUST_USE;

@@ -17,15 +17,10 @@ enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7, 
 static const uint32_t colours[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9};
 static const uint32_t ink = 0x333333, grid = 0xe6e6e6, frame = 0x999999;
 
-struct range {
-    double low, high;
-};
-
 struct chart {
     struct canvas *canvas;
     const struct plot_options *o;
-    struct range x, y; /* of the frame; x is log10 under log_x */
-    double highest;    /* of all points, above the frame under calm; else y.high or less */
+    struct plot_frame f;
     double width, height, left;
     double top; /* below title and legend, whose rows are as many as the names need */
 };
@@ -67,111 +62,16 @@ int plot_page(const char *path, struct plot_page page,
 
 /* --- axes ----------------------------------------------------------------------------------------- */
 
-static bool point(const struct chart *c, const struct plot_series *s, int i, double *x, double *y)
-{
-    *x = c->o->log_x ? (s->x[i] > 0 ? log10(s->x[i]) : NAN) : s->x[i];
-    *y = s->y[i];
-    return isfinite(*x) && isfinite(*y);
-}
-
-static void include(struct range *r, double x)
-{
-    r->low = fmin(r->low, x);
-    r->high = fmax(r->high, x);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
-/* Under calm the frame ends at twice what 98 of 100 points reach, where the highest lie above that. */
-static int calm_down(struct chart *c, const struct plot_series *series, int n, struct err *err)
-{
-    size_t room = 1, count = 0;
-    double *all, x, y, most;
-
-    c->highest = c->y.high;
-    if (!c->o->calm || c->y.low > c->y.high)
-        return 0;
-    for (int k = 0; k < n; k++)
-        room += (size_t)series[k].n;
-    all = calloc(room, sizeof *all);
-    if (!all)
-        return err_set(err, ERR_NOMEM, "plot");
-    for (int k = 0; k < n; k++)
-        for (int i = 0; i < series[k].n; i++)
-            if (point(c, &series[k], i, &x, &y))
-                all[count++] = y;
-    qsort(all, count, sizeof *all, by_value);
-    most = 2 * all[(size_t)(0.98 * (double)(count - 1))];
-    if (most > c->y.low && most < c->y.high)
-        c->y.high = most;
-    free(all);
-    return 0;
-}
-
-/* 1, 2 or 5 times a power of ten, so that at most TICKS fit. */
-static double tick_step(struct range r)
-{
-    static const double steps[] = {1, 2, 5, 10};
-    double rough = (r.high - r.low) / TICKS, power = pow(10, floor(log10(rough)));
-
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (steps[i] * power >= rough * (1 - 1e-9))
-            return steps[i] * power;
-    return 10 * power;
-}
-
-static int find_ranges(struct chart *c, const struct plot_series *series, int n, struct err *err)
-{
-    double x, y;
-
-    c->x = c->y = (struct range){INFINITY, -INFINITY};
-    for (int k = 0; k < n; k++)
-        for (int i = 0; i < series[k].n; i++)
-            if (point(c, &series[k], i, &x, &y)) {
-                include(&c->x, x);
-                include(&c->y, y);
-            }
-    if (calm_down(c, series, n, err) < 0)
-        return -1;
-    if (c->x.low > c->x.high) /* nothing to show */
-        c->x = c->y = (struct range){0, 1};
-    if (c->y.low >= 0 && c->y.low < 0.5 * c->y.high)
-        c->y.low = 0; /* a loss or a rate: its zero is the mark to compare with */
-    for (int axis = 0; axis < 2; axis++) {
-        struct range *r = axis ? &c->y : &c->x;
-        double step;
-
-        if (r->high - r->low <= 1e-12 * fmax(fabs(r->low), fabs(r->high)) || r->high == r->low) {
-            r->low -= r->low != 0 ? 0.5 * fabs(r->low) : 0.5;
-            r->high += r->high != 0 ? 0.5 * fabs(r->high) : 0.5;
-        }
-        if (axis == 0) { /* curves reach from side to side, but for a nearly 0 start */
-            if (!c->o->log_x && r->low > 0 && r->low < 0.05 * r->high)
-                r->low = 0;
-            continue;
-        }
-        step = tick_step(*r);
-        r->low = floor(r->low / step + 1e-9) * step;
-        r->high = ceil(r->high / step - 1e-9) * step;
-    }
-    return 0;
-}
-
 static double at_x(const struct chart *c, double x)
 {
-    return c->left + (x - c->x.low) / (c->x.high - c->x.low) * (c->width - c->left - RIGHT);
+    return c->left + (x - c->f.x.low) / (c->f.x.high - c->f.x.low) * (c->width - c->left - RIGHT);
 }
 
 /* Above the frame where Y is above its range (calm). */
 static double at_y(const struct chart *c, double y)
 {
     return c->height - BOTTOM -
-           (y - c->y.low) / (c->y.high - c->y.low) * (c->height - c->top - BOTTOM);
+           (y - c->f.y.low) / (c->f.y.high - c->f.y.low) * (c->height - c->top - BOTTOM);
 }
 
 static void line(const struct chart *c, double x0, double y0, double x1, double y1, uint32_t colour)
@@ -184,10 +84,11 @@ static void line(const struct chart *c, double x0, double y0, double x1, double 
 /* The texts of the ticks beside the frame need their room, and the axis' title beside them its own. */
 static double left_margin(const struct chart *c)
 {
-    double step = tick_step(c->y), widest = 0;
+    double step = plot_tick_step(c->f.y, TICKS), widest = 0;
     char text[32];
 
-    for (double k = ceil(c->y.low / step - 1e-9) + 0.0; k * step <= c->y.high + 1e-9 * step; k++) {
+    for (double k = ceil(c->f.y.low / step - 1e-9) + 0.0; k * step <= c->f.y.high + 1e-9 * step;
+         k++) {
         snprintf(text, sizeof text, "%.6g", k * step);
         widest = fmax(widest, canvas_text_width(text, 12));
     }
@@ -197,18 +98,20 @@ static double left_margin(const struct chart *c)
 /* + 0.0 makes 0 of -0. */
 static void draw_ticks(const struct chart *c)
 {
-    double step = tick_step(c->y), before = -1000;
+    double step = plot_tick_step(c->f.y, TICKS), before = -1000;
     char text[32];
 
-    for (double k = ceil(c->y.low / step - 1e-9) + 0.0; k * step <= c->y.high + 1e-9 * step; k++) {
+    for (double k = ceil(c->f.y.low / step - 1e-9) + 0.0; k * step <= c->f.y.high + 1e-9 * step;
+         k++) {
         double y = at_y(c, k * step);
 
         line(c, c->left, y, c->width - RIGHT, y, grid);
         snprintf(text, sizeof text, "%.6g", k * step);
         canvas_text(c->canvas, c->left - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
     }
-    step = c->o->log_x ? fmax(1, tick_step(c->x)) : tick_step(c->x);
-    for (double k = ceil(c->x.low / step - 1e-9) + 0.0; k * step <= c->x.high + 1e-9 * step; k++) {
+    step = c->o->log_x ? fmax(1, plot_tick_step(c->f.x, TICKS)) : plot_tick_step(c->f.x, TICKS);
+    for (double k = ceil(c->f.x.low / step - 1e-9) + 0.0; k * step <= c->f.x.high + 1e-9 * step;
+         k++) {
         double x = at_x(c, k * step);
 
         line(c, x, c->top, x, c->height - BOTTOM, grid);
@@ -255,8 +158,8 @@ static void draw_words(const struct chart *c, const struct plot_series *series, 
                     colours[(size_t)k % (sizeof colours / sizeof *colours)], NULL);
         canvas_text(c->canvas, x + 20, 48 + row, 12, ANCHOR_START, 0, ink, series[k].name);
     }
-    if (c->highest > c->y.high * (1 + 1e-9)) {
-        snprintf(text, sizeof text, "highest: %.3g", c->highest);
+    if (c->f.highest > c->f.y.high * (1 + 1e-9)) {
+        snprintf(text, sizeof text, "highest: %.3g", c->f.highest);
         canvas_text(c->canvas, c->width - RIGHT, 24, 12, ANCHOR_END, 0, 0x666666, text);
     }
 }
@@ -276,7 +179,7 @@ static size_t reduce(const struct chart *c, const struct plot_series *s, double 
     for (int i = 0; i < s->n; i++) {
         int column;
 
-        if (!point(c, s, i, &px, &py))
+        if (!plot_point(c->o, s, i, &px, &py))
             continue;
         px = at_x(c, px);
         py = at_y(c, py);
@@ -306,7 +209,8 @@ static bool coincide(const struct chart *c, const struct plot_series *a,
     if (a->n != b->n)
         return false;
     for (int i = 0; i < a->n; i++) {
-        bool in_a = point(c, a, i, &x[0], &y[0]), in_b = point(c, b, i, &x[1], &y[1]);
+        bool in_a = plot_point(c->o, a, i, &x[0], &y[0]),
+             in_b = plot_point(c->o, b, i, &x[1], &y[1]);
 
         if (in_a != in_b || (in_a && (fabs(at_x(c, x[0]) - at_x(c, x[1])) > 1 ||
                                       fabs(at_y(c, y[0]) - at_y(c, y[1])) > 1)))
@@ -377,7 +281,7 @@ static int draw_lines(struct canvas *canvas, const void *what, struct err *err)
     struct chart c = {.canvas = canvas, .o = l->o, .width = page.width, .height = page.height};
     double row;
 
-    if (find_ranges(&c, l->series, l->n, err) < 0)
+    if (plot_frame_find(&c.f, l->o, l->series, l->n, TICKS, err) < 0)
         return -1;
     c.left = left_margin(&c);
     c.top = TOP;

@@ -1,4 +1,4 @@
-/* plot.h - SVG and PNG drawings: curves, confusion matrix.
+/* plot.h - SVG and PNG drawings: curves, confusion matrix; curves as text for a terminal.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_PLOT_H
 #define PRESIZE_RECORD_PLOT_H
@@ -29,6 +29,16 @@ int plot_lines(const char *path, const struct plot_options *o, const struct plot
 /* The same as SVG onto FILE, for a page. A write error stays in FILE. */
 int plot_lines_svg(FILE *file, const struct plot_options *o, const struct plot_series *series,
                    int n, struct err *err) MUST_USE;
+/* The same as text: ROWS lines of curve (at least 2), at most COLUMNS (at least 40) wide, with a title, two
+ * lines of axis and where points lie above the frame or are not finite a line that says so. A series with
+ * points is a mark at each, another is a line. BRAILLE: 2 x 4 dots a character, in UTF-8; else ASCII, 1 x 2.
+ * Equal input gives equal bytes. A write error stays in FILE. ERR_NOMEM. */
+struct plot_screen {
+    int columns, rows;
+    bool braille;
+};
+int plot_lines_text(FILE *file, const struct plot_options *o, const struct plot_series *series,
+                    int n, const struct plot_screen *screen, struct err *err) MUST_USE;
 /* COUNTS (classes, classes): rows actual, columns predicted. Cells shaded by row share, right ones
  * blue, mistakes red; counts printed where there is room; labels rotated below. */
 int plot_confusion(const char *path, const char *title, const uint32_t *counts, char *const *vocab,

@@ -17,7 +17,7 @@ killed_download() {
     [ $? = 137 ] || { fail "byte $1: not killed"; cat err; }
     [ -s data/archives/big-big.tar.part ] || fail "byte $1: no partial file"
     ok "$fetch" big --from "$at/big.tar"
-    says "going on at byte"
+    says "resuming at byte"
     cmp -s served/big.tar data/archives/big-big.tar || fail "byte $1: another archive"
     [ "$(ls -A data/archives)" = big-big.tar ] || fail "byte $1: left $(ls -A data/archives)"
     TWICE=$(($(sent_in_all) - size))

@@ -187,6 +187,79 @@ sed -i 's/"weights_sha256": "./&f/' "$results/stopped/checkpoints/last.json"
 $eval stopped --verify > "$scratch/out" 2> "$scratch/err" && fail "--verify, stopped and changed: $(cat "$scratch/out")"
 rm -rf "$results/stopped"
 
+# The model for other programs. What a model computes is checked by tests/oracle/onnx_probabilities.py.
+out=$scratch/export
+exports() { # ARGS...: must succeed and say nothing on stderr
+    $eval "$@" > "$scratch/out" 2> "$scratch/err" || fail "eval $*: status $?"
+    [ -s "$scratch/err" ] && fail "eval $*: $(cat "$scratch/err")"
+    return 0
+}
+no_export() { # TEXT ARGS...: refused, and the folder is as it was
+    local text=$1 before
+    shift
+    before=$(ls -lA --time-style=full-iso "$out" 2> /dev/null)
+    $eval "$@" > "$scratch/out" 2> "$scratch/err" && fail "eval $*: not refused"
+    grep -qF -e "$text" "$scratch/err" || fail "eval $*: \"$text\" is not said"
+    [ "$(ls -lA --time-style=full-iso "$out" 2> /dev/null)" = "$before" ] || fail "eval $*: wrote $(ls -lA "$out")"
+}
+# A limit on file sizes (KiB), as a full disk: nothing is left, not even the folder.
+(ulimit -f 1000 && no_export "cannot write " first --export "$out") || exit 1
+[ ! -e "$out" ] || fail "a full disk: $(ls -A "$out")"
+exports first --export "$out" --json
+[ "$(ls -A "$out" | LC_ALL=C sort | tr '\n' ' ')" = "README.md config.json model.onnx model.safetensors " ] ||
+    fail "--export: $(ls -A "$out")"
+cmp "$out/model.safetensors" "$results/first/checkpoints/last.safetensors" || fail "--export: the weights"
+for file in model.safetensors model.onnx README.md; do
+    hash=$(sha256sum < "$out/$file" | cut -d' ' -f1)
+    grep -qF "\"$file\": \"$hash\"" "$out/config.json" || fail "config.json: no hash of $file"
+    grep -qF "$hash" "$scratch/out" || fail "--export --json: no hash of $file"
+done
+grep -q '{{\|}}' "$out/README.md" && fail "README.md: $(grep '{{\|}}' "$out/README.md")"
+errors=$(tail -n +2 "$results/first/predictions.csv" | awk -F, '$2 != $3' | wc -l)
+grep -qE "^      value: $(awk "BEGIN {printf \"%.4f\", 1 - $errors / 24}")\$" "$out/README.md" || fail "README.md: accuracy"
+grep -q '^license: other$' "$out/README.md" || fail "README.md: licence"
+grep -q 'float32 (batch, 3, 32, 32)' "$out/README.md" || fail "README.md: shape"
+if command -v python3 > /dev/null; then # its blocks are Python, its head and config.json can be read
+    python3 - "$out" > "$scratch/err" 2>&1 << 'EOF' || fail "the exported texts"
+import json, re, sys
+text = open(sys.argv[1] + "/README.md", encoding="utf-8").read()
+assert text.startswith("---\n") and text.count("\n---\n") == 1
+blocks = re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)
+assert len(blocks) == 3
+for block in blocks:
+    compile(block, "README.md", "exec")
+config = json.load(open(sys.argv[1] + "/config.json", encoding="utf-8"))
+assert len(config["classes"]) == 8 and config["size"] == 32 and len(config["mean"]) == 3
+EOF
+fi
+# An equal run has equal bytes, whatever it is called and wherever it goes; another has others (the control).
+train_run again $tiny
+exports again --export "$scratch/twice"
+diff -r "$out" "$scratch/twice" || fail "--export: equal runs differ"
+# What an export wrote is replaced, hidden files stay; what somebody else wrote is not touched.
+touch "$out/.gitattributes"
+exports seed43 --export "$out"
+cmp -s "$out/model.onnx" "$scratch/twice/model.onnx" && fail "--export: two runs are one"
+[ -f "$out/.gitattributes" ] || fail "--export: removed a hidden file"
+exports first --best --export "$out"
+cmp "$out/model.safetensors" "$results/first/checkpoints/best.safetensors" || fail "--export --best"
+echo mine >> "$out/README.md"
+no_export "$out: README.md is there, and it is not as an export wrote it" first --export "$out"
+touch "$scratch/twice/notes.txt"
+no_export "notes.txt is there, and no export wrote it" first --export "$scratch/twice"
+no_export "Not a directory" first --export "$0"
+no_export "--export goes without --set and --tta" first --export "$out" --tta
+cp -r "$results/first" "$results/bare"
+rm "$results"/bare/checkpoints/*
+rm "$out"/README.md "$out"/config.json "$out"/model.*
+no_export 'bare/checkpoints/last.json: the run has no checkpoint "last" yet' bare --export "$out"
+cp -r "$results/first/checkpoints/." "$results/bare/checkpoints"
+printf x | dd of="$results/bare/checkpoints/last.safetensors" bs=1 seek=30000000 conv=notrunc 2> /dev/null
+no_export "the file was changed or damaged" bare --export "$out"
+rm "$results/bare/predictions.h5"
+no_export "has no predictions.h5" bare --export "$out"
+rm -rf "$results/bare" "$results/again" "$out" "$scratch/twice"
+
 # The data: a picture, a manifest and a shard that are not what they were. Pictures that were not fetched.
 cp -r "$data" "$scratch/pictures"
 echo >> "$scratch/pictures/demo/tree/images/$(basename "$one")"

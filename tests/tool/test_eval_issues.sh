@@ -99,8 +99,8 @@ says '"many/s1/f"' out
 look --compare many/s1/f many/s1/f --report
 [ -e many/s1/compare-f-f.html ] || fail "no page beside the first run: $(cat out)"
 bad 2 "many/s1 is a study; name one of its runs: eval many/s1 --list" many/s1 --verify
-bad 2 "--report compares runs, not studies" --compare many/s1 f1 --report
-bad 2 "--clean compares runs, not studies" --compare many/s1 f1 --clean x.csv
+bad 2 "compare runs, not studies" --compare many/s1 f1 --report
+bad 2 "compare runs, not studies" --compare many/s1 f1 --clean x.csv
 bad 2 "--clean goes with --compare" f1 --clean x.csv
 
 # --- data.clean

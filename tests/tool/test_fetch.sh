@@ -107,13 +107,14 @@ printf '%s\n' "changed images/Cat_2.jpg" "missing images/Cat_3.jpg" "changed ima
 refuse 5 "$fetch" mine; says "--verify"; says "--repair"
 
 # --- --repair: what is damaged is unpacked again and nothing else is touched
-refuse 2 "$fetch" mine --repair --verify; says "one of the two"
+refuse 2 "$fetch" mine --repair --verify; says "not both"
 refuse 1 "$fetch" nothing --repair; says "nothing is not there"
 refuse 1 "$fetch" mine --repair; says "4 files are to be unpacked again"; says "--repair --from FILE"
 refuse 5 "$fetch" mine --repair --from other.tgz; says "made from other archives than these"
 refuse 5 "$fetch" mine --verify; says "5 differences" # nothing was touched
 before=$(stat -c %Y.%i data/mine/tree/images/Cat_1.jpg data/mine/manifest.jsonl)
-refuse 5 "$fetch" mine --repair --from set.tgz; says "1 named above cannot be repaired"
+refuse 5 "$fetch" mine --repair --from set.tgz; says "1 named above cannot be repaired: what is extra was not made by fetch; remove it"
+grep -q "of the archive" err && fail "--repair speaks of an archive that is not damaged"
 printf '%s\n' "extra images/Cat_9.jpg" "repaired images/Cat_2.jpg" "repaired images/Cat_3.jpg" \
     "repaired images/Cat_4.jpg" "repaired images/Cat_5.jpg" | cmp -s - out || { fail "--repair said:"; cat out; }
 rm data/mine/tree/images/Cat_9.jpg
@@ -125,8 +126,16 @@ rm -rf data/mine/tree/images # a whole folder; the archive lies where a download
 mkdir data/archives && cp set.tgz data/archives
 ok "$fetch" mine --repair; says "6 of 8 files repaired from data/archives/set.tgz"
 printf X | dd of=data/archives/set.tgz bs=1 seek=50 conv=notrunc status=none
-refuse 5 "$fetch" mine --repair; prints "archive set.tgz"; says "remove them, or give the archive"
-rm -rf data/archives data/mine/tree/images
+ok "$fetch" mine --verify # a file of that name, which is not fetch's
+ok "$fetch" mine --repair; says "nothing to repair"
+mv data/archives elsewhere && ln -s ../elsewhere data/archives # a folder that is a link
+mv data/mine there && ln -s ../there data/mine
+cp set.tgz elsewhere && rm data/mine/tree/images/Cat_1.jpg && mkdir data/mine/tree/images/Cat_1.jpg
+refuse 1 "$fetch" mine --repair; says "Cat_1.jpg: a folder is in its place: remove it"
+rmdir data/mine/tree/images/Cat_1.jpg
+ok "$fetch" mine --repair; prints "repaired images/Cat_1.jpg"
+rm data/mine && mv there data/mine && rm -r data/archives elsewhere
+rm -rf data/mine/tree/images
 ln -s "$WORK" data/mine/tree/images # nothing is written through a link
 refuse 7 "$fetch" mine --repair --from set.tgz; says "is a link"
 rm data/mine/tree/images

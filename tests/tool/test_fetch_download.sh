@@ -37,6 +37,8 @@ cmp -s served/set.tgz data/archives/net-set.tgz || fail "the archive is not what
 ok "$fetch" net --verify
 printf X | dd of=data/archives/net-set.tgz bs=1 seek=50 conv=notrunc status=none
 refuse 5 "$fetch" net --verify; grep -qx "archive net-set.tgz" out || fail "the archive is not named"
+refuse 5 "$fetch" net --repair; says "1 named above cannot be repaired: of the archive no address is known"
+grep -q "extra" err && fail "--repair speaks of files that are not extra"
 echo other >>data/net/tree/images/Cat_1.jpg
 refuse 1 "$fetch" net --repair; says "the archive is not in data/archives"
 ok "$fetch" net --repair --from "$at/set.tgz"; prints "repaired archive net-set.tgz"; prints "repaired images/Cat_1.jpg"
@@ -59,6 +61,10 @@ refuse 1 "$fetch" net --from "$at/cut.tgz"; nothing_left data
 refuse 1 "$fetch" net --from "$at/"; says "name of a file"; nothing_left data
 # the published archives from another place: the hash stays the judge
 refuse 5 "$fetch" pets --mirror "$at"; says "expected 791918971"; nothing_left data
+mkdir -p data/archives && echo begun >data/archives/images.tar.gz.part # a wrong file replaces nothing
+refuse 5 "$fetch" pets --mirror "$at"; says "are kept in"
+[ "$(cat data/archives/images.tar.gz.part)" = begun ] || fail "a wrong file took the partial download"
+rm -rf data
 refuse 2 "$fetch" pets --mirror /tmp; says "address"
 refuse 2 "$fetch" demo --mirror "$at"; nothing_left data
 
@@ -77,14 +83,20 @@ wait "$(cat pid)"
 [ $? = 1 ] || fail "SIGTERM: status"
 says "stopped by a signal"; says "MB are kept in data/archives/big-big.tar.part"
 rm signal
-ok "$fetch" big --from "$at/big.tar"; says "going on at byte"
+ok "$fetch" big --from "$at/big.tar"; says "resuming at byte"
 rm -rf data
 kept="1.5 MB are kept in data/archives/big-big.tar.part"
 refuse 4 "$fetch" big --attempts 1 --from "http://me:secret@${at#http://}/broken1/big.tar"; says "$kept"
 grep -rq secret data && fail "a password is on the disk"
+# what is there goes only when something better comes
+part=data/archives/big-big.tar.part
+cp $part part_was
+refuse 4 "$fetch" big --attempts 1 --from http://127.0.0.1:1/big.tar; says "$kept"
+refuse 4 "$fetch" big --attempts 1 --from "$at/none/none/big.tar.none"
+cmp -s $part part_was || fail "a mirror that refuses the connection took the partial download"
 ok "$fetch" big --from "$at/big.tar"; says "of another address"
 rm -rf data
-ok "$fetch" big --from "$at/broken2/big.tar"; says "$kept"; says "trying again in 1 s (2 of 5)"; says "going on at byte"
+ok "$fetch" big --from "$at/broken2/big.tar"; says "$kept"; says "trying again in 1 s (2 of 5)"; says "resuming at byte"
 rm -rf data
 refuse 4 "$fetch" big --attempts 1 --from "$at/broken3/big.tar"
 cp served/big.tar was.tar && printf X | dd of=served/big.tar bs=1 seek=100000 conv=notrunc status=none

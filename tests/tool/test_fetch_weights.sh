@@ -72,10 +72,16 @@ refuse 5 "$fetch" weights/resnet18 --verify; prints "changed resnet18.safetensor
 truncate -s 1000000 "$stored"
 refuse 1 "$fetch" weights/resnet18; says "fetch weights/resnet18 again"
 # --repair makes what is damaged again
-ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged: made again"
+ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged and is rebuilt"
+says "nothing tells whether the new weights"
 cmp -s "$stored" sound.safetensors || fail "--repair gives other weights"
 printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
-ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged: made again"
+cp "$stored" spoilt.safetensors # and only from the file that it was made from
+refuse 1 "$fetch" weights/resnet18 --repair; says "was made from good.pth (SHA-256 $(sum good.pth))"
+refuse 5 "$fetch" weights/resnet18 --repair --from prefix.pth; says "was made from good.pth"
+says "$(sum prefix.pth)"
+cmp -s "$stored" spoilt.safetensors || fail "a refused --repair changed something"
+ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged and is rebuilt"
 cmp -s "$stored" sound.safetensors || fail "--repair of a number gives other weights"
 ok "$fetch" weights/resnet18 --repair; says "nothing to repair"
 rm "$stored"
@@ -139,6 +145,10 @@ grep -aq '"weights_key": *"state_dict_ema"' "$stored" || fail "the file does not
 ok "$fetch" weights/resnet18 --from ema.pth --weights-key state_dict_ema
 says "nothing to do"
 ok "$fetch" weights/resnet18 --verify
+cp "$stored" sound.safetensors && printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+refuse 5 "$fetch" weights/resnet18 --repair --from ema.pth --weights-key state_dict; says "state_dict_ema, not with"
+ok "$fetch" weights/resnet18 --repair --from ema.pth # the same network of it
+cmp -s "$stored" sound.safetensors || fail "--repair took another network"
 rm -rf data
 refuse 1 "$fetch" weights/resnet18 --from ema.pth --weights-key nothing
 says "--weights-key=nothing: there is no such network in it"; nothing_left data

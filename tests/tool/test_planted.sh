@@ -54,6 +54,8 @@ cd "$scratch" || exit 1 # outside git's folders: git moves files, too
 
 stopped data/demo/tree/planted prep demo.yaml --data data
 control data/demo/tree/planted prep demo.yaml --data data -f
+for shard in data/demo/shards-*/*.h5; do rm "$shard"; break; done
+stopped data/demo/tree/planted prep demo.yaml --repair --data data
 
 tar -cf own.tar -C data/demo/tree images
 stopped planted fetch own --from own.tar --data new
@@ -70,6 +72,8 @@ grep -q "\"sandbox\": \"${landlock:+landlock }$([ "$landlock" ] || echo none)" r
 
 stopped runs/b/planted eval a --report --data data --results runs
 control runs/b/planted eval a --report --data data --results runs
+stopped runs/b/planted eval a --export made/export --data data --results runs
+[ -f made/export/model.onnx ] || fail "eval --export in its sandbox: $(ls -A made/export)"
 "$BIN/eval" a --verify --data data --results runs > "$scratch/out" 2> "$scratch/err" ||
     fail "eval --verify: $(cat "$scratch/out")"
 sed 's/"sandbox": "[^"]*"/"sandbox": "off"/' -i runs/a/run.json

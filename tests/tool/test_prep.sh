@@ -83,7 +83,7 @@ ok "$prep" flat --data one
 cp flat/dog_1.jpg keep
 picture flat/dog_1.jpg 27 55 9000
 ok "$prep" flat --data one
-says "pictures are others"
+says "pictures differ from"
 cp keep flat/dog_1.jpg
 ok "$prep" flat --data one
 hashes one/flat/shards-32 >b
@@ -165,7 +165,7 @@ sed -i 's/"set": "flat"/"set": "flot"/' one/flat/shards-32/index.json # seen by 
 refuse 1 "$prep" flat --data one --check
 says "the SHA-256 of its members"
 ok "$prep" flat --data one --repair
-says "all shards are made again"
+says "all shards are rebuilt"
 same_as_before "a changed index.json"
 # another picture, another list, other settings: what would be made differs, and nothing is touched
 rm one/flat/shards-32/shard-00001.h5
@@ -173,19 +173,31 @@ before=$(stamps)
 cp flat/dog_1.jpg keep
 picture flat/dog_1.jpg 27 55 9000
 refuse 1 "$prep" flat --data one --repair
-says "the pictures are others"
+says "the pictures differ from"
 cp keep flat/dog_1.jpg
 refuse 1 "$prep" flat --data one --repair presize.max_aspect=3
-says "the settings are others"
+says "the settings differ"
 refuse 1 "$prep" flat --data one --repair 'label.regex=(.+?)_.*\d+.jpg$'
-says "was made again and differs from the one that index.json names"
-says "makes the shards anew"
+says "was rebuilt and differs from index.json"
+says "rebuilds the shards"
 [ "$before" = "$(stamps)" ] || fail "a refused --repair changed something"
 ok "$prep" flat --data one --repair
 same_as_before "after refusals"
 refuse 1 "$prep" flat --data none --repair
 says "first"
 refuse 2 "$prep" flat --repair --check
+refuse 2 "$prep" flat --data one --repair --json
+says "--json goes with"
+# a folder of shards that is a link: what it names is repaired and replaced, and the link stays
+mv one/flat/shards-32 linked-32 && ln -s "$PWD/linked-32" one/flat/shards-32
+rm linked-32/shard-00001.h5
+ok "$prep" flat --data one --repair
+same_as_before "a linked folder"
+ok "$prep" flat --data one --force
+same_as_before "a linked folder, --force"
+[ -L one/flat/shards-32 ] || fail "the link is gone"
+[ -e linked-32.part ] && fail "left: linked-32.part"
+rm one/flat/shards-32 && mv linked-32 one/flat/shards-32
 rm one/flat/shards-32/shard-00002.h5
 refuse 1 "$prep" flat --data one --check
 says shard-00002.h5
@@ -278,7 +290,7 @@ printf 'title: p\nlabel: {from: folder}\n' >prep/datasets/unfetched.yaml
 refuse 1 "$prep" unfetched
 says "fetch unfetched\` first"
 
-# --- a fetched set is held against its manifest: what has part in the set must be as it was fetched
+# --- a fetched set is compared with its manifest: what has part in the set must be as it was fetched
 cat >prep/datasets/got.yaml <<END
 title: got
 images: images

@@ -78,8 +78,9 @@ refused 1 "--resume early2" --name early2 $stop "$phases" --stop-after 2
     fail "--resume early2"
 same early early2
 
-# A constant rate falls where nothing gets better, also after an interruption.
-fall="$tiny train.plateau=1 train.plateau_factor=10 train.min_delta=100"
+# A constant rate falls where nothing gets better, also after an interruption; and the best epoch is the one with the
+# highest macro F1, in which it ends.
+fall="$tiny train.plateau=1 train.plateau_factor=10 train.min_delta=100 train.monitor=macro_f1 train.finish=best"
 phases='train.phases=[{kind: constant, epochs: 4, lr: 1e-3}]'
 train_run fall $fall "$phases"
 [ "$(metric fall 2 lr)" = 0.001 ] || fail "rate of epoch 1: $(metric fall 2 lr)"
@@ -88,6 +89,19 @@ refused 1 "--resume fall2" --name fall2 $fall "$phases" --stop-after 3
 "$BIN/train" --data "$data" --results "$results" --resume fall2 > "$scratch/out" 2> "$scratch/err" ||
     fail "--resume fall2"
 same fall fall2
+chain() { "$BIN/eval" --data "$data" --results "$results" "$@" > "$scratch/out" 2> "$scratch/err"; }
+most=$(for i in 1 2 3 4; do metric fall $i macro_f1; done | sort -g | tail -n 1)
+grep -A 12 '"final"' "$results/fall/metrics.json" | grep -q "\"macro_f1\": $most" || fail "the best macro F1 is $most"
+grep -q macro_f1 "$results/plain/metrics.jsonl" && fail "control: a run by its loss has macro_f1"
+chain fall --json || fail "eval fall"
+[ "$(grep -c "\"macro_f1\": $most" "$scratch/out")" = 3 ] || fail "macro F1 of the final and of the best line, and of the predictions: $(cat "$scratch/out")"
+chain fall && grep -q "the best by macro F1 (error rate .*, macro F1 $(printf %.4f "$most"))" "$scratch/out" ||
+    fail "the best epoch's monitor: $(cat "$scratch/out")"
+grep -q "The best epoch by macro F1 ($(printf %.4f "$most")) is" "$results/fall/report.html" || fail "report: the best epoch"
+chain fall --verify || fail "the chain of train.monitor=macro_f1: $(cat "$scratch/out")"
+sed -i "s/\"macro_f1\": *$most/\"macro_f1\": 0.99/" "$results/fall2/metrics.json" "$results/fall2/metrics.jsonl"
+chain fall2 --verify && fail "control: another macro F1 went unnoticed"
+grep -q "^predictions *FAILED *predictions.h5 has a macro F1 of" "$scratch/out" || fail "$(cat "$scratch/out")"
 
 # The run ends with its best epoch's weights; by the error rate where that is watched.
 phases='train.phases=[{kind: constant, epochs: 3, lr: 1e-4}, {kind: constant, epochs: 1, lr: 1, size: 48}]'

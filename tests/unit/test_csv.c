@@ -93,6 +93,21 @@ static void blanks_that_were_cut_are_known(void **state)
     csv_free(&c);
 }
 
+/* The ' before a cell that a spreadsheet would run goes, and no other one. */
+static void guarded_cells_are_read_without(void **state)
+{
+    static const char text[] = "path,label\n'=a,'-cat\n'b,'dog\nc,'\n";
+    struct err err = {0};
+    struct csv c;
+
+    (void)state;
+    assert_int_equal(read_text(&c, text, strlen(text), &err), 0);
+    assert_string_equal(csv_find(&c, "=a")->value, "-cat");
+    assert_string_equal(csv_find(&c, "'b")->value, "'dog");
+    assert_string_equal(csv_find(&c, "c")->value, "'");
+    csv_free(&c);
+}
+
 static void what_is_wrong_is_said(void **state)
 {
     static const struct {
@@ -132,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_gives_the_same_rows),
         cmocka_unit_test(blanks_that_were_cut_are_known),
+        cmocka_unit_test(guarded_cells_are_read_without),
         cmocka_unit_test(what_is_wrong_is_said),
     };
 

@@ -12,6 +12,7 @@
 #include <dirent.h>
 
 #include "base/path.h"
+#include "data/shard_choice.h"
 #include "experiment/experiment.h"
 #include "experiment/infer.h"
 
@@ -424,6 +425,12 @@ static void shipped_experiments_read(void **state)
     "\", \"classes\": [\"" class "\"], \"groups\": [], \"max_aspect\": 2, \"settings\": "          \
                                  "{\"exif\": \"" exif "\"}, \"labels_sha256\": \"0" Z labels "\"}"
 
+#define MANIFEST_HEAD                                                                              \
+    "{\"format\": \"presize manifest\", \"version\": 1, \"source\": \"mine\", \"archives\": [], "  \
+    "\"files\": 0, \"bytes\": 0"
+#define MANIFEST MANIFEST_HEAD "}\n"
+#define MANIFEST_DAMAGED MANIFEST_HEAD ", \"sha256\": \"0" Z "11\"}\n"
+
 static void shards_are_found_by_size(void **state)
 {
     static const struct {
@@ -459,14 +466,24 @@ static void shards_are_found_by_size(void **state)
         assert_non_null(strstr(err.msg, "data.size"));
     }
     /* with a manifest, only what was made from it counts */
-    put("mine/manifest.jsonl", "now");
+    put("mine/manifest.jsonl", MANIFEST);
     assert_true(experiment_shards(folder, e, scratch, &err) < 0);
     assert_non_null(strstr(err.msg, "other pictures"));
-    sha256_of("now", 3, hex);
+    sha256_of(MANIFEST, sizeof MANIFEST - 1, hex);
     snprintf(index, sizeof index, INDEX("%s", "cat", "ignore", "11"), hex);
     put("mine/shards-64/index.json", index);
     assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
     assert_string_equal(folder, at("mine/shards-64"));
+    assert_false(shard_is_stale(at("mine/shards-64")));
+    assert_true(shard_is_stale(at("mine/shards-460")));
+    /* a damaged one says nothing, and is not taken for none */
+    put("mine/manifest.jsonl", MANIFEST_DAMAGED);
+    assert_true(experiment_shards(folder, e, scratch, &err) < 0);
+    assert_int_equal(err.kind, ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "changed or damaged"));
+    assert_non_null(strstr(err.msg, "fetch mine --verify"));
+    assert_true(shard_is_stale(at("mine/shards-64")));
+    put("mine/manifest.jsonl", MANIFEST);
     e->data.size = 64;
     assert_int_equal(experiment_shards(folder, e, scratch, &err), 0);
     assert_string_equal(folder, at("mine/shards-64"));

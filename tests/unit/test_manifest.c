@@ -185,7 +185,7 @@ static void every_bit_counts(void **state)
     static const char *const paths[] = {"a", "b"};
     struct manifest m = {0};
     struct err err = {0};
-    char *text;
+    char *text, hex[SHA256_HEX];
     size_t size;
     FILE *out;
 
@@ -209,6 +209,8 @@ static void every_bit_counts(void **state)
         if (manifest_read(&got, file, &err) == 0)
             fail_msg("bit %zu of byte %zu, '%c', was not missed", i % 8, i / 8, text[i / 8]);
         manifest_free(&got);
+        if (manifest_sha256(file, hex, &err) == 0)
+            fail_msg("the hash alone: bit %zu of byte %zu was not missed", i % 8, i / 8);
     }
     free(text);
     manifest_free(&m);

@@ -114,6 +114,31 @@ static void metrics_have_bounds(void **state)
     }
 }
 
+/* What train.monitor can choose beside loss and error rate is what metrics_of() gives, bit by bit. */
+static void one_metric_is_that_of_all(void **state)
+{
+    struct predictions *p = make(97, 7);
+    struct metrics m;
+    struct err err;
+    double one;
+    int n = 0;
+
+    (void)state;
+    assert_int_equal(metrics_of(&m, p, &err), 0);
+    for (int k = 0; k < MONITORS; k++) {
+        if (monitor_rows[k].always)
+            continue;
+        assert_int_equal(metrics_one(&one, (enum monitor)k, p, &err), 0);
+        assert_true(one == value_of(&m, monitor_rows[k].key));
+        n++;
+    }
+    assert_int_equal(n, 7);
+    p->predicted[0] = (p->predicted[0] + 1) % 7; /* the control */
+    assert_int_equal(metrics_one(&one, MONITOR_MCC, p, &err), 0);
+    assert_true(one != m.mcc);
+    predictions_free(p);
+}
+
 /* 100 pictures: ten bins of seven, five of six; every picture is in one. */
 static void bins_hold_every_picture(void **state)
 {
@@ -144,6 +169,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_meet_the_libraries),
         cmocka_unit_test(metrics_have_bounds),
+        cmocka_unit_test(one_metric_is_that_of_all),
         cmocka_unit_test(bins_hold_every_picture),
     };
 

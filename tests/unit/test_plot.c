@@ -373,6 +373,146 @@ static void base64_meets_rfc_4648(void **state)
     }
 }
 
+/* Returns what plot_lines_text() writes; released by the caller. */
+static char *as_text(const struct plot_series *series, int n, bool calm, struct plot_screen screen)
+{
+    const struct plot_options o = {
+        .title = "Loss", .x_label = "epoch", .y_label = "nat", .calm = calm};
+    struct err err = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    assert_non_null(file);
+    if (plot_lines_text(file, &o, series, n, &screen, &err) < 0)
+        fail_msg("%s", err.msg);
+    fclose(file);
+    return text;
+}
+
+static void draws(const struct plot_series *series, int n, bool calm, struct plot_screen screen,
+                  const char *expected)
+{
+    char *text = as_text(series, n, calm, screen);
+
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static const double steps_x[] = {0, 1, 2, 3, 4}, steps_y[] = {2, 1.5, 1, 0.75, 0.5};
+static const double epochs_x[] = {2, 4}, epochs_y[] = {1.5, 1};
+static const struct plot_series two[] = {{"train", steps_x, steps_y, 5, false},
+                                         {"valid", epochs_x, epochs_y, 2, true}};
+
+// clang-format off
+static const char ascii_text[] =
+    "Loss (nat)  ... train  o valid\n"
+    "2 +''....\n"
+    "  |      '':...   o\n"
+    "1 +            '''........       o\n"
+    "  |                       ''''''..\n"
+    "0 +\n"
+    "  ++--------------+--------------+\n"
+    "   0              2              4 epoch\n";
+static const char braille_text[] =
+    "Loss (nat)  ⠒⠒ train  o valid\n"
+    "2 ┤⠉⠒⠒⠤⢄⡀\n"
+    "  │     ⠈⠉⠑⠒⠤⢄⣀⡀  o\n"
+    "1 ┤            ⠈⠉⠒⠢⠤⠤⢄⣀⣀⣀        o\n"
+    "  │                      ⠉⠉⠉⠑⠒⠒⠤⠤⠤\n"
+    "0 ┤\n"
+    "  └┬──────────────┬──────────────┬\n"
+    "   0              2              4 epoch\n";
+static const char none_text[] =
+    "Loss (nat)  o valid\n"
+    "1 +\n"
+    "  |\n"
+    "0 +\n"
+    "  ++--------------+--------------+\n"
+    "   0             0.5             1 epoch\n";
+static const char one_text[] =
+    "Loss (nat)  o valid\n"
+    "  2 +\n"
+    "    |              o\n"
+    "0.5 +\n"
+    "    ++-------------+-------------+\n"
+    "     1             2             3 epoch\n";
+static const char odd_text[] =
+    "Loss (nat)  o valid\n"
+    "3 points are not finite\n"
+    "1.5 +\n"
+    "    |              o\n"
+    "0.5 +\n"
+    "    +-----+-----------------+-----\n"
+    "          2                 4      epoch\n";
+static const char lost_text[] =
+    "Loss (nat)  ... train\n"
+    "2 points are not finite\n"
+    "1 +\n"
+    "  |\n"
+    "0 +\n"
+    "  ++--------------+--------------+\n"
+    "   0             0.5             1 epoch\n";
+// clang-format on
+
+static void text_is_exact(void **state)
+{
+    const struct plot_screen small = {40, 5, false}, dots = {40, 5, true};
+    double moved[] = {2, 1.5, 1, 0.75, 1.5};
+    struct plot_series other = {"train", steps_x, moved, 5, false};
+    char *text;
+
+    (void)state;
+    draws(two, 2, false, small, ascii_text);
+    draws(two, 2, false, dots, braille_text);
+    text = as_text(&other, 1, false, small);
+    assert_null(strstr(ascii_text, text)); /* the control: another curve, another text */
+    free(text);
+}
+
+/* Nothing to draw, one epoch, numbers that are none, a loss that jumps out of the frame. */
+static void odd_series_are_text(void **state)
+{
+    const struct plot_screen screen = {40, 3, false};
+    const double x[] = {1, 2, 3, NAN}, y[] = {NAN, INFINITY, 1, 1};
+    const struct plot_series none = {"valid", x, y, 0, true},
+                             one = {"valid", epochs_x, epochs_y, 1, true};
+    const struct plot_series odd = {"valid", x, y, 4, true}, lost = {"train", x, y, 2, false};
+    double far_x[100], far_y[100];
+    const struct plot_series far_off = {"train", far_x, far_y, 100, false};
+    char *text;
+
+    (void)state;
+    draws(&none, 1, true, screen, none_text);
+    draws(&one, 1, true, screen, one_text);
+    draws(&odd, 1, true, screen, odd_text);
+    draws(&lost, 1, true, screen, lost_text);
+    for (int i = 0; i < 100; i++) {
+        far_x[i] = i;
+        far_y[i] = i == 50 ? 1e300 : 1;
+    }
+    text = as_text(&far_off, 1, true, screen);
+    assert_non_null(strstr(text, "highest: 1e+300\n"));
+    free(text);
+}
+
+/* No line is wider than the screen, whatever the ticks. */
+static void text_fits_the_screen(void **state)
+{
+    const double x[] = {0, 1e5, 2e5}, y[] = {-1.23456e-5, 1.1e-5, 1.2e-5};
+    const struct plot_series wide = {"valid", x, y, 3, false};
+
+    (void)state;
+    for (int columns = 40; columns < 100; columns++) {
+        char *text = as_text(&wide, 1, false, (struct plot_screen){columns, 9, false}), *rest,
+             *line;
+
+        for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+            assert_in_range(strlen(line), 1, columns);
+        free(text);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -384,6 +524,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(confusion_says_what_it_shows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_classes_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_name_the_file, set_up, tear_down),
+        cmocka_unit_test(text_is_exact),
+        cmocka_unit_test(odd_series_are_text),
+        cmocka_unit_test(text_fits_the_screen),
         cmocka_unit_test(text_is_cleaned),
         cmocka_unit_test(base64_meets_rfc_4648),
     };

@@ -249,6 +249,40 @@ static void a_phase_is_watched(void **state)
     near(w.scale, 1.0 / 16);
 }
 
+/* The best epoch and the end of a phase by each metric: of some higher is better, of the others lower. */
+static void every_monitor_has_its_direction(void **state)
+{
+    const struct run_phase phases[] = {{.kind = PHASE_CONSTANT, .epochs = 9}};
+    const double rising[] = {0.5, 0.6, 0.6, 0.7}, falling[] = {0.7, 0.6, 0.6, 0.5};
+
+    (void)state;
+    assert_int_equal(monitor_find(NULL), MONITOR_VALID_LOSS);
+    assert_int_equal(monitor_find("none of them"), MONITOR_VALID_LOSS);
+    for (int m = 0; m < MONITORS; m++) {
+        const struct watch_options o = {.monitor = m, .early_stop = 2};
+        const double *better = monitor_rows[m].higher ? rising : falling;
+        const double *worse = monitor_rows[m].higher ? falling : rising;
+        enum watch_event event = WATCH_GO_ON;
+        struct place at;
+        bool best;
+
+        assert_int_equal(monitor_find(monitor_rows[m].key), m);
+        assert_string_equal(monitor_keys[m], monitor_rows[m].key);
+        place_begin(&at);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(place_epoch(&at, &best, phases, &o, better[i]), WATCH_GO_ON);
+            assert_int_equal(best, i != 2); /* the first of equals */
+        }
+        assert_int_equal(at.best_epoch, 3);
+        place_begin(&at);
+        for (int i = 0; i < 3; i++)
+            event = place_epoch(&at, &best, phases, &o, worse[i]);
+        assert_int_equal(event, WATCH_STOP);
+        assert_int_equal(at.best_epoch, 0);
+    }
+    assert_null(monitor_keys[MONITORS]);
+}
+
 static void averages_forget_their_start(void **state)
 {
     (void)state;
@@ -361,6 +395,7 @@ int main(void)
         cmocka_unit_test(flat_and_constant),
         cmocka_unit_test(restarts),
         cmocka_unit_test(a_phase_is_watched),
+        cmocka_unit_test(every_monitor_has_its_direction),
         cmocka_unit_test(averages_forget_their_start),
         cmocka_unit_test(steps_carry_the_optimisers_keys),
         cmocka_unit_test(bad_phases_are_refused),

@@ -1,0 +1,483 @@
+/* onnx.c - the messages of onnx.proto (field numbers: github.com/onnx/onnx, onnx/onnx.proto) that a ResNet needs.
+ *
+ * The graph's nodes and the heads of its weights are built in memory. The length of the whole is then known, and the
+ * values of the weights are read, folded and written tensor by tensor. SPDX-License-Identifier: MIT */
+#include "nn/onnx.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/protobuf.h"
+#include "nn/network_private.h"
+
+enum { IR_VERSION = 8 /* the one of opset 17's release, ONNX 1.12 */, OPSET = 17 };
+enum { /* field numbers by message */
+       MODEL_IR_VERSION = 1,
+       MODEL_PRODUCER_NAME = 2,
+       MODEL_PRODUCER_VERSION = 3,
+       MODEL_GRAPH = 7,
+       MODEL_OPSET_IMPORT = 8,
+       MODEL_METADATA = 14,
+       OPSET_VERSION = 2,
+       ENTRY_KEY = 1,
+       ENTRY_VALUE = 2,
+       GRAPH_NODE = 1,
+       GRAPH_NAME = 2,
+       GRAPH_INITIALIZER = 5,
+       GRAPH_INPUT = 11,
+       GRAPH_OUTPUT = 12,
+       NODE_INPUT = 1,
+       NODE_OUTPUT = 2,
+       NODE_NAME = 3,
+       NODE_OP_TYPE = 4,
+       NODE_ATTRIBUTE = 5,
+       ATTRIBUTE_NAME = 1,
+       ATTRIBUTE_FLOAT = 2,
+       ATTRIBUTE_INT = 3,
+       ATTRIBUTE_INTS = 8,
+       ATTRIBUTE_TYPE = 20,
+       TENSOR_DIMS = 1,
+       TENSOR_DATA_TYPE = 2,
+       TENSOR_NAME = 8,
+       TENSOR_RAW_DATA = 9,
+       VALUE_NAME = 1,
+       VALUE_TYPE = 2,
+       TYPE_TENSOR = 1,
+       TENSOR_TYPE_ELEMENT = 1,
+       TENSOR_TYPE_SHAPE = 2,
+       SHAPE_DIM = 1,
+       DIM_VALUE = 1,
+       DIM_PARAM = 2
+};
+enum { ATTRIBUTE_IS_FLOAT = 1, ATTRIBUTE_IS_INT = 2, ATTRIBUTE_IS_INTS = 7, ELEMENT_FLOAT = 1 };
+enum { NAME = 64, MOST_INPUTS = 5 };
+
+/* A tensor of weights: PARAM's values, or what is folded from them. */
+struct initial {
+    const struct param *param;
+    const char *norm;     /* of a convolution: the batch norm that is folded in; NULL: none */
+    bool bias;            /* the bias that folding gives, one value per filter */
+    struct protobuf head; /* TensorProto up to its values */
+    uint64_t bytes;       /* of the values */
+};
+
+struct graph {
+    const struct network *n;
+    struct protobuf nodes; /* GraphProto's fields but the initializers */
+    struct initial *initials;
+    size_t n_initials, room;
+    char (*norms)[NAME]; /* names that initials point to; as many as there are parameters */
+    size_t n_norms;
+    bool failed; /* out of memory */
+};
+
+static void graph_free(struct graph *g)
+{
+    for (size_t i = 0; i < g->n_initials; i++)
+        protobuf_free(&g->initials[i].head);
+    free(g->initials);
+    free(g->norms);
+    protobuf_free(&g->nodes);
+}
+
+/* --- nodes: a node's output has the node's name ------------------------------------------------- */
+
+static void put_attribute(struct protobuf *node, const char *name, struct protobuf *value, int type)
+{
+    protobuf_text(value, ATTRIBUTE_NAME, name);
+    protobuf_int(value, ATTRIBUTE_TYPE, (uint64_t)type);
+    protobuf_message(node, NODE_ATTRIBUTE, value);
+}
+
+static void put_int(struct protobuf *node, const char *name, int number)
+{
+    struct protobuf value = {0};
+
+    protobuf_int(&value, ATTRIBUTE_INT, (uint64_t)number);
+    put_attribute(node, name, &value, ATTRIBUTE_IS_INT);
+}
+
+static void put_ints(struct protobuf *node, const char *name, int n, int number)
+{
+    struct protobuf value = {0};
+
+    for (int i = 0; i < n; i++)
+        protobuf_int(&value, ATTRIBUTE_INTS, (uint64_t)number);
+    put_attribute(node, name, &value, ATTRIBUTE_IS_INTS);
+}
+
+/* What a convolution and a pooling window have. */
+static void put_window(struct protobuf *node, int side, int stride)
+{
+    put_ints(node, "kernel_shape", 2, side);
+    put_ints(node, "strides", 2, stride);
+    put_ints(node, "pads", 4, side / 2);
+}
+
+/* NODE, which may have attributes already, becomes NAME = OP(INPUTS), a list that ends with NULL. */
+static void add_node(struct graph *g, struct protobuf *node, const char *op, const char *name,
+                     const char *const *inputs)
+{
+    for (; *inputs; inputs++)
+        protobuf_text(node, NODE_INPUT, *inputs);
+    protobuf_text(node, NODE_OUTPUT, name);
+    protobuf_text(node, NODE_NAME, name);
+    protobuf_text(node, NODE_OP_TYPE, op);
+    protobuf_message(&g->nodes, GRAPH_NODE, node);
+}
+
+static void add_plain(struct graph *g, const char *op, const char *name, const char *x)
+{
+    add_node(g, &(struct protobuf){0}, op, name, (const char *[]){x, NULL});
+}
+
+/* OP with an axis of 1. */
+static void add_on_axis(struct graph *g, const char *op, const char *name, const char *x,
+                        const char *y)
+{
+    struct protobuf node = {0};
+
+    put_int(&node, "axis", 1);
+    add_node(g, &node, op, name, (const char *[]){x, y, NULL});
+}
+
+/* --- weights -------------------------------------------------------------------------------------- */
+
+static const struct param *find_param(const struct graph *g, const char *prefix, const char *part)
+{
+    char name[NAME];
+
+    snprintf(name, sizeof name, "%s.%s", prefix, part);
+    return network_param(g->n, name);
+}
+
+/* A tensor NAME of the values that P, NORM and BIAS mean (struct initial). */
+static void add_initial(struct graph *g, const char *name, const struct param *p, const char *norm,
+                        bool bias)
+{
+    const int n_dims = bias ? 1 : p->n_dims;
+    size_t room = g->room ? 2 * g->room : 64;
+    struct initial *i;
+
+    if (g->n_initials == g->room) {
+        i = realloc(g->initials, room * sizeof *i);
+        if (!i) {
+            g->failed = true;
+            return;
+        }
+        g->initials = i;
+        g->room = room;
+    }
+    i = &g->initials[g->n_initials++];
+    *i = (struct initial){.param = p, .norm = norm, .bias = bias};
+    i->bytes = 4 * (uint64_t)(bias ? (size_t)p->dims[0] : p->n);
+    for (int d = 0; d < n_dims; d++)
+        protobuf_int(&i->head, TENSOR_DIMS, (uint64_t)p->dims[d]);
+    protobuf_int(&i->head, TENSOR_DATA_TYPE, ELEMENT_FLOAT);
+    protobuf_text(&i->head, TENSOR_NAME, name);
+    protobuf_head(&i->head, TENSOR_RAW_DATA, i->bytes);
+}
+
+/* Convolution PREFIX of X with its batch norm; the result is called PREFIX. C: channels of X, becomes those of the
+ * result. */
+static void add_conv(struct graph *g, const char *prefix, const char *norm, const char *x,
+                     int stride, int *c)
+{
+    const struct param *p = find_param(g, prefix, "weight");
+    char weight[NAME], bias[NAME], *kept = g->norms[g->n_norms++];
+    struct protobuf node = {0};
+
+    BUG_IF(!p || p->n_dims != 4 || *c % p->dims[1] != 0);
+    snprintf(kept, NAME, "%s", norm);
+    snprintf(weight, sizeof weight, "%s.weight", prefix);
+    snprintf(bias, sizeof bias, "%s.bias", prefix);
+    add_initial(g, weight, p, kept, false);
+    add_initial(g, bias, p, kept, true);
+    put_window(&node, p->dims[2], stride);
+    put_int(&node, "group", *c / p->dims[1]);
+    add_node(g, &node, "Conv", prefix, (const char *[]){x, weight, bias, NULL});
+    *c = p->dims[0];
+}
+
+static void add_norm(struct graph *g, const char *prefix, const char *x)
+{
+    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
+    const char *inputs[MOST_INPUTS + 1] = {x};
+    struct protobuf node = {0}, epsilon = {0};
+
+    for (int i = 0; i < 4; i++) {
+        const struct param *p = find_param(g, prefix, parts[i]);
+
+        BUG_IF(!p);
+        add_initial(g, p->name, p, NULL, false);
+        inputs[i + 1] = p->name;
+    }
+    protobuf_float(&epsilon, ATTRIBUTE_FLOAT, (float)BN_EPS);
+    put_attribute(&node, "epsilon", &epsilon, ATTRIBUTE_IS_FLOAT);
+    add_node(g, &node, "BatchNormalization", prefix, inputs);
+}
+
+static void add_linear(struct graph *g, const char *prefix, const char *x)
+{
+    const struct param *p = find_param(g, prefix, "weight");
+    struct protobuf node = {0};
+
+    BUG_IF(!p);
+    add_initial(g, p->name, p, NULL, false);
+    put_int(&node, "transB", 1);
+    add_node(g, &node, "Gemm", prefix, (const char *[]){x, p->name, NULL});
+}
+
+/* --- the network --------------------------------------------------------------------------------- */
+
+/* Block PREFIX, a basic one or a bottleneck, of X, whose name becomes the block's output. */
+static void add_block(struct graph *g, const char *prefix, int first_stride, char x[NAME], int *c)
+{
+    const int convs = find_param(g, prefix, "conv3.weight") ? 3 : 2;
+    char conv[48], norm[48], relu[NAME], skip[NAME], sum[NAME], y[NAME];
+    int skip_c = *c;
+
+    snprintf(skip, NAME, "%s", x);
+    snprintf(y, NAME, "%s", x);
+    for (int i = 1; i <= convs; i++) { /* the 3x3 of a bottleneck, the first of the others */
+        snprintf(conv, sizeof conv, "%s.conv%d", prefix, i);
+        snprintf(norm, sizeof norm, "%s.bn%d", prefix, i);
+        add_conv(g, conv, norm, y, i == convs - 1 ? first_stride : 1, c);
+        snprintf(y, NAME, "%s", conv);
+        if (i == convs)
+            break;
+        snprintf(relu, sizeof relu, "%s.relu%d", prefix, i);
+        add_plain(g, "Relu", relu, y);
+        snprintf(y, NAME, "%s", relu);
+    }
+    if (find_param(g, prefix, "downsample.0.weight")) {
+        snprintf(conv, sizeof conv, "%s.downsample.0", prefix);
+        snprintf(norm, sizeof norm, "%s.downsample.1", prefix);
+        add_conv(g, conv, norm, x, first_stride, &skip_c);
+        snprintf(skip, NAME, "%s", conv);
+    }
+    snprintf(sum, NAME, "%s.add", prefix);
+    add_node(g, &(struct protobuf){0}, "Add", sum, (const char *[]){y, skip, NULL});
+    snprintf(x, NAME, "%s", prefix);
+    add_plain(g, "Relu", x, sum);
+}
+
+static void add_network(struct graph *g)
+{
+    struct protobuf pool = {0};
+    char x[NAME] = "maxpool", prefix[32];
+    int c = 3;
+
+    add_conv(g, "conv1", "bn1", "image", 2, &c);
+    add_plain(g, "Relu", "relu", "conv1");
+    put_window(&pool, 3, 2);
+    add_node(g, &pool, "MaxPool", x, (const char *[]){"relu", NULL});
+    for (int layer = 1; layer <= 4; layer++)
+        for (int block = 0;; block++) {
+            snprintf(prefix, sizeof prefix, "layer%d.%d", layer, block);
+            if (!find_param(g, prefix, "conv1.weight"))
+                break;
+            add_block(g, prefix, arch_block_stride(layer, block), x, &c);
+        }
+    add_plain(g, "GlobalMaxPool", "head.max", x);
+    add_plain(g, "GlobalAveragePool", "head.average", x);
+    add_on_axis(g, "Concat", "head.pool", "head.max", "head.average");
+    add_on_axis(g, "Flatten", "head.flat", "head.pool", NULL);
+    add_norm(g, "head.0", "head.flat");
+    add_linear(g, "head.1", "head.0");
+    add_plain(g, "Relu", "head.relu", "head.1");
+    add_norm(g, "head.2", "head.relu");
+    add_linear(g, "head.3", "head.2");
+    add_on_axis(g, "Softmax", "probabilities", "head.3", NULL);
+}
+
+/* A value of the graph's surface: dims[0] is the batch, whatever it says. */
+static void add_value(struct graph *g, unsigned field, const char *name, int n_dims,
+                      const int *dims)
+{
+    struct protobuf shape = {0}, tensor = {0}, type = {0}, value = {0};
+
+    for (int i = 0; i < n_dims; i++) {
+        struct protobuf dim = {0};
+
+        if (i == 0)
+            protobuf_text(&dim, DIM_PARAM, "batch");
+        else
+            protobuf_int(&dim, DIM_VALUE, (uint64_t)dims[i]);
+        protobuf_message(&shape, SHAPE_DIM, &dim);
+    }
+    protobuf_int(&tensor, TENSOR_TYPE_ELEMENT, ELEMENT_FLOAT);
+    protobuf_message(&tensor, TENSOR_TYPE_SHAPE, &shape);
+    protobuf_message(&type, TYPE_TENSOR, &tensor);
+    protobuf_text(&value, VALUE_NAME, name);
+    protobuf_message(&value, VALUE_TYPE, &type);
+    protobuf_message(&g->nodes, field, &value);
+}
+
+/* --- values of the weights ------------------------------------------------------------------------ */
+
+/* Values of the parameter NAME of N, from the file; owned by the caller. */
+static float *read_param(const struct network *n, const struct safetensors *weights,
+                         const char *name, struct err *err)
+{
+    const struct param *p = network_param(n, name);
+    const struct st_tensor *t = safetensors_find(weights, name);
+    bool fits = p && t && t->n_dims == p->n_dims;
+    float *values;
+
+    for (int d = 0; fits && d < p->n_dims; d++)
+        fits = t->dims[d] == (uint64_t)p->dims[d];
+    if (!fits) {
+        err_set(err, ERR_FORMAT, "tensor %s is %s", name, t ? "of another shape" : "missing");
+        return NULL;
+    }
+    values = malloc(p->n * sizeof *values);
+    if (!values)
+        err_set(err, ERR_NOMEM, "%s: %zu values", name, p->n);
+    else if (safetensors_read_f32(weights, t, values, err) < 0) {
+        free(values);
+        values = NULL;
+    }
+    return values;
+}
+
+/* With s = weight / sqrt(running_var + eps), a norm gives s * y + (bias - s * running_mean) of what a convolution gave:
+ * the filters times s, and a bias. */
+static int fold(float **values, const struct initial *i, const struct network *n,
+                const struct safetensors *weights, struct err *err)
+{
+    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
+    const size_t filters = (size_t)i->param->dims[0], each = i->param->n / filters;
+    float *norm[4] = {0}, *out = NULL;
+    char name[2 * NAME];
+    int rc = 0;
+
+    for (int k = 0; k < 4 && rc == 0; k++) {
+        snprintf(name, sizeof name, "%s.%s", i->norm, parts[k]);
+        norm[k] = read_param(n, weights, name, err);
+        rc = norm[k] ? 0 : -1;
+    }
+    if (rc == 0) {
+        out = i->bias ? malloc(filters * sizeof *out) : read_param(n, weights, i->param->name, err);
+        rc = out ? 0 : i->bias ? err_set(err, ERR_NOMEM, "%s: bias", i->param->name) : -1;
+    }
+    for (size_t f = 0; f < filters && rc == 0; f++) {
+        const double s = norm[0][f] / sqrt(norm[3][f] + BN_EPS);
+
+        if (i->bias)
+            out[f] = (float)(norm[1][f] - s * norm[2][f]);
+        for (size_t k = 0; k < each && !i->bias; k++)
+            out[f * each + k] = (float)(s * out[f * each + k]);
+    }
+    for (int k = 0; k < 4; k++)
+        free(norm[k]);
+    *values = out;
+    return rc;
+}
+
+static int put_bytes(FILE *file, const struct protobuf *m, struct err *err)
+{
+    if (m->failed)
+        return err_set(err, ERR_NOMEM, "ONNX model");
+    if (fwrite(m->bytes, 1, m->n, file) != m->n)
+        return err_errno(err, "cannot write the ONNX model");
+    return 0;
+}
+
+static int write_initial(FILE *file, const struct initial *i, const struct network *n,
+                         const struct safetensors *weights, struct err *err)
+{
+    struct protobuf key = {0};
+    float *values = NULL;
+    int rc = -1;
+
+    protobuf_head(&key, GRAPH_INITIALIZER, i->head.n + i->bytes);
+    if (i->norm)
+        rc = fold(&values, i, n, weights, err);
+    else if ((values = read_param(n, weights, i->param->name, err)))
+        rc = 0;
+    if (rc == 0 && (put_bytes(file, &key, err) < 0 || put_bytes(file, &i->head, err) < 0))
+        rc = -1;
+    if (rc == 0 && fwrite(values, 1, i->bytes, file) != i->bytes) /* little-endian, as all here */
+        rc = err_errno(err, "cannot write the ONNX model");
+    protobuf_free(&key);
+    free(values);
+    return rc;
+}
+
+/* --- the model ------------------------------------------------------------------------------------ */
+
+/* ModelProto's fields but the graph. */
+static int put_model(struct protobuf *m, const json_t *metadata, struct err *err)
+{
+    struct protobuf opset = {0};
+    json_t *value;
+    const char *key;
+
+    protobuf_int(m, MODEL_IR_VERSION, IR_VERSION);
+    protobuf_text(m, MODEL_PRODUCER_NAME, "presize");
+    protobuf_text(m, MODEL_PRODUCER_VERSION, PRESIZE_VERSION);
+    protobuf_int(&opset, OPSET_VERSION, OPSET);
+    protobuf_message(m, MODEL_OPSET_IMPORT, &opset);
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
+        char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_text(value, 0);
+        struct protobuf entry = {0};
+
+        if (!text)
+            return err_set(err, ERR_NOMEM, "ONNX metadata");
+        protobuf_text(&entry, ENTRY_KEY, key);
+        protobuf_text(&entry, ENTRY_VALUE, text);
+        protobuf_message(m, MODEL_METADATA, &entry);
+        free(text);
+    }
+    return 0;
+}
+
+static int write_model(FILE *file, const struct graph *g, struct protobuf *model,
+                       const struct safetensors *weights, struct err *err)
+{
+    uint64_t size = g->nodes.n;
+    bool failed = g->failed || g->nodes.failed;
+
+    for (size_t i = 0; i < g->n_initials; i++) {
+        const struct initial *of = &g->initials[i];
+        struct protobuf key = {0};
+
+        protobuf_head(&key, GRAPH_INITIALIZER, of->head.n + of->bytes);
+        size += key.n + of->head.n + of->bytes;
+        failed |= key.failed || of->head.failed;
+        protobuf_free(&key);
+    }
+    if (failed)
+        return err_set(err, ERR_NOMEM, "ONNX model");
+    protobuf_head(model, MODEL_GRAPH, size);
+    if (put_bytes(file, model, err) < 0 || put_bytes(file, &g->nodes, err) < 0)
+        return -1;
+    for (size_t i = 0; i < g->n_initials; i++)
+        if (write_initial(file, &g->initials[i], g->n, weights, err) < 0)
+            return -1;
+    return 0;
+}
+
+int onnx_write(FILE *file, const struct network *n, const struct safetensors *weights, int size,
+               const json_t *metadata, struct err *err)
+{
+    struct graph g = {.n = n, .norms = calloc((size_t)n->n_params, NAME)};
+    struct protobuf model = {0};
+    int rc = -1;
+
+    if (!g.norms)
+        return err_set(err, ERR_NOMEM, "ONNX model");
+    add_network(&g);
+    protobuf_text(&g.nodes, GRAPH_NAME, arch_name(n->arch));
+    add_value(&g, GRAPH_INPUT, "image", 4, (int[]){0, 3, size, size});
+    add_value(&g, GRAPH_OUTPUT, "probabilities", 2, (int[]){0, n->classes});
+    if (put_model(&model, metadata, err) == 0)
+        rc = write_model(file, &g, &model, weights, err);
+    protobuf_free(&model);
+    graph_free(&g);
+    return rc;
+}

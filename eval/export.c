@@ -1,0 +1,292 @@
+/* export.c - see export.h.
+ *
+ * All files are written under temporary names and synced before the first is renamed, so that a full disk changes
+ * nothing. config.json has the SHA-256 of the others and, in its member "sha256", of its own members but that one: what
+ * does not have it any more was changed by someone and is not replaced. SPDX-License-Identifier: MIT */
+#include "export.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "experiment/checkpoint.h"
+#include "experiment/experiment.h"
+#include "look.h"
+#include "model_card.h"
+#include "nn/onnx.h"
+
+enum { EXPORT_VERSION = 1, N_FILES = 4, COPIED = 1 << 20 };
+enum part { WEIGHTS, ONNX, CARD, CONFIG };
+static const char *const names[N_FILES] = {"model.safetensors", "model.onnx", "README.md",
+                                           "config.json"};
+
+struct export
+{
+    const struct request *r;
+    struct look l;
+    struct experiment *e;
+    struct network *n;
+    struct safetensors *weights;
+    char path[PATH_LEN]; /* of the weights */
+    json_t *state;       /* of the checkpoint */
+    json_t *facts;       /* what ONNX's metadata and config.json say */
+    json_t *config, *rows;
+    struct new_file files[N_FILES];
+    bool made; /* the folder was not there */
+};
+
+static void export_free(struct export *x)
+{
+    for (int i = 0; i < N_FILES; i++)
+        new_file_abort(&x->files[i]);
+    safetensors_close(x->weights);
+    network_free(x->n);
+    experiment_free(x->e);
+    json_decref(x->state);
+    json_decref(x->facts);
+    json_decref(x->config);
+    json_decref(x->rows);
+    look_close(&x->l);
+}
+
+/* --- the run -------------------------------------------------------------------------------------- */
+
+static int make_facts(struct export *x, struct err *err)
+{
+    const json_t *state = x->state, *pixels = json_object_get(state, "normalisation");
+    const json_t *classes = json_object_get(state, "vocab");
+    const char *exif = look_text(state, "exif", NULL, "ignore");
+
+    if (!json_is_array(classes) || !json_is_integer(json_object_get(state, "size")) ||
+        !json_is_integer(json_object_get(state, "presize")) ||
+        !json_is_number(json_object_get(state, "max_aspect")) ||
+        json_array_size(json_object_get(pixels, "mean")) != 3 ||
+        json_array_size(json_object_get(pixels, "std")) != 3)
+        return err_set(err, ERR_FORMAT,
+                       "the checkpoint does not say its vocab, size, presize, max_aspect and "
+                       "normalisation");
+    x->facts = json_pack(
+        "{s:s, s:o, s:O, s:O, s:O, s:O, s:s, s:s, s:O, s:O, s:s, s:o, s:s, s:O*}", "architecture",
+        arch_name(x->e->model.arch), "set", tabular_string(x->e->data.set), "classes", classes,
+        "size", json_object_get(state, "size"), "presize", json_object_get(state, "presize"),
+        "max_aspect", json_object_get(state, "max_aspect"), "exif", exif, "shrink",
+        x->e->augment.mode == AUGMENT_FASTAI ? "fastai" : "presize", "mean",
+        json_object_get(pixels, "mean"), "std", json_object_get(pixels, "std"), "input",
+        "RGB, float32, (batch, 3, size, size), (value / 255 - mean) / std", "precision",
+        tabular_string(look_text(state, "precision", NULL, "fp32")), "weights_sha256",
+        look_text(state, "weights_sha256", NULL, "unknown"), "parents",
+        json_object_get(state, "parents"));
+    return x->facts ? 0 : err_set(err, ERR_NOMEM, "facts of the model");
+}
+
+static int open_run(struct export *x, struct err *err)
+{
+    const struct request *r = x->r;
+    const char *which, *folder;
+
+    if (look_open(&x->l, r, r->run, err) < 0 || look_needs_predictions(&x->l, err) < 0)
+        return -1;
+    folder = x->l.run.folder;
+    if (experiment_reopen(&x->e, folder, NULL, 0, err) < 0)
+        return err_wrap(err, "%s", folder);
+    which = r->which ? r->which : experiment_final(x->e);
+    if (checkpoint_state(&x->state, folder, which, err) < 0 ||
+        checkpoint_weights(x->path, folder, which, x->state, err) < 0)
+        return -1;
+    if (make_facts(x, err) < 0 ||
+        network_new(&x->n, &x->e->model, (int)json_array_size(json_object_get(x->facts, "classes")),
+                    err) < 0)
+        return err_wrap(err, "%s/checkpoints/%s.json", folder, which);
+    return safetensors_open(&x->weights, x->path, err);
+}
+
+/* --- the folder ----------------------------------------------------------------------------------- */
+
+/* The name of the export's file, or N_FILES. */
+static int known_name(const char *name)
+{
+    int i = 0;
+
+    while (i < N_FILES && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+/* Whether the file NAME is as the export that wrote CONFIG (NULL: none) left it. */
+static bool is_own(const char *folder, const char *name, const json_t *config)
+{
+    const char *expected = look_text(config, "files", name, "");
+    char path[PATH_LEN], hex[SHA256_HEX];
+
+    if (strcmp(name, names[CONFIG]) == 0)
+        return config != NULL;
+    return known_name(name) < N_FILES && path_format(path, NULL, "%s/%s", folder, name) == 0 &&
+           sha256_file(path, hex, NULL, NULL) == 0 && strcmp(hex, expected) == 0;
+}
+
+/* An earlier export's config.json; NULL: there is none, or it was changed. */
+static json_t *read_config(const char *folder)
+{
+    char path[PATH_LEN], hex[SHA256_HEX];
+    json_t *config = NULL;
+
+    if (path_format(path, NULL, "%s/%s", folder, names[CONFIG]) < 0 || !path_is_file(path) ||
+        json_read(&config, path, NULL) < 0)
+        return NULL;
+    if (json_sha256_without(hex, config, "sha256", NULL) == 0 &&
+        strcmp(hex, look_text(config, "sha256", NULL, "")) == 0)
+        return config;
+    json_decref(config);
+    return NULL;
+}
+
+/* Nothing of anybody's may be replaced. Hidden files (.git, .gitattributes) are no matter. */
+static int check_folder(const char *folder, struct err *err)
+{
+    json_t *config;
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    int rc = 0;
+
+    if (!dir)
+        return errno == ENOENT ? 0 : err_errno(err, "--export %s", folder);
+    config = read_config(folder);
+    while (rc == 0 && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && !is_own(folder, entry->d_name, config))
+            rc = err_set(err, ERR_INPUT,
+                         "%s: %s is there, and %s; nothing was written. Name another folder, or "
+                         "move the file away",
+                         folder, entry->d_name,
+                         known_name(entry->d_name) < N_FILES ? "it is not as an export wrote it"
+                                                             : "no export wrote it");
+    closedir(dir);
+    json_decref(config);
+    return rc;
+}
+
+/* --- the files ------------------------------------------------------------------------------------ */
+
+static int copy_weights(FILE *out, const struct export *x, struct err *err)
+{
+    FILE *in = fopen(x->path, "rbe");
+    char *bytes = malloc(COPIED);
+    size_t n;
+    int rc = 0;
+
+    if (!in)
+        rc = err_errno(err, "%s", x->path);
+    else if (!bytes)
+        rc = err_set(err, ERR_NOMEM, "%d bytes", COPIED);
+    while (rc == 0 && (n = fread(bytes, 1, COPIED, in)) > 0)
+        if (fwrite(bytes, 1, n, out) != n)
+            rc = err_errno(err, "cannot write %s", names[WEIGHTS]);
+    if (rc == 0 && ferror(in))
+        rc = err_errno(err, "cannot read %s", x->path);
+    if (in)
+        fclose(in);
+    free(bytes);
+    return rc;
+}
+
+/* config.json: the facts, the other files' hashes, its own. */
+static int put_config(FILE *out, struct export *x, struct err *err)
+{
+    char hex[SHA256_HEX], *text = NULL;
+    json_t *config = x->config;
+    int rc;
+
+    if (json_sha256_without(hex, config, "sha256", err) < 0)
+        return -1;
+    if (json_object_set_new(config, "sha256", json_string(hex)) == 0)
+        text = json_text(config, 2);
+    if (!text)
+        return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
+    rc = fputs(text, out) < 0 || fputc('\n', out) < 0
+             ? err_errno(err, "cannot write %s", names[CONFIG])
+             : 0;
+    free(text);
+    return rc;
+}
+
+static int put_file(struct export *x, enum part part, struct err *err)
+{
+    FILE *out = x->files[part].file;
+
+    switch (part) {
+    case WEIGHTS:
+        return copy_weights(out, x, err);
+    case ONNX:
+        return onnx_write(out, x->n, x->weights,
+                          (int)json_integer_value(json_object_get(x->facts, "size")), x->facts,
+                          err);
+    case CARD:
+        return model_card_write(out, &x->l, x->facts, x->r->split ? x->r->split : "validation",
+                                err);
+    case CONFIG:
+        return put_config(out, x, err);
+    }
+    return 0;
+}
+
+/* File PART under its temporary name, on the disk, with its row of the list. */
+static int prepare_file(struct export *x, enum part part, struct err *err)
+{
+    struct new_file *f = &x->files[part];
+    char path[PATH_LEN], hex[SHA256_HEX];
+    uint64_t bytes;
+
+    if (path_format(path, err, "%s/%s", x->r->folder, names[part]) < 0 ||
+        new_file_begin(f, path, err) < 0 || put_file(x, part, err) < 0)
+        return -1;
+    if (fflush(f->file) != 0 || ferror(f->file) || fsync(fileno(f->file)) < 0)
+        return err_errno(err, "cannot write %s", path);
+    if (sha256_file(f->tmp, hex, &bytes, err) < 0)
+        return -1;
+    if (part != CONFIG &&
+        json_object_set_new(json_object_get(x->config, "files"), names[part], json_string(hex)) < 0)
+        return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
+    return tabular_add(x->rows, json_pack("[s, I, s]", names[part], (json_int_t)bytes, hex), err);
+}
+
+static int write_files(struct export *x, struct err *err)
+{
+    x->rows = json_array();
+    x->config = json_pack("{s:s, s:i}", "format", "presize export", "version", EXPORT_VERSION);
+    if (!x->rows || !x->config || json_object_update(x->config, x->facts) < 0 ||
+        json_object_set_new(x->config, "files", json_object()) < 0)
+        return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
+    x->made = !path_exists(x->r->folder);
+    if (path_make_dirs(x->r->folder, err) < 0)
+        return -1;
+    for (int i = 0; i < N_FILES; i++) {
+        new_file_clear(x->r->folder, names[i]); /* what a killed export left */
+        if (prepare_file(x, (enum part)i, err) < 0)
+            return -1;
+    }
+    for (int i = 0; i < N_FILES; i++)
+        if (new_file_finish(&x->files[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int export_run(FILE *out, const struct request *r, struct err *err)
+{
+    static const struct column columns[] = {{"file", -1}, {"bytes", -1}, {"sha256", -1}};
+    struct export x = {.r = r};
+    int rc = -1;
+
+    if (check_folder(r->folder, err) < 0 || open_run(&x, err) < 0)
+        goto out;
+    rc = write_files(&x, err);
+    if (rc == 0)
+        tabular_print(out, r->form, columns, 3, x.rows);
+out:
+    export_free(&x);
+    if (rc < 0 && x.made)
+        rmdir(r->folder); /* empty again */
+    return rc;
+}

@@ -1,0 +1,17 @@
+/* monitored.h - train.monitor's value of a validation.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_MONITORED_H
+#define PRESIZE_TRAIN_MONITORED_H
+
+#include "base/monitor.h"
+#include "loop.h"
+
+struct monitored {
+    const struct monitor_row *row;
+    double value; /* lower is better, or higher where ROW says so */
+};
+/* Of V, a verdict on the validation pictures, in every process alike. ERR_NOMEM. */
+int monitored_find(struct monitored *m, const struct session *s, const struct verdict *v,
+                   struct err *err) MUST_USE;
+
+#endif
