@@ -73,6 +73,7 @@ grep -q "\"sandbox\": \"${landlock:+landlock }$([ "$landlock" ] || echo none)" r
 export TMPDIR=$scratch/new # where --verify and a report's verdict make tables once more
 stopped runs/b/planted eval a --report --data data --results runs
 control runs/b/planted eval a --report --data data --results runs
+mkdir made
 stopped runs/b/planted eval a --export made/export --data data --results runs
 [ -f made/export/model.onnx ] || fail "eval --export in its sandbox: $(ls -A made/export)"
 "$BIN/eval" a --verify --data data --results runs > "$scratch/out" 2> "$scratch/err" ||
