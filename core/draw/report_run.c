@@ -74,7 +74,7 @@ static void put_result(FILE *out, const struct report *r)
         r->errors, r->p->n, (double)r->errors / r->p->n, low, high);
     if (clean)
         fprintf(out,
-                "On the %lld that have no duplicate in the training pictures the error rate is "
+                "On the %lld that have no duplicate in training, the error rate is "
                 "%.4f. ",
                 (long long)number(clean, "pictures", NULL), number(clean, "error_rate", NULL));
     if (set) {
