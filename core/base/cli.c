@@ -133,10 +133,12 @@ static bool is_option(const struct names *names, const char *word)
  * as long as the process. */
 static void spell_keys(const struct argp *argp, int *argc, char ***argv, const char *tool)
 {
+    static char **out; /* the new ARGV */
     struct names names = {.name = {"help", "usage"}, .n = 2};
-    char **out = calloc((size_t)*argc + 1, sizeof *out), *word;
+    char *word;
     int n = 0, i = 0;
 
+    out = calloc((size_t)*argc + 1, sizeof *out);
     collect(&names, argp);
     for (; out && i < *argc && strcmp((*argv)[i], "--") != 0; i++) {
         const char *given = (*argv)[i], *value = given + strcspn(given, "=");
