@@ -384,35 +384,15 @@ static int print_json(FILE *out, const struct comparison *c, struct err *err)
     return rc;
 }
 
-/* One table: each run's figures, then its test against the first; what both have a name for is the test's under
- * another. */
+/* One table: each run's figures, then its test against the first. */
 static int print_csv(FILE *out, const struct comparison *c, struct err *err)
 {
-    struct column columns[FIGURES + TESTS - 1];
-    json_t *rows = json_array();
-    int rc = rows ? 0 : err_set(err, ERR_NOMEM, "comparison");
+    static const char *const renamed[] = {
+        "low95",    "difference_low95", "high95", "difference_high95",
+        "pictures", "pictures_of_both", NULL};
 
-    memcpy(columns, figure_columns, sizeof figure_columns);
-    memcpy(columns + FIGURES, test_columns + 1, sizeof test_columns - sizeof test_columns[0]);
-    for (size_t k = FIGURES; k < FIGURES + TESTS - 1; k++)
-        columns[k].name = strcmp(columns[k].name, "low95") == 0      ? "difference_low95"
-                          : strcmp(columns[k].name, "high95") == 0   ? "difference_high95"
-                          : strcmp(columns[k].name, "pictures") == 0 ? "pictures_of_both"
-                                                                     : columns[k].name;
-    for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        json_t *row = json_copy(json_array_get(c->figures, i));
-
-        for (size_t k = 1; row && k < TESTS; k++) {
-            json_t *cell = i > 0 ? json_array_get(json_array_get(c->tests, i - 1), k) : NULL;
-
-            json_array_append(row, cell ? cell : json_null());
-        }
-        rc = tabular_add(rows, row, err);
-    }
-    if (rc == 0)
-        tabular_print(out, FORM_CSV, columns, FIGURES + TESTS - 1, rows);
-    json_decref(rows);
-    return rc;
+    return tabular_csv_joined(out, figure_columns, FIGURES, c->figures, test_columns, TESTS,
+                              c->tests, renamed, err);
 }
 
 static void print_relabelled(FILE *out, const struct comparison *c)

@@ -153,7 +153,12 @@ static int check_folder(const char *folder, struct err *err)
     int rc = 0;
 
     if (!dir)
-        return errno == ENOENT ? 0 : err_errno(err, "--export %s", folder);
+        return errno == ENOENT    ? 0
+               : errno == ENOTDIR ? err_set(err, ERR_INPUT,
+                                            "--export %s: is a file; expected a folder that is "
+                                            "new, empty or an earlier export",
+                                            folder)
+                                  : err_errno(err, "--export %s", folder);
     config = read_config(folder);
     while (rc == 0 && (entry = readdir(dir)))
         if (entry->d_name[0] != '.' && !is_own(folder, entry->d_name, config))

@@ -81,7 +81,9 @@ static int add_study(struct view *v, const struct request *r, const char *folder
                      ? -1
                      : trials_open(&v->trials, r, path, err);
     }
-    json_object_set_new(v->studies, path_base(folder), counts);
+    json_object_set_new(v->studies, /* of two of one name the second by its path */
+                        json_object_get(v->studies, path_base(folder)) ? folder : path_base(folder),
+                        counts);
     study_free(&s);
     return rc;
 }
@@ -92,13 +94,14 @@ static int add_folder(struct view *v, const struct request *r, const char *folde
     size_t n;
     int rc;
 
-    rc = run_list(&runs, &n, folder, err);
+    if (run_list(&runs, &n, folder, err) < 0)
+        return -1;
+    rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = json_object_get(runs[i].run, "lr_find")
                  ? 0
                  : trials_open(&v->trials, r, runs[i].folder, err);
-    if (rc == 0)
-        run_list_free(runs, n);
+    run_list_free(runs, n);
     return rc;
 }
 
@@ -266,34 +269,14 @@ static int print_json(FILE *out, const struct view *v, struct err *err)
     return rc;
 }
 
-/* One table: each recipe's figures, then its test against the first; a name that both have gets the test's word. */
+/* One table: each recipe's figures, then its test against the first. */
 static int print_csv(FILE *out, const struct view *v, struct err *err)
 {
-    struct column columns[FIGURES + TESTS - 1];
-    json_t *rows = json_array();
-    int rc = rows ? 0 : err_set(err, ERR_NOMEM, "recipes");
+    static const char *const renamed[] = {
+        "low95", "difference_low95", "high95", "difference_high95", "seeds", "seeds_of_both", NULL};
 
-    memcpy(columns, figure_columns, sizeof figure_columns);
-    memcpy(columns + FIGURES, test_columns + 1, sizeof test_columns - sizeof test_columns[0]);
-    for (size_t k = FIGURES; k < FIGURES + TESTS - 1; k++)
-        columns[k].name = strcmp(columns[k].name, "low95") == 0    ? "difference_low95"
-                          : strcmp(columns[k].name, "high95") == 0 ? "difference_high95"
-                          : strcmp(columns[k].name, "seeds") == 0  ? "seeds_of_both"
-                                                                   : columns[k].name;
-    for (size_t i = 0; rc == 0 && i < v->groups.n; i++) {
-        json_t *row = json_copy(json_array_get(v->figures, i));
-
-        for (size_t k = 1; row && k < TESTS; k++) {
-            json_t *cell = i > 0 ? json_array_get(json_array_get(v->tests, i - 1), k) : NULL;
-
-            json_array_append(row, cell ? cell : json_null());
-        }
-        rc = tabular_add(rows, row, err);
-    }
-    if (rc == 0)
-        tabular_print(out, FORM_CSV, columns, FIGURES + TESTS - 1, rows);
-    json_decref(rows);
-    return rc;
+    return tabular_csv_joined(out, figure_columns, FIGURES, v->figures, test_columns, TESTS,
+                              v->tests, renamed, err);
 }
 
 static int print(FILE *out, const struct request *r, struct view *v, struct err *err)

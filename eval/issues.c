@@ -37,7 +37,7 @@ static struct quality measure(const struct suspects *s)
     struct quality q = {.found = found_among(s, s->n_likely)};
 
     q.precision = s->n_likely ? (double)q.found / s->n_likely : 0;
-    q.recall = s->n_planted_seen ? (double)q.found / s->n_planted_seen : 0;
+    q.recall = s->n_planted ? (double)q.found / s->n_planted : 0;
     return q;
 }
 
@@ -50,13 +50,13 @@ static int curve(json_t **rows, const struct suspects *s, struct err *err)
 
         if (tabular_add(*rows,
                         json_pack("[I, I, f]", (json_int_t)n, (json_int_t)found,
-                                  (double)found / s->n_planted_seen),
+                                  (double)found / s->n_planted),
                         err) < 0) {
             json_decref(*rows);
             *rows = NULL;
             return -1;
         }
-        if (found == s->n_planted_seen)
+        if (found == s->n_planted)
             break;
     }
     return *rows ? 0 : err_set(err, ERR_NOMEM, "curve");
@@ -74,7 +74,7 @@ static int print_quality(FILE *out, const struct suspects *s, struct err *err)
         "\n%u of these pictures have a label that is wrong on purpose (data.plant). The finder's "
         "cut: %u of %u are such,\nprecision %.3f; %u of %u are beyond the cut, recall %.3f. "
         "Labels that were wrong before count as false alarms.\n\n",
-        s->n_planted_seen, q.found, s->n_likely, q.precision, q.found, s->n_planted_seen, q.recall);
+        s->n_planted, q.found, s->n_likely, q.precision, q.found, s->n_planted, q.recall);
     if (curve(&rows, s, err) < 0)
         return -1;
     tabular_print(out, FORM_TEXT, curve_columns, 3, rows);
@@ -183,7 +183,7 @@ static int print_text(FILE *out, const struct suspects *s, const struct request 
         tabular_print(out, FORM_TEXT, columns, COLUMNS, few);
     if (all > r->count)
         fprintf(out, "and %zu more\n", all - r->count);
-    if (rc == 0 && s->n_planted_seen > 0)
+    if (rc == 0 && s->n_planted > 0)
         rc = print_quality(out, s, err);
     fputc('\n', out);
     tabular_text(out, path);
@@ -203,10 +203,10 @@ static int print_json(FILE *out, const struct suspects *s, const json_t *rows, c
     json_t *planted = json_null(), *all = NULL, *steps = NULL;
     int rc = -1;
 
-    if (s->n_planted_seen > 0) {
+    if (s->n_planted > 0) {
         if (curve(&steps, s, err) < 0)
             return -1;
-        planted = json_pack("{s:I, s:I, s:f, s:f, s:o}", "pictures", (json_int_t)s->n_planted_seen,
+        planted = json_pack("{s:I, s:I, s:f, s:f, s:o}", "pictures", (json_int_t)s->n_planted,
                             "found", (json_int_t)q.found, "precision", q.precision, "recall",
                             q.recall, "curve", tabular_objects(curve_columns, 3, steps));
         json_decref(steps);

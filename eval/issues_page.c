@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "data/csv.h"
+#include "data/split.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/thumb.h"
@@ -72,8 +73,6 @@ static int add_pictures(struct issues_page *p, const struct shard_set *shards, s
 /* The rows of the table that the runs were cleaned by, so that a new one has them, too. */
 static int add_before(json_t *before, const struct look *l, struct err *err)
 {
-    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
-                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
     char path[PATH_LEN];
     struct csv csv;
 
@@ -81,7 +80,7 @@ static int add_before(json_t *before, const struct look *l, struct err *err)
         return -1;
     if (!path_is_file(path))
         return 0;
-    if (csv_read(&csv, path, &columns, err) < 0)
+    if (csv_read(&csv, path, &split_clean_columns, err) < 0)
         return -1;
     for (size_t i = 0; i < csv.n; i++)
         json_array_append_new(before,
@@ -157,7 +156,7 @@ static int put_summary(FILE *out, void *of, struct err *err)
         out,
         "<p class=\"lead\">%u of %u labels %s likely wrong, by confident learning (Northcutt et "
         "al. 2021).</p>\n<p>",
-        likely, s->n - s->n_planted_seen, likely == 1 ? "is" : "are");
+        likely, s->n - s->n_planted, likely == 1 ? "is" : "are");
     suspects_text(text, sizeof text, s);
     markup_text(out, text);
     if (s->train.p || strcmp(s->split, "train") == 0)
@@ -167,11 +166,11 @@ static int put_summary(FILE *out, void *of, struct err *err)
     fputs(".</p>\n<p>Mark pictures, download <code>clean.csv</code>, and train again with "
           "<code>data.clean=clean.csv</code>. The marks stay in this browser.</p>\n",
           out);
-    if (s->n_planted_seen > 0)
+    if (s->n_planted > 0)
         fprintf(out,
                 "<p class=\"note\">%u labels that are wrong on purpose (data.plant) are not "
                 "shown.</p>\n",
-                s->n_planted_seen);
+                s->n_planted);
     if (p->n_more > 0)
         fprintf(out,
                 "<p class=\"note\">The page has the worst %zu pictures; %u more are in "

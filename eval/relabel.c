@@ -13,19 +13,10 @@
 #include "experiment/infer.h"
 #include "record/leaks.h"
 
-static int32_t class_of(const struct predictions *p, const char *name)
-{
-    int32_t c = 0;
-
-    while (c < p->classes && strcmp(p->vocab[c], name) != 0)
-        c++;
-    return c < p->classes ? c : -1;
-}
-
 /* What a row makes of a label: -1 dropped, -2 a label that P has not. */
 static int32_t label_by(const struct csv_row *row, const struct predictions *p, int32_t now)
 {
-    const int32_t label = class_of(p, row->extra);
+    const int32_t label = predictions_class(p, row->extra);
 
     if (strcasecmp(row->value, "drop") == 0)
         return -1;
@@ -47,7 +38,7 @@ static int check_rows(const char *file, const struct csv *csv, const struct look
     for (size_t i = 0; first < n && i < csv->n; i++) {
         const struct csv_row *row = &csv->rows[i];
 
-        if (row->extra[0] && class_of(runs[first].p, row->extra) < 0)
+        if (row->extra[0] && predictions_class(runs[first].p, row->extra) < 0)
             return err_set(err, ERR_INPUT, "%s: line %u: %s: the runs have no label '%.200s'", file,
                            row->line, row->key, row->extra);
     }
@@ -202,8 +193,6 @@ static int choose(struct relabelled *out, const struct look *runs, size_t n, str
 int relabel_runs(struct relabelled *out, struct look *runs, size_t n, const char *file,
                  struct err *err)
 {
-    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
-                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
     uint32_t named = 0;
     struct csv csv;
     int rc;
@@ -216,7 +205,7 @@ int relabel_runs(struct relabelled *out, struct look *runs, size_t n, const char
         return -1;
     if (!out->file[0])
         return 0;
-    if (csv_read(&csv, out->file, &columns, err) < 0)
+    if (csv_read(&csv, out->file, &split_clean_columns, err) < 0)
         return -1;
     rc = check_rows(out->file, &csv, runs, n, err);
     for (size_t i = 0; rc == 0 && i < n; i++)

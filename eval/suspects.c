@@ -247,15 +247,6 @@ static int by_rank(const void *a, const void *b)
 
 /* --- labels that are wrong on purpose -------------------------------------------------------------- */
 
-static int32_t class_of(const struct predictions *p, const char *name)
-{
-    int32_t c = 0;
-
-    while (c < p->classes && strcmp(p->vocab[c], name) != 0)
-        c++;
-    return c < p->classes ? c : -1;
-}
-
 /* From planted.csv of the first run; all have the same, as their labels are the same. */
 static int find_planted(struct suspects *s, struct err *err)
 {
@@ -270,17 +261,16 @@ static int find_planted(struct suspects *s, struct err *err)
     if (path_format(path, err, "%s/planted.csv", l->run.folder) < 0 ||
         csv_read(&csv, path, &columns, err) < 0)
         return -1;
-    s->n_planted = (uint32_t)csv.n;
     for (uint32_t i = 0; i < s->n && rc == 0; i++) {
         const struct csv_row *row = csv_find(&csv, s->list[i].path);
 
         if (!row)
             continue;
-        s->list[i].right = class_of(l->p, row->value);
+        s->list[i].right = predictions_class(l->p, row->value);
         if (s->list[i].right < 0)
             rc = err_set(err, ERR_FORMAT, "%s: line %u: no class is called %s", path, row->line,
                          row->value);
-        s->n_planted_seen++;
+        s->n_planted++;
     }
     csv_free(&csv);
     return rc;

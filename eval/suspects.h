@@ -23,8 +23,7 @@ struct suspects {
     const char *split; /* part that the runs judge: valid, train, test */
     uint32_t
         n_set; /* pictures that could be judged: of that part, or training and validation ones */
-    uint32_t n_planted,
-        n_planted_seen; /* labels that are wrong on purpose: in all, and in the list */
+    uint32_t n_planted; /* of the list, labels that are wrong on purpose */
     char folder
         [4096]; /* where what is found belongs: the run's, the study's, or the one beside the first run */
 };

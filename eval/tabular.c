@@ -242,3 +242,36 @@ int tabular_add(json_t *rows, json_t *row, struct err *err)
         return err_set(err, ERR_NOMEM, "table");
     return 0;
 }
+
+int tabular_csv_joined(FILE *out, const struct column *head, size_t n_head, const json_t *head_rows,
+                       const struct column *tail, size_t n_tail, const json_t *tail_rows,
+                       const char *const *renamed, struct err *err)
+{
+    struct column *columns = calloc(n_head + n_tail, sizeof *columns);
+    json_t *rows = json_array();
+    int rc = columns && rows ? 0 : err_set(err, ERR_NOMEM, "table");
+
+    for (size_t k = 0; columns && k < n_head + n_tail - 1; k++) {
+        columns[k] = k < n_head ? head[k] : tail[k - n_head + 1];
+        for (const char *const *r = renamed; k >= n_head && *r; r += 2)
+            if (strcmp(columns[k].name, *r) == 0) {
+                columns[k].name = r[1];
+                break;
+            }
+    }
+    for (size_t i = 0; rc == 0 && i < json_array_size(head_rows); i++) {
+        json_t *row = json_copy(json_array_get(head_rows, i));
+
+        for (size_t k = 1; row && k < n_tail; k++) {
+            json_t *cell = i > 0 ? json_array_get(json_array_get(tail_rows, i - 1), k) : NULL;
+
+            json_array_append(row, cell ? cell : json_null());
+        }
+        rc = tabular_add(rows, row, err);
+    }
+    if (rc == 0)
+        tabular_print(out, FORM_CSV, columns, n_head + n_tail - 1, rows);
+    json_decref(rows);
+    free(columns);
+    return rc;
+}

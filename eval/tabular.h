@@ -19,6 +19,11 @@ struct column {
  * columns, numbers to the right. Control characters are replaced; in JSON they are escaped. */
 void tabular_print(FILE *out, enum form form, const struct column *columns, size_t n,
                    const json_t *rows);
+/* CSV of two tables in one: the rows of HEAD, each but the first beside the next row of TAIL, whose first column is
+ * left out. RENAMED: names of TAIL's columns, old and new by turns, then NULL. ERR_NOMEM. */
+int tabular_csv_joined(FILE *out, const struct column *head, size_t n_head, const json_t *head_rows,
+                       const struct column *tail, size_t n_tail, const json_t *tail_rows,
+                       const char *const *renamed, struct err *err) MUST_USE;
 /* The same rows as a list of objects; NULL: out of memory. */
 json_t *tabular_objects(const struct column *columns, size_t n, const json_t *rows);
 /* VALUE, indented, and a newline. ERR_NOMEM. */

@@ -30,18 +30,15 @@ void trials_free(struct trials *t)
 /* Keys that change what is computed, but for those that repeat a recipe, and what is as good as keys. */
 static json_t *recipe_of(const struct look *l, struct err *err)
 {
-    static const char *const repeats[] = {"seed", "data.split_seed", "data.fold"};
     json_t *recipe = json_copy(l->params), *value;
     const char *key;
     void *next;
 
     json_object_foreach_safe(recipe, next, key, value)
     {
-        if (experiment_is_harmless(key))
+        if (experiment_is_harmless(key) || experiment_is_repeat(key))
             json_object_del(recipe, key);
     }
-    for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++)
-        json_object_del(recipe, repeats[i]);
     if (recipe && look_add_facts(recipe, l, err) == 0)
         return recipe;
     json_decref(recipe);

@@ -23,7 +23,6 @@ struct cost {
 /* RUN's words but those that repeat its recipe, as text. NULL: out of memory. */
 static char *recipe_of(const json_t *run)
 {
-    static const char *const repeats[] = {"seed=", "data.split_seed=", "data.fold="};
     const json_t *words = json_object_get(run, "words"), *word;
     json_t *rest = json_array();
     char *text;
@@ -32,11 +31,11 @@ static char *recipe_of(const json_t *run)
     json_array_append(rest, json_object_get(run, "experiment"));
     json_array_foreach(words, i, word)
     {
-        bool repeated = false;
+        char key[64];
 
-        for (size_t k = 0; k < sizeof repeats / sizeof *repeats; k++)
-            repeated |= strncmp(json_string_value(word), repeats[k], strlen(repeats[k])) == 0;
-        if (!repeated)
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(json_string_value(word), "="),
+                 json_string_value(word));
+        if (!experiment_is_repeat(key))
             json_array_append(rest, (json_t *)(uintptr_t)word);
     }
     text = json_text(rest, 0);

@@ -13,6 +13,9 @@
 #include "data/offenders.h"
 #include "data/split_private.h"
 
+const struct csv_columns split_clean_columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
+                                                .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
+
 enum action { ACTION_KEEP, ACTION_DROP, ACTION_RELABEL, ACTIONS };
 static const char *const actions[ACTIONS] = {"keep", "drop", "relabel"};
 
@@ -177,8 +180,6 @@ static int apply_row(struct split *p, uint8_t *parts, const struct csv_row *row,
 int split_clean(struct split *p, uint8_t *parts, const struct data_options *o, struct shard_set *s,
                 struct err *err)
 {
-    static const struct csv_columns columns = {CSV_PATH_COLUMNS, CSV_ACTION_COLUMNS, .paths = true,
-                                               .extra = CSV_NEW_LABEL_COLUMNS, .repeats = true};
     const char *file = split_clean_file(o);
     uint32_t *of = NULL;
     struct csv csv;
@@ -186,7 +187,7 @@ int split_clean(struct split *p, uint8_t *parts, const struct data_options *o, s
 
     if (!file[0])
         return 0;
-    if (csv_read(&csv, file, &columns, err) < 0)
+    if (csv_read(&csv, file, &split_clean_columns, err) < 0)
         return err_wrap(err, "data.clean");
     of = calloc(csv.n + 1, sizeof *of);
     if (!of)

@@ -79,6 +79,7 @@ int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard
 json_t *split_cleaning_json(const struct split *p, const struct data_options *o);
 /* The table that data.clean names: the run's copy where there is one; "": none. */
 const char *split_clean_file(const struct data_options *o);
+extern const struct csv_columns split_clean_columns; /* of such a table */
 /* Whether each row of a table of data.clean has an action and the label that it needs, and no two contradict one
  * another. ERR_INPUT names file and line. REMARKS, NULL is fine: rows that come again. */
 int split_check_rows(const char *file, const struct csv *csv, struct remarks *remarks,

@@ -97,6 +97,8 @@ static int put_data(FILE *out, const struct page *p, struct err *err)
     return 0;
 }
 
+static int put_template(FILE *out, const struct page *p, const char *name, struct err *err);
+
 static int put_part(FILE *out, const struct page *p, const char *name, size_t length,
                     struct err *err)
 {
@@ -105,6 +107,8 @@ static int put_part(FILE *out, const struct page *p, const char *name, size_t le
     BUG_IF(length >= sizeof part);
     memcpy(part, name, length);
     part[length] = 0;
+    if (strcmp(part, "body") == 0)
+        return put_template(out, p, p->name, err);
     if (strcmp(part, "policy") == 0)
         return put_policy(out, p, err);
     if (strcmp(part, "data") == 0)
@@ -120,9 +124,10 @@ static int put_part(FILE *out, const struct page *p, const char *name, size_t le
     return -1;
 }
 
-static int put_page(FILE *out, const struct page *p, struct err *err)
+/* page.html is the frame of all pages; its body is the page's own. */
+static int put_template(FILE *out, const struct page *p, const char *name, struct err *err)
 {
-    const struct page_file *template = find_file(p->name, ".html");
+    const struct page_file *template = find_file(name, ".html");
     const char *at, *open, *close, *end;
 
     BUG_IF(!template);
@@ -147,7 +152,7 @@ int page_write(const char *path, const char *name, const struct page_part *parts
 
     if (new_file_begin(&f, path, err) < 0)
         return -1;
-    if (put_page(f.file, &p, err) < 0) {
+    if (put_template(f.file, &p, "page", err) < 0) {
         new_file_abort(&f);
         return -1;
     }

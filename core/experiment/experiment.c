@@ -380,6 +380,12 @@ bool experiment_is_harmless(const char *name)
     return false;
 }
 
+bool experiment_is_repeat(const char *name)
+{
+    return strcmp(name, "seed") == 0 || strcmp(name, "data.split_seed") == 0 ||
+           strcmp(name, "data.fold") == 0;
+}
+
 int experiment_params(json_t **out, const struct experiment *e, struct err *err)
 {
     json_t *tree = keys_tree(tables, N_TABLES, KEYS_NEWEST, e, true);

@@ -56,6 +56,8 @@ int experiment_write(const struct experiment *e, const char *folder, struct err 
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err) MUST_USE;
 /* Whether the key NAME is one of those that cannot change a bit of the weights. */
 bool experiment_is_harmless(const char *name);
+/* Whether it says which repeat of a recipe a run is: seed, data.split_seed, data.fold. */
+bool experiment_is_repeat(const char *name);
 /* Every key of today with its value, flat, as params.yaml has them (all values are texts, or lists of
  * them), so that experiments of different versions can be compared; and retired keys that are not at
  * their default. Owned by the caller. */

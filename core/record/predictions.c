@@ -47,6 +47,15 @@ fail:
     return err_set(err, ERR_NOMEM, "predictions of %u pictures, %d classes", n, classes);
 }
 
+int32_t predictions_class(const struct predictions *p, const char *name)
+{
+    int32_t c = 0;
+
+    while (c < p->classes && strcmp(p->vocab[c], name) != 0)
+        c++;
+    return c < p->classes ? c : -1;
+}
+
 void predictions_free(struct predictions *p)
 {
     if (!p)

@@ -23,6 +23,7 @@ struct predictions {
 };
 int predictions_new(struct predictions **out, uint32_t n, int32_t classes,
                     struct err *err) MUST_USE;
+int32_t predictions_class(const struct predictions *p, const char *name); /* its number; -1: none */
 void predictions_free(struct predictions *p); /* frees ids and vocab strings too; NULL is fine */
 
 /* FOLDER/predictions.csv: id,actual,predicted,p_actual,p_predicted,loss (quoted as RFC 4180 says,

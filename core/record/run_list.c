@@ -207,7 +207,11 @@ int run_list(struct run_entry **out, size_t *n, const char *results, struct err 
     *out = NULL;
     *n = 0;
     if (!dir)
-        return errno == ENOENT ? 0 : err_errno(err, "cannot list %s", results);
+        return errno == ENOENT ? 0
+               : errno == ENOTDIR
+                   ? err_set(err, ERR_INPUT, "%s: is a file; --results takes the folder of runs",
+                             results)
+                   : err_errno(err, "cannot list %s", results);
     while ((errno = 0, item = readdir(dir)) != NULL) {
         if (item->d_name[0] == '.')
             continue;

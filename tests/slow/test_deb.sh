@@ -33,11 +33,11 @@ for package in "$scratch"/first/*.deb; do
 done
 lintian --fail-on error,warning "$scratch"/first/*.changes >"$scratch/message" 2>&1 || fail "$(cat "$scratch/message")"
 
-dpkg-deb -x "$scratch"/first/presize_*.deb "$scratch/root"
+dpkg-deb -x "$scratch"/first/presize_*.deb "$scratch/unpacked"
 for file in bin/presize libexec/presize/train share/man/man1/presize-train.1.gz share/man/man5/presize-experiment.5.gz \
     share/bash-completion/completions/presize share/zsh/vendor-completions/_presize share/presize/presize.spdx.json \
     share/presize/experiments/demo.yaml share/presize/prep/datasets/demo.yaml share/doc/presize/README.md.gz; do
-    [ -s "$scratch/root/usr/$file" ] || [ -s "$scratch/root/usr/${file%.gz}" ] || fail "$file is not in the package"
+    [ -s "$scratch/unpacked/usr/$file" ] || [ -s "$scratch/unpacked/usr/${file%.gz}" ] || fail "$file is not in the package"
 done
 chmod 755 "$scratch"
 mkdir -m 777 "$scratch/elsewhere"
@@ -45,7 +45,7 @@ touch "$scratch/mark"
 user=()
 [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 (cd "$scratch/elsewhere" && "${user[@]}" sh -ec "
-    presize=$scratch/root/usr/bin/presize
+    presize=$scratch/unpacked/usr/bin/presize
     \$presize fetch demo && \$presize prep demo && \$presize train --exp smoke --name first && \$presize eval
 ") >"$scratch/message" 2>&1 || fail "$(tail -n 5 "$scratch/message")"
-[ -z "$(find "$scratch/root" -newer "$scratch/mark")" ] || fail "written below /usr: $(find "$scratch/root" -newer "$scratch/mark")"
+[ -z "$(find "$scratch/unpacked" -newer "$scratch/mark")" ] || fail "written below /usr: $(find "$scratch/unpacked" -newer "$scratch/mark")"

@@ -205,6 +205,7 @@ no_export() { # TEXT ARGS...: refused, and the folder is as it was
 # A limit on file sizes (KiB), as a full disk: nothing is left, not even the folder.
 (ulimit -f 1000 && no_export "cannot write " first --export "$out") || exit 1
 [ ! -e "$out" ] || fail "a full disk: $(ls -A "$out")"
+no_export "is a file; expected a folder" first --export "$results/first/run.json"
 exports first --export "$out" --json
 [ "$(ls -A "$out" | LC_ALL=C sort | tr '\n' ' ')" = "README.md config.json model.onnx model.safetensors " ] ||
     fail "--export: $(ls -A "$out")"

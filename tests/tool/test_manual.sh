@@ -77,15 +77,15 @@ done
 [[ $("$BIN/eval" --version) =~ ^eval\ \(presize\)\ [0-9.]+$ ]] || fail "--version alone"
 
 # --- completion, in a folder with a set and two runs ---
-mkdir -p "$scratch/bin" "$scratch/work/data/demo" "$scratch/work/elsewhere/far" "$scratch/work/results/first" \
-    "$scratch/work/results/second" "$scratch/work/results/no-run" "$scratch/work/experiments"
-touch "$scratch/work/data/demo/manifest.jsonl" "$scratch/work/results/"{first,second}/run.json \
-    "$scratch/work/elsewhere/far/run.json" "$scratch/work/experiments/mine.yaml"
+mkdir -p "$scratch/bin" "$scratch/there/data/demo" "$scratch/there/elsewhere/far" "$scratch/there/results/first" \
+    "$scratch/there/results/second" "$scratch/there/results/no-run" "$scratch/there/experiments"
+touch "$scratch/there/data/demo/manifest.jsonl" "$scratch/there/results/"{first,second}/run.json \
+    "$scratch/there/elsewhere/far/run.json" "$scratch/there/experiments/mine.yaml"
 printf '#!/bin/sh\ntool=$1\nshift\nexec "%s/$tool" "$@"\n' "$BIN" >"$scratch/bin/presize"
 chmod +x "$scratch/bin/presize"
 export PRESIZE_SHARE=$SOURCE/../nowhere
 unset PRESIZE_DATA
-cd "$scratch/work" || exit 1
+cd "$scratch/there" || exit 1
 PATH=$scratch/bin:$PATH
 cat >"$scratch/expected" <<'END'
 tr|train

@@ -1,6 +1,6 @@
 /* test_split.c - torch's permutation, the kinds of split, folds.
  * SPDX-License-Identifier: MIT */
-#include "shards.h"
+#include "opened.h"
 
 #include "data/split.h"
 
@@ -35,43 +35,6 @@ static void randperm_is_torchs(void **state)
     assert_string_equal(hex, "9f7233ba204910a58733dce3ac8c808f");
     free(r);
     free(text);
-}
-
-struct opened {
-    struct shards t;
-    struct shard_set *s;
-};
-
-static int set_up(void **state)
-{
-    struct opened *o = calloc(1, sizeof *o);
-    struct err err;
-
-    assert_non_null(o);
-    shards_describe(&o->t, 33);
-    assert_int_equal(shards_write(&o->t, &err), 0);
-    assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
-    *state = o;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct opened *o = *state;
-
-    shard_set_close(o->s);
-    shards_end(&o->t);
-    free(o);
-    return 0;
-}
-
-static struct data_options options(int split)
-{
-    struct data_options o = {0};
-
-    keys_default(&(struct key_table){data_keys, 0}, 1, KEYS_NEWEST, &o);
-    o.split = split;
-    return o;
 }
 
 /* Every picture is in exactly one part. */
