@@ -28,8 +28,8 @@ enum { ROWS = 9, FEWEST_ROWS = 3, COLUMNS = 80, AROUND = 3, PLOTS = 3, POLL_MS =
 struct curves {
     struct run_entry run;
     json_t *epochs; /* lines of metrics.jsonl */
-    json_t *
-        points; /* [epoch, loss, rate, rate of the first layers] of the last checkpoint; NULL: none */
+    /* [epoch, loss, rate, rate of the first layers] of the last checkpoint; NULL: none */
+    json_t *points;
     json_int_t bad;  /* first line that is whole and no object; 0: none */
     char fault[512]; /* why the points are not there */
 };

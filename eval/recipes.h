@@ -18,14 +18,14 @@ struct unit {
 };
 
 struct recipe_group {
-    char label
-        [400]; /* "smoothing=0.1": keys that differ between groups; of one group, its experiment */
+    /* "smoothing=0.1": keys that differ between groups; of one group, its experiment */
+    char label[400];
     json_t *recipe; /* borrowed from a trial */
     json_t *runs;   /* names of those that count */
     struct unit *units;
     int n; /* units */
-    double mean, deviation, low,
-        high;          /* error rates of the units; Student's t, 95 %; low > high where n < 2 */
+    /* error rates of the units; Student's t, 95 %; low > high where n < 2 */
+    double mean, deviation, low, high;
     double clean_mean; /* without the pictures that leak */
     bool leaks;        /* whether there are such */
     bool relabelled;   /* some of the runs are cleaned by data.clean */
@@ -39,12 +39,12 @@ struct contrast { /* of a group with the first */
     uint32_t pictures; /* of one of them */
     double difference; /* mean over seeds and pictures */
     double low, high;  /* 95 % */
-    bool
-        new_pictures; /* the interval is for new pictures, too: all seeds were scored on the same ones */
+    /* the interval is for new pictures, too: all seeds were scored on the same ones */
+    bool new_pictures;
     double p, adjusted; /* sign flips over seeds; by Holm over the contrasts */
     int needed;         /* the fewest seeds that could decide, among so many tests; 0: no number */
-    double
-        missed; /* a smaller difference is missed in more than 1 of 5 such studies; INFINITY: any is */
+    /* a smaller difference is missed in more than 1 of 5 such studies; INFINITY: any is */
+    double missed;
 };
 
 struct recipe_groups {

@@ -21,11 +21,11 @@ struct suspects {
     struct suspect *list; /* the likely ones first, each by rising score */
     uint32_t n, n_likely;
     const char *split; /* part that the runs judge: valid, train, test */
-    uint32_t
-        n_set; /* pictures that could be judged: of that part, or training and validation ones */
+    /* pictures that could be judged: of that part, or training and validation ones */
+    uint32_t n_set;
     uint32_t n_planted; /* of the list, labels that are wrong on purpose */
-    char folder
-        [4096]; /* where what is found belongs: the run's, the study's, or the one beside the first run */
+    /* where what is found belongs: the run's, the study's, or the one beside the first run */
+    char folder[4096];
 };
 
 /* R->words are runs or folders of runs (studies), none: the latest run. A picture's probabilities are the mean over the

@@ -7,12 +7,12 @@
 
 struct trial {
     char name[256], experiment[256];
-    json_t *
-        recipe; /* flat keys that change what is computed, but for what repeats it; and the shards' hash */
+    /* flat keys that change what is computed, but for what repeats it; and the shards' hash */
+    json_t *recipe;
     int64_t seed, split_seed, fold, folds; /* folds 0: none */
     uint32_t n, errors;
-    uint32_t *
-        pictures; /* n numbers of pictures in rising order; equal numbers are equal pictures with equal labels */
+    /* n numbers of pictures in rising order; equal numbers are equal pictures with equal labels */
+    uint32_t *pictures;
     uint8_t *wrong;    /* n, beside PICTURES */
     double clean_rate; /* the error rate without the pictures that leak */
     bool leaks;        /* whether there are such */

@@ -23,8 +23,8 @@ struct obtain {
     const struct source *source; /* NULL: only FROM says where it comes from */
     const struct obtain_from *from;
     size_t n_from;
-    const char
-        *mirror; /* address that has the source's files, instead of the published ones; NULL */
+    /* address that has the source's files, instead of the published ones; NULL */
+    const char *mirror;
     struct download_rules rules; /* of each download */
     const char *charset;         /* of names in the archives that are not UTF-8; NULL: none are */
     struct unpack_limits limits;

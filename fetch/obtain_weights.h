@@ -14,8 +14,8 @@ struct obtain_weights {
     const char *data; /* folder of all data sets */
     const struct pretrained *what;
     const struct obtain_from *from; /* NULL: the published file */
-    const char
-        *key; /* of one of several networks in the file, NULL: none is named; with from only */
+    /* of one of several networks in the file, NULL: none is named; with from only */
+    const char *key;
     const char *mirror;          /* address that has it instead of the publisher; NULL */
     struct download_rules rules; /* of a download */
     bool repair;                 /* what is there is hashed, and rebuilt where it differs */

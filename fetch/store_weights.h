@@ -15,8 +15,8 @@ struct stored_weights {
     char arch[32];
     char source[256]; /* name of the file that they were read from */
     char source_sha256[SHA256_HEX], data_sha256[SHA256_HEX];
-    char key
-        [256]; /* which network of several, as tensorfile_take_network() takes it; "": none was named */
+    /* which network of several, as tensorfile_take_network() takes it; "": none was named */
+    char key[256];
 };
 
 /* Reads FILE (.pth or safetensors), checks that it holds w->arch, and replaces PATH by its tensors:

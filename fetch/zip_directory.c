@@ -24,8 +24,8 @@ struct zip {
     uint64_t end;    /* where the directory ends */
     uint64_t start;  /* where it begins, counted in the file */
     uint64_t length; /* of it */
-    uint64_t
-        stated; /* where it says that it begins: less, where something was put in front of the zip */
+    /* where it says that it begins: less, where something was put in front of the zip */
+    uint64_t stated;
     uint64_t entries;
 };
 

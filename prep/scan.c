@@ -143,8 +143,8 @@ static int hash_listing(struct prep *p, struct err *err)
 
 struct against { /* what of a set is not as it was fetched */
     const struct prep *p;
-    char
-        images[ENTRY_PATH_MAX + 1]; /* folder of the pictures, as paths in a manifest are written */
+    /* folder of the pictures, as paths in a manifest are written */
+    char images[ENTRY_PATH_MAX + 1];
     char tables[3][ENTRY_PATH_MAX + 1]; /* files that the description names */
     struct offenders offenders;
 };

@@ -12,8 +12,8 @@
 struct survey {
     uint32_t n; /* pictures */
     struct remarks remarks;
-    char skip
-        [512]; /* a value for the key skip: folders of the system, test pictures without labels; "" */
+    /* a value for the key skip: folders of the system, test pictures without labels; "" */
+    char skip[512];
     char formats[400];    /* "5 JPEG, 3 TIFF" */
     uint32_t parts[4];    /* pictures in folders that are named like parts, by enum part_folder */
     bool unlabelled_test; /* those of the test folder lie in no folder of a class */

@@ -28,8 +28,8 @@ struct session {
     struct network *network;
     char config_sha256[SHA256_HEX];
     char source_sha256[SHA256_HEX]; /* file the initial weights came from; "" */
-    char tables_sha256
-        [SHA256_HEX]; /* of the SHA-256 of each table that keys name, joined; "": none */
+    /* of the SHA-256 of each table that keys name, joined; "": none */
+    char tables_sha256[SHA256_HEX];
     struct run_phase phases[PHASES_MAX];
     int n_phases;
 

@@ -51,8 +51,8 @@ static int check(const struct experiment *e, const struct experiment *preset, st
     const struct {
         const char *key, *why;
         bool useless;
-        bool
-            refuse; /* else warned of: a file may give it, and the command line what makes it idle */
+        /* else warned of: a file may give it, and the command line what makes it idle */
+        bool refuse;
     } rows[] = {
         {"optim.lr", "every phase gives its own rate (train.phases.N.lr, of fine_tune base_lr)",
          e->optim.lr != preset->optim.lr && !u.rate, true},

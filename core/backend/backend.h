@@ -67,9 +67,9 @@ struct be_info {      /* recorded in run.json */
     char isa[64];     /* what kernels and primitives use */
     char library[64]; /* that convolves: "own convolutions", "oneDNN 2.6.3" */
     int threads;
-    uint64_t
-        memory; /* bytes of its own that were free when it was opened; 0: it has the machine's */
-    int batch;  /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
+    /* bytes of its own that were free when it was opened; 0: it has the machine's */
+    uint64_t memory;
+    int batch; /* pictures that it likes to infer at a time; 0: as many microbatches as threads */
     bool has_bf16, has_fp16;
     char steps[256]; /* how whole runs were put on the device; "": there was none, or but one way */
     char hint[256];  /* what could be faster here; "" */
@@ -94,8 +94,8 @@ struct picture_set {
 };
 
 struct backend {
-    const char
-        *name; /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
+    /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
+    const char *name;
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);

@@ -161,9 +161,9 @@ struct op_list {
 struct step {
     const struct picture *pictures; /* geometry.h; n_pictures of them */
     int n_pictures; /* = batch for a list with BN_STATS or a loss gradient; fewer: padded */
-    const struct picture
-        *next; /* n_next pictures that the run after this one may be on: a GPU takes them while it
-                                   computes this; NULL: not known. They must be there only now. */
+    /* n_next pictures that the run after this one may be on: a GPU takes them while it computes this; NULL: not
+     * known. They must be there only now. */
+    const struct picture *next;
     int n_next;
     const struct mix *mixes; /* one per picture, of a whole batch; NULL: nothing is mixed */
     const float *weights;    /* of each picture's label in the loss; NULL: all 1 */

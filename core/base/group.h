@@ -20,8 +20,8 @@ struct group_place {
     int rank, ranks;  /* 0, 1: alone */
     int local;        /* rank among those of this machine */
     bool by_launcher; /* started by mpirun or srun */
-    char
-        meet[256]; /* "HOST:PORT", or "@NAME": a socket of this machine in the abstract namespace */
+    /* "HOST:PORT", or "@NAME": a socket of this machine in the abstract namespace */
+    char meet[256];
     char job[128]; /* of another one whoever comes is turned away */
 };
 

@@ -25,11 +25,10 @@ void text_quote(char *out, int size, const char *text);
  * counts as one and at the ends as none. Bytes that are not UTF-8 stay. Released with free(); NULL: out of memory. */
 char *text_fold(const char *text, bool blanks);
 
-int text_character(
-    const char *text); /* bytes of the UTF-8 character that TEXT begins with; 0: it is none */
-size_t text_blanks(
-    const char
-        *text); /* bytes of white space that TEXT begins with, no-break and wide blanks included */
+/* Bytes of the UTF-8 character that TEXT begins with; 0: it is none. */
+int text_character(const char *text);
+/* Bytes of white space that TEXT begins with, no-break and wide blanks included. */
+size_t text_blanks(const char *text);
 void text_cut_blanks(char *text); /* cuts white space off the end of TEXT */
 
 #endif

@@ -21,8 +21,8 @@ extern const char *const quality_names[QUALITY_FAULTS]; /* of the bits, in their
 
 struct quality {
     double light_px; /* brightness that 1 % of the pixels exceed, in [0, 1]; DARK below 0.32 */
-    double
-        dark_px; /* brightness that 5 % of the pixels do not reach, in [0, 1]; LIGHT from 0.95 on */
+    /* brightness that 5 % of the pixels do not reach, in [0, 1]; LIGHT from 0.95 on */
+    double dark_px;
     double detail; /* finest detail over that at a quarter of the size, >= 0; BLURRED below 0.04 */
     double aspect; /* longer side over shorter as decoded, >= 1; ODD_ASPECT above 1 / 0.35 */
     unsigned faults;

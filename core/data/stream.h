@@ -14,9 +14,8 @@ struct stream_options {
     int batch, size;                       /* pictures; output side in pixels */
     bool train;                            /* shuffled, augmented, the last partial batch dropped */
     const struct augment_options *augment; /* in validation only the mode counts */
-    const double
-        *sample_sums;      /* train: n running sums of weights to draw by (weighting.h), borrowed;
-                                  NULL: every picture once */
+    /* train: n running sums of weights to draw by (weighting.h), borrowed; NULL: every picture once */
+    const double *sample_sums;
     uint32_t tta_round;    /* not in training: > 0 draws this round of augment_tta() */
     const int32_t *labels; /* what the set's labels are in the network; NULL: the same */
     uint64_t seed;

@@ -19,8 +19,8 @@ struct report {
     json_t *params; /* params.yaml, flat; {} where it is not there */
     json_t *epochs; /* lines of metrics.jsonl */
     json_t *times;  /* lines of timing.jsonl */
-    json_t *
-        points; /* [epoch, train loss, rate, rate of the first layers] of the last checkpoint; NULL */
+    /* [epoch, train loss, rate, rate of the first layers] of the last checkpoint; NULL */
+    json_t *points;
     struct predictions *p;      /* NULL: none */
     const char *no_predictions; /* why p is NULL */
     char fault[1200];           /* storage for it */

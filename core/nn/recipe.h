@@ -110,9 +110,8 @@ struct place {
     int phase, phase_epoch; /* to go on with; epochs of it that are done */
     uint32_t epoch;         /* epochs of the run that are done */
     struct watch watch;     /* of the phase */
-    double
-        best_value; /* lowest cost so far, which is train.monitor, negated where higher is better;
-                               INFINITY: none yet */
+    /* lowest cost so far, which is train.monitor, negated where higher is better; INFINITY: none yet */
+    double best_value;
     int64_t best_epoch; /* its epoch; -1: none yet */
     int best_phase;     /* and phase */
 };

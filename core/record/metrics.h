@@ -13,17 +13,17 @@ enum { METRICS_BINS = 15 }; /* of Guo et al. 2017 */
 
 struct metrics {
     double top5; /* share of pictures whose class is among the five likeliest; ties by place */
-    double
-        balanced_accuracy; /* mean recall of the classes that have pictures (Brodersen et al. 2010, ICPR) */
+    /* mean recall of the classes that have pictures (Brodersen et al. 2010, ICPR) */
+    double balanced_accuracy;
     double macro_f1; /* mean F1 of the classes that occur, actual or predicted; 0 for 0/0 */
-    double
-        mcc; /* Matthews 1975 for many classes (Gorodkin 2004, Comput. Biol. Chem. 28); 0 for 0/0 */
+    /* Matthews 1975 for many classes (Gorodkin 2004, Comput. Biol. Chem. 28); 0 for 0/0 */
+    double mcc;
     double log_loss; /* mean loss, nat: no smoothing, no class weights (Good 1952) */
-    double
-        brier; /* mean over pictures of the sum over classes of squared errors, 0 to 2 (Brier 1950) */
+    /* mean over pictures of the sum over classes of squared errors, 0 to 2 (Brier 1950) */
+    double brier;
     double ece; /* |confidence - accuracy|, mean over equal-mass bins (Nguyen and O'Connor 2015) */
-    double
-        temperature; /* that makes the log loss least on these pictures (Guo et al. 2017); from 0.05 to 20 */
+    /* that makes the log loss least on these pictures (Guo et al. 2017); from 0.05 to 20 */
+    double temperature;
     double scaled_log_loss, scaled_ece; /* at that temperature: how they would be at best */
 };
 

@@ -18,8 +18,8 @@ struct plot_series {
 struct plot_options {
     const char *title, *x_label, *y_label;
     bool log_x; /* points with x <= 0 are then left out */
-    bool
-        calm; /* a few points far above the rest (a loss that jumps) leave the frame, and the plot says so */
+    /* a few points far above the rest (a loss that jumps) leave the frame, and the plot says so */
+    bool calm;
     int width, height; /* px; 0: 720 x 420 */
 };
 /* PATH ends in .svg or .png; replaced whole or not at all. Equal input gives equal bytes (PNG: on one

@@ -58,8 +58,8 @@ struct run_entry {
     char name[256], folder[4096];
     json_t *run;     /* run.json; NULL where it cannot be read (status "unreadable") */
     json_t *metrics; /* metrics.json, NULL until there is one */
-    const char
-        *status; /* running, done, failed, stopped, killed (running without a lock), unreadable */
+    /* running, done, failed, stopped, killed (running without a lock), unreadable */
+    const char *status;
     char fault[512]; /* why it is unreadable */
 };
 /* Whether run.json is what was written: 1; 0: it is not, ERR says so; -1: an older one, which does not say. */

@@ -56,8 +56,8 @@ struct node {
     enum pickle_global global;
     enum st_dtype dtype;
     unsigned bytes; /* GLOBAL_STORAGE: of an element */
-    int64_t
-        integer; /* INT, BOOL; STORAGE and TENSOR: number of the storage; OPAQUE: state + 1, 0: none */
+    /* INT, BOOL; STORAGE and TENSOR: number of the storage; OPAQUE: state + 1, 0: none */
+    int64_t integer;
     const char *text; /* STRING, BIG (little endian), OPAQUE: borrowed from the pickle's bytes */
     size_t size;      /* of text */
     int *items;       /* TUPLE, LIST, DICT: nodes; TENSOR: none */

@@ -34,8 +34,8 @@ struct sim {
     enum sim_plant plant; /* $SIM_PLANT, a number */
     long fail_at;         /* $SIM_FAIL: this call fails, counted from 1; 0: none */
     long calls;           /* so far */
-    char kernel
-        [64]; /* $SIM_FAIL_KERNEL=KERNEL:N: the Nth launch of it goes wrong when it runs, and from */
+    /* $SIM_FAIL_KERNEL=KERNEL:N: the Nth launch of it goes wrong when it runs, and from */
+    char kernel[64];
     long kernel_at; /* then on every call fails; of NCCL's functions: the Nth call fails */
     bool broken;
     size_t memory;        /* $SIM_MEMORY, bytes of the device; 0: as much as is asked for */

@@ -248,7 +248,7 @@ echo mine >> "$out/README.md"
 no_export "$out: README.md is there, and it is not as an export wrote it" first --export "$out"
 touch "$scratch/twice/notes.txt"
 no_export "notes.txt is there, and no export wrote it" first --export "$scratch/twice"
-no_export "Not a directory" first --export "$0"
+no_export "is a file; expected a folder" first --export "$0"
 no_export "--export goes without --set and --tta" first --export "$out" --tta
 cp -r "$results/first" "$results/bare"
 rm "$results"/bare/checkpoints/*

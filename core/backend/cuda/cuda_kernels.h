@@ -44,8 +44,8 @@ struct cuda_picture {
     uint64_t pixels; /* byte offset from the base that cuda_augment() is given */
     int32_t height, width;
     struct sample_map map;
-    struct mix
-        mix; /* partner: its own place where nothing is mixed; may lie in front of the first */
+    /* partner: its own place where nothing is mixed; may lie in front of the first */
+    struct mix mix;
     struct loss_target target;
     uint32_t position;
 };

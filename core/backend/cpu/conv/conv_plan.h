@@ -19,8 +19,8 @@ struct phase {
 
 struct phases {
     int n;
-    int step_in,
-        step_out; /* from one output pixel of a phase to the next: pixels of source, of target */
+    /* from one output pixel of a phase to the next: pixels of source, of target */
+    int step_in, step_out;
     struct phase *phase;
     signed char (*at)[2]; /* per tap: where output pixel (0, 0) of the phase reads */
     int *tap;             /* per tap: its number r S + s in the plain weight */
