@@ -58,10 +58,10 @@ pets-data: tools
 	bin/prep pets
 
 test: deps all
-	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS) -LE slow
+	TMPDIR=$$(./.ci/scratch-folder) ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS) -LE slow
 
 test-long: deps all
-	ctest --test-dir $(BUILD) --output-on-failure -L slow
+	TMPDIR=$$(./.ci/scratch-folder) ctest --test-dir $(BUILD) --output-on-failure -L slow
 
 bench: configure
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benches tools

@@ -19,6 +19,7 @@ for option in train.loss.smoothing=0.1 train.loss.focal=2 train.loss.class_weigh
         more="data.split_csv=$scratch/uneven.csv" || more=
     train_run "$option" $tiny $option $more
     hashes="$hashes $(weights_hash "$option")"
+    rm -r "${results:?}/$option/checkpoints"
 done
 [ "$(tr ' ' '\n' <<< "$hashes" | sort -u | wc -l)" = 10 ] || fail "two options gave the same weights"
 train_run loose $tiny train.clip=1e6
