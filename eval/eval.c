@@ -489,10 +489,10 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     *status = 0;
     if (asks_for_groups(a, &groups)) {
         if (r->fail_on_regression || r->report || r->clean)
-            return err_set(err, ERR_INPUT, "command line: %s compares runs, not studies",
-                           r->report  ? "--report"
-                           : r->clean ? "--clean"
-                                      : "--fail-on-regression");
+            return err_in(err, NULL, "%s compares runs, not studies",
+                          r->report  ? "--report"
+                          : r->clean ? "--clean"
+                                     : "--fail-on-regression");
         return groups_print(out, &groups, err);
     }
     switch (a->action) {
@@ -576,8 +576,6 @@ int main(int argc, char **argv)
     fold_end(out, stdout);
     if (rc < 0) {
         fflush(stdout);
-        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
-            die_usage("eval", "%s", err.msg);
         die("eval", &err);
     }
     cli_finish("eval");

@@ -266,8 +266,6 @@ int main(int argc, char **argv)
     prep_close(&a.prep);
     free(a.overrides);
     if (rc < 0) {
-        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
-            die_usage("prep", "%s", err.msg);
         die("prep", &err);
     }
     cli_finish("prep");

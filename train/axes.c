@@ -200,10 +200,10 @@ static int check_once(const json_t *words, const char *origin, struct err *err)
 
         snprintf(key, sizeof key, "%.*s", (int)strcspn(text, "="), text);
         if (json_object_get(seen, key)) {
-            rc = err_set(err, ERR_INPUT,
-                         "%s: %s is set twice: a key is either an axis (grid, list, "
-                         "seeds, split_seeds, folds) or the same in all runs",
-                         origin, key);
+            rc = err_in(err, origin,
+                        "%s is set twice: a key is either an axis (grid, list, "
+                        "seeds, split_seeds, folds) or the same in all runs",
+                        key);
             break;
         }
         json_object_set_new(seen, key, json_true());
@@ -215,7 +215,6 @@ static int check_once(const json_t *words, const char *origin, struct err *err)
 /* One recipe can be trained, and is not the same as one before it. SEEN: labels by hash of configuration. */
 static int check_recipe(json_t *seen, const json_t *recipe, const char *origin, struct err *err)
 {
-    static const char line[] = "command line: ";
     const char *label = json_string_value(json_object_get(recipe, "label")), *before;
     char **words = word_array(json_object_get(recipe, "words"));
     struct experiment *e = NULL;
@@ -227,20 +226,16 @@ static int check_recipe(json_t *seen, const json_t *recipe, const char *origin, 
     rc = useful_read(&e, json_string_value(json_object_get(recipe, "experiment")), words,
                      (int)json_array_size(json_object_get(recipe, "words")), err);
     free(words);
-    if (rc < 0) {
-        if (strcmp(origin, "command line") != 0 && strncmp(err->msg, line, sizeof line - 1) == 0)
-            memmove(err->msg, err->msg + sizeof line - 1, strlen(err->msg + sizeof line - 1) + 1);
-        return strcmp(origin, "command line") == 0 ? -1 : err_wrap(err, "%s", origin);
-    }
+    if (rc < 0)
+        return origin ? err_usage_of(err, origin) : -1;
     rc = experiment_sha256(e, hex, err);
     experiment_free(e);
     if (rc < 0)
         return -1;
     before = json_string_value(json_object_get(seen, hex));
     if (before)
-        return err_set(err, ERR_INPUT,
-                       "%s: %s and %s are the same recipe: their runs would be duplicates", origin,
-                       before, label);
+        return err_in(err, origin, "%s and %s are the same recipe: their runs would be duplicates",
+                      before, label);
     return json_object_set_new(seen, hex, json_string(label)) < 0 ? err_set(err, ERR_NOMEM, "study")
                                                                   : 0;
 }
@@ -391,7 +386,7 @@ static int name_study(char name[256], const struct axes_request *r, const struct
 
 int axes_plan(json_t **out, char name[256], const struct axes_request *r, struct err *err)
 {
-    const char *origin = r->file ? r->file : "command line";
+    const char *origin = r->file;
     struct axes_file f = {0};
     json_t *recipes = NULL, *repeats = NULL, *base = NULL, *labels = json_array();
     const json_t *recipe;
@@ -402,8 +397,7 @@ int axes_plan(json_t **out, char name[256], const struct axes_request *r, struct
     if (axes_file_read(&f, r, err) < 0 || make_base(&base, f.experiments, err) < 0)
         goto out;
     if (axes_file_runs(&f) > RUNS_MOST) {
-        err_set(err, ERR_INPUT, "%s: %.0f runs; a study has at most %d", origin, axes_file_runs(&f),
-                RUNS_MOST);
+        err_in(err, origin, "%.0f runs; a study has at most %d", axes_file_runs(&f), RUNS_MOST);
         goto out;
     }
     recipes = make_recipes(&f);

@@ -108,8 +108,7 @@ static json_t *value_text(const json_t *value, const char *origin, const char *k
     put_value(text, sizeof text, value);
     if (strlen(text) + 1 < sizeof text)
         return json_string(text);
-    err_set(err, ERR_INPUT, "%s: %s: a value of more than %d characters", origin, key,
-            VALUE_LEN - 2);
+    err_in(err, origin, "%s: a value of more than %d characters", key, VALUE_LEN - 2);
     return NULL;
 }
 
@@ -150,10 +149,9 @@ static int check_members(const json_t *tree, const char *origin, struct err *err
     json_t *value;
 
     if (!json_is_object(tree))
-        return err_set(err, ERR_INPUT,
-                       "%s: expected a study: exp, keys, grid, list, seeds, "
-                       "split_seeds, folds",
-                       origin);
+        return err_in(err, origin,
+                      "expected a study: exp, keys, grid, list, seeds, "
+                      "split_seeds, folds");
     json_object_foreach((json_t *)(uintptr_t)tree, key, value)
     {
         bool is_known = false;
@@ -163,9 +161,8 @@ static int check_members(const json_t *tree, const char *origin, struct err *err
             is_known |= strcmp(key, known[i]) == 0;
         if (is_known)
             continue;
-        err_set(err, ERR_INPUT,
-                "%s: %s is no axis of a study (exp, keys, grid, list, seeds, split_seeds, folds)",
-                origin, key);
+        err_in(err, origin,
+               "%s is no axis of a study (exp, keys, grid, list, seeds, split_seeds, folds)", key);
         near = nearest_name(key, known, KNOWN);
         return near ? err_append(err, "; did you mean %s?", near)
                     : err_append(err, "; a key of the experiment goes below keys or grid");
@@ -195,8 +192,7 @@ static int read_experiments(struct axes_file *f, const struct axes_request *r, c
 
     f->experiments = json_array();
     if (exp && r->experiment)
-        return err_set(err, ERR_INPUT, "%s names its experiment (exp): leave out --exp %s", origin,
-                       r->experiment);
+        return err_in(err, origin, "names its experiment (exp): leave out --exp %s", r->experiment);
     if (r->experiment && json_array_append_new(f->experiments, json_string(r->experiment)) < 0)
         return err_set(err, ERR_INPUT, "--exp %s: the name is not UTF-8", r->experiment);
     if (r->experiment)
@@ -215,10 +211,9 @@ static int read_experiments(struct axes_file *f, const struct axes_request *r, c
         if (i == json_array_size(exp))
             return 0;
     }
-    return err_set(err, ERR_INPUT,
-                   exp ? "%s: exp: expected the name of an experiment, or a list of names"
-                       : "%s: which experiment? Add `exp: NAME`, or --exp NAME",
-                   origin);
+    return err_in(err, origin,
+                  exp ? "exp: expected the name of an experiment, or a list of names"
+                      : "which experiment? Add `exp: NAME`, or --exp NAME");
 }
 
 /* Keys that all runs have: those of the file, then those of the command line, which replace them. */
@@ -231,7 +226,7 @@ static int read_keys(struct axes_file *f, const struct axes_request *r, const js
 
     f->words = json_array();
     if (keys && !json_is_null(keys) && !json_is_object(keys))
-        rc = err_set(err, ERR_INPUT, "%s: keys: expected KEY: VALUE", origin);
+        rc = err_in(err, origin, "keys: expected KEY: VALUE");
     if (rc == 0)
         rc = flatten(flat, keys, "", origin, err);
     for (int i = 0; i < r->n_words; i++) {
@@ -246,7 +241,7 @@ static int read_keys(struct axes_file *f, const struct axes_request *r, const js
     }
     for (int i = 0; i < r->n_words && rc == 0; i++)
         if (json_array_append_new(f->words, json_string(r->words[i])) < 0)
-            rc = err_set(err, ERR_INPUT, "command line: a word that is not UTF-8");
+            rc = err_in(err, NULL, "a word that is not UTF-8");
     json_decref(flat);
     return rc;
 }
@@ -261,7 +256,7 @@ static int read_grid(json_t *out, const json_t *grid, const char *prefix, const 
     size_t i;
 
     if (grid && !json_is_null(grid) && !json_is_object(grid))
-        return err_set(err, ERR_INPUT, "%s: grid: expected KEY: [VALUE, VALUE]", origin);
+        return err_in(err, origin, "grid: expected KEY: [VALUE, VALUE]");
     json_object_foreach((json_t *)(uintptr_t)grid, key, value)
     {
         json_t *values;
@@ -274,9 +269,9 @@ static int read_grid(json_t *out, const json_t *grid, const char *prefix, const 
             continue;
         }
         if (!json_is_array(value) || json_array_size(value) == 0)
-            return err_set(err, ERR_INPUT,
-                           "%s: grid: %s: expected a list of values, at least one: [VALUE, VALUE]",
-                           origin, name);
+            return err_in(err, origin,
+                          "grid: %s: expected a list of values, at least one: [VALUE, VALUE]",
+                          name);
         values = json_array();
         json_object_set_new(out, name, values);
         json_array_foreach(value, i, item)
@@ -300,17 +295,15 @@ static int read_list(struct axes_file *f, const json_t *list, const char *origin
     if (!list)
         return 0;
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return err_set(err, ERR_INPUT,
-                       "%s: list: expected sets of keys, at least one: [{KEY: VALUE}, ...]",
-                       origin);
+        return err_in(err, origin,
+                      "list: expected sets of keys, at least one: [{KEY: VALUE}, ...]");
     json_array_foreach(list, i, entry)
     {
         json_t *flat = json_object();
 
         json_array_append_new(f->list, flat);
         if (!json_is_object(entry) || json_object_size(entry) == 0)
-            return err_set(err, ERR_INPUT, "%s: list: entry %zu: expected {KEY: VALUE, ...}",
-                           origin, i + 1);
+            return err_in(err, origin, "list: entry %zu: expected {KEY: VALUE, ...}", i + 1);
         if (flatten(flat, entry, "", origin, err) < 0)
             return -1;
     }
@@ -329,8 +322,8 @@ static int number(int64_t *out, const json_t *value, int64_t low, int64_t high, 
     *out = text ? strtoll(text, &end, 10) : 0;
     if (text && isalnum((unsigned char)text[0]) && !*end && !errno && *out >= low && *out <= high)
         return 0;
-    return err_set(err, ERR_INPUT, "%s: %s: %.100s: expected a whole number from %lld to %lld",
-                   origin, axis, text ? text : "no number", (long long)low, (long long)high);
+    return err_in(err, origin, "%s: %.100s: expected a whole number from %lld to %lld", axis,
+                  text ? text : "no number", (long long)low, (long long)high);
 }
 
 /* "5": 5 numbers from FIRST on; a list: those. VALUE NULL: no such axis. */
@@ -345,8 +338,7 @@ static int read_numbers(json_t **out, const json_t *value, int64_t first, int64_
         return 0;
     *out = json_array();
     if (json_is_array(value) && json_array_size(value) == 0)
-        return err_set(err, ERR_INPUT, "%s: %s is an empty list: give a number, or at least one",
-                       origin, axis);
+        return err_in(err, origin, "%s is an empty list: give a number, or at least one", axis);
     if (!json_is_array(value)) {
         if (number(&n, value, 1, REPEATS_MOST, origin, axis, err) < 0)
             return -1;
@@ -354,7 +346,7 @@ static int read_numbers(json_t **out, const json_t *value, int64_t first, int64_
             json_array_append_new(*out, json_integer(first + k));
         return first + n - 1 <= most
                    ? 0
-                   : err_set(err, ERR_INPUT, "%s: %s: beyond %lld", origin, axis, (long long)most);
+                   : err_in(err, origin, "%s: beyond %lld", axis, (long long)most);
     }
     json_array_foreach(value, i, item)
     {
@@ -362,8 +354,7 @@ static int read_numbers(json_t **out, const json_t *value, int64_t first, int64_
             return -1;
         for (size_t k = 0; k < i; k++)
             if (json_integer_value(json_array_get(*out, k)) == n)
-                return err_set(err, ERR_INPUT, "%s: %s: %lld is there twice", origin, axis,
-                               (long long)n);
+                return err_in(err, origin, "%s: %lld is there twice", axis, (long long)n);
         json_array_append_new(*out, json_integer(n));
     }
     return 0;
@@ -400,21 +391,20 @@ static int read_repeats(struct axes_file *f, const struct axes_request *r, const
     json_t *seeds = axis_of(tree, "seeds", r->seeds);
     json_t *splits = axis_of(tree, "split_seeds", r->split_seeds);
     json_t *folds = axis_of(tree, "folds", r->folds);
-    const char *typed_in = "command line";
     struct experiment *e;
     int64_t n = 0;
     int rc;
 
     rc = experiment_read(&e, json_string_value(json_array_get(f->experiments, 0)), NULL, 0, err);
     if (rc == 0) {
-        rc = read_numbers(&f->seeds, seeds, e->seed, 9007199254740992, r->seeds ? typed_in : origin,
+        rc = read_numbers(&f->seeds, seeds, e->seed, 9007199254740992, r->seeds ? NULL : origin,
                           r->seeds ? "--seeds" : "seeds", err);
         if (rc == 0)
             rc = read_numbers(&f->split_seeds, splits, e->data.split_seed, 4294967295,
-                              r->split_seeds ? typed_in : origin,
+                              r->split_seeds ? NULL : origin,
                               r->split_seeds ? "--split-seeds" : "split_seeds", err);
         if (rc == 0 && folds)
-            rc = number(&n, folds, 2, FOLDS_MOST, r->folds ? typed_in : origin,
+            rc = number(&n, folds, 2, FOLDS_MOST, r->folds ? NULL : origin,
                         r->folds ? "--folds" : "folds", err);
         experiment_free(e);
     }
@@ -427,7 +417,7 @@ static int read_repeats(struct axes_file *f, const struct axes_request *r, const
 
 int axes_file_read(struct axes_file *f, const struct axes_request *r, struct err *err)
 {
-    const char *origin = r->file ? r->file : "command line";
+    const char *origin = r->file;
     const char *title;
     json_t *tree = NULL;
     int rc = -1;

@@ -256,10 +256,10 @@ static int check_words(const struct request *r, const char *folder, const struct
     if (rc < 0)
         return -1;
     if (strcmp(hex, s->config_sha256) != 0)
-        return err_set(err, ERR_INPUT,
-                       "command line: --resume goes on with the same experiment: only keys that "
-                       "change no result may be set (exec.threads, exec.prefetch, exec.cuda_graph, "
-                       "data.verify, train.score_train, train.checkpoint_minutes)");
+        return err_in(err, NULL,
+                      "--resume goes on with the same experiment: only keys that "
+                      "change no result may be set (exec.threads, exec.prefetch, exec.cuda_graph, "
+                      "data.verify, train.score_train, train.checkpoint_minutes)");
     return 0;
 }
 

@@ -112,9 +112,9 @@ static int read_words(struct exec_options *o, const struct selftest_options *s, 
         return err_set(err, ERR_NOMEM, "selftest");
     keys_default(&table, 1, KEYS_NEWEST, o);
     for (int i = 0; i < s->n_words && rc == 0; i++)
-        rc = keys_override(tree, s->words[i], err);
+        rc = keys_override(tree, s->words[i], err) < 0 ? err_usage(err) : 0;
     if (rc == 0)
-        rc = keys_apply(&table, 1, KEYS_NEWEST, o, tree, "command line", err);
+        rc = keys_apply(&table, 1, KEYS_NEWEST, o, tree, NULL, err);
     json_decref(tree);
     return rc;
 }

@@ -496,8 +496,6 @@ int main(int argc, char **argv)
         say_experiments();
         exit(2);
     } else if (train(&a, &err) < 0) {
-        if (err.kind == ERR_INPUT && strncmp(err.msg, "command line", 12) == 0)
-            die_usage("train", "%s", err.msg);
         die("train", &err);
     }
     json_decref(a.request.git);

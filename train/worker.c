@@ -280,11 +280,10 @@ int worker_plan(json_t **plan, char name[256], const struct worker *w, struct er
     *plan = NULL;
     if (w->study && study_find(folder, w->results, w->study)) {
         if (axes.seeds || axes.split_seeds || axes.folds || axes.experiment || axes.n_words > 0)
-            return err_set(
-                err, ERR_INPUT,
-                "command line: --study %s goes on with a study as it is: leave out --exp, "
-                "--seeds, --split-seeds, --folds and keys",
-                w->study);
+            return err_in(err, NULL,
+                          "--study %s goes on with a study as it is: leave out --exp, "
+                          "--seeds, --split-seeds, --folds and keys",
+                          w->study);
         if (study_read(&s, folder, err) < 0)
             return -1;
         *plan = json_incref(s.json);
@@ -319,8 +318,7 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
     n = json_array_size(json_object_get(plan, "runs"));
     if (w->task > 0 && (size_t)w->task > n) {
         json_decref(plan);
-        return err_set(err, ERR_INPUT, "command line: --task %ld: the study has runs 1 to %zu",
-                       w->task, n);
+        return err_in(err, NULL, "--task %ld: the study has runs 1 to %zu", w->task, n);
     }
     if (!w->study || !study_find(there, w->results, w->study))
         rc = path_format(folder, err, "%s/%s", w->results, name);

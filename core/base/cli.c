@@ -271,6 +271,8 @@ int cli_status(const char *tool, const struct err *err)
 
 noreturn void die(const char *tool, const struct err *err)
 {
+    if (err->kind == ERR_USAGE)
+        die_usage(tool, "%s", err->msg);
     progress_end();
     log_begin(tool, LOG_ERROR);
     log_error("%s", err->msg[0] ? err->msg : "failed, with no reason given");

@@ -67,6 +67,40 @@ int err_wrap(struct err *err, const char *format, ...)
     return err_set(err, err->kind, "%s: %s", text, err->msg);
 }
 
+static const char command_line[] = "command line: ";
+
+int err_usage(struct err *err)
+{
+    if (!err || err->kind != ERR_INPUT)
+        return -1;
+    return err_set(err, ERR_USAGE, "%s%s", command_line, err->msg);
+}
+
+int err_in(struct err *err, const char *file, const char *format, ...)
+{
+    char text[sizeof err->msg];
+    va_list args;
+
+    va_start(args, format);
+    if (vsnprintf(text, sizeof text, format, args) < 0)
+        text[0] = '\0';
+    va_end(args);
+    err_set(err, ERR_INPUT, "%s", text);
+    return file ? err_wrap(err, "%s", file) : err_usage(err);
+}
+
+int err_usage_of(struct err *err, const char *file)
+{
+    const char *text;
+
+    if (!err)
+        return -1;
+    text = err->msg;
+    if (err->kind == ERR_USAGE && strncmp(text, command_line, strlen(command_line)) == 0)
+        text += strlen(command_line);
+    return err_set(err, err->kind == ERR_USAGE ? ERR_INPUT : err->kind, "%s: %s", file, text);
+}
+
 int err_append(struct err *err, const char *format, ...)
 {
     size_t used;

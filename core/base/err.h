@@ -15,6 +15,7 @@ enum err_kind {
     ERR_FULL,   /* no space left on the device */
     ERR_FORMAT, /* bytes that are not what they should be: damaged, truncated, wrong version */
     ERR_INPUT,  /* a value, key, label or data set that cannot be used */
+    ERR_USAGE,  /* the same, of the command line: exit status 2 */
     ERR_NOMEM,
     ERR_NETWORK,
     ERR_CHECKSUM,
@@ -39,6 +40,16 @@ int err_errno(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "context: " before the message and returns -1. */
 int err_wrap(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* ERR_INPUT with "FILE: " before the message; FILE NULL: ERR_USAGE with "command line: ". Returns -1. */
+int err_in(struct err *err, const char *file, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* An ERR_INPUT is of the command line: it becomes ERR_USAGE, "command line: " comes before it. Returns -1. */
+int err_usage(struct err *err);
+
+/* An ERR_USAGE is of FILE, from which the words came: ERR_INPUT, "FILE: " instead of "command line: ". Other kinds
+ * get "FILE: " before their message. Returns -1. */
+int err_usage_of(struct err *err, const char *file);
 
 /* Appends to the message (for lists of offenders and for what to do next); truncates silently. */
 int err_append(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);

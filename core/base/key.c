@@ -420,8 +420,8 @@ int keys_apply(const struct key_table *tables, size_t n, int version, void *obj,
     if (json_is_null(tree))
         return 0;
     if (!json_is_object(tree))
-        return err_set(err, ERR_INPUT, "%s: expected a map of keys", origin);
-    if (apply_map(&j, "", "", tree, err) < 0)
-        return err_wrap(err, "%s", origin);
-    return 0;
+        err_set(err, ERR_INPUT, "expected a map of keys");
+    else if (apply_map(&j, "", "", tree, err) == 0)
+        return 0;
+    return origin ? err_wrap(err, "%s", origin) : err_usage(err);
 }

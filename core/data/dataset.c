@@ -42,10 +42,12 @@ int dataset_read(struct dataset_options *o, const char *name, char *const *overr
     if (keys_apply(tables, 1, KEYS_NEWEST, o, tree, path, err) < 0)
         goto out;
     for (int i = 0; i < n; i++)
-        if (keys_set_word(tree, tables, 1, overrides[i], err) < 0)
+        if (keys_set_word(tree, tables, 1, overrides[i], err) < 0) {
+            err_usage(err);
             goto out;
+        }
     keys_default(tables, 1, KEYS_NEWEST, o);
-    if (keys_apply(tables, 1, KEYS_NEWEST, o, tree, "command line", err) < 0)
+    if (keys_apply(tables, 1, KEYS_NEWEST, o, tree, NULL, err) < 0)
         goto out;
     if (o->label_from == LABEL_REGEX && !o->label_regex[0])
         err_set(err, ERR_INPUT, "%s: label.from is regex, so label.regex must be given", path);

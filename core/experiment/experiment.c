@@ -149,14 +149,10 @@ static int chain_version(int *version, json_t **trees, char (*paths)[PATH_LEN], 
 static int apply_words(struct experiment *e, json_t *merged, char *const *words, int n,
                        struct err *err)
 {
-    for (int i = 0; i < n; i++) {
-        if (keys_set_word(merged, tables, N_TABLES, words[i], err) < 0) {
-            if (!strstr(err->msg, "command line"))
-                err_wrap(err, "command line");
-            return -1;
-        }
-    }
-    return n > 0 ? keys_apply(tables, N_TABLES, e->version, e, merged, "command line", err) : 0;
+    for (int i = 0; i < n; i++)
+        if (keys_set_word(merged, tables, N_TABLES, words[i], err) < 0)
+            return err_usage(err);
+    return n > 0 ? keys_apply(tables, N_TABLES, e->version, e, merged, NULL, err) : 0;
 }
 
 static int apply_all(struct experiment *e, json_t **trees, char (*paths)[PATH_LEN], int n,

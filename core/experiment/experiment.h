@@ -30,7 +30,7 @@ struct experiment {
 /* Reads experiments/NAME.yaml (or the file itself when NAME ends in ".yaml"), its `extends` chain
  * (at most 8 files, looked for beside the file first), then the N words KEY=VALUE. ERR_INPUT:
  * missing (with the near names), a loop in extends, whatever keys_apply() says; an error in the
- * words has a message starting "command line". *out is NULL then. Release with experiment_free().
+ * words is ERR_USAGE. *out is NULL then. Release with experiment_free().
  *
  * A file may say for which `version` of the keys it was written, as each resolved.yaml does since version
  * 2. What it leaves out then means what it meant in that version. The experiment is one of today's

@@ -154,7 +154,7 @@ static void bad_words_say_command_line(void **state)
         char *word = (char *)(uintptr_t)words[i];
 
         assert_true(experiment_read(&e, at("base.yaml"), &word, 1, &err) < 0);
-        assert_int_equal(err.kind, ERR_INPUT);
+        assert_int_equal(err.kind, ERR_USAGE);
         if (strncmp(err.msg, "command line", 12) != 0)
             fail_msg("%s", err.msg);
     }

@@ -60,7 +60,7 @@ static void exec_of(struct exec_options *o, int n_words, char **words)
     keys_default(&table, 1, KEYS_NEWEST, o);
     for (int i = 0; i < n_words; i++)
         check(keys_override(tree, words[i], &err), &err);
-    check(keys_apply(&table, 1, KEYS_NEWEST, o, tree, "command line", &err), &err);
+    check(keys_apply(&table, 1, KEYS_NEWEST, o, tree, NULL, &err), &err);
     json_decref(tree);
 }
 
