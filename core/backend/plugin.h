@@ -12,15 +12,8 @@
 #define PLUGIN_SYMBOL "presize_plugin"
 #define PLUGIN_FILE "libpresize_cuda.so"
 
-/* Changes with every struct that crosses; a change that moves nothing changes PRESIZE_VERSION. */
-#define PLUGIN_ABI                                                                                 \
-    ((uint64_t)sizeof(struct backend) << 48 ^ (uint64_t)sizeof(struct op) << 40 ^                  \
-     (uint64_t)sizeof(struct step) << 30 ^ (uint64_t)sizeof(struct picture) << 20 ^                \
-     (uint64_t)sizeof(struct exec_options) << 10 ^ (uint64_t)sizeof(struct be_info) << 4 ^         \
-     (uint64_t)sizeof(struct tensor) << 6 ^ (uint64_t)OP_KINDS)
-
 struct plugin {
-    uint64_t abi; /* PLUGIN_ABI; the first word, whatever follows */
+    uint64_t abi; /* PLUGIN_ABI, a hash of the headers (CMakeLists.txt); the first word, whatever follows */
     const char *version;
     const struct backend *backend;
 };
