@@ -191,16 +191,6 @@ int obtain_unpack(struct manifest *m, const struct archives *a, const struct obt
     return rc;
 }
 
-static void sync_folder(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0)
-        log_debug("cannot sync %s", folder);
-    if (fd >= 0)
-        close(fd);
-}
-
 /* One flush of everything instead of one per picture. */
 int obtain_flush(const char *root, struct err *err)
 {
@@ -225,8 +215,7 @@ static int commit(const char *root, const struct obtain_places *p, struct err *e
         (void)!path_remove_tree(p->tree, NULL);
         return -1;
     }
-    sync_folder(p->set);
-    return 0;
+    return path_sync_folder(p->set, err);
 }
 
 /* What archive I's hash was compared with. */

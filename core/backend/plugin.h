@@ -13,7 +13,8 @@
 #define PLUGIN_FILE "libpresize_cuda.so"
 
 struct plugin {
-    uint64_t abi; /* PLUGIN_ABI, a hash of the headers (CMakeLists.txt); the first word, whatever follows */
+    /* The first word, whatever follows: PLUGIN_ABI, a hash of the headers on both sides (CMakeLists.txt). */
+    uint64_t abi;
     const char *version;
     const struct backend *backend;
 };

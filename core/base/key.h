@@ -121,7 +121,8 @@ void key_default(const struct key *row, int version, void *target);
 /* Sets in OBJ what TREE gives; what it does not name stays. List elements start from their rows'
  * defaults. ERR_INPUT, one message: an unknown key ("did you mean"), one that VERSION has retired (with
  * what to write instead), a value of the wrong type or out of range (with the range and unit), a choice
- * that does not exist (with the choices). ORIGIN is the file, put before the message; NULL: the command line, ERR_USAGE.
+ * that does not exist (with the choices). ORIGIN is the file, put before the message;
+ * NULL: the command line, ERR_USAGE.
  * Keys younger than VERSION are taken, too. */
 int keys_apply(const struct key_table *tables, size_t n, int version, void *obj, const json_t *tree,
                const char *origin, struct err *err) MUST_USE;

@@ -337,22 +337,30 @@ int new_file_begin(struct new_file *f, const char *path, struct err *err)
     return 0;
 }
 
-static int sync_folder_of(const char *path)
+int path_sync_folder(const char *folder, struct err *err)
 {
-    char folder[PATH_LEN];
-    const char *base = path_base(path);
-    int fd, rc;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
-    snprintf(folder, sizeof folder, "%.*s", base > path ? (int)(base - path) : 1,
-             base > path ? path : ".");
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return err_errno(err, "%s", folder);
     rc = fsync(fd);
     if (rc < 0 && (errno == EINVAL || errno == ENOTSUP)) /* a file system without it */
         rc = 0;
+    if (rc < 0)
+        err_errno(err, "%s", folder);
     close(fd);
     return rc;
+}
+
+int path_sync_folder_of(const char *path, struct err *err)
+{
+    char folder[PATH_LEN];
+    const char *base = path_base(path);
+
+    if (path_format(folder, err, "%.*s", base > path ? (int)(base - path) : 1,
+                    base > path ? path : ".") < 0)
+        return -1;
+    return path_sync_folder(folder, err);
 }
 
 /* Sets errno to why an earlier write to FD failed: what stdio saw then is lost, so ask again. */
@@ -390,7 +398,7 @@ static int finish(struct new_file *f)
     if (rc != 0 || rename(f->tmp, f->path) < 0)
         return -1;
     f->tmp[0] = '\0';
-    return sync_folder_of(f->path);
+    return path_sync_folder_of(f->path, NULL);
 }
 
 int new_file_finish(struct new_file *f, struct err *err)

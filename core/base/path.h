@@ -50,6 +50,11 @@ int path_read(char **data, size_t *size, const char *path, size_t max, struct er
  * folder. On an error PATH is as it was and the temporary file is gone. */
 int path_write(const char *path, const void *data, size_t size, struct err *err) MUST_USE;
 
+/* The names in FOLDER reach the disk (fsync); a file system that cannot do so is passed over. The other: those in the
+ * folder of PATH. */
+int path_sync_folder(const char *folder, struct err *err) MUST_USE;
+int path_sync_folder_of(const char *path, struct err *err) MUST_USE;
+
 /* The same for what is written piece by piece. Between begin and finish write to ->file (or to
  * ->tmp by name); finish commits, abort removes. Exactly one of the two ends it. */
 struct new_file {

@@ -409,29 +409,6 @@ static int sync_shards(const struct shard_writer *w, struct err *err)
     return 0;
 }
 
-static void sync_folder(const char *folder)
-{
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
-/* The folder that FOLDER and FOLDER.part lie in. */
-static int sync_parent(const struct shard_writer *w, struct err *err)
-{
-    char parent[PATH_LEN];
-    const char *base = path_base(w->folder);
-
-    if (path_format(parent, err, "%.*s", base > w->folder ? (int)(base - w->folder) : 1,
-                    base > w->folder ? w->folder : ".") < 0)
-        return -1;
-    sync_folder(parent);
-    return 0;
-}
-
 /* FOLDER.part becomes FOLDER; where one is, the two change places at once and the old one goes. */
 static int move_into_place(struct shard_writer *w, struct err *err)
 {
@@ -447,7 +424,7 @@ static int move_into_place(struct shard_writer *w, struct err *err)
                 return err_errno(err, "cannot move %s to %s", w->part, w->folder);
         }
     }
-    return sync_parent(w, err);
+    return path_sync_folder_of(w->folder, err);
 }
 
 int shard_writer_finish(struct shard_writer *w, struct err *err)
@@ -504,8 +481,7 @@ static int move_written(const struct shard_writer *w, struct err *err)
         if (rename(from, to) < 0)
             return err_errno(err, "cannot move %s to %s", from, to);
     }
-    sync_folder(w->folder);
-    return 0;
+    return path_sync_folder(w->folder, err);
 }
 
 int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n, struct err *err)

@@ -67,7 +67,8 @@ int shard_writer_record(struct shard_writer *w, const char *key, json_t *value,
 
 /* Closes the last shard, syncs, writes index.json, moves the folder into place and frees W. Every
  * picture must have been added or skipped, at least one added (ERR_INPUT). Ends W in either case:
- * on an error everything is removed as by shard_writer_abort(). */
+ * on an error everything is removed as by shard_writer_abort(); where only the last sync, of the folder's name, failed,
+ * FOLDER is there and whole. */
 int shard_writer_finish(struct shard_writer *w, struct err *err) MUST_USE;
 /* Removes all that was written and frees W; an earlier FOLDER stays as it was. NULL is fine. */
 void shard_writer_abort(struct shard_writer *w);

@@ -51,22 +51,6 @@ static void remove_new(const char *folder, const char *which)
             unlink(path);
 }
 
-static int sync_folder(const char *folder, struct err *err)
-{
-    char path[PATH_LEN];
-    int fd, rc = 0;
-
-    if (path_format(path, err, "%s/checkpoints", folder) < 0)
-        return -1;
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, "%s", path);
-    if (fsync(fd) < 0)
-        rc = err_errno(err, "%s", path);
-    close(fd);
-    return rc;
-}
-
 /* WHICH-new.* become WHICH.*; may be repeated after a crash at any point. */
 static int rename_new(const char *folder, const char *which, struct err *err)
 {
@@ -76,12 +60,12 @@ static int rename_new(const char *folder, const char *which, struct err *err)
         if (part_path(from, folder, which, true, (enum part)part, err) < 0 ||
             part_path(to, folder, which, false, (enum part)part, err) < 0)
             return -1;
-        if (part == PART_STATE && sync_folder(folder, err) < 0)
+        if (part == PART_STATE && path_sync_folder_of(to, err) < 0)
             return -1;
         if (rename(from, to) < 0 && errno != ENOENT)
             return err_errno(err, "%s: cannot be renamed", from);
     }
-    return sync_folder(folder, err);
+    return path_sync_folder_of(to, err);
 }
 
 static int add_hash(json_t *files, const char *folder, const char *which, enum part part,
