@@ -90,8 +90,8 @@ static int not_of_source(const struct source *s, const char *path, uint64_t size
     for (size_t i = 0; i < source_archives(s); i++)
         err_append(err, "%s %s (%" PRIu64 " bytes, %s)", i ? " and" : "", s->archives[i].file,
                    s->archives[i].size, source_hash_text(&s->archives[i]));
-    return err_append(err, ". It is damaged, or another set: any other name takes it, as in  fetch "
-                           "my-set --from FILE");
+    return err_append(err, ". It is damaged, or another set: any other name takes it, as in "
+                           "`fetch my-set --from FILE`");
 }
 
 static int gather_given(struct archives *a, struct manifest *m, const struct obtain *o, size_t i,
@@ -142,7 +142,7 @@ static int gather_published(struct archives *a, struct manifest *m, const struct
     for (size_t k = 0; k < m->n_archives; k++)
         if (!have[k])
             return err_set(err, ERR_INPUT,
-                           "%s needs %s as well: give it by another --from, or let  fetch %s  "
+                           "%s needs %s as well: give it by another --from, or let `fetch %s` "
                            "download both",
                            s->name, s->archives[k].file, s->name);
     return 0;

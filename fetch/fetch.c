@@ -299,13 +299,14 @@ static const struct pretrained *find_weights(const struct args *a)
     const struct pretrained *found = pretrained_find(name);
 
     if (!found && near)
-        die_usage(tool, "there are no weights %s; did you mean  fetch %s%s ?", name, weights_folder,
+        die_usage(tool, "there are no weights %s; did you mean `fetch %s%s`?", name, weights_folder,
                   near);
     if (!found)
-        die_usage(tool,
-                  "there are no weights \"%s\": fetch --list shows them. A file of your own needs "
-                  "no fetch:  model.weights=FILE",
-                  name);
+        die_usage(
+            tool,
+            "there are no weights \"%s\": `fetch --list` shows them. A file of your own needs "
+            "no fetch: model.weights=FILE",
+            name);
     if (a->n_from > 1)
         die_usage(tool, "weights are one file: one --from");
     if (a->mirror && a->n_from > 0)
@@ -326,7 +327,7 @@ static void refuse_name(const struct args *a)
         die_usage(tool, "no data set named");
     }
     if (strcmp(a->name, "weights") == 0)
-        die_usage(tool, "which weights? As in  fetch weights/resnet34 ; fetch --list shows them");
+        die_usage(tool, "which weights? As in `fetch weights/resnet34`; `fetch --list` shows them");
     if (!obtain_name_is_valid(a->name))
         die_usage(tool,
                   "\"%s\" is no name for a data set: letters, digits, \".\", \"_\" and "
@@ -337,10 +338,10 @@ static void refuse_name(const struct args *a)
         return;
     near = source_near(a->name);
     if (near)
-        die_usage(tool, "there is no source %s; did you mean %s?  fetch %s", a->name, near, near);
+        die_usage(tool, "there is no source %s; did you mean `fetch %s`?", a->name, near);
     die_usage(tool,
-              "there is no source %s (fetch --list shows them); to make a set of that name "
-              "from an archive:  fetch %s --from FILE",
+              "there is no source %s (`fetch --list` shows them); to make a set of that name "
+              "from an archive: `fetch %s --from FILE`",
               a->name, a->name);
 }
 
@@ -403,8 +404,8 @@ static void verify(const struct args *a, const struct pretrained *weights)
     if (n > 0) {
         cli_finish(tool);
         err_set(&err, ERR_CHECKSUM,
-                "%s: %zu difference%s from %s, named above; to repair it:  fetch %s "
-                "--repair",
+                "%s: %zu difference%s from %s, named above; "
+                "to repair it: `fetch %s --repair`",
                 a->name, n, n == 1 ? "" : "s", weights ? "what was written" : "its manifest",
                 a->name);
         die(tool, &err);

@@ -96,7 +96,7 @@ static int check_sizes(const struct manifest *m, const struct obtain_places *p,
     if (wrong > 0)
         return err_set(err, ERR_CHECKSUM,
                        "%zu of the %zu files of %s are missing or have another size, the first is "
-                       "%s;  fetch %s --verify  names them all,  fetch %s --repair  unpacks them "
+                       "%s; `fetch %s --verify` names them all, `fetch %s --repair` unpacks them "
                        "again",
                        wrong, m->n_files, o->name, first, o->name, o->name);
     for (size_t i = 0; i < m->n_archives; i++) {
@@ -183,7 +183,7 @@ int obtain_unpack(struct manifest *m, const struct archives *a, const struct obt
             remarks_add(remarks, REMARK_NESTED_ARCHIVES, "%s", m->files[i].path);
     if (rc == 0 && remarks->of[REMARK_NESTED_ARCHIVES].n > 0)
         remarks_advise(remarks, REMARK_NESTED_ARCHIVES,
-                       "to have what is in it:  fetch OTHER-NAME --from %s/%s", p->tree,
+                       "to have what is in it: `fetch OTHER-NAME --from %s/%s`", p->tree,
                        remarks->of[REMARK_NESTED_ARCHIVES].example[0]);
     if (rc == 0 && !wanted) /* else they were printed when the set was made */
         remarks_print(remarks);

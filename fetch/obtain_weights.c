@@ -50,7 +50,7 @@ static int check_hash(const struct obtain_weights *o, const char *name, const ch
                        name, hex, stated);
     if (is && is != o->what)
         return err_set(err, ERR_CHECKSUM,
-                       "%s is torchvision's %s, not %s:  fetch weights/%s --from FILE", name,
+                       "%s is torchvision's %s, not %s: `fetch weights/%s --from FILE`", name,
                        is->name, o->what->name, is->name);
     return 0;
 }
@@ -263,7 +263,7 @@ static int mend(struct places *p, const struct obtain_weights *o, struct err *er
 
     *err = (struct err){0};
     if (!path_exists(p->stored))
-        return err_set(err, ERR_INPUT, "%s is not there; to get it:  fetch weights/%s", p->stored,
+        return err_set(err, ERR_INPUT, "%s is not there; to get it: `fetch weights/%s`", p->stored,
                        o->what->name);
     known = read_stored(&was, p->stored, o->what, err) == 0;
     if (!known && err->kind != ERR_FORMAT)
@@ -321,7 +321,7 @@ int recheck_weights(const char *data, const struct pretrained *what, FILE *out, 
     if (obtain_weights_path(path, data, what, err) < 0)
         return -1;
     if (!path_exists(path))
-        return err_set(err, ERR_INPUT, "%s is not there; to get it:  fetch weights/%s", path,
+        return err_set(err, ERR_INPUT, "%s is not there; to get it: `fetch weights/%s`", path,
                        what->name);
     if (read_stored(&w, path, what, err) < 0 || stored_weights_check(&same, &w, path, err) < 0 ||
         path_format(archive, err, "%s/archives/%s", data, w.source) < 0)

@@ -70,7 +70,7 @@ int recheck(const char *data, const char *name, FILE *out, size_t *differences, 
         return -1;
     if (!path_exists(manifest))
         return err_set(err, ERR_INPUT,
-                       "%s is not there, or not complete: %s is missing;  fetch %s  makes it", name,
+                       "%s is not there, or not complete: %s is missing; `fetch %s` makes it", name,
                        manifest, name);
     /* it may lie where we cannot write; then nobody changes it either */
     if (set_lock_take(&lock, data, name, err) < 0 && err->kind == ERR_LOCKED)

@@ -100,7 +100,7 @@ static int no_archive(const struct job *j, struct err *err)
         if (!j->archive_kept[i])
             err_append(err, "%s %s (SHA-256 %s)", i ? "," : ":", m->archives[i].file,
                        m->archives[i].sha256);
-    return err_append(err, "; give it:  fetch %s --repair --from FILE", j->o->name);
+    return err_append(err, "; give it: `fetch %s --repair --from FILE`", j->o->name);
 }
 
 /* The archives the set was made from, by whatever way. */
@@ -262,7 +262,7 @@ int repair(const struct obtain *o, FILE *out, struct repair_left *left, struct e
         goto out;
     if (!path_exists(j->p.manifest)) {
         err_set(err, ERR_INPUT,
-                "%s is not there, or not complete: %s is missing;  fetch %s  makes it", o->name,
+                "%s is not there, or not complete: %s is missing; `fetch %s` makes it", o->name,
                 j->p.manifest, o->name);
         goto out;
     }

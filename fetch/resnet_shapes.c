@@ -251,8 +251,8 @@ int resnet_check(const struct tensorfile *f, const char *arch, struct err *err)
     if (looks && strcmp(looks, arch) != 0) {
         free(s);
         return err_set(err, ERR_FORMAT,
-                       "does not hold %s: it looks like %s, so  fetch weights/%s --from FILE", arch,
-                       looks, looks);
+                       "does not hold %s: it looks like %s, so `fetch weights/%s --from FILE`",
+                       arch, looks, looks);
     }
     err_set(err, ERR_FORMAT, "does not hold %s: ", arch);
     n = compare(f, s, err);

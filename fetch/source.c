@@ -80,9 +80,10 @@ const struct source sources[] = {
         .licence = PETS_LICENCE,
         .how =
             "pets-mini is published nowhere: it is a cut of Oxford-IIIT Pet that is passed on as "
-            "oxford-iiit-pet-mini.tgz. If you have that file:  fetch pets-mini --from "
-            "oxford-iiit-pet-mini.tgz  Otherwise  fetch pets  gets the whole set (811 MB), and  "
-            "fetch demo  needs no download",
+            "oxford-iiit-pet-mini.tgz. If you have that file: "
+            "`fetch pets-mini --from oxford-iiit-pet-mini.tgz`. Otherwise `fetch pets` gets the "
+            "whole "
+            "set (811 MB), and `fetch demo` needs no download",
     },
     {
         .name = "demo",

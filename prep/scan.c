@@ -222,8 +222,8 @@ static int compare_with_manifest(struct prep *p, struct err *err)
             a.offenders.n == 1 ? " is" : "s are");
     offenders_append(err, &a.offenders);
     return err_append(err,
-                      "; to have them back:  fetch %s --repair ; to take the folder as it is now, "
-                      "give it as a set of your own:  root=%s",
+                      "; to have them back: `fetch %s --repair`; to take the folder as it is now, "
+                      "give it as a set of your own: root=%s",
                       p->set, p->tree);
 }
 

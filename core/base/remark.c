@@ -42,7 +42,7 @@ static const struct kind kinds[REMARK_KINDS] = {
     [REMARK_NESTED_ARCHIVES] = {"nested_archives", true,
         "archive lies among the files, and what is in it is not read",
         "archives lie among the files, and what is in them is not read",
-        "unpack each as a set:  fetch NAME --from FILE"},
+        "unpack each as a set: `fetch NAME --from FILE`"},
     [REMARK_SPECIAL_FILES] = {"special_files", true,
         "pipe, socket or device is not read",
         "pipes, sockets or devices are not read", ""},

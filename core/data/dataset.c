@@ -310,7 +310,7 @@ static int no_pictures(const struct dataset *d, struct err *err)
             err_append(err, "; %s", text);
     }
     if (d->remarks.of[REMARK_NESTED_ARCHIVES].n > 0)
-        err_append(err, "; unpack such an archive as a set:  fetch NAME --from %s/%s", d->root,
+        err_append(err, "; unpack such an archive as a set: `fetch NAME --from %s/%s`", d->root,
                    d->remarks.of[REMARK_NESTED_ARCHIVES].example[0]);
     return -1;
 }

@@ -83,7 +83,7 @@ static int present_manifest(const char *folder, char hex[SHA256_HEX], struct err
     if (manifest_sha256(path, hex, err) == 0)
         return 0;
     hex[0] = 0;
-    return err_append(err, "; to check the set:  fetch %s --verify", path_base(folder));
+    return err_append(err, "; to check the set: `fetch %s --verify`", path_base(folder));
 }
 
 bool shard_is_stale(const char *shards)

@@ -30,7 +30,7 @@ tar czf other.tgz set/annotations
 
 # --- what a first-time user types
 refuse 2 "$fetch"; says "fetch demo"; says "pets-mini"
-refuse 2 "$fetch" petz; says "did you mean pets?"
+refuse 2 "$fetch" petz; says 'did you mean `'; says 'fetch pets`?'
 refuse 2 "$fetch" zzzzzz; says "--from FILE"
 refuse 2 "$fetch" pets-mini; says "--from oxford-iiit-pet-mini.tgz"
 refuse 2 "$fetch" weights/resnet35; says "did you mean"
