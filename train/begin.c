@@ -255,12 +255,21 @@ static int check_words(const struct request *r, const char *folder, const struct
     experiment_free(before);
     if (rc < 0)
         return -1;
-    if (strcmp(hex, s->config_sha256) != 0)
-        return err_in(err, NULL,
-                      "--resume goes on with the same experiment: only keys that "
-                      "change no result may be set (exec.threads, exec.prefetch, exec.cuda_graph, "
-                      "data.verify, train.score_train, train.checkpoint_minutes)");
-    return 0;
+    if (strcmp(hex, s->config_sha256) == 0)
+        return 0;
+    for (int i = 0; i < r->n_words; i++) {
+        char key[256];
+
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(r->words[i], "="), r->words[i]);
+        if (!experiment_is_harmless(key))
+            return err_in(
+                err, NULL,
+                "%s: --resume goes on with the same experiment, and %s changes the result; "
+                "a new run takes it: `train --exp %s/resolved.yaml %s`",
+                r->words[i], key, folder, r->words[i]);
+    }
+    return err_set(err, ERR_FORMAT, "%s: resolved.yaml is of another experiment than before",
+                   folder);
 }
 
 static int stops_later(const struct request *r, const char *folder, const struct state *st,
