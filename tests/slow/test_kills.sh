@@ -26,7 +26,7 @@ several() {
     for ((i = 0; i < kills; i++)); do
         begin_$tool
         killed "$@" && hit=$((hit + 1))
-        check_$tool "$@" && held=$((held + 1)) || echo "kill $i of $tool: $(tail -n 3 err)"
+        check_$tool "$@" && held=$((held + 1)) || echo "kill $i of $tool: $(tail -n 3 err); $(ls -A again again/* 2> /dev/null)"
     done
     echo "$tool: killed $hit of $kills times before its end; held $held of $kills"
     [ $held = "$kills" ] || missed=1
