@@ -66,7 +66,7 @@ check_eval() {
 }
 for tool in ${TOOLS:-fetch prep train eval}; do
     case $tool in
-    fetch) several fetch "$BIN/fetch" flip --data again --from data/archives/flip.tgz ;;
+    fetch) several fetch "$BIN/fetch" flip --data again --from data/archives/flip-all.tgz ;;
     prep) several prep "$BIN/prep" flip ;;
     train) several train "$BIN/train" --exp flip.yaml --name again ;;
     eval) several eval "$BIN/eval" run --set flip --json ;;
