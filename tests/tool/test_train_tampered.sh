@@ -36,6 +36,12 @@ done
 fresh
 sed -i 's/"epochs": [0-9]*/"epochs": 7/' "$results/copy/checkpoints/best.json"
 spoilt checkpoints/best.json "best.json"
+fresh
+printf 'x' | dd of="$results/copy/checkpoints/best.safetensors" bs=1 seek=40000 conv=notrunc 2> /dev/null
+spoilt checkpoints/best.safetensors "best.safetensors: SHA-256 is"
+fresh
+rm "$results/copy/checkpoints/best.json"
+refused 1 "no checkpoint \"best\" yet" --resume copy
 refused 1 "--resume other" --name other $tiny seed=7 --stop-after 1
 cp "$results/other/checkpoints/best.json" "$results/copy/checkpoints/best.json" # sound in itself, another's
 spoilt checkpoints/best.json "best.json: its SHA-256 is"
