@@ -267,11 +267,9 @@ static int write_files(struct export *x, struct err *err)
     x->made = !path_exists(x->r->folder);
     if (path_make_dirs(x->r->folder, err) < 0)
         return -1;
-    for (int i = 0; i < N_FILES; i++) {
-        new_file_clear(x->r->folder, names[i]); /* what a killed export left */
+    for (int i = 0; i < N_FILES; i++)
         if (prepare_file(x, (enum part)i, err) < 0)
             return -1;
-    }
     for (int i = 0; i < N_FILES; i++)
         if (new_file_finish(&x->files[i], err) < 0)
             return -1;

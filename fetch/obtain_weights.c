@@ -176,7 +176,6 @@ static int make(struct places *p, const struct obtain_weights *o, const struct s
     }
     if (path_make_dirs(p->folder, err) < 0)
         return -1;
-    new_file_clear(p->folder, path_base(p->stored));
     if (store_weights(p->stored, p->file, &w, err) < 0) {
         if (p->fetched && err->kind == ERR_FORMAT && pretrained_by_hash(w.source_sha256) != o->what)
             remove(p->file);

@@ -38,8 +38,14 @@ static int compare_archives(struct job *j, struct err *err)
             continue;
         if (sha256_file(path, hex, NULL, err) < 0)
             return -1;
-        if (strcmp(hex, a->sha256) != 0 && archives_is_of(j->name, a->file))
+        if (strcmp(hex, a->sha256) == 0)
+            continue;
+        if (archives_is_of(j->name, a->file))
             differs(j, "archive", a->file);
+        else
+            log_warn("%s is not the archive that %s was unpacked from: it is damaged, or another "
+                     "of its name",
+                     path, j->name);
     }
     return 0;
 }

@@ -183,10 +183,17 @@ static void complain_shape(struct err *err, int *n, const struct st_tensor *t,
     err_append(err, ")");
 }
 
+static const char counter[] = ".num_batches_tracked";
+
+bool resnet_is_counter(const char *name)
+{
+    return ends_in(name, counter);
+}
+
 static bool is_known(const struct shapes *s, const char *name)
 {
-    static const char counter[] = ".num_batches_tracked", mean[] = ".running_mean";
-    bool counts = ends_in(name, counter);
+    static const char mean[] = ".running_mean";
+    bool counts = resnet_is_counter(name);
     size_t stem = strlen(name) - (counts ? sizeof counter - 1 : 0);
 
     for (size_t i = 0; i < s->n; i++)
@@ -205,6 +212,14 @@ static bool is_sane(const struct st_tensor *t)
     for (int i = 0; sane && i < t->n_dims; i++)
         sane = t->dims[i] > 0 && t->dims[i] < DIM_MAX;
     return sane;
+}
+
+static bool is_one_number(const struct st_tensor *t)
+{
+    for (int i = 0; i < t->n_dims; i++)
+        if (t->dims[i] != 1)
+            return false;
+    return t->dtype == ST_I64 || t->dtype == ST_I32 || st_is_real(t->dtype);
 }
 
 /* Appends what does not fit; how much of it. */
@@ -229,8 +244,8 @@ static int compare(const struct tensorfile *f, const struct shapes *s, struct er
             continue;
         if (!is_known(s, t->name))
             complain(err, &n, "extra", t->name);
-        else if (ends_in(t->name, ".num_batches_tracked") && (t->dtype != ST_I64 || t->bytes != 8))
-            complain(err, &n, "not one int64 number:", t->name);
+        else if (resnet_is_counter(t->name) && !is_one_number(t))
+            complain(err, &n, "not one number:", t->name);
         else if (strncmp(t->name, "fc.", 3) == 0 && (!is_sane(t) || !st_is_real(t->dtype)))
             complain(err, &n, "misshapen", t->name);
     }

@@ -14,6 +14,9 @@ enum { RESNET_NAME = 128 }; /* bytes of a tensor's name with its 0 */
 
 /* Whether NAME is of the body or of the classifier; the rest is left out. */
 bool resnet_keeps(const char *name);
+/* Whether NAME is of a number of batches, which only PyTorch's own int64 keeps: one that was converted together with
+ * the weights is left out. */
+bool resnet_is_counter(const char *name);
 
 /* The architecture whose blocks are there, by their kind and number, NULL: none. */
 const char *resnet_looks_like(const struct tensorfile *f);

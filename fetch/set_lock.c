@@ -11,20 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
-
-/* True when the file we locked is still the one at that path: its last holder may have removed it
- * between our open and our flock. */
-static int is_current(const struct set_lock *l)
-{
-    struct stat ours, there;
-
-    return fstat(l->fd, &ours) == 0 && stat(l->path, &there) == 0 && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
 
 static int locked(const struct set_lock *l, struct err *err)
 {
@@ -62,7 +51,7 @@ int set_lock_take(struct set_lock *l, const char *data, const char *name, struct
                 return rc;
             }
         }
-        if (is_current(l))
+        if (path_names(l->path, l->fd)) /* its last holder may have removed it after our open */
             break;
         close(l->fd);
     }

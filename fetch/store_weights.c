@@ -36,7 +36,9 @@ static const struct st_tensor *in_order(const struct job *j, size_t i)
     size_t count = tensorfile_count(j->file);
     const struct st_tensor *t = tensorfile_tensor(j->file, i % count);
 
-    return (t->dtype == ST_I64) == (i < count) && resnet_keeps(t->name) ? t : NULL;
+    if (!resnet_keeps(t->name) || (resnet_is_counter(t->name) && t->dtype != ST_I64))
+        return NULL;
+    return (t->dtype == ST_I64) == (i < count) ? t : NULL;
 }
 
 static int declare(const struct job *j, struct err *err)

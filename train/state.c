@@ -342,23 +342,26 @@ static int read_history(struct history *h, const struct counters *c, const json_
 static int check_best(const json_t *r, const char *folder, const struct place *at, struct err *err)
 {
     const char *expected = json_string_value(json_object_get(r, "best_sha256"));
-    char hex[SHA256_HEX];
+    char hex[SHA256_HEX], weights[PATH_LEN];
     json_t *best;
     json_int_t epochs;
+    int rc = 0;
 
-    if (!expected || !checkpoint_exists(folder, "best"))
+    if (!expected)
         return 0;
     if (checkpoint_state(&best, folder, "best", err) < 0 ||
         checkpoint_sha256(hex, folder, "best", err) < 0)
-        return -1;
+        return err_wrap(err, "what last.json names as the best epoch");
     epochs = json_integer_value(json_object_get(best, "epochs"));
+    if (strcmp(hex, expected) != 0 && epochs != (json_int_t)at->epoch + 1)
+        rc = err_set(err, ERR_CHECKSUM,
+                     "%s/checkpoints/best.json: its SHA-256 is %.12s..., last.json says %.12s...: "
+                     "it was changed since the run stopped",
+                     folder, hex, expected);
+    else
+        rc = checkpoint_weights(weights, folder, "best", best, err);
     json_decref(best);
-    if (strcmp(hex, expected) == 0 || epochs == (json_int_t)at->epoch + 1)
-        return 0;
-    return err_set(err, ERR_CHECKSUM,
-                   "%s/checkpoints/best.json: its SHA-256 is %.12s..., last.json says %.12s...: it "
-                   "was changed since the run stopped",
-                   folder, hex, expected);
+    return rc;
 }
 
 static int take_state(struct state *st, const struct counters *c, struct history *h,

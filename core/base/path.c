@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -294,47 +295,82 @@ int path_write(const char *path, const void *data, size_t size, struct err *err)
 
 /* --- new_file: written beside the target as .NAME.tmp-PID, then renamed ------------------------- */
 
-int new_file_begin_by_name(struct new_file *f, const char *path, struct err *err)
+bool path_names(const char *path, int fd)
+{
+    struct stat ours, there;
+
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
+/* Removes a temporary file at PATH whose writer, which would hold its lock, is dead. */
+static void remove_left(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        path_names(path, fd))
+        unlink(path);
+    close(fd);
+}
+
+/* Removes what killed processes left beside F's target. */
+static void remove_all_left(const struct new_file *f)
+{
+    const int n_name = (int)(strrchr(f->tmp, '-') - path_base(f->tmp)) + 1;
+    char folder[PATH_LEN], path[PATH_LEN];
+    const struct dirent *e;
+    DIR *dir;
+
+    if (path_folder(folder, f->tmp, NULL) < 0)
+        return;
+    dir = opendir(folder);
+    while (dir && (e = readdir(dir)))
+        if (strncmp(e->d_name, path_base(f->tmp), (size_t)n_name) == 0 &&
+            path_format(path, NULL, "%s/%s", folder, e->d_name) == 0)
+            remove_left(path);
+    if (dir)
+        closedir(dir);
+}
+
+int new_file_begin(struct new_file *f, const char *path, struct err *err)
 {
     const char *base = path_base(path);
+    int fd;
 
     f->file = NULL;
     f->tmp[0] = '\0';
     if (path_format(f->path, err, "%s", path) < 0)
         return -1;
     if (path_format(f->tmp, err, "%.*s.%s.tmp-%ld", (int)(base - path), path, base,
-                    (long)getpid()) < 0) {
-        f->tmp[0] = '\0';
-        return -1;
-    }
-    if (unlink(f->tmp) < 0 && errno != ENOENT) { /* left by a process with our number */
-        err_errno(err, "cannot write %s", path);
-        f->tmp[0] = '\0';
-        return -1;
-    }
-    return 0;
-}
-
-int new_file_begin(struct new_file *f, const char *path, struct err *err)
-{
-    int fd;
-
-    if (new_file_begin_by_name(f, path, err) < 0)
-        return -1;
-    fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        err_errno(err, "cannot write %s", path);
-        f->tmp[0] = '\0';
-        return -1;
-    }
-    f->file = fdopen(fd, "wb");
-    if (!f->file) {
-        err_errno(err, "cannot write %s", path);
+                    (long)getpid()) < 0)
+        goto fail;
+    remove_all_left(f);
+    do { /* until nobody took the new file for one that was left, before its lock was ours */
+        if (unlink(f->tmp) < 0 && errno != ENOENT) /* left, where there are no locks */
+            goto fail_errno;
+        fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0)
+            goto fail_errno;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 ? path_names(f->tmp, fd) : errno != EWOULDBLOCK)
+            break;
         close(fd);
-        new_file_abort(f);
-        return -1;
-    }
-    return 0;
+    } while (true);
+    f->file = fdopen(fd, "wb");
+    if (f->file)
+        return 0;
+    err_errno(err, "cannot write %s", path);
+    close(fd);
+    new_file_abort(f);
+    return -1;
+fail_errno:
+    err_errno(err, "cannot write %s", path);
+fail:
+    f->tmp[0] = '\0';
+    return -1;
 }
 
 int path_sync_folder(const char *folder, struct err *err)
@@ -375,29 +411,15 @@ static void ask_why(int fd)
 
 static int finish(struct new_file *f)
 {
-    int fd, rc = -1;
-
-    if (f->file) {
-        fd = fileno(f->file);
-        if (ferror(f->file)) {
-            ask_why(fd);
-            return -1;
-        }
-        if (fflush(f->file) != 0 || fsync(fd) < 0)
-            return -1;
-        rc = fclose(f->file);
-        f->file = NULL;
-    } else {
-        fd = open(f->tmp, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return -1;
-        rc = fsync(fd);
-        if (close(fd) < 0)
-            rc = -1;
+    if (ferror(f->file)) {
+        ask_why(fileno(f->file));
+        return -1;
     }
-    if (rc != 0 || rename(f->tmp, f->path) < 0)
+    if (fflush(f->file) != 0 || fsync(fileno(f->file)) < 0 || rename(f->tmp, f->path) < 0)
         return -1;
     f->tmp[0] = '\0';
+    fclose(f->file); /* with its lock, which nobody may have before the rename; all was synced */
+    f->file = NULL;
     return path_sync_folder_of(f->path, NULL);
 }
 
@@ -420,20 +442,6 @@ void new_file_abort(struct new_file *f)
     if (f->tmp[0])
         unlink(f->tmp);
     f->tmp[0] = '\0';
-}
-
-void new_file_clear(const char *folder, const char *name)
-{
-    char path[PATH_LEN];
-    DIR *dir = opendir(folder);
-    const struct dirent *e;
-
-    while (dir && (e = readdir(dir)))
-        if (e->d_name[0] == '.' && strncmp(e->d_name + 1, name, strlen(name)) == 0 &&
-            strstr(e->d_name, ".tmp-") && path_format(path, NULL, "%s/%s", folder, e->d_name) == 0)
-            unlink(path);
-    if (dir)
-        closedir(dir);
 }
 
 /* --- experiments and data sets ------------------------------------------------------------------ */

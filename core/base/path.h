@@ -38,6 +38,9 @@ FILE *path_append(const char *path, struct err *err);
 /* Removes PATH with everything in it, without following links. No error when it is missing. */
 int path_remove_tree(const char *path, struct err *err) MUST_USE;
 
+/* Whether PATH still names the file that FD has open. */
+bool path_names(const char *path, int fd);
+
 /* Opens a regular file (links are followed) for reading: a descriptor, or -1 with ERR_IO, also where PATH is a folder,
  * a named pipe, a socket or a device, none of which is waited for. */
 int path_open(const char *path, struct err *err) MUST_USE;
@@ -55,18 +58,16 @@ int path_write(const char *path, const void *data, size_t size, struct err *err)
 int path_sync_folder(const char *folder, struct err *err) MUST_USE;
 int path_sync_folder_of(const char *path, struct err *err) MUST_USE;
 
-/* The same for what is written piece by piece. Between begin and finish write to ->file (or to
- * ->tmp by name); finish commits, abort removes. Exactly one of the two ends it. */
+/* The same for what is written piece by piece. Between begin and finish write to ->file; finish commits, abort removes.
+ * Exactly one of the two ends it. A lock on the temporary file says that its writer lives: begin removes what killed
+ * processes left of the same target. */
 struct new_file {
-    FILE *file; /* NULL when begun with by_name */
+    FILE *file;
     char tmp[PATH_LEN], path[PATH_LEN];
 };
 int new_file_begin(struct new_file *f, const char *path, struct err *err) MUST_USE;
-int new_file_begin_by_name(struct new_file *f, const char *path, struct err *err) MUST_USE;
 int new_file_finish(struct new_file *f, struct err *err) MUST_USE;
 void new_file_abort(struct new_file *f); /* nothing begun (all zero) is fine */
-/* Removes what killed processes left of new files in FOLDER whose names begin with NAME; for whoever holds the lock. */
-void new_file_clear(const char *folder, const char *name);
 
 /* Where "KIND/NAME.yaml" is: in the working folder, else below PREFIX/share/presize (PREFIX from
  * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */

@@ -47,7 +47,10 @@ size_t text_control(const char *text)
         return *s >= 0x80 && *s < 0xA0;
     if (*s && is_control(s))
         return (size_t)length;
-    if (s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) /* U+2028 to U+202E */
+    if (s[0] == 0xD8 && s[1] == 0x9C) /* U+061C */
+        return 2;
+    if (s[0] == 0xE2 && s[1] == 0x80 && /* U+200E, U+200F, U+2028 to U+202E */
+        (s[2] == 0x8E || s[2] == 0x8F || (s[2] >= 0xA8 && s[2] <= 0xAE)))
         return 3;
     return s[0] == 0xE2 && s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9 ? 3 : 0; /* U+2066 ... */
 }

@@ -12,7 +12,7 @@
 const char *text_fault(const char *text);
 
 /* Bytes of the character that TEXT begins with when a terminal would obey it or it turns other text around: C0, DEL,
- * C1 (a lone byte of it, too), line separators, bidirectional embeddings and isolates; 0: it is none of them. */
+ * C1 (a lone byte of it, too), line separators, bidirectional marks, embeddings and isolates; 0: it is none of them. */
 size_t text_control(const char *text);
 /* TEXT on FILE, bytes of control characters as \xNN: one line stays one line. */
 void text_put(FILE *file, const char *text);

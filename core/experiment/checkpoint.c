@@ -261,13 +261,10 @@ int checkpoint_load(const char *folder, const char *which, const json_t *state,
 
 int checkpoint_settle(const char *folder, const char *which, struct err *err)
 {
-    char path[PATH_LEN], checkpoints[PATH_LEN];
+    char path[PATH_LEN];
 
     if (part_path(path, folder, which, true, PART_STATE, err) < 0)
         return -1;
-    if (path_format(checkpoints, err, "%s/checkpoints", folder) < 0)
-        return -1;
-    new_file_clear(checkpoints, which);
     if (path_exists(path))
         return rename_new(folder, which, err);
     remove_new(folder, which);

@@ -35,8 +35,8 @@ int image_reserve(struct image *img, uint64_t height, uint64_t width, struct err
 /* The first warning is kept, later ones are dropped. */
 void image_warn(struct image *img, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Orientation 1..8 out of a TIFF block ("II*\0" or "MM\0*", what follows "Exif\0\0"); 1 when there
- * is none or the block is damaged. */
+/* Orientation 1..8 out of a TIFF block ("II*\0" or "MM\0*", what follows "Exif\0\0"); 0 when
+ * there is none or the block is damaged. */
 int exif_orientation(const uint8_t *tiff, size_t size);
 /* Turns the pixels so that the picture is upright. */
 int exif_apply(struct image *img, int orientation, struct err *err) MUST_USE;

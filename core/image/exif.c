@@ -36,16 +36,16 @@ int exif_orientation(const uint8_t *tiff, size_t size)
     size_t at, n;
 
     if (size < 14)
-        return 1;
+        return 0;
     if (memcmp(tiff, "II*\0", 4) == 0)
         little = true;
     else if (memcmp(tiff, "MM\0*", 4) == 0)
         little = false;
     else
-        return 1;
+        return 0;
     at = little ? le32(tiff + 4) : be32(tiff + 4);
     if (at > size - 2)
-        return 1;
+        return 0;
     n = get16(tiff + at, little);
     at += 2;
     for (; n > 0 && size - at >= ENTRY_BYTES; n--, at += ENTRY_BYTES) {
@@ -56,7 +56,7 @@ int exif_orientation(const uint8_t *tiff, size_t size)
         value = get_integer(tiff + at + 8, get16(tiff + at + 2, little), little);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
-    return 1;
+    return 0;
 }
 
 int exif_apply(struct image *img, int orientation, struct err *err)

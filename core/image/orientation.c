@@ -43,19 +43,26 @@ static int from_xmp(const uint8_t *p, size_t size)
                 return *p - '0';
         }
     }
-    return 1;
+    return 0;
 }
 
+/* The first that says something; 0: none does so far. */
 static void note(int *best, int found)
 {
-    if (*best == 1)
+    if (*best == 0)
         *best = found;
+}
+
+/* EXIF's word counts, "upright" (1) included. */
+static int decided(int exif, int xmp)
+{
+    return exif ? exif : xmp ? xmp : 1;
 }
 
 static int of_jpeg(const uint8_t *b, size_t size)
 {
     static const char xmp_head[] = "http://ns.adobe.com/xap/1.0/";
-    int exif = 1, xmp = 1;
+    int exif = 0, xmp = 0;
 
     for (size_t at = 2; at + 4 <= size && b[at] == 0xff;) {
         const uint8_t marker = b[at + 1];
@@ -81,7 +88,7 @@ static int of_jpeg(const uint8_t *b, size_t size)
             note(&xmp, from_xmp(b + at + 4, length - 2));
         at += 2 + length;
     }
-    return exif != 1 ? exif : xmp;
+    return decided(exif, xmp);
 }
 
 /* --- PNG ---------------------------------------------------------------------------------------- */
@@ -96,7 +103,7 @@ static int from_raw_profile(const uint8_t *text, size_t size)
 {
     uint8_t *bytes = malloc(size / 2 + 1);
     size_t n = 0, at = 0;
-    int lines = 0, found = 1;
+    int lines = 0, found = 0;
 
     while (at < size && lines < 3)
         lines += text[at++] == '\n';
@@ -170,7 +177,7 @@ static void read_text_chunk(const uint8_t *type, const uint8_t *data, size_t siz
 
 static int of_png(const uint8_t *b, size_t size)
 {
-    int exif = 1, xmp = 1;
+    int exif = 0, xmp = 0;
 
     for (size_t at = 8; at + 12 <= size;) {
         const size_t length = be32(b + at);
@@ -185,13 +192,13 @@ static int of_png(const uint8_t *b, size_t size)
             read_text_chunk(type, data, length, &exif, &xmp);
         at += 12 + length;
     }
-    return exif != 1 ? exif : xmp;
+    return decided(exif, xmp);
 }
 
 /* RIFF container: 12 bytes of header, then chunks of 4 bytes name, 4 bytes size, even payload. */
 static int of_webp(const uint8_t *b, size_t size)
 {
-    int exif = 1, xmp = 1;
+    int exif = 0, xmp = 0;
 
     for (size_t at = 12; at + 8 <= size;) {
         const size_t length = le32(b + at + 4);
@@ -204,7 +211,7 @@ static int of_webp(const uint8_t *b, size_t size)
             note(&xmp, from_xmp(b + at + 8, length));
         at += 8 + length + (length & 1);
     }
-    return exif != 1 ? exif : xmp;
+    return decided(exif, xmp);
 }
 
 int image_orientation(const uint8_t *bytes, size_t size)

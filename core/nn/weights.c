@@ -329,10 +329,11 @@ static int read_batches(const struct source *s, uint64_t *out, struct err *err)
     int64_t value = 0;
 
     *out = 0;
-    if (!t || t->dtype == ST_I32) /* files older than PyTorch 0.4.1 have none */
+    /* files older than PyTorch 0.4.1 have none; where all was made half or double, its value is not kept */
+    if (!t || t->dtype != ST_I64)
         return 0;
-    if (t->dtype != ST_I64 || t->bytes != sizeof value)
-        return err_set(err, ERR_FORMAT, "%s: %s is not one int64 number", s->path, t->name);
+    if (t->bytes != sizeof value)
+        return err_set(err, ERR_FORMAT, "%s: %s is not one number", s->path, t->name);
     if (tensorfile_read_i64(s->file, t, &value, err) < 0)
         return -1;
     *out = value > 0 ? (uint64_t)value : 0;

@@ -207,6 +207,8 @@ static int build_tensor(struct pickle_machine *m, const struct node *args)
         return machine_refuse(m, "a tensor without shape");
     storage = machine_node_at(m, args->items[0]);
     offset = machine_node_at(m, args->items[1]);
+    if (storage->kind == NODE_OPAQUE)
+        return torch_opaque(m, NULL, 0);
     if (storage->kind != NODE_STORAGE || offset->kind != NODE_INT || offset->integer < 0)
         return machine_refuse(m, "a tensor without storage");
     t.integer = storage->integer;
@@ -333,6 +335,8 @@ int torch_storage(struct pickle_machine *m)
     type = machine_node_at(m, t->items[1]);
     key = machine_node_at(m, t->items[2]);
     n = machine_node_at(m, t->items[4]);
+    if (type->kind == NODE_OPAQUE) /* of numbers that are read as none: float8, uint16, quantised */
+        return torch_opaque(m, NULL, 0);
     if (type->kind != NODE_GLOBAL || type->global != GLOBAL_STORAGE || key->kind != NODE_STRING ||
         n->kind != NODE_INT || n->integer < 0)
         return machine_refuse(m, "a storage without type, key or size");

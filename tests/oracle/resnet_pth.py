@@ -57,6 +57,10 @@ class BoolStorage:
     pass
 
 
+class UntypedStorage:  # of float8, uint16 and the like
+    pass
+
+
 class Size(tuple):
     def __reduce__(self):
         return Size, (tuple(self),)
@@ -79,6 +83,7 @@ module("torch", FloatStorage=FloatStorage, LongStorage=LongStorage, DoubleStorag
 module("torchvision.models.resnet", ResNet=ResNet)
 module("fastai.learner", Learner=Learner)
 module("__torch__", Script=Script)
+module("torch.storage", UntypedStorage=UntypedStorage)
 module("torch._utils", _rebuild_tensor_v2=rebuild)
 
 
@@ -238,6 +243,9 @@ FORMS = {
     "fastai_body": lambda s, f: renamed(s, lambda n: fastai(n, True)),
     "hugging_face": lambda s, f: renamed(s, hugging_face),
     "whole_module": lambda s, f: whole_module(s),
+    # all made float by {k: v.float() for k, v in ...}, beside a tensor of numbers that are not read
+    "counters": lambda s, f: {"state_dict": {n: t if t.dims else Tensor(f, 7, ()) for n, t in s.items()},
+                              "scales": Tensor(Storage(UntypedStorage, "2", 1), 0, (1,))},
     "protocol5": lambda s, f: s,
     "double": lambda s, f: s,
     "export": lambda s, f: Learner(),

@@ -9,7 +9,7 @@ mkdir -p flip/images prep/datasets data/archives
 for picture in $(cd "$demo/demo/tree/images" && printf '%s\n' *_1.jpg *_2.jpg *_3.jpg *_4.jpg); do
     cp "$demo/demo/tree/images/$picture" flip/images
 done
-tar czf data/archives/flip.tgz flip
+tar czf data/archives/flip-all.tgz flip
 cat > prep/datasets/flip.yaml <<'YAML'
 title: for flipped bits
 images: images
@@ -23,5 +23,5 @@ data: {set: flip}
 model: {arch: resnet18, weights: none}
 train: {size: 32, batch: 8, phases: [{kind: one_cycle, epochs: 2}]}
 YAML
-"$BIN/fetch" flip --from data/archives/flip.tgz > out 2> err && "$BIN/prep" flip >> out 2>> err || fail "the set"
+"$BIN/fetch" flip --from data/archives/flip-all.tgz > out 2> err && "$BIN/prep" flip >> out 2>> err || fail "the set"
 "$BIN/train" --exp flip.yaml --name run > out 2> err || fail "the run: $(cat err)"

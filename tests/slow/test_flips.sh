@@ -7,8 +7,18 @@ flips=${FLIPS:-200}
 RANDOM=${SEED:-1}
 
 verify_set() { "$BIN/fetch" flip --verify; }
+verify_weights() { "$BIN/fetch" weights/resnet18 --verify; }
 check_shards() { "$BIN/prep" flip --check; }
 verify_run() { "$BIN/eval" run --verify; }
+# A copy goes on, whose large files are links: train replaces files whole, but for those that it appends to.
+go_on() {
+    rm -rf results/copy
+    cp -al results/stopped results/copy
+    for appended in metrics.jsonl timing.jsonl log.txt; do
+        rm results/copy/$appended && cp results/stopped/$appended results/copy
+    done
+    "$BIN/train" --resume copy
+}
 # No hash is known beforehand: the archive is refused, or gives the same files.
 unpack_again() {
     rm -rf fresh
@@ -24,6 +34,12 @@ flip() { # FILE BYTE BIT
     printf "\\x$(printf %02x $((old ^ (1 << $3))))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
+# is_same_number FILE BYTE BIT: an exponent's e would become E, or the reverse; no other flip in JSON changes nothing
+is_same_number() {
+    [ "$3" = 5 ] && [ "$2" -gt 0 ] && case $1 in *.json) ;; *) false ;; esac &&
+        tail -c +"$2" "$1" | head -c 3 | grep -qE '^[0-9][eE][-+0-9]$'
+}
+
 # try WHAT FINDER FILE...: flips a bit of one of the files, asks FINDER, flips it back.
 try() {
     local what=$1 finder=$2 found=0 at bit file size i
@@ -36,6 +52,7 @@ try() {
         [ $# -gt 1 ] && file=${@:$((RANDOM % $# + 1)):1}
         size=$(stat -c %s "$file")
         at=$(((RANDOM * 32768 + RANDOM) % size)) bit=$((RANDOM % 8))
+        is_same_number "$file" $at $bit && at=0
         flip "$file" $at $bit
         if $finder > out 2>&1; then
             [ $finder = unpack_again ] || echo "not found: $what, bit $bit of byte $at of $file" >> missed
@@ -54,23 +71,34 @@ try() {
 
 : > missed
 missed=0
-kinds=${KINDS:-archive unpacked picture manifest shard index checkpoint last run metrics predictions}
+"$BIN/fetch" weights/resnet18 --from results/run/checkpoints/last.safetensors > out 2> err || fail "the weights"
+"$BIN/train" --exp flip.yaml --name stopped --stop-after 1 > out 2> err
+[ -s results/stopped/checkpoints/last.json ] || fail "the stopped run: $(cat err)"
+kinds=${KINDS:-archive unpacked picture manifest weights shard index stopped checkpoint last run metrics predictions other}
 for kind in $kinds; do
     case $kind in
-    archive) try "archive, kept" verify_set data/archives/flip.tgz ;;
+    archive) try "archive, kept" verify_set data/archives/flip-all.tgz ;;
     unpacked)
-        cp data/archives/flip.tgz flipped.tgz
+        cp data/archives/flip-all.tgz flipped.tgz
         try "archive, of unknown hash" unpack_again flipped.tgz
         ;;
     picture) try picture verify_set data/flip/tree/images/* ;;
     manifest) try "manifest.jsonl" verify_set data/flip/manifest.jsonl ;;
+    weights) try "weights" verify_weights data/weights/resnet18.safetensors ;;
     shard) try shard check_shards data/flip/shards-32/*.h5 ;;
     index) try "index.json" check_shards data/flip/shards-32/index.json ;;
+    stopped)
+        try "stopped run: last.*, best.*, metrics.jsonl" go_on results/stopped/checkpoints/* results/stopped/metrics.jsonl
+        ;;
     checkpoint) try "checkpoint (last.safetensors)" verify_run results/run/checkpoints/last.safetensors ;;
     last) try "last.json" verify_run results/run/checkpoints/last.json ;;
     run) try "run.json" verify_run results/run/run.json ;;
     metrics) try "metrics.jsonl" verify_run results/run/metrics.jsonl ;;
     predictions) try "predictions.h5" verify_run results/run/predictions.h5 ;;
+    other)
+        try "any other file of a run, but its log, plots and report" verify_run results/run/*.yaml results/run/*.csv \
+            results/run/metrics.json results/run/checkpoints/{best.*,last.optim.safetensors}
+        ;;
     esac
 done
 cat missed

@@ -26,7 +26,7 @@ several() {
     for ((i = 0; i < kills; i++)); do
         begin_$tool
         killed "$@" && hit=$((hit + 1))
-        check_$tool "$@" && held=$((held + 1)) || echo "kill $i of $tool: $(tail -n 3 err)"
+        check_$tool "$@" && held=$((held + 1)) || echo "kill $i of $tool: $(tail -n 3 err); $(ls -A again again/* 2> /dev/null)"
     done
     echo "$tool: killed $hit of $kills times before its end; held $held of $kills"
     [ $held = "$kills" ] || missed=1
@@ -66,7 +66,7 @@ check_eval() {
 }
 for tool in ${TOOLS:-fetch prep train eval}; do
     case $tool in
-    fetch) several fetch "$BIN/fetch" flip --data again --from data/archives/flip.tgz ;;
+    fetch) several fetch "$BIN/fetch" flip --data again --from data/archives/flip-all.tgz ;;
     prep) several prep "$BIN/prep" flip ;;
     train) several train "$BIN/train" --exp flip.yaml --name again ;;
     eval) several eval "$BIN/eval" run --set flip --json ;;

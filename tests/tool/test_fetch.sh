@@ -126,7 +126,7 @@ rm -rf data/mine/tree/images # a whole folder; the archive lies where a download
 mkdir data/archives && cp set.tgz data/archives
 ok "$fetch" mine --repair; says "6 of 8 files repaired from data/archives/set.tgz"
 printf X | dd of=data/archives/set.tgz bs=1 seek=50 conv=notrunc status=none
-ok "$fetch" mine --verify # a file of that name, which is not fetch's
+ok "$fetch" mine --verify; says "it is damaged, or another of its name" # not fetch's
 ok "$fetch" mine --repair; says "nothing to repair"
 mv data/archives elsewhere && ln -s ../elsewhere data/archives # a folder that is a link
 mv data/mine there && ln -s ../there data/mine

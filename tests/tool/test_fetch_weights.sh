@@ -63,6 +63,11 @@ rm -rf again
 ok "$fetch" weights/resnet18 --data again --from prefix.pth
 pth check again/weights/resnet18.safetensors resnet18 prefix.pth "$(sum prefix.pth)"
 rm -rf again other
+pth write counters.pth resnet18 counters
+ok "$fetch" weights/resnet18 --data again --from counters.pth
+ok "$fetch" weights/resnet18 --data again --verify
+grep -q num_batches_tracked again/weights/resnet18.safetensors && fail "a converted counter is kept"
+rm -rf again
 
 # --- damage is found
 cp "$stored" sound.safetensors

@@ -36,6 +36,12 @@ done
 fresh
 sed -i 's/"epochs": [0-9]*/"epochs": 7/' "$results/copy/checkpoints/best.json"
 spoilt checkpoints/best.json "best.json"
+fresh
+printf 'x' | dd of="$results/copy/checkpoints/best.safetensors" bs=1 seek=40000 conv=notrunc 2> /dev/null
+spoilt checkpoints/best.safetensors "best.safetensors: SHA-256 is"
+fresh
+rm "$results/copy/checkpoints/best.json"
+refused 1 "no checkpoint \"best\" yet" --resume copy
 refused 1 "--resume other" --name other $tiny seed=7 --stop-after 1
 cp "$results/other/checkpoints/best.json" "$results/copy/checkpoints/best.json" # sound in itself, another's
 spoilt checkpoints/best.json "best.json: its SHA-256 is"
@@ -101,4 +107,10 @@ for signal in USR1 USR2; do
     grep -q '"status": "stopped"' "$results/$signal/run.json" || fail "SIG$signal: status of the run"
     [ -s "$results/$signal/$state" ] || fail "SIG$signal: no checkpoint"
 done
+"$BIN/train" --selftest > "$scratch/out" 2> "$scratch/err" & # before a training begins there is nothing to keep
+pid=$! tries=0
+until [ -s "$scratch/out" ] || [ $((tries += 1)) -gt 600 ]; do sleep 0.05; done
+kill -USR1 $pid
+wait $pid
+[ $? = 1 ] && grep -q "before the training began" "$scratch/err" || fail "SIGUSR1 before a training: status"
 $train --help | tr '\n' ' ' | grep -q "SIGUSR1 and *SIGUSR2.*Status 0 done, 1 failed or stopped" || fail "--help: signals"

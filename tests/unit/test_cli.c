@@ -73,7 +73,8 @@ static void tool(struct args *a, const char *deed)
     if (strcmp(deed, "odd") == 0) { /* a character comes in two pieces, an escape and a C1 in one */
         printf("a\t\xC3");
         fflush(stdout);
-        printf("\xA4 \x1b[31m \xC2\x9B \xE2\x80\xAE \x9B \x7f \xC3\x89 \xE2\x89\xA5 z\n");
+        printf("\xA4 \x1b[31m \xC2\x9B \xE2\x80\xAE \xE2\x80\x8F \xD8\x9C \x9B \x7f \xC3\x89 "
+               "\xE2\x89\xA5 z\n");
         fflush(stdout);
         log_error("to http://me:s3cret@host/x run `prep pets`, \x1b[31m\n\xC3\x89");
     }
@@ -183,8 +184,9 @@ static void what_is_printed_is_text(void **state)
     assert_int_equal(run(text, sizeof text, "odd", 0), 0);
     for (const char *c = text; *c; c++)
         assert_true((unsigned char)*c >= 0x20 || *c == '\n' || *c == '\t');
-    assert_non_null(strstr(text, "a\t\xC3\xA4 \xEF\xBF\xBD[31m \xEF\xBF\xBD \xEF\xBF\xBD "
-                                 "\xEF\xBF\xBD \xEF\xBF\xBD \xC3\x89 \xE2\x89\xA5 z\n"));
+    assert_non_null(strstr(
+        text, "a\t\xC3\xA4 \xEF\xBF\xBD[31m \xEF\xBF\xBD \xEF\xBF\xBD "
+              "\xEF\xBF\xBD \xEF\xBF\xBD \xEF\xBF\xBD \xEF\xBF\xBD \xC3\x89 \xE2\x89\xA5 z\n"));
     assert_non_null(strstr(text, "to http://me:***@host/x run `"));
     assert_non_null(strstr(text, "prep pets`, \\x1B[31m\\x0A\xC3\x89\n"));
     assert_null(strstr(text, "s3cret"));

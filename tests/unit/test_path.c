@@ -11,9 +11,11 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,16 +147,31 @@ static void unfinished_is_invisible_and_abort_leaves_nothing(void **state)
     new_file_abort(&f);
     assert_int_equal(entries(), 0);
     new_file_abort(&nothing);
+}
 
-    assert_int_equal(new_file_begin_by_name(&f, path, &err), 0);
-    assert_null(f.file);
-    assert_int_equal(entries(), 0);
-    assert_int_equal(new_file_finish(&f, &err), -1); /* nobody wrote it */
-    assert_int_equal(new_file_begin_by_name(&f, path, &err), 0);
-    assert_int_equal(path_write(f.tmp, "by name", 7, &err), 0);
-    assert_int_equal(new_file_finish(&f, &err), 0);
-    assert_content(path, "by name");
-    assert_int_equal(entries(), 1);
+/* What a killed process left beside the same target goes; what a living one writes, and what is another's, stays. */
+static void what_was_left_is_removed(void **state)
+{
+    static const char *const left[] = {".a.tmp-1", ".a.tmp-77", ".ab.tmp-1"};
+    char path[PATH_LEN], other[PATH_LEN];
+    struct err err = {0};
+    int fds[3];
+
+    (void)state;
+    assert_int_equal(path_format(path, &err, "%s/a", folder), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(path_format(other, &err, "%s/%s", folder, left[i]), 0);
+        fds[i] = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        assert_true(fds[i] >= 0);
+    }
+    assert_int_equal(flock(fds[1], LOCK_EX | LOCK_NB), 0); /* its writer lives */
+    assert_int_equal(path_write(path, "new", 3, &err), 0);
+    assert_content(path, "new");
+    assert_int_equal(entries(), 3); /* a, .a.tmp-77, .ab.tmp-1 */
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    assert_int_equal(path_write(path, "", 0, &err), 0);
+    assert_int_equal(entries(), 2); /* the writer died */
 }
 
 /* Each call that can fail, with a full disk: the old file stays, nothing else is left. */
@@ -280,6 +297,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(write_read_replace, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(unfinished_is_invisible_and_abort_leaves_nothing,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_was_left_is_removed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(failures_leave_the_old_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_early_failed_write_is_told, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(folders, make_folder, remove_folder),

@@ -63,7 +63,7 @@ static void all_forms_give_one_network(void **state)
     static const char *const forms[] = {
         "net",          "tutorial",  "imagenet",   "ema",         "swav",
         "lightning",    "fastai",    "fastai_opt", "fastai_body", "hugging_face",
-        "whole_module", "protocol5", "double",
+        "whole_module", "protocol5", "double",     "counters",
     };
 
     (void)state;
