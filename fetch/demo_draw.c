@@ -156,25 +156,38 @@ static void plan_colours(struct scene *s, struct rng *r)
             colour_of(r, s->corners ? bright_apart(r, coat, 0.22) : rng_uniform(r, 0.1, 0.9));
 }
 
+/* Here each draw is a statement of its own, as C leaves open which argument of a call is computed first. */
+static void plan_places(struct scene *s, struct rng *r)
+{
+    double x, y, far_x, far_y, rx, ry;
+
+    s->width = 200 + (int)rng_below(r, 201);
+    s->height = 200 + (int)rng_below(r, 201);
+    s->half = 0.5 * (s->width < s->height ? s->width : s->height);
+    far_x = s->width / (2 * s->half);
+    far_y = s->height / (2 * s->half);
+    s->n_clutter = 2 + (int)rng_below(r, CLUTTER_MAX - 1);
+    for (int i = 0; i < s->n_clutter; i++) {
+        y = rng_uniform(r, -far_y, far_y);
+        x = rng_uniform(r, -far_x, far_x);
+        ry = rng_uniform(r, 0.1, 0.4);
+        rx = rng_uniform(r, 0.15, 0.7);
+        s->clutter[i] = ellipse_of(r, rx, ry, x, y);
+    }
+    /* near the middle; along the long side it may wander a little more */
+    y = rng_uniform(r, -0.2, 0.2) * (2 * far_y - 1);
+    x = rng_uniform(r, -0.2, 0.2) * (2 * far_x - 1);
+    ry = rng_uniform(r, 0.6, 0.85);
+    rx = rng_uniform(r, 0.7, 1.0);
+    s->body = ellipse_of(r, rx, ry, x, y);
+}
+
 static void plan(struct scene *s, int kind, int number)
 {
     struct rng rng = rng_begin(0, RNG_DEMO, (uint32_t)kind, (uint32_t)number), *r = &rng;
-    double x, y;
 
-    *s = (struct scene){.kind = kind,
-                        .width = 200 + (int)rng_below(r, 201),
-                        .height = 200 + (int)rng_below(r, 201)};
-    s->half = 0.5 * (s->width < s->height ? s->width : s->height);
-    x = s->width / (2 * s->half);
-    y = s->height / (2 * s->half);
-    s->n_clutter = 2 + (int)rng_below(r, CLUTTER_MAX - 1);
-    for (int i = 0; i < s->n_clutter; i++)
-        s->clutter[i] = ellipse_of(r, rng_uniform(r, 0.15, 0.7), rng_uniform(r, 0.1, 0.4),
-                                   rng_uniform(r, -x, x), rng_uniform(r, -y, y));
-    /* near the middle; along the long side it may wander a little more */
-    s->body = ellipse_of(r, rng_uniform(r, 0.7, 1.0), rng_uniform(r, 0.6, 0.85),
-                         rng_uniform(r, -0.2, 0.2) * (2 * x - 1),
-                         rng_uniform(r, -0.2, 0.2) * (2 * y - 1));
+    *s = (struct scene){.kind = kind};
+    plan_places(s, r);
     if (looks[kind].pattern == STAR || looks[kind].pattern == TRIANGLE)
         plan_shape(s, r);
     plan_texture(s, r);

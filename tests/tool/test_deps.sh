@@ -75,6 +75,10 @@ PKG_CONFIG_LIBDIR=$scratch/none PKG_CONFIG_PATH= configured
 grep -q 'missing libraries.* libcurl .*libtiff-4.*make deps' "$log" || fail "the missing libraries are not named"
 configured -DPRESIZE_RELEASE='debian 7'
 [ $status -ne 0 ] && grep -q 'build folder of debian 7, and this is .*: make clean' "$log" || fail "a build folder of another release"
+mkdir "$scratch/tree"
+sed 's/^set(oldest_cmake .*/set(oldest_cmake 99.1)/' "$SOURCE/CMakeLists.txt" >"$scratch/tree/CMakeLists.txt"
+SOURCE=$scratch/tree configured
+[ $status -ne 0 ] && grep -q 'is too old: presize needs 99.1.*pip install cmake' "$log" || fail "an older cmake"
 status=0
 mkdir -p "$scratch/other"
 echo 'PRESIZE_RELEASE:INTERNAL=debian 7' >"$scratch/other/CMakeCache.txt"

@@ -131,7 +131,7 @@ diff <(bash_completes 'train --' | tr ' ' '\n' | sed 's/=$//' | LC_ALL=C sort) <
 if command -v zsh >/dev/null; then
     # zsh's own functions are stand-ins that print what they were given.
     cat >"$scratch/zsh" <<'END'
-_describe() { local name=${@[(r)found|offered]}; print -l -- ${${(P)name}%%:*}; }
+_describe() { local name; for name in ${@:#-*}; do [[ ${(Pt)name} == array* ]] && print -l -- ${${(P)name}%%:*}; done }
 compadd() { local name=${@[(r)found|values]}; if [[ -n $name ]]; then print -l -- ${(P)name}; else print -l -- ${@:#-X}; fi; }
 compset() { [[ $PREFIX == *=* ]] && PREFIX=${PREFIX#*=}; }
 _files() { :; }
@@ -150,6 +150,42 @@ END
         done
     done <"$scratch/expected"
     zsh -f "$scratch/zsh" "$SOURCE/cmake/_presize" "train --exp " | grep -qx nosuch && fail "control: zsh completes anything"
+
+    # Keys typed into a shell on a terminal, with zsh's own completion: LINE, a tab, and Ctrl-X, which notes the line.
+    cat >"$scratch/keys" <<'END'
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1= fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D"
+zpty -w shell "note() { print -r -- \$BUFFER] >>$2; BUFFER= }; zle -N note; bindkey '^X' note; print rea\\dy"
+zpty -r shell text '*ready*'
+integer n=0
+while IFS= read -r line; do
+    zpty -w -n shell "presize $line"$'\t\C-X'
+    n+=1
+    for ((i = 0; i < 200; i++)); do
+        zpty -r -t shell text # lest the terminal fill up
+        [[ -e $2 ]] && lines=("${(@f)$(<$2)}") && [[ $#lines -ge $n ]] && break
+        sleep 0.1
+    done
+done
+END
+    mkdir "$scratch/functions"
+    cp "$SOURCE/cmake/_presize" "$scratch/functions"
+    cat >"$scratch/typed" <<'END'
+tr|train ]
+prep d|prep de]
+fetch de|fetch demo ]
+train --exp sm|train --exp smoke ]
+train --exp=m|train --exp=mine ]
+train --stop|train --stop-after=]
+eval --top-l|eval --top-losses ]
+train data.set=d|train data.set=demo ]
+train train.phases.2.ki|train train.phases.2.kind=]
+eval f|eval first ]
+train nosuch|train nosuch]
+END
+    cut -d '|' -f 1 "$scratch/typed" | timeout 120 zsh -f "$scratch/keys" "$scratch/functions" "$scratch/noted"
+    sed 's/.*|/presize /' "$scratch/typed" | diff - "$scratch/noted" || fail "keys typed into zsh: lines expected (<) and seen (>)"
 else
     echo "no zsh here: its completion was not tried"
 fi
