@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/imagenet.h"
+#include "arch/pretrained.h"
 #include "archives.h"
 #include "base/cli.h"
 #include "base/fold.h"
@@ -19,7 +21,6 @@
 #include "download.h"
 #include "obtain.h"
 #include "obtain_weights.h"
-#include "pretrained.h"
 #include "recheck.h"
 #include "repair.h"
 #include "source.h"
@@ -233,7 +234,8 @@ static void print_weights(FILE *out, const char *data)
         bool here = obtain_weights_path(path, data, w, NULL) == 0 && path_is_file(path);
 
         snprintf(name, sizeof name, "%s%s", weights_folder, w->name);
-        snprintf(size, sizeof size, "%.1f MB", 4 * (double)w->params / 1e6);
+        snprintf(size, sizeof size, "%.1f MB",
+                 4 * (double)resnet_parameters((int)w->arch, IMAGENET_CLASSES) / 1e6);
         fprintf(out, ROW, name, here ? "here" : "-", size, "BSD-3-Clause", w->title);
         sha256_stated(hash, w->file);
         fprintf(out, "    %s%s\n    SHA-256 begins with %s\n", pretrained_base, w->file, hash);
@@ -491,7 +493,7 @@ static void fetch_weights(const struct args *a)
     if (!a->verify)
         log_next("keys of an experiment that begins with these weights: model.arch=%s "
                  "model.weights=%s",
-                 o.what->arch, strchr(o.what->name, '-') ? "imagenet-v2" : "imagenet");
+                 arch_name(o.what->arch), strchr(o.what->name, '-') ? "imagenet-v2" : "imagenet");
 }
 
 int main(int argc, char **argv)

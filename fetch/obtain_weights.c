@@ -165,7 +165,7 @@ static int make(struct places *p, const struct obtain_weights *o, const struct s
     if ((o->from ? given(p, o, w.source_sha256, err) : published(p, o, w.source_sha256, err)) < 0)
         return -1;
     name = path_base(p->file);
-    snprintf(w.arch, sizeof w.arch, "%s", o->what->arch);
+    snprintf(w.arch, sizeof w.arch, "%s", arch_name(o->what->arch));
     snprintf(w.source, sizeof w.source, "%s", name);
     if (o->key && snprintf(w.key, sizeof w.key, "%s", o->key) >= (int)sizeof w.key)
         return err_set(err, ERR_INPUT, "--weights-key %.40s...: a name too long", o->key);
@@ -195,9 +195,9 @@ static int read_stored(struct stored_weights *w, const char *path, const struct 
         return err->kind == ERR_FORMAT
                    ? err_append(err, ". Remove it and fetch weights/%s again", what->name)
                    : -1;
-    if (strcmp(w->arch, what->arch) != 0)
+    if (strcmp(w->arch, arch_name(what->arch)) != 0)
         return err_set(err, ERR_FORMAT, "%s: holds %s, not %s: remove it and fetch again", path,
-                       w->arch, what->arch);
+                       w->arch, arch_name(what->arch));
     return 0;
 }
 

@@ -5,10 +5,10 @@
 
 #include <stdio.h>
 
+#include "arch/pretrained.h"
 #include "base/err.h"
 #include "base/path.h"
 #include "obtain.h"
-#include "pretrained.h"
 
 struct obtain_weights {
     const char *data; /* folder of all data sets */

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "resnet_shapes.h"
+#include "arch/resnet.h"
+#include "tensorfile/fits.h"
+#include "weights_check.h"
 
-enum { BLOCK = 1 << 16, LEFT_OUT_SHOWN = 5 };
+enum { BLOCK = 1 << 16 };
 static const char mark[] = "weights 1";
 
 struct job {
@@ -30,13 +31,19 @@ static size_t elements(const struct st_tensor *t)
     return n;
 }
 
+/* Of the body or of the classifier. */
+static bool is_kept(const struct st_tensor *t)
+{
+    return resnet_part(t->name) != RESNET_BESIDE;
+}
+
 /* int64 counters come first, so that all numbers are aligned to their size. */
 static const struct st_tensor *in_order(const struct job *j, size_t i)
 {
     size_t count = tensorfile_count(j->file);
     const struct st_tensor *t = tensorfile_tensor(j->file, i % count);
 
-    if (!resnet_keeps(t->name) || (resnet_is_counter(t->name) && t->dtype != ST_I64))
+    if (!is_kept(t) || (weights_is_counter(t->name) && t->dtype != ST_I64))
         return NULL;
     return (t->dtype == ST_I64) == (i < count) ? t : NULL;
 }
@@ -66,18 +73,12 @@ static int check_finite(const struct st_tensor *t, const float *v, struct err *e
 /* What is left out, in a line. */
 static void say_left_out(const struct tensorfile *f, const char *file)
 {
-    struct err names = {0};
-    int n = 0;
+    struct misfits left_out = {0};
 
-    for (size_t i = 0; i < tensorfile_count(f); i++) {
-        const char *name = tensorfile_tensor(f, i)->name;
-
-        if (!resnet_keeps(name) && ++n <= LEFT_OUT_SHOWN)
-            err_append(&names, " %.100s", name);
-    }
-    if (n > 0)
-        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", file, n, n == 1 ? "" : "s",
-                 n == 1 ? "is" : "are", names.msg, n > LEFT_OUT_SHOWN ? " ..." : "");
+    for (size_t i = 0; i < tensorfile_count(f); i++)
+        if (!is_kept(tensorfile_tensor(f, i)))
+            misfits_add(&left_out, "", tensorfile_tensor(f, i)->name, "");
+    misfits_log_left_out(&left_out, file);
 }
 
 /* All numbers in order, to the hash or to the file. */
@@ -161,7 +162,7 @@ int store_weights(const char *path, const char *file, struct stored_weights *w, 
     }
     rc = tensorfile_take_network(j.file, w->key, "--weights-key", err);
     if (rc == 0)
-        rc = resnet_check(j.file, w->arch, err);
+        rc = weights_check(j.file, arch_find(w->arch), err);
     if (rc == 0) {
         say_left_out(j.file, file);
         rc = convert(&j, path, w, err);
@@ -186,7 +187,8 @@ int stored_weights_read(struct stored_weights *w, const char *path, struct err *
 {
     struct safetensors *s;
     struct tensorfile *f;
-    const char *version, *looks;
+    const char *version;
+    int arch;
     int rc = -1;
 
     if (safetensors_open(&s, path, err) < 0)
@@ -207,9 +209,9 @@ int stored_weights_read(struct stored_weights *w, const char *path, struct err *
                        path);
     if (tensorfile_open(&f, path, err) < 0)
         return -1;
-    looks = resnet_looks_like(f);
-    rc = looks && strcmp(looks, w->arch) == 0
-             ? resnet_check(f, looks, err)
+    arch = tensorfile_arch(f);
+    rc = arch >= 0 && arch == arch_find(w->arch)
+             ? weights_check(f, arch, err)
              : err_set(err, ERR_FORMAT, "does not hold what its metadata says");
     tensorfile_close(f);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;

@@ -445,7 +445,7 @@ void selftest_rates(struct selftest *s)
         selftest_check(s, LEFT_OUT, "images/s", NULL, "ref is not timed");
         return;
     }
-    for (int arch = RESNET18; arch <= (s->quick ? RESNET50 : RESNET152); arch += s->quick ? 2 : 1) {
+    for (int arch = RESNET18; arch < (s->quick ? RESNET50 + 1 : ARCHS); arch += s->quick ? 2 : 1) {
         rate(s, arch, DTYPE_F32, batch);
         if (selftest_has(s, DTYPE_F16))
             rate(s, arch, DTYPE_F16, batch);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/imagenet.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
@@ -152,12 +153,13 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         "version", CHECKPOINT_VERSION, "experiment", s->e->name, "arch",
         arch_name(s->e->model.arch), "precision", dtype_name(s->dtype), "size", size, "presize",
         (int)shard_set_size(s->shards), "max_aspect", s->max_aspect, "exif",
-        s->exif ? "apply" : "ignore", "normalisation", "mean", 0.485, 0.456, 0.406, "std", 0.229,
-        0.224, 0.225, "epochs", (json_int_t)st->at.epoch, "steps", (json_int_t)st->step,
-        "weights_sha256", weights_sha256, "parents", "config", s->config_sha256, "tables",
-        s->tables_sha256, "index", shard_set_index_sha256(s->shards), "manifest",
-        shard_set_manifest_sha256(s->shards), "initial_weights", st->initial_sha256, "augment",
-        augment_mode_name(s->e->augment.mode), "vocab", vocab);
+        s->exif ? "apply" : "ignore", "normalisation", "mean", IMAGENET_MEAN_R, IMAGENET_MEAN_G,
+        IMAGENET_MEAN_B, "std", IMAGENET_STD_R, IMAGENET_STD_G, IMAGENET_STD_B, "epochs",
+        (json_int_t)st->at.epoch, "steps", (json_int_t)st->step, "weights_sha256", weights_sha256,
+        "parents", "config", s->config_sha256, "tables", s->tables_sha256, "index",
+        shard_set_index_sha256(s->shards), "manifest", shard_set_manifest_sha256(s->shards),
+        "initial_weights", st->initial_sha256, "augment", augment_mode_name(s->e->augment.mode),
+        "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
     if (folder && add_resume(*out, st, session_ranks(s), folder, err) < 0) {

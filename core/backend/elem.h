@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "arch/imagenet.h"
 #include "base/geometry.h"
 
 #ifdef __CUDACC__
@@ -373,12 +374,16 @@ ELEM float dropout_elem(float x, uint32_t word, uint32_t threshold, float scale)
 /* Normalisation of torchvision's ImageNet weights, (x - mean) / std, as one multiplication. */
 ELEM float imagenet_mean(int channel)
 {
-    return channel == 0 ? 0.485f : channel == 1 ? 0.456f : 0.406f;
+    return (float)(channel == 0   ? IMAGENET_MEAN_R
+                   : channel == 1 ? IMAGENET_MEAN_G
+                                  : IMAGENET_MEAN_B);
 }
 
 ELEM float imagenet_scale(int channel)
 {
-    return channel == 0 ? 1.0f / 0.229f : channel == 1 ? 1.0f / 0.224f : 1.0f / 0.225f;
+    return 1.0f / (float)(channel == 0   ? IMAGENET_STD_R
+                          : channel == 1 ? IMAGENET_STD_G
+                                         : IMAGENET_STD_B);
 }
 
 ELEM float elem_normalise(float x, float mean, float scale)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "arch/pretrained.h"
+
 const char *initial_run(const struct experiment *e)
 {
     return strncmp(e->model.weights, "run:", 4) == 0 ? e->model.weights + 4 : NULL;
@@ -27,10 +29,12 @@ int initial_file(char out[PATH_LEN], const struct experiment *e, const char *dat
     }
     if (strcmp(w, "imagenet") == 0 || strcmp(w, "imagenet-v2") == 0) {
         const char *version = w + strlen("imagenet");
+        char name[64];
 
         if (path_format(out, err, "%s/weights/%s%s.safetensors", data, arch, version) < 0)
             return -1;
-        if (!path_is_file(out) && *version && e->model.arch < RESNET50)
+        snprintf(name, sizeof name, "%s%s", arch, version);
+        if (!path_is_file(out) && !pretrained_find(name))
             return err_set(err, ERR_INPUT,
                            "model.weights=%s: %s is missing, and torchvision has no second "
                            "weights for %s: use model.weights=imagenet",

@@ -1,8 +1,6 @@
-/* network.c - the parameters of the five ResNets and of the head, and the keys model.*.
+/* network.c - the parameters of a body and of the head, and the keys model.*.
  *
- * Order and names are those of torchvision's state dict: block by block, each convolution followed by
- * its batch norm, the downsample branch last. He, Zhang, Ren, Sun 2016 (CVPR), table 1; stride on the
- * 3x3 of a bottleneck ("v1.5").
+ * Order and names are those of torchvision's state dict (arch/resnet.h), the head last.
  * SPDX-License-Identifier: MIT */
 #include "nn/network_private.h"
 
@@ -13,17 +11,6 @@
 #include "base/size.h"
 
 enum { HIDDEN = 512 /* width of the head's inner layer, fastai */, CLASSES_MAX = 65536 };
-
-static const char *const arch_names[] = {"resnet18",  "resnet34",  "resnet50",
-                                         "resnet101", "resnet152", NULL};
-
-static const struct arch_shape shapes[] = {
-    [RESNET18] = {.blocks = {2, 2, 2, 2}, .bottleneck = false},
-    [RESNET34] = {.blocks = {3, 4, 6, 3}, .bottleneck = false},
-    [RESNET50] = {.blocks = {3, 4, 6, 3}, .bottleneck = true},
-    [RESNET101] = {.blocks = {3, 4, 23, 3}, .bottleneck = true},
-    [RESNET152] = {.blocks = {3, 8, 36, 3}, .bottleneck = true},
-};
 
 // clang-format off
 const struct key model_keys[] = {
@@ -39,28 +26,6 @@ const struct key model_keys[] = {
     KEY_END,
 };
 // clang-format on
-
-const char *arch_name(int arch)
-{
-    BUG_IF(arch < RESNET18 || arch > RESNET152);
-    return arch_names[arch];
-}
-
-const struct arch_shape *arch_shape(int arch)
-{
-    BUG_IF(arch < RESNET18 || arch > RESNET152);
-    return &shapes[arch];
-}
-
-int arch_block_stride(int layer, int block)
-{
-    return layer > 1 && block == 0 ? 2 : 1;
-}
-
-bool arch_has_downsample(const struct arch_shape *a, int layer, int block)
-{
-    return block == 0 && (layer > 1 || a->bottleneck);
-}
 
 /* Appends one tensor; false when out of memory. */
 static bool add(struct network *n, struct param p)
@@ -94,19 +59,6 @@ static struct param named(int group, const char *format, ...)
     return p;
 }
 
-static bool add_conv(struct network *n, int group, const char *prefix, int k, int c, int r)
-{
-    struct param p = named(group, "%s.weight", prefix);
-
-    p.n_dims = 4;
-    p.dims[0] = k;
-    p.dims[1] = c;
-    p.dims[2] = p.dims[3] = r;
-    p.trained = true;
-    p.init = INIT_KAIMING_OUT;
-    return add(n, p);
-}
-
 static bool add_linear(struct network *n, const char *prefix, int k, int c)
 {
     struct param p = named(2, "%s.weight", prefix);
@@ -119,73 +71,63 @@ static bool add_linear(struct network *n, const char *prefix, int k, int c)
     return add(n, p);
 }
 
-static bool add_norm(struct network *n, int group, const char *prefix, int c)
+/* A batch norm of the head. */
+static bool add_norm(struct network *n, const char *prefix, int c)
 {
     static const struct {
         const char *name;
         bool trained;
         enum param_init init;
     } parts[] = {{"weight", true, INIT_ONE},
-                 {"bias", true, INIT_ZERO},
+                 {"bias", true, INIT_BN_BIAS},
                  {"running_mean", false, INIT_ZERO},
                  {"running_var", false, INIT_ONE}};
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        struct param p = named(group, "%s.%s", prefix, parts[i].name);
+        struct param p = named(2, "%s.%s", prefix, parts[i].name);
 
         p.n_dims = 1;
         p.dims[0] = c;
         p.trained = p.norm = parts[i].trained;
-        p.init = group == 2 && i == 1 ? INIT_BN_BIAS : parts[i].init;
+        p.init = parts[i].init;
         if (!add(n, p))
             return false;
     }
     return true;
 }
 
-/* One residual block: C channels in, K (before a bottleneck's widening) in its 3x3. */
-static bool add_block(struct network *n, const struct arch_shape *a, int layer, int block, int c,
-                      int k)
+static bool add_body(struct network *n)
 {
-    int group = layer <= 2 ? 0 : 1, widest = a->bottleneck ? 4 * k : k;
-    int convs = a->bottleneck ? 3 : 2, from = c;
-    char conv[48], norm[48];
+    static const enum param_init inits[] = {[RESNET_FILTER] = INIT_KAIMING_OUT,
+                                            [RESNET_GAMMA] = INIT_ONE,
+                                            [RESNET_BETA] = INIT_ZERO,
+                                            [RESNET_MEAN] = INIT_ZERO,
+                                            [RESNET_VARIANCE] = INIT_ONE};
+    size_t n_tensors;
+    struct resnet_tensor *all = resnet_tensors(n->arch, &n_tensors);
+    bool done = all != NULL;
 
-    for (int i = 0; i < convs; i++) {
-        int to = i == convs - 1 ? widest : k;
+    for (size_t i = 0; i < n_tensors && done; i++) {
+        const struct resnet_tensor *t = &all[i];
+        struct param p = named(t->layer <= 2 ? 0 : 1, "%s", t->name);
 
-        snprintf(conv, sizeof conv, "layer%d.%d.conv%d", layer, block, i + 1);
-        snprintf(norm, sizeof norm, "layer%d.%d.bn%d", layer, block, i + 1);
-        if (!add_conv(n, group, conv, to, from, a->bottleneck && i != 1 ? 1 : 3) ||
-            !add_norm(n, group, norm, to))
-            return false;
-        from = to;
+        p.n_dims = t->n_dims;
+        memcpy(p.dims, t->dims, sizeof p.dims);
+        p.norm = t->role == RESNET_GAMMA || t->role == RESNET_BETA;
+        p.trained = p.norm || t->role == RESNET_FILTER;
+        p.init = inits[t->role];
+        done = add(n, p);
     }
-    if (!arch_has_downsample(a, layer, block))
-        return true;
-    snprintf(conv, sizeof conv, "layer%d.%d.downsample.0", layer, block);
-    snprintf(norm, sizeof norm, "layer%d.%d.downsample.1", layer, block);
-    return add_conv(n, group, conv, widest, c, 1) && add_norm(n, group, norm, widest);
+    free(all);
+    return done;
 }
 
 static bool add_all(struct network *n)
 {
-    const struct arch_shape *a = arch_shape(n->arch);
-    int c = 64;
+    const int c = n->features = resnet_features(n->arch);
 
-    if (!add_conv(n, 0, "conv1", 64, 3, 7) || !add_norm(n, 0, "bn1", 64))
-        return false;
-    for (int layer = 1; layer <= 4; layer++)
-        for (int block = 0; block < a->blocks[layer - 1]; block++) {
-            int k = 32 << layer;
-
-            if (!add_block(n, a, layer, block, c, k))
-                return false;
-            c = a->bottleneck ? 4 * k : k;
-        }
-    n->features = c;
-    return add_norm(n, 2, "head.0", 2 * c) && add_linear(n, "head.1", HIDDEN, 2 * c) &&
-           add_norm(n, 2, "head.2", HIDDEN) && add_linear(n, "head.3", n->classes, HIDDEN);
+    return add_body(n) && add_norm(n, "head.0", 2 * c) && add_linear(n, "head.1", HIDDEN, 2 * c) &&
+           add_norm(n, "head.2", HIDDEN) && add_linear(n, "head.3", n->classes, HIDDEN);
 }
 
 int network_new(struct network **out, const struct model_options *o, int classes, struct err *err)

@@ -1,20 +1,19 @@
 /* network.h - a ResNet with fastai's head, as op lists.
  *
- * Names and shapes of the body are torchvision's (v1.5: stride on the 3x3); the head is
+ * The body is a row of arch/resnet.h; the head is
  * head.0 batch norm, head.1 linear 2f -> 512, head.2 batch norm, head.3 linear 512 -> classes
  * (concat pool max first, dropout 0.25 and 0.5, ReLU after the first linear layer, no biases).
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_NN_NETWORK_H
 #define PRESIZE_NN_NETWORK_H
 
+#include "arch/resnet.h"
 #include "backend/op.h"
 #include "base/key.h"
 
-enum arch { RESNET18, RESNET34, RESNET50, RESNET101, RESNET152 };
-
 /* Keys model.*. */
 struct model_options {
-    int arch;
+    int arch;              /* enum arch */
     char weights[1024];    /* none, imagenet, imagenet-v2, a FILE, run:NAME */
     char weights_key[256]; /* which network of such a file; "": the only one */
     double dropout;        /* model.head.dropout: of the last layer; half of it before the first */
@@ -53,8 +52,7 @@ struct network { /* what an architecture has, independent of batch and size */
 };
 int network_new(struct network **out, const struct model_options *o, int classes,
                 struct err *err) MUST_USE;
-void network_free(struct network *n); /* NULL is fine */
-const char *arch_name(int arch);
+void network_free(struct network *n);                                         /* NULL is fine */
 const struct param *network_param(const struct network *n, const char *name); /* NULL: none */
 
 struct network_shape {

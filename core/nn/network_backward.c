@@ -40,43 +40,44 @@ static int conv_bwd(struct build *b, const struct unit *u, int dy, bool want_dx)
     int dx = -1;
 
     if (want_dx) {
-        dx = build_like(b, u->conv, ".dx", u->x);
+        dx = build_like(b, u->conv.name, ".dx", u->x);
         op_list_add(b->l, (struct op){.kind = OP_CONV_BWD_DATA,
                                       .in = {dy, u->weight, -1, -1, -1, -1},
                                       .out = {dx, -1, -1, -1},
-                                      .stride = u->stride,
-                                      .pad = u->pad});
+                                      .stride = u->conv.stride,
+                                      .pad = u->conv.pad});
     }
-    if (build_trains_weight(b, u->conv))
-        op_list_add(b->l, (struct op){.kind = OP_CONV_BWD_WEIGHT,
-                                      .in = {u->x, dy, -1, -1, -1, -1},
-                                      .out = {build_gradient(b, u->conv, "weight"), -1, -1, -1},
-                                      .stride = u->stride,
-                                      .pad = u->pad});
+    if (build_trains_weight(b, u->conv.name))
+        op_list_add(b->l,
+                    (struct op){.kind = OP_CONV_BWD_WEIGHT,
+                                .in = {u->x, dy, -1, -1, -1, -1},
+                                .out = {build_gradient(b, u->conv.name, "weight"), -1, -1, -1},
+                                .stride = u->conv.stride,
+                                .pad = u->conv.pad});
     return dx;
 }
 
 /* The same through the norm behind it, whose sums are BSTAT. */
 static int unit_bwd(struct build *b, const struct unit *u, int g, int bstat)
 {
-    return conv_bwd(b, u, norm_bwd_apply(b, u->norm, g, u->y, u->stat, bstat, u->gamma), true);
+    return conv_bwd(b, u, norm_bwd_apply(b, u->conv.norm, g, u->y, u->stat, bstat, u->gamma), true);
 }
 
 /* The same from the gradient of its norm's output behind a ReLU, nothing being added in between: the ReLU's mask is
  * made from y again, so that its output need not be kept. */
 static int relu_unit_bwd(struct build *b, const struct unit *u, int dz, bool want_dx)
 {
-    int d[4], bstat, dy, beta = build_param(b, u->norm, "bias");
+    int d[4], bstat, dy, beta = build_param(b, u->conv.norm, "bias");
 
     build_dims(b, u->y, d);
-    bstat = build_stat(b, u->norm, ".bstat", d[1]);
+    bstat = build_stat(b, u->conv.norm, ".bstat", d[1]);
     op_list_add(b->l, (struct op){.kind = OP_BN_RELU_BWD_STATS,
                                   .in = {dz, u->y, u->stat, u->gamma, beta, -1},
-                                  .out = {bstat, build_gradient(b, u->norm, "weight"),
-                                          build_gradient(b, u->norm, "bias"), -1}});
-    if (!want_dx && !build_trains_weight(b, u->conv))
+                                  .out = {bstat, build_gradient(b, u->conv.norm, "weight"),
+                                          build_gradient(b, u->conv.norm, "bias"), -1}});
+    if (!want_dx && !build_trains_weight(b, u->conv.name))
         return -1;
-    dy = build_like(b, u->norm, ".dy", u->y);
+    dy = build_like(b, u->conv.norm, ".dy", u->y);
     op_list_add(b->l, (struct op){.kind = OP_BN_RELU_BWD_APPLY,
                                   .in = {dz, u->y, u->stat, bstat, u->gamma, beta},
                                   .out = {dy, -1, -1, -1}});
@@ -89,10 +90,11 @@ static void block_bwd(struct build *b, const struct block *k, int *dz, int *dz2)
     const struct unit *last = &k->units[k->n_units - 1];
     int g, shortcut, bstat, down_bstat = -1, dx;
 
-    bstat = norm_bwd_stats(b, last->norm, *dz, *dz2, k->mask, last->y, last->stat, &g);
+    bstat = norm_bwd_stats(b, last->conv.norm, *dz, *dz2, k->mask, last->y, last->stat, &g);
     shortcut = g;
     if (k->has_down)
-        down_bstat = norm_bwd_stats(b, k->down.norm, g, -1, -1, k->down.y, k->down.stat, &shortcut);
+        down_bstat =
+            norm_bwd_stats(b, k->down.conv.norm, g, -1, -1, k->down.y, k->down.stat, &shortcut);
     dx = unit_bwd(b, last, g, bstat);
     for (int i = k->n_units - 2; i >= 0; i--)
         dx = relu_unit_bwd(b, &k->units[i], dx, true);

@@ -11,26 +11,24 @@
 
 enum { MICROBATCH_AUTO = 8, SIZE_MIN = 16, SIZE_MAX_PX = 4096, BATCH_MAX = 65536 };
 
-static void conv(struct build *b, struct unit *u, int x, int stride)
+static void conv(struct build *b, struct unit *u, const struct resnet_conv *c, int x)
 {
-    int d[4], w[4];
+    int d[4];
 
+    u->conv = *c;
     u->x = x;
     u->z = -1;
-    u->stride = stride;
-    u->weight = build_param(b, u->conv, "weight");
+    u->weight = build_param(b, c->name, "weight");
     build_dims(b, x, d);
-    build_dims(b, u->weight, w);
-    u->pad = w[2] / 2;
-    d[1] = w[0];
-    d[2] = (d[2] + 2 * u->pad - w[2]) / stride + 1;
-    d[3] = (d[3] + 2 * u->pad - w[3]) / stride + 1;
-    u->y = build_tensor(b, u->conv, ".y", TENSOR_ACT, b->s->dtype, d);
+    d[1] = c->k;
+    d[2] = (d[2] + 2 * c->pad - c->side) / c->stride + 1;
+    d[3] = (d[3] + 2 * c->pad - c->side) / c->stride + 1;
+    u->y = build_tensor(b, c->name, ".y", TENSOR_ACT, b->s->dtype, d);
     op_list_add(b->l, (struct op){.kind = OP_CONV,
                                   .in = {x, u->weight, -1, -1, -1, -1},
                                   .out = {u->y, -1, -1, -1},
-                                  .stride = stride,
-                                  .pad = u->pad});
+                                  .stride = c->stride,
+                                  .pad = c->pad});
 }
 
 /* Sums of a batch norm, in training mode; the tensor that holds them. */
@@ -73,13 +71,13 @@ static int norm_apply(struct build *b, const char *norm, int y, int stats, bool 
 
 static void unit_stats(struct build *b, struct unit *u)
 {
-    u->stat = norm_stats(b, u->norm, u->y);
-    u->gamma = build_param(b, u->norm, "weight");
+    u->stat = norm_stats(b, u->conv.norm, u->y);
+    u->gamma = build_param(b, u->conv.norm, "weight");
 }
 
 static void unit_apply(struct build *b, struct unit *u, bool relu)
 {
-    u->z = norm_apply(b, u->norm, u->y, u->stat, relu, -1, -1);
+    u->z = norm_apply(b, u->conv.norm, u->y, u->stat, relu, -1, -1);
 }
 
 /* A block's last norm, its shortcut added. */
@@ -92,8 +90,8 @@ static void block_apply(struct build *b, struct block *k, int shortcut)
     build_dims(b, last->y, d);
     d[1] /= 8;
     if (!b->infer)
-        k->mask = build_tensor(b, last->norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
-    k->z = norm_apply(b, last->norm, last->y, last->stat, true, shortcut, k->mask);
+        k->mask = build_tensor(b, last->conv.norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
+    k->z = norm_apply(b, last->conv.norm, last->y, last->stat, true, shortcut, k->mask);
 }
 
 static int input(struct build *b)
@@ -111,11 +109,11 @@ static int input(struct build *b)
 static int stem(struct build *b)
 {
     struct unit *u = &b->stem;
+    struct resnet_conv c;
     int d[4], p;
 
-    snprintf(u->conv, sizeof u->conv, "conv1");
-    snprintf(u->norm, sizeof u->norm, "bn1");
-    conv(b, u, input(b), 2);
+    resnet_stem(&c);
+    conv(b, u, &c, input(b));
     unit_stats(b, u);
     unit_apply(b, u, true);
     build_dims(b, u->z, d);
@@ -129,37 +127,33 @@ static int stem(struct build *b)
     return p;
 }
 
-static void downsample(struct build *b, struct block *k, int x, int layer, int block, int stride)
+static void downsample(struct build *b, struct block *k, const struct resnet_block *r, int x)
 {
-    snprintf(k->down.conv, sizeof k->down.conv, "layer%d.%d.downsample.0", layer, block);
-    snprintf(k->down.norm, sizeof k->down.norm, "layer%d.%d.downsample.1", layer, block);
-    conv(b, &k->down, x, stride);
+    conv(b, &k->down, &r->down, x);
     unit_stats(b, &k->down);
 }
 
 static int residual_block(struct build *b, int x, int layer, int block)
 {
-    const struct arch_shape *a = arch_shape(b->n->arch);
     struct block *k = &b->blocks[b->n_blocks++];
-    int stride = arch_block_stride(layer, block), wide = a->bottleneck ? 1 : 0;
+    struct resnet_block r;
     int from = x, shortcut = x;
 
     BUG_IF(b->n_blocks > MAX_BLOCKS);
-    k->n_units = a->bottleneck ? 3 : 2;
-    k->has_down = arch_has_downsample(a, layer, block);
+    resnet_block(&r, b->n->arch, layer, block);
+    k->n_units = r.n_convs;
+    k->has_down = r.has_down;
     if (k->has_down && b->infer) { /* first, so that each norm follows its convolution: they fold */
-        downsample(b, k, x, layer, block, stride);
+        downsample(b, k, &r, x);
         unit_apply(b, &k->down, false);
     }
     for (int i = 0; i < k->n_units; i++) {
         struct unit *u = &k->units[i];
 
-        snprintf(u->conv, sizeof u->conv, "layer%d.%d.conv%d", layer, block, i + 1);
-        snprintf(u->norm, sizeof u->norm, "layer%d.%d.bn%d", layer, block, i + 1);
-        conv(b, u, from, i == wide ? stride : 1);
+        conv(b, u, &r.convs[i], from);
         unit_stats(b, u);
         if (i == 0 && k->has_down && !b->infer)
-            downsample(b, k, x, layer, block, stride);
+            downsample(b, k, &r, x);
         if (i < k->n_units - 1) {
             unit_apply(b, u, true);
             from = u->z;
@@ -238,11 +232,10 @@ static void head(struct build *b, int x)
 
 static void forward(struct build *b)
 {
-    const struct arch_shape *a = arch_shape(b->n->arch);
     int x = stem(b);
 
-    for (int layer = 1; layer <= 4; layer++)
-        for (int i = 0; i < a->blocks[layer - 1]; i++)
+    for (int layer = 1; layer <= RESNET_LAYERS; layer++)
+        for (int i = 0; i < resnet_of(b->n->arch)->blocks[layer - 1]; i++)
             x = residual_block(b, x, layer, i);
     head(b, x);
 }

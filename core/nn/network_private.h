@@ -6,24 +6,15 @@
 
 #include "nn/network.h"
 
-struct arch_shape {
-    int blocks[4];   /* of layer1 to layer4 */
-    bool bottleneck; /* 1x1, 3x3, 1x1 (four times as wide) instead of 3x3, 3x3 */
-};
-const struct arch_shape *arch_shape(int arch);
-int arch_block_stride(int layer, int block); /* layer from 1, block from 0 */
-bool arch_has_downsample(const struct arch_shape *a, int layer, int block);
-
-enum { MAX_CONVS = 3, MAX_BLOCKS = 64 };
+enum { MAX_BLOCKS = 64 };
 
 struct unit { /* a convolution and its batch norm */
-    char conv[48], norm[48];
-    int stride, pad;
+    struct resnet_conv conv;
     int x, weight, y, stat, gamma, z; /* tensors; z is -1 before it is applied */
 };
 
 struct block {
-    struct unit units[MAX_CONVS], down;
+    struct unit units[RESNET_CONVS], down;
     int n_units;
     bool has_down;
     int z, mask; /* output; where it is above 0, -1 in inference */

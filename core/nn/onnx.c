@@ -10,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/protobuf.h"
-#include "nn/network_private.h"
 
 enum { IR_VERSION = 8 /* the one of opset 17's release, ONNX 1.12 */, OPSET = 17 };
 enum { /* field numbers by message */
@@ -180,25 +179,22 @@ static void add_initial(struct graph *g, const char *name, const struct param *p
     protobuf_head(&i->head, TENSOR_RAW_DATA, i->bytes);
 }
 
-/* Convolution PREFIX of X with its batch norm; the result is called PREFIX. C: channels of X, becomes those of the
- * result. */
-static void add_conv(struct graph *g, const char *prefix, const char *norm, const char *x,
-                     int stride, int *c)
+/* Convolution R of X with its batch norm; the result has R's name. */
+static void add_conv(struct graph *g, const struct resnet_conv *r, const char *x)
 {
-    const struct param *p = find_param(g, prefix, "weight");
+    const struct param *p = find_param(g, r->name, "weight");
     char weight[NAME], bias[NAME], *kept = g->norms[g->n_norms++];
     struct protobuf node = {0};
 
-    BUG_IF(!p || p->n_dims != 4 || *c % p->dims[1] != 0);
-    snprintf(kept, NAME, "%s", norm);
-    snprintf(weight, sizeof weight, "%s.weight", prefix);
-    snprintf(bias, sizeof bias, "%s.bias", prefix);
+    BUG_IF(!p || p->n_dims != 4);
+    snprintf(kept, NAME, "%s", r->norm);
+    snprintf(weight, sizeof weight, "%s.weight", r->name);
+    snprintf(bias, sizeof bias, "%s.bias", r->name);
     add_initial(g, weight, p, kept, false);
     add_initial(g, bias, p, kept, true);
-    put_window(&node, p->dims[2], stride);
-    put_int(&node, "group", *c / p->dims[1]);
-    add_node(g, &node, "Conv", prefix, (const char *[]){x, weight, bias, NULL});
-    *c = p->dims[0];
+    put_window(&node, r->side, r->stride);
+    put_int(&node, "group", r->groups);
+    add_node(g, &node, "Conv", r->name, (const char *[]){x, weight, bias, NULL});
 }
 
 static void add_norm(struct graph *g, const char *prefix, const char *x)
@@ -232,34 +228,27 @@ static void add_linear(struct graph *g, const char *prefix, const char *x)
 
 /* --- the network --------------------------------------------------------------------------------- */
 
-/* Block PREFIX, a basic one or a bottleneck, of X, whose name becomes the block's output. */
-static void add_block(struct graph *g, const char *prefix, int first_stride, char x[NAME], int *c)
+/* Block PREFIX of X, whose name becomes the block's output. */
+static void add_block(struct graph *g, const char *prefix, const struct resnet_block *r,
+                      char x[NAME])
 {
-    const int convs = find_param(g, prefix, "conv3.weight") ? 3 : 2;
-    char conv[48], norm[48], relu[NAME], skip[NAME], sum[NAME], y[NAME];
-    int skip_c = *c;
+    char relu[NAME], sum[NAME], y[NAME];
 
-    snprintf(skip, NAME, "%s", x);
     snprintf(y, NAME, "%s", x);
-    for (int i = 1; i <= convs; i++) { /* the 3x3 of a bottleneck, the first of the others */
-        snprintf(conv, sizeof conv, "%s.conv%d", prefix, i);
-        snprintf(norm, sizeof norm, "%s.bn%d", prefix, i);
-        add_conv(g, conv, norm, y, i == convs - 1 ? first_stride : 1, c);
-        snprintf(y, NAME, "%s", conv);
-        if (i == convs)
+    for (int i = 0; i < r->n_convs; i++) {
+        add_conv(g, &r->convs[i], y);
+        snprintf(y, NAME, "%s", r->convs[i].name);
+        if (i == r->n_convs - 1)
             break;
-        snprintf(relu, sizeof relu, "%s.relu%d", prefix, i);
+        snprintf(relu, sizeof relu, "%s.relu%d", prefix, i + 1);
         add_plain(g, "Relu", relu, y);
         snprintf(y, NAME, "%s", relu);
     }
-    if (find_param(g, prefix, "downsample.0.weight")) {
-        snprintf(conv, sizeof conv, "%s.downsample.0", prefix);
-        snprintf(norm, sizeof norm, "%s.downsample.1", prefix);
-        add_conv(g, conv, norm, x, first_stride, &skip_c);
-        snprintf(skip, NAME, "%s", conv);
-    }
+    if (r->has_down)
+        add_conv(g, &r->down, x);
     snprintf(sum, NAME, "%s.add", prefix);
-    add_node(g, &(struct protobuf){0}, "Add", sum, (const char *[]){y, skip, NULL});
+    add_node(g, &(struct protobuf){0}, "Add", sum,
+             (const char *[]){y, r->has_down ? r->down.name : x, NULL});
     snprintf(x, NAME, "%s", prefix);
     add_plain(g, "Relu", x, sum);
 }
@@ -267,19 +256,20 @@ static void add_block(struct graph *g, const char *prefix, int first_stride, cha
 static void add_network(struct graph *g)
 {
     struct protobuf pool = {0};
+    struct resnet_conv first;
+    struct resnet_block r;
     char x[NAME] = "maxpool", prefix[32];
-    int c = 3;
 
-    add_conv(g, "conv1", "bn1", "image", 2, &c);
-    add_plain(g, "Relu", "relu", "conv1");
+    resnet_stem(&first);
+    add_conv(g, &first, "image");
+    add_plain(g, "Relu", "relu", first.name);
     put_window(&pool, 3, 2);
     add_node(g, &pool, "MaxPool", x, (const char *[]){"relu", NULL});
-    for (int layer = 1; layer <= 4; layer++)
-        for (int block = 0;; block++) {
+    for (int layer = 1; layer <= RESNET_LAYERS; layer++)
+        for (int block = 0; block < resnet_of(g->n->arch)->blocks[layer - 1]; block++) {
+            resnet_block(&r, g->n->arch, layer, block);
             snprintf(prefix, sizeof prefix, "layer%d.%d", layer, block);
-            if (!find_param(g, prefix, "conv1.weight"))
-                break;
-            add_block(g, prefix, arch_block_stride(layer, block), x, &c);
+            add_block(g, prefix, &r, x);
         }
     add_plain(g, "GlobalMaxPool", "head.max", x);
     add_plain(g, "GlobalAveragePool", "head.average", x);

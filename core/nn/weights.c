@@ -12,8 +12,6 @@
 #include "base/log.h"
 #include "base/rng.h"
 
-enum { LIST_MAX = 8 /* offenders named in a message */ };
-
 static const char batches_suffix[] = ".num_batches_tracked";
 
 float *weights_buffer(const struct network *n, struct err *err)
@@ -195,56 +193,15 @@ int weights_about(char **about, const char *path, struct err *err)
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-void complaint_add(struct complaint *c, const char *what, const char *name, const char *detail)
+int weights_misfit(const struct misfits *m, const char *path, const struct network *n,
+                   struct err *err)
 {
-    size_t at = strlen(c->text);
-
-    if (c->n++ < LIST_MAX)
-        snprintf(c->text + at, sizeof c->text - at, "%s%s %.100s%s", at ? "; " : "", what, name,
-                 detail);
-}
-
-int complaint_settle(const struct complaint *c, const char *path, const struct network *n,
-                     struct err *err)
-{
-    if (c->n == 0)
+    if (m->n == 0)
         return 0;
-    err_set(err, ERR_FORMAT, "%s does not fit %s with %d classes: %s", path, arch_name(n->arch),
-            n->classes, c->text);
-    if (c->n > LIST_MAX)
-        err_append(err, "; and %d more", c->n - LIST_MAX);
+    err_set(err, ERR_FORMAT, "%s does not fit %s with %d classes: ", path, arch_name(n->arch),
+            n->classes);
+    misfits_list(m, err);
     return -1;
-}
-
-bool weights_shape_fits(const struct st_tensor *t, const struct param *p, char detail[128])
-{
-    bool fits = t->n_dims == p->n_dims;
-    int at;
-
-    for (int i = 0; fits && i < p->n_dims; i++)
-        fits = t->dims[i] == (uint64_t)p->dims[i];
-    if (fits)
-        return true;
-    at = snprintf(detail, 128, " (");
-    for (int i = 0; i < t->n_dims && at < 60; i++)
-        at += snprintf(detail + at, 128 - (size_t)at, "%s%" PRIu64, i ? "x" : "", t->dims[i]);
-    at += snprintf(detail + at, 128 - (size_t)at, ", expected ");
-    for (int i = 0; i < p->n_dims && at < 115; i++)
-        at += snprintf(detail + at, 128 - (size_t)at, "%s%d", i ? "x" : "", p->dims[i]);
-    snprintf(detail + at, 128 - (size_t)at, ")");
-    return false;
-}
-
-/* A part of torchvision's ResNet or of presize's: what the network has not of them is another architecture. */
-static bool is_of_resnet(const char *name)
-{
-    static const char *const parts[] = {"conv1.",  "bn1.",    "layer1.",
-                                        "layer2.", "layer3.", "layer4."};
-
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
-            return true;
-    return false;
 }
 
 struct source { /* a file of weights, one network of it */
@@ -253,70 +210,41 @@ struct source { /* a file of weights, one network of it */
 };
 
 /* Everything that does not fit, before anything is loaded. */
-static void compare(struct complaint *c, struct complaint *left_out, const struct source *s,
+static void compare(struct misfits *m, struct misfits *left_out, const struct source *s,
                     const struct network *n, bool body_only)
 {
     for (int i = 0; i < n->n_params; i++) {
         const struct param *p = &n->params[i];
-        const struct st_tensor *t;
-        char detail[128];
 
-        if (body_only && in_head(p->name))
-            continue;
-        t = tensorfile_find(s->file, p->name);
-        if (!t)
-            complaint_add(c, "missing", p->name, "");
-        else if (!st_is_real(t->dtype))
-            complaint_add(c, "not " ST_REAL_TEXT ":", p->name, "");
-        else if (!weights_shape_fits(t, p, detail))
-            complaint_add(c, "misshapen", p->name, detail);
+        if (!body_only || !in_head(p->name))
+            misfits_compare(m, s->file, p->name, p->n_dims, p->dims);
     }
     for (size_t i = 0; i < tensorfile_count(s->file); i++) {
         const char *name = tensorfile_tensor(s->file, i)->name;
+        const enum resnet_part part = resnet_part(name);
 
         if (network_param(n, name) || weights_ends_in(name, batches_suffix) ||
-            (body_only && (in_head(name) || strncmp(name, "fc.", 3) == 0)))
+            (body_only && (in_head(name) || part == RESNET_CLASSIFIER)))
             continue;
-        if (body_only && !is_of_resnet(name)) /* beside the body: another's head, a queue */
-            complaint_add(left_out, "", name, "");
+        if (body_only && part == RESNET_BESIDE) /* another's head, a queue */
+            misfits_add(left_out, "", name, "");
         else
-            complaint_add(c, "extra", name, "");
+            misfits_add(m, "extra", name, "");
     }
-}
-
-/* The architecture whose body the file holds, -1 when it is none. */
-static int recognise(const struct source *s)
-{
-    for (int arch = RESNET18; arch <= RESNET152; arch++) {
-        const struct model_options o = {.arch = arch};
-        struct complaint c = {{0}, 0}, left_out = {{0}, 0};
-        struct network *n;
-        struct err ignored = {0};
-
-        if (network_new(&n, &o, 2, &ignored) < 0)
-            return -1;
-        compare(&c, &left_out, s, n, true);
-        network_free(n);
-        if (c.n == 0)
-            return arch;
-    }
-    return -1;
 }
 
 static int check_file(const struct source *s, const struct network *n, bool body_only,
                       struct err *err)
 {
-    struct complaint c = {{0}, 0}, left_out = {{0}, 0};
+    struct misfits m = {0}, left_out = {0};
     int looks;
 
-    compare(&c, &left_out, s, n, body_only);
-    if (c.n == 0 && left_out.n > 0)
-        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", s->path, left_out.n,
-                 left_out.n == 1 ? "" : "s", left_out.n == 1 ? "is" : "are", left_out.text,
-                 left_out.n > LIST_MAX ? " ..." : "");
-    if (complaint_settle(&c, s->path, n, err) == 0)
+    compare(&m, &left_out, s, n, body_only);
+    if (m.n == 0)
+        misfits_log_left_out(&left_out, s->path);
+    if (weights_misfit(&m, s->path, n, err) == 0)
         return 0;
-    looks = recognise(s);
+    looks = tensorfile_arch(s->file);
     if (looks >= 0 && looks != n->arch)
         err_set(err, ERR_FORMAT, "%s: it looks like %s, not like %s: set model.arch=%s", s->path,
                 arch_name(looks), arch_name(n->arch), arch_name(looks));

@@ -54,7 +54,7 @@ int weights_compare(const char *path, const struct backend *be, struct be *b,
         const struct st_tensor *t = tensorfile_find(file, p->name);
         char detail[128];
 
-        if (!t || !weights_shape_fits(t, p, detail)) {
+        if (!t || !tensor_shape_fits(t, p->n_dims, p->dims, detail)) {
             rc = err_set(err, ERR_FORMAT, "%s: no tensor %s of this network", path, p->name);
             break;
         }
@@ -130,7 +130,7 @@ static const struct param *owner_of(const struct network *n, const char *name)
 static int check_kept(const struct safetensors *s, const char *path, const struct network *n,
                       struct err *err)
 {
-    struct complaint c = {{0}, 0};
+    struct misfits m = {0};
 
     for (size_t i = 0; i < safetensors_count(s); i++) {
         const struct st_tensor *t = safetensors_tensor(s, i);
@@ -138,11 +138,11 @@ static int check_kept(const struct safetensors *s, const char *path, const struc
         char detail[128];
 
         if (!p || t->dtype != ST_F32)
-            complaint_add(&c, "not the optimiser's:", t->name, "");
-        else if (!weights_shape_fits(t, p, detail))
-            complaint_add(&c, "misshapen", t->name, detail);
+            misfits_add(&m, "not the optimiser's:", t->name, "");
+        else if (!tensor_shape_fits(t, p->n_dims, p->dims, detail))
+            misfits_add(&m, "misshapen", t->name, detail);
     }
-    return complaint_settle(&c, path, n, err);
+    return weights_misfit(&m, path, n, err);
 }
 
 /* Puts back the loss scale, where both the file and the backend have one. */

@@ -4,7 +4,7 @@
 #define PRESIZE_NN_WEIGHTS_PRIVATE_H
 
 #include "nn/weights.h"
-#include "tensorfile/tensorfile.h"
+#include "tensorfile/fits.h"
 
 enum { NAME_LEN = 96 };
 
@@ -15,14 +15,8 @@ bool weights_ends_in(const char *name, const char *suffix);
 int weights_declare(struct safetensors_writer *w, const char *name, const struct param *p,
                     struct err *err) MUST_USE;
 
-struct complaint { /* missing, extra or misshapen tensors, the first few named */
-    char text[2048];
-    int n;
-};
-void complaint_add(struct complaint *c, const char *what, const char *name, const char *detail);
-/* ERR_FORMAT with all that was complained of. */
-int complaint_settle(const struct complaint *c, const char *path, const struct network *n,
-                     struct err *err) MUST_USE;
-bool weights_shape_fits(const struct st_tensor *t, const struct param *p, char detail[128]);
+/* ERR_FORMAT where M has something: the file PATH does not fit N. */
+int weights_misfit(const struct misfits *m, const char *path, const struct network *n,
+                   struct err *err) MUST_USE;
 
 #endif

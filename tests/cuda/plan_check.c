@@ -1,4 +1,4 @@
-/* plan_check.c - every convolution of the five ResNets planned by the real cuDNN, without a device.
+/* plan_check.c - every convolution of the ResNets planned by the real cuDNN, without a device.
  *
  * Usage: plan_check [--short] [PROFILE.json ...]. Prints docs/cuda.md's table; fails when a shape has
  * no plan by the backend's rules. The lists are the networks' own, the graphs the backend's own; only
@@ -48,13 +48,15 @@ static void add(struct check *c, const struct conv_shape *s)
 static struct conv_shape shape_of(const struct op_list *l, const struct op *o)
 {
     const int *x = l->tensors[o->in[0]].dims, *w = l->tensors[o->in[1]].dims,
-              *y = l->tensors[o->out[0]].dims, c = x[1] == 3 ? 4 : x[1];
+              *y = l->tensors[o->out[0]].dims, groups = x[1] / w[1], c = x[1] == 3 ? 4 : x[1];
     struct conv_shape s;
 
     memset(&s, 0, sizeof s);
     s.dtype = (int32_t)l->tensors[o->in[0]].dtype;
     s.n = x[0];
-    s.c = s.filter_c = c;
+    s.c = c;
+    s.filter_c = c / groups;
+    s.groups = groups;
     s.h = x[2];
     s.w = x[3];
     s.k = w[0];
@@ -93,7 +95,7 @@ static void add_list(struct check *c, const struct op_list *l)
 static int collect(struct check *c, enum dtype type, int batch, struct err *err)
 {
     c->n = 0;
-    for (int arch = RESNET18; arch <= RESNET152; arch++) {
+    for (int arch = RESNET18; arch < ARCHS; arch++) {
         const struct model_options options = {.arch = arch};
         const struct network_shape shape = {
             .batch = batch, .microbatch = batch, .size = SIZE, .dtype = type};
@@ -184,7 +186,8 @@ static int check_refusals(const struct check *c)
         const char *text;
         struct conv_shape shape;
     } bad[] = {
-        {"grouped", {.c = 64, .filter_c = 32, .p = 56, .q = 56}},
+        {"over 1 groups", {.c = 64, .filter_c = 32, .p = 56, .q = 56}},
+        {"over 3 groups", {.c = 64, .filter_c = 21, .groups = 3, .p = 56, .q = 56}},
         {"not the size", {.c = 64, .filter_c = 64, .p = 55, .q = 56}},
         {"below one", {.c = 0, .filter_c = 0, .p = 56, .q = 56}},
         {"only a forward", {.c = 64, .filter_c = 64, .p = 56, .q = 56, .pass = 1, .relu = 1}},
@@ -198,6 +201,7 @@ static int check_refusals(const struct check *c)
         struct err err = {0};
 
         s.dtype = DTYPE_F16;
+        s.groups = s.groups ? s.groups : 1;
         s.n = 64;
         s.h = s.w = 56;
         s.k = 64;

@@ -22,7 +22,7 @@ enum sim_plant { /* mistakes of the host side, made for it by leaving out what i
                  PLANT_NO_SYNC, /* the host does not wait for an event: a pinned slot is reused too early */
                  PLANT_STRIDE,    /* a tensor's strides are those of another layout */
                  PLANT_LEAK,      /* a buffer is not freed */
-                 PLANT_GROUPS,    /* a filter of half the channels */
+                 PLANT_GROUPS,    /* a filter of half the channels: two groups */
                  PLANT_WORKSPACE, /* a convolution gets less workspace than it asked for */
                  PLANT_STALE,     /* the first graph is launched in place of every other */
                  PLANT_NO_UPLOAD  /* once a graph was launched, nothing is uploaded */

@@ -42,26 +42,29 @@ static bool place_of(struct place *at, const struct sim_graph *g, int64_t n, int
     return true;
 }
 
-/* Adds to TO, in double, what pixel AT contributes through tap F of the filter, (k, c) with rows
+/* Adds to TO, in double, what pixel AT contributes through tap F of the filter, (k, c / groups) with rows
  * STEP apart. */
 static void contribute(const struct sim_graph *g, double *to, const float *x, const float *y,
                        const float *f, size_t step, struct place at)
 {
-    const size_t c = (size_t)g->x.d[1], k = (size_t)g->y.d[1];
+    const size_t c = (size_t)g->filter.d[1], k = (size_t)g->y.d[1],
+                 each = k / ((size_t)g->x.d[1] / c); /* filters of a group */
 
     for (size_t o = 0; o < k; o++) {
+        const size_t from = at.x + o / each * c; /* its group's first channel */
+
         if (g->pass == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) {
             double sum = 0;
 
             for (size_t i = 0; i < c; i++)
-                sum += (double)x[at.x + i] * (double)f[o * step + i];
+                sum += (double)x[from + i] * (double)f[o * step + i];
             to[at.y + o] += sum;
         } else if (g->pass == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR) {
             for (size_t i = 0; i < c; i++)
-                to[at.x + i] += (double)y[at.y + o] * (double)f[o * step + i];
+                to[from + i] += (double)y[at.y + o] * (double)f[o * step + i];
         } else {
             for (size_t i = 0; i < c; i++)
-                to[o * step + i] += (double)y[at.y + o] * (double)x[at.x + i];
+                to[o * step + i] += (double)y[at.y + o] * (double)x[from + i];
         }
     }
 }

@@ -103,8 +103,8 @@ static bool check_conv(const struct sim_graph *g)
 {
     const int64_t *x = g->x.d, *f = g->filter.d, *y = g->y.d;
 
-    if (f[1] != x[1])
-        sim_fault("cuDNN: a filter of %d channels on pictures of %d means groups", (int)f[1],
+    if (x[1] % f[1] || f[0] % (x[1] / f[1]))
+        sim_fault("cuDNN: a filter of %d channels on pictures of %d means no groups", (int)f[1],
                   (int)x[1]);
     else if (y[0] != x[0] || y[1] != f[0] || y[2] != (x[2] + 2 * g->pad - f[2]) / g->stride + 1 ||
              y[3] != (x[3] + 2 * g->pad - f[3]) / g->stride + 1)

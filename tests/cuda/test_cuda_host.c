@@ -38,7 +38,7 @@ static void steps_agree_with_ref(void **state)
 
 /* ---- mistakes --------------------------------------------------------------------------------- */
 
-/* Trains with WHAT planted: must be found, by the simulation or by a difference from ref. */
+/* Trains with WHAT planted: must be found, by the simulation or by a difference from ref (TEXT is NULL). */
 static void find(enum sim_plant what, const char *text)
 {
     struct parameters *got = parameters_new();
@@ -52,6 +52,13 @@ static void find(enum sim_plant what, const char *text)
         assert_int_equal(rc, 0);
         assert_true(sim->buffers == 1 && sim->used > 0);
         sim->buffers = sim->used = 0;
+    } else if (!text) {
+        struct parameters *ref = parameters_new();
+
+        must(host_train(&ref_backend, DTYPE_F32, (struct way){0}, ref->at, &err), &err);
+        assert_int_equal(rc, 0);
+        assert_false(distance(got, ref) <= 1e-4); /* NaN, where half of a gradient is not written */
+        free(ref);
     } else if (!strstr(sim->fault, text)) {
         fail_msg("plant %d: expected \"%s\", found \"%s\"", (int)what, text, sim->fault);
     }
@@ -65,7 +72,7 @@ static void mistakes_are_found(void **state)
     find(PLANT_NO_WAIT, "nothing says in which order");
     find(PLANT_NO_SYNC, "pinned memory was written while its upload was on the way");
     find(PLANT_STRIDE, "strides");
-    find(PLANT_GROUPS, "groups");
+    find(PLANT_GROUPS, NULL);
     find(PLANT_WORKSPACE, "workspace");
     find(PLANT_LEAK, "");
 }

@@ -1,29 +1,27 @@
 #!/bin/bash
-# An include points down only, and only where the table of docs/house-style.md allows; a library's
-# header is seen by the layers that link it. SPDX-License-Identifier: MIT
+# An include points down only, and only where core/layers.txt allows; a library's header is seen by the folders that
+# name the library there. docs/house-style.md has that file as a table. Usage: test_includes.sh [--table]
+# SPDX-License-Identifier: MIT
 . "$(dirname "$0")/lint.sh"
+
+layers=$SOURCE/core/layers.txt
 
 check() {
     c_files | grep -v '^tests/' | xargs perl -ne '
         BEGIN {
-            %allow = (
-                base => "", image => "base", data => "base", tensorfile => "base",
-                backend => "base", record => "base", draw => "base image data record", nn => "base tensorfile backend",
-                experiment => "base data backend nn tensorfile",
-                fetch => "base data tensorfile", prep => "base image data record",
-                train => "base image data tensorfile backend record draw nn experiment",
-                eval => "base image data tensorfile backend record draw nn experiment",
-            );
-            %owner = (
-                "openssl/" => "base", "yaml.h" => "base", "argp.h" => "base fetch prep train eval",
-                "jpeglib.h" => "image fetch", "jerror.h" => "image fetch", "spng.h" => "image",
-                "gif_lib.h" => "image", "webp/" => "image", "tiff" => "image",
-                "libheif/" => "image", "utf8proc.h" => "base", "hdf5.h" => "data record",
-                "zstd.h" => "data", "pcre2.h" => "data", "archive" => "tensorfile fetch",
-                "curl/" => "fetch", "cairo" => "record fetch", "oneapi/" => "backend",
-                "dnnl" => "backend", "omp.h" => "backend", "cuda" => "backend",
-                "cudnn" => "backend", "cublas" => "backend", "nccl" => "backend",
-            );
+            open my $file, "<", "'"$layers"'" or die "no core/layers.txt";
+            my %begin;
+            while (<$file>) {
+                if (/^library (\S+):(.*)/) {
+                    $begin{$1} = [split " ", $2];
+                } elsif (/^(\d) (\S+):([^:]*):([^:]*):/) {
+                    $allow{$2} = $3;
+                    for my $library (split " ", $4) {
+                        die "core/layers.txt: $2: no library $library\n" unless $begin{$library};
+                        $owner{$_}{$2} = 1 for @{$begin{$library}};
+                    }
+                }
+            }
         }
         my ($layer, $rest) = $ARGV =~ m{^core/([^/]+)/} ? ($1, 1) : $ARGV =~ m{^([^/]+)/};
         my $in_core = $ARGV =~ m{^core/};
@@ -37,7 +35,7 @@ check() {
             } elsif ($header =~ m{^([^/]+)/}) {
                 my $to = $1;
                 report("$layer must not include $to/ ($header)")
-                    unless $to eq $layer ? $in_core : grep { $_ eq $to } split / /, $allow{$layer};
+                    unless $to eq $layer ? $in_core : grep { $_ eq $to } split " ", $allow{$layer};
                 report("$header: no such file in core/") unless -f "core/$header";
             } elsif ($in_core) {
                 report("$header: in core, write \"layer/file.h\"");
@@ -48,13 +46,32 @@ check() {
             my $header = $1;
             for my $prefix (keys %owner) {
                 next unless index($header, $prefix) == 0;
-                report("$layer must not include <$header>")
-                    unless grep { $_ eq $layer } split / /, $owner{$prefix};
+                report("$layer must not include <$header>") unless $owner{$prefix}{$layer};
             }
         }
         close ARGV if eof;'
 }
 
+table() {
+    echo "| | folder | may include | libraries | what lives there |"
+    echo "|---|---|---|---|---|"
+    perl -ne 'next unless /^(\d) (\S+): *([^:]*?) *: *([^:]*?) *: *(.*)/;
+        my ($level, $folder, $layers, $libraries, $what) = ($1, $2, $3, $4, $5);
+        print "| $level | `", $level < 5 ? "core/" : "", "$folder` | ",
+              join(" | ", join(", ", split / /, $layers), join(", ", split / /, $libraries), $what), " |\n"' "$layers" |
+        sed 's/  */ /g'
+}
+
+if [ "${1-}" = --table ]; then
+    table
+    exit
+fi
+table >"$scratch/table"
+sed -n '/^| | folder |/,/^$/p' "$SOURCE/docs/house-style.md" | grep . >"$scratch/written"
+diff "$scratch/written" "$scratch/table" || {
+    echo "docs/house-style.md has another table than core/layers.txt: tests/lint/test_includes.sh --table prints it"
+    failures=1
+}
 lint
 must_find "an arrow that points up" core/base/planted.c '#include "nn/network.h"
 '
@@ -69,6 +86,8 @@ must_find "another tool's folder" eval/planted.c '#include "../train/session.h"
 must_find "a bare name in core" core/nn/planted.c '#include "network.h"
 '
 must_find "a library in the wrong layer" core/nn/planted.c '#include <hdf5.h>
+'
+must_find "tensor shapes in the layer of data" core/data/planted.c '#include "arch/resnet.h"
 '
 must_find "an unknown layer" core/other/planted.c '#include "base/err.h"
 '

@@ -22,8 +22,15 @@ import types
 import zipfile
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3),
-          "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
-NUMBERS = 512 * 512 * 9 + 1000
+          "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3), "wide_resnet50_2": (3, 4, 6, 3),
+          "resnext50_32x4d": (3, 4, 6, 3)}
+GROUPS = {"resnext50_32x4d": (32, 4), "wide_resnet50_2": (1, 128)}  # of a 3x3, and its width per group
+
+
+def numbers_of(arch):
+    """As many as its largest tensor has, and where that may begin."""
+    return 1200 if arch == "tiny" else max(map(product, shapes(arch).values())) + 1000
+
 
 
 def module(name, **members):
@@ -125,7 +132,8 @@ def shapes(arch):
         out.update({f"{name}.{part}": (1,) for name in names for part in ("weight", "running_mean")})
         out["bn1.num_batches_tracked"] = ()
         return out
-    deep = arch in ("resnet50", "resnet101", "resnet152")
+    deep = arch not in ("resnet18", "resnet34")
+    groups, each = GROUPS.get(arch, (1, 64))
     out = {}
 
     def norm(name, c):
@@ -137,11 +145,11 @@ def shapes(arch):
     norm("bn1", 64)
     before = 64
     for stage, count in enumerate(BLOCKS[arch]):
-        width = 64 * 2 ** stage
-        after = 4 * width if deep else width
+        after = 64 * 2 ** stage * (4 if deep else 1)
+        width = 2 ** stage * each * groups
         for i in range(count):
             at = f"layer{stage + 1}.{i}"
-            plan = ([(before, width, 1), (width, width, 3), (width, after, 1)] if deep else
+            plan = ([(before, width, 1), (width // groups, width, 3), (width, after, 1)] if deep else
                     [(before, width, 3), (width, width, 3)])
             for k, (c_in, c_out, px) in enumerate(plan, 1):
                 out[f"{at}.conv{k}.weight"] = (c_out, c_in, px, px)
@@ -259,7 +267,7 @@ def forms(folder):
 
 
 def write(path, arch, fault=""):
-    n = 1200 if arch == "tiny" else NUMBERS
+    n = numbers_of(arch)
     floats = Storage(DoubleStorage if fault == "double" else FloatStorage, "0", n)
     counts = Storage(LongStorage, "1", 1)
     state = collections.OrderedDict()
@@ -300,7 +308,7 @@ def check(path, arch, source, sha256):
     want = shapes(arch)
     want = {name: dims for name, dims in want.items() if name in header or not name.startswith("fc.")}
     assert set(header) == set(want), "names"
-    numbers = memoryview(array.array("f", range(NUMBERS))).cast("B")
+    numbers = memoryview(array.array("f", range(numbers_of(arch)))).cast("B")
     for name, dims in want.items():
         t = header[name]
         begin, end = t["data_offsets"]

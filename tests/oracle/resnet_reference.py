@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A step of ResNet-18, 34 and 50 and their weights after three steps of Adam, in double.
+"""A step of ResNet-18, 34 and 50, ResNeXt-50 32x4d and Wide ResNet-50-2, and the first three's weights after three
+steps of Adam, in double.
 
 Writes FOLDER/ARCH_reference.txt for tests/unit/test_reference.c, which draws the same weights
 (seed 42, decide_clearly) and pictures by Philox. Lines are `KIND NAME NORM PROJECTION`: the L2 norm
@@ -13,7 +14,7 @@ of a tensor, and its sum with random signs, which a permuted or transposed one w
                       the body fixed or not; rates and momenta of STEPS, weight decay 10 (so that
                       it shows) but for norms
 
-Usage: resnet_reference.py FOLDER
+Usage: resnet_reference.py FOLDER [ARCH ...]
 SPDX-License-Identifier: MIT
 """
 import sys
@@ -23,8 +24,10 @@ from torch import nn
 
 from network import Net, decide_clearly, labels, made_with, pictures, plain_name, signs
 
-SIZE = 40
-SEEDS = {"resnet18": 1, "resnet34": 1, "resnet50": 236}  # of the pictures; see rounding.py
+# Seed and side of the pictures; see rounding.py
+PICTURES = {"resnet18": (1, 40), "resnet34": (1, 40), "resnet50": (236, 40), "resnext50_32x4d": (39, 24),
+            "wide_resnet50_2": (36, 24)}
+TRAINED = ("resnet18", "resnet34", "resnet50")  # Adam does not know the architecture
 STEPS = (((1e-5, 1e-4, 1e-3), 0.95), ((2e-5, 2e-4, 2e-3), 0.9), ((3e-5, 3e-4, 3e-3), 0.85))
 
 
@@ -33,7 +36,7 @@ def group(name):
 
 
 def backward(net, arch):
-    logits = net(pictures(SEEDS[arch], SIZE).double())
+    logits = net(pictures(*PICTURES[arch]).double())
     loss = nn.functional.cross_entropy(logits, labels())
     net.zero_grad()
     loss.backward()
@@ -61,13 +64,14 @@ def trained(arch, frozen):
     return [(n, p.detach() - before[n]) for n, p in net.named_parameters() if p.requires_grad]
 
 
-def main(folder):
-    for arch in SEEDS:
+def main(folder, *archs):
+    for arch in archs or PICTURES:
         net = decide_clearly(Net(arch)).double().train()
         logits, loss = backward(net, arch)
         with open(f"{folder}/{arch}_reference.txt", "w") as file:
             file.write(made_with("resnet_reference.py"))
-            file.write(f"seed {SEEDS[arch]}\nsize {SIZE}\nloss {loss.item():.9g}\n")
+            file.write("seed {}\nsize {}\n".format(*PICTURES[arch]))
+            file.write(f"loss {loss.item():.9g}\n")
             for i, v in enumerate(logits.flatten().tolist()):
                 file.write(f"logit {i} {v:.9g}\n")
             for name, p in net.named_parameters():
@@ -75,10 +79,10 @@ def main(folder):
             for name, t in net.named_buffers():
                 if "running" in name:
                     file.write(row("stat", name, t))
-            for kind in ("frozen", "unfrozen"):
+            for kind in ("frozen", "unfrozen") if arch in TRAINED else ():
                 for name, change in trained(arch, kind == "frozen"):
                     file.write(row(kind, name, change))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -13,7 +13,7 @@ decisions differ, and "clear" (resnet_reference.py's own). Writes FILE, lines `A
                                       root mean square rounding error of its layer's
     bf16.logit, bf16.norm             clear, the body under torch.autocast to bf16
 
-Usage: rounding.py FILE | rounding.py --search ARCH N   (margins of the pictures of seeds 1 to N)
+Usage: rounding.py FILE [ARCH ...] | rounding.py --search ARCH SIDE N   (margins of the pictures of seeds 1 to N)
 SPDX-License-Identifier: MIT
 """
 import sys
@@ -98,12 +98,12 @@ def conditions(net, x):
     return out, exact, decisions
 
 
-def main(path):
+def main(path, *archs):
     with open(path, "w") as file:
         file.write(made_with("rounding.py"))
-        for arch, seed in reference.SEEDS.items():
+        for arch in archs or reference.PICTURES:
             plain = conditions(Net(arch), pictures(7, 96))[0]
-            net, x = decide_clearly(Net(arch)), pictures(seed, reference.SIZE)
+            net, x = decide_clearly(Net(arch)), pictures(*reference.PICTURES[arch])
             clear, exact, decisions = conditions(net, x)
             bf16 = step(net, decisions, x, torch.bfloat16)
             for name, values in (("plain", plain), ("clear", clear),
@@ -113,14 +113,14 @@ def main(path):
                                f"{arch} {name}.{key} {value}\n")
 
 
-def search(arch, n):
+def search(arch, side, n):
     net = decide_clearly(Net(arch)).train()
     decisions = Decisions(net)
     for seed in range(1, int(n) + 1):
-        x = pictures(seed, reference.SIZE)
+        x = pictures(seed, int(side))
         exact = step(net, decisions, x, torch.float64)
         print(f"{margin(exact, step(net, decisions, x, torch.float32)):.3g} seed {seed}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1]) if sys.argv[1] != "--search" else search(*sys.argv[2:])
+    main(*sys.argv[1:]) if sys.argv[1] != "--search" else search(*sys.argv[2:])

@@ -34,7 +34,7 @@ refuse 2 "$fetch" weights/resnet18 --from a --verify; says "--verify"
 refuse 1 "$fetch" weights/resnet18 --verify; says "is not there"
 ok "$fetch" --list
 for word in weights/resnet18 weights/resnet152-v2 f37072fd b627a593 0676ba61 63fe2227 394f9c45 \
-    11ad3fa6 cd907fc2 f82ba261; do
+    11ad3fa6 cd907fc2 f82ba261 95faca4d 7cdf4587 9ba9bcbe 1a0047aa; do
     grep -qF "$word" out || fail "--list lacks $word"
 done
 ok "$fetch" --help; grep -q "fetch weights/resnet34" out || fail "no weights in --help"
@@ -126,6 +126,15 @@ for case in evil:system lying:"storage 0: 1000 bytes" missing:"missing layer3.1.
 done
 [ -e must-never-run ] && fail "a .pth was run"
 
+# --- networks with the blocks of resnet50 that are wider, or have groups
+pth write wide.pth wide_resnet50_2
+refuse 1 "$fetch" weights/resnet50 --from wide.pth; says "it looks like wide_resnet50_2"
+pth write groups.pth resnext50_32x4d
+refuse 1 "$fetch" weights/wide_resnet50_2 --from groups.pth; says "it looks like resnext50_32x4d"
+ok "$fetch" weights/resnext50_32x4d --from groups.pth
+pth check data/weights/resnext50_32x4d.safetensors resnext50_32x4d groups.pth "$(sum groups.pth)"
+rm -r data wide.pth groups.pth
+
 # --- a checkpoint as PyTorch's ImageNet example writes it (all forms: test_tensorfile), and one of fastai
 pth write imagenet.pth resnet18 imagenet
 ok "$fetch" weights/resnet18 --from imagenet.pth
@@ -133,7 +142,7 @@ pth check "$stored" resnet18 imagenet.pth "$(sum imagenet.pth)"
 rm -rf data imagenet.pth
 pth write swav.pth resnet18 swav
 ok "$fetch" weights/resnet18 --from swav.pth
-says "2 tensors of no ResNet are left out: projection_head.0.weight prototypes.weight"
+says "2 tensors of no ResNet are left out: projection_head.0.weight; prototypes.weight"
 rm -rf data swav.pth
 # --- several networks in a file: named; one is chosen
 pth write ema.pth resnet18 ema

@@ -78,7 +78,8 @@ static bool is_text(const struct field *f, const char *text)
 struct parts {
     uint64_t ir, opset;
     int nodes, convs, relus, adds, norms, initials, metadata;
-    int unknown; /* inputs of nodes that are no weights, no input and no earlier output */
+    int unknown;         /* inputs of nodes that are no weights, no input and no earlier output */
+    int grouped, groups; /* convolutions with several groups; the groups of all */
     uint64_t floats;
     struct field names[2 * MOST]; /* that a node may read */
     int n_names;
@@ -87,6 +88,23 @@ struct parts {
     struct field values[MOST]; /* of initials, in the order of their names */
     struct field value_names[MOST];
 };
+
+static void take_attribute(struct parts *p, const struct field *attribute)
+{
+    const uint8_t *at = attribute->bytes, *end = at + attribute->value;
+    struct field f, name = {0};
+    int value = 0;
+
+    while (take_field(&f, &at, end))
+        if (f.number == 1)
+            name = f;
+        else if (f.number == 3)
+            value = (int)f.value;
+    if (!is_text(&name, "group"))
+        return;
+    p->groups += value;
+    p->grouped += value > 1;
+}
 
 static void take_node(struct parts *p, const struct field *node)
 {
@@ -99,6 +117,8 @@ static void take_node(struct parts *p, const struct field *node)
             p->inputs[p->n_inputs++].number = (unsigned)p->n_names;
         } else if (f.number == 2)
             output = f;
+        else if (f.number == 5)
+            take_attribute(p, &f);
         else if (f.number == 4) {
             p->convs += is_text(&f, "Conv");
             p->relus += is_text(&f, "Relu");
@@ -243,8 +263,11 @@ static char *model_of(size_t *size, const struct network *n, const struct safete
 static void structure(void **state)
 {
     static const struct {
-        int arch, convs, relus, adds, nodes;
-    } rows[] = {{RESNET18, 20, 18, 8, 56}, {RESNET34, 36, 34, 16, 96}, {RESNET50, 53, 50, 16, 129}};
+        int arch, convs, relus, adds, nodes, grouped;
+    } rows[] = {{RESNET18, 20, 18, 8, 56, 0},
+                {RESNET34, 36, 34, 16, 96, 0},
+                {RESNET50, 53, 50, 16, 129, 0},
+                {RESNEXT50_32X4D, 53, 50, 16, 129, 16}};
     struct parts *p = malloc(sizeof *p);
 
     (void)state;
@@ -264,6 +287,8 @@ static void structure(void **state)
         assert_int_equal(p->relus, rows[i].relus);
         assert_int_equal(p->adds, rows[i].adds);
         assert_int_equal(p->nodes, rows[i].nodes);
+        assert_int_equal(p->grouped, rows[i].grouped);
+        assert_int_equal(p->groups, p->convs - p->grouped + 32 * p->grouped);
         assert_int_equal(p->norms, 2);
         assert_int_equal(p->initials, 2 * rows[i].convs + 2 * 4 + 2);
         assert_int_equal(p->unknown, 0);

@@ -1,4 +1,4 @@
-/* test_reference.c - a step of ResNet-18, 34 and 50, and three steps of Adam, against torchvision's.
+/* test_reference.c - a step of five ResNets, and of three of them three steps of Adam, against torchvision's.
  *
  * tests/data/ARCH_reference.txt is made by tests/oracle/resnet_reference.py, in double;
  * tests/data/rounding.txt by tests/oracle/rounding.py: it says how far torch's own fp32 and bf16 are from
@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT */
 #include "nn/weights.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,15 +18,18 @@
 
 #include "base/rng.h"
 
-enum {
-    BATCH = 8,
-    CLASSES = 5,
-    SIZE = 40,
-    PIXELS = BATCH * 3 * SIZE * SIZE,
-    LARGEST = 2048 * 512 * 9
-};
+enum { BATCH = 8, CLASSES = 5, MOST_PIXELS = BATCH * 3 * 40 * 40, LARGEST = 2048 * 512 * 9 };
 
-static const char *const names[] = {"resnet18", "resnet34", "resnet50"};
+/* The architectures with a file, and what the files have. */
+static const struct {
+    int arch, parameters, statistics;
+    bool adam;
+} rows[] = {{RESNET18, 66, 44, true},
+            {RESNET34, 114, 76, true},
+            {RESNET50, 165, 110, true},
+            {WIDE_RESNET50_2, 165, 110, false},
+            {RESNEXT50_32X4D, 165, 110, false}};
+enum { ROWS = sizeof rows / sizeof rows[0] };
 static const struct exec_options options = {0};
 
 struct net { /* with a training list, prepared */
@@ -33,14 +37,15 @@ struct net { /* with a training list, prepared */
     struct op_list *list;
     struct be *be;
     struct be_program *program;
-    uint64_t seed; /* of the pictures */
+    uint64_t seed; /* of the pictures, and their side */
+    int size;
 };
 
 /* Half of a block's norms so that its ReLUs see few values near zero: decide_clearly() of network.py. */
 static void decide_clearly(const struct net *s)
 {
     static float values[2048];
-    const int last = s->network->arch >= RESNET50 ? 3 : 2;
+    const int last = resnet_of(s->network->arch)->bottleneck ? 3 : 2;
     struct err err = {0};
 
     for (int i = 0; i < s->network->n_params; i++) {
@@ -58,13 +63,41 @@ static void decide_clearly(const struct net *s)
     }
 }
 
+static FILE *reference(int arch)
+{
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof path, "tests/data/%s_reference.txt", arch_name(arch));
+    file = fopen(path, "r");
+    assert_non_null(file);
+    return file;
+}
+
+/* Seed and side of the pictures of ARCH's file. */
+static void read_pictures(struct net *s, int arch)
+{
+    FILE *file = reference(arch);
+    char line[200];
+
+    s->size = 0;
+    while (fgets(line, sizeof line, file)) {
+        sscanf(line, "seed %" SCNu64, &s->seed);
+        sscanf(line, "size %d", &s->size);
+    }
+    fclose(file);
+    assert_true(s->size > 0);
+}
+
 static void begin(struct net *s, int arch, enum dtype dtype, int freeze_to)
 {
     const struct model_options model = {.arch = arch};
-    const struct network_shape shape = {
-        .batch = BATCH, .microbatch = 4, .size = SIZE, .dtype = dtype, .freeze_to = freeze_to};
+    struct network_shape shape = {
+        .batch = BATCH, .microbatch = 4, .dtype = dtype, .freeze_to = freeze_to};
     struct err err = {0};
 
+    read_pictures(s, arch);
+    shape.size = s->size;
     if (network_new(&s->network, &model, CLASSES, &err) < 0 ||
         network_train_list(&s->list, s->network, &shape, &err) < 0 ||
         cpu_backend.open(&s->be, &options, &err) < 0 ||
@@ -82,18 +115,20 @@ static void end(struct net *s)
     network_free(s->network);
 }
 
-/* Runs PROGRAM of LIST on the pictures of SEED; STEP has the optimiser's numbers. */
-static void run(struct be_program *program, const struct op_list *list, struct step *step,
-                uint64_t seed)
+/* Runs PROGRAM of LIST on the pictures of S; STEP has the optimiser's numbers. */
+static void run(const struct net *s, struct be_program *program, const struct op_list *list,
+                struct step *step)
 {
-    static float x[PIXELS];
+    static float x[MOST_PIXELS];
+    const uint32_t n = (uint32_t)(BATCH * 3 * s->size * s->size);
     struct picture pictures[BATCH] = {0};
     struct err err = {0};
 
-    for (uint32_t i = 0; i < PIXELS; i += 4) {
+    assert_true(n <= MOST_PIXELS);
+    for (uint32_t i = 0; i < n; i += 4) {
         uint32_t words[4];
 
-        rng_words(words, seed, (struct rng_counter){.purpose = RNG_TEST, .draw = i / 4});
+        rng_words(words, s->seed, (struct rng_counter){.purpose = RNG_TEST, .draw = i / 4});
         for (uint32_t k = 0; k < 4; k++)
             x[i + k] = (float)(words[k] * 0x1p-32 * 4 - 2);
     }
@@ -111,7 +146,7 @@ static void run(struct be_program *program, const struct op_list *list, struct s
 /* One step with rates of 0: gradients and running statistics, but no weight changes. */
 static void run_still(struct net *s)
 {
-    run(s->program, s->list, &(struct step){.mom = 0.9, .adam_step = 1}, s->seed);
+    run(s, s->program, s->list, &(struct step){.mom = 0.9, .adam_step = 1});
 }
 
 /* The list's forward half alone, whose logits no op reads: (BATCH, CLASSES). */
@@ -129,7 +164,7 @@ static void read_logits(const struct net *s, float logits[BATCH * CLASSES])
     half->n_ops = n + 1;
     if (cpu_backend.prepare(&program, s->be, half, &err) < 0)
         fail_msg("%s", err.msg);
-    run(program, half, &(struct step){0}, s->seed);
+    run(s, program, half, &(struct step){0});
     if (cpu_backend.read(program, wanted, logits, &err) < 0)
         fail_msg("%s", err.msg);
     cpu_backend.release(program);
@@ -180,32 +215,16 @@ static struct sums sums_at(const struct net *s, const char *kind, const char *na
     return sums_of(v, p->n);
 }
 
-static FILE *reference(const char *arch, uint64_t *seed)
-{
-    char path[64], line[200];
-    unsigned long value;
-    FILE *file;
-
-    snprintf(path, sizeof path, "tests/data/%s_reference.txt", arch);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "seed %lu", &value) == 1)
-            *seed = value;
-    rewind(file);
-    return file;
-}
-
 /* A line of tests/data/rounding.txt. */
 static double rounding(const char *arch, const char *key)
 {
     FILE *file = fopen("tests/data/rounding.txt", "r");
-    char line[200], whose[16], name[40];
+    char line[200], whose[24], name[40];
     double value, found = NAN;
 
     assert_non_null(file);
     while (fgets(line, sizeof line, file))
-        if (sscanf(line, "%15s %39s %lf", whose, name, &value) == 3 && strcmp(whose, arch) == 0 &&
+        if (sscanf(line, "%23s %39s %lf", whose, name, &value) == 3 && strcmp(whose, arch) == 0 &&
             strcmp(name, key) == 0)
             found = value;
     fclose(file);
@@ -226,9 +245,8 @@ static double three_roundings(const struct net *s, const char *name, float *cons
  * too, within ten times that. Returns how many. */
 static int compare(const struct net *s, const char *kind, float *const *before, double band)
 {
-    const char *arch = names[s->network->arch];
-    uint64_t seed;
-    FILE *file = reference(arch, &seed);
+    const char *arch = arch_name(s->network->arch);
+    FILE *file = reference(s->network->arch);
     char line[200], what[16], name[80];
     double norm, projection, worst = 0;
     int n = 0;
@@ -256,8 +274,7 @@ static int compare(const struct net *s, const char *kind, float *const *before, 
 static double logits_off(const struct net *s)
 {
     float logits[BATCH * CLASSES];
-    uint64_t seed;
-    FILE *file = reference(names[s->network->arch], &seed);
+    FILE *file = reference(s->network->arch);
     double want, worst = 0, sum = 0, square = 0;
     char line[200];
     int i, n = 0;
@@ -279,8 +296,7 @@ static double logits_off(const struct net *s)
 static double loss_off(const struct net *s)
 {
     float losses[BATCH];
-    uint64_t seed;
-    FILE *file = reference(names[s->network->arch], &seed);
+    FILE *file = reference(s->network->arch);
     double want = NAN, sum = 0;
     struct err err = {0};
     char line[200];
@@ -295,23 +311,21 @@ static double loss_off(const struct net *s)
     return fabs(sum / BATCH / want - 1);
 }
 
-static const int parameters[] = {66, 114, 165}, statistics[] = {44, 76, 110};
-
 static void steps_are_torchs(void **state)
 {
     (void)state;
-    for (int arch = RESNET18; arch <= RESNET50; arch++) {
+    for (int i = 0; i < ROWS; i++) {
         struct net s;
         double off;
 
-        fclose(reference(names[arch], &s.seed));
-        begin(&s, arch, DTYPE_F32, 0);
+        begin(&s, rows[i].arch, DTYPE_F32, 0);
         run_still(&s);
         assert_true(loss_off(&s) <= 1e-4);
-        assert_int_equal(compare(&s, "grad", NULL, 1e-3), parameters[arch]);
-        assert_int_equal(compare(&s, "stat", NULL, 1e-4), statistics[arch]);
+        assert_int_equal(compare(&s, "grad", NULL, 1e-3), rows[i].parameters);
+        assert_int_equal(compare(&s, "stat", NULL, 1e-4), rows[i].statistics);
         off = logits_off(&s);
-        print_message("%s: logits off by at most %.2g of their deviation\n", names[arch], off);
+        print_message("%s: logits off by at most %.2g of their deviation\n",
+                      arch_name(rows[i].arch), off);
         assert_true(off <= 1e-4);
         end(&s);
     }
@@ -332,17 +346,17 @@ static void bf16_is_as_near_as_torchs(void **state)
     cpu_backend.close(be);
     if (!info.has_bf16)
         skip();
-    for (int arch = RESNET18; arch <= RESNET50; arch++) {
+    for (int i = 0; i < ROWS; i++) {
+        const char *arch = arch_name(rows[i].arch);
         struct net s;
         double off;
 
-        fclose(reference(names[arch], &s.seed));
-        begin(&s, arch, DTYPE_BF16, 0);
+        begin(&s, rows[i].arch, DTYPE_BF16, 0);
         run_still(&s);
-        compare(&s, "grad", NULL, 2 * rounding(names[arch], "bf16.norm"));
+        compare(&s, "grad", NULL, 2 * rounding(arch, "bf16.norm"));
         off = logits_off(&s);
-        print_message("%s: logits off by at most %.2g of their deviation\n", names[arch], off);
-        assert_true(off <= 2 * rounding(names[arch], "bf16.logit"));
+        print_message("%s: logits off by at most %.2g of their deviation\n", arch, off);
+        assert_true(off <= 2 * rounding(arch, "bf16.logit"));
         end(&s);
     }
 }
@@ -373,7 +387,6 @@ static void train(int arch, bool frozen)
     float **before;
     int trained = 0;
 
-    fclose(reference(names[arch], &s.seed));
     begin(&s, arch, DTYPE_F32, frozen ? 2 : 0);
     before = copy_weights(&s);
     for (uint32_t k = 0; k < 3; k++) {
@@ -381,14 +394,15 @@ static void train(int arch, bool frozen)
 
         for (int g = 0; g < 3; g++)
             step.lr[g] = (k + 1) * rates[g];
-        run(s.program, s.list, &step, s.seed);
+        run(&s, s.program, s.list, &step);
     }
     for (int i = 0; i < s.network->n_params; i++) {
         const struct param *p = &s.network->params[i];
         const bool changed = sums_at(&s, kind, p->name, before).norm > 0;
 
         if (p->trained && changed != (p->norm || p->group == 2 || !frozen))
-            fail_msg("%s, %s: %s is %s", names[arch], kind, p->name, changed ? "changed" : "not");
+            fail_msg("%s, %s: %s is %s", arch_name(arch), kind, p->name,
+                     changed ? "changed" : "not");
         trained += p->trained && changed;
     }
     assert_int_equal(compare(&s, kind, before, 1e-3), trained);
@@ -401,9 +415,11 @@ static void train(int arch, bool frozen)
 static void three_steps_of_adam_are_torchs(void **state)
 {
     (void)state;
-    for (int arch = RESNET18; arch <= RESNET50; arch++) {
-        train(arch, true);
-        train(arch, false);
+    for (int i = 0; i < ROWS; i++) {
+        if (!rows[i].adam)
+            continue;
+        train(rows[i].arch, true);
+        train(rows[i].arch, false);
     }
 }
 

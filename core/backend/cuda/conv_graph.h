@@ -19,8 +19,8 @@ enum conv_pass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT, CONV_PASSES };
 struct conv_shape {
     int32_t pass;  /* enum conv_pass */
     int32_t dtype; /* enum dtype of all tensors: F32, F16, BF16; sums are fp32 */
-    int32_t n, c, h, w, k, r, s, p, q; /* x (n,h,w,c), filter (k,r,s,c), y (n,p,q,k) */
-    int32_t filter_c; /* c of the filter's tensor: the same, or it would mean groups */
+    int32_t n, c, h, w, k, r, s, p, q; /* x (n,h,w,c), filter (k,r,s,filter_c), y (n,p,q,k) */
+    int32_t filter_c, groups;          /* c of the filter's tensor: that of x over the groups */
     int32_t stride, pad;
     int32_t bias, add, relu; /* FORWARD: y = relu?(conv + add + bias), bias (k) of DTYPE */
 };
@@ -51,8 +51,8 @@ int conv_device_from_json(struct conv_device **out, const char *json, size_t n,
                           struct err *err) MUST_USE;
 void conv_device_free(struct conv_device *d); /* NULL is fine */
 
-/* What cuDNN itself lets pass: channels that would mean groups, sizes that do not belong together,
- * tensors beyond 2^31 elements. ERR_UNSUPPORTED. */
+/* What cuDNN itself lets pass: channels that would mean other groups, sizes that do not belong
+ * together, tensors beyond 2^31 elements. ERR_UNSUPPORTED. */
 int conv_shape_check(const struct conv_shape *s, struct err *err) MUST_USE;
 void conv_shape_name(const struct conv_shape *s, char *out, size_t size);
 

@@ -35,6 +35,7 @@ static struct conv_shape shape_of(const struct be_program *p, const struct cuda_
     s.p = y->dims[2];
     s.q = y->dims[3];
     s.filter_c = device_channels(w);
+    s.groups = x->dims[1] / w->dims[1];
     s.stride = op->stride;
     s.pad = op->pad;
     if (o->norm) {

@@ -24,7 +24,7 @@ static size_t lay_out(struct conv_data *d, void **workspace, const struct kept_p
     const size_t size = dtype_size((enum dtype)s->dtype),
                  x = (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c,
                  y = (size_t)s->n * (size_t)s->p * (size_t)s->q * (size_t)s->k,
-                 filter = (size_t)s->k * (size_t)s->r * (size_t)s->s * (size_t)s->c;
+                 filter = (size_t)s->k * (size_t)s->r * (size_t)s->s * (size_t)s->filter_c;
     const size_t bytes[6] = {x * size,
                              filter * size,
                              y * size,

@@ -135,9 +135,9 @@ int main(int argc, char **argv)
 
     if (argc < 6)
         misused("too few words");
-    while (arch <= RESNET152 && strcmp(argv[1], arch_name(arch)) != 0)
+    while (arch < ARCHS && strcmp(argv[1], arch_name(arch)) != 0)
         arch++;
-    if (arch > RESNET152 || (strcmp(argv[2], "fp32") != 0 && strcmp(argv[2], "bf16") != 0) ||
+    if (arch == ARCHS || (strcmp(argv[2], "fp32") != 0 && strcmp(argv[2], "bf16") != 0) ||
         (strcmp(argv[3], "train") != 0 && strcmp(argv[3], "infer") != 0))
         misused("unknown network, precision or kind of step");
     p.batch = number(argv[4]);

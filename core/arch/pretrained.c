@@ -1,13 +1,13 @@
-/* pretrained.c - torchvision's ResNets, as torchvision/models/resnet.py lists them: file names and
- * numbers of parameters. SPDX-License-Identifier: MIT */
-#include "pretrained.h"
+/* pretrained.c - torchvision's ResNets, as torchvision/models/resnet.py lists them.
+ * SPDX-License-Identifier: MIT */
+#include "arch/pretrained.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/key.h"
 
-enum { NAMES_MAX = 16 };
+enum { NAMES_MAX = 32 };
 
 const struct pretrained *pretrained_find(const char *name)
 {
@@ -45,14 +45,18 @@ const struct pretrained *pretrained_by_hash(const char *hex)
 const char pretrained_base[] = "https://download.pytorch.org/models/";
 // clang-format off
 const struct pretrained pretrained[] = {
-    {"resnet18",     "resnet18",  "resnet18-f37072fd.pth",  11689512, V1},
-    {"resnet34",     "resnet34",  "resnet34-b627a593.pth",  21797672, V1},
-    {"resnet50",     "resnet50",  "resnet50-0676ba61.pth",  25557032, V1},
-    {"resnet101",    "resnet101", "resnet101-63fe2227.pth", 44549160, V1},
-    {"resnet152",    "resnet152", "resnet152-394f9c45.pth", 60192808, V1},
-    {"resnet50-v2",  "resnet50",  "resnet50-11ad3fa6.pth",  25557032, V2},
-    {"resnet101-v2", "resnet101", "resnet101-cd907fc2.pth", 44549160, V2},
-    {"resnet152-v2", "resnet152", "resnet152-f82ba261.pth", 60192808, V2},
+    {"resnet18",           RESNET18,        "resnet18-f37072fd.pth",        V1},
+    {"resnet34",           RESNET34,        "resnet34-b627a593.pth",        V1},
+    {"resnet50",           RESNET50,        "resnet50-0676ba61.pth",        V1},
+    {"resnet101",          RESNET101,       "resnet101-63fe2227.pth",       V1},
+    {"resnet152",          RESNET152,       "resnet152-394f9c45.pth",       V1},
+    {"wide_resnet50_2",    WIDE_RESNET50_2, "wide_resnet50_2-95faca4d.pth", V1},
+    {"resnext50_32x4d",    RESNEXT50_32X4D, "resnext50_32x4d-7cdf4587.pth", V1},
+    {"resnet50-v2",        RESNET50,        "resnet50-11ad3fa6.pth",        V2},
+    {"resnet101-v2",       RESNET101,       "resnet101-cd907fc2.pth",       V2},
+    {"resnet152-v2",       RESNET152,       "resnet152-f82ba261.pth",       V2},
+    {"wide_resnet50_2-v2", WIDE_RESNET50_2, "wide_resnet50_2-9ba9bcbe.pth", V2},
+    {"resnext50_32x4d-v2", RESNEXT50_32X4D, "resnext50_32x4d-1a0047aa.pth", V2},
 };
 // clang-format on
 const size_t n_pretrained = sizeof pretrained / sizeof pretrained[0];

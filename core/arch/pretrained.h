@@ -2,19 +2,19 @@
  *
  * The eight hexadecimal digits in a file's name are the start of its SHA-256; nobody published more.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_FETCH_PRETRAINED_H
-#define PRESIZE_FETCH_PRETRAINED_H
+#ifndef PRESIZE_ARCH_PRETRAINED_H
+#define PRESIZE_ARCH_PRETRAINED_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/resnet.h"
 #include "base/hash.h"
 
 struct pretrained {
     const char *name; /* of fetch weights/NAME and of DATA/weights/NAME.safetensors */
-    const char *arch; /* "resnet50" for resnet50 and resnet50-v2 */
+    enum arch arch;   /* RESNET50 for resnet50 and resnet50-v2 */
     const char *file; /* where they are published: below pretrained_base */
-    uint64_t params;  /* numbers of it, four bytes each */
     const char *title;
 };
 
