@@ -18,7 +18,7 @@ bool resnet_keeps(const char *name);
 /* The architecture whose blocks are there, by their kind and number, NULL: none. */
 const char *resnet_looks_like(const struct tensorfile *f);
 
-/* Holds the file against every name and shape of ARCH ("resnet18" to "resnet152"). fc.* may have any shape, the
+/* Compares the file with every name and shape of ARCH ("resnet18" to "resnet152"). fc.* may have any shape, the
  * counters num_batches_tracked may be missing. ERR_FORMAT lists missing, extra and misshapen tensors, or says which
  * architecture it looks like; ERR_NOMEM. */
 int resnet_check(const struct tensorfile *f, const char *arch, struct err *err) MUST_USE;

@@ -284,7 +284,7 @@ static void compare(struct complaint *c, struct complaint *left_out, const struc
     }
 }
 
-/* The architecture whose body the file holds, -1 when it is none. */
+/* The architecture whose body the file holds; -1: of no known architecture. */
 static int recognise(const struct source *s)
 {
     for (int arch = RESNET18; arch <= RESNET152; arch++) {

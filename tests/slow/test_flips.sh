@@ -9,7 +9,7 @@ RANDOM=${SEED:-1}
 verify_set() { "$BIN/fetch" flip --verify; }
 check_shards() { "$BIN/prep" flip --check; }
 verify_run() { "$BIN/eval" run --verify; }
-# No hash is known beforehand: the archive is refused, or gives the same files.
+# No hash is known before: the archive is refused, or gives the same files.
 unpack_again() {
     rm -rf fresh
     "$BIN/fetch" flip --data fresh --from flipped.tgz || return 1
