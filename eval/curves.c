@@ -1,6 +1,6 @@
 /* curves.c - reads metrics.jsonl and the last checkpoint's curve, draws them as text.
  *
- * The curve of the training steps is that of the last checkpoint, then the epochs' lines go on.
+ * The curve of the training steps is that of the last checkpoint, then the epochs' lines follow.
  * SPDX-License-Identifier: MIT */
 #include "curves.h"
 
@@ -343,7 +343,7 @@ static int ended(const struct curves *c, struct err *err)
     err_set(err, ERR_INPUT, "%s: %s", c->run.folder, c->run.status);
     if (why)
         err_append(err, ": %s", why);
-    err_append(err, "; `train --resume %s` goes on with it", c->run.name);
+    err_append(err, "; `train --resume %s` resumes it", c->run.name);
     return -1;
 }
 

@@ -100,7 +100,7 @@ static json_t *names_of(char **vocab, int32_t n)
     return list;
 }
 
-/* Marks are stored under the name of the shards: those of one set stay when a page is made anew. */
+/* Marks are stored under the name of the shards: those of one set stay when a page is rebuilt. */
 static int make_data(json_t **data, const struct issues_page *p, struct err *err)
 {
     const struct look *l = &p->s->runs[0];

@@ -137,7 +137,7 @@ static void ended_early(const struct look *l, struct err *err)
                : strcmp(l->run.status, "killed") == 0 ? "was killed"
                                                       : "failed");
     if (checkpoint_exists(l->run.folder, "last"))
-        err_append(err, "; `train --resume %s` goes on with it", l->run.name);
+        err_append(err, "; `train --resume %s` resumes it", l->run.name);
     else
         err_append(err, ", with no checkpoint; `train --resume %s` begins it again", l->run.name);
 }
@@ -152,7 +152,7 @@ int look_needs_predictions(const struct look *l, struct err *err)
     if (json_object_get(l->run.run, "lr_find"))
         err_append(err, ": it looked for a learning rate; its curve is in plots/lr_find.svg");
     else if (strcmp(l->run.status, "running") == 0)
-        err_append(err, ": the run is still going on, they are written at its end");
+        err_append(err, ": the run is still in progress, they are written at its end");
     else if (strcmp(l->run.status, "done") == 0)
         err_append(err, ", although the run is done: the file was removed");
     else

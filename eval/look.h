@@ -45,7 +45,7 @@ int look_needs_predictions(const struct look *l, struct err *err) MUST_USE;
  * are those of resolved.yaml and the checkpoint: a record that names others does not make them unfindable. With --set
  * that set's, presized alike. "": they are not there. */
 void look_find_shards(char out[4096], const struct look *l, const struct request *r);
-/* Those, opened. NULL with the reason in WHY where they are not there, cannot be read, or were made anew since. */
+/* Those, opened. NULL with the reason in WHY where they are not there, cannot be read, or were rebuilt since. */
 struct shard_set *look_open_shards(const struct look *l, const struct request *r, struct err *why);
 
 /* Members of nested objects; NULL or the fallback where missing. */

@@ -7,7 +7,7 @@
 #include "request.h"
 
 int mistakes_confused(FILE *out, const struct request *r, struct err *err) MUST_USE;
-/* Writes plots/confusion.svg, .png and confusion.csv anew and prints the matrix where it is small. */
+/* Writes plots/confusion.svg, .png and confusion.csv again and prints the matrix where it is small. */
 int mistakes_matrix(FILE *out, const struct request *r, struct err *err) MUST_USE;
 /* With R->show also draws them on a sheet; ERR_INPUT where the shards are not there. */
 int mistakes_losses(FILE *out, const struct request *r, struct err *err) MUST_USE;

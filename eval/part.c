@@ -24,7 +24,7 @@ static int check_own(const struct part *p, const struct run_entry *run, const ch
     if (index && strcmp(index, shard_set_index_sha256(p->shards)) != 0)
         return err_set(err, ERR_CHECKSUM,
                        "%s/index.json is %.12s, but %s was trained on %.12s: the set was prepared "
-                       "anew, and its parts may be others",
+                       "again, and its parts may differ",
                        folder, shard_set_index_sha256(p->shards), run->name, index);
     if (split_sha256(hex, p->parts, p->shards, err) < 0)
         return -1;

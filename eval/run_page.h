@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "request.h"
 
-/* Writes RUN/report.html anew and prints its path. ERR_INPUT, ERR_FORMAT, ... */
+/* Writes RUN/report.html again and prints its path. ERR_INPUT, ERR_FORMAT, ... */
 int run_page_write(const struct request *r, struct err *err) MUST_USE;
 
 #endif

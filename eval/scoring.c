@@ -1,4 +1,4 @@
-/* scoring.c - finds stored predictions or makes them; a look at test pictures is noted before it is
+/* scoring.c - finds stored predictions or makes them; an evaluation on test pictures is noted before it is
  * stored. SPDX-License-Identifier: MIT */
 #include "scoring.h"
 

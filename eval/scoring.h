@@ -27,7 +27,7 @@ struct scoring {
  * made and written to RUN/scores/SET/PART/. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM, ... */
 int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,
                 struct err *err) MUST_USE;
-/* ERR_INPUT when the RUN's augmentation is none: there would be nothing to average. */
+/* ERR_INPUT when the RUN has no augmentation: there would be nothing to average. */
 int scoring_check_tta(const struct augment_options *o, const char *run, struct err *err) MUST_USE;
 void scoring_free(struct scoring *s); /* all zero is fine */
 

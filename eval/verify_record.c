@@ -163,7 +163,7 @@ static void check_epochs(struct chain *c, const char *text, size_t size, const c
         chain_say(c, "metrics", RESULT_FAILED, "%s", err.msg);
     else if (done && h.at.phase < recipe.n_phases)
         chain_say(c, "metrics", RESULT_FAILED,
-                  "%u epoch%s, but the recipe goes on: the run is not done", h.at.epoch,
+                  "%u epoch%s, but the recipe has more: the run is not done", h.at.epoch,
                   h.at.epoch == 1 ? "" : "s");
     else if (!done && c->l->run.metrics && json_object_get(c->l->run.run, "files"))
         chain_say(c, "metrics", RESULT_FAILED, "the run is %s, but has what a finished run has",
@@ -190,7 +190,7 @@ void verify_record(struct chain *c)
         return;
     }
     if (strcmp(c->l->run.status, "running") == 0)
-        chain_say(c, "metrics", RESULT_UNCHECKED, "the run still goes on");
+        chain_say(c, "metrics", RESULT_UNCHECKED, "the run is still in progress");
     else if (check_cut(c, text, size))
         check_epochs(c, text, size, path);
     free(text);

@@ -1,6 +1,6 @@
 /* download.c - libcurl into a partial file, hashed as it streams.
  *
- * Each attempt opens the partial file anew and asks for what is missing: a second attempt in this
+ * Each attempt opens the partial file again and asks for what is missing: a second attempt in this
  * process and a first one after a kill are the same thing. SPDX-License-Identifier: MIT */
 #include "download.h"
 

@@ -1,4 +1,4 @@
-/* download.h - one file from the network, whole and checked or not at all; what a broken one left is gone on with.
+/* download.h - one file from the network, whole and checked or not at all; a broken one is resumed.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_FETCH_DOWNLOAD_H
 #define PRESIZE_FETCH_DOWNLOAD_H
@@ -30,9 +30,9 @@ struct download {
 };
 
 /* HEX gets the file's SHA-256. An earlier file at PATH is replaced, and stays when this fails. PATH.part of an earlier
- * call that ended early is gone on with (Range) where the server still has the same file (If-Range by ETag or
+ * call that ended early is resumed (Range) where the server still has the same file (If-Range by ETag or
  * Last-Modified), or where SHA256 tells; else it starts again, and says so. After a failure PATH.part stays when it can
- * be gone on with, and the message says so. Wrong bytes are never kept. $SSL_CERT_FILE replaces the system's
+ * be resumed, and the message says so. Wrong bytes are never kept. $SSL_CERT_FILE replaces the system's
  * certificates. SIGINT, SIGTERM and SIGHUP end it (ERR_STOPPED). ERR_NETWORK (with the server's answer and the attempts
  * made), ERR_CHECKSUM (another size or hash than expected), ERR_FULL, ERR_IO, ERR_NOMEM. */
 int download(const struct download *d, char hex[SHA256_HEX], struct err *err) MUST_USE;

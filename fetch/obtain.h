@@ -34,8 +34,7 @@ struct obtain {
 bool obtain_name_is_valid(const char *name);
 
 /* Does what is missing; when the set is complete, checks sizes only and says so. On an error nothing
- * half-made stays: no tree; whole archives that were downloaded do, and a partial download that can be
- * gone on with.
+ * half-made stays: no tree; whole archives that were downloaded do, and a partial download that can be resumed.
  * ERR_NETWORK, ERR_CHECKSUM, ERR_FULL, ERR_UNSAFE, ERR_LOCKED, ERR_FORMAT, ERR_INPUT, ERR_IO. */
 int obtain(const struct obtain *o, struct err *err) MUST_USE;
 

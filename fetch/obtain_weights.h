@@ -26,7 +26,7 @@ int obtain_weights_path(char out[PATH_LEN], const char *data, const struct pretr
 
 /* Does what is missing; when the file is there, checks its header only and says so. On an error
  * nothing half-made stays; a whole file that was downloaded and has the right hash does, and a partial
- * download that can be gone on with.
+ * download that can be resumed.
  * ERR_NETWORK, ERR_CHECKSUM, ERR_FULL, ERR_LOCKED, ERR_FORMAT (damaged, another architecture, asks
  * for more than tensors), ERR_INPUT, ERR_IO, ERR_NOMEM. */
 int obtain_weights(const struct obtain_weights *o, struct err *err) MUST_USE;

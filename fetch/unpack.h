@@ -35,7 +35,7 @@ struct unpack_report {
  * made; modes, owners and times of the archive are ignored. On an error what was written so far stays: the caller
  * removes FOLDER. Nothing is flushed to the disk: the caller does that once, before it commits. ERR_UNSAFE: a path
  * that leads elsewhere, a link, a device, a name twice, a limit exceeded. ERR_INPUT: a name that an earlier archive
- * of M has, too; an encoding that is none. ERR_FORMAT: not an archive, damaged, ends too early, a file of another
+ * of M has, too; an unknown encoding. ERR_FORMAT: not an archive, damaged, ends too early, a file of another
  * size than its entry says, a zip of which not all entries could be read. ERR_FULL, ERR_IO, ERR_NOMEM. */
 int unpack(struct manifest *m, struct unpack_report *report, const char *archive,
            const char *folder, const char *charset, const struct unpack_limits *limits,

@@ -1,7 +1,7 @@
 /* shardset.c - the default action: readers read files, workers decode and presize, one writer puts the pictures into
  * shards.
  *
- * The order of the pictures is the writer's and known beforehand; readers and workers claim the next number, the
+ * The order of the pictures is the writer's and known from the start; readers and workers claim the next number, the
  * writer (the calling thread, the only one that calls HDF5) takes them in order out of a ring. So the
  * bytes cannot depend on the number of workers, and memory is the ring's, never the set's. Readers are threads of their
  * own so that workers, whose decoders meet what strangers made, need open no file and can be denied to.

@@ -1,4 +1,4 @@
-/* survey.c - a listing without labels, and a look into a sample of the pictures.
+/* survey.c - a listing without labels, and what a sample of the pictures shows.
  * SPDX-License-Identifier: MIT */
 #include "survey.h"
 

@@ -35,7 +35,7 @@ int axes_plan(json_t **out, char name[256], const struct axes_request *r, struct
 /* Whether the experiments of STUDY (study.json) are still what they were when it was begun: ERR_INPUT names the first
  * key that is not. */
 int axes_check_base(const json_t *study, struct err *err) MUST_USE;
-/* Whether PLAN goes on with the study OLD, and PLAN's runs then follow those that OLD has: runs may come, and go where
+/* Whether PLAN continues the study OLD, and PLAN's runs then follow those that OLD has: runs may come, and go where
  * IS_MADE says that they were not begun. ERR_INPUT. */
 int axes_extend(json_t *plan, const json_t *old, bool (*is_made)(void *ctx, const char *run),
                 void *ctx, struct err *err) MUST_USE;

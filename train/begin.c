@@ -107,9 +107,9 @@ static int name_is_free(const struct request *r, struct err *err)
     err_set(err, ERR_INPUT, "%s exists: a run is never overwritten; choose another --name", path);
     if (path_format(path, err, "%s/%s/resolved.yaml", place_of(r), r->name) == 0 &&
         path_exists(path))
-        err_append(err, ", or go on with it: `train --resume %s`", r->name);
+        err_append(err, ", or resume it: `train --resume %s`", r->name);
     else
-        err_append(err, ", or remove that one, which has no record to go on from");
+        err_append(err, ", or remove that one, which has no record to resume from");
     return -1;
 }
 
@@ -264,7 +264,7 @@ static int check_words(const struct request *r, const char *folder, const struct
         if (!experiment_is_harmless(key))
             return err_in(
                 err, NULL,
-                "%s: --resume goes on with the same experiment, and %s changes the result; "
+                "%s: --resume keeps the experiment, and %s changes the result; "
                 "a new run takes it: `train --exp %s/resolved.yaml %s`",
                 r->words[i], key, folder, r->words[i]);
     }
@@ -327,7 +327,7 @@ static int load_last(const struct request *r, struct session *s, const char *fol
     return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
 }
 
-/* FOLDER's last checkpoint as JSON; NULL where the run has none yet and begins anew from its record. */
+/* FOLDER's last checkpoint as JSON; NULL where the run has none yet and begins again from its record. */
 static int find_checkpoint(json_t **json, const char *folder, struct err *err)
 {
     char path[PATH_LEN];
@@ -337,15 +337,15 @@ static int find_checkpoint(json_t **json, const char *folder, struct err *err)
         return -1;
     if (path_exists(path))
         return err_set(err, ERR_INPUT,
-                       "%s is a range test (--lr-find): there is nothing to go on with", folder);
+                       "%s is a range test (--lr-find): there is nothing to resume", folder);
     if (checkpoint_exists(folder, "last"))
-        return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot go on") : 0;
+        return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot resume") : 0;
     if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
         return -1;
     if (path_is_file(path))
         return 0;
     return err_set(err, ERR_INPUT,
-                   "%s has neither a checkpoint to go on from nor resolved.yaml to begin again "
+                   "%s has neither a checkpoint to resume from nor resolved.yaml to begin again "
                    "from: it was ended while it was made; remove it and train again",
                    folder);
 }
@@ -363,7 +363,7 @@ static int check_arithmetic(const char *folder, struct err *err)
         rc =
             err_set(err, ERR_INPUT,
                     "%s was begun with arithmetic %d and this presize computes with arithmetic "
-                    "%d: it cannot go on with the same bits. Resume it with the presize that began "
+                    "%d: it cannot resume with bit-identical results. Resume it with the presize that began "
                     "it (%s), or train again: `train --exp %s/resolved.yaml exec.conv=own`",
                     folder, then, ARITHMETIC, run_presize(run.run), folder);
     run_entry_free(&run);
@@ -476,7 +476,7 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
         goto out;
     say_what_runs(s);
     if (json)
-        log_info("going on after %u epoch%s and %u step%s", st.at.epoch,
+        log_info("resuming after %u epoch%s and %u step%s", st.at.epoch,
                  st.at.epoch == 1 ? "" : "s", st.epoch_step, st.epoch_step == 1 ? "" : "s");
     else
         log_info("it was ended before its first checkpoint: it begins again from its record");

@@ -1,4 +1,4 @@
-/* begin.h - starts a run, or goes on with one.
+/* begin.h - starts a run, or resumes one.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_TRAIN_BEGIN_H
 #define PRESIZE_TRAIN_BEGIN_H

@@ -166,7 +166,7 @@ static int stopped(const struct session *s, const struct run *run, const struct 
         resume_options(options, s, run);
     return err_set(
         err, ERR_STOPPED,
-        "stopped by %s; %u epoch%s and %u step%s of the next are kept, go on with `train "
+        "stopped by %s; %u epoch%s and %u step%s of the next are kept, resume with `train "
         "%s--resume %s`",
         why ? why : "a signal to another process", st->at.epoch, st->at.epoch == 1 ? "" : "s",
         st->epoch_step, st->epoch_step == 1 ? "" : "s", options,

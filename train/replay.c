@@ -38,7 +38,7 @@ static int read_lines(json_t **out, const char *folder, struct err *err)
         return err_set(err, ERR_NOMEM, "%s", path);
     if (json_array_size(*out) == 0)
         return err_set(err, ERR_INPUT,
-                       "%s: no epoch was recorded: there is nothing to hold a replay against",
+                       "%s: no epoch was recorded: there is nothing to compare a replay with",
                        path);
     return 0;
 }

@@ -310,7 +310,7 @@ static int check_run(bool *same, const struct session *s, const char *folder, st
         json_decref(state);
         return err_set(err, ERR_CHECKSUM,
                        "%s/checkpoints/last.safetensors is not the file that last.json was written "
-                       "with: damaged, or the run still goes on",
+                       "with: damaged, or the run is still in progress",
                        folder);
     }
     vocab = json_object_get(state, "vocab");
@@ -350,7 +350,7 @@ static void warn_of_seed(const struct session *s, const char *folder)
     if (path_format(path, &err, "%s/run.json", folder) == 0 && json_read(&run, path, &err) == 0 &&
         json_get_int(run, "seed", &seed, &err) == 0 && seed == s->e->seed)
         log_warn("seed %lld is that of %s, too: its first epochs' pictures and crops come again, "
-                 "which its weights have seen; another seed draws anew",
+                 "which its weights have seen; another seed draws others",
                  (long long)seed, s->e->model.weights);
     json_decref(run);
 }

@@ -99,7 +99,7 @@ static int set(json_t *object, const char *name, json_t *value, struct err *err)
     return json_object_set_new(object, name, value) < 0 ? err_set(err, ERR_NOMEM, "checkpoint") : 0;
 }
 
-/* The files that the state goes on from, as they are when it is written. */
+/* The files that the state resumes from, as they are when it is written. */
 static int add_files(json_t *resume, const struct state *st, const char *folder, struct err *err)
 {
     char path[PATH_LEN], hex[SHA256_HEX];
@@ -180,7 +180,7 @@ static int same_parent(const json_t *json, const char *name, const char *now, co
     if (strcmp(then, now) != 0)
         return err_set(err, ERR_INPUT,
                        "%s changed since this run was begun (SHA-256 %.12s..., then %.12s...): it "
-                       "cannot go on; start a new one",
+                       "cannot be resumed; start a new one",
                        what, now, then);
     return 0;
 }
@@ -194,7 +194,7 @@ static int same_ranks(const json_t *resume, const struct session *s, struct err 
     if (then == now)
         return 0;
     return err_set(err, ERR_INPUT,
-                   "this run computes in %d process%s and cannot go on in %d with the same bits: "
+                   "this run computes in %d process%s and cannot resume in %d with bit-identical results: "
                    "train --gpus %d --resume",
                    then, then == 1 ? "" : "es", now, then);
 }
@@ -296,7 +296,7 @@ static int check_watch(const struct watch *is, const struct watch *due, struct e
     return wrong("watch", err);
 }
 
-/* The part of metrics.jsonl that the state goes on from, followed through the recipe; older states have no hash. */
+/* The part of metrics.jsonl that the state resumes from, followed through the recipe; older states have no hash. */
 static int read_history(struct history *h, const struct counters *c, const json_t *r,
                         const struct session *s, const char *folder, struct err *err)
 {
@@ -408,7 +408,7 @@ int state_read(struct state *st, const json_t *json, const struct session *s, co
     initial =
         json_string_value(json_object_get(json_object_get(json, "parents"), "initial_weights"));
     if (!initial || !r || !json_object_get(r, "smooth_loss"))
-        return err_set(err, ERR_FORMAT, "checkpoint: nothing to go on from (resume)");
+        return err_set(err, ERR_FORMAT, "checkpoint: nothing to resume from (resume)");
     if (same_ranks(r, s, err) < 0 || read_counters(&c, r, err) < 0)
         return -1;
     snprintf(st->initial_sha256, sizeof st->initial_sha256, "%s", initial);

@@ -1,4 +1,4 @@
-/* state.h - where a training stands: everything that must be kept to go on with the same bits.
+/* state.h - where a training stands: everything that must be kept to resume with bit-identical results.
  *
  * It travels in checkpoints/last.json beside the weights and Adam's moments.
  * SPDX-License-Identifier: MIT */

@@ -2,7 +2,7 @@
  *
  * Rank 0 alone writes the run folder, the table and the log; the others are silent unless they fail. What
  * goes wrong with one of them ends all: rank 0's run is then marked as failed, and its last checkpoint
- * is there to go on from. SPDX-License-Identifier: MIT */
+ * is there to resume from. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_TRAIN_TEAM_H
 #define PRESIZE_TRAIN_TEAM_H
 

@@ -1,4 +1,4 @@
-/* train.c - the command: train an experiment, go on with a run, or look at what would be done.
+/* train.c - the command: train an experiment, resume a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
 #include <signal.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static const struct argp_option options[] = {
     {"exp",        'e',            "NAME", 0, "run experiments/NAME.yaml (or a FILE.yaml)", 0},
     {"name",       'n',            "RUN",  0, "name of the run folder (default: time, experiment, hash)", 0},
     {"backend",    'B',            "NAME", 0, "short for exec.backend=NAME", 0},
-    {"resume",     OPT_RESUME,     "RUN",  0, "go on with a run from its last checkpoint", 0},
+    {"resume",     OPT_RESUME,     "RUN",  0, "resume a run from its last checkpoint", 0},
     {"replay",     OPT_REPLAY,     "RUN",  0, "compute a run again from its record: equal, or what differs first", 0},
     {"study",      OPT_STUDY,      "FILE", 0, "train the runs of a study: FILE.yaml, or a study's folder", 0},
     {"seeds",      OPT_SEEDS,      "N",    0, "a study: each recipe with N seeds, or with those listed (1,2,7)", 0},
@@ -90,7 +90,7 @@ static const struct argp_option options[] = {
     {"in",         OPT_IN,         "DIR",  OPTION_HIDDEN, "make the run in DIR, a study's folder", 0},
     {"worker",     OPT_WORKER,     "PID",  OPTION_HIDDEN, "end when the study's process PID does", 0},
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
-    {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run, to go on with --resume", 0},
+    {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run; --resume continues", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
      "show the parts, the first batch and the network by stages, or every op (long lines); no training", 0},
@@ -362,7 +362,7 @@ static void refuse_misuse(const struct args *a)
                   "--replay computes a run again as it was recorded: only keys that change "
                   "no result go with it");
     } else if (r->resume && (r->experiment || r->name)) {
-        die_usage("train", "--resume goes on with a run's own experiment and name: leave out --exp "
+        die_usage("train", "--resume keeps the run's own experiment and name: leave out --exp "
                            "and --name");
     } else if (r->lr_find && a->action != ACTION_TRAIN) {
         die_usage("train",

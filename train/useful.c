@@ -75,7 +75,7 @@ static int check(const struct experiment *e, const struct experiment *preset, st
          t->watch.min_delta != p->watch.min_delta && !watched, false},
         {"data.split_csv", "the split is another; data.split=csv takes it from the table",
          e->data.csv[0] && e->data.split != SPLIT_CSV, false},
-        {"model.weights_key", "model.weights is none, so there is no file",
+        {"model.weights_key", "model.weights=none, so there is no file",
          e->model.weights_key[0] && strcmp(e->model.weights, "none") == 0, false},
     };
 

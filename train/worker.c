@@ -88,7 +88,7 @@ int worker_follow(long worker, struct err *err)
                                       : err_set(err, ERR_STOPPED, "the study's process has ended");
 }
 
-/* What is left of a run that was ended while it was made, or nothing: there is no record to go on from. */
+/* What is left of a run that was ended while it was made, or nothing: there is no record to resume from. */
 static bool has_record(const char *folder)
 {
     static const char *const parts[] = {"resolved.yaml", "checkpoints/last.json"};
@@ -170,7 +170,7 @@ static int try_run(const struct worker *w, struct study *s, size_t i, struct tal
         return 0;
     }
     log_info("run %zu of %zu: %s%s", i + 1, s->n, name,
-             strcmp(status, "due") == 0 ? "" : ", which goes on");
+             strcmp(status, "due") == 0 ? "" : ", resumed");
     t->tried++;
     rc = train_one(w, s, i, err);
     if (rc < 0)
@@ -195,7 +195,7 @@ static int try_runs(const struct worker *w, struct study *s, struct tally *t, st
     for (size_t i = first; i < end && i < s->n && !caught; i++) {
         int rc;
 
-        if (strcmp(study_status(s, i, NULL), "done") == 0) { /* most of them, when it goes on */
+        if (strcmp(study_status(s, i, NULL), "done") == 0) { /* most of them, when a study is resumed */
             t->done++;
             continue;
         }
@@ -281,7 +281,7 @@ int worker_plan(json_t **plan, char name[256], const struct worker *w, struct er
     if (w->study && study_find(folder, w->results, w->study)) {
         if (axes.seeds || axes.split_seeds || axes.folds || axes.experiment || axes.n_words > 0)
             return err_in(err, NULL,
-                          "--study %s goes on with a study as it is: leave out --exp, "
+                          "--study %s continues a study as it is: leave out --exp, "
                           "--seeds, --split-seeds, --folds and keys",
                           w->study);
         if (study_read(&s, folder, err) < 0)
@@ -337,7 +337,7 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
                      t.elsewhere > 0 ? "; others are another process's" : "");
         if (caught)
             rc = err_set(err, ERR_STOPPED,
-                         "stopped by a signal; %zu of %zu runs are done, the same command goes on",
+                         "stopped by a signal; %zu of %zu runs are done, the same command continues",
                          t.done, s.n);
         else if (t.failed > 0)
             rc = err_set(err, ERR_IO, "%zu of %zu runs failed; the same command tries them again",

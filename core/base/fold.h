@@ -1,4 +1,4 @@
-/* fold.h - text for a screen of a certain width: lines that are longer go on below, indented.
+/* fold.h - text for a screen of a certain width: longer lines continue below, indented.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_FOLD_H
 #define PRESIZE_BASE_FOLD_H

@@ -31,7 +31,7 @@ int group_place(struct group_place *out, struct err *err) MUST_USE;
 
 struct group_options {
     double limit_s; /* to wait for each at the start; how long a member may be silent later */
-    /* WHY it cannot go on, a sentence that names the member; SAID: it is member 0, which fails and says so
+    /* WHY it cannot continue, a sentence that names the member; SAID: it is member 0, which fails and says so
      * itself. Called once, from any thread; must end the process. */
     void (*lost)(void *ctx, const char *why, bool said);
     void *ctx;
@@ -52,7 +52,7 @@ void group_share(struct group *g, void *all, size_t bytes);
 bool group_any(struct group *g, bool mine);
 void group_introduce(struct group *g, const char *text);
 
-/* This member fails: the others' lost() is told why. This process goes on, to its end. */
+/* This member fails: the others' lost() is told why. This process continues to its end. */
 void group_fail(struct group *g, const char *why);
 /* Waits for all; nobody is missed from then on. NULL is fine. Also frees it. */
 void group_leave(struct group *g);

@@ -14,7 +14,7 @@ struct sha256; /* opaque, one running hash */
 int sha256_new(struct sha256 **out, struct err *err) MUST_USE;
 void sha256_update(struct sha256 *s, const void *data, size_t size);
 void sha256_hex(struct sha256 *s, char hex[SHA256_HEX]); /* finishes; then only free */
-/* The hash of what was given up to now; the hash goes on. ERR_NOMEM. */
+/* The hash of what was given up to now; more may be added later. ERR_NOMEM. */
 int sha256_so_far(const struct sha256 *s, char hex[SHA256_HEX], struct err *err) MUST_USE;
 void sha256_free(struct sha256 *s); /* NULL is fine */
 

@@ -1,4 +1,4 @@
-/* memory.c - /proc, control groups and limits, read anew each time.
+/* memory.c - /proc, control groups and limits, read again each time.
  * SPDX-License-Identifier: MIT */
 #include "base/memory.h"
 

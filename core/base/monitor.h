@@ -27,7 +27,7 @@ struct monitor_row {
 extern const struct monitor_row monitor_rows[MONITORS];
 extern const char *const monitor_keys[]; /* of the rows, then NULL */
 
-/* By its key. NULL: valid_loss, by which runs chose that are older than the key, and so for a name that is none. */
+/* By its key. NULL (runs older than the key) and unknown names: valid_loss. */
 enum monitor monitor_find(const char *key);
 
 #endif

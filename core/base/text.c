@@ -8,8 +8,8 @@
 
 #include <utf8proc.h>
 
-/* Length of the well-formed UTF-8 sequence at S (RFC 3629: no surrogates, nothing overlong), 0 when
- * it is none. */
+/* Length of the well-formed UTF-8 sequence at S (RFC 3629: no surrogates, nothing overlong); 0 when
+ * S does not begin with such a sequence. */
 static int utf8_length(const unsigned char *s)
 {
     if (s[0] < 0x80)

@@ -12,7 +12,7 @@
 const char *text_fault(const char *text);
 
 /* Bytes of the character that TEXT begins with when a terminal would obey it or it turns other text around: C0, DEL,
- * C1 (a lone byte of it, too), line separators, bidirectional marks, embeddings and isolates; 0: it is none of them. */
+ * C1 (a lone byte of it, too), line separators, bidirectional marks, embeddings and isolates; 0: no such character. */
 size_t text_control(const char *text);
 /* TEXT on FILE, bytes of control characters as \xNN: one line stays one line. */
 void text_put(FILE *file, const char *text);
@@ -25,7 +25,7 @@ void text_quote(char *out, int size, const char *text);
  * counts as one and at the ends as none. Bytes that are not UTF-8 stay. Released with free(); NULL: out of memory. */
 char *text_fold(const char *text, bool blanks);
 
-/* Bytes of the UTF-8 character that TEXT begins with; 0: it is none. */
+/* Bytes of the UTF-8 character that TEXT begins with; 0: invalid UTF-8. */
 int text_character(const char *text);
 /* Bytes of white space that TEXT begins with, no-break and wide blanks included. */
 size_t text_blanks(const char *text);

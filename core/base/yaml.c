@@ -331,7 +331,7 @@ static bool is_flat(const json_t *value)
     return true;
 }
 
-/* What fits on a line: a scalar, a list of scalars, an empty map. */
+/* What is written on one line: a scalar, a list of scalars, an empty map. */
 static bool is_simple(const json_t *value)
 {
     return json_is_object(value) ? json_object_size(value) == 0 : is_flat(value);

@@ -23,7 +23,7 @@ struct augment_options {
 };
 extern const struct key augment_keys[];
 
-/* The parameters as drawn, for tests and for showing. */
+/* The random parameters of a picture, for tests and for showing. */
 struct augment_draw {
     double scale_area, top, left; /* crop: side = sqrt(scale_area) min(h, w); mode fastai: area 1 */
     double flip;                  /* 1 or -1 */

@@ -17,7 +17,7 @@ struct shard_check_report {
 
 /* Checks FOLDER/index.json and of each shard: size and SHA-256, version and root attributes, /index
  * against index.json and against the datasets (name, shape, type, storage, address), the CRC-32C of
- * each picture's pixels, ranks that occur once. Goes on after a fault: ERR_FORMAT (ERR_IO where
+ * each picture's pixels, ranks that occur once. Continues after a fault: ERR_FORMAT (ERR_IO where
  * nothing but missing files is wrong) names the first 20, file and picture. PROGRESS (may be NULL)
  * is told bytes done and in all. */
 int shard_check(struct shard_check_report *out, const char *folder,

@@ -23,7 +23,7 @@ void element_td_number(FILE *out, double value, int decimals);
 void element_value(FILE *out, const json_t *value);
 /* <tr> of a name and a value. */
 void element_row(FILE *out, const char *name, const json_t *value);
-/* A row for each member, "a.b" for nested objects; a row of PREFIX itself where VALUE is none. */
+/* A row for each member, "a.b" for nested objects; a row of PREFIX itself where VALUE is not an object. */
 void element_rows(FILE *out, const char *prefix, const json_t *value);
 
 #endif

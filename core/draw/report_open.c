@@ -68,11 +68,11 @@ static int read_predictions(struct report *r, struct err *err)
     } else if (element_find(r->run.run, "lr_find", NULL)) {
         r->no_predictions = "This run looked for a learning rate; it predicted nothing.";
     } else if (strcmp(r->run.status, "running") == 0) {
-        r->no_predictions = "The run is still going on; predictions are written at its end.";
+        r->no_predictions = "The run is still in progress; predictions are written at its end.";
     } else if (strcmp(r->run.status, "done") == 0) {
         r->no_predictions = "predictions.h5 was removed from the run's folder.";
     } else {
-        r->no_predictions = "The run ended early; `train --resume` goes on with it.";
+        r->no_predictions = "The run ended early; `train --resume` resumes it.";
     }
     predictions_free(r->p);
     r->p = NULL;

@@ -293,7 +293,7 @@ static int put_drawing(FILE *out, const struct report *r, const struct drawing *
         series[n] =
             (struct plot_series){d->series[n].name, curves[n].x, curves[n].y, curves[n].n, !fine};
     }
-    /* A recipe goes on where a run ended early. */
+    /* A recipe continues where a run ended early. */
     while (d->momentum && curves[0].n > 0 &&
            curves[0].x[curves[0].n - 1] >= (double)json_array_size(r->epochs))
         series[0].n = --curves[0].n;
@@ -566,7 +566,7 @@ int report_origin(FILE *out, struct report *r, struct err *err)
     else
         fputs("<p>The chain of hashes from these predictions back to the pictures was not checked "
               "when this page was written. <code>eval RUN --verify</code> does it, <code>eval RUN "
-              "--report</code> writes this page anew with its verdict.</p>\n",
+              "--report</code> writes this page again, with its verdict.</p>\n",
               out);
     fputs("<details><summary>The run's record</summary><div class=\"wide\"><table>\n", out);
     element_rows(out, "", r->run.run);

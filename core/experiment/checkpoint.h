@@ -1,4 +1,4 @@
-/* checkpoint.h - checkpoints of a run: weights, optimiser and the state to go on from, as one.
+/* checkpoint.h - checkpoints of a run: weights, optimiser and the state to resume from, as one.
  *
  * WHICH is "last" (weights, optimiser, state) or "best" (weights, state). A checkpoint is
  *   checkpoints/WHICH.safetensors   checkpoints/WHICH.optim.safetensors   checkpoints/WHICH.json
@@ -29,7 +29,7 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err) MUST_USE;
 
-/* Whether there is a complete checkpoint to go on from. */
+/* Whether there is a complete checkpoint to resume from. */
 bool checkpoint_exists(const char *folder, const char *which);
 
 /* The state of a complete checkpoint, owned by the caller. ERR_INPUT when there is none, ERR_CHECKSUM when its text is

@@ -428,7 +428,7 @@ void experiment_document(FILE *file)
           "had\n"
           "in its own version: a newer key has the value that the table gives for older records, "
           "and a\n"
-          "retired key is still read. `train --exp results/RUN/resolved.yaml` trains anew what a "
+          "retired key is still read. `train --exp results/RUN/resolved.yaml` repeats what a "
           "run of\n"
           "any version did. A file of yours that says `version: 1` is read in the same way.\n"
           "\n"

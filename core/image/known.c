@@ -1,6 +1,6 @@
 /* known.c - picture formats that are not decoded: by their first bytes, or by the ending of a file's name.
  *
- * Such a file is a picture that cannot be decoded, never a file that is none: the user is told.
+ * Such a file is a picture that cannot be decoded, never some other file: the user is told.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 #include <strings.h>

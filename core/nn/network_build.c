@@ -1,6 +1,6 @@
 /* network_build.c - tensors of a list under construction: named, shaped, each parameter once.
  *
- * When memory runs out the list remembers it (op.h) and building goes on with tensor 0; op_list_check()
+ * When memory runs out the list remembers it (op.h) and building continues with tensor 0; op_list_check()
  * says so at the end. SPDX-License-Identifier: MIT */
 #include "nn/network_private.h"
 

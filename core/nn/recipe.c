@@ -41,7 +41,7 @@ static const struct key phase_rows[] = {
     KEY_F64(struct phase_options, pct_start, "pct_start", "-1", -1, 1, "1",
             "share of the phase before the rate falls; -1: 0.25, fine_tune 0.3, flat_cos 0.75"),
     KEY_INT(struct phase_options, cycles, "cycles", "-1", -1, 64, "1",
-            "sgdr: cycles of a falling rate, each begun anew at lr; -1: 1"),
+            "sgdr: number of cycles, in each of which the rate falls from lr; -1: 1"),
     KEY_INT(struct phase_options, cycle_len, "cycle_len", "-1", -1, 100000, "epochs",
             "sgdr: length of the first; -1: 1"),
     KEY_INT(struct phase_options, cycle_mult, "cycle_mult", "-1", -1, 100, "1",
@@ -65,7 +65,7 @@ const struct key train_keys[] = {
     KEY_F64(struct train_options, max_norm, "train.clip", "0", 0, 1e9, "1",
             "largest norm of the gradient, which is scaled down to it; 0: as it is"),
     KEY_F64(struct train_options, ema, "train.ema", "0", 0, 0.999999, "1",
-            "decay per step of averaged weights, with which is validated and predicted; 0: none"),
+            "decay per step of EMA weights, which validation and prediction use; 0: no EMA"),
     KEY_F64(struct train_options, checkpoint_minutes, "train.checkpoint_minutes", "10", 0, 100000, "min",
             "time between checkpoints inside an epoch, besides those at its end; 0: none"),
     KEY_F64(struct train_options, loss.smoothing, "train.loss.smoothing", "0", 0, 0.99, "1",
@@ -344,7 +344,7 @@ static double two_cosines(double pct, double pos, double a, double b, double c)
     return cosine(b, c, (pos - pct) / (1 - pct));
 }
 
-/* Falls from LR to 0 along half a cosine, in every cycle anew; POS in [0, 1) of the phase. */
+/* Falls from LR to 0 along half a cosine, in every cycle; POS in [0, 1) of the phase. */
 static double sgdr(const struct run_phase *p, double lr, double pos)
 {
     double start = 0, length = (double)p->cycle_len / p->epochs;

@@ -49,7 +49,7 @@ struct train_options {
     int64_t accumulate;  /* batches per step */
     int precision;
     double max_norm;           /* of the gradient; 0: not clipped */
-    double ema;                /* decay of the averaged weights; 0: none */
+    double ema;                /* decay of the EMA weights; 0: no EMA */
     double checkpoint_minutes; /* between checkpoints inside an epoch; 0: none */
     struct loss_options loss;
     struct watch_options watch;
@@ -71,7 +71,7 @@ struct run_phase {
     int kind; /* any but FINE_TUNE */
     int epochs, size, batch;
     int freeze_to; /* 0 or 2 */
-    bool clears;   /* Adam's moments and step start anew, as freeze() and unfreeze() have it */
+    bool clears;   /* Adam's moments and step are reset, as freeze() and unfreeze() have it */
     double lr[3];  /* peak per group */
     double div, div_final, pct_start;
     double moms[3];
@@ -87,7 +87,7 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
 void recipe_step(struct step *step, const struct run_phase *p, const struct optim_options *o,
                  uint64_t k, uint64_t n);
 
-/* Decay of the averaged weights at step T (from 0): DECAY, less at first so that the initial weights are
+/* Decay of the EMA weights at step T (from 0): DECAY, less at first so that the initial weights are
  * soon forgotten: min(decay, (1 + t) / (10 + t)), tf.train.ExponentialMovingAverage's num_updates. */
 double recipe_ema_decay(double decay, uint64_t t);
 
@@ -107,7 +107,7 @@ enum watch_event watch_epoch(struct watch *w, const struct watch_options *o, boo
 
 /* Where a run stands between two epochs, and the best of those behind it. */
 struct place {
-    int phase, phase_epoch; /* to go on with; epochs of it that are done */
+    int phase, phase_epoch; /* to continue with; epochs of it that are done */
     uint32_t epoch;         /* epochs of the run that are done */
     struct watch watch;     /* of the phase */
     /* lowest cost so far, which is train.monitor, negated where higher is better; INFINITY: none yet */

@@ -29,7 +29,7 @@ int weights_load(const char *path, const char *key, const struct backend *be, st
 int weights_compare(const char *path, const struct backend *be, struct be *b,
                     const struct network *n, char first[96], int *differ, int *of,
                     struct err *err) MUST_USE;
-/* What training goes on with besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the
+/* What a resumed training needs besides, where the backend has it: Adam's moments ("NAME.m", "NAME.v") and, while the
  * averages stand in the network's place (weights_swap_averages()), the weights that are trained ("NAME"). */
 int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
                            const struct network *n, struct err *err) MUST_USE;

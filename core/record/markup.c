@@ -11,7 +11,7 @@
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
-/* Bytes of the character that TEXT begins with, 0 when it is none that XML 1.0 (section 2.2) allows. */
+/* Bytes of the character that TEXT begins with, 0 when XML 1.0 (section 2.2) does not allow it. */
 static size_t character(const unsigned char *text)
 {
     uint32_t c = text[0];
@@ -106,7 +106,7 @@ void markup_csv_as_it_is(FILE *out, const char *text)
     fputc('"', out);
 }
 
-/* What a spreadsheet takes for a formula; a number is none. */
+/* What a spreadsheet takes for a formula; numbers are not formulas. */
 static bool is_formula(const char *text)
 {
     char *end;

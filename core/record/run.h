@@ -24,7 +24,7 @@ struct
  * fails, what was made is removed. */
 int run_begin(struct run **out, const char *results, const char *name, const json_t *facts,
               struct err *err) MUST_USE;
-/* Opens a run that is not done, to go on; ERR_LOCKED when another process holds it, ERR_INPUT when
+/* Opens a run that is not done, to resume it; ERR_LOCKED when another process holds it, ERR_INPUT when
  * it is done, ERR_CHECKSUM when its run.json was changed; metrics.jsonl is cut to METRICS_BYTES
  * (ERR_FORMAT when it is shorter), timing.jsonl to EPOCHS lines. TensorBoard is told to forget what
  * comes after the first scalar's step. */

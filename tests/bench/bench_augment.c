@@ -130,8 +130,8 @@ int main(void)
 #endif
     }
     for (int i = 0; i < 4; i++) {
-        static const char *const names[] = {"mode presize, as drawn", "mode presize, validation",
-                                            "mode fastai, as drawn", "mode fastai, validation"};
+        static const char *const names[] = {"mode presize, training", "mode presize, validation",
+                                            "mode fastai, training", "mode fastai, validation"};
 
         drawn_maps(maps, i < 2 ? AUGMENT_PRESIZE : AUGMENT_FASTAI, i % 2 == 0);
         measure(isa_name(isa_best()), sampler_kernels(isa_best()), names[i], maps, i < 2 ? 64 : 8,

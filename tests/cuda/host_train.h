@@ -50,7 +50,7 @@ struct way {
 
 extern char host_steps[256]; /* what the backend said of its runs, in the last training */
 
-/* STEPS steps on K without a look at results in between; parameters into OUT. 0, or -1. */
+/* STEPS steps on K without reading results in between; parameters into OUT. 0, or -1. */
 int host_train(const struct backend *k, enum dtype t, struct way way, float *out[4],
                struct err *err);
 

@@ -46,7 +46,7 @@ struct touch {
     bool write;
 };
 
-void sim_spend(double seconds); /* the device's time goes on, by what runs */
+void sim_spend(double seconds); /* the device's time advances by what runs */
 /* Puts RUN(args), a copy of SIZE bytes at ARGS, on STREAM; the buffers of TOUCHES are used by it. */
 void sim_enqueue(cudaStream_t stream, const char *name, void (*run)(void *args), const void *args,
                  size_t size, const struct touch *touches, int n_touches);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# exec.backend=cuda where it cannot be had: no plug-in, one of another version, one that is none, no GPU.
+# exec.backend=cuda where it cannot be had: no plug-in, one of another version, one that is not a plug-in, no GPU.
 # auto then takes the cpu and run.json says why. Then training on the simulated device.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
@@ -56,7 +56,7 @@ SIM_SEED=3 train_run again $tiny # auto takes it, too
 [ -z "$(note again)" ] || fail "a note though there is a device: $(note again)"
 grep -q "stay in the GPU's memory" "$scratch/err" || fail "not said: the pictures stay on the device"
 SIM_MEMORY=700000000 train_run travel $tiny -B cuda
-! grep -q "stay in the GPU's memory" "$scratch/err" || fail "kept pictures where there is no room"
+! grep -q "stay in the GPU's memory" "$scratch/err" || fail "pictures resident on the GPU where there is no room"
 same_weights sim travel
 same_weights sim again
 grep -q '"forward fp32 n=8 4x32x32 to 64 by 7x7 /2 p3: engine [0-9]*, ' "$results/sim/run.json" ||

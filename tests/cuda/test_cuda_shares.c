@@ -123,7 +123,7 @@ static struct step step_of(const struct run *r, struct picture pictures[BATCH],
                      .mom = 0.9,
                      .sqr_mom = 0.99,
                      .eps = 1e-5,
-                     .adam_step = 2}; /* the first would begin the loss scale anew */
+                     .adam_step = 2}; /* the first would reset the loss scale */
 
     for (int i = 0; i < BATCH; i++) {
         mixes[i] = (struct mix){.partner = (i * 3 + 5) % BATCH, .share = 0.1f + 0.04f * (float)i};

@@ -252,7 +252,7 @@ static void the_scale_follows_torch(void **state)
     assert_int_equal(s.good, 999);
     assert_int_equal(s.overflows, 7);
     assert_int_equal(s.skipped, 7);
-    step.adam_step = 1; /* the optimiser anew */
+    step.adam_step = 1; /* the optimiser is reset */
     cuda_scale_update(NULL, &s, &step);
     assert_int_equal(s.skipped, 0);
     cuda_scale_begin(NULL, &s, 0x1p127f); /* never infinite */

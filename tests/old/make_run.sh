@@ -6,7 +6,7 @@
 #   tests/old/make_run.sh BIN DRAWN_WEIGHTS OUT.tar.gz.gz
 #
 # BIN holds fetch, prep and train; DRAWN_WEIGHTS is the program of drawn_weights.c. The runs are real, and
-# small in the repository all the same: gradients are clipped to nothing, so that the weights stay as drawn
+# small in the repository all the same: gradients are clipped to nothing, so that the weights stay as initialised
 # and Adam's moments are zeros; the norms' running statistics are what training changes. Zeros compress a
 # thousandfold at most, so the archive is compressed twice.
 # SPDX-License-Identifier: MIT

@@ -492,7 +492,7 @@ static inline float *ops_guarded(size_t n)
     return v + GUARD;
 }
 
-/* Frees V after a look at its guards. */
+/* Checks the guards of V and frees it. */
 static inline void ops_unguard(float *v, size_t n)
 {
     if (!v)
@@ -562,7 +562,7 @@ static inline bool ops_same_bits(const struct ops_setup *s, const struct ops_res
     return true;
 }
 
-/* Runs S twice from the same inputs (sums must start anew, the bits must repeat). 0, or -1 with
+/* Runs S twice from the same inputs (sums must start from 0, the bits must repeat). 0, or -1 with
  * ERR. */
 static inline int ops_run(const struct backend *k, const struct exec_options *options,
                           const struct ops_setup *s, struct ops_results *r, struct err *err)

@@ -101,10 +101,10 @@ more="--gpus 2 $tiny train.phases.0.epochs=4"
 train_run whole $more
 begun stop $more
 kill -INT $pid
-ends "go on with \`$BIN/train --gpus 2 --data $data --results $results --resume stop\`"
+ends "resume with \`$BIN/train --gpus 2 --data $data --results $results --resume stop\`"
 [ "$(status_of stop)" = stopped ] || fail "a run that was stopped is $(status_of stop)"
 refused 1 "train --gpus 2 --resume" --resume stop
-refused 1 "cannot go on in 4" --gpus 4 --resume stop
+refused 1 "cannot resume in 4" --gpus 4 --resume stop
 ! grep -q 'rank [123]:' "$scratch/err" || fail "what all refuse is said more than once"
 "$BIN/train" --data "$data" --results "$results" --gpus 2 --resume stop > "$scratch/out" 2> "$scratch/err" ||
     fail "resume"
@@ -113,7 +113,7 @@ begun other $more
 kill -TERM "$(pid_of other 1)"
 ends "--gpus 2 --data $data --results $results --resume other\`"
 
-# One dies: the others end, say which, and the run can go on.
+# One dies: the others end, say which, and the run can be resumed.
 begun death $more
 dead=$(pid_of death 1)
 kill -KILL "$dead"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# 40 downloads of 8 MiB, each killed (kill -9) at a byte that a seed chooses and gone on with by a second call: the
+# 40 downloads of 8 MiB, each killed (kill -9) at a byte that a seed chooses and resumed by a second call: the
 # archive is the served one, and at most 1 MiB was sent twice. docs/reliability.md has the figure.
 # SPDX-License-Identifier: MIT
 set -u
@@ -29,5 +29,5 @@ for _ in $(seq 40); do
     [ "$TWICE" -gt "$most" ] && most=$TWICE
 done
 [ "$most" -le 1048576 ] || fail "$most bytes were sent twice"
-echo "40 downloads killed and gone on with: $((all / 40)) bytes sent twice on average, at most $most"
+echo "40 downloads killed and resumed: $((all / 40)) bytes sent twice on average, at most $most"
 exit $FAILED

@@ -19,7 +19,7 @@ go_on() {
     done
     "$BIN/train" --resume copy
 }
-# No hash is known beforehand: the archive is refused, or gives the same files.
+# No hash is known before: the archive is refused, or gives the same files.
 unpack_again() {
     rm -rf fresh
     "$BIN/fetch" flip --data fresh --from flipped.tgz || return 1

@@ -79,7 +79,7 @@ for name in test_ops_augment test_ops_conv test_ops_gradient test_ops_head test_
         echo "$name: other bits on aarch64 (>) than here (<)"
         exit 1
     }
-    echo "$name: passed, $(grep -c . "$scratch/$name.here") results with the same bits"
+    echo "$name: passed, $(grep -c . "$scratch/$name.here") results are bit-identical"
 done
 
 for name in test_ops_conv test_ops_norm; do

@@ -1,4 +1,4 @@
-# kill_downloads.sh - a download is killed at a byte that a seed chooses and goes on in a second call; sourced by the
+# kill_downloads.sh - a download is killed at a byte that a seed chooses and resumed by a second call; sourced by the
 # tests of downloads, with ./served/big.tar, range_server.py at $at and expect.sh. SPDX-License-Identifier: MIT
 
 # sent_in_all: bytes of ./sent

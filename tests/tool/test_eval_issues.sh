@@ -182,7 +182,7 @@ if ! command -v chromium >/dev/null; then
     echo "chromium is not there: what the page's script does is not tested"
     exit 0
 fi
-# The page with a driver: it marks three pictures by keys, changes the choice, loads itself anew, and prints its table.
+# The page with a driver: it marks three pictures by keys, changes the choice, loads itself again, and prints its table.
 { sed 's/<meta http-equiv="Content-Security-Policy"[^>]*>//' page.html | sed 's|</body>||; s|</html>||'
     cat <<'END'
 <script>

@@ -185,7 +185,7 @@ evaluate 0 csv --split train
 cp "$scratch/swapped.csv" "$scratch/split.csv"
 no 1 "the table was changed" csv --split train
 sed -i 's/"size": 128/"size":  128/' "$data/demo/shards-128/index.json"
-no 1 "was prepared anew" off --split train
+no 1 "was prepared again" off --split train
 cp -r "$results/csv" "$results/plain"
 sed -i 's/^\( *mode:\).*/\1 none/' "$results/plain/resolved.yaml"
 no 1 "nothing to average" plain --tta

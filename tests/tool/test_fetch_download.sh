@@ -1,5 +1,5 @@
 #!/bin/bash
-# test_fetch_download.sh - fetch from a server on 127.0.0.1: whole, broken, killed and gone on with, missing,
+# test_fetch_download.sh - fetch from a server on 127.0.0.1: whole, broken, killed and resumed, missing,
 # another file than the published one. Needs BIN and python3. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C
@@ -68,7 +68,7 @@ rm -rf data
 refuse 2 "$fetch" pets --mirror /tmp; says "address"
 refuse 2 "$fetch" demo --mirror "$at"; nothing_left data
 
-# --- killed, stopped, broken: the next call goes on; 40 kills are in tests/slow
+# --- killed, stopped, broken: the next call resumes; 40 kills are in tests/slow
 mkdir big
 head -c 3000000 /dev/urandom >big/a_1.jpg
 tar cf served/big.tar big

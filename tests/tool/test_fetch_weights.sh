@@ -169,7 +169,7 @@ says "--weights-key=nothing: there is no such network in it"; nothing_left data
 refuse 2 "$fetch" weights/resnet18 --weights-key x
 refuse 2 "$fetch" demo --weights-key x
 rm ema.pth
-# --- and what is none, told what it is
+# --- files that are no weights: the message says what they are
 pth write unfinite.pth resnet18 unfinite
 pth write export.pkl resnet18 export
 gzip -c short.pth >short.pth.gz

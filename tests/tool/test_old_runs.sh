@@ -35,7 +35,7 @@ copy() { # FROM TO
     rm -rf "results/$2"
     cp -r "results/$1" "results/$2"
 }
-# Convolutions of 0.1.0 were oneDNN's: what a build without oneDNN says where a run is to go on with them.
+# Convolutions of 0.1.0 were oneDNN's: what a build without oneDNN says where a run is resumed with them.
 has_onednn() {
     ldd "$BIN/train" | grep -q libdnnl
 }

@@ -66,7 +66,7 @@ done
 ok "$prep" flat --data two presize.size=33
 cmp -s one/flat/shards-32/shard-00000.h5 two/flat/shards-33/shard-00000.h5 && fail "33 equals 32"
 
-# --- up to date: does nothing; --force, another setting or other pictures: makes it anew
+# --- up to date: does nothing; --force, another setting or other pictures: rebuilds it
 stamp() { stat -c '%i %Y %Z' one/flat/shards-32/index.json; }
 before=$(stamp)
 ok "$prep" flat --data one

@@ -62,7 +62,7 @@ refused 2 "--lr-find is a run of its own" $tiny --lr-find --plan
 # A name that is taken.
 mkdir -p "$results/taken"
 refused 1 "never overwritten" $tiny --name taken
-refused 1 "no record to go on from" $tiny --name taken
+refused 1 "no record to resume from" $tiny --name taken
 rm -rf "$results"
 
 # A rate that blows the weights up: stops, says where, marks the run.

@@ -45,7 +45,7 @@ limit=$((limit - 65536))
 limited 1 $big --name more train.batch=$((largest + 16))
 says "MiB planned"
 
-# Going on is asked, too; and where nothing fits, that is said.
+# Resuming is checked, too; and where nothing fits, that is said.
 limit=650000
 limited 1 --resume advised
 says "MiB (are )?available"

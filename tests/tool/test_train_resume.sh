@@ -1,4 +1,4 @@
-# test_train_resume.sh - stopped, interrupted or killed, a run goes on to the same bits.
+# test_train_resume.sh - stopped, interrupted or killed, a run resumes and ends bit-identical.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 4 2 16 "{kind: fine_tune, epochs: 2}, {kind: constant, epochs: 1, lr: 1e-4}" \
@@ -49,7 +49,7 @@ if [ $status = 0 ]; then
     echo "the run was over before the signal came: nothing interrupted"
 else
     [ $status = 1 ] || fail "SIGINT: status $status"
-    grep -q "resume interrupted" "$scratch/err" || fail "SIGINT: does not say how to go on"
+    grep -q "resume interrupted" "$scratch/err" || fail "SIGINT: does not say how to resume"
     $train --resume interrupted > "$scratch/out" 2> "$scratch/err" || fail "--resume interrupted"
 fi
 same whole4 interrupted
@@ -101,19 +101,19 @@ inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its fir
         fail "$name: $(cat "$scratch/err")"
     "$BIN/train" --data "$data" --results "$results" --resume "$name" > "$scratch/out" 2> "$scratch/err" ||
         fail "--resume $name"
-    grep -q "going on after 0 epochs and [1-9]" "$scratch/err" || fail "$name: did not go on inside the epoch"
+    grep -q "resuming after 0 epochs and [1-9]" "$scratch/err" || fail "$name: did not resume inside the epoch"
     same wide "$name"
 }
 inside inside INT
 inside inside_hung_up HUP
 inside inside_killed KILL train.checkpoint_minutes=0.0001
 
-# How to go on, said inside the folder of results.
+# How to resume, said inside the folder of results.
 refused 1 "--resume here" --name here $tiny --stop-after 1
 (cd "$results" && "$BIN/train" --data "$data" --resume here --stop-after 2) > "$scratch/out" 2> "$scratch/err"
-grep -qF -- "--data $data --results . --resume here" "$scratch/err" || fail "how to go on: $(cat "$scratch/err")"
+grep -qF -- "--data $data --results . --resume here" "$scratch/err" || fail "how to resume: $(cat "$scratch/err")"
 
-# Larger shards that were made meanwhile are others' pictures.
+# Larger shards that were made meanwhile have other pictures.
 cp -r "$data" "$scratch/grown"
 few_data=$data
 data=$scratch/grown

@@ -1,4 +1,4 @@
-# test_train_study.sh - a study: killed and gone on with, shared by two, grown; what is wrong with one is said.
+# test_train_study.sh - a study: killed and resumed, shared by two, grown; what is wrong with one is said.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 3 2 8 "{kind: constant, epochs: 2, lr: 1e-3}" "exec: {threads: 1}"
@@ -25,7 +25,7 @@ for text in "4: 2 recipes, each 2 times" "disk " "p cannot fall below 0.5; at le
 done
 [ ! -e "$results" ] || fail "--plan made $(ls "$results")"
 
-# kill -9 of the study's process and of the run that it is at, once that has a checkpoint to go on from
+# kill -9 of the study's process and of the run that it is at, once that has a checkpoint to resume from
 $train --study "$scratch/smooth.yaml" > "$scratch/out" 2> "$scratch/err" &
 pid=$!
 first="$study/smoothing=0,seed=42"
@@ -53,8 +53,8 @@ wait $pid || fail "the first process: $(cat "$scratch/err1")"
 statuses done 4
 [ "$(cat "$scratch/err1" "$scratch/err2" | grep -c "info: run . of 4: ")" = 3 ] ||
     fail "not each run once: $(grep -h "of 4: " "$scratch/err1" "$scratch/err2")"
-cat "$scratch/err1" "$scratch/err2" | grep -q "smoothing=0,seed=42, which goes on" || fail "the killed run did not go on"
-grep -q '"resumed"' "$first/run.json" || fail "the killed run began anew"
+cat "$scratch/err1" "$scratch/err2" | grep -q "smoothing=0,seed=42, resumed" || fail "the killed run did not resume"
+grep -q '"resumed"' "$first/run.json" || fail "the killed run began again"
 
 # The run that was killed has the bits of one that was not, trained by itself.
 train_run plain $tiny train.loss.smoothing=0 seed=42

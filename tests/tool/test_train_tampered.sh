@@ -1,4 +1,4 @@
-# test_train_tampered.sh - what a stopped run goes on from is held against itself, its recipe and its metrics.
+# test_train_tampered.sh - what a stopped run resumes from is checked against itself, its recipe and its metrics.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 2 1 16 "{kind: fine_tune, epochs: 2}" "exec: {microbatch: 8}"
@@ -8,7 +8,7 @@ refused 1 "--resume stopped" --name stopped $tiny --stop-after 2
 stopped=$results/stopped
 state=checkpoints/last.json
 
-# fresh: a copy of the stopped run to be spoilt; spoilt TEXT: going on with it is refused with TEXT, and nothing is begun.
+# fresh: a copy of the stopped run to be spoilt; spoilt TEXT: resuming it is refused with TEXT, and nothing is begun.
 fresh() { rm -rf "$results/copy" && cp -r "$stopped" "$results/copy"; }
 spoilt() {
     cmp -s "$stopped/$1" "$results/copy/$1" && fail "$1: nothing was changed"
@@ -16,7 +16,7 @@ spoilt() {
     cmp -s "$stopped/run.json" "$results/copy/run.json" || fail "$2: run.json was written"
     cmp -s "$stopped/timing.jsonl" "$results/copy/timing.jsonl" || fail "$2: timing.jsonl was cut"
 }
-fresh # the control: unspoilt, it goes on to the same bits
+fresh # the control: unspoilt, it resumes and ends bit-identical
 $train --resume copy > "$scratch/out" 2> "$scratch/err" || fail "--resume of an untouched copy"
 same whole copy
 
@@ -77,7 +77,7 @@ sed -i 's/"initial_weights": "./"initial_weights": "x/' "$results/copy/run.json"
 refused 1 "it cannot begin again" --resume copy
 fresh
 rm "$results/copy/checkpoints/"* "$results/copy/resolved.yaml"
-refused 1 "neither a checkpoint to go on from nor resolved.yaml" --resume copy
+refused 1 "neither a checkpoint to resume from nor resolved.yaml" --resume copy
 
 # A run computed again from its record: equal, or the first epoch and tensor that differ.
 replay() { $train --replay "$@" > "$scratch/out" 2> "$scratch/err"; }
@@ -103,7 +103,7 @@ for signal in USR1 USR2; do
     wait $pid
     status=$?
     [ $status = 1 ] || fail "SIG$signal: status $status"
-    grep -q "stopped by SIG$signal; .*--resume $signal" "$scratch/err" || fail "SIG$signal: does not say how to go on"
+    grep -q "stopped by SIG$signal; .*--resume $signal" "$scratch/err" || fail "SIG$signal: does not say how to resume"
     grep -q '"status": "stopped"' "$results/$signal/run.json" || fail "SIG$signal: status of the run"
     [ -s "$results/$signal/$state" ] || fail "SIG$signal: no checkpoint"
 done

@@ -220,7 +220,7 @@ static void a_killed_process_leaves_one_or_the_other(void **state)
         assert_int_equal(WEXITSTATUS(status), 9);
         value = load("last"); /* as found, by a reader */
         value == 1 ? olds++ : news++;
-        if (checkpoint_settle(scratch, "last", &err) < 0) /* by whoever goes on with the run */
+        if (checkpoint_settle(scratch, "last", &err) < 0) /* by whoever resumes the run */
             fail_msg("%s", err.msg);
         assert_int_equal(load("last"), value);
         no_new_names_are_left();

@@ -315,7 +315,7 @@ static void an_earlier_file_survives(void **state)
     free(text);
 }
 
-/* --- going on where a broken download ended --- */
+/* --- resuming where a broken download ended --- */
 
 static const struct download once = {.rules.attempts = 1};
 

@@ -138,7 +138,7 @@ static void fine_tunes_keys_reach_their_part(void **state)
     assert_string_equal(r.phases[0].name, "unfrozen");
 }
 
-/* freeze() and unfreeze() clear Adam's state; going on in the same state does not. */
+/* freeze() and unfreeze() clear Adam's state; continuing in the same state does not. */
 static void when_the_optimiser_starts_anew(void **state)
 {
     static const bool clears[] = {true, false, true, true, true};

@@ -452,7 +452,7 @@ static void the_loss_scale_comes_back(void **state)
     assert_int_equal(weights_load_optimiser(file, w.be, w.b, w.n, &err), 0);
     assert_int_equal(weights_load_optimiser(file, &with, w.b, w.n, &err), 0);
     assert_memory_equal(scale_there, scale, sizeof scale);
-    memcpy(scale_there, none, sizeof none); /* a scale of 0 is none */
+    memcpy(scale_there, none, sizeof none); /* a scale of 0 is invalid */
     assert_int_equal(weights_save_optimiser(file, &with, w.b, w.n, &err), 0);
     assert_true(weights_load_optimiser(file, &with, w.b, w.n, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);

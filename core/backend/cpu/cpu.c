@@ -363,7 +363,7 @@ static void at_least(size_t *room, size_t bytes)
         *room = bytes;
 }
 
-/* Gives each weight gradient its leaves, from BASE on, anew in every segment; returns the room that
+/* Gives each weight gradient its leaves from BASE on, in every segment again; returns the room that
  * the largest segment needs. Segments use the two halves by turns: one is summed while the next is
  * written. */
 static size_t place_leaves(struct be_program *p, char *base, size_t half)

@@ -20,7 +20,7 @@ INLINE size_t at(const struct slab *s, int n, int block)
 }
 
 /* A pass reads each tensor once, from end to end: it asks for what comes AHEAD bytes later, as the processor's
- * own prefetching begins anew with every page. */
+ * own prefetching restarts at every page. */
 enum { AHEAD = 8192 };
 
 INLINE f16v load_ahead(const struct slab *s, const void *base, size_t i, enum dtype t)
@@ -30,7 +30,7 @@ INLINE f16v load_ahead(const struct slab *s, const void *base, size_t i, enum dt
     return load(base, i, t);
 }
 
-/* Of block B, the sums to go on from. */
+/* Of block B, the sums to continue from. */
 INLINE d16v so_far(const double *sums, bool fresh, int b)
 {
     d16v v = {0};

@@ -143,7 +143,7 @@ struct cuda_scale {
 };
 #define CUDA_SCALE_START 65536.0f
 
-/* Anew: scale, none found. */
+/* Resets: scale START, nothing found. */
 int cuda_scale_begin(void *stream, struct cuda_scale *scale, float start);
 /* g = g / scale in place; found where g is not finite. */
 int cuda_unscale(void *stream, float *grads, size_t n, struct cuda_scale *scale);

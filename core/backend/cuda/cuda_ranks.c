@@ -203,7 +203,7 @@ int buckets_make(struct be_program *p, struct err *err)
             continue;
         p->buckets[p->n_buckets] = (struct bucket){first, end - first, i};
         if ((end - first) * sizeof(float) < BUCKET)
-            continue; /* goes on with the next op's */
+            continue; /* continues with the next op's gradients */
         first = end;
         p->n_buckets++;
     }

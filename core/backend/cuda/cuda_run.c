@@ -52,7 +52,7 @@ static int unscale(struct be_program *p, struct err *err)
                       "the gradients", err);
 }
 
-/* The loss scale starts anew with the optimiser's state, as fastai makes a GradScaler for each fit. */
+/* The loss scale is reset with the optimiser's state, as fastai makes a GradScaler for each fit. */
 static int begin_scale(struct be_program *p, struct err *err)
 {
     if (!p->scaled || p->step->only || p->step->adam_step != 1 || p->step->part > 0)

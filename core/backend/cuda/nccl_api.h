@@ -1,7 +1,7 @@
 /* nccl_api.h - the little of NCCL 2 that is called, by the names and numbers of its interface.
  *
  * The library is opened when several devices compute (cuda_ranks.c), so neither building nor one device
- * needs it. tests/slow/test_cuda_ranks.sh holds these against nccl.h where there is one.
+ * needs it. tests/slow/test_cuda_ranks.sh compares these with nccl.h where there is one.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CUDA_NCCL_API_H
 #define PRESIZE_BACKEND_CUDA_NCCL_API_H

@@ -29,7 +29,7 @@ function cell(text) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-// Earlier rows stay, unless the picture is marked anew; keep then means the label that the earlier row gave. All marks are
+// Earlier rows stay, unless the picture is marked again; keep then means the label that the earlier row gave. All marks are
 // written, also those of an earlier page whose pictures this one does not show.
 function table() {
   const rows = new Map(data.before.map((row) => [row.path, [row.path, row.action, row.label, ""]]));
