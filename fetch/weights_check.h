@@ -3,6 +3,8 @@
 #ifndef PRESIZE_FETCH_WEIGHTS_CHECK_H
 #define PRESIZE_FETCH_WEIGHTS_CHECK_H
 
+#include <stdbool.h>
+
 #include "tensorfile/tensorfile.h"
 
 /* Compares F, which has one network (tensorfile_take_network()), so torchvision's names, with every name and shape of

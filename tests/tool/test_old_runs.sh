@@ -108,7 +108,7 @@ grep -qF "train --exp results/resumed/resolved.yaml" err || fail "no way out: $(
 copy stopped resumed
 [ "$now" = 1 ] || refused 1 "begun with arithmetic 1 and" --resume resumed
 fact resumed arithmetic "$now"
-refused 2 "same experiment" --resume resumed exec.conv=own
+refused 2 "keeps the experiment" --resume resumed exec.conv=own
 refused 2 "exec.winograd: this key was retired" --resume resumed exec.winograd=off
 if has_onednn; then
     refused 1 "done; nothing is left to resume" --resume done

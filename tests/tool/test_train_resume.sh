@@ -17,7 +17,7 @@ refused 1 "--stop-after 1: $results/parts has 1 epoch behind it already" --resum
 echo '{"epoch": 1, "seconds": 9' >> "$results/parts/timing.jsonl" # of an epoch that a kill took away
 refused 1 "--resume parts" --resume parts --stop-after 2
 refused 1 "--resume parts" --resume parts --stop-after 3
-refused 2 "same experiment" --resume parts seed=43
+refused 2 "seed=43: --resume keeps the experiment, and seed changes" --resume parts seed=43
 $train --resume parts exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "--resume parts"
 [ "$(tail -n 1 "$scratch/out")" = "$results/parts" ] || fail "last line of stdout"
 same whole parts

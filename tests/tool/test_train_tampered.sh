@@ -92,7 +92,7 @@ replay copy
 grep -q "copy: epoch 1 differs: train_loss [0-9.]*, recorded 77.*; 1 of [0-9]* tensors differ after epoch 2, the first is" \
     "$scratch/err" || fail "--replay of a changed record: $(cat "$scratch/err")"
 refused 2 "only keys that change no result" --replay copy --stop-after 1
-refused 2 "same experiment" --replay copy seed=43
+refused 2 "keeps the experiment" --replay copy seed=43
 
 # A scheduler's signals end a run as SIGTERM does; a second one of them changes nothing.
 for signal in USR1 USR2; do
