@@ -116,6 +116,9 @@ static int open_labeller(struct labeller *l, const struct dataset *d,
 /* What is odd about the table: blanks that were cut off labels, rows that no picture has. */
 static void note_table(struct dataset *d, const struct labeller *l)
 {
+    if (l->csv.other[0])
+        remarks_add(&d->remarks, REMARK_OTHER_COLUMN, "%s (taken is %s)", l->csv.other,
+                    l->csv.value);
     for (size_t i = 0; i < l->csv.n; i++) {
         const struct csv_row *row = &l->csv.rows[i];
 
