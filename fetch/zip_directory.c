@@ -120,7 +120,8 @@ static int read_end64(struct zip *z, struct err *err)
     return 0;
 }
 
-/* Names as the zip has them, in one block of text; libarchive gives them composed, so that two folders may become one. */
+/* Names as the zip has them, in one block of text.
+ * libarchive gives them composed, so that two folders may become one. */
 struct names {
     char *text;
     const char **at;
