@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/manifest.h"
+
 enum {
     END_BYTES = 22, /* end of central directory, without its comment */
     COMMENT_MAX = 65535,
@@ -118,6 +120,49 @@ static int read_end64(struct zip *z, struct err *err)
     return 0;
 }
 
+/* Names as the zip has them, in one block of text.
+ * libarchive gives them composed, so that two folders may become one. */
+struct names {
+    char *text;
+    const char **at;
+    size_t n;
+};
+
+/* Keeps the name of the entry at P where it is UTF-8 (bit 11) and not plain ASCII: others stay as they are. */
+static void keep_name(struct names *k, const uint8_t *p)
+{
+    const size_t n = (size_t)le(p + 28, 2);
+    const uint8_t *name = p + ENTRY_BYTES;
+    bool ascii = true;
+
+    for (size_t i = 0; i < n; i++)
+        ascii = ascii && name[i] > 0 && name[i] < 0x80;
+    if (ascii || !(le(p + 8, 2) & 0x800))
+        return;
+    memcpy(k->text, name, n);
+    k->text[n] = '\0';
+    k->at[k->n++] = k->text;
+    k->text += n + 1;
+}
+
+/* Walks the directory D of LENGTH bytes once more, whose COUNT entries were seen to be whole. */
+static int check_names(const uint8_t *d, uint64_t length, uint64_t count, struct err *err)
+{
+    char *text = malloc((size_t)length + 1);
+    struct names k = {.text = text, .at = calloc((size_t)count + 1, sizeof *k.at)};
+    int rc = text && k.at ? 0 : err_set(err, ERR_NOMEM, "no memory for a zip's names");
+
+    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+        keep_name(&k, d);
+        d += ENTRY_BYTES + le(d + 28, 2) + le(d + 30, 2) + le(d + 32, 2);
+    }
+    if (rc == 0)
+        rc = manifest_refuse_alike(k.at, k.n, err);
+    free(k.at);
+    free(text);
+    return rc;
+}
+
 /* Walks the directory: *COUNT entries, *FIRST the place of the one that lies first in the file. */
 static int walk(const struct zip *z, uint64_t *count, uint64_t *first, struct err *err)
 {
@@ -140,6 +185,8 @@ static int walk(const struct zip *z, uint64_t *count, uint64_t *first, struct er
         p += n;
         left -= n;
     }
+    if (rc == 0)
+        rc = check_names(d, z->length, *count, err);
     free(d);
     return rc;
 }

@@ -9,7 +9,8 @@
 
 /* *ENTRIES: how many entries the directory of the zip in FD lists, by walking it. ERR_FORMAT: no directory, one that
  * its own end does not fit, something behind the end, or entries in front that the directory does not list (two zips
- * joined). ERR_IO, ERR_NOMEM. The place in FD is left anywhere. */
+ * joined). ERR_UNSAFE: two names that would be taken for one another. ERR_IO, ERR_NOMEM. The place in FD is left
+ * anywhere. */
 int zip_directory(uint64_t *entries, int fd, struct err *err) MUST_USE;
 
 #endif

@@ -27,6 +27,7 @@ enum remark_kind {
     REMARK_EMPTY_FOLDERS,
     REMARK_ALIKE_PATHS,
     /* labels and lists */
+    REMARK_OTHER_COLUMN,
     REMARK_TRIMMED_LABELS,
     REMARK_ALIKE_LABELS,
     REMARK_UNLABELLED,

@@ -96,6 +96,11 @@ static bool is_empty(const struct reader *r)
 
 /* --- the header --------------------------------------------------------------------------------- */
 
+static bool is_called(const char *field, const char *name, size_t length)
+{
+    return strlen(field) == length && strncasecmp(field, name, length) == 0;
+}
+
 /* The column that NAMES ("a|b|c") prefers: its number, -1 none; -2 when two columns bear that name. */
 static int find_column(const struct reader *r, const char *names)
 {
@@ -104,13 +109,28 @@ static int find_column(const struct reader *r, const char *names)
         int found = -1;
 
         for (int i = 0; i < r->n; i++)
-            if (strlen(r->fields[i]) == length && strncasecmp(r->fields[i], name, length) == 0)
+            if (is_called(r->fields[i], name, length))
                 found = found == -1 ? i : -2;
         if (found != -1)
             return found;
         name += length + (name[length] == '|');
     }
     return -1;
+}
+
+/* A further column that NAMES would take, if column TAKEN were not there. */
+static void find_other(char *out, size_t size, const struct reader *r, const char *names, int taken)
+{
+    for (const char *name = names; *name;) {
+        const size_t length = strcspn(name, "|");
+
+        for (int i = 0; i < r->n; i++)
+            if (i != taken && is_called(r->fields[i], name, length)) {
+                snprintf(out, size, "%s", r->fields[i]);
+                return;
+            }
+        name += length + (name[length] == '|');
+    }
 }
 
 static int twice(const struct reader *r, const char *names, struct err *err)
@@ -284,6 +304,7 @@ static int cut_rows(struct csv *c, const struct csv_columns *columns, struct err
     n = r.n;
     snprintf(c->key, sizeof c->key, "%s", r.fields[column[0]]);
     snprintf(c->value, sizeof c->value, "%s", r.fields[column[1]]);
+    find_other(c->other, sizeof c->other, &r, columns->value, column[1]);
     while ((got = cut_record(&r)) > 0) {
         if (is_empty(&r))
             continue;

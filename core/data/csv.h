@@ -40,6 +40,7 @@ struct csv {
     size_t n;
     char *text;              /* the file, cut up in place */
     char key[64], value[64]; /* the columns that were found, as the table calls them */
+    char other[64];          /* a further column that would do for value; "": none */
 };
 
 /* Reads the columns (others are ignored); at most 1 GiB. ERR_IO; ERR_FORMAT names file, line and what is wrong: a

@@ -116,6 +116,9 @@ static int open_labeller(struct labeller *l, const struct dataset *d,
 /* What is odd about the table: blanks that were cut off labels, rows that no picture has. */
 static void note_table(struct dataset *d, const struct labeller *l)
 {
+    if (l->csv.other[0])
+        remarks_add(&d->remarks, REMARK_OTHER_COLUMN, "%s (taken is %s)", l->csv.other,
+                    l->csv.value);
     for (size_t i = 0; i < l->csv.n; i++) {
         const struct csv_row *row = &l->csv.rows[i];
 
@@ -140,7 +143,16 @@ static void take_hint(void *ctx, const char *a, const char *b)
         snprintf(text, 600, "%.250s and %.250s", a, b);
 }
 
-/* Says so where a row differs from a picture only in case or Unicode form. */
+static size_t n_used(const struct csv *csv)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < csv->n; i++)
+        n += csv->rows[i].used;
+    return n;
+}
+
+/* Says so where a row differs from a picture only in case or Unicode form, or where rows name other things. */
 static int add_hint(const struct dataset *d, const struct csv *csv, struct err *err)
 {
     const size_t n = d->n + csv->n;
@@ -155,6 +167,10 @@ static int add_hint(const struct dataset *d, const struct csv *csv, struct err *
                    "; names of files and of the table that differ only in case, blanks or Unicode "
                    "form are not taken for one another: %s",
                    pair);
+    else if (csv->n > 0 && n_used(csv) == 0)
+        err_append(err,
+                   "; no row of the table names a picture of the set, one of them names '%.200s'",
+                   csv->rows[0].key);
     free(names);
     return -1;
 }

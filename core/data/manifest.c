@@ -66,20 +66,26 @@ static void refuse_alike(void *ctx, const char *a, const char *b)
                 a, b);
 }
 
+int manifest_refuse_alike(const char *const *paths, size_t n, struct err *err)
+{
+    struct err found = {0};
+
+    if (alike_find(paths, n, false, refuse_alike, &found, err) < 0)
+        return -1;
+    return found.kind == ERR_NONE ? 0 : err_set(err, found.kind, "%s", found.msg);
+}
+
 static int check_case(const struct manifest *m, struct err *err)
 {
     const char **paths = calloc(m->n_files + 1, sizeof *paths);
-    struct err found = {0};
     int rc;
 
     if (!paths)
         return err_set(err, ERR_NOMEM, "no memory for a list of %zu files", m->n_files);
     for (size_t i = 0; i < m->n_files; i++)
         paths[i] = m->files[i].path;
-    rc = alike_find(paths, m->n_files, false, refuse_alike, &found, err);
+    rc = manifest_refuse_alike(paths, m->n_files, err);
     free(paths);
-    if (rc == 0 && found.kind != ERR_NONE)
-        rc = err_set(err, found.kind, "%s", found.msg);
     return rc;
 }
 

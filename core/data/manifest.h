@@ -45,6 +45,8 @@ void manifest_order(struct manifest *m); /* sorts the files bytewise by path */
 /* The same. ERR_UNSAFE when two paths, or folders of them, differ only in case, Unicode form or invisible
  * characters: on some file systems they would be one. */
 int manifest_sort(struct manifest *m, struct err *err) MUST_USE;
+/* The same error for N paths that are no manifest's. */
+int manifest_refuse_alike(const char *const *paths, size_t n, struct err *err) MUST_USE;
 
 /* The one folder that all files lie below, into TOP (ENTRY_NAME_MAX + 1 bytes); "" when there is
  * none. */

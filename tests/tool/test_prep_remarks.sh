@@ -159,6 +159,16 @@ grep -q "data.split=folder" prep/datasets/made_parts.yaml || fail "parts: no dat
 grep -q "4 to train, 0" prep/datasets/made_parts.yaml && fail "parts: counts"
 grep -q "without labels" prep/datasets/made_kaggle.yaml || fail "kaggle: test pictures"
 grep -q "from: csv" prep/datasets/made_table.yaml || fail "table: not labelled by it"
+silent "may hold the labels"
+sed -i '1s/$/,species/; 2,$s/$/,dog/' table/labels.csv
+ok "$prep" made_table --data other
+says "species (taken is breed)"
+says "label.column=NAME"
+ok "$prep" made_table --data another label.column=breed
+silent "may hold the labels"
+sed -i '2,$s|^|/elsewhere/|' table/labels.csv
+refuse 1 "$prep" made_table --data third label.missing=fail
+says "one of them names '/elsewhere/1'"
 describe nas
 ok "$prep" nas --data d
 says "4 pictures lie in folders that systems make"

@@ -19,6 +19,7 @@
 struct zip {
     unsigned char out[4000], directory[4000];
     size_t n, n_directory, entries;
+    unsigned long flags; /* of entries: 0x800, the name is UTF-8 */
 };
 
 static void put_le(unsigned char *to, size_t *n, unsigned long v, int bytes)
@@ -37,7 +38,8 @@ static size_t zip_add(struct zip *z, const char *name, const char *text, size_t 
         at = z->n;
         put_le(z->out, &z->n, 0x04034b50, 4);
         put_le(z->out, &z->n, 20, 2);
-        put_le(z->out, &z->n, 0, 8);
+        put_le(z->out, &z->n, z->flags, 2);
+        put_le(z->out, &z->n, 0, 6);
         put_le(z->out, &z->n, crc, 4);
         put_le(z->out, &z->n, size, 4);
         put_le(z->out, &z->n, size, 4);
@@ -49,7 +51,8 @@ static size_t zip_add(struct zip *z, const char *name, const char *text, size_t 
     put_le(z->directory, &z->n_directory, 0x02014b50, 4);
     put_le(z->directory, &z->n_directory, 20, 2);
     put_le(z->directory, &z->n_directory, 20, 2);
-    put_le(z->directory, &z->n_directory, 0, 8);
+    put_le(z->directory, &z->n_directory, z->flags, 2);
+    put_le(z->directory, &z->n_directory, 0, 6);
     put_le(z->directory, &z->n_directory, crc, 4);
     put_le(z->directory, &z->n_directory, size, 4);
     put_le(z->directory, &z->n_directory, size, 4);
@@ -152,11 +155,39 @@ static void names_in_a_code_page_can_be_read(void **state)
     }
 }
 
+/* libarchive composes UTF-8 names: two folders would become one without a word. */
+static void folders_of_two_unicode_forms_are_refused(void **state)
+{
+    static const char *const second[] = {"B\xc3\xa4r/2.jpg", "Ba\xcc\x88r/2.jpg"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        static struct remarks remarks;
+        struct unpack_report r = {.remarks = &remarks};
+        struct manifest m = {0};
+        struct err err = {0};
+        struct zip z = {.flags = 0x800};
+
+        zip_add(&z, "B\xc3\xa4r/1.jpg", "1", SIZE_MAX);
+        zip_add(&z, second[i], "2", SIZE_MAX);
+        zip_write(&z);
+        assert_int_equal(path_remove_tree(folder, &err), 0);
+        assert_int_equal(path_make_dirs(folder, &err), 0);
+        assert_int_equal(unpack_file(&m, &r, &err), i ? -1 : 0);
+        if (i) {
+            assert_int_equal(err.kind, ERR_UNSAFE);
+            assert_non_null(strstr(err.msg, "in Unicode form"));
+        }
+        manifest_free(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(zips_give_all_that_they_list, begin, end),
         cmocka_unit_test_setup_teardown(names_in_a_code_page_can_be_read, begin, end),
+        cmocka_unit_test_setup_teardown(folders_of_two_unicode_forms_are_refused, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
