@@ -10,7 +10,7 @@ GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
 # Packages of Debian and Ubuntu, A|B where a release renamed one: what the build needs; what some tests use when it
 # is there (an outsider's reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory
-# in `make peers`, the ops on arm64, the shells of completion, pages in a browser, downloads from a real server), or
+# in `make peers`, presize on arm64, the shells of completion, pages in a browser, downloads from a real server), or
 # what is built in where it is there (libheif: HEIC and AVIF; oneDNN: exec.conv=onednn); what `make deb` needs.
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \

@@ -27,7 +27,7 @@ static inline uint64_t ops_bits(const struct ops_setup *s, const struct ops_resu
     return hash;
 }
 
-/* With $OPS_BITS: a line "bits HASH CASE" (tests/slow/test_neon.sh compares them). */
+/* With $OPS_BITS: a line "bits HASH CASE" (tests/slow/test_arm64.sh compares them). */
 static inline void ops_print_bits(const struct ops_setup *s, const struct ops_results *r)
 {
     if (getenv("OPS_BITS") && (r->out[0] || r->out[1] || r->state[1]))

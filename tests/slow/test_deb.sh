@@ -1,6 +1,6 @@
 #!/bin/bash
-# The Debian package: built twice in two folders it has the same bytes, lintian is quiet, and what it installs works
-# from any folder as an ordinary user, who writes nothing below it. SPDX-License-Identifier: MIT
+# The Debian package: built twice, in two folders, time zones and umasks, it has the same bytes, lintian is quiet, and
+# what it installs works from any folder as an ordinary user, who writes nothing below it. SPDX-License-Identifier: MIT
 set -eu
 for program in dpkg-buildpackage dh lintian git; do
     command -v "$program" >/dev/null || {
@@ -27,7 +27,11 @@ grep -q 'bring both to one' "$scratch/message" || fail "$(cat "$scratch/message"
 
 export PATH=$(tr ':' '\n' <<<"$PATH" | grep -v cuda | paste -sd:) # presize-cuda is built by hand
 "$SOURCE/.ci/make-deb" "$version" 2 "$scratch/first"
-DEB_BUILD_OPTIONS=nocheck "$SOURCE/.ci/make-deb" "$version" 1 "$scratch/a-longer-name/second"
+(
+    umask 077
+    export TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 HOME=/nonexistent DEB_BUILD_OPTIONS=nocheck
+    "$SOURCE/.ci/make-deb" "$version" 1 "$scratch/a-longer-name/second"
+)
 for package in "$scratch"/first/*.deb; do
     cmp "$package" "$scratch/a-longer-name/second/${package##*/}" || fail "${package##*/}: other bytes in another folder"
 done

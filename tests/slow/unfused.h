@@ -1,7 +1,7 @@
-/* unfused.h - a planted mistake for test_neon.sh's control: vfmaq_f32() rounds the product, too.
+/* unfused.h - a planted mistake for test_arm64.sh's control: vfmaq_f32() rounds the product, too.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TESTS_NEON_UNFUSED_H
-#define PRESIZE_TESTS_NEON_UNFUSED_H
+#ifndef PRESIZE_TESTS_UNFUSED_H
+#define PRESIZE_TESTS_UNFUSED_H
 
 #include <arm_neon.h>
 

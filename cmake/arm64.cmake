@@ -1,0 +1,14 @@
+# Cross-compiles for arm64: -DPRESIZE_SYSROOT= names a folder with arm64's headers and libraries. .ci/arm64 makes such a
+# folder, and calls this. SPDX-License-Identifier: MIT
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER CMAKE_CXX_COMPILER-NOTFOUND) # no tests of CUDA kernels as C++
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES PRESIZE_SYSROOT)
+set(CMAKE_SYSROOT "${PRESIZE_SYSROOT}")
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${PRESIZE_SYSROOT}")
+set(ENV{PKG_CONFIG_LIBDIR} "${PRESIZE_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${PRESIZE_SYSROOT}/usr/share/pkgconfig")
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L "${PRESIZE_SYSROOT}")
