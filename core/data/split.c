@@ -542,8 +542,9 @@ const struct key data_keys[] = {
             .since = 2),
     KEY_CHOICE(
         S, duplicates, "data.duplicates", "together", duplicates_names,
-        "random: pictures that are there twice, or nearly, are kept on one side (in training; with "
-        "data.folds in one fold, official and folder, too), or left where the split puts them",
+        "copies and near duplicates. With together, a random split keeps them in training, and "
+        "data.folds in one fold (official and folder, too). With as_split, they stay where the "
+        "split puts them",
         .since = 2, .implied = "as_split"),
     KEY_STR(S, csv, "data.split_csv", "",
             "table with the columns path and split (train, valid, test)"),
