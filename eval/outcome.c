@@ -1,6 +1,7 @@
 /* outcome.c - one line of figures per way of predicting, and the paired test between two.
  * SPDX-License-Identifier: MIT */
 #include "outcome.h"
+#include "base/text.h"
 
 #include "look.h"
 #include "mistakes.h"
@@ -81,7 +82,7 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
         fprintf(out,
                 "test pictures looked at %u time%s by this run (looks.jsonl); one look is meant, "
                 "when all is chosen\n\n",
-                l->scoring.looks, l->scoring.looks == 1 ? "" : "s");
+                l->scoring.looks, PLURAL(l->scoring.looks));
     if (l->errors > 0) {
         if (mistakes_pairs(&pairs, l->p, 1, SHOWN_PAIRS, err) < 0)
             return -1;

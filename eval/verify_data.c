@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
 #include "data/shard_check.h"
@@ -165,8 +166,8 @@ void verify_data(struct chain *c)
         chain_say(c, "shards", RESULT_FAILED, "%s", err.msg);
     else
         chain_say(c, "shards", RESULT_OK,
-                  "%u pictures in %u files, every byte, as index.json has it", report.pictures,
-                  report.shards);
+                  "%u picture%s in %u file%s, every byte, as index.json has it", report.pictures,
+                  PLURAL(report.pictures), report.shards, PLURAL(report.shards));
     if (begun)
         progress_end();
     check_manifest(c);

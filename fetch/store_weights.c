@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "resnet_shapes.h"
 
 enum { BLOCK = 1 << 16, LEFT_OUT_SHOWN = 5 };
@@ -74,7 +75,7 @@ static void say_left_out(const struct tensorfile *f, const char *file)
             err_append(&names, " %.100s", name);
     }
     if (n > 0)
-        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", file, n, n == 1 ? "" : "s",
+        log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", file, n, PLURAL(n),
                  n == 1 ? "is" : "are", names.msg, n > LEFT_OUT_SHOWN ? " ..." : "");
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 enum { LIST_MAX = 8 /* offenders named in a message */ };
 
@@ -312,7 +313,7 @@ static int check_file(const struct source *s, const struct network *n, bool body
     compare(&c, &left_out, s, n, body_only);
     if (c.n == 0 && left_out.n > 0)
         log_info("%s: %d tensor%s of no ResNet %s left out:%s%s", s->path, left_out.n,
-                 left_out.n == 1 ? "" : "s", left_out.n == 1 ? "is" : "are", left_out.text,
+                 PLURAL(left_out.n), left_out.n == 1 ? "is" : "are", left_out.text,
                  left_out.n > LIST_MAX ? " ..." : "");
     if (complaint_settle(&c, s->path, n, err) == 0)
         return 0;
