@@ -161,7 +161,7 @@ grep -q "without labels" prep/datasets/made_kaggle.yaml || fail "kaggle: test pi
 grep -q "from: csv" prep/datasets/made_table.yaml || fail "table: not labelled by it"
 describe nas
 ok "$prep" nas --data d
-says "4 pictures lie in folders that systems make"
+says "4 pictures lie in folders that operating systems make"
 
 # --- keys, and no locks
 ok "$prep" --keys
