@@ -80,8 +80,8 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
     }
     if (l->scoring.looks > 0)
         fprintf(out,
-                "test pictures looked at %u time%s by this run (looks.jsonl); one look is meant, "
-                "when all is chosen\n\n",
+                "this run was evaluated on the test split %u time%s (looks.jsonl); evaluate once, "
+                "after the last choice\n\n",
                 l->scoring.looks, PLURAL(l->scoring.looks));
     if (l->errors > 0) {
         if (mistakes_pairs(&pairs, l->p, 1, SHOWN_PAIRS, err) < 0)

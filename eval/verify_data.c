@@ -96,7 +96,7 @@ static void check_numbers(struct chain *c, const struct split *split, int classe
 
     chain_say(c, "pictures' number", same ? RESULT_OK : RESULT_FAILED,
               same ? "%u to train, %u to validate, %u to test, %d classes"
-                   : "run.json has others than the shards: %u to train, %u to validate, %u to "
+                   : "run.json differs from the shards: %u to train, %u to validate, %u to "
                      "test, %d classes",
               split->n_train, split->n_valid, split->n_test, classes);
     json_decref(pictures);

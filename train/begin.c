@@ -393,9 +393,7 @@ static int reopen_checkpoint(struct session **s, struct state *st, const struct 
         !checkpoint_exists(folder, "best"))
         return err_set(
             err, ERR_INPUT,
-            "%s/checkpoints/best.json is missing, with whose weights the run may have to end "
-            "(train.finish=best)",
-            folder);
+            "%s/checkpoints/best.json is missing; train.finish=best may need its weights", folder);
     return fit_check(*s, NULL, err);
 }
 

@@ -1,4 +1,4 @@
-/* foretell.c - prep --plan: time, memory and disk, from a sample spread evenly over the listing.
+/* estimate.c - prep --plan: time, memory and disk, from a sample spread evenly over the listing.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdio.h>
