@@ -458,12 +458,11 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
     fputc('\n', out);
     for (size_t i = 1; i < c->n; i++)
         print_test(out, c, i);
-    fprintf(
-        out,
-        "(a test of two runs says whether these two networks differ; that one recipe is better\n"
-        "takes several seeds of each%s)\n",
-        c->n_recipes > 1 && c->n_seeds > 1 ? ": compare the same runs with eval --groups"
-                                           : ": train --seeds N");
+    fprintf(out,
+            "(this test says whether these two networks differ; a test of two recipes "
+            "needs\nseveral seeds of each%s)\n",
+            c->n_recipes > 1 && c->n_seeds > 1 ? ": compare the same runs with eval --groups"
+                                               : ": train --seeds N");
     return 0;
 }
 

@@ -175,8 +175,8 @@ static int put_summary(FILE *out, void *of, struct err *err)
             "<p class=\"note\">The runs differ in arithmetic (run.json): the same keys give other "
             "bits in them.</p>\n",
             out);
-    fputs("<p class=\"note\">A test of two runs says whether these two networks differ; that one "
-          "recipe is better takes several seeds of each.</p>\n",
+    fputs("<p class=\"note\">This test says whether these two networks differ. A test of two "
+          "recipes needs several seeds of each.</p>\n",
           out);
     if (!p->shards) {
         fputs("<p class=\"note\">This page has no pictures: ", out);

@@ -19,6 +19,7 @@
 #include "base/fold.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "record/plot.h"
 #include "record/run.h"
 #include "tabular.h"
@@ -192,7 +193,7 @@ static int put_curves(FILE *out, const struct curves *c, const struct plot_scree
     const size_t n = json_array_size(c->epochs);
 
     tabular_text(out, c->run.folder);
-    fprintf(out, "  (%s, %zu epoch%s)\n", c->run.status, n, n == 1 ? "" : "s");
+    fprintf(out, "  (%s, %zu epoch%s)\n", c->run.status, n, PLURAL(n));
     if (c->bad)
         fprintf(out, "metrics.jsonl: line %" JSON_INTEGER_FORMAT " is no JSON object: left out\n",
                 c->bad);

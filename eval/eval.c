@@ -92,8 +92,9 @@ static const struct argp_option options[] = {
     {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
     {"plot",          OPT_PLOT,      NULL,   0, "curves of loss, error rate and learning rate in the terminal, also "
         "of a run in progress", 0},
-    {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress: its curves, drawn again when there is more; "
-        "into a pipe a line per epoch; until it ends (status 1 when it is not done) or Ctrl-C (status 0)", 0},
+    {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress and redraw its curves, until the "
+        "run ends (status 1 when it is not done) or Ctrl-C (status 0); into a pipe, print a line "
+        "per epoch", 0},
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
         "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
@@ -108,8 +109,8 @@ static const struct argp_option options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
-    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, how pictures are "
-        "made, a model card", 0},
+    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, "
+        "preprocessing, a model card", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
@@ -538,13 +539,14 @@ int main(int argc, char **argv)
         parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
         "[RUN|STUDY...]\nSTUDY",
-        "Look at a run: its folder, its name below --results, or the latest when none is named. Of "
-        "a study, or a "
-        "folder of runs: recipes, their figures over seeds, and tests between them.\v"
+        "Show a run: its folder, its name below --results, or the latest when none is named. For a "
+        "study or a folder of runs: show the recipes, their figures over seeds, and tests between "
+        "them.\v"
         "--predict takes files, folders and - (a list on stdin); RUN may then be a checkpoint's "
         "file alone, "
         "last.safetensors.\n"
-        "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found one, 4 --strict found "
+        "Status 0 done, 1 failed, 2 misused, 3 --fail-on-regression found a worse run, 4 --strict "
+        "found "
         "links that could not be "
         "checked.",
         children,

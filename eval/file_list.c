@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "image/decode.h"
 
 static int add(struct file_list *l, const char *path, struct err *err)
@@ -92,7 +93,7 @@ static int add_folder(struct file_list *l, const char *folder, struct err *err)
     if (rc == 0 && l->n == before)
         return err_set(err, ERR_INPUT, "%s: no picture in this folder", folder);
     if (rc == 0 && out.n > 0)
-        log_info("%s: %u file%s left out as no picture: %s%s", folder, out.n, out.n == 1 ? "" : "s",
+        log_info("%s: %u file%s left out as no picture: %s%s", folder, out.n, PLURAL(out.n),
                  out.first, out.n > 1 ? ", ..." : "");
     return rc;
 }

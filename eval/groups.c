@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "overview.h"
 #include "recipes.h"
 #include "record/study.h"
@@ -217,7 +218,7 @@ static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
         fprintf(out, " (95 %% interval %+.4f to %+.4f, for new seeds%s)", c->low, c->high,
                 c->new_pictures ? " and new pictures" : "");
     fprintf(out, " over %d seed%s x %u pictures\n  sign flips over seeds p %.4g", c->n,
-            c->n == 1 ? "" : "s", c->pictures, c->p);
+            PLURAL(c->n), c->pictures, c->p);
     if (g->n_tests > 1)
         fprintf(out, "; %.4g for %zu tests at once (Holm), which decides", c->adjusted, g->n_tests);
     fputc('\n', out);
@@ -225,7 +226,7 @@ static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
         fprintf(out,
                 "  %d seed%s cannot decide: p cannot fall below %.4g. No test over seeds can tell "
                 "these apart;\n  at least %d seeds of each are needed\n",
-                c->n, c->n == 1 ? "" : "s", ldexp(1, 1 - c->n), c->needed);
+                c->n, PLURAL(c->n), ldexp(1, 1 - c->n), c->needed);
     else if (c->verdict == SEEDS_SAME && isfinite(c->missed))
         fprintf(out, "  a difference below %.4f is missed in more than 1 of 5 such studies\n",
                 c->missed);

@@ -1,6 +1,7 @@
 /* outcome.c - one line of figures per way of predicting, and the paired test between two.
  * SPDX-License-Identifier: MIT */
 #include "outcome.h"
+#include "base/text.h"
 
 #include "look.h"
 #include "mistakes.h"
@@ -79,9 +80,9 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
     }
     if (l->scoring.looks > 0)
         fprintf(out,
-                "test pictures looked at %u time%s by this run (looks.jsonl); one look is meant, "
-                "when all is chosen\n\n",
-                l->scoring.looks, l->scoring.looks == 1 ? "" : "s");
+                "this run was evaluated on the test split %u time%s (looks.jsonl); evaluate once, "
+                "after the last choice\n\n",
+                l->scoring.looks, PLURAL(l->scoring.looks));
     if (l->errors > 0) {
         if (mistakes_pairs(&pairs, l->p, 1, SHOWN_PAIRS, err) < 0)
             return -1;

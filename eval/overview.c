@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/monitor.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "look.h"
 #include "mistakes.h"
 #include "quality.h"
@@ -100,7 +101,7 @@ static void print_run(FILE *out, const struct look *l, const struct times *t)
     fprintf(out, "  (%s", l->run.status);
     if (t->epochs > 0) {
         clock_duration(t->seconds, text, sizeof text);
-        fprintf(out, ", %d epoch%s in %s", t->epochs, t->epochs == 1 ? "" : "s", text);
+        fprintf(out, ", %d epoch%s in %s", t->epochs, PLURAL(t->epochs), text);
     }
     fputs(")\n", out);
     if (look_text(l->run.run, "error", NULL, NULL)) {
@@ -150,7 +151,7 @@ static void print_what_ran(FILE *out, const struct look *l, const struct times *
     put(out, " (", run, "libraries", "backend");
     put(out, "), ", run, "machine", "isa");
     threads = json_integer_value(look_get(run, "machine", "threads"));
-    fprintf(out, ", %" JSON_INTEGER_FORMAT " thread%s", threads, threads == 1 ? "" : "s");
+    fprintf(out, ", %" JSON_INTEGER_FORMAT " thread%s", threads, PLURAL(threads));
     if (t->images_per_s > 0)
         fprintf(out, ", %.1f images/s", t->images_per_s);
     fputc('\n', out);

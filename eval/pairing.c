@@ -216,8 +216,8 @@ void pairing_print(FILE *out, const struct pairing *p, size_t n)
         return;
     }
     fprintf(out,
-            "%s\n  error rate %+.4f (95 %% interval %+.4f to %+.4f) on %u pictures; %u only wrong "
-            "there, %u only wrong here\n  McNemar mid-p %.4g",
+            "%s\n  error rate %+.4f (95 %% interval %+.4f to %+.4f) on %u pictures; %u "
+            "mistakes gone, %u new\n  McNemar mid-p %.4g",
             pairing_word(p), p->difference, p->low, p->high, p->n, p->first_only, p->second_only,
             p->p);
     if (n > 1)

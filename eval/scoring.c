@@ -301,10 +301,9 @@ static int note_look(const struct scored *s, const struct job *j, struct err *er
             "the first look of %s at the test pictures of %s: one is meant, when all is chosen",
             j->run->name, j->part.set);
     else
-        log_warn(
-            "look %u of %s at the test pictures of %s: what is chosen by them is not tested by "
-            "them",
-            n, j->run->name, j->part.set);
+        log_warn("evaluation %u of %s on the test split of %s: a choice made on test pictures "
+                 "cannot be tested on them",
+                 n, j->run->name, j->part.set);
     return 0;
 }
 

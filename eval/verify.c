@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/offenders.h"
 #include "record/metrics.h"
 #include "record/run_files.h"
@@ -335,7 +336,7 @@ int verify_run(FILE *out, const struct request *r, int *unchecked, struct err *e
     tabular_print(out, r->form, columns, 3, rows);
     if (failed > 0)
         rc = err_set(err, ERR_CHECKSUM, "%s: %d link%s of the chain failed", l.run.folder, failed,
-                     failed == 1 ? "" : "s");
+                     PLURAL(failed));
     else if (r->form == FORM_TEXT)
         fprintf(out, "\nevery link that could be checked is valid; %d could not\n", *unchecked);
     json_decref(rows);

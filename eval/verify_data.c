@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
 #include "data/shard_check.h"
@@ -95,7 +96,7 @@ static void check_numbers(struct chain *c, const struct split *split, int classe
 
     chain_say(c, "pictures' number", same ? RESULT_OK : RESULT_FAILED,
               same ? "%u to train, %u to validate, %u to test, %d classes"
-                   : "run.json has others than the shards: %u to train, %u to validate, %u to "
+                   : "run.json differs from the shards: %u to train, %u to validate, %u to "
                      "test, %d classes",
               split->n_train, split->n_valid, split->n_test, classes);
     json_decref(pictures);
@@ -165,8 +166,8 @@ void verify_data(struct chain *c)
         chain_say(c, "shards", RESULT_FAILED, "%s", err.msg);
     else
         chain_say(c, "shards", RESULT_OK,
-                  "%u pictures in %u files, every byte, as index.json has it", report.pictures,
-                  report.shards);
+                  "%u picture%s in %u file%s, every byte, as index.json has it", report.pictures,
+                  PLURAL(report.pictures), report.shards, PLURAL(report.shards));
     if (begun)
         progress_end();
     check_manifest(c);

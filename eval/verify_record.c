@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/offenders.h"
+#include "base/text.h"
 #include "data/split.h"
 #include "experiment/checkpoint.h"
 #include "nn/history.h"
@@ -164,13 +165,13 @@ static void check_epochs(struct chain *c, const char *text, size_t size, const c
     else if (done && h.at.phase < recipe.n_phases)
         chain_say(c, "metrics", RESULT_FAILED,
                   "%u epoch%s, but the recipe has more: the run is not done", h.at.epoch,
-                  h.at.epoch == 1 ? "" : "s");
+                  PLURAL(h.at.epoch));
     else if (!done && c->l->run.metrics && json_object_get(c->l->run.run, "files"))
         chain_say(c, "metrics", RESULT_FAILED, "the run is %s, but has what a finished run has",
                   c->l->run.status);
     else if (check_metrics(c, &h))
         chain_say(c, "metrics", RESULT_OK, "%u epoch%s, as the recipe has them%s", h.at.epoch,
-                  h.at.epoch == 1 ? "" : "s", done ? "" : " so far");
+                  PLURAL(h.at.epoch), done ? "" : " so far");
     history_free(&h);
 }
 

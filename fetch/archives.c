@@ -90,8 +90,8 @@ static int not_of_source(const struct source *s, const char *path, uint64_t size
     for (size_t i = 0; i < source_archives(s); i++)
         err_append(err, "%s %s (%" PRIu64 " bytes, %s)", i ? " and" : "", s->archives[i].file,
                    s->archives[i].size, source_hash_text(&s->archives[i]));
-    return err_append(err, ". It is damaged, or another set: any other name takes it, as in "
-                           "`fetch my-set --from FILE`");
+    return err_append(err, ". The file is damaged, or of another set: give that set another name, "
+                           "as in `fetch my-set --from FILE`");
 }
 
 static int gather_given(struct archives *a, struct manifest *m, const struct obtain *o, size_t i,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "data/manifest.h"
 #include "demo_archive.h"
@@ -46,8 +47,8 @@ static const char tool[] = "fetch", weights_folder[] = "weights/";
 static const struct argp_option options[] = {
     {"list", OPT_LIST, NULL, 0, "list sets and weights: size, licence, hash, what is there", 0},
     {"from", OPT_FROM, "FILE", 0,
-     "take this archive or .pth (a file, or an http(s) address) instead of the published one; "
-     "repeat it for a set of several archives. Any NAME will do for a set",
+     "take this archive or .pth (a file, or an http(s) address) instead of the published one. "
+     "Repeat --from for a set of several archives. A set may have any NAME",
      0},
     {"sha256", OPT_SHA256, "HEX", 0, "the hash that the archive of the --from before it must have",
      0},
@@ -96,8 +97,8 @@ static const char doc[] =
     "SHA-256 of every file), which is written last. The last line on stdout is the tree's path. "
     "A set that is complete is left alone.\n"
     "\n"
-    "Weights go to DATA/weights/NAME.safetensors, whose path is then the last line. A .pth is read "
-    "without running anything in it; the hash in its name is checked (any other file's SHA-256 is "
+    "Weights go to DATA/weights/NAME.safetensors; the last line on stdout is then this path. No "
+    "code in a .pth is run. The hash in its name is checked (any other file's SHA-256 is "
     "recorded), and so is the architecture.\n"
     "\n"
     "A download that was broken off (connection, Ctrl-C, kill) stays as DATA/archives/FILE.part, "
@@ -408,7 +409,7 @@ static void verify(const struct args *a, const struct pretrained *weights)
         err_set(&err, ERR_CHECKSUM,
                 "%s: %zu difference%s from %s, named above; "
                 "to repair it: `fetch %s --repair`",
-                a->name, n, n == 1 ? "" : "s", weights ? "what was written" : "its manifest",
+                a->name, n, PLURAL(n), weights ? "what was written" : "its manifest",
                 a->name);
         die(tool, &err);
     }

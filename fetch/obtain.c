@@ -19,6 +19,7 @@
 #include "archives.h"
 #include "base/log.h"
 #include "base/remark.h"
+#include "base/text.h"
 #include "data/dataset.h"
 #include "data/entry_path.h"
 #include "data/manifest.h"
@@ -119,8 +120,8 @@ static int check_complete(const struct obtain_places *p, const struct obtain *o,
 
     if (manifest_read(&m, p->manifest, err) == 0 && check_given(&m, o, err) == 0 &&
         check_sizes(&m, p, o, err) == 0) {
-        log_info("%s is complete: %zu files, %.1f MB; nothing to do", o->name, m.n_files,
-                 (double)manifest_bytes(&m) / 1e6);
+        log_info("%s is complete: %zu file%s, %.1f MB; nothing to do", o->name, m.n_files,
+                 PLURAL(m.n_files), (double)manifest_bytes(&m) / 1e6);
         rc = 0;
     }
     manifest_free(&m);
@@ -244,7 +245,8 @@ static int make_tree(struct manifest *m, struct archives *a, const struct obtain
     for (size_t i = 0; i < m->n_archives; i++)
         log_info("%s: SHA-256 %s, %s", m->archives[i].file, m->archives[i].sha256,
                  trust_text(o, i));
-    log_info("%s: %zu files, %.1f MB", o->name, m->n_files, (double)manifest_bytes(m) / 1e6);
+    log_info("%s: %zu file%s, %.1f MB", o->name, m->n_files, PLURAL(m->n_files),
+             (double)manifest_bytes(m) / 1e6);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/shard.h"
 #include "data/shard_check.h"
 #include "prep.h"
@@ -174,8 +175,9 @@ int prep_check(struct prep *p, struct err *err)
         else if (!prep_is_current(p, why))
             log_warn("sound, but not what `prep %s` would make now: %s", p->name, why);
     }
-    printf("sound     %u shards, %u pictures, %ju bytes\nindex     %s\n%s\n", report.shards,
-           report.pictures, (uintmax_t)report.bytes, hex, p->folder);
+    printf("sound     %u shard%s, %u picture%s, %ju bytes\nindex     %s\n%s\n", report.shards,
+           PLURAL(report.shards), report.pictures, PLURAL(report.pictures), (uintmax_t)report.bytes,
+           hex, p->folder);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/shard_check.h"
 #include "data/shard_write.h"
 #include "prep.h"
@@ -74,7 +75,7 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
         if (damaged[i])
             printf("repaired %s\n",
                    json_string_value(json_object_get(json_array_get(m.shards, i), "file")));
-    log_info("%s: %u of %u shards repaired", p->folder, n_made, n);
+    log_info("%s: %u of %u shard%s repaired", p->folder, n_made, n, PLURAL(n));
     return 0;
 }
 
@@ -98,10 +99,10 @@ int prep_repair(struct prep *p, struct err *err)
     for (uint32_t i = 0; i < n; i++)
         n_damaged += damaged[i];
     if (n_damaged == 0)
-        log_info("%s: nothing to repair: %u shards have the bytes that index.json names", p->folder,
-                 n);
+        log_info("%s: nothing to repair: %u shard%s with the bytes that index.json names",
+                 p->folder, n, PLURAL(n));
     else if (prep_list(p, err) < 0 || prep_hash(p, err) < 0)
-        rc = err_wrap(err, "%u shards are damaged and cannot be repaired", n_damaged);
+        rc = err_wrap(err, "%u damaged shard%s cannot be repaired", n_damaged, PLURAL(n_damaged));
     else
         rc = mend(p, damaged, n, n_damaged, index, err);
     json_decref(index);

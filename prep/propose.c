@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/csv.h"
 #include "data/part_folder.h"
 #include "prep.h"
@@ -47,7 +48,8 @@ static bool list(struct proposal *p, struct err *why)
     if (dataset_list(&d, &p->options, p->folder, survey_is_picture, why) < 0)
         return false;
     if (d->n_classes < 2 || (uint32_t)d->n_classes == d->n || are_parts(d)) {
-        err_set(why, ERR_INPUT, "%u pictures would be of %d classes%s", d->n, d->n_classes,
+        err_set(why, ERR_INPUT, "%u picture%s would be of %d class%s%s", d->n, PLURAL(d->n),
+                d->n_classes, d->n_classes == 1 ? "" : "es",
                 are_parts(d) ? ", which are named like parts of a set" : "");
         dataset_free(d);
         return false;
@@ -184,8 +186,9 @@ static void print_head(const struct proposal *p)
     const struct dataset *d = p->dataset;
     const int shown = d->n_classes < CLASSES_SHOWN ? d->n_classes : CLASSES_SHOWN;
 
-    printf("# Proposed by `prep --init %s`: %u pictures of %d classes, %u other files.\n# Classes:",
-           p->folder, d->n, d->n_classes, d->n_skipped);
+    printf(
+        "# Proposed by `prep --init %s`: %u pictures of %d classes, %u other file%s.\n# Classes:",
+        p->folder, d->n, d->n_classes, d->n_skipped, PLURAL(d->n_skipped));
     for (int i = 0; i < shown; i++)
         printf(" %s%s", d->vocab[i], i + 1 < shown ? "," : "");
     printf("%s\n# Formats: %s.\n", shown < d->n_classes ? ", ..." : "", p->survey.formats);

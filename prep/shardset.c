@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "data/duplicate.h"
 #include "data/shard_write.h"
@@ -404,17 +405,19 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
 {
     const struct prep *p = j->p;
     const uint32_t kept = j->n - j->bad;
+    const uintmax_t per_shard = (uintmax_t)p->options.shard_pictures;
+    const uintmax_t shards = (kept + per_shard - 1) / per_shard;
 
     remarks_print(j->remarks);
     log_info("%u pictures of %d classes; %u left out, %u cut to %g x their short side, %u decoder "
-             "warnings, %u other files skipped",
+             "warning%s, %u other file%s skipped",
              kept, p->dataset->n_classes, j->bad, j->remarks->of[REMARK_CUT].n,
              p->options.max_aspect, j->remarks->of[REMARK_DECODER_WARNINGS].n,
-             p->dataset->n_skipped);
-    log_info("%.1f s, %.0f images/s with %d workers, %.1f MB of pixels in %ju shards", seconds,
-             seconds > 0 ? kept / seconds : 0, j->workers, (double)bytes / 1e6,
-             ((uintmax_t)kept + (uintmax_t)p->options.shard_pictures - 1) /
-                 (uintmax_t)p->options.shard_pictures);
+             PLURAL(j->remarks->of[REMARK_DECODER_WARNINGS].n), p->dataset->n_skipped,
+             PLURAL(p->dataset->n_skipped));
+    log_info("%.1f s, %.0f images/s with %d worker%s, %.1f MB of pixels in %ju shard%s", seconds,
+             seconds > 0 ? kept / seconds : 0, j->workers, PLURAL(j->workers), (double)bytes / 1e6,
+             shards, PLURAL(shards));
 }
 
 /* Only the new shards are written from here on and the folder that they replace, and nothing of the pictures. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/isa.h"
+#include "base/text.h"
 #include "prep.h"
 
 enum { FAILURES_SHOWN = 5 };
@@ -95,8 +96,9 @@ int prep_summary(struct prep *p, struct err *err)
 
     if (prep_list(p, err) < 0)
         return -1;
-    printf("set       %s: %u pictures of %d classes below %s, %u other files skipped\n", p->set,
-           p->dataset->n, p->dataset->n_classes, p->dataset->root, p->dataset->n_skipped);
+    printf("set       %s: %u pictures of %d classes below %s, %u other file%s skipped\n", p->set,
+           p->dataset->n, p->dataset->n_classes, p->dataset->root, p->dataset->n_skipped,
+           PLURAL(p->dataset->n_skipped));
     rc = decode_first(&c, p, &i, err);
     if (rc == 0 && (rc = picture_presize(&c, err)) < 0)
         err_wrap(err, "presize");

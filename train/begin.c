@@ -125,7 +125,7 @@ static void say_what_runs(const struct session *s)
              "thread%s",
              s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
              s->split->n_valid, rest, split, s->network->classes, dtype_name(s->dtype),
-             s->backend->name, s->info.library, s->info.threads, s->info.threads == 1 ? "" : "s");
+             s->backend->name, s->info.library, s->info.threads, PLURAL(s->info.threads));
     remarks_print(&s->split->remarks);
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
@@ -278,7 +278,7 @@ static int stops_later(const struct request *r, const char *folder, const struct
     if (r->stop_after == 0 || st->at.epoch < r->stop_after)
         return 0;
     return err_set(err, ERR_INPUT, "--stop-after %jd: %s has %u epoch%s behind it already",
-                   (intmax_t)r->stop_after, folder, st->at.epoch, st->at.epoch == 1 ? "" : "s");
+                   (intmax_t)r->stop_after, folder, st->at.epoch, PLURAL(st->at.epoch));
 }
 
 static int note_resume(struct run *run, const struct request *r, const struct session *s,
@@ -336,8 +336,8 @@ static int find_checkpoint(json_t **json, const char *folder, struct err *err)
     if (path_format(path, err, "%s/lr_find.csv", folder) < 0)
         return -1;
     if (path_exists(path))
-        return err_set(err, ERR_INPUT,
-                       "%s is a range test (--lr-find): there is nothing to resume", folder);
+        return err_set(err, ERR_INPUT, "%s is a range test (--lr-find): there is nothing to resume",
+                       folder);
     if (checkpoint_exists(folder, "last"))
         return checkpoint_state(json, folder, "last", err) < 0 ? err_wrap(err, "cannot resume") : 0;
     if (path_format(path, err, "%s/resolved.yaml", folder) < 0)
@@ -360,12 +360,12 @@ static int check_arithmetic(const char *folder, struct err *err)
         return -1;
     then = run_arithmetic(run.run);
     if (then != ARITHMETIC && strcmp(run.status, "done") != 0) /* run_resume() tells a done one */
-        rc =
-            err_set(err, ERR_INPUT,
-                    "%s was begun with arithmetic %d and this presize computes with arithmetic "
-                    "%d: it cannot resume with bit-identical results. Resume it with the presize that began "
-                    "it (%s), or train again: `train --exp %s/resolved.yaml exec.conv=own`",
-                    folder, then, ARITHMETIC, run_presize(run.run), folder);
+        rc = err_set(err, ERR_INPUT,
+                     "%s was begun with arithmetic %d and this presize computes with arithmetic "
+                     "%d: it cannot resume with bit-identical results. Resume it with the presize "
+                     "that began "
+                     "it (%s), or train again: `train --exp %s/resolved.yaml exec.conv=own`",
+                     folder, then, ARITHMETIC, run_presize(run.run), folder);
     run_entry_free(&run);
     return rc;
 }
@@ -402,9 +402,7 @@ static int reopen_checkpoint(struct session **s, struct state *st, const struct 
         !checkpoint_exists(folder, "best"))
         return err_set(
             err, ERR_INPUT,
-            "%s/checkpoints/best.json is missing, with whose weights the run may have to end "
-            "(train.finish=best)",
-            folder);
+            "%s/checkpoints/best.json is missing; train.finish=best may need its weights", folder);
     return fit_check(*s, NULL, err);
 }
 
@@ -476,8 +474,8 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
         goto out;
     say_what_runs(s);
     if (json)
-        log_info("resuming after %u epoch%s and %u step%s", st.at.epoch,
-                 st.at.epoch == 1 ? "" : "s", st.epoch_step, st.epoch_step == 1 ? "" : "s");
+        log_info("resuming after %u epoch%s and %u step%s", st.at.epoch, PLURAL(st.at.epoch),
+                 st.epoch_step, PLURAL(st.epoch_step));
     else
         log_info("it was ended before its first checkpoint: it begins again from its record");
     if ((run && note_resume(run, r, s, &st, err) < 0) ||

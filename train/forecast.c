@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "record/repeats.h"
 #include "record/study.h"
 #include "summary.h"
@@ -111,11 +112,11 @@ static void print_detectable(FILE *out, int seeds, size_t recipes, uint32_t n_va
 
     if (recipes < 2) {
         fprintf(out, "differences  none to test: one recipe; %d repeat%s of it\n", seeds,
-                seeds == 1 ? "" : "s");
+                PLURAL(seeds));
         return;
     }
     fprintf(out, "differences  %zu recipe%s against the first, by sign flips over %d seed%s",
-            recipes - 1, recipes == 2 ? "" : "s, each", seeds, seeds == 1 ? "" : "s");
+            recipes - 1, recipes == 2 ? "" : "s, each", seeds, PLURAL(seeds));
     if (isinf(factor)) {
         fprintf(out, ":\n             none can be shown. p cannot fall below %.4g; ",
                 seeds > 0 ? sign_flip_least(seeds) : 1);
@@ -140,8 +141,8 @@ static void print_totals(FILE *out, const json_t *plan, const struct cost *mean,
 
     clock_duration(mean->seconds, one, sizeof one);
     clock_duration(mean->seconds * (double)n, all, sizeof all);
-    fprintf(out, "runs         %zu: %zu recipe%s, each %zu time%s\n", n, recipes,
-            recipes == 1 ? "" : "s", n / recipes, n / recipes == 1 ? "" : "s");
+    fprintf(out, "runs         %zu: %zu recipe%s, each %zu time%s\n", n, recipes, PLURAL(recipes),
+            n / recipes, PLURAL(n / recipes));
     fprintf(out, "time         about %s a run, %s in all by one process\n", one, all);
     fprintf(out, "disk         about %.0f MB a run, %.1f GB in all\n", mean->bytes / 1e6,
             mean->bytes * (double)n / 1e9);

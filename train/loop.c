@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
@@ -168,9 +169,8 @@ static int stopped(const struct session *s, const struct run *run, const struct 
         err, ERR_STOPPED,
         "stopped by %s; %u epoch%s and %u step%s of the next are kept, resume with `train "
         "%s--resume %s`",
-        why ? why : "a signal to another process", st->at.epoch, st->at.epoch == 1 ? "" : "s",
-        st->epoch_step, st->epoch_step == 1 ? "" : "s", options,
-        run ? path_base(run_folder(run)) : "");
+        why ? why : "a signal to another process", st->at.epoch, PLURAL(st->at.epoch),
+        st->epoch_step, PLURAL(st->epoch_step), options, run ? path_base(run_folder(run)) : "");
 }
 
 /* CULPRIT: a sentence, or empty. */
@@ -441,11 +441,11 @@ static void advance(const struct session *s, struct state *st, double value, boo
 
     st->epoch_step = 0;
     if (event == WATCH_RATE_FELL && st->at.phase == phase)
-        log_info("no better for %d epochs: the rate falls to %g", (int)o->plateau,
-                 p->lr[2] * st->at.watch.scale);
+        log_info("no better for %d epoch%s: the rate falls to %g", (int)o->plateau,
+                 PLURAL(o->plateau), p->lr[2] * st->at.watch.scale);
     if (event == WATCH_STOP && epochs < p->epochs)
-        log_info("no better for %d epochs: phase %s ends after %d of %d", (int)o->early_stop,
-                 p->name, epochs, p->epochs);
+        log_info("no better for %d epoch%s: phase %s ends after %d of %d", (int)o->early_stop,
+                 PLURAL(o->early_stop), p->name, epochs, p->epochs);
 }
 
 /* The epoch is over: its numbers, then the state one further, then the checkpoints that hold it. */
@@ -506,10 +506,10 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
             st->adam_step = 0;
         }
     }
-    log_info("phase %s: %d epoch%s of %u steps of %s pictures at %d px, rate %g%s", p->name,
-             p->epochs, p->epochs == 1 ? "" : "s", session_steps(s, st->at.phase),
-             session_step_text(s, st->at.phase, pictures), p->size, p->lr[2],
-             p->freeze_to ? ", body frozen" : "");
+    log_info("phase %s: %d epoch%s of %u step%s of %s pictures at %d px, rate %g%s", p->name,
+             p->epochs, PLURAL(p->epochs), session_steps(s, st->at.phase),
+             PLURAL(session_steps(s, st->at.phase)), session_step_text(s, st->at.phase, pictures),
+             p->size, p->lr[2], p->freeze_to ? ", body frozen" : "");
     table_header(stdout, row->always ? NULL : row->key);
     return 0;
 }

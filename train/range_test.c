@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/stream.h"
 #include "loop.h"
 #include "nn/snapshot.h"
@@ -207,8 +208,7 @@ int range_run(struct session *s, struct run *run, struct err *err)
     log_info("lr_find: %d steps of %s pictures at %d px on the network of phase %s%s, %u step%s a "
              "pass",
              LR_FIND_STEPS, session_step_text(s, 0, pictures), p->size, p->name,
-             p->freeze_to ? ", body frozen" : "", session_steps(s, 0),
-             session_steps(s, 0) == 1 ? "" : "s");
+             p->freeze_to ? ", body frozen" : "", session_steps(s, 0), PLURAL(session_steps(s, 0)));
     if (range_test(&t, s, 0, 0, err) < 0)
         return -1;
     found = lr_find_suggest(suggested, t.lr, t.smooth, t.n, &none) == 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "experiment/checkpoint.h"
 #include "loop.h"
 #include "nn/weights.h"
@@ -149,7 +150,7 @@ static void print_equal(FILE *out, const struct replay *p, const struct state *s
     if (sha256_file("/proc/self/exe", own, NULL, NULL) < 0)
         own[0] = 0;
     fprintf(out, "equal: %u epoch%s of %s, every figure and the weights, %.12s%s\n", st->at.epoch,
-            st->at.epoch == 1 ? "" : "s", p->folder,
+            PLURAL(st->at.epoch), p->folder,
             json_string_value(json_object_get(st->last, "weights_sha256")),
             json_is_string(build) && strcmp(json_string_value(build), own) != 0
                 ? ", though another build computed them"

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "data/augment.h"
 
 static const char *const verdicts[] = {"passed", "FAILED", "left out"};
@@ -165,8 +166,9 @@ static void say_head(const struct selftest *t)
     const struct be_info *i = &t->under.info;
     char line[900];
 
-    snprintf(line, sizeof line, "presize %s, self-test of %s: %s, %s, %s, %d threads\n\n",
-             presize_version, t->under.kind->name, i->device, i->isa, i->library, i->threads);
+    snprintf(line, sizeof line, "presize %s, self-test of %s: %s, %s, %s, %d thread%s\n\n",
+             presize_version, t->under.kind->name, i->device, i->isa, i->library, i->threads,
+             PLURAL(i->threads));
     say(t, line);
 }
 

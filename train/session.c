@@ -349,8 +349,8 @@ static void warn_of_seed(const struct session *s, const char *folder)
 
     if (path_format(path, &err, "%s/run.json", folder) == 0 && json_read(&run, path, &err) == 0 &&
         json_get_int(run, "seed", &seed, &err) == 0 && seed == s->e->seed)
-        log_warn("seed %lld is that of %s, too: its first epochs' pictures and crops come again, "
-                 "which its weights have seen; another seed draws others",
+        log_warn("seed %lld is also the seed of %s: the first epochs repeat pictures and crops "
+                 "that its weights have seen; take another seed",
                  (long long)seed, s->e->model.weights);
     json_decref(run);
 }

@@ -193,10 +193,11 @@ static int same_ranks(const json_t *resume, const struct session *s, struct err 
 
     if (then == now)
         return 0;
-    return err_set(err, ERR_INPUT,
-                   "this run computes in %d process%s and cannot resume in %d with bit-identical results: "
-                   "train --gpus %d --resume",
-                   then, then == 1 ? "" : "es", now, then);
+    return err_set(
+        err, ERR_INPUT,
+        "this run computes in %d process%s and cannot resume in %d with bit-identical results: "
+        "train --gpus %d --resume",
+        then, then == 1 ? "" : "es", now, then);
 }
 
 static int read_curve(struct curve *c, const json_t *points, struct err *err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "fit.h"
@@ -59,8 +60,9 @@ static void print_parts(FILE *out, const struct session *s)
     fprintf(out, "model       %s, weights %s, %zu parameters\n", arch_name(e->model.arch),
             e->model.weights, trained);
     print_loss(out, &e->train.loss, s->network->classes);
-    fprintf(out, "device      %s: %s, %s, %s, %d threads, %s\n", s->backend->name, s->info.device,
-            s->info.isa, s->info.library, s->info.threads, dtype_name(s->dtype));
+    fprintf(out, "device      %s: %s, %s, %s, %d thread%s, %s\n", s->backend->name, s->info.device,
+            s->info.isa, s->info.library, s->info.threads, PLURAL(s->info.threads),
+            dtype_name(s->dtype));
     if (s->precision_note)
         fprintf(out, "            %s\n", s->precision_note);
     fprintf(out, "phases      ");
@@ -68,10 +70,10 @@ static void print_parts(FILE *out, const struct session *s)
         const struct run_phase *p = &s->phases[i];
         char pictures[32];
 
-        fprintf(out, "%s%s: %d epochs of %u steps of %s pictures at %d px, rates %g %g %g%s\n",
-                i ? "            " : "", p->name, p->epochs, session_steps(s, i),
-                session_step_text(s, i, pictures), p->size, p->lr[0], p->lr[1], p->lr[2],
-                p->freeze_to ? " (body frozen)" : "");
+        fprintf(out, "%s%s: %d epoch%s of %u step%s of %s pictures at %d px, rates %g %g %g%s\n",
+                i ? "            " : "", p->name, p->epochs, PLURAL(p->epochs), session_steps(s, i),
+                PLURAL(session_steps(s, i)), session_step_text(s, i, pictures), p->size, p->lr[0],
+                p->lr[1], p->lr[2], p->freeze_to ? " (body frozen)" : "");
     }
 }
 
@@ -315,8 +317,9 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
         print_memory(out, p->name, &m);
         total += epoch * p->epochs;
         clock_duration(epoch, text, sizeof text);
-        fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epochs\n", step,
-                p->batch * (double)s->e->train.accumulate / step, text, p->epochs);
+        fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epoch%s\n", step,
+                p->batch * (double)s->e->train.accumulate / step, text, p->epochs,
+                PLURAL(p->epochs));
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);

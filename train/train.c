@@ -473,8 +473,7 @@ int main(int argc, char **argv)
         "folder's path.\v"
         "KEY=VALUE overrides a key of the experiment, as in "
         "train.batch=32 or train.phases.0.epochs=3; --batch 32, bs=32, --epochs 3 and --lr 1e-3 "
-        "are short for "
-        "theirs. Ctrl-C, SIGTERM, SIGHUP, "
+        "are short for their keys. Ctrl-C, SIGTERM, SIGHUP, "
         "SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and say how to resume.\n"
         "Status 0 done, 1 failed or stopped, 2 misused.",
         children,

@@ -195,7 +195,8 @@ static int try_runs(const struct worker *w, struct study *s, struct tally *t, st
     for (size_t i = first; i < end && i < s->n && !caught; i++) {
         int rc;
 
-        if (strcmp(study_status(s, i, NULL), "done") == 0) { /* most of them, when a study is resumed */
+        if (strcmp(study_status(s, i, NULL), "done") ==
+            0) { /* most of them, when a study is resumed */
             t->done++;
             continue;
         }
@@ -336,9 +337,10 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
             log_info("%s: %zu of %zu runs done%s", folder, t.done, s.n,
                      t.elsewhere > 0 ? "; others are another process's" : "");
         if (caught)
-            rc = err_set(err, ERR_STOPPED,
-                         "stopped by a signal; %zu of %zu runs are done, the same command continues",
-                         t.done, s.n);
+            rc =
+                err_set(err, ERR_STOPPED,
+                        "stopped by a signal; %zu of %zu runs are done, the same command continues",
+                        t.done, s.n);
         else if (t.failed > 0)
             rc = err_set(err, ERR_IO, "%zu of %zu runs failed; the same command tries them again",
                          t.failed, w->task > 0 ? (size_t)1 : s.n);

@@ -20,7 +20,7 @@ struct worker {
 /* The plan of W as axes_plan() makes it, or of the study that is there; NAME out. Makes nothing. ERR_INPUT. */
 int worker_plan(json_t **plan, char name[256], const struct worker *w, struct err *err) MUST_USE;
 
-/* Makes the study's folder, or continues the study, and trains what is due and not another process's. Each run that is not
+/* Makes or continues the study, and trains what is due and not another process's. Each run that is not
  * done is tried once: begun, or resumed. FOLDER out. ERR_INPUT: another study, or no study, has the name; its file
  * changed. ERR_STOPPED: a signal. ERR_IO: a run failed (its own reason is told before). */
 int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err) MUST_USE;

@@ -23,7 +23,7 @@ static const char *const layout_names[] = {"auto", "blocked", "nhwc", NULL};
 // clang-format off
 const struct key exec_keys[] = {
     KEY_CHOICE(struct exec_options, backend, "exec.backend", "auto", backend_names,
-               "device that computes; auto takes the best there is and records it"),
+               "device that computes; auto takes the best available device and records it"),
     KEY_INT(struct exec_options, device, "exec.device", "0", 0, 1023, "",
             "number of the GPU, from 0"),
     KEY_INT(struct exec_options, threads, "exec.threads", "0", 0, 4096, "threads",
@@ -34,17 +34,18 @@ const struct key exec_keys[] = {
                "what computes the cpu's convolutions: presize itself, or oneDNN",
                .since = 2, .implied = "onednn"),
     KEY_CHOICE(struct exec_options, isa, "exec.isa", "auto", isa_choices,
-               "best instruction set that the cpu may use; auto: all it has", .since = 2),
+               "best instruction set that the cpu may use; auto: the best that the processor has", .since = 2),
     KEY_INT(struct exec_options, prefetch, "exec.prefetch", "4", 1, 64, "batches",
             "batches read ahead of the step"),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
                "keep the presized set in the GPU's memory where it fits"),
     KEY_CHOICE(struct exec_options, cuda_graph, "exec.cuda_graph", "auto", cuda_graph_names,
-               "steps of a GPU as CUDA graphs; never changes a result"),
+               "run the steps of a GPU as CUDA graphs; never changes a result"),
     KEY_BOOL(struct exec_options, tf32, "exec.tf32", "false",
              "fp32 convolutions of a GPU on tensor cores, inputs rounded to 10 bits"),
     KEY_BOOL(struct exec_options, deterministic, "exec.deterministic", "true",
-             "same bits from run to run; false: a GPU takes the fastest; always so on cpu and ref"),
+             "true: bit-identical from run to run, as cpu and ref always are; false: a GPU "
+             "takes the fastest convolutions"),
 
     KEY_CHOICE(struct exec_options, winograd, "exec.winograd", "auto", winograd_names, "",
                .retired = 2, .instead = "leave it out; exec.conv says what computes convolutions"),

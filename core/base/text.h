@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* The ending of a counted noun, as in "%u file%s". */
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+
 /* What in TEXT a name must not have, as words that follow "it has": "bytes that are not UTF-8", "a control
  * character"; NULL: nothing. */
 const char *text_fault(const char *text);

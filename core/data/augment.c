@@ -326,11 +326,11 @@ const char *augment_mode_name(int mode)
 #define S struct augment_options
 const struct key augment_keys[] = {
     KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names,
-               "presize: one interpolation, antialiased; fastai: its own two, one crop per batch, "
+               "presize: one interpolation, antialiased; fastai: fastai's two, one crop per batch, "
                "slow; none: the centre square"),
     KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1",
             "area of the smallest crop, of the short side's square"),
-    KEY_BOOL(S, flip, "augment.flip", "true", "mirror every second picture"),
+    KEY_BOOL(S, flip, "augment.flip", "true", "mirror each picture with probability 1/2"),
     KEY_F64(S, max_rotate, "augment.max_rotate", "10", 0, 180, "degrees",
             "largest rotation either way"),
     KEY_F64(S, min_zoom, "augment.min_zoom", "1.0", 0.1, 10, "1", "smallest zoom"),
@@ -344,10 +344,10 @@ const struct key augment_keys[] = {
     KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1",
             "probability of a change of brightness, and of contrast"),
     KEY_F64(S, mixup, "augment.mixup", "0", 0, 100, "1",
-            "blend pictures by shares drawn from Beta(x, x), 0.4 is common; 0: do not"),
-    KEY_F64(
-        S, cutmix, "augment.cutmix", "0", 0, 100, "1",
-        "put a box of another picture into each, its area from Beta(x, x), 1 is common; 0: do not"),
+            "MixUp: blend pairs of pictures by shares from Beta(x, x), 0.4 is common; 0: no MixUp"),
+    KEY_F64(S, cutmix, "augment.cutmix", "0", 0, 100, "1",
+            "CutMix: paste a box of another picture into each, its area from Beta(x, x), 1 is "
+            "common; 0: no CutMix"),
     KEY_END,
 };
 #undef S

@@ -269,7 +269,7 @@ static int walk_tree(struct listing *l, struct err *err)
     fts_close(walk);
     if (rc == 0 && l->unreadable.n > 0) {
         err_set(err, ERR_IO, "%s: %u file%s cannot be read", l->d->root, l->unreadable.n,
-                l->unreadable.n == 1 ? "" : "s");
+                PLURAL(l->unreadable.n));
         rc = offenders_append(err, &l->unreadable);
     }
     return rc;
@@ -303,7 +303,8 @@ static int no_pictures(const struct dataset *d, struct err *err)
 {
     char text[1200];
 
-    err_set(err, ERR_INPUT, "%s: no pictures here (%u other files)", d->root, d->n_skipped);
+    err_set(err, ERR_INPUT, "%s: no pictures here (%u other file%s)", d->root, d->n_skipped,
+            PLURAL(d->n_skipped));
     for (int k = REMARK_OTHER_FILES; k <= REMARK_SPECIAL_FILES; k++) {
         remarks_text(&d->remarks, (enum remark_kind)k, text, sizeof text);
         if (text[0])
@@ -399,11 +400,11 @@ static const struct key group_keys[] = {
 
 #define S struct dataset_options
 const struct key dataset_keys[] = {
-    KEY_STR(S, title, "title", "", "the set's name for people"),
-    KEY_STR(S, source, "source", "", "what fetch gets it from"),
-    KEY_STR(S, licence, "licence", "", "under which the pictures may be used"),
+    KEY_STR(S, title, "title", "", "the set's name for readers"),
+    KEY_STR(S, source, "source", "", "where fetch gets the set from"),
+    KEY_STR(S, licence, "licence", "", "licence of the pictures"),
     KEY_STR(S, images, "images", "", "folder of the pictures below the tree"),
-    KEY_STR(S, root, "root", "", "a folder of one's own in place of the fetched tree"),
+    KEY_STR(S, root, "root", "", "a folder of your own, in place of the fetched tree"),
     KEY_CHOICE(S, label_from, "label.from", "folder", label_from_names,
                "where a picture's label is found"),
     KEY_STR(S, label_regex, "label.regex", "",
@@ -417,20 +418,21 @@ const struct key dataset_keys[] = {
             "the table's column of labels, where it has none of the usual names (label, class, "
             "category, breed, ...)"),
     KEY_CHOICE(S, label_missing, "label.missing", "fail", missing_names,
-               "a picture that has no label"),
-    KEY_STR(S, skip, "skip", "", "PCRE2 on the path: files that are no pictures of the set"),
+               "what to do with a picture without a label"),
+    KEY_STR(S, skip, "skip", "", "PCRE2 on the path: files that are not pictures of the set"),
     KEY_STR(S, official_trainval, "official.trainval", "",
             "list below the tree: pictures to train with"),
     KEY_STR(S, official_test, "official.test", "", "list below the tree: pictures to test with"),
-    KEY_CHOICE(S, exif, "decode.exif", "ignore", exif_names, "the orientation a camera noted"),
+    KEY_CHOICE(S, exif, "decode.exif", "ignore", exif_names,
+               "what to do with the orientation that a camera noted"),
     KEY_CHOICE(S, on_error, "decode.on_error", "fail", on_error_names,
-               "a picture that cannot be decoded"),
+               "what to do with a picture that cannot be decoded"),
     KEY_INT(S, size, "presize.size", "460", 8, 8192, "px", "short side after presizing"),
     KEY_F64(S, max_aspect, "presize.max_aspect", "2.0", 1, 100, "1",
             "longer pictures are cut to this ratio, centred"),
     KEY_INT(S, shard_pictures, "shard.pictures", "512", 1, 65536, "pictures", "per shard"),
     KEY_CHOICE(S, storage, "shard.storage", "raw", storage_names,
-               "pixels as they are, or compressed"),
+               "raw: uncompressed pixels; zstd: compressed"),
     KEY_LIST(S, groups_list, groups, "groups", group_keys,
              "classes that belong together, for confusions between groups"),
     KEY_END,

@@ -59,11 +59,12 @@ static void refuse_alike(void *ctx, const char *a, const char *b)
     struct err *err = ctx;
 
     if (err->kind == ERR_NONE)
-        err_set(err, ERR_UNSAFE,
-                "the entries \"%s\" and \"%s\" differ in the case of letters, in Unicode form or "
-                "in invisible characters only: on some file systems one would replace the other; "
-                "rename one of them and pack the archive again",
-                a, b);
+        err_set(
+            err, ERR_UNSAFE,
+            "the entries \"%s\" and \"%s\" differ only in the case of letters, in Unicode form or "
+            "in invisible characters. On some file systems one would replace the other: "
+            "rename one of them and pack the archive again",
+            a, b);
 }
 
 int manifest_refuse_alike(const char *const *paths, size_t n, struct err *err)

@@ -149,11 +149,12 @@ static int compare(const char **what, struct candidate *a, struct candidate *b, 
 static int disagree(const struct candidate *a, const struct candidate *b, const char *what,
                     struct err *err)
 {
-    return err_set(err, ERR_INPUT,
-                   "%s and %s disagree about %s: one of them is older than the description or the "
-                   "pictures are now; run prep again with presize.size=%jd and with "
-                   "presize.size=%jd, or remove the older one, or choose one by data.size",
-                   a->folder, path_base(b->folder), what, (intmax_t)a->size, (intmax_t)b->size);
+    return err_set(
+        err, ERR_INPUT,
+        "%s and %s disagree about %s: the pictures or the description changed after one of "
+        "them was written. Run prep again with presize.size=%jd and with "
+        "presize.size=%jd, or remove the older one, or choose one by data.size",
+        a->folder, path_base(b->folder), what, (intmax_t)a->size, (intmax_t)b->size);
 }
 
 /* The largest of N, after those that are not of the present pictures were passed over. */

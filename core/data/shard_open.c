@@ -135,7 +135,8 @@ static int read_groups(struct shard_set *s, struct err *err)
                      : NULL;
 
             if (!at)
-                return err_set(err, ERR_FORMAT, "group %s has a class that is not in classes", name);
+                return err_set(err, ERR_FORMAT, "group %s has a class that is not in classes",
+                               name);
             s->group[at - s->vocab] = name;
         }
     }

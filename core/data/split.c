@@ -526,24 +526,25 @@ static const char *const verify_names[] = {"crc", "off", NULL};
 const struct key data_keys[] = {
     KEY_STR(S, set, "data.set", "pets", "name of the prepared set"),
     KEY_INT(S, size, "data.size", "0", 0, 8192, "px",
-            "short side of the shards to read, 0: the largest there is"),
+            "short side of the shards to read; 0: the largest available"),
     KEY_CHOICE(S, split, "data.split", "random", split_names,
                "how pictures are split into training and validation"),
-    KEY_F64(S, valid, "data.valid", "0.2", 0, 1, "1", "share that validates"),
+    KEY_F64(S, valid, "data.valid", "0.2", 0, 1, "1", "share of the pictures that validates"),
     KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "",
             "seed of the split, independent of seed"),
     KEY_BOOL(S, stratify, "data.stratify", "false",
-             "the same share of every class (random, official and folder)"),
+             "take the same share of every class (random, official and folder)"),
     KEY_INT(S, folds, "data.folds", "0", 0, 1000, "",
-            "cross-validation: cut into this many folds, of which one validates (data.valid is not "
-            "read then), 0: no folds",
+            "cross-validation: number of folds, of which one validates (data.valid is not read "
+            "then); 0: no folds",
             .since = 2),
     KEY_INT(S, fold, "data.fold", "1", 1, 1000, "", "the fold that validates, 1 to data.folds",
             .since = 2),
     KEY_CHOICE(
         S, duplicates, "data.duplicates", "together", duplicates_names,
-        "random: pictures that are there twice, or nearly, are kept on one side (in training; with "
-        "data.folds in one fold, official and folder, too), or left where the split puts them",
+        "copies and near duplicates. With together, a random split keeps them in training, and "
+        "data.folds in one fold (official and folder, too). With as_split, they stay where the "
+        "split puts them",
         .since = 2, .implied = "as_split"),
     KEY_STR(S, csv, "data.split_csv", "",
             "table with the columns path and split (train, valid, test)"),

@@ -68,7 +68,8 @@ static int classes_of_table(double *weights, const char *path, const struct shar
         if (!csv_find(&csv, shard_set_label(s, c)))
             offenders_add(&missing, "%s", shard_set_label(s, c));
     if (missing.n > 0) {
-        err_set(err, ERR_INPUT, "%s: no weight for %u classes of the set", path, missing.n);
+        err_set(err, ERR_INPUT, "%s: no weight for %u class%s of the set", path, missing.n,
+                missing.n == 1 ? "" : "es");
         offenders_append(err, &missing);
         goto out;
     }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/monitor.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
 #include "record/markup.h"
@@ -92,7 +93,7 @@ static void put_result(FILE *out, const struct report *r)
         element_name(out, r->p->vocab[r->most[0].actual]);
         fputs(" is taken for ", out);
         element_name(out, r->p->vocab[r->most[0].predicted]);
-        fprintf(out, " (%u time%s). ", r->most[0].count, r->most[0].count == 1 ? "" : "s");
+        fprintf(out, " (%u time%s). ", r->most[0].count, PLURAL(r->most[0].count));
     }
 }
 
@@ -139,7 +140,7 @@ static void put_training(FILE *out, const struct report *r)
 
     if (t.n == 0)
         return;
-    fprintf(out, "Training took %zu epoch%s, ", t.n, t.n == 1 ? "" : "s");
+    fprintf(out, "Training took %zu epoch%s, ", t.n, PLURAL(t.n));
     put_duration(out, t.seconds);
     fputs(" in all", out);
     if (t.train > 0)
@@ -535,7 +536,7 @@ static void put_verdict(FILE *out, const json_t *rows)
     }
     if (failed > 0)
         fprintf(out, "<p class=\"bad\"><b>%zu link%s of the chain of hashes failed.</b></p>\n",
-                failed, failed == 1 ? "" : "s");
+                failed, PLURAL(failed));
     else
         fprintf(out,
                 "<p><b class=\"good\">Every link of the chain of hashes that could be checked "

@@ -18,7 +18,7 @@ enum { CHAIN_MAX = 8, GIVEN_MAX = 1 << 20, N_TABLES = 7 };
 static const struct key own_keys[] = {
     KEY_STR(struct experiment, title, "title", "", "the question this experiment asks"),
     KEY_INT(struct experiment, seed, "seed", "42", 0, 9007199254740992.0, "1",
-            "of initial weights, order, augmentation and dropout"),
+            "seed of initial weights, order, augmentation and dropout"),
     KEY_BOOL(struct experiment, score_train, "train.score_train", "false",
              "score the training pictures too when the run ends (no augmentation)"),
     KEY_END,

@@ -127,8 +127,8 @@ static int file_state(json_t **state, const char *file, struct err *err)
     if (path_is_file(path))
         return json_read(state, path, err);
     return err_set(err, ERR_INPUT,
-                   "it does not name its classes and sizes, as this presize's checkpoints do; put "
-                   "the %s that was made with it beside it, or name its run folder",
+                   "it lacks the names of its classes and its sizes, which newer checkpoints have; "
+                   "put its %s beside it, or name its run folder",
                    path_base(path));
 }
 

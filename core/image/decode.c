@@ -85,7 +85,7 @@ const char *image_format_name(enum image_format f)
     return "unknown";
 }
 
-/* The first bytes of a regular file: how many; -1: it cannot be read; -2: it is not a regular file, and was not waited for. */
+/* The first bytes of a regular file: how many; -1: it cannot be read; -2: not a regular file, not waited for. */
 static ssize_t read_head(const char *path, uint8_t bytes[IMAGE_SNIFF_BYTES])
 {
     ssize_t have = 0, got;

@@ -19,7 +19,7 @@ const struct key model_keys[] = {
     KEY_STR(struct model_options, weights, "model.weights", "imagenet",
             "where training starts: none, imagenet, imagenet-v2, a FILE, or run:NAME"),
     KEY_STR(struct model_options, weights_key, "model.weights_key", "",
-            "which of several networks in the file of model.weights, as the message about them names it",
+            "which of several networks in the file of model.weights, by its name in the message that lists them",
             .since = 2, .implied = ""),
     KEY_F64(struct model_options, dropout, "model.head.dropout", "0.5", 0, 0.95, "1",
             "probability to drop before the last layer; half of it before the first"),

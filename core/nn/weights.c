@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 static const char batches_suffix[] = ".num_batches_tracked";
 

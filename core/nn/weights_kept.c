@@ -159,8 +159,9 @@ static int load_scale(const struct safetensors *s, const struct backend *be, str
         return -1;
     if (!(scale[0] > 0 && scale[0] <= 0x1p127F) || !(scale[1] >= 0 && scale[1] < 1e6F) ||
         !(scale[2] >= 0 && scale[2] < 1e9F) || !(scale[3] >= 0 && scale[3] < 1e9F))
-        return err_set(err, ERR_FORMAT, "%s is no valid state of a loss scale: %g %g %g %g", loss_scale.name,
-                       (double)scale[0], (double)scale[1], (double)scale[2], (double)scale[3]);
+        return err_set(err, ERR_FORMAT, "%s is no valid state of a loss scale: %g %g %g %g",
+                       loss_scale.name, (double)scale[0], (double)scale[1], (double)scale[2],
+                       (double)scale[3]);
     return be->put(b, loss_scale.name, scale, err);
 }
 

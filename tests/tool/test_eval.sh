@@ -148,7 +148,7 @@ done
 evaluate 0 --compare first second
 shows "keys that differ" "seed" "second against first: not distinguishable" "by recipe" "mid-p 0.5"
 evaluate 0 first second --compare worse again
-shows "worse against first: worse" "again against first: identical" "20 only wrong here" "(Holm)"
+shows "worse against first: worse" "again against first: identical" "20 new" "(Holm)"
 evaluate 0 --compare first worse --report
 [ "$(cat "$scratch/out")" = "$results/compare-first-worse.html" ] || fail "--compare --report: $(cat "$scratch/out")"
 page=$results/compare-first-worse.html

@@ -70,7 +70,7 @@ done
 rm -r "$results/shrunk"
 sed -i '1s/"presize"/"resizep"/' "$scratch/alone.safetensors"
 $eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file without facts"
-grep -q "it does not name its classes and sizes" "$scratch/err" || fail "without facts: $(cat "$scratch/err")"
+grep -q "it lacks the names of its classes and its sizes" "$scratch/err" || fail "without facts: $(cat "$scratch/err")"
 cp "$results/first/checkpoints/last.safetensors" "$scratch/alone.safetensors"
 sed -i '1s/resnet18/resnet99/' "$scratch/alone.safetensors"
 $eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file of no network"

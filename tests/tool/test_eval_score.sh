@@ -42,7 +42,7 @@ shows "official split (42, stratified)"
 looks 0
 evaluate 0 off --split test
 says "first look"
-shows "test pictures of demo, official split (42, stratified)" "looked at 1 time" "most confused:"
+shows "test pictures of demo, official split (42, stratified)" "on the test split 1 time" "most confused:"
 cp "$scratch/out" "$scratch/test"
 looks 1
 grep -Eq '"time"|"at"|20[0-9][0-9]-' "$results/off/looks.jsonl" && fail "looks.jsonl holds a time"
@@ -72,7 +72,7 @@ looks 1
 # Damage, a torn store and other weights are not taken for it; the same bits come again.
 head -c 200 "$scratch/first.h5" > "$test/predictions.h5"
 evaluate 0 off --split test
-says "look 2"
+says "evaluation 2"
 cmp "$test/predictions.h5" "$scratch/first.h5" || fail "scored again: other bits"
 rm "$test/score.json"
 evaluate 0 off --split test --json
@@ -83,7 +83,7 @@ cmp "$test/predictions.h5" "$scratch/first.h5" || fail "predictions of other pic
 cp -r "$results/off" "$results/other"
 cp "$results"/csv/checkpoints/last.* "$results/other/checkpoints/"
 evaluate 0 other --split test
-says "look 5"
+says "evaluation 5"
 cmp -s "$results/other/scores/demo/test/predictions.h5" "$scratch/first.h5" && fail "other weights, same predictions"
 rm -rf "$results/other"
 

@@ -321,7 +321,7 @@ refuse 1 "$prep" got
 says "1 file is not as fetched: changed images/dog_2.jpg; to have them back"
 rm data/got/shards-32/*.h5
 refuse 1 "$prep" got --repair
-says "shards are damaged and cannot be repaired"
+says "cannot be repaired"
 ok "$BIN/fetch" got --repair --from got.tar
 ok "$prep" got --repair
 again

@@ -171,7 +171,7 @@ refuse 1 "$prep" made_table --data third label.missing=fail
 says "one of them names '/elsewhere/1'"
 describe nas
 ok "$prep" nas --data d
-says "4 pictures lie in folders that systems make"
+says "4 pictures lie in folders that operating systems make"
 
 # --- keys, and no locks
 ok "$prep" --keys

@@ -42,8 +42,8 @@ same all parts
 grep -q "2 x 16 pictures" "$scratch/out" && grep -q grad_norm "$scratch/out" && grep -q ema "$scratch/out" ||
     fail "--summary does not show what was asked for"
 
-# The optimisers: adamw is adam by another name, sgd another one, Nesterov's momentum its own; sgd resumes with the same
-# bits, clipped and over several batches, too.
+# The optimisers: adamw is adam by another name, sgd another one, Nesterov's momentum its own; sgd resumes
+# bit-identical, clipped and over several batches, too.
 train_run adamw $tiny optim.name=adamw
 [ "$(weights_hash adamw)" = "$(weights_hash plain)" ] || fail "adamw is not adam"
 sgd="$tiny optim.name=sgd optim.wd=1e-4 train.phases.0.lr=1e-2"

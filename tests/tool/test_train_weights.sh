@@ -22,7 +22,7 @@ train_run first $tiny
 last=$results/first/checkpoints/last.safetensors
 train_run second $tiny model.weights=run:first
 says "model.weights=run:first: body and head"
-says "is that of run:first, too"
+says "is also the seed of run:first"
 recorded second "$last"
 [ "$(initial second)" = "$(weights_hash first)" ] || fail "run:first does not start where it ended"
 [ "$(initial first)" = "$(weights_hash first)" ] && fail "control: training changed nothing"

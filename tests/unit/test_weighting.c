@@ -113,8 +113,7 @@ static void bad_tables_are_refused(void **state)
         bool classes;
         const char *text, *says;
     } bad[] = {
-        {true, "class,weight\nCat_A,1\ndog b,1\n",
-         "no weight for 1 classes of the set: dog\xc3\xa9"},
+        {true, "class,weight\nCat_A,1\ndog b,1\n", "no weight for 1 class of the set: dog\xc3\xa9"},
         {true, "class,weight\nCat_A,1\ncow,1\n", "line 3: cow: the set has no such class"},
         {true, "class,weight\nCat_A,-1\n", "line 2: Cat_A: the weight must be"},
         {true, "class,weight\nCat_A,heavy\n", "must be 0, or a number from 1e-6 to 1e6"},

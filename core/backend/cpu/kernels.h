@@ -29,7 +29,7 @@ struct slab {
 };
 
 /* A mask has, for the 16 lanes at element e, bit l of number e / 16 for lane l.
- * Sums are two rows of c doubles, one microbatch's share; FRESH: they begin; otherwise they continue from what is there. */
+ * Sums are two rows of c doubles, one microbatch's share; FRESH: from 0, otherwise added to what is there. */
 struct kernels {
     /* sum y, sum y y */
     void (*bn_stats)(const struct slab *s, const void *y, bool fresh, double *sum, double *squares);

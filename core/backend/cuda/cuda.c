@@ -2,6 +2,7 @@
  *
  * Called from one thread at a time. SPDX-License-Identifier: MIT */
 #include "backend/cuda/cuda.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static int choose_device(struct be *b, struct err *err)
             b->options.ranks->ranks, (int)b->options.device, n);
     if (b->options.device >= n)
         return err_set(err, ERR_INPUT, "exec.device=%d: this machine has %d GPU%s, numbered from 0",
-                       (int)b->options.device, n, n == 1 ? "" : "s");
+                       (int)b->options.device, n, PLURAL(n));
     if (cuda_check(cudaSetDevice((int)b->options.device), "the device", err) < 0 ||
         cuda_check(cudaGetDeviceProperties(&properties, (int)b->options.device), "the device",
                    err) < 0)

@@ -1,4 +1,4 @@
-/* foretell.c - prep --plan: time, memory and disk, from a sample spread evenly over the listing.
+/* estimate.c - prep --plan: time, memory and disk, from a sample spread evenly over the listing.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "data/shard_write.h"
 #include "prep.h"
 
@@ -113,8 +114,8 @@ static void print(const struct prep *p, const struct sample *s)
         (s->seconds - s->decode_seconds) / s->n * 1e3);
     if (s->bad)
         printf("          %u of them cannot be decoded\n", s->bad);
-    printf("time      %s with %d workers (%.1f s, standard error %.1f s; writing not counted)\n",
-           text, p->workers, wall, error);
+    printf("time      %s with %d worker%s (%.1f s, standard error %.1f s; writing not counted)\n",
+           text, p->workers, PLURAL(p->workers), wall, error);
     printf("memory    about %.0f MB: %.0f presized and %d decoded pictures of the sample's largest "
            "size\n",
            (slots * (double)s->most_pixels * (p->options.storage == STORAGE_ZSTD ? 2 : 1) +
