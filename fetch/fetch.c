@@ -409,8 +409,7 @@ static void verify(const struct args *a, const struct pretrained *weights)
         err_set(&err, ERR_CHECKSUM,
                 "%s: %zu difference%s from %s, named above; "
                 "to repair it: `fetch %s --repair`",
-                a->name, n, PLURAL(n), weights ? "what was written" : "its manifest",
-                a->name);
+                a->name, n, PLURAL(n), weights ? "what was written" : "its manifest", a->name);
         die(tool, &err);
     }
 }

@@ -262,11 +262,10 @@ static int check_words(const struct request *r, const char *folder, const struct
 
         snprintf(key, sizeof key, "%.*s", (int)strcspn(r->words[i], "="), r->words[i]);
         if (!experiment_is_harmless(key))
-            return err_in(
-                err, NULL,
-                "%s: --resume keeps the experiment, and %s changes the result; "
-                "a new run takes it: `train --exp %s/resolved.yaml %s`",
-                r->words[i], key, folder, r->words[i]);
+            return err_in(err, NULL,
+                          "%s: --resume keeps the experiment, and %s changes the result; "
+                          "a new run takes it: `train --exp %s/resolved.yaml %s`",
+                          r->words[i], key, folder, r->words[i]);
     }
     return err_set(err, ERR_FORMAT, "%s: resolved.yaml is of another experiment than before",
                    folder);

@@ -7,6 +7,7 @@
 
 #include "arch/resnet.h"
 #include "base/log.h"
+#include "base/text.h"
 
 void misfits_add(struct misfits *m, const char *what, const char *name, const char *detail)
 {
@@ -60,7 +61,7 @@ void misfits_list(const struct misfits *m, struct err *err)
 void misfits_log_left_out(const struct misfits *m, const char *file)
 {
     if (m->n > 0)
-        log_info("%s: %d tensor%s of no ResNet %s left out: %s%s", file, m->n, m->n == 1 ? "" : "s",
+        log_info("%s: %d tensor%s of no ResNet %s left out: %s%s", file, m->n, PLURAL(m->n),
                  m->n == 1 ? "is" : "are", m->text, m->n > MISFITS_NAMED ? "; ..." : "");
 }
 

@@ -10,7 +10,7 @@ verify_set() { "$BIN/fetch" flip --verify; }
 verify_weights() { "$BIN/fetch" weights/resnet18 --verify; }
 check_shards() { "$BIN/prep" flip --check; }
 verify_run() { "$BIN/eval" run --verify; }
-# A copy goes on, whose large files are links: train replaces files whole, but for those that it appends to.
+# A copy is resumed, whose large files are links: train replaces files whole, but for those that it appends to.
 go_on() {
     rm -rf results/copy
     cp -al results/stopped results/copy

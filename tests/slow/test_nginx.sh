@@ -1,6 +1,6 @@
 #!/bin/bash
 # Downloads from a real server, nginx on loopback, over http and over https with HTTP/2: killed and stopped at bytes that
-# a seed chooses and gone on with, a file that changed meanwhile, a server that knows no ranges. docs/reliability.md has
+# a seed chooses and resumed, a file that changed meanwhile, a server that knows no ranges. docs/reliability.md has
 # the figures. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C PATH=$PATH:/usr/sbin
@@ -114,7 +114,7 @@ for at in "$plain" "$tls"; do
     ok "$fetch" big --from "$at/none/big.tar"; says "the server does not send parts of files"
     whole "no ranges at $at"
 done
-# an answer that is none
+# an answer without a file
 refuse 4 "$fetch" other --from "$plain/absent.tar"; says "404"
 [ ! -e data/archives/other-absent.tar ] || fail "an error page was kept"
 [ $FAILED = 0 ] && echo "$n downloads from nginx broken off and gone on with: $((all / n)) bytes sent twice on average," \
