@@ -22,7 +22,7 @@ check() {
                 "zstd.h" => "data", "pcre2.h" => "data", "archive" => "tensorfile fetch",
                 "curl/" => "fetch", "cairo" => "record fetch", "oneapi/" => "backend",
                 "dnnl" => "backend", "omp.h" => "backend", "cuda" => "backend",
-                "cudnn" => "backend", "cublas" => "backend", "nccl" => "backend",
+                "cudnn" => "backend", "cublas" => "backend", "nccl" => "backend", "mpi.h" => "base",
             );
         }
         my ($layer, $rest) = $ARGV =~ m{^core/([^/]+)/} ? ($1, 1) : $ARGV =~ m{^([^/]+)/};
