@@ -28,12 +28,10 @@ static int train_through(struct session *s, struct run *run, const char *folder,
     struct verdict v = {0};
     int rc;
 
-    team_run(r->team, run);
     rc = loop_run(s, run, st, &v, r->stop_after, err);
     if (rc == 0)
         rc = finish_run(s, run, folder, st, &v, err);
     verdict_free(&v);
-    team_run(r->team, NULL);
     if (rc < 0) {
         run_fail(run, err);
         return -1;
@@ -138,18 +136,25 @@ static int open_session(struct session **s, struct experiment *e, const struct r
                         struct err *err)
 {
     struct group *g = team_group(r->team);
-    char text[160];
+    char text[160], backend[SHA256_HEX] = "";
 
     e->exec.ranks = team_ranks(r->team);
     if (session_open(s, e, r->data, r->results, err) < 0)
         return -1;
     if (!g)
         return 0;
-    snprintf(text, sizeof text, "device %d, %.120s", (*s)->info.number, (*s)->info.device);
+    if (strcmp((*s)->backend->name, "cpu") == 0)
+        snprintf(text, sizeof text, "%d thread%s, %.120s", (*s)->info.threads,
+                 (*s)->info.threads == 1 ? "" : "s", (*s)->info.device);
+    else
+        snprintf(text, sizeof text, "device %d, %.120s", (*s)->info.number, (*s)->info.device);
     group_introduce(g, text);
-    if (team_same(g, "keys", (*s)->config_sha256, err) < 0)
+    snprintf(backend, sizeof backend, "%s", (*s)->backend->name);
+    if (team_same(g, "backend", backend, err) < 0 ||
+        team_same(g, "keys", (*s)->config_sha256, err) < 0 ||
+        team_same(g, "shards", shard_set_index_sha256((*s)->shards), err) < 0)
         return -1;
-    return team_same(g, "shards", shard_set_index_sha256((*s)->shards), err);
+    return team_same(g, "tables", (*s)->tables_sha256, err);
 }
 
 /* Rank 0's to all, who wait for it. */
@@ -175,6 +180,11 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     json_t *facts;
     int rc, tries = 0;
 
+    if (r->gpus && strcmp(s->backend->name, "cuda") != 0)
+        return err_set(err, ERR_INPUT,
+                       "--gpus N trains on GPUs (-B cuda), and this is %s%s%s: --ranks N trains in "
+                       "N processes on the CPU",
+                       s->backend->name, s->info.note[0] ? ": " : "", s->info.note);
     if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
         session_weights(s, r->data, r->results, err) < 0)
         return -1;

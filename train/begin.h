@@ -25,6 +25,7 @@ struct request {
     int64_t stop_after; /* epochs; 0: all */
     bool lr_find;       /* the range test instead of a training */
     struct team *team;  /* processes that train together; NULL: this one alone */
+    bool gpus;          /* they are those of --gpus */
     int argc;
     char *const *argv; /* for the record */
     json_t *git;       /* facts_git(), for the record; NULL where no run is begun */

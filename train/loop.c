@@ -138,10 +138,11 @@ static void resume_options(char out[PATH_LEN], const struct session *s, const st
 {
     const char *folder = run_folder(run), *data = s->shards_folder, *usual = getenv("PRESIZE_DATA");
     const int results = (int)(path_base(folder) - folder) - 1;
-    char above[PATH_LEN], gpus[32] = "", results_option[PATH_LEN] = "", data_option[PATH_LEN] = "";
+    const char *several = session_orders(s) > 1 ? "gpus" : team_is_launched() ? "ranks" : NULL;
+    char above[PATH_LEN], ranks[32] = "", results_option[PATH_LEN] = "", data_option[PATH_LEN] = "";
 
-    if (session_ranks(s) > 1)
-        snprintf(gpus, sizeof gpus, "--gpus %d ", session_ranks(s));
+    if (several && session_ranks(s) > 1)
+        snprintf(ranks, sizeof ranks, "--%s %d ", several, session_ranks(s));
     snprintf(above, sizeof above, "%.*s", (int)(path_base(data) - data) - 1, data);
     /* DATA of DATA/SET/shards-SIZE */
     above[path_base(above) > above ? path_base(above) - above - 1 : 0] = 0;
@@ -154,7 +155,7 @@ static void resume_options(char out[PATH_LEN], const struct session *s, const st
     else if ((results != 7 || strncmp(folder, "results", 7) != 0) &&
              path_format(results_option, NULL, "--results %.*s ", results, folder) < 0)
         return;
-    if (path_format(out, NULL, "%s%s%s", gpus, data_option, results_option) < 0)
+    if (path_format(out, NULL, "%s%s%s", ranks, data_option, results_option) < 0)
         out[0] = 0;
 }
 

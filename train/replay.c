@@ -48,11 +48,13 @@ static int open_replay(struct replay *p, const struct request *r, char folder[PA
                        struct err *err)
 {
     char path[PATH_LEN];
+    const char *backend;
 
     *p = (struct replay){.folder = folder};
     if (run_find(folder, r->results, r->replay, err) < 0 ||
         path_format(path, err, "%s/run.json", folder) < 0 || json_read(&p->run, path, err) < 0)
         return -1;
+    backend = json_string_value(json_object_get(p->run, "backend"));
     if (json_object_get(p->run, "lr_find"))
         return err_set(err, ERR_INPUT, "%s is a range test (--lr-find), which trains nothing",
                        folder);
@@ -62,11 +64,12 @@ static int open_replay(struct replay *p, const struct request *r, char folder[PA
                        "arithmetic %d: other "
                        "bits are no fault; replay it with the presize that trained it (%s)",
                        folder, run_arithmetic(p->run), ARITHMETIC, run_presize(p->run));
-    if (json_is_array(json_object_get(p->run, "ranks")))
+    if (json_is_array(json_object_get(p->run, "ranks")) &&
+        (!backend || strcmp(backend, "cpu") != 0))
         return err_set(
             err, ERR_INPUT,
-            "%s was trained by several processes; a replay is one process, whose sums are "
-            "added in another order",
+            "%s was trained on several GPUs; a replay is one process, whose sums are added in "
+            "another order",
             folder);
     return read_lines(&p->lines, folder, err);
 }

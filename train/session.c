@@ -63,15 +63,11 @@ static int check_phase(const struct session *s, int phase, struct err *err)
             "pictures to train with; at most train.accumulate=%u",
             (int)s->e->train.accumulate, p->batch, s->split->n_train,
             s->split->n_train / (uint32_t)p->batch);
-    if (p->batch % session_ranks(s))
-        return err_set(err, ERR_INPUT,
-                       "%s: a batch of %d pictures cannot be shared by %d processes alike: take a "
-                       "multiple of %d",
-                       phase_key(key, s, "batch", p->batch), p->batch, session_ranks(s),
-                       session_ranks(s));
-    if (micro && p->batch / session_ranks(s) % micro)
+    if (micro && p->batch / session_orders(s) % micro)
         return err_set(err, ERR_INPUT, "exec.microbatch: %d does not divide the batch of %d",
-                       (int)micro, p->batch / session_ranks(s));
+                       (int)micro, p->batch / session_orders(s));
+    if (session_check_shares(s, phase, phase_key(key, s, "batch", p->batch), err) < 0)
+        return -1;
     if (p->size > shard_set_size(s->shards))
         return err_set(err, ERR_INPUT,
                        "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
@@ -79,21 +75,6 @@ static int check_phase(const struct session *s, int phase, struct err *err)
                        phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
                        s->shards_folder, s->e->data.set, p->size);
     return 0;
-}
-
-struct group *session_group(const struct session *s)
-{
-    return s->e->exec.ranks ? s->e->exec.ranks->ctx : NULL;
-}
-
-int session_ranks(const struct session *s)
-{
-    return s->e->exec.ranks ? s->e->exec.ranks->ranks : 1;
-}
-
-int session_rank(const struct session *s)
-{
-    return s->e->exec.ranks ? s->e->exec.ranks->rank : 0;
 }
 
 /* How the shards' pictures were made, from their index.json. */
@@ -195,9 +176,8 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (backend_open(&s->backend, &s->be, &s->info, &e->exec, err) < 0)
         goto fail;
-    if (session_ranks(s) > 1 && strcmp(s->backend->name, "cuda") != 0) {
-        err_set(err, ERR_INPUT, "several processes (--gpus, mpirun) need -B cuda, not %s%s%s",
-                s->backend->name, s->info.note[0] ? ": " : "", s->info.note);
+    if (session_ranks(s) > 1 && strcmp(s->backend->name, "ref") == 0) {
+        err_set(err, ERR_INPUT, "several processes need -B cpu or cuda, not ref");
         goto fail;
     }
     if (open_pictures(s, data, err) < 0)
@@ -256,7 +236,8 @@ int session_phase(struct session *s, int phase, struct err *err)
     const struct run_phase *p = &s->phases[phase];
     const struct train_options *t = &s->e->train;
     struct network_shape shape = {.batch = p->batch / session_ranks(s),
-                                  .microbatch = (int)s->e->exec.microbatch,
+                                  .shared = session_ranks(s) > 1,
+                                  .microbatch = session_microbatch(s, phase),
                                   .size = p->size,
                                   .dtype = s->dtype,
                                   .augment = true,

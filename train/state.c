@@ -162,7 +162,7 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
-    if (folder && add_resume(*out, st, session_ranks(s), folder, err) < 0) {
+    if (folder && add_resume(*out, st, session_orders(s), folder, err) < 0) {
         json_decref(*out);
         *out = NULL;
         return -1;
@@ -185,11 +185,11 @@ static int same_parent(const json_t *json, const char *name, const char *now, co
     return 0;
 }
 
-/* Sums over pictures meet in another order on another number of devices. */
+/* Sums over pictures meet in another order on another number of GPUs; on CPUs they never do. */
 static int same_ranks(const json_t *resume, const struct session *s, struct err *err)
 {
     const json_t *json = json_object_get(resume, "ranks");
-    const int then = json ? (int)json_integer_value(json) : 1, now = session_ranks(s);
+    const int then = json ? (int)json_integer_value(json) : 1, now = session_orders(s);
 
     if (then == now)
         return 0;

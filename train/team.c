@@ -3,31 +3,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/path.h"
 
 enum {
-    LIMIT_S = 60,   /* $PRESIZE_RANK_SECONDS */
-    COMMON_S = 2,   /* for rank 0 to say itself what is wrong with all of them */
-    LEFT_OVER_S = 5 /* for the others to end after rank 0 */
+    LIMIT_S =
+        1800, /* $PRESIZE_RANK_SECONDS: longer than rank 0 takes to write what the others wait for */
+    COMMON_S = 2 /* for rank 0 to say itself what is wrong with all of them */
 };
 
 struct team {
     struct group *group;
     struct be_ranks ranks;
-    void (*end)(const char *why);
-    pthread_mutex_t lock; /* whoever ends the process takes it for good */
-    struct run *run;      /* behind lock */
 };
 
 static double limit(void)
@@ -40,76 +36,24 @@ static double limit(void)
 
 /* ---- launching ------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t children[GROUP_MAX], n_children;
+#define LAUNCHED "PRESIZE_LAUNCHED"
 
+static volatile sig_atomic_t launcher, asked;
+
+/* mpirun passes SIGUSR1 on to all, and takes SIGTERM for the end of all within a second. */
 static void pass_on(int number)
 {
     const int error = errno;
+    const bool ends = asked && number != SIGUSR1 && number != SIGUSR2;
 
-    for (int i = 0; i < n_children; i++)
-        if (children[i] > 0)
-            kill((pid_t)children[i], number);
+    asked = 1;
+    kill((pid_t)launcher, ends ? SIGTERM : SIGUSR1);
     errno = error;
 }
 
-/* What member RANK of N finds in its environment. */
-static int set_place(int rank, int n, const char *meet, struct err *err)
+static void catch_signals(void)
 {
-    char text[3][16];
-
-    snprintf(text[0], sizeof text[0], "%d", rank);
-    snprintf(text[1], sizeof text[1], "%d", n);
-    if (setenv("PRESIZE_RANK", text[0], 1) < 0 || setenv("PRESIZE_RANKS", text[1], 1) < 0 ||
-        setenv("PRESIZE_LOCAL_RANK", text[0], 1) < 0 || setenv("PRESIZE_MEET", meet, 1) < 0)
-        return err_errno(err, "--gpus");
-    return 0;
-}
-
-static void say_end(int rank, pid_t pid, int status)
-{
-    if (WIFSIGNALED(status))
-        log_error("rank %d (pid %ld) was ended by signal %d, %s", rank, (long)pid, WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
-}
-
-static int status_of(int status)
-{
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
-/* Waits for all. Those that are left when rank 0 has gone for a while are ended. */
-static int wait_for_all(int n)
-{
-    double gone = 0;
-    int status, result = 1, left = n;
-
-    while (left > 0) {
-        const pid_t pid = waitpid(-1, &status, gone > 0 ? WNOHANG : 0);
-        int rank = 0;
-
-        if (pid == 0) {
-            nanosleep(&(struct timespec){0, 20000000}, NULL);
-            if (clock_seconds() - gone > LEFT_OVER_S)
-                pass_on(SIGKILL);
-        }
-        while (rank < n && children[rank] != pid)
-            rank++;
-        if (pid <= 0 || rank == n)
-            continue;
-        children[rank] = 0;
-        left--;
-        say_end(rank, pid, status);
-        if (rank == 0) {
-            result = status_of(status);
-            gone = clock_seconds();
-        }
-    }
-    return result;
-}
-
-static void catch_signals(void (*handler)(int))
-{
-    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    const struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -118,39 +62,128 @@ static void catch_signals(void (*handler)(int))
     sigaction(SIGUSR2, &action, NULL);
 }
 
-int team_launch(int n, int *status, struct err *err)
+/* One machine, as many processes as were asked for, each on all its processors: what mpirun's options would say, in the
+ * variables of Open MPI 4 and 5, as other MPIs have other options. Root has asked for it by --ranks. */
+static int set_variables(void)
 {
-    const pid_t parent = getpid();
-    sigset_t all, old;
-    char meet[64];
+    static const char *const variables[][2] = {
+        {LAUNCHED, "1"},
+        {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+        {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+        {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
+        {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+        {"OMPI_MCA_orte_execute_quiet", "1"},
+        {"PRTE_ALLOW_RUN_AS_ROOT", "1"},
+        {"PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+        {"PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"},
+        {"PRTE_MCA_hwloc_default_binding_policy", "none"},
+    };
 
-    snprintf(meet, sizeof meet, "@presize %ld %.0f", (long)parent, 1e6 * clock_seconds());
-    fflush(NULL);
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &old); /* until all are there and their numbers known */
-    for (int rank = 0; rank < n; rank++) {
-        const pid_t pid = fork();
-
-        if (pid == 0) {
-            /* a terminal's Ctrl-C comes by way of the parent, once; its end ends the children, too */
-            setpgid(0, 0);
-            prctl(PR_SET_PDEATHSIG, SIGTERM);
-            sigprocmask(SIG_SETMASK, &old, NULL);
-            return getppid() != parent ? err_set(err, ERR_STOPPED, "--gpus: stopped")
-                                       : set_place(rank, n, meet, err);
-        }
-        children[rank] = pid;
-        n_children = rank + 1;
-        if (pid < 0) {
-            err_errno(err, "--gpus: process %d of %d", rank, n);
-            pass_on(SIGKILL);
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (setenv(variables[i][0], variables[i][1], 0) < 0)
             return -1;
-        }
+    return 0;
+}
+
+/* ARGV, to be run N times by mpirun; owned by the caller. NULL: out of memory. PROGRAM, of this process, stands for a
+ * name without a folder, which the PATH may lead elsewhere. */
+static char **command(int n, char *const *argv, char *program)
+{
+    static char mpirun[] = "mpirun", option[] = "-n", count[16];
+    size_t given = 0;
+    char **args;
+
+    while (argv[given])
+        given++;
+    args = calloc(given + 4, sizeof *args);
+    if (!args)
+        return NULL;
+    snprintf(count, sizeof count, "%d", n);
+    args[0] = mpirun;
+    args[1] = option;
+    args[2] = count;
+    memcpy(args + 3, argv, given * sizeof *args);
+    if (!strchr(argv[0], '/'))
+        args[3] = program;
+    return args;
+}
+
+/* In a process group of its own, as a terminal's Ctrl-C comes by way of this process; without input. 0, or errno. */
+static int spawn(pid_t *pid, char *const *args)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t all, old;
+    int why;
+
+    if (set_variables() < 0 || posix_spawn_file_actions_init(&files) != 0 ||
+        posix_spawnattr_init(&attributes) != 0)
+        return ENOMEM;
+    why = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old); /* until its number is known */
+    (void)posix_spawnattr_setsigmask(&attributes, &old);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    if (why == 0)
+        why = posix_spawnp(pid, "mpirun", &files, &attributes, args, environ);
+    if (why == 0) {
+        launcher = *pid;
+        catch_signals();
     }
-    catch_signals(pass_on);
     sigprocmask(SIG_SETMASK, &old, NULL);
-    *status = wait_for_all(n);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    return why;
+}
+
+static int status_of(int status)
+{
+    int number = 0;
+
+    if (WIFSIGNALED(status))
+        number = WTERMSIG(status);
+    else if (WEXITSTATUS(status) > 128)
+        number = WEXITSTATUS(status) - 128;
+    if (number == 0)
+        return WEXITSTATUS(status);
+    log_error("one of the processes was ended by signal %d, %s, and mpirun ended the others; "
+              "`train --resume` goes on from the last checkpoint",
+              number, strsignal(number));
     return 1;
+}
+
+int team_launch(int n, char *const *argv, int *status, struct err *err)
+{
+    char program[PATH_LEN];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    char **args = NULL;
+    pid_t pid;
+    int why;
+
+    if (length < 0)
+        return err_errno(err, "/proc/self/exe");
+    program[length] = 0;
+    args = command(n, argv, program);
+    fflush(NULL);
+    why = args ? spawn(&pid, args) : ENOMEM;
+    free(args);
+    if (why == ENOENT)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "several processes are started by mpirun, which is not on the PATH: install "
+                       "an MPI (on Debian and Ubuntu openmpi-bin)");
+    while (why == 0 && waitpid(pid, status, 0) < 0)
+        why = errno == EINTR ? 0 : errno;
+    if (why != 0) {
+        errno = why;
+        return err_errno(err, "mpirun");
+    }
+    *status = status_of(*status);
+    return 0;
+}
+
+bool team_is_launched(void)
+{
+    return getenv(LAUNCHED) != NULL;
 }
 
 /* ---- together -------------------------------------------------------------------------------- */
@@ -160,27 +193,16 @@ static void share(void *ctx, void *all, size_t bytes)
     group_share(ctx, all, bytes);
 }
 
-__attribute__((noreturn)) static void end_here(struct team *t, const char *why)
+static void swap(void *ctx, void *out, const void *in, size_t bytes)
 {
-    char text[sizeof(struct err)];
-
-    if (why && t->ranks.rank > 0) {
-        snprintf(text, sizeof text, "rank %d: %s", t->ranks.rank, why);
-        why = text;
-    }
-    t->end(why);
-    abort();
+    group_swap(ctx, out, in, bytes);
 }
 
-/* By the watching thread, while the main one may hang in a wait for the device. */
-static void lost(void *ctx, const char *why, bool said)
+static void say(const char *why)
 {
-    struct team *t = ctx;
-
-    pthread_mutex_lock(&t->lock);
-    if (t->run)
-        run_abandon(t->run, why);
-    end_here(t, said ? NULL : why);
+    progress_end();
+    log_error("%s", why);
+    fflush(stdout);
 }
 
 /* The others write to nowhere, and errors alone. */
@@ -195,31 +217,41 @@ static int be_silent(struct err *err)
     return 0;
 }
 
-int team_join(struct team **out, void (*end)(const char *why), struct err *err)
+/* Time for rank 0, which ends all of them when it has said what is wrong with all. */
+static void let_rank_0_speak(int rank)
 {
-    struct group_place place;
+    const struct timespec moment = {COMMON_S, 0};
+
+    if (rank > 0)
+        nanosleep(&moment, NULL);
+}
+
+int team_join(struct team **out, const struct group_place *place, struct err *err)
+{
+    const struct group_options o = {.limit_s = limit(), .lost = say};
     struct team *t;
 
     *out = NULL;
-    if (group_place(&place, err) < 0)
-        return -1;
-    if (place.ranks == 1)
+    if (place->ranks == 1)
         return 0;
     t = calloc(1, sizeof *t);
     if (!t)
-        return err_set(err, ERR_NOMEM, "%d processes", place.ranks);
-    t->end = end;
-    pthread_mutex_init(&t->lock, NULL);
-    if ((place.rank > 0 && be_silent(err) < 0) ||
-        group_join(&t->group, &place,
-                   &(struct group_options){.limit_s = limit(), .lost = lost, .ctx = t}, err) < 0) {
+        return err_set(err, ERR_NOMEM, "%d processes", place->ranks);
+    if (group_join(&t->group, place, &o, err) < 0) {
         free(t);
+        let_rank_0_speak(place->rank);
         return -1;
     }
-    t->ranks =
-        (struct be_ranks){place.rank, place.ranks, place.local, place.by_launcher, share, t->group};
+    t->ranks = (struct be_ranks){.rank = group_rank(t->group),
+                                 .ranks = group_size(t->group),
+                                 .local = group_local(t->group),
+                                 .by_launcher = !team_is_launched(),
+                                 .share = share,
+                                 .ctx = t->group,
+                                 .swap = swap,
+                                 .sharers = group_sharers(t->group)};
     *out = t;
-    return 0;
+    return t->ranks.rank > 0 ? be_silent(err) : 0;
 }
 
 struct group *team_group(const struct team *t)
@@ -237,30 +269,25 @@ bool team_leads(const struct team *t)
     return !t || t->ranks.rank == 0;
 }
 
-void team_run(struct team *t, struct run *run)
-{
-    if (!t)
-        return;
-    pthread_mutex_lock(&t->lock);
-    t->run = run;
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* What is wrong with all of them, rank 0 says; what a signal or a loss ends, ends when rank 0 has written a
- * checkpoint. */
 void team_fail(struct team *t, const struct err *err)
 {
-    const bool common = err->kind == ERR_STOPPED || err->kind == ERR_NUMERIC;
-    const struct timespec moment = {COMMON_S, 0};
+    const int rank = t->ranks.rank;
 
-    if (t->ranks.rank > 0) {
-        nanosleep(&moment, NULL);
-        while (common)
-            pause(); /* lost() ends it */
+    if (err->kind == ERR_STOPPED || err->kind == ERR_NUMERIC) { /* rank 0's checkpoint is written */
+        (void)group_any(t->group, false);
+        team_leave(t);
+        return;
     }
-    pthread_mutex_lock(&t->lock); /* first: those who are told end, which lost() would tell of */
-    group_fail(t->group, err->msg);
-    end_here(t, err->msg);
+    let_rank_0_speak(rank);
+    if (rank > 0) {
+        struct err named = *err;
+
+        (void)err_wrap(&named, "%s", group_name(t->group, rank));
+        say(named.msg);
+    } else {
+        say(err->msg);
+    }
+    group_end(t->group);
 }
 
 void team_leave(struct team *t)

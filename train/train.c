@@ -1,5 +1,6 @@
 /* train.c - the command: train an experiment, resume a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "image/decode.h"
 #include "record/canvas.h"
 #include "replay.h"
+#include "record/run.h"
 #include "record/sheet.h"
 #include "selftest.h"
 #include "show_batch.h"
@@ -41,6 +43,7 @@ enum {
     OPT_SELFTEST,
     OPT_QUICK,
     OPT_GPUS,
+    OPT_RANKS,
     OPT_REPLAY,
     OPT_STUDY,
     OPT_SEEDS,
@@ -70,7 +73,8 @@ struct args {
     bool unique;
     bool ops;     /* --summary=ops */
     bool quick;   /* --selftest */
-    int gpus;     /* --gpus; 1 */
+    int gpus;     /* --gpus; 0: not given */
+    int ranks;    /* --ranks; 0: not given */
     char **words; /* room for argc */
     char backend[64];
 };
@@ -89,7 +93,8 @@ static const struct argp_option options[] = {
     {"task",       OPT_TASK,       "I",    0, "run number I of the study alone, as in a job array", 0},
     {"in",         OPT_IN,         "DIR",  OPTION_HIDDEN, "make the run in DIR, a study's folder", 0},
     {"worker",     OPT_WORKER,     "PID",  OPTION_HIDDEN, "end when the study's process PID does", 0},
-    {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on", 0},
+    {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on: N processes, by mpirun", 0},
+    {"ranks",      OPT_RANKS,      "N",    0, "train in N processes, by mpirun; on CPUs the same bits", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run; --resume continues", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
@@ -192,6 +197,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_GPUS:
         a->gpus = (int)count_option("--gpus", arg, GROUP_MAX);
         return 0;
+    case OPT_RANKS:
+        a->ranks = (int)count_option("--ranks", arg, GROUP_MAX);
+        return 0;
     case OPT_LR_FIND:
         r->lr_find = true;
         return 0;
@@ -266,11 +274,17 @@ static int look(const struct args *a, struct err *err)
     return rc;
 }
 
+/* That --gpus or --ranks asks for; 1: neither. */
+static int processes(const struct args *a)
+{
+    return a->gpus > 1 ? a->gpus : a->ranks > 1 ? a->ranks : 1;
+}
+
 /* The study that A asks for, or with --plan what it would cost. */
 static int train_study(struct args *a, char folder[PATH_LEN], struct err *err)
 {
     struct worker *w = &a->study;
-    char gpus[32];
+    char several[32];
     int n = 0;
 
     w->name = a->request.name;
@@ -282,9 +296,9 @@ static int train_study(struct args *a, char folder[PATH_LEN], struct err *err)
     w->program = a->request.argv[0];
     if (a->common.verbose)
         w->passed[n++] = a->common.verbose > 0 ? "--verbose" : "--quiet";
-    if (a->gpus > 1) {
-        snprintf(gpus, sizeof gpus, "--gpus=%d", a->gpus);
-        w->passed[n++] = gpus;
+    if (processes(a) > 1) {
+        snprintf(several, sizeof several, a->gpus > 1 ? "--gpus=%d" : "--ranks=%d", processes(a));
+        w->passed[n++] = several;
     }
     if (strcmp(sandbox_name(), "off") == 0)
         w->passed[n++] = "--no-sandbox";
@@ -346,18 +360,38 @@ static void refuse_misuse_of_study(const struct args *a)
         die_usage("train", "--plan is of the whole study: leave out --task");
 }
 
+/* Options that PLACE, one of several processes, or the asking for several does not go with. */
+static void refuse_lonely(const struct args *a, const struct group_place *place)
+{
+    const bool trains = a->action == ACTION_TRAIN && !a->request.lr_find && !a->request.replay;
+    const bool several = place->ranks > 1 || processes(a) > 1;
+
+    if (a->gpus > 0 && a->ranks > 0)
+        die_usage("train", "--gpus N and --ranks N both start N processes: leave one out");
+    if (is_study(a) && place->ranks > 1)
+        die_usage("train", "processes of mpirun and srun train one run together; of a study, start "
+                           "one process, or a job array with --task");
+    if (processes(a) > 1 && place->ranks > 1 && !team_is_launched())
+        die_usage("train", "%s starts processes of its own: leave it out under mpirun and srun",
+                  a->gpus > 1 ? "--gpus" : "--ranks");
+    if (!trains && !is_study(a) && several)
+        die_usage("train", "several processes (--gpus, --ranks, mpirun, srun) train one run: for "
+                           "anything else, --lr-find too, start one");
+}
+
 /* Options that do not go together. */
-static void refuse_misuse(const struct args *a)
+static void refuse_misuse(const struct args *a, const struct group_place *place)
 {
     const struct request *r = &a->request;
     struct err err = {0};
 
     refuse_misuse_of_study(a);
+    refuse_lonely(a, place);
     if ((r->name && begin_check_name(r->name, &err) < 0) ||
         (a->png && sheet_check_path(a->png, &err) < 0))
         die_usage("train", "%s", err.msg);
     if (r->replay && (r->experiment || r->name || r->resume || r->stop_after || r->lr_find ||
-                      a->action != ACTION_TRAIN || a->gpus > 1)) {
+                      a->action != ACTION_TRAIN || processes(a) > 1)) {
         die_usage("train",
                   "--replay computes a run again as it was recorded: only keys that change "
                   "no result go with it");
@@ -383,19 +417,8 @@ static void refuse_misuse(const struct args *a)
     }
 }
 
-/* With others that train the same run: destructors might wait for them. */
-static void end_at_once(const char *why)
-{
-    progress_end();
-    log_begin("train", LOG_ERROR);
-    if (why)
-        log_error("%s", why);
-    fflush(stdout);
-    _exit(1);
-}
-
 /* What the action writes: a new run's folder is narrowed down to when it is there. Threads that are started later are
- * bound as well, so this comes before the first one; what must be executed, git, is run before. */
+ * bound as well, so this comes before the first one; what must be executed, git, and MPI's start come before. */
 static int give_up_rights(struct args *a, struct err *err)
 {
     const struct request *r = &a->request;
@@ -403,8 +426,6 @@ static int give_up_rights(struct args *a, struct err *err)
     char folder[PATH_LEN];
     bool writes = a->action == ACTION_TRAIN || a->action == ACTION_SELFTEST;
 
-    if (a->action == ACTION_TRAIN && !r->resume && !r->replay)
-        a->request.git = facts_git();
     if (a->action == ACTION_SHOW) {
         if (path_folder(folder, a->png, err) < 0)
             return -1;
@@ -420,35 +441,67 @@ static int give_up_rights(struct args *a, struct err *err)
     return 0;
 }
 
-/* What --gpus starts, or mpirun has; this process may be the one that waits for them. */
-static int gather_team(struct args *a, struct err *err)
+/* What --gpus or --ranks starts, or mpirun has; this process may be the one that waits for them. */
+static int gather_team(struct args *a, const struct group_place *place, struct err *err)
 {
-    const bool trains = a->action == ACTION_TRAIN && !a->request.lr_find;
-    struct group_place place;
     int status;
 
-    if (group_place(&place, err) < 0)
-        return -1;
-    if (is_study(a) && place.ranks > 1)
-        die_usage("train", "processes of mpirun and srun train one run together; of a study, start "
-                           "one process, or a job array with --task");
     if (is_study(a)) /* each run gathers its own */
         return 0;
-    if (a->gpus > 1 && place.ranks > 1)
-        die_usage("train",
-                  "--gpus starts processes of its own: leave it out under mpirun and srun");
-    if (!trains && (a->gpus > 1 || place.ranks > 1))
-        die_usage("train", "several processes (--gpus, mpirun) train one run: for anything else, "
-                           "--lr-find too, start one");
-    if (a->gpus > 1) {
-        switch (team_launch(a->gpus, &status, err)) {
-        case -1:
+    if (processes(a) > 1 && place->ranks == 1) {
+        if (team_is_launched())
+            return err_set(err, ERR_UNSUPPORTED,
+                           "this mpirun does not tell its processes which of how many they are "
+                           "(OMPI_COMM_WORLD_RANK or PMI_RANK): take that of Open MPI or MPICH");
+        if (team_launch(processes(a), a->request.argv, &status, err) < 0)
             return -1;
-        case 1:
-            exit(status);
-        }
+        exit(status);
     }
-    return give_up_rights(a, err) < 0 ? -1 : team_join(&a->request.team, end_at_once, err);
+    a->request.gpus = a->gpus > 1;
+    if (a->action == ACTION_TRAIN && !a->request.resume && !a->request.replay && place->rank == 0)
+        a->request.git = facts_git();
+    if (team_join(&a->request.team, place, err) < 0)
+        return -1;
+    return give_up_rights(a, err);
+}
+
+static bool muted;
+
+/* mpirun ends rank 0, too, when one that is silent ends first. */
+static void let_rank_0_speak(void)
+{
+    if (muted)
+        sleep(2);
+}
+
+/* What all processes say alike, rank 0 says. Returns what unmute() takes. */
+static int mute(const struct group_place *place)
+{
+    const int kept = place->rank > 0 ? dup(STDERR_FILENO) : -1;
+    const int nowhere = kept >= 0 ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+
+    if (nowhere >= 0) {
+        muted = atexit(let_rank_0_speak) == 0;
+        dup2(nowhere, STDERR_FILENO);
+        close(nowhere);
+    }
+    return kept;
+}
+
+static void unmute(int kept)
+{
+    muted = false;
+    if (kept < 0)
+        return;
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+}
+
+noreturn static void end_badly(const struct args *a, const struct err *err)
+{
+    if (!team_leads(a->request.team)) /* rank 0 says it; another status would have mpirun end it */
+        exit(0);
+    die("train", err);
 }
 
 /* Until loop_catch_signals() there is nothing to keep. A scheduler's word ends the process then, too, but with the
@@ -483,15 +536,18 @@ int main(int argc, char **argv)
                                                      {tensorfile_libraries}, {backend_libraries},
                                                      {record_libraries},     {NULL}};
     struct args a = {.common = {.tool = "train", .libraries = libraries}};
+    struct group_place place;
     struct err err = {0};
+    int kept;
 
     signal(SIGUSR1, end_early);
     signal(SIGUSR2, end_early);
     a.words = calloc((size_t)argc + 1, sizeof *a.words);
-    if (!a.words) {
+    if (!a.words)
         err_set(&err, ERR_NOMEM, "arguments");
+    if (!a.words || group_place(&place, &err) < 0)
         die("train", &err);
-    }
+    kept = mute(&place);
     a.request.words = a.words;
     a.request.argc = argc;
     a.request.argv = argv;
@@ -499,8 +555,10 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;
     a.request.results = a.common.results;
-    refuse_misuse(&a);
-    if ((a.worker > 0 && worker_follow(a.worker, &err) < 0) || gather_team(&a, &err) < 0)
+    refuse_misuse(&a, &place);
+    unmute(kept);
+    if ((a.worker > 0 && !team_is_launched() && worker_follow(a.worker, &err) < 0) ||
+        gather_team(&a, &place, &err) < 0)
         die("train", &err);
     if (a.action == ACTION_KEYS) {
         experiment_document(stdout);
@@ -509,7 +567,7 @@ int main(int argc, char **argv)
         say_experiments();
         exit(2);
     } else if (train(&a, &err) < 0) {
-        die("train", &err);
+        end_badly(&a, &err);
     }
     json_decref(a.request.git);
     free(a.words);

@@ -32,6 +32,9 @@ struct be_ranks {
     /* All call it in the same order: each gives the part at ALL + rank * BYTES and gets the others'. */
     void (*share)(void *ctx, void *all, size_t bytes);
     void *ctx;
+    /* Likewise: part I of OUT becomes what rank I gives this one, of IN, where each has a part for every rank. */
+    void (*swap)(void *ctx, void *out, const void *in, size_t bytes);
+    int sharers; /* of them on the processors that this one may use, with it; 0: not known */
 };
 
 /* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch and cuda_graph

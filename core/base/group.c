@@ -1,55 +1,34 @@
-/* group.c - the members' sockets, what is exchanged over them, and the thread that watches.
- *
- * Threads: the watching one reads the watch connections and is the only one to call lost(), but for the
- * case that the exchange alone breaks. `lock` guards names and what is written to watch connections.
+/* group.c - opens the MPI plug-in, looks who is there, and hands its exchanges on.
  * SPDX-License-Identifier: MIT */
 #include "base/group.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
+#include <dlfcn.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/group_socket.h"
-
-enum { PING_MS = 1000, TEXT = 1000 };
-
-enum kind { PING = 0x50475201, FAIL, LOST, BYE };
-
-struct message { /* on watch connections, whole */
-    uint32_t kind;
-    char text[TEXT];
-};
-
-struct peer {
-    int rank, data, watch;
-    double heard;     /* when something came from it last */
-    atomic_bool done; /* it said good-bye */
-};
+#include "base/mpi_plugin.h"
+#include "base/path.h"
 
 struct group {
-    int rank, ranks;
+    const struct mpi_plugin *mpi;
+    int rank, ranks, local, sharers;
     struct group_options o;
     char (*names)[GROUP_NAME]; /* ranks of them, owned */
-    struct peer *peers;        /* of member 0 all others, of others member 0; owned */
-    int n_peers;
-    uint32_t exchanges; /* so far */
-    pthread_mutex_t lock;
-    pthread_t watcher;
-    int wake;            /* an eventfd that the watcher looks at, too */
-    atomic_bool leaving; /* in order or not: who ends now is not missed */
 };
+
+/* What members tell of themselves first. Its size and its first member stay as they are in all versions. */
+struct card {
+    char version[32];
+    char host[64];
+    int64_t pid;
+    unsigned char processors[128]; /* that the process may run on: a cpu_set_t */
+    char rest[280];
+};
+_Static_assert(sizeof(struct card) == 512 && sizeof(cpu_set_t) <= 128, "a card has 512 bytes");
 
 int group_rank(const struct group *g)
 {
@@ -61,193 +40,147 @@ int group_size(const struct group *g)
     return g->ranks;
 }
 
+int group_local(const struct group *g)
+{
+    return g->local;
+}
+
+int group_sharers(const struct group *g)
+{
+    return g->sharers;
+}
+
 const char *group_name(const struct group *g, int rank)
 {
     return g->names[rank];
 }
 
-/* ---- the watch ------------------------------------------------------------------------------- */
+/* ---- the environment ------------------------------------------------------------------------- */
 
-static void tell(struct group *g, const struct peer *p, enum kind kind, const char *text)
+static const struct launcher {
+    const char *rank, *ranks, *name;
+} launchers[] = {
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "mpirun"},
+    {"PMI_RANK", "PMI_SIZE", "mpirun"},
+    /* a batch script's own process has SLURM_NTASKS, too, but no step */
+    {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "srun"},
+};
+
+static int number(int *out, const char *name, int least, int most, struct err *err)
 {
-    struct message m = {.kind = (uint32_t)kind};
+    const char *text = getenv(name);
+    char *end;
+    const long n = text ? strtol(text, &end, 10) : -1;
 
-    snprintf(m.text, sizeof m.text, "%s", text);
-    pthread_mutex_lock(&g->lock);
-    /* one that takes nothing any more will be found silent */
-    (void)send(p->watch, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
-    pthread_mutex_unlock(&g->lock);
+    if (!text || end == text || *end || n < least || n > most)
+        return err_set(err, ERR_INPUT, "%s=%s: expected a number from %d to %d", name,
+                       text ? text : "", least, most);
+    *out = (int)n;
+    return 0;
 }
 
-static void tell_all(struct group *g, enum kind kind, const char *text)
+static bool is_set(const char *name)
 {
-    for (int i = 0; i < g->n_peers; i++)
-        if (kind == BYE || !atomic_load(&g->peers[i].done)) /* who said it first is still told */
-            tell(g, &g->peers[i], kind, text);
+    const char *text = getenv(name);
+
+    return text && *text;
 }
 
-/* Ends this process and, where this is member 0, all of them. */
-__attribute__((noreturn)) static void give_up(struct group *g, bool said, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-static void give_up(struct group *g, bool said, const char *format, ...)
+int group_place(struct group_place *out, struct err *err)
 {
-    char why[TEXT];
-    va_list args;
+    *out = (struct group_place){.ranks = 1};
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        const struct launcher *l = &launchers[i];
 
-    va_start(args, format);
-    vsnprintf(why, sizeof why, format, args);
-    va_end(args);
-    if (g->rank == 0)
-        tell_all(g, LOST, why);
-    g->o.lost(g->o.ctx, why, said);
-    abort();
-}
-
-static const char *name_of(struct group *g, int rank, char out[GROUP_NAME])
-{
-    pthread_mutex_lock(&g->lock);
-    memcpy(out, g->names[rank], GROUP_NAME);
-    pthread_mutex_unlock(&g->lock);
-    return out;
-}
-
-/* Reads what P said. */
-static void hear(struct group *g, struct peer *p)
-{
-    char name[GROUP_NAME];
-    struct message m;
-
-    if (!socket_get(p->watch, &m, sizeof m)) {
-        if (!atomic_load(&g->leaving))
-            give_up(g, false, "%s has died", name_of(g, p->rank, name));
-        atomic_store(&p->done, true);
-        return;
-    }
-    m.text[sizeof m.text - 1] = 0;
-    p->heard = clock_seconds();
-    if (m.kind == FAIL)
-        give_up(g, p->rank == 0, "%s failed: %s", name_of(g, p->rank, name), m.text);
-    if (m.kind == LOST)
-        give_up(g, false, "%s", m.text);
-    atomic_store(&p->done, m.kind == BYE);
-}
-
-static void *watch(void *arg)
-{
-    struct group *g = arg;
-    struct pollfd fds[GROUP_MAX + 1];
-    char name[GROUP_NAME];
-    double said = 0, awake = clock_seconds();
-
-    while (!atomic_load(&g->leaving)) {
-        double now = clock_seconds();
-
-        if (now - said >= PING_MS / 1e3) {
-            tell_all(g, PING, "");
-            said = now;
-        }
-        for (int i = 0; i < g->n_peers; i++)
-            fds[i] = (struct pollfd){.fd = atomic_load(&g->peers[i].done) ? -1 : g->peers[i].watch,
-                                     .events = POLLIN};
-        fds[g->n_peers] = (struct pollfd){.fd = g->wake, .events = POLLIN};
-        if (poll(fds, (nfds_t)g->n_peers + 1, PING_MS) < 0)
+        if (!is_set(l->rank) || !is_set(l->ranks))
             continue;
-        now = clock_seconds();
-        for (int i = 0; i < g->n_peers; i++) {
-            struct peer *p = &g->peers[i];
-
-            if (now - awake > 3 * PING_MS / 1e3) /* this process was stopped itself */
-                p->heard += now - awake;
-
-            if (fds[i].revents)
-                hear(g, p);
-            else if (!atomic_load(&p->done) && !atomic_load(&g->leaving) &&
-                     now - p->heard > g->o.limit_s)
-                give_up(g, false, "%s has not been heard of for %.0f s", name_of(g, p->rank, name),
-                        now - p->heard);
-        }
-        awake = now;
+        if (number(&out->ranks, l->ranks, 1, GROUP_MAX, err) < 0 ||
+            number(&out->rank, l->rank, 0, out->ranks - 1, err) < 0)
+            return -1;
+        out->launcher = l->name;
+        if (out->ranks > 1) /* srun may have started an mpirun, and mpirun is asked first */
+            return 0;
     }
-    return NULL;
+    return 0;
 }
 
-/* Signals are the business of the threads that were there before. */
-static int start_watch(struct group *g, struct err *err)
-{
-    sigset_t all, old;
-    int rc;
+/* ---- the plug-in ----------------------------------------------------------------------------- */
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    errno = pthread_create(&g->watcher, NULL, watch, g);
-    rc = errno == 0 ? 0 : err_errno(err, "cannot start the watching thread");
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc;
+static int plugin_path(char out[PATH_LEN], struct err *err)
+{
+    const char *given = getenv("PRESIZE_MPI_PLUGIN");
+    char program[PATH_LEN];
+    ssize_t n;
+
+    if (given && *given)
+        return path_format(out, err, "%s", given);
+    n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n < 0)
+        return err_errno(err, "/proc/self/exe");
+    program[n] = 0;
+    *(strrchr(program, '/') + 1) = 0;
+    return path_format(out, err, "%s" MPI_PLUGIN_FILE, program);
+}
+
+static int open_plugin(const struct mpi_plugin **out, struct err *err)
+{
+    char path[PATH_LEN];
+    void *library;
+
+    if (plugin_path(path, err) < 0)
+        return -1;
+    if (!path_exists(path))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "several processes need the MPI plug-in, and %s is not there: install an "
+                       "MPI with its headers (on Debian and Ubuntu libopenmpi-dev and "
+                       "openmpi-bin), then build presize again",
+                       path);
+    /* MPI's own plug-ins look for its symbols */
+    library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    if (!library)
+        return err_set(err, ERR_UNSUPPORTED, "the MPI plug-in cannot be loaded: %s", dlerror());
+    *out = dlsym(library, MPI_PLUGIN_SYMBOL);
+    if (!*out)
+        return err_set(err, ERR_UNSUPPORTED, "%s is no plug-in of presize: it lacks %s", path,
+                       MPI_PLUGIN_SYMBOL);
+    if ((*out)->abi != MPI_PLUGIN_ABI || strcmp((*out)->version, PRESIZE_VERSION) != 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s was built from another version (%s) than this program (" PRESIZE_VERSION
+                       "): build both from one source",
+                       path, (*out)->abi == MPI_PLUGIN_ABI ? (*out)->version : "another struct");
+    return 0;
 }
 
 /* ---- exchanges ------------------------------------------------------------------------------- */
 
-struct part {
-    uint32_t number, bytes_low, bytes_high;
-};
-
-/* The watching thread knows better why a connection ends; it needs a moment to be told. */
-__attribute__((noreturn)) static void broken(struct group *g, const struct peer *p)
+static void check(struct group *g, enum mpi_result result)
 {
-    const struct timespec pause = {(time_t)g->o.limit_s + 1, 0};
-    char name[GROUP_NAME];
+    char why[256];
 
-    nanosleep(&pause, NULL);
-    give_up(g, false, "the connection to %s broke", name_of(g, p->rank, name));
-}
-
-static void put(struct group *g, const struct peer *p, const void *data, size_t bytes)
-{
-    if (!socket_put(p->data, data, bytes))
-        broken(g, p);
-}
-
-static void get(struct group *g, const struct peer *p, void *data, size_t bytes)
-{
-    if (!socket_get(p->data, data, bytes))
-        broken(g, p);
-}
-
-/* Each part has a head, so that members that have parted ways are found. */
-static void get_part(struct group *g, const struct peer *p, const struct part *head, char *at,
-                     size_t bytes)
-{
-    char name[GROUP_NAME];
-    struct part theirs;
-
-    get(g, p, &theirs, sizeof theirs);
-    if (memcmp(&theirs, head, sizeof theirs) != 0)
-        give_up(g, false,
-                "%s is at another place of the run than rank %d (exchange %u of %u bytes, not "
-                "%u of %u)",
-                name_of(g, p->rank, name), g->rank, theirs.number, theirs.bytes_low, head->number,
-                head->bytes_low);
-    get(g, p, at, bytes);
+    if (result == MPI_DONE)
+        return;
+    if (result == MPI_LATE)
+        snprintf(why, sizeof why,
+                 "%s has waited %.0f s for another process, which hangs or was stopped "
+                 "($PRESIZE_RANK_SECONDS is the limit)",
+                 g->names[g->rank], g->o.limit_s);
+    else
+        snprintf(why, sizeof why, "%s: MPI (%s) failed to exchange data", g->names[g->rank],
+                 g->mpi->built_with);
+    g->o.lost(why);
+    group_end(g);
 }
 
 void group_share(struct group *g, void *all, size_t bytes)
 {
-    const struct part head = {++g->exchanges, (uint32_t)bytes, (uint32_t)(bytes >> 16 >> 16)};
-    const size_t whole = bytes * (size_t)g->ranks;
-    char *at = all;
+    BUG_IF(bytes > INT32_MAX);
+    check(g, g->mpi->share(all, bytes, g->o.limit_s));
+}
 
-    if (g->rank > 0) {
-        put(g, g->peers, &head, sizeof head);
-        put(g, g->peers, at + (size_t)g->rank * bytes, bytes);
-        get_part(g, g->peers, &head, at, whole);
-        return;
-    }
-    for (int i = 0; i < g->n_peers; i++)
-        get_part(g, &g->peers[i], &head, at + (size_t)g->peers[i].rank * bytes, bytes);
-    for (int i = 0; i < g->n_peers; i++) {
-        put(g, &g->peers[i], &head, sizeof head);
-        put(g, &g->peers[i], at, whole);
-    }
+void group_swap(struct group *g, void *out, const void *in, size_t bytes)
+{
+    BUG_IF(bytes > INT32_MAX);
+    check(g, g->mpi->swap(out, in, bytes, g->o.limit_s));
 }
 
 bool group_any(struct group *g, bool mine)
@@ -261,110 +194,124 @@ bool group_any(struct group *g, bool mine)
     return any;
 }
 
+/* ---- who is there ---------------------------------------------------------------------------- */
+
+static void set_name(struct group *g, int rank, const struct card *c, const char *text)
+{
+    snprintf(g->names[rank], sizeof *g->names, "rank %d (%.60s, pid %lld%s%.140s)", rank, c->host,
+             (long long)c->pid, *text ? ", " : "", text);
+}
+
 void group_introduce(struct group *g, const char *text)
 {
     char(*all)[GROUP_NAME] = calloc((size_t)g->ranks, sizeof *all);
-    char host[65] = "";
+    const size_t length = strlen(g->names[g->rank]);
 
-    BUG_IF(!all);
-    gethostname(host, sizeof host - 1);
-    snprintf(all[g->rank], sizeof *all, "rank %d (%s, pid %ld%s%.140s)", g->rank, host,
-             (long)getpid(), *text ? ", " : "", text);
+    BUG_IF(!all || length < 1);
+    snprintf(all[g->rank], sizeof *all, "%.*s, %.140s)", (int)length - 1, g->names[g->rank], text);
     group_share(g, all, sizeof *all);
-    pthread_mutex_lock(&g->lock);
     for (int i = 0; i < g->ranks; i++) {
         memcpy(g->names[i], all[i], sizeof *all);
         g->names[i][GROUP_NAME - 1] = 0;
     }
-    pthread_mutex_unlock(&g->lock);
     free(all);
-    (void)group_any(g, false); /* who fails next is known by its name */
 }
 
-/* ---- begin and end --------------------------------------------------------------------------- */
-
-static void release(struct group *g)
+/* From the members' CARDS: names, versions, who lives on this machine. */
+static int know(struct group *g, struct card *cards, struct err *err)
 {
-    for (int i = 0; g->peers && i < g->n_peers; i++) {
-        if (g->peers[i].data >= 0)
-            close(g->peers[i].data);
-        if (g->peers[i].watch >= 0)
-            close(g->peers[i].watch);
+    const struct card *own = &cards[g->rank];
+
+    for (int i = 0; i < g->ranks; i++) {
+        struct card *c = &cards[i];
+
+        c->version[sizeof c->version - 1] = c->host[sizeof c->host - 1] = 0;
+        set_name(g, i, c, "");
+        if (strcmp(c->host, own->host) != 0)
+            continue;
+        g->local += i < g->rank;
+        g->sharers += memcmp(c->processors, own->processors, sizeof c->processors) == 0;
     }
-    if (g->wake >= 0)
-        close(g->wake);
-    pthread_mutex_destroy(&g->lock);
-    free(g->peers);
-    free(g->names);
-    free(g);
+    for (int i = 1; i < g->ranks; i++)
+        if (strcmp(cards[i].version, cards[0].version) != 0)
+            return err_set(err, ERR_INPUT, "%s is presize %s, and %s is presize %s: all take one",
+                           g->names[i], cards[i].version, g->names[0], cards[0].version);
+    return 0;
 }
 
-static struct group *make(const struct group_place *place, const struct group_options *o)
+static int meet(struct group *g, struct err *err)
 {
-    struct group *g = calloc(1, sizeof *g);
+    struct card *cards = calloc((size_t)g->ranks, sizeof *cards);
+    struct card *own;
+    int rc;
 
-    if (!g)
-        return NULL;
-    g->rank = place->rank;
-    g->ranks = place->ranks;
-    g->o = *o;
-    g->n_peers = g->rank == 0 ? g->ranks - 1 : 1;
-    pthread_mutex_init(&g->lock, NULL);
-    g->wake = eventfd(0, EFD_CLOEXEC);
     g->names = calloc((size_t)g->ranks, sizeof *g->names);
-    g->peers = calloc((size_t)g->ranks, sizeof *g->peers);
-    for (int i = 0; g->peers && i < g->n_peers; i++)
-        g->peers[i] = (struct peer){g->rank == 0 ? i + 1 : 0, -1, -1, 0, false};
-    for (int i = 0; g->names && i < g->ranks; i++)
-        snprintf(g->names[i], sizeof *g->names, "rank %d", i);
-    if (g->names && g->peers && g->wake >= 0)
-        return g;
-    release(g);
-    return NULL;
+    if (!cards || !g->names) {
+        free(cards);
+        return err_set(err, ERR_NOMEM, "%d processes", g->ranks);
+    }
+    own = &cards[g->rank];
+    snprintf(own->version, sizeof own->version, "%s", PRESIZE_VERSION);
+    gethostname(own->host, sizeof own->host - 1);
+    own->pid = getpid();
+    (void)sched_getaffinity(0, sizeof(cpu_set_t), (cpu_set_t *)(void *)own->processors);
+    set_name(g, g->rank, own, "");
+    group_share(g, cards, sizeof *cards);
+    rc = know(g, cards, err);
+    free(cards);
+    return rc;
+}
+
+static int begin_mpi(struct group *g, const struct group_place *place, struct err *err)
+{
+    const char *why = g->mpi->start(&g->rank, &g->ranks);
+
+    if (why)
+        return err_set(err, ERR_UNSUPPORTED, "several processes: %s (%s)", why, g->mpi->built_with);
+    if (g->ranks == place->ranks)
+        return 0;
+    if (strcmp(place->launcher, "srun") == 0)
+        return err_set(err, ERR_INPUT,
+                       "srun started %d processes, and MPI (%s) makes groups of %d of them: each "
+                       "would train alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
+                       "or start them by mpirun",
+                       place->ranks, g->mpi->built_with, g->ranks);
+    return err_set(err, ERR_INPUT,
+                   "mpirun started %d processes, and MPI (%s) makes groups of %d of them: each "
+                   "would train alone. Start them by the mpirun of %s",
+                   place->ranks, g->mpi->built_with, g->ranks, g->mpi->built_with);
 }
 
 int group_join(struct group **out, const struct group_place *place, const struct group_options *o,
                struct err *err)
 {
-    struct group *g = make(place, o);
-    int fds[2 * GROUP_MAX];
+    struct group *g = calloc(1, sizeof *g);
 
     *out = NULL;
-    BUG_IF(place->ranks < 2 || place->ranks > GROUP_MAX || place->rank >= place->ranks);
+    BUG_IF(place->ranks < 2 || place->ranks > GROUP_MAX);
     if (!g)
         return err_set(err, ERR_NOMEM, "a group of %d", place->ranks);
-    if (socket_meet(fds, place, o->limit_s, err) < 0) {
-        release(g);
+    g->o = *o;
+    if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, err) < 0) {
+        free(g->names);
+        free(g);
         return -1;
     }
-    for (int i = 0; i < g->n_peers; i++) {
-        g->peers[i].data = fds[2 * i];
-        g->peers[i].watch = fds[2 * i + 1];
-        g->peers[i].heard = clock_seconds();
-    }
-    if (start_watch(g, err) < 0) {
-        release(g);
-        return -1;
-    }
-    group_introduce(g, "");
     *out = g;
     return 0;
 }
 
-void group_fail(struct group *g, const char *why)
+noreturn void group_end(struct group *g)
 {
-    atomic_store(&g->leaving, true); /* first: those who are told may end before the others are */
-    tell_all(g, FAIL, why);
+    g->mpi->end(1);
+    abort();
 }
 
 void group_leave(struct group *g)
 {
     if (!g)
         return;
-    (void)group_any(g, false); /* all are here */
-    tell_all(g, BYE, "");
-    atomic_store(&g->leaving, true);
-    (void)eventfd_write(g->wake, 1);
-    pthread_join(g->watcher, NULL);
-    release(g);
+    g->mpi->finish();
+    free(g->names);
+    free(g);
 }

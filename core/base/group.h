@@ -1,60 +1,57 @@
-/* group.h - processes that work as one: a star of sockets about member 0, and who of them has died.
+/* group.h - processes that train as one: what they exchange, through MPI.
  *
- * Two connections lead from each member to member 0. One is for what the members exchange, in calls that all
- * make in the same order from one thread each. Over the other a thread of each process watches: a
- * connection that ends without a word, a member silent for too long, or one that says why it fails, ends
- * all of them through options.lost(). No library of MPI's is needed to be started by mpirun.
- * SPDX-License-Identifier: MIT */
+ * MPI is a plug-in (mpi_plugin.h), opened by group_join() alone: a process by itself never loads it. One thread makes
+ * all calls, and all members make the same calls in the same order. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_GROUP_H
 #define PRESIZE_BASE_GROUP_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdnoreturn.h>
 
 #include "base/err.h"
 
 enum { GROUP_MAX = 1024, GROUP_NAME = 256 };
 
-/* Which of how many this process is, and where they meet. */
+/* Which of how many processes this is, as its launcher says in the environment. */
 struct group_place {
-    int rank, ranks;  /* 0, 1: alone */
-    int local;        /* rank among those of this machine */
-    bool by_launcher; /* started by mpirun or srun */
-    /* "HOST:PORT", or "@NAME": a socket of this machine in the abstract namespace */
-    char meet[256];
-    char job[128]; /* of another one whoever comes is turned away */
+    int rank, ranks;      /* 0, 1: alone */
+    const char *launcher; /* "mpirun", "srun"; NULL: alone */
 };
 
-/* From PRESIZE_RANK, _RANKS, _LOCAL_RANK, _MEET; or from what Open MPI, MPICH, Intel MPI (PMI) or Slurm's srun
- * set, with MASTER_ADDR and MASTER_PORT where these are given. ERR_INPUT: numbers that cannot be. */
+/* From what Open MPI, MPICH, Intel MPI (PMI) or Slurm's srun set. ERR_INPUT: numbers that cannot be. */
 int group_place(struct group_place *out, struct err *err) MUST_USE;
 
 struct group_options {
-    double limit_s; /* to wait for each at the start; how long a member may be silent later */
-    /* WHY it cannot continue, a sentence that names the member; SAID: it is member 0, which fails and says so
-     * itself. Called once, from any thread; must end the process. */
-    void (*lost)(void *ctx, const char *why, bool said);
-    void *ctx;
+    double limit_s; /* how long the others may keep this process waiting */
+    /* WHY the group cannot go on, a sentence: says it; the group then ends all processes. */
+    void (*lost)(const char *why);
 };
 
 struct group;
-/* Returns when all have come. ERR_IO names those that have not; ERR_INPUT: another version, other counts. */
+/* Opens $PRESIZE_MPI_PLUGIN, else MPI_PLUGIN_FILE beside the running program, and begins MPI, which may start threads
+ * and write files: before sandbox_enter(). ERR_UNSUPPORTED: no plug-in, or none that can be used. ERR_INPUT: MPI counts
+ * other processes than the launcher, as when the launcher is another MPI's; a member is another version of presize. */
 int group_join(struct group **out, const struct group_place *place, const struct group_options *o,
                struct err *err) MUST_USE;
 int group_rank(const struct group *g);
 int group_size(const struct group *g);
+int group_local(const struct group *g); /* rank among the members of this machine */
+int group_sharers(
+    const struct group *g); /* members that may run on this one's processors, with it */
 /* "rank 2 (HOST, pid 1234, TEXT)", TEXT as group_introduce() was told. */
 const char *group_name(const struct group *g, int rank);
-
-/* The exchanges: all members call, each gives its part, the one at ALL + rank * BYTES, and gets the others'. Of
- * BYTES that differ between members group_share() makes a lost one. None of them returns when a member is gone. */
-void group_share(struct group *g, void *all, size_t bytes);
-bool group_any(struct group *g, bool mine);
 void group_introduce(struct group *g, const char *text);
 
-/* This member fails: the others' lost() is told why. This process continues to its end. */
-void group_fail(struct group *g, const char *why);
-/* Waits for all; nobody is missed from then on. NULL is fine. Also frees it. */
+/* The exchanges. Share: each gives the part at ALL + rank * BYTES and gets the others'. Swap: part I of OUT becomes
+ * member I's part for this one; IN has one for each member. OUT and IN are apart; parts are of BYTES. */
+void group_share(struct group *g, void *all, size_t bytes);
+void group_swap(struct group *g, void *out, const void *in, size_t bytes);
+bool group_any(struct group *g, bool mine);
+
+/* Ends all processes at once, in whatever they are, with status 1. */
+noreturn void group_end(struct group *g);
+/* All are done and leave together. Also frees G; NULL is fine. */
 void group_leave(struct group *g);
 
 #endif

@@ -55,8 +55,12 @@ int network_new(struct network **out, const struct model_options *o, int classes
 void network_free(struct network *n);                                         /* NULL is fine */
 const struct param *network_param(const struct network *n, const char *name); /* NULL: none */
 
+/* What 0 becomes in network_shape.microbatch. */
+int network_microbatch(int batch);
+
 struct network_shape {
     int batch, microbatch, size; /* microbatch 0: the largest divisor of batch up to 8 */
+    bool shared;                 /* BATCH is one process's part of a batch (struct be_ranks) */
     enum dtype dtype;            /* activations and gradients of the body; the head is f32 */
     bool augment;  /* first op is AUGMENT; false: tensor "x" is written from outside */
     int freeze_to; /* parameters of groups below are frozen (norms excepted): 0 none, 2 body */

@@ -240,22 +240,22 @@ static void forward(struct build *b)
     head(b, x);
 }
 
-static int microbatch_of(const struct network_shape *s)
+int network_microbatch(int batch)
 {
     int m = MICROBATCH_AUTO;
 
-    if (s->microbatch)
-        return s->microbatch;
-    while (s->batch % m)
+    while (batch % m)
         m--;
     return m;
 }
 
 static int check_shape(const struct network_shape *s, bool infer, struct err *err)
 {
-    if (s->batch < (infer ? 1 : 2) || s->batch > BATCH_MAX)
+    const int least = infer || s->shared ? 1 : 2;
+
+    if (s->batch < least || s->batch > BATCH_MAX)
         return err_set(err, ERR_INPUT, "a batch of %d pictures: it takes %d to %d%s", s->batch,
-                       infer ? 1 : 2, BATCH_MAX, infer ? "" : " to norm a batch");
+                       least, BATCH_MAX, infer ? "" : " to norm a batch");
     if (s->size < SIZE_MIN || s->size > SIZE_MAX_PX)
         return err_set(err, ERR_INPUT, "pictures of %d px: a network takes %d to %d", s->size,
                        SIZE_MIN, SIZE_MAX_PX);
@@ -286,7 +286,7 @@ static int make(struct op_list **out, const struct network *n, const struct netw
     b->n = n;
     b->s = s;
     b->infer = infer;
-    b->l = op_list_new(s->batch, microbatch_of(s));
+    b->l = op_list_new(s->batch, s->microbatch ? s->microbatch : network_microbatch(s->batch));
     if (!b->l) {
         err_set(err, ERR_NOMEM, "network: list of ops");
         goto fail;

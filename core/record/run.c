@@ -451,12 +451,3 @@ void run_fail(struct run *r, const struct err *why)
         log_error("%s", err.msg);
     run_close(r);
 }
-
-void run_abandon(struct run *r, const char *why)
-{
-    struct err err;
-
-    fprintf(r->log, "run failed: %s\n", why);
-    if (last_json(r, "failed", why, &err) < 0)
-        log_error("%s", err.msg);
-}

@@ -49,9 +49,6 @@ int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
  * NULL is fine. */
 int run_finish(struct run *r, struct err *err) MUST_USE;
 void run_fail(struct run *r, const struct err *why);
-/* Marks R as failed because of WHY and does nothing else, for a process that ends at once while another
- * thread is at work on R. */
-void run_abandon(struct run *r, const char *why);
 
 /* The results folder, read. */
 struct run_entry {

@@ -6,14 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/group.h"
+#include "../exchange.h"
 #include "nn/network.h"
 #include "ops.h"
 #include "sim.h"
 
 enum { BATCH = 8, SIDE = 32, CLASSES = 5, PARTS = 2, PIXELS = 48 * 48 * 3, RANKS_MAX = 4 };
 enum { VALUES = 40 << 20 }; /* floats that are compared, at most */
-enum { MISSED = 3, FOUND = 4 };
+enum { MISSED = EXCHANGE_GONE, FOUND = 4 };
 
 enum mistake { NONE, NO_WAIT, OWN_MEAN, OTHER_LIST };
 
@@ -21,7 +21,6 @@ struct job {
     int rank, ranks;
     enum dtype dtype;
     enum mistake mistake;
-    char meet[64];
 };
 
 static struct results {  /* shared by all processes */
@@ -34,21 +33,6 @@ static struct results {  /* shared by all processes */
 } * results;
 
 static uint8_t pixels[BATCH][PIXELS];
-static struct group *group;
-
-static void lost(void *ctx, const char *why, bool said)
-{
-    (void)ctx;
-    (void)said;
-    (void)why;
-    _exit(MISSED);
-}
-
-static void share(void *ctx, void *all, size_t bytes)
-{
-    (void)ctx;
-    group_share(group, all, bytes);
-}
 
 static void must(int rc, const struct err *err, int rank)
 {
@@ -217,9 +201,12 @@ static void compare(const struct run *r, size_t *at, int part, float *v)
     *at += (size_t)((r->job->ranks - 1 - r->job->rank) * BATCH / r->job->ranks);
 }
 
-static void process(const struct job *j)
+static int process(void *ctx, int rank)
 {
-    const struct be_ranks ranks = {j->rank, j->ranks, j->rank, false, share, NULL};
+    struct job here = *(const struct job *)ctx;
+    const struct job *j = &here;
+    const struct be_ranks ranks = {
+        .rank = rank, .ranks = j->ranks, .local = rank, .share = exchange_share};
     const struct exec_options o = {
         .threads = 1, .deterministic = true, .ranks = j->ranks > 1 ? &ranks : NULL};
     const struct model_options model = {.arch = RESNET18};
@@ -232,6 +219,7 @@ static void process(const struct job *j)
     float *v = malloc((8 << 20) * sizeof *v);
     size_t at = 0;
 
+    here.rank = rank;
     if (!r.k || !r.sim || !v)
         _exit(MISSED);
     r.sim->devices = RANKS_MAX;
@@ -258,41 +246,20 @@ static void process(const struct job *j)
         results->n = at;
     else if (results->n != at)
         _exit(MISSED);
-    group_leave(group);
-    _exit(0);
+    return 0;
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
 /* Runs them; the statuses of all. */
-static void play(struct job j, int status[RANKS_MAX])
+static void play(struct job j, int status[EXCHANGE_RANKS])
 {
-    static int number;
-    pid_t pids[RANKS_MAX];
-
-    snprintf(j.meet, sizeof j.meet, "@test_cuda_shares %ld %d", (long)getpid(), number++);
-    for (j.rank = 0; j.rank < j.ranks; j.rank++) {
-        const struct group_place place = {.rank = j.rank, .ranks = j.ranks};
-        const struct group_options o = {.limit_s = 120, .lost = lost};
-        struct group_place there = place;
-        struct err err = {0};
-
-        results->worst[j.rank] = results->diff[j.rank] = results->norm[j.rank] = 0;
-        results->sums[j.rank] = 14695981039346656037u;
-        results->said[j.rank][0] = 0;
-        pids[j.rank] = fork();
-        assert_true(pids[j.rank] >= 0);
-        if (pids[j.rank] > 0)
-            continue;
-        snprintf(there.meet, sizeof there.meet, "%s", j.meet);
-        if (j.ranks > 1)
-            must(group_join(&group, &there, &o, &err), &err, j.rank);
-        process(&j);
-    }
     for (int r = 0; r < j.ranks; r++) {
-        waitpid(pids[r], &status[r], 0);
-        status[r] = WIFEXITED(status[r]) ? WEXITSTATUS(status[r]) : -1;
+        results->worst[r] = results->diff[r] = results->norm[r] = 0;
+        results->sums[r] = 14695981039346656037u;
+        results->said[r][0] = 0;
     }
+    assert_true(exchange_begin(j.ranks) && exchange_run(status, process, &j));
 }
 
 static double distance(int rank)
@@ -302,7 +269,7 @@ static double distance(int rank)
 
 static void whole(enum dtype dtype)
 {
-    int status[RANKS_MAX];
+    int status[EXCHANGE_RANKS];
 
     play((struct job){.ranks = 1, .dtype = dtype}, status);
     if (status[0] != 0)
@@ -315,7 +282,7 @@ static void shares_make_the_whole(void **state)
 {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
     static const double bands[] = {1e-4, 0.15, 0.6};
-    int status[RANKS_MAX];
+    int status[EXCHANGE_RANKS];
 
     (void)state;
     for (int t = 0; t < 3; t++) {
@@ -349,7 +316,7 @@ static bool found(const char *what, int ranks, const int status[])
 
 static void mistakes_are_found(void **state)
 {
-    int status[RANKS_MAX];
+    int status[EXCHANGE_RANKS];
 
     (void)state;
     whole(DTYPE_F32);

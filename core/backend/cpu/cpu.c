@@ -133,6 +133,14 @@ static enum isa choose_conv_isa(struct be *b, bool named)
     return agrees && (named || dot_is_fast()) ? b->isa : ISA_AVX512;
 }
 
+/* That are this process's, where several run on the same. */
+static int processors(const struct be_ranks *r)
+{
+    const int n = cpu_count(), sharers = r && r->sharers > 1 ? r->sharers : 1;
+
+    return n > sharers ? n / sharers : 1;
+}
+
 static int cpu_open(struct be **out, const struct exec_options *o, struct err *err)
 {
     const bool isa_named = isa_is_named(isa_choices[o->isa]);
@@ -142,7 +150,7 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
     if (!b)
         return err_set(err, ERR_NOMEM, "cpu backend");
     b->options = *o;
-    b->threads = o->threads > 0 ? (int)o->threads : cpu_count();
+    b->threads = o->threads > 0 ? (int)o->threads : processors(o->ranks);
     b->blocked = true;
     b->has_bf16 = true;
     if (isa_choose(&b->isa, isa_choices[o->isa], err) < 0 ||
@@ -428,6 +436,7 @@ static void cpu_release(struct be_program *p)
         p->copies[i]->users--;
     if (p->be)
         weight_copies_sweep(p->be);
+    ranks_free(p->ranks);
     region_unmap(&p->own);
     region_unmap(&p->arena);
     region_unmap(&p->local);
@@ -478,7 +487,7 @@ static int cpu_prepare_list(struct be_program **out, struct be *b, const struct 
     p->micro = list->microbatch;
     p->n_micro = list->batch / list->microbatch;
     if (place_tensors(p, err) < 0 || prepare_ops(p, err) < 0 || place_workspace(p, err) < 0 ||
-        optimiser_chunks(p, err) < 0)
+        ranks_make(p, err) < 0 || optimiser_chunks(p, err) < 0)
         goto fail;
     *out = p;
     return 0;
@@ -491,7 +500,7 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
 {
     memset(m, 0, sizeof *m);
     m->activations = p->arena.bytes;
-    m->workspace = p->local.bytes + p->leaves.bytes + p->scratch.bytes;
+    m->workspace = p->local.bytes + p->leaves.bytes + p->scratch.bytes + ranks_bytes(p->ranks);
     for (int i = 0; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
         const size_t bytes = tensor_elements(t) * sizeof(float);

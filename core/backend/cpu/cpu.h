@@ -1,5 +1,8 @@
 /* cpu.h - private to the cpu backend: an open device, a prepared list, one op of it.
  *
+ * Where several processes share the batch (struct be_ranks), this one has as many of its microbatches, in their order;
+ * sums over all of them are made by cpu_ranks.c.
+ *
  * An op is prepared once into a struct cpu_op; running a segment calls, in order: begin (the
  * caller's thread, before), run (any worker, for op->pictures of a microbatch at a time), finish (the caller's thread,
  * after: sums over microbatches) and later, as work that fills idle threads, fill (any worker,
@@ -89,10 +92,11 @@ struct cpu_op {
     size_t scratch_bytes;        /* of a worker's scratch, that a run needs */
     bool runs_next;              /* does the op after it, too */
     struct persistent *param[6]; /* of in[], NULL where in[] is no persistent tensor; borrowed */
-    double *sums;                /* BN: (microbatches, 2, c), owned */
+    double *sums;                /* BN: (microbatches of all processes, 2, c), owned */
     float *coef;                 /* BN: (4, c), per channel, owned */
     size_t leaf_bytes;           /* weight gradients: one microbatch's share */
     char *leaves;                /* (microbatches, leaf_bytes), borrowed */
+    size_t gradient;             /* several processes: its place in what they exchange, in floats */
     int parts;                   /* of a leaf, summed one by one, */
     size_t part_n;               /* of so many numbers */
     int segment;                 /* that the op is in */
@@ -124,7 +128,8 @@ struct be_program {
     void **data;        /* per tensor: GRAD float *, STAT double *, of OWN; else NULL */
     struct region own;
     size_t *slice;                   /* per tensor: bytes of one picture, ACT */
-    int micro, n_micro;              /* pictures in a microbatch, microbatches in a batch */
+    int micro, n_micro;              /* pictures in a microbatch, microbatches of this process */
+    struct ranks *ranks;             /* owned; NULL: it computes the whole batch */
     struct region arena;             /* tensors of whole batches */
     struct region local;             /* (workers, plan->local_bytes) */
     struct region leaves;            /* two halves, used by turns from segment to segment */
@@ -143,6 +148,7 @@ struct be_program {
     struct chunk *first_chunk; /* of the segment */
     struct fill *due;
     int n_due;
+    bool unshared;      /* gradients of this run are not added up with those of other processes */
     atomic_bool failed; /* a primitive failed in a worker */
 };
 
@@ -187,9 +193,14 @@ bool cpu_foldable(const struct be_program *p, const struct cpu_op *o);
 /* Makes the CONV at O and the BN_INFER after it one, where cpu_foldable(). */
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
 void folded_free(struct folded *f); /* NULL is fine */
-/* The weight gradient's leaf of the job's microbatch, and the sum of PART of an op's leaves. */
+struct subtree {                    /* of the microbatches' tree */
+    int first, n;                   /* leaves, of this process's */
+    float *plain;                   /* where their sum belongs: a whole gradient in plain layout */
+};
+/* The weight gradient's leaf of the job's microbatch, and the sum of PART of the leaves of S. */
 void *job_leaf(const struct job *j);
-void leaves_sum(const struct be_program *p, const struct cpu_op *o, int part, float *sum);
+void leaves_sum(const struct be_program *p, const struct cpu_op *o, const struct subtree *s,
+                int part, float *sum);
 /* Splits a leaf of N numbers into equal parts of some 128 KiB. */
 void leaf_parts(struct cpu_op *o, size_t n);
 
@@ -220,6 +231,22 @@ cpu_prepare cpu_bn_stats, cpu_bn_apply, cpu_bn_infer, cpu_bn_bwd_stats, cpu_bn_b
 cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd;
 cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;
 cpu_prepare cpu_optimiser;
+
+/* cpu_ranks.c: P->ranks, once the ops are prepared; gradients lie in its memory then. Nothing to do for one alone. */
+int ranks_make(struct be_program *p, struct err *err) MUST_USE;
+void ranks_free(struct ranks *r); /* NULL is fine */
+size_t ranks_bytes(const struct ranks *r);
+int ranks_count(const struct be_program *p); /* 1: alone */
+/* The first of this process's microbatches, and how many those of all processes are. */
+int ranks_first(const struct be_program *p);
+int ranks_all(const struct be_program *p);
+/* The microbatches' rows, WIDTH doubles each: this process's to all others, theirs to it. */
+void ranks_rows(const struct be_program *p, double *rows, size_t width);
+/* The complete subtrees of this process's microbatches, from left to right; one alone has one. */
+int ranks_subtrees(const struct be_program *p);
+struct subtree ranks_subtree(const struct be_program *p, const struct cpu_op *o, int i);
+/* From the subtrees' sums, once all are made: the gradients, the sums over all processes. */
+void ranks_gradients(struct be_program *p);
 
 /* cpu_optimiser.c: makes p->chunks; runs the element-wise SEGMENT in progress. */
 int optimiser_chunks(struct be_program *p, struct err *err) MUST_USE;

@@ -16,12 +16,14 @@ void *job_leaf(const struct job *j)
     return j->op->leaves + (size_t)j->micro * j->op->leaf_bytes;
 }
 
-void leaves_sum(const struct be_program *p, const struct cpu_op *o, int part, float *sum)
+void leaves_sum(const struct be_program *p, const struct cpu_op *o, const struct subtree *s,
+                int part, float *sum)
 {
-    const float *leaves = (const float *)(const void *)o->leaves;
+    const float *leaves =
+        (const float *)(const void *)(o->leaves + (size_t)s->first * o->leaf_bytes);
 
     p->be->kernels->tree_sum(sum, leaves + (size_t)part * o->part_n, o->leaf_bytes / sizeof(float),
-                             p->n_micro, o->part_n);
+                             s->n, o->part_n);
 }
 
 static int conv_of(struct be_program *p, struct cpu_op *o, enum conv_pass pass, int x, int weight,
@@ -106,9 +108,13 @@ static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, i
     const int each = conv_leaf_parts(o->conv) / o->parts;
     const size_t n = o->part_n / (size_t)each;
 
-    leaves_sum(p, o, part, sum);
-    for (int i = 0; i < each; i++)
-        conv_leaf_plain(o->conv, part * each + i, sum + (size_t)i * n, p->data[o->op->out[0]]);
+    for (int k = 0; k < ranks_subtrees(p); k++) {
+        const struct subtree s = ranks_subtree(p, o, k);
+
+        leaves_sum(p, o, &s, part, sum);
+        for (int i = 0; i < each; i++)
+            conv_leaf_plain(o->conv, part * each + i, sum + (size_t)i * n, s.plain);
+    }
 }
 
 int cpu_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)
@@ -178,10 +184,12 @@ static void linear_bwd_weight_run(const struct job *j)
 static void linear_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part,
                                    int worker)
 {
-    float *gradient = p->data[o->op->out[0]];
-
     (void)worker;
-    leaves_sum(p, o, part, gradient + (size_t)part * o->part_n);
+    for (int k = 0; k < ranks_subtrees(p); k++) {
+        const struct subtree s = ranks_subtree(p, o, k);
+
+        leaves_sum(p, o, &s, part, s.plain + (size_t)part * o->part_n);
+    }
 }
 
 void leaf_parts(struct cpu_op *o, size_t n)

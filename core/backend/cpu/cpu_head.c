@@ -42,7 +42,8 @@ static const struct picture *job_picture(const struct job *j, int i)
     const struct step *step = j->p->step;
     const int number = j->first + i;
 
-    return step->pictures && number < step->n_pictures ? &step->pictures[number] : NULL;
+    return step->pictures && number < step->n_pictures ? &step->pictures[step->first + number]
+                                                       : NULL;
 }
 
 /* ---- augment
@@ -100,7 +101,7 @@ static void augment_run(const struct job *j)
     char *out = job_data(j, x), *scratch = worker_scratch(j->p, j->worker);
 
     for (int i = 0; i < j->op->pictures; i++, out += slice) {
-        const int n = j->first + i;
+        const int n = step->first + j->first + i;
         const struct picture *picture = job_picture(j, i);
         const struct mix *m = step->mixes && picture ? &step->mixes[n] : NULL;
         char *planes = j->p->be->blocked ? out : scratch;
@@ -212,7 +213,7 @@ static void softmax_loss_run(const struct job *j)
                              1.0F / (float)step_pictures(j->p->step, j->p->list->batch)};
 
     for (int i = 0; i < j->op->pictures; i++) {
-        const struct loss_target t = step_target(j->p->step, j->first + i);
+        const struct loss_target t = step_target(j->p->step, j->p->step->first + j->first + i);
 
         loss[i] = elem_softmax_loss(prob + i * k, dlogits ? dlogits + i * k : NULL, logits + i * k,
                                     k, c, &t);

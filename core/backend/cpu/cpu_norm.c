@@ -19,7 +19,7 @@ static int norm_init(struct be_program *p, struct cpu_op *o, int tensor, bool su
     if (tensor_slab(&o->slab, p->be, t, o->pictures, err) < 0)
         return -1;
     if (sums)
-        o->sums = calloc((size_t)p->n_micro * 2 * c, sizeof(double));
+        o->sums = calloc((size_t)ranks_all(p) * 2 * c, sizeof(double));
     if (rows)
         o->coef = aligned_alloc(64, (size_t)rows * c * sizeof(float));
     if ((sums && !o->sums) || (rows && !o->coef))
@@ -34,7 +34,7 @@ static size_t channels(const struct cpu_op *o)
 
 static double *micro_sums(const struct job *j)
 {
-    return j->op->sums + (size_t)j->micro * 2 * channels(j->op);
+    return j->op->sums + (size_t)(ranks_first(j->p) + j->micro) * 2 * channels(j->op);
 }
 
 /* Whether the job's pictures are the first that its microbatch's sums are of. */
@@ -52,9 +52,16 @@ static void tree_rows(double *rows, int n, size_t width)
                 rows[(size_t)i * width + k] += rows[(size_t)(i + gap) * width + k];
 }
 
+/* The sums over all microbatches, in row 0. */
+static void sum_up(const struct be_program *p, const struct cpu_op *o)
+{
+    ranks_rows(p, o->sums, 2 * channels(o));
+    tree_rows(o->sums, ranks_all(p), 2 * channels(o));
+}
+
 static double count(const struct be_program *p, const struct cpu_op *o)
 {
-    return (double)p->list->batch * o->slab.h * o->slab.w;
+    return (double)p->list->batch * ranks_count(p) * o->slab.h * o->slab.w;
 }
 
 /* ---- forward
@@ -82,7 +89,7 @@ static void stats_finish(struct be_program *p, struct cpu_op *o)
     const double m = count(p, o);
     double *mean = p->data[o->op->out[0]], *rstd = mean + c, *squares = o->sums + c;
 
-    tree_rows(o->sums, p->n_micro, 2 * c);
+    sum_up(p, o);
     for (size_t i = 0; i < c; i++) {
         mean[i] = o->sums[i] / m;
         squares[i] = squares[i] / m - mean[i] * mean[i]; /* now the biased variance */
@@ -219,7 +226,7 @@ static void bwd_stats_finish(struct be_program *p, struct cpu_op *o)
     double *bstat = p->data[out[0]];
     float *dgamma = p->data[out[1]], *dbeta = p->data[out[2]];
 
-    tree_rows(o->sums, p->n_micro, 2 * c);
+    sum_up(p, o);
     for (size_t i = 0; i < c; i++) {
         bstat[i] = o->sums[i];
         bstat[c + i] = o->sums[c + i] * rstd[i];

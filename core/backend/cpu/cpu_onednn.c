@@ -256,13 +256,17 @@ static void conv_bwd_weight_run(const struct job *j)
 /* Its share of the gradient is as many of the filters. */
 static void conv_bwd_weight_fill(struct be_program *p, const struct cpu_op *o, int part, int worker)
 {
-    float *sum = worker_sum(p, worker), *gradient = p->data[o->op->out[0]];
+    float *sum = worker_sum(p, worker);
     const size_t n = tensor_elements(op_tensor(p, o->op->out[0])) / (size_t)o->parts;
 
-    leaves_sum(p, o, part, sum);
-    if (dnn_reorder_run(o->dnn->to_plain, worker, sum, gradient + (size_t)part * n,
-                        worker_scratch(p, worker)) < 0)
-        atomic_store(&p->failed, true);
+    for (int k = 0; k < ranks_subtrees(p); k++) {
+        const struct subtree s = ranks_subtree(p, o, k);
+
+        leaves_sum(p, o, &s, part, sum);
+        if (dnn_reorder_run(o->dnn->to_plain, worker, sum, s.plain + (size_t)part * n,
+                            worker_scratch(p, worker)) < 0)
+            atomic_store(&p->failed, true);
+    }
 }
 
 int dnn_conv_bwd_weight(struct be_program *p, struct cpu_op *o, struct err *err)

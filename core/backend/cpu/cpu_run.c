@@ -81,6 +81,7 @@ static void run_pictures(struct be_program *p)
             o->finish(p, o);
         for (int part = 0; o->fill && p->step->only == 0 && part < o->parts; part++)
             p->due[p->n_due++] = (struct fill){o, part};
+        p->unshared |= p->n_due > 0;
     }
 }
 
@@ -92,6 +93,7 @@ static void run_fills(struct be_program *p)
     pool_run(p->be->pool, p->n_due, segment_task, p);
     p->active = active;
     p->n_due = 0;
+    ranks_gradients(p);
 }
 
 int cpu_run(struct be_program *p, const struct step *step, struct err *err)

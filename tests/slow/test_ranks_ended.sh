@@ -1,0 +1,36 @@
+#!/bin/bash
+# test_ranks_ended.sh - several processes through MPI: a signal to any of them, or to what waits for them, stops all with
+# a checkpoint, from which any number goes on; one that dies or hangs is told of. SPDX-License-Identifier: MIT
+. "$SOURCE/tests/tool/train_common.sh"
+. "$SOURCE/tests/tool/ranks_common.sh"
+more="$tiny exec.threads=1 train.phases.0.epochs=6"
+train_run whole $more
+
+# A signal to one rank, to mpirun, to the process that waits; the rest by other numbers of processes.
+begun term mpirun -n 3 $train
+kill -TERM "$(pid_of term 2)"
+ends 1 "--resume term\`"
+resumed term --ranks 2
+begun waits $train --ranks 2
+kill -INT $pid
+ends 1 "go on with \`$BIN/train --ranks 2 --data $data --results $results --resume waits\`"
+[ "$(status_of waits)" = stopped ] || fail "a run that was stopped is $(status_of waits)"
+resumed waits --ranks 3
+
+# One is killed: the launcher names it; one hangs: another says so.
+begun death mpirun -n 2 $train
+dead=$(pid_of death 1)
+kill -KILL "$dead"
+ends 137 "rank 1 with PID"
+resumed death
+begun launched $train --ranks 2
+kill -KILL "$(pid_of launched 1)"
+ends 1 "was ended by signal 9"
+resumed launched --ranks 2
+export PRESIZE_RANK_SECONDS=3
+begun hangs mpirun -n 2 $train
+kill -STOP "$(pid_of hangs 1)"
+ends 1 "has waited 3 s for another process"
+unset PRESIZE_RANK_SECONDS
+resumed hangs --ranks 2
+echo "weights $(weights_hash whole) whichever way"
