@@ -340,6 +340,23 @@ static bool is_group(const struct key_join *j, const char *name)
     return false;
 }
 
+/* A value where a group of keys is due, as in model=resnet50: names the group's keys. */
+static int not_a_map(const struct key_join *j, const char *name, const char *full, struct err *err)
+{
+    const char *before = ": ";
+    size_t size = strlen(name);
+
+    err_set(err, ERR_INPUT, "%s: expected a map of keys", full);
+    for (size_t t = 0; t < j->n; t++)
+        for (const struct key *row = j->tables[t].rows; row->name; row++)
+            if (strncmp(row->name, name, size) == 0 && row->name[size] == '.' &&
+                !key_is_retired(row, j->version)) {
+                err_append(err, "%s%s%s", before, full, row->name + size);
+                before = ", ";
+            }
+    return -1;
+}
+
 /* MAP's keys are GROUP.key in the tables and SHOWN.key in messages (they differ inside lists). */
 static int apply_map(const struct key_join *j, const char *group, const char *shown,
                      const json_t *map, struct err *err)
@@ -369,7 +386,7 @@ static int apply_map(const struct key_join *j, const char *group, const char *sh
         else if (json_is_object(value))
             rc = apply_map(j, name, full, value, err);
         else if (!json_is_null(value))
-            rc = err_set(err, ERR_INPUT, "%s: expected a map of keys", full);
+            rc = not_a_map(j, name, full, err);
         if (rc < 0)
             return -1;
     }

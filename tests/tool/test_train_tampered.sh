@@ -107,6 +107,7 @@ for signal in USR1 USR2; do
     grep -q '"status": "stopped"' "$results/$signal/run.json" || fail "SIG$signal: status of the run"
     [ -s "$results/$signal/$state" ] || fail "SIG$signal: no checkpoint"
 done
+rm "$scratch/out"
 "$BIN/train" --selftest > "$scratch/out" 2> "$scratch/err" & # before a training begins there is nothing to keep
 pid=$! tries=0
 until [ -s "$scratch/out" ] || [ $((tries += 1)) -gt 600 ]; do sleep 0.05; done

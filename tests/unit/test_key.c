@@ -159,7 +159,7 @@ static void mistakes_name_key_value_and_what_was_expected(void **state)
         {"optim: {betas: [1, 2]}", "optim.betas", "each 0 to 1"},
         {"optim: {betas: [0,0,0,0,0,0,0,0,0]}", "optim.betas", "at most 8"},
         {"optim: {betas: '0.1 0.2'}", "optim.betas", "a number or a list"},
-        {"optim: 3", "optim", "expected a map"},
+        {"optim: 3", "optim", "expected a map of keys: optim.lr, "},
         {"optim.lr: 3", "optim.lr", "nested"},
         {"[1]", "x.yaml", "expected a map"},
         {"train: {phases: 3}", "train.phases", "a list of at most 16"},
