@@ -357,15 +357,19 @@ static void report(struct selftest *s, const char *type, const struct device *pa
 void selftest_ops(struct selftest *s)
 {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
-    static const int archs[] = {RESNET18, RESNET50, RESNET18};
+    static const struct {
+        int arch;
+        bool train;
+    } lists[] = {{RESNET18, true}, {RESNET50, true}, {RESNEXT50_32X4D, true}, {RESNET18, false}};
+    enum { LISTS = sizeof lists / sizeof lists[0] };
 
     for (int k = 0; k < 3; k++) {
         struct tally tallies[OP_KINDS] = {{0}};
         struct device *partner = selftest_partner(s, types[k]);
         json_t *seen = json_object();
 
-        for (int i = 0; i < 3 && selftest_has(s, types[k]); i++) {
-            const struct model_options model = {.arch = archs[i], .dropout = 0.5};
+        for (int i = 0; i < LISTS && selftest_has(s, types[k]); i++) {
+            const struct model_options model = {.arch = lists[i].arch, .dropout = 0.5};
             const struct network_shape shape = {.batch = partner == &s->ref ? 2 : PICTURES_MAX,
                                                 .size = 32,
                                                 .dtype = types[k],
@@ -377,8 +381,8 @@ void selftest_ops(struct selftest *s)
             struct err err = {0};
 
             if (network_new(&net, &model, CLASSES, &err) < 0 ||
-                (i < 2 ? network_train_list(&l, net, &shape, &err)
-                       : network_infer_list(&l, net, &shape, &err)) < 0)
+                (lists[i].train ? network_train_list(&l, net, &shape, &err)
+                                : network_infer_list(&l, net, &shape, &err)) < 0)
                 selftest_error(s, "ops", &err);
             else
                 run_list(s, l, partner, seen, tallies);

@@ -152,8 +152,9 @@ static bool wants_winograd(const struct be *b, const struct dnn_conv_desc *c)
            c->s == 3 && c->stride == 1 && c->h >= 14;
 }
 
-static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct cpu_op *o,
-                                      enum dnn_pass pass, int x, int weight, int y)
+/* Every convolution passes here, folded or not: what oneDNN is not asked for is refused. */
+static int conv_desc(struct dnn_conv_desc *out, const struct be_program *p, const struct cpu_op *o,
+                     enum dnn_pass pass, int x, int weight, int y, struct err *err)
 {
     const struct tensor *tx = op_tensor(p, x), *tw = op_tensor(p, weight), *ty = op_tensor(p, y);
     struct dnn_conv_desc c = {
@@ -175,7 +176,16 @@ static struct dnn_conv_desc conv_desc(const struct be_program *p, const struct c
     };
 
     c.winograd = wants_winograd(p->be, &c);
-    return c;
+    *out = c;
+    if (tx->dims[1] != tw->dims[1])
+        return err_set(err, ERR_UNSUPPORTED, "%s: groups are done by exec.conv=own alone",
+                       tw->name);
+    if (c.k % LANES || (c.c % LANES && c.c > 3))
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d", tw->name,
+            LANES, c.c, c.k);
+    return 0;
 }
 
 static int op_new(struct cpu_op *o, struct err *err)
@@ -187,17 +197,10 @@ static int op_new(struct cpu_op *o, struct err *err)
 static int conv_of(struct be_program *p, struct cpu_op *o, enum dnn_pass pass, int x, int weight,
                    int y, struct err *err)
 {
-    const struct dnn_conv_desc c = conv_desc(p, o, pass, x, weight, y);
+    struct dnn_conv_desc c;
 
-    if (op_tensor(p, x)->dims[1] != op_tensor(p, weight)->dims[1])
-        return err_set(err, ERR_UNSUPPORTED, "%s: groups are done by exec.conv=own alone",
-                       op_tensor(p, weight)->name);
-    if (c.k % LANES || (c.c % LANES && c.c > 3))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "%s: the cpu backend takes 1 to 3 channels or a multiple of %d, not %d to %d",
-            op_tensor(p, weight)->name, LANES, c.c, c.k);
-    if (op_new(o, err) < 0 || dnn_conv_new(&o->dnn->conv, p->be->dnn, &c, err) < 0)
+    if (conv_desc(&c, p, o, pass, x, weight, y, err) < 0 || op_new(o, err) < 0 ||
+        dnn_conv_new(&o->dnn->conv, p->be->dnn, &c, err) < 0)
         return -1;
     o->scratch_bytes = dnn_conv_scratch(o->dnn->conv);
     return 0;
@@ -374,7 +377,8 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
     for (int k = 1; k <= 4; k++)
         if (persistent_get(&f->from[k], p->be, op_tensor(p, norm->in[k]), err) < 0)
             return -1;
-    c = conv_desc(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0]);
+    if (conv_desc(&c, p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0], err) < 0)
+        return -1;
     f->add_after = c.winograd && norm->in[5] >= 0;
     c.folded = true;
     c.residual = norm->in[5] >= 0 && !f->add_after;
