@@ -147,7 +147,7 @@ static int status_of(int status)
     if (number == 0)
         return WEXITSTATUS(status);
     log_error("one of the processes was ended by signal %d, %s, and mpirun ended the others; "
-              "`train --resume` goes on from the last checkpoint",
+              "`train --resume` continues from the last checkpoint",
               number, strsignal(number));
     return 1;
 }

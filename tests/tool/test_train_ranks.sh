@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_train_ranks.sh - several processes through MPI, on CPUs, train one run with the bits of one process; refusals are
-# said once; a signal to any of them stops all with a checkpoint, from which another number goes on. SPDX-License-Identifier: MIT
+# said once; a signal to any of them stops all with a checkpoint, from which another number resumes. SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 . "$SOURCE/tests/tool/ranks_common.sh"
 
