@@ -352,6 +352,10 @@ static int check_best(const json_t *r, const char *folder, const struct place *a
 
     if (!expected)
         return 0;
+    if (!checkpoint_exists(folder, "best"))
+        return err_set(
+            err, ERR_INPUT,
+            "%s/checkpoints/best.json is missing; last.json names it as the best epoch's", folder);
     if (checkpoint_state(&best, folder, "best", err) < 0 ||
         checkpoint_sha256(hex, folder, "best", err) < 0)
         return err_wrap(err, "what last.json names as the best epoch");

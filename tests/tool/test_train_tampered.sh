@@ -41,7 +41,7 @@ printf 'x' | dd of="$results/copy/checkpoints/best.safetensors" bs=1 seek=40000 
 spoilt checkpoints/best.safetensors "best.safetensors: SHA-256 is"
 fresh
 rm "$results/copy/checkpoints/best.json"
-refused 1 "no checkpoint \"best\" yet" --resume copy
+refused 1 "best.json is missing" --resume copy
 refused 1 "--resume other" --name other $tiny seed=7 --stop-after 1
 cp "$results/other/checkpoints/best.json" "$results/copy/checkpoints/best.json" # sound in itself, another's
 spoilt checkpoints/best.json "best.json: its SHA-256 is"
