@@ -13,3 +13,8 @@ trap 'rm -rf "$scratch"' EXIT
     echo "expected 212 shapes on 7 devices in 3 types, of which one device lacks bf16, and 5 batches"
     exit 1
 }
+sed -n '/^| device | type/,/^$/p' "$SOURCE/docs/cuda.md" | grep . >"$scratch/written"
+grep -E '^\| device|^\|---|\| 64 \| 212 ' "$scratch/table" | diff "$scratch/written" - || {
+    echo "docs/cuda.md has another table (of another cuDNN?): put this one there"
+    exit 1
+}

@@ -82,13 +82,9 @@ inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its fir
         until [ -s "$results/$name/checkpoints/last.json" ] || [ $((tries += 1)) -gt 600 ]; do
             sleep 0.02
         done
-    elif [ "$signal" = INT ]; then
+    else
         until [ -e "$results/$name/run.json" ] || [ $((tries += 1)) -gt 3000 ]; do
             sleep 0.002
-        done
-    else
-        until grep -qs "phase one_cycle" "$scratch/err" || [ $((tries += 1)) -gt 600 ]; do
-            sleep 0.02
         done
     fi
     kill -"$signal" $pid
@@ -105,7 +101,6 @@ inside() { # NAME SIGNAL ARGS...: begins the run and sends the signal in its fir
     same wide "$name"
 }
 inside inside INT
-inside inside_hung_up HUP
 inside inside_killed KILL train.checkpoint_minutes=0.0001
 
 # How to resume, said inside the folder of results.
