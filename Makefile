@@ -85,7 +85,7 @@ install: tools
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 deb: deps
-	@./.ci/install-packages $(call quoted,$(DEB_PACKAGES) libheif-dev libdnnl-dev|libonednn-dev)
+	@./.ci/install-packages $(call quoted,$(DEB_PACKAGES) libheif-dev libdnnl-dev|libonednn-dev libopenmpi-dev)
 	@./.ci/make-deb "$$(sed -n 's/^project(presize VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" $(JOBS)
 	@lintian build-deb/*.changes
 

@@ -133,7 +133,8 @@ static int open_plugin(const struct mpi_plugin **out, struct err *err)
         return err_set(err, ERR_UNSUPPORTED,
                        "several processes need the MPI plug-in, and %s is not there: install an "
                        "MPI with its headers (on Debian and Ubuntu libopenmpi-dev and "
-                       "openmpi-bin), then build presize again",
+                       "openmpi-bin), then build presize again (as a Debian package: install "
+                       "presize-mpi)",
                        path);
     /* MPI's own plug-ins look for its symbols */
     library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
