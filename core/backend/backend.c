@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "backend/cpu/onednn.h"
-#include "backend/plugin.h"
 #include "base/isa.h"
 #include "base/path.h"
+#include "base/plugin.h"
 #include "base/version.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
@@ -78,6 +78,22 @@ void backend_libraries(FILE *file)
 #endif
 }
 
+static int cuda_plugin(const struct backend **out, struct err *err)
+{
+    static const struct plugin_place place = {
+        .name = "CUDA",
+        .file = "libpresize_cuda.so",
+        .variable = "PRESIZE_PLUGIN",
+        .remedy = "`make cuda` builds it where nvcc is, and the package presize-cuda has it",
+    };
+    const void *table;
+
+    if (plugin_open(&table, &place, err) < 0)
+        return -1;
+    *out = table;
+    return 0;
+}
+
 const struct backend *backend_find(const char *name)
 {
     static const struct backend *const all[] = {&cpu_backend, &ref_backend};
@@ -86,7 +102,7 @@ const struct backend *backend_find(const char *name)
     if (strcmp(name, "auto") == 0)
         return &cpu_backend;
     if (strcmp(name, "cuda") == 0)
-        return plugin_open(&found, NULL) < 0 ? NULL : found;
+        return cuda_plugin(&found, NULL) < 0 ? NULL : found;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
@@ -119,7 +135,7 @@ static int open_cuda(const struct backend **kind, struct be **out, const struct 
             return err_set(err, ERR_UNSUPPORTED, "no NVIDIA driver on this machine");
         dlclose(driver);
     }
-    return plugin_open(kind, err) < 0 ? -1 : (*kind)->open(out, o, err);
+    return cuda_plugin(kind, err) < 0 ? -1 : (*kind)->open(out, o, err);
 }
 
 int backend_open(const struct backend **kind, struct be **out, struct be_info *info,

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "base/group.h"
 
-#include <dlfcn.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mpi_plugin.h"
-#include "base/path.h"
+#include "base/plugin.h"
 
 struct group {
     const struct mpi_plugin *mpi;
@@ -106,49 +105,21 @@ int group_place(struct group_place *out, struct err *err)
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 
-static int plugin_path(char out[PATH_LEN], struct err *err)
-{
-    const char *given = getenv("PRESIZE_MPI_PLUGIN");
-    char program[PATH_LEN];
-    ssize_t n;
-
-    if (given && *given)
-        return path_format(out, err, "%s", given);
-    n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n < 0)
-        return err_errno(err, "/proc/self/exe");
-    program[n] = 0;
-    *(strrchr(program, '/') + 1) = 0;
-    return path_format(out, err, "%s" MPI_PLUGIN_FILE, program);
-}
-
 static int open_plugin(const struct mpi_plugin **out, struct err *err)
 {
-    char path[PATH_LEN];
-    void *library;
+    static const struct plugin_place place = {
+        .name = "MPI",
+        .file = "libpresize_mpi.so",
+        .variable = "PRESIZE_MPI_PLUGIN",
+        .remedy = "install an MPI with its headers (on Debian and Ubuntu libopenmpi-dev and "
+                  "openmpi-bin) and build presize again, or install the package presize-mpi",
+        .global = true, /* MPI's own plug-ins look for its symbols */
+    };
+    const void *table;
 
-    if (plugin_path(path, err) < 0)
+    if (plugin_open(&table, &place, err) < 0)
         return -1;
-    if (!path_exists(path))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "several processes need the MPI plug-in, and %s is not there: install an "
-                       "MPI with its headers (on Debian and Ubuntu libopenmpi-dev and "
-                       "openmpi-bin), then build presize again (as a Debian package: install "
-                       "presize-mpi)",
-                       path);
-    /* MPI's own plug-ins look for its symbols */
-    library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    if (!library)
-        return err_set(err, ERR_UNSUPPORTED, "the MPI plug-in cannot be loaded: %s", dlerror());
-    *out = dlsym(library, MPI_PLUGIN_SYMBOL);
-    if (!*out)
-        return err_set(err, ERR_UNSUPPORTED, "%s is no plug-in of presize: it lacks %s", path,
-                       MPI_PLUGIN_SYMBOL);
-    if ((*out)->abi != MPI_PLUGIN_ABI || strcmp((*out)->version, PRESIZE_VERSION) != 0)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s was built from another version (%s) than this program (" PRESIZE_VERSION
-                       "): build both from one source",
-                       path, (*out)->abi == MPI_PLUGIN_ABI ? (*out)->version : "another struct");
+    *out = table;
     return 0;
 }
 

@@ -29,7 +29,7 @@ struct group_options {
 };
 
 struct group;
-/* Opens $PRESIZE_MPI_PLUGIN, else MPI_PLUGIN_FILE beside the running program, and begins MPI, which may start threads
+/* Opens $PRESIZE_MPI_PLUGIN, else libpresize_mpi.so beside the running program, and begins MPI, which may start threads
  * and write files: before sandbox_enter(). ERR_UNSUPPORTED: no plug-in, or none that can be used. ERR_INPUT: MPI counts
  * other processes than the launcher, as when the launcher is another MPI's; a member is another version of presize. */
 int group_join(struct group **out, const struct group_place *place, const struct group_options *o,

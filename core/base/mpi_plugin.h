@@ -6,19 +6,11 @@
 #define PRESIZE_BASE_MPI_PLUGIN_H
 
 #include <stddef.h>
-#include <stdint.h>
-
-/* What the library exports under this name: a const struct mpi_plugin. */
-#define MPI_PLUGIN_SYMBOL "presize_mpi_plugin"
-#define MPI_PLUGIN_FILE "libpresize_mpi.so"
-enum { MPI_PLUGIN_ABI = 1 }; /* raised with every change of the struct */
 
 enum mpi_result { MPI_DONE, MPI_LATE, MPI_FAILED };
 
 /* All functions are called by one thread. */
-struct mpi_plugin {
-    uint64_t abi; /* MPI_PLUGIN_ABI; the first word, whatever follows */
-    const char *version;
+struct mpi_plugin {         /* the table of its struct plugin */
     const char *built_with; /* "Open MPI 4.1", the headers' */
     /* NULL, or what is wrong. *RANKS as MPI counts them: 1 where its launcher is another MPI's. */
     const char *(*start)(int *rank, int *ranks);

@@ -2,13 +2,12 @@
  *
  * Called from one thread at a time. SPDX-License-Identifier: MIT */
 #include "backend/cuda/cuda.h"
+#include "base/plugin.h"
 #include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "backend/plugin.h"
 
 enum {
     CUDNN_AT_LEAST = 91100, /* device properties as a descriptor came with it */
@@ -430,4 +429,4 @@ const struct backend cuda_backend = {
 
 extern const struct plugin presize_plugin;
 __attribute__((visibility("default"))) const struct plugin presize_plugin = {
-    .abi = PLUGIN_ABI, .version = PRESIZE_VERSION, .backend = &cuda_backend};
+    .abi = PLUGIN_ABI, .version = PRESIZE_VERSION, .table = &cuda_backend};

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/plugin.h"
+
 /* Waiting: MPI's own calls spin, which would take a core from the threads that compute or read. An exchange of one
  * batch norm's sums takes some 10 us on one machine, so the first polls follow at once. */
 enum { POLLS = 200, PAUSE_NS = 20000 };
@@ -62,45 +64,38 @@ static enum mpi_result wait_for(MPI_Request *request, double limit_s)
     }
 }
 
-/* MPI counts in int: a part is one element of a type of so many bytes. */
-static int type_of(MPI_Datatype *out, size_t bytes)
+/* MPI counts in int: a part is one element of a type of BYTES. OUT NULL: all processes share ALL; else parts of ALL
+ * go to OUT. */
+static enum mpi_result exchange(void *out, void *all, size_t bytes, double limit_s)
 {
-    const int rc = MPI_Type_contiguous((int)bytes, MPI_BYTE, out);
+    enum mpi_result result = MPI_FAILED;
+    MPI_Request request;
+    MPI_Datatype part;
+    int rc;
 
-    return rc == MPI_SUCCESS ? MPI_Type_commit(out) : rc;
+    if (bytes == 0)
+        return MPI_DONE;
+    if (MPI_Type_contiguous((int)bytes, MPI_BYTE, &part) != MPI_SUCCESS)
+        return MPI_FAILED;
+    rc = MPI_Type_commit(&part);
+    if (rc == MPI_SUCCESS)
+        rc = out ? MPI_Ialltoall(all, 1, part, out, 1, part, all_ranks, &request)
+                 : MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, 1, part, all_ranks,
+                                  &request);
+    if (rc == MPI_SUCCESS)
+        result = wait_for(&request, limit_s);
+    MPI_Type_free(&part);
+    return result;
 }
 
 static enum mpi_result share(void *all, size_t bytes, double limit_s)
 {
-    enum mpi_result result = MPI_FAILED;
-    MPI_Request request;
-    MPI_Datatype part;
-
-    if (bytes == 0)
-        return MPI_DONE;
-    if (type_of(&part, bytes) != MPI_SUCCESS)
-        return MPI_FAILED;
-    if (MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, 1, part, all_ranks, &request) ==
-        MPI_SUCCESS)
-        result = wait_for(&request, limit_s);
-    MPI_Type_free(&part);
-    return result;
+    return exchange(NULL, all, bytes, limit_s);
 }
 
 static enum mpi_result swap(void *out, const void *in, size_t bytes, double limit_s)
 {
-    enum mpi_result result = MPI_FAILED;
-    MPI_Request request;
-    MPI_Datatype part;
-
-    if (bytes == 0)
-        return MPI_DONE;
-    if (type_of(&part, bytes) != MPI_SUCCESS)
-        return MPI_FAILED;
-    if (MPI_Ialltoall(in, 1, part, out, 1, part, all_ranks, &request) == MPI_SUCCESS)
-        result = wait_for(&request, limit_s);
-    MPI_Type_free(&part);
-    return result;
+    return exchange(out, (void *)(uintptr_t)in, bytes, limit_s);
 }
 
 static void end(int status)
@@ -124,10 +119,7 @@ static void finish(void)
 #define BUILT_WITH "an MPI of standard " TEXT(MPI_VERSION)
 #endif
 
-__attribute__((visibility("default"))) extern const struct mpi_plugin presize_mpi_plugin;
-const struct mpi_plugin presize_mpi_plugin = {
-    .abi = MPI_PLUGIN_ABI,
-    .version = PRESIZE_VERSION,
+static const struct mpi_plugin table = {
     .built_with = BUILT_WITH,
     .start = start,
     .share = share,
@@ -135,3 +127,7 @@ const struct mpi_plugin presize_mpi_plugin = {
     .end = end,
     .finish = finish,
 };
+
+extern const struct plugin presize_plugin;
+__attribute__((visibility("default"))) const struct plugin presize_plugin = {
+    .abi = PLUGIN_ABI, .version = PRESIZE_VERSION, .table = &table};
