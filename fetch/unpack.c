@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "data/entry_path.h"
 #include "gzip_check.h"
+#include "tar_names.h"
 #include "zip_directory.h"
 
 enum { BLOCK = 1 << 18 };
@@ -46,6 +47,7 @@ struct job {
     struct unpack_report *report;
     struct manifest *manifest;
     const char *charset;
+    bool beyond_ascii; /* a name has a character that has several forms in Unicode, perhaps */
 };
 
 static int archive_err(struct err *err, struct archive *a)
@@ -289,6 +291,8 @@ static int unpack_entry(struct job *j, struct archive_entry *e, struct err *err)
         return err_set(err, ERR_UNSAFE, "the entry \"%s\" %s; only files and folders are unpacked",
                        quoted, why);
     }
+    for (const char *c = path; *c; c++)
+        j->beyond_ascii |= (unsigned char)*c >= 0x80;
     if (archive_entry_is_encrypted(e))
         return err_set(err, ERR_FORMAT, "the entry \"%s\" is encrypted", path);
     if (archive_entry_filetype(e) == AE_IFDIR)
@@ -372,7 +376,9 @@ static int check_end(struct job *j, int fd, uint64_t n, int64_t after, struct er
                        "the archive ends too early, after %" PRIu64
                        " entries: it has no end mark; get it again",
                        n);
-    return check_rest(j, fd, err);
+    if (check_rest(j, fd, err) < 0)
+        return -1;
+    return j->beyond_ascii ? tar_names_check(fd, err) : 0;
 }
 
 static int unpack_entries(struct job *j, int fd, struct err *err)

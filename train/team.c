@@ -16,8 +16,8 @@
 #include "base/path.h"
 
 enum {
-    LIMIT_S =
-        1800, /* $PRESIZE_RANK_SECONDS: longer than rank 0 takes to write what the others wait for */
+    /* $PRESIZE_RANK_SECONDS: longer than rank 0 takes to write what the others wait for */
+    LIMIT_S = 1800,
     COMMON_S = 2 /* for rank 0 to say itself what is wrong with all of them */
 };
 

@@ -19,7 +19,8 @@ int team_launch(int n, char *const *argv, int *status, struct err *err) MUST_USE
 /* Whether team_launch() started this process. */
 bool team_is_launched(void);
 
-/* *OUT is NULL where this process is alone. */
+/* Meets the other processes of PLACE. *OUT is NULL where this process is alone; team_leave() or team_fail() ends it.
+ * Errors are group_join()'s; ERR_NOMEM. */
 int team_join(struct team **out, const struct group_place *place, struct err *err) MUST_USE;
 
 struct group *team_group(const struct team *t);          /* of NULL: NULL */

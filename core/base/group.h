@@ -36,9 +36,9 @@ int group_join(struct group **out, const struct group_place *place, const struct
                struct err *err) MUST_USE;
 int group_rank(const struct group *g);
 int group_size(const struct group *g);
-int group_local(const struct group *g); /* rank among the members of this machine */
-int group_sharers(
-    const struct group *g); /* members that may run on this one's processors, with it */
+/* Rank among the members of this machine; how many members, with this one, may run on its processors. */
+int group_local(const struct group *g);
+int group_sharers(const struct group *g);
 /* "rank 2 (HOST, pid 1234, TEXT)", TEXT as group_introduce() was told. */
 const char *group_name(const struct group *g, int rank);
 void group_introduce(struct group *g, const char *text);

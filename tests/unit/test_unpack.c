@@ -13,6 +13,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,6 +118,38 @@ static void good_archives_pass_in_every_format(void **state)
         assert_false(path_exists(path));
         manifest_free(&m);
     }
+}
+
+/* libarchive composes a pax tar's names: two folders would become one without a word. */
+static void folders_of_two_unicode_forms_are_refused(void **state)
+{
+    static const struct item items[2][3] = {
+        {{"B\xc3\xa4r", AE_IFDIR, NULL, NULL, NULL},
+         {"B\xc3\xa4r/1.jpg", AE_IFREG, NULL, NULL, "one"},
+         {"B\xc3\xa4r/2.jpg", AE_IFREG, NULL, NULL, "two"}},
+        {{"B\xc3\xa4r", AE_IFDIR, NULL, NULL, NULL},
+         {"B\xc3\xa4r/1.jpg", AE_IFREG, NULL, NULL, "one"},
+         {"Ba\xcc\x88r/2.jpg", AE_IFREG, NULL, NULL, "two"}},
+    };
+    static const char *const filters[] = {NULL, "gzip", "zstd"};
+    const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+
+    (void)state;
+    assert_true(utf8 != (locale_t)0);
+    for (int i = 0; i < 6; i++) {
+        struct manifest m = {0};
+        struct unpack_report r;
+        struct err err = {0};
+        const locale_t before = uselocale(utf8);
+
+        pack("pax", filters[i / 2], items[i % 2], 3);
+        uselocale(before);
+        assert_int_equal(unpack_file(&m, &r, &err), i % 2 ? -1 : 0);
+        assert_int_equal(err.kind, i % 2 ? ERR_UNSAFE : ERR_NONE);
+        assert_true(i % 2 == 0 || strstr(err.msg, "in Unicode form"));
+        manifest_free(&m);
+    }
+    freelocale(utf8);
 }
 
 /* Archives of one bad entry behind a good one, in each format that can hold it. */
@@ -474,6 +507,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_archives_pass_in_every_format),
+        cmocka_unit_test(folders_of_two_unicode_forms_are_refused),
         cmocka_unit_test(unsafe_entries_are_refused),
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(tar_without_end_mark_is_noticed),
