@@ -166,7 +166,8 @@ bool key_is_short(const char *typed, bool (*exists)(void *ctx, const char *key),
 int keys_set_word(json_t *tree, const struct key_table *tables, size_t n, const char *word,
                   struct err *err) MUST_USE;
 
-/* The nearest of COUNT names to WORD by edit distance, NULL when none is near. */
+/* Of COUNT names the only one that WORD begins (three letters or more), else the nearest by edit distance; NULL when
+ * none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t count);
 
 #endif

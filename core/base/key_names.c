@@ -139,11 +139,28 @@ static size_t edit_distance(const char *a, const char *b)
     return last[nb];
 }
 
+/* The one name that begins with WORD; NULL where there is none or several, and for a word of a letter or two. */
+static const char *only_longer(const char *word, const char *const *names, size_t count)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; strlen(word) > 2 && i < count; i++) {
+        if (strncmp(names[i], word, strlen(word)) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
 const char *nearest_name(const char *word, const char *const *names, size_t count)
 {
-    const char *nearest = NULL;
+    const char *nearest = only_longer(word, names, count);
     size_t limit = strlen(word) / 3, best;
 
+    if (nearest)
+        return nearest;
     best = (limit < 1 ? 1 : limit) + 1;
     for (size_t i = 0; i < count; i++) {
         size_t distance = edit_distance(word, names[i]);

@@ -483,6 +483,7 @@ static void history_is_documented(void **state)
 static void nearest(void **state)
 {
     static const char *const names[] = {"batch", "epochs", "lr", "seed"};
+    static const char *const networks[] = {"resnet50", "resnext50_32x4d", "resnext101_32x8d"};
 
     (void)state;
     assert_string_equal(nearest_name("bacth", names, 4), "batch");
@@ -491,6 +492,9 @@ static void nearest(void **state)
     assert_null(nearest_name("zebra", names, 4));
     assert_null(nearest_name("", names, 4));
     assert_null(nearest_name("batch", names, 0));
+    assert_string_equal(nearest_name("resnext50", networks, 3),
+                        "resnext50_32x4d"); /* though resnet50 is nearer */
+    assert_null(nearest_name("resnext", networks, 3)); /* begins two */
 }
 
 /* What a short word sets in a tree; "" where it is refused, with TEXT in the message. */
