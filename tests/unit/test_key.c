@@ -493,7 +493,7 @@ static void nearest(void **state)
     assert_null(nearest_name("", names, 4));
     assert_null(nearest_name("batch", names, 0));
     assert_string_equal(nearest_name("resnext50", networks, 3),
-                        "resnext50_32x4d"); /* though resnet50 is nearer */
+                        "resnext50_32x4d");            /* though resnet50 is nearer */
     assert_null(nearest_name("resnext", networks, 3)); /* begins two */
 }
 
