@@ -43,7 +43,7 @@ static const struct st_tensor *in_order(const struct job *j, size_t i)
     size_t count = tensorfile_count(j->file);
     const struct st_tensor *t = tensorfile_tensor(j->file, i % count);
 
-    if (!is_kept(t) || (weights_is_counter(t->name) && t->dtype != ST_I64))
+    if (!is_kept(t) || (resnet_is_counter(t->name) && t->dtype != ST_I64))
         return NULL;
     return (t->dtype == ST_I64) == (i < count) ? t : NULL;
 }

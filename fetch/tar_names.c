@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "data/manifest.h"
+#include "unpack.h"
 
 enum { BLOCK = 512, READ = 1 << 16, RECORDS_MAX = 1 << 20 /* bytes of one entry's pax records */ };
 
@@ -63,11 +64,15 @@ static uint64_t number(const unsigned char *text, size_t n)
 
 static bool is_header(const unsigned char *block)
 {
-    uint64_t sum = 0;
+    int64_t sum = 0, of_signed = 0; /* some old programs added signed bytes */
 
-    for (size_t i = 0; i < BLOCK; i++)
-        sum += i >= 148 && i < 156 ? ' ' : block[i];
-    return sum == number(block + 148, 8);
+    for (size_t i = 0; i < BLOCK; i++) {
+        const unsigned char byte = i >= 148 && i < 156 ? ' ' : block[i];
+
+        sum += byte;
+        of_signed += (signed char)byte;
+    }
+    return number(block + 148, 8) == (uint64_t)sum || number(block + 148, 8) == (uint64_t)of_signed;
 }
 
 static int keep_name(struct walk *w, const char *name, size_t n, struct err *err)
@@ -91,6 +96,7 @@ static int keep_name(struct walk *w, const char *name, size_t n, struct err *err
 /* N bytes of records "LENGTH KEY=VALUE\n"; LENGTH counts the whole record. */
 static int read_records(struct walk *w, size_t n, struct err *err)
 {
+    static const char *const keys[] = {"path=", "GNU.sparse.name="};
     const char *r = w->records, *end = r + n;
 
     while (r < end) {
@@ -101,11 +107,14 @@ static int read_records(struct walk *w, size_t n, struct err *err)
         if (key == r || *key != ' ' || length <= head || length > (unsigned long)(end - r))
             return 0;
         key++;
-        if (strncmp(key, "path=", 5) == 0 && length > head + 6) {
-            size_t name = length - head - 6;
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            const size_t n_key = strlen(keys[k]);
+            size_t name = length - head - 1;
 
-            name -= key[5 + name - 1] == '/'; /* a folder's own entry */
-            if (keep_name(w, key + 5, name, err) < 0)
+            if (strncmp(key, keys[k], n_key) != 0 || name <= n_key)
+                continue;
+            name -= n_key + (key[name - 1] == '/'); /* a folder's own entry */
+            if (keep_name(w, key + n_key, name, err) < 0)
                 return -1;
         }
         if (strncmp(key, "size=", 5) == 0) {
@@ -144,6 +153,10 @@ static int read_headers(struct walk *w, struct err *err)
         else if (w->has_size)
             size = w->size;
         w->has_size = false;
+        /* more of the map of an old GNU sparse file, as long as its last byte but seven says so */
+        for (bool more = block[156] == 'S' && block[482]; more; more = block[504])
+            if (!take(w, block, BLOCK))
+                return 0;
         if (!take(w, NULL, padded(size)))
             return 0;
     }
@@ -158,11 +171,7 @@ int tar_names_check(int fd, struct err *err)
 
     if (!w.stream || !w.records)
         err_set(err, ERR_NOMEM, "no memory to read a tar's names");
-    else if (lseek(fd, 0, SEEK_SET) < 0 ||
-             archive_read_support_filter_gzip(w.stream) < ARCHIVE_WARN ||
-             archive_read_support_filter_bzip2(w.stream) < ARCHIVE_WARN ||
-             archive_read_support_filter_xz(w.stream) < ARCHIVE_WARN ||
-             archive_read_support_filter_zstd(w.stream) < ARCHIVE_WARN ||
+    else if (lseek(fd, 0, SEEK_SET) < 0 || !unpack_filters(w.stream) ||
              archive_read_support_format_raw(w.stream) < ARCHIVE_WARN ||
              archive_read_open_fd(w.stream, fd, READ) != ARCHIVE_OK ||
              archive_read_next_header(w.stream, &e) < ARCHIVE_WARN)

@@ -67,6 +67,14 @@ static int archive_err(struct err *err, struct archive *a)
                    (int)strcspn(text, "\n"), text);
 }
 
+bool unpack_filters(struct archive *a)
+{
+    return archive_read_support_filter_gzip(a) >= ARCHIVE_WARN &&
+           archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
+           archive_read_support_filter_xz(a) >= ARCHIVE_WARN &&
+           archive_read_support_filter_zstd(a) >= ARCHIVE_WARN;
+}
+
 static int open_archive(struct job *j, int fd, struct err *err)
 {
     struct archive *a = archive_read_new();
@@ -74,11 +82,7 @@ static int open_archive(struct job *j, int fd, struct err *err)
     j->archive = a;
     if (!a)
         return err_set(err, ERR_NOMEM, "no memory to read an archive");
-    if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
-        archive_read_support_filter_bzip2(a) < ARCHIVE_WARN ||
-        archive_read_support_filter_xz(a) < ARCHIVE_WARN ||
-        archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
-        archive_read_support_format_tar(a) < ARCHIVE_WARN ||
+    if (!unpack_filters(a) || archive_read_support_format_tar(a) < ARCHIVE_WARN ||
         archive_read_support_format_zip_seekable(a) < ARCHIVE_WARN)
         return archive_err(err, a);
     if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") < ARCHIVE_WARN)

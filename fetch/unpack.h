@@ -10,6 +10,10 @@
 #include "base/remark.h"
 #include "data/manifest.h"
 
+struct archive; /* libarchive's */
+/* The compressions that a tar may have, for A; false: libarchive refuses. */
+bool unpack_filters(struct archive *a);
+
 struct unpack_limits {
     uint64_t entries;     /* names in the archive, folders and hidden files counted */
     uint64_t file_bytes;  /* of one unpacked file */

@@ -9,35 +9,21 @@
 #include "tensorfile/fits.h"
 
 enum { DIM_MAX = 1 << 24 };
-static const char counter[] = ".num_batches_tracked", mean[] = ".running_mean";
 
 struct body {
     struct resnet_tensor *tensors;
     size_t n;
 };
 
-/* Whether NAME ends in END; N: bytes before that. */
-static bool ends_in(const char *name, const char *end, size_t *n)
-{
-    size_t length = strlen(name), m = strlen(end);
-
-    *n = length - m;
-    return length >= m && strcmp(name + length - m, end) == 0;
-}
-
-bool weights_is_counter(const char *name)
-{
-    size_t stem;
-
-    return ends_in(name, counter, &stem);
-}
-
 /* A tensor of B, or the counter of one of its norms. */
 static bool is_of(const struct body *b, const char *name, bool *counts)
 {
-    size_t stem;
+    static const char mean[] = ".running_mean";
+    size_t stem = strlen(name);
 
-    *counts = ends_in(name, counter, &stem);
+    *counts = resnet_is_counter(name);
+    if (*counts)
+        stem -= strlen(resnet_counter);
     for (size_t i = 0; i < b->n; i++) {
         const char *known = b->tensors[i].name;
 

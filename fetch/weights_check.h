@@ -3,17 +3,11 @@
 #ifndef PRESIZE_FETCH_WEIGHTS_CHECK_H
 #define PRESIZE_FETCH_WEIGHTS_CHECK_H
 
-#include <stdbool.h>
-
 #include "tensorfile/tensorfile.h"
 
 /* Compares F, which has one network (tensorfile_take_network()), so torchvision's names, with every name and shape of
  * ARCH. fc.* may be for any number of classes, the counters num_batches_tracked may be missing. ERR_FORMAT lists
  * missing, extra and misshapen tensors, or says which architecture it looks like; ERR_NOMEM. */
 int weights_check(const struct tensorfile *f, int arch, struct err *err) MUST_USE;
-
-/* Whether NAME is of a number of batches, which only PyTorch's own int64 keeps: one that was converted together with
- * the weights is left out. */
-bool weights_is_counter(const char *name);
 
 #endif

@@ -128,16 +128,36 @@ struct names {
     size_t n;
 };
 
-/* Keeps the name of the entry at P where it is UTF-8 (bit 11) and not plain ASCII: others stay as they are. */
+/* The UTF-8 name of *N bytes of the entry at P: its own (bit 11), or that of an Info-ZIP Unicode Path Extra Field
+ * (APPNOTE 4.6.9). NULL: the name is in a code page, or ASCII. */
+static const uint8_t *utf8_name(const uint8_t *p, size_t *n)
+{
+    const size_t own = (size_t)le(p + 28, 2);
+    const uint8_t *at = p + ENTRY_BYTES + own, *end = at + le(p + 30, 2);
+
+    *n = own;
+    if (le(p + 8, 2) & 0x800)
+        return p + ENTRY_BYTES;
+    while (end - at >= 4 && (size_t)(end - at) - 4 >= le(at + 2, 2)) {
+        if (le(at, 2) == 0x7075 && le(at + 2, 2) > 5) { /* a version and a CRC first */
+            *n = (size_t)le(at + 2, 2) - 5;
+            return at + 9;
+        }
+        at += 4 + le(at + 2, 2);
+    }
+    return NULL;
+}
+
+/* Keeps the name of the entry at P where libarchive composes it: where it is UTF-8 and not plain ASCII. */
 static void keep_name(struct names *k, const uint8_t *p)
 {
-    const size_t n = (size_t)le(p + 28, 2);
-    const uint8_t *name = p + ENTRY_BYTES;
+    size_t n;
+    const uint8_t *name = utf8_name(p, &n);
     bool ascii = true;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; name && i < n; i++)
         ascii = ascii && name[i] > 0 && name[i] < 0x80;
-    if (ascii || !(le(p + 8, 2) & 0x800))
+    if (ascii)
         return;
     memcpy(k->text, name, n);
     k->text[n] = '\0';

@@ -143,12 +143,18 @@ static int open_session(struct session **s, struct experiment *e, const struct r
         return -1;
     if (!g)
         return 0;
-    if (strcmp((*s)->backend->name, "cpu") == 0)
+    if (r->gpus && (*s)->backend->shares != SHARES_PICTURES)
+        return err_set(err, ERR_INPUT,
+                       "--gpus N trains on GPUs (-B cuda), and this is %s%s%s: --ranks N trains in "
+                       "N processes on the CPU",
+                       (*s)->backend->name, (*s)->info.note[0] ? ": " : "", (*s)->info.note);
+    if ((*s)->backend->shares == SHARES_MICROBATCHES)
         snprintf(text, sizeof text, "%d thread%s, %.120s", (*s)->info.threads,
-                 (*s)->info.threads == 1 ? "" : "s", (*s)->info.device);
+                 PLURAL((*s)->info.threads), (*s)->info.device);
     else
         snprintf(text, sizeof text, "device %d, %.120s", (*s)->info.number, (*s)->info.device);
-    group_introduce(g, text);
+    if (group_introduce(g, text, err) < 0)
+        return -1;
     snprintf(backend, sizeof backend, "%s", (*s)->backend->name);
     if (team_same(g, "backend", backend, err) < 0 ||
         team_same(g, "keys", (*s)->config_sha256, err) < 0 ||
@@ -158,19 +164,21 @@ static int open_session(struct session **s, struct experiment *e, const struct r
 }
 
 /* Rank 0's to all, who wait for it. */
-static void share_folder(const struct request *r, char folder[PATH_LEN])
+static int share_folder(const struct request *r, char folder[PATH_LEN], struct err *err)
 {
     struct group *g = team_group(r->team);
     char(*all)[PATH_LEN];
 
     if (!g)
-        return;
+        return 0;
     all = calloc((size_t)group_size(g), sizeof *all);
-    BUG_IF(!all);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "%d processes", group_size(g));
     memcpy(all[group_rank(g)], folder, sizeof *all);
     group_share(g, all, sizeof *all);
     memcpy(folder, all[0], sizeof *all);
     free(all);
+    return 0;
 }
 
 static int open_run(struct run **run, const struct request *r, struct session *s, struct state *st,
@@ -180,11 +188,6 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     json_t *facts;
     int rc, tries = 0;
 
-    if (r->gpus && strcmp(s->backend->name, "cuda") != 0)
-        return err_set(err, ERR_INPUT,
-                       "--gpus N trains on GPUs (-B cuda), and this is %s%s%s: --ranks N trains in "
-                       "N processes on the CPU",
-                       s->backend->name, s->info.note[0] ? ": " : "", s->info.note);
     if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
         session_weights(s, r->data, r->results, err) < 0)
         return -1;
@@ -231,7 +234,8 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
         open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
         goto out;
-    share_folder(r, folder);
+    if (share_folder(r, folder, err) < 0)
+        goto out;
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
     if (run && (cleaned_write(s, folder, err) < 0 || experiment_write(s->e, folder, err) < 0)) {
@@ -313,12 +317,12 @@ static int note_resume(struct run *run, const struct request *r, const struct se
 static int settle(const struct request *r, const char *folder, struct err *err)
 {
     if (r->team)
-        (void)group_any(team_group(r->team), false);
+        group_meet(team_group(r->team));
     if (team_leads(r->team) &&
         (checkpoint_settle(folder, "best", err) < 0 || checkpoint_settle(folder, "last", err) < 0))
         return -1;
     if (r->team)
-        (void)group_any(team_group(r->team), false);
+        group_meet(team_group(r->team));
     return 0;
 }
 

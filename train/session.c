@@ -176,8 +176,8 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (backend_open(&s->backend, &s->be, &s->info, &e->exec, err) < 0)
         goto fail;
-    if (session_ranks(s) > 1 && strcmp(s->backend->name, "ref") == 0) {
-        err_set(err, ERR_INPUT, "several processes need -B cpu or cuda, not ref");
+    if (session_ranks(s) > 1 && s->backend->shares == SHARES_NOTHING) {
+        err_set(err, ERR_INPUT, "several processes need -B cpu or cuda, not %s", s->backend->name);
         goto fail;
     }
     if (open_pictures(s, data, err) < 0)

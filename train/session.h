@@ -59,17 +59,17 @@ void session_release(struct session *s); /* what a phase prepared, if any */
 int session_weights(struct session *s, const char *data, const char *results,
                     struct err *err) MUST_USE;
 
-/* Several processes that train as one, a GPU each; of one alone: NULL, 1, 0. */
+/* Several processes that train as one; of one alone: NULL, 1, 0. */
 struct group *session_group(const struct session *s);
 int session_ranks(const struct session *s);
+int session_rank(const struct session *s);
+/* Of how many processes the order of sums is; 1 where any number gives the bits of one. */
+int session_orders(const struct session *s);
 /* Pictures; 0: the network's own choice. */
 int session_microbatch(const struct session *s, int phase);
 /* Whether the processes can share the batch of PHASE, whose size KEY gave. ERR_INPUT says how many could. */
 int session_check_shares(const struct session *s, int phase, const char *key,
                          struct err *err) MUST_USE;
-int session_rank(const struct session *s);
-int session_orders(
-    const struct session *s); /* of how many processes the order of sums is; CPUs: 1 */
 
 uint32_t session_steps(const struct session *s, int phase); /* training steps of an epoch */
 /* The pictures of a step in words: "64", or "4 x 16" where batches are accumulated. */

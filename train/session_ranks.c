@@ -1,6 +1,4 @@
 /* session_ranks.c - how the processes of a session share its batches. SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "nn/network.h"
 #include "session.h"
 
@@ -22,7 +20,7 @@ int session_rank(const struct session *s)
 /* Whether what the processes compute is what one would, bit by bit. */
 static bool shares_microbatches(const struct session *s)
 {
-    return strcmp(s->backend->name, "cpu") == 0;
+    return s->backend->shares == SHARES_MICROBATCHES;
 }
 
 int session_orders(const struct session *s)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -146,9 +147,10 @@ static int status_of(int status)
         number = WEXITSTATUS(status) - 128;
     if (number == 0)
         return WEXITSTATUS(status);
-    log_error("one of the processes was ended by signal %d, %s, and mpirun ended the others; "
-              "`train --resume` continues from the last checkpoint",
-              number, strsignal(number));
+    log_error(
+        "mpirun, or one of the processes, was ended by signal %d, %s, and the others with it; "
+        "`train --resume` continues from the last checkpoint",
+        number, strsignal(number));
     return 1;
 }
 
@@ -217,8 +219,7 @@ static int be_silent(struct err *err)
     return 0;
 }
 
-/* Time for rank 0, which ends all of them when it has said what is wrong with all. */
-static void let_rank_0_speak(int rank)
+void team_let_rank_0_speak(int rank)
 {
     const struct timespec moment = {COMMON_S, 0};
 
@@ -239,7 +240,7 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
         return err_set(err, ERR_NOMEM, "%d processes", place->ranks);
     if (group_join(&t->group, place, &o, err) < 0) {
         free(t);
-        let_rank_0_speak(place->rank);
+        team_let_rank_0_speak(place->rank);
         return -1;
     }
     t->ranks = (struct be_ranks){.rank = group_rank(t->group),
@@ -274,11 +275,11 @@ void team_fail(struct team *t, const struct err *err)
     const int rank = t->ranks.rank;
 
     if (err->kind == ERR_STOPPED || err->kind == ERR_NUMERIC) { /* rank 0's checkpoint is written */
-        (void)group_any(t->group, false);
+        group_meet(t->group);
         team_leave(t);
         return;
     }
-    let_rank_0_speak(rank);
+    team_let_rank_0_speak(rank);
     if (rank > 0) {
         struct err named = *err;
 
@@ -287,7 +288,7 @@ void team_fail(struct team *t, const struct err *err)
     } else {
         say(err->msg);
     }
-    group_end(t->group);
+    group_end(t->group, cli_status("train", err));
 }
 
 void team_leave(struct team *t)

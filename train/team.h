@@ -13,9 +13,11 @@
 struct team;
 
 /* --ranks N, --gpus N: runs the same command N times by mpirun and waits; *STATUS is mpirun's. SIGINT, SIGTERM, SIGHUP,
- * SIGUSR1 and SIGUSR2 become a wish to stop with a checkpoint, a second one of the first three ends all.
+ * SIGUSR1 and SIGUSR2 become a wish to stop with a checkpoint; after any of them SIGINT, SIGTERM or SIGHUP ends all.
  * ERR_UNSUPPORTED: no mpirun. */
 int team_launch(int n, char *const *argv, int *status, struct err *err) MUST_USE;
+/* Ranks above 0 wait some seconds, in which rank 0 says what is wrong with all and ends them. */
+void team_let_rank_0_speak(int rank);
 /* Whether team_launch() started this process. */
 bool team_is_launched(void);
 

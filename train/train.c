@@ -470,8 +470,7 @@ static bool muted;
 /* mpirun ends rank 0, too, when one that is silent ends first. */
 static void let_rank_0_speak(void)
 {
-    if (muted)
-        sleep(2);
+    team_let_rank_0_speak(muted);
 }
 
 /* What all processes say alike, rank 0 says. Returns what unmute() takes. */

@@ -188,6 +188,15 @@ size_t resnet_parameters(int arch, int classes)
     return n;
 }
 
+const char resnet_counter[] = ".num_batches_tracked";
+
+bool resnet_is_counter(const char *name)
+{
+    const size_t n = strlen(name), end = sizeof resnet_counter - 1;
+
+    return n >= end && strcmp(name + n - end, resnet_counter) == 0;
+}
+
 enum resnet_part resnet_part(const char *name)
 {
     static const char *const body[] = {"conv1.",  "bn1.",    "layer1.",

@@ -64,6 +64,11 @@ struct resnet_tensor *resnet_tensors(int arch, size_t *n);
 /* Numbers of torchvision's network with its classifier, trained ones alone, for so many classes. */
 size_t resnet_parameters(int arch, int classes);
 
+/* What the name of a norm's number of batches ends in. PyTorch stores int64; numbers that were converted together with
+ * the weights are left out. */
+extern const char resnet_counter[];
+bool resnet_is_counter(const char *name);
+
 /* Where torchvision has a tensor of such a NAME, whatever the architecture. */
 enum resnet_part { RESNET_BODY, RESNET_CLASSIFIER, RESNET_BESIDE };
 enum resnet_part resnet_part(const char *name);

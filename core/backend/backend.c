@@ -27,7 +27,7 @@ const struct key exec_keys[] = {
     KEY_INT(struct exec_options, device, "exec.device", "0", 0, 1023, "",
             "number of the GPU, from 0"),
     KEY_INT(struct exec_options, threads, "exec.threads", "0", 0, 4096, "threads",
-            "0: one per processor; never changes a result"),
+            "0: one per processor, shared by the processes of a machine; never changes a result"),
     KEY_INT(struct exec_options, microbatch, "exec.microbatch", "0", 0, 4096, "pictures",
             "pictures per call, a divisor of the batch; 0: the largest that is at most 8"),
     KEY_CHOICE(struct exec_options, conv, "exec.conv", "own", conv_names,

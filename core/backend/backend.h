@@ -24,7 +24,7 @@ enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_cuda_graph { CUDA_GRAPH_AUTO, CUDA_GRAPH_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
-/* The processes that share each step's pictures, a device each: same list, same steps, each its part of the
+/* The processes that share each step's pictures, on GPUs a device each: same list, same steps, each its part of the
  * batch (struct step). Sums over pictures are then those of all of them: batch norms' and gradients'. */
 struct be_ranks {
     int rank, ranks, local; /* local: among those of this machine */
@@ -34,7 +34,7 @@ struct be_ranks {
     void *ctx;
     /* Likewise: part I of OUT becomes what rank I gives this one, of IN, where each has a part for every rank. */
     void (*swap)(void *ctx, void *out, const void *in, size_t bytes);
-    int sharers; /* of them on the processors that this one may use, with it; 0: not known */
+    int sharers; /* of them, with this one, that have exactly its processors; 0: not known */
 };
 
 /* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch and cuda_graph
@@ -42,7 +42,7 @@ struct be_ranks {
 struct exec_options {
     int backend;        /* enum be_kind */
     int64_t device;     /* number of the GPU */
-    int64_t threads;    /* 0: one per processor */
+    int64_t threads;    /* 0: one per processor, which the processes of a machine share */
     int64_t microbatch; /* 0: the largest divisor of the batch that is at most 8 */
     int conv;           /* enum be_conv */
     int isa;            /* index into isa_choices */
@@ -99,6 +99,9 @@ struct picture_set {
 struct backend {
     /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
     const char *name;
+    /* What several processes share of a batch: nothing, as there is one process alone; its microbatches, whose sums
+     * are then those of one process; its pictures, whose sums have an order of their own. */
+    enum { SHARES_NOTHING, SHARES_MICROBATCHES, SHARES_PICTURES } shares;
     int (*open)(struct be **out, const struct exec_options *o, struct err *err) MUST_USE;
     void (*close)(struct be *b); /* after its programs; NULL is fine */
     void (*info)(const struct be *b, struct be_info *info);

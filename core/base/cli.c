@@ -251,6 +251,8 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
 
 int cli_status(const char *tool, const struct err *err)
 {
+    if (err->kind == ERR_USAGE)
+        return 2;
     if (strcmp(tool, "fetch") != 0)
         return 1;
     switch (err->kind) {
@@ -281,7 +283,7 @@ noreturn void die(const char *tool, const struct err *err)
 
 noreturn void die_usage(const char *tool, const char *format, ...)
 {
-    char text[2048];
+    char text[sizeof((struct err *)0)->msg];
     va_list args;
 
     va_start(args, format);

@@ -44,7 +44,8 @@ int err_wrap(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 /* ERR_INPUT with "FILE: " before the message; FILE NULL: ERR_USAGE with "command line: ". Returns -1. */
 int err_in(struct err *err, const char *file, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* An ERR_INPUT is of the command line: it becomes ERR_USAGE, "command line: " comes before it. Returns -1. */
+/* For an error of words that were typed: ERR_INPUT becomes ERR_USAGE, with "command line: " before the message; other
+ * kinds stay as they are. Returns -1. */
 int err_usage(struct err *err);
 
 /* An ERR_USAGE is of FILE, from which the words came: ERR_INPUT, "FILE: " instead of "command line: ". Other kinds

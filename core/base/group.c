@@ -140,7 +140,7 @@ static void check(struct group *g, enum mpi_result result)
         snprintf(why, sizeof why, "%s: MPI (%s) failed to exchange data", g->names[g->rank],
                  g->mpi->built_with);
     g->o.lost(why);
-    group_end(g);
+    group_end(g, 1);
 }
 
 void group_share(struct group *g, void *all, size_t bytes)
@@ -166,20 +166,26 @@ bool group_any(struct group *g, bool mine)
     return any;
 }
 
-/* ---- who is there ---------------------------------------------------------------------------- */
-
-static void set_name(struct group *g, int rank, const struct card *c, const char *text)
+void group_meet(struct group *g)
 {
-    snprintf(g->names[rank], sizeof *g->names, "rank %d (%.60s, pid %lld%s%.140s)", rank, c->host,
-             (long long)c->pid, *text ? ", " : "", text);
+    (void)group_any(g, false);
 }
 
-void group_introduce(struct group *g, const char *text)
+/* ---- who is there ---------------------------------------------------------------------------- */
+
+static void set_name(struct group *g, int rank, const struct card *c)
+{
+    snprintf(g->names[rank], sizeof *g->names, "rank %d (%.60s, pid %lld)", rank, c->host,
+             (long long)c->pid);
+}
+
+int group_introduce(struct group *g, const char *text, struct err *err)
 {
     char(*all)[GROUP_NAME] = calloc((size_t)g->ranks, sizeof *all);
     const size_t length = strlen(g->names[g->rank]);
 
-    BUG_IF(!all || length < 1);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "%d processes", g->ranks);
     snprintf(all[g->rank], sizeof *all, "%.*s, %.140s)", (int)length - 1, g->names[g->rank], text);
     group_share(g, all, sizeof *all);
     for (int i = 0; i < g->ranks; i++) {
@@ -187,6 +193,7 @@ void group_introduce(struct group *g, const char *text)
         g->names[i][GROUP_NAME - 1] = 0;
     }
     free(all);
+    return 0;
 }
 
 /* From the members' CARDS: names, versions, who lives on this machine. */
@@ -198,7 +205,7 @@ static int know(struct group *g, struct card *cards, struct err *err)
         struct card *c = &cards[i];
 
         c->version[sizeof c->version - 1] = c->host[sizeof c->host - 1] = 0;
-        set_name(g, i, c, "");
+        set_name(g, i, c);
         if (strcmp(c->host, own->host) != 0)
             continue;
         g->local += i < g->rank;
@@ -227,7 +234,7 @@ static int meet(struct group *g, struct err *err)
     gethostname(own->host, sizeof own->host - 1);
     own->pid = getpid();
     (void)sched_getaffinity(0, sizeof(cpu_set_t), (cpu_set_t *)(void *)own->processors);
-    set_name(g, g->rank, own, "");
+    set_name(g, g->rank, own);
     group_share(g, cards, sizeof *cards);
     rc = know(g, cards, err);
     free(cards);
@@ -273,9 +280,9 @@ int group_join(struct group **out, const struct group_place *place, const struct
     return 0;
 }
 
-noreturn void group_end(struct group *g)
+noreturn void group_end(struct group *g, int status)
 {
-    g->mpi->end(1);
+    g->mpi->end(status);
     abort();
 }
 

@@ -16,7 +16,7 @@ enum { GROUP_MAX = 1024, GROUP_NAME = 256 };
 /* Which of how many processes this is, as its launcher says in the environment. */
 struct group_place {
     int rank, ranks;      /* 0, 1: alone */
-    const char *launcher; /* "mpirun", "srun"; NULL: alone */
+    const char *launcher; /* "mpirun", "srun", also of one process; NULL: none */
 };
 
 /* From what Open MPI, MPICH, Intel MPI (PMI) or Slurm's srun set. ERR_INPUT: numbers that cannot be. */
@@ -36,21 +36,22 @@ int group_join(struct group **out, const struct group_place *place, const struct
                struct err *err) MUST_USE;
 int group_rank(const struct group *g);
 int group_size(const struct group *g);
-/* Rank among the members of this machine; how many members, with this one, may run on its processors. */
+/* Rank among the members of this machine; how many of them, with this one, have exactly its processors. */
 int group_local(const struct group *g);
 int group_sharers(const struct group *g);
 /* "rank 2 (HOST, pid 1234, TEXT)", TEXT as group_introduce() was told. */
 const char *group_name(const struct group *g, int rank);
-void group_introduce(struct group *g, const char *text);
+int group_introduce(struct group *g, const char *text, struct err *err) MUST_USE; /* ERR_NOMEM */
 
 /* The exchanges. Share: each gives the part at ALL + rank * BYTES and gets the others'. Swap: part I of OUT becomes
  * member I's part for this one; IN has one for each member. OUT and IN are apart; parts are of BYTES. */
 void group_share(struct group *g, void *all, size_t bytes);
 void group_swap(struct group *g, void *out, const void *in, size_t bytes);
 bool group_any(struct group *g, bool mine);
+void group_meet(struct group *g); /* returns when all have called it */
 
-/* Ends all processes at once, in whatever they are, with status 1. */
-noreturn void group_end(struct group *g);
+/* Ends all processes at once, in whatever they are, with STATUS. */
+noreturn void group_end(struct group *g, int status);
 /* All are done and leave together. Also frees G; NULL is fine. */
 void group_leave(struct group *g);
 

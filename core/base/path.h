@@ -60,7 +60,7 @@ int path_sync_folder_of(const char *path, struct err *err) MUST_USE;
 
 /* The same for what is written piece by piece. Between begin and finish write to ->file; finish commits, abort removes.
  * Exactly one of the two ends it. A lock on the temporary file says that its writer lives: begin removes what killed
- * processes left of the same target. */
+ * processes left of the same target (on a file system without locks: what is older than a day). */
 struct new_file {
     FILE *file;
     char tmp[PATH_LEN], path[PATH_LEN];

@@ -13,8 +13,6 @@
 #include "base/rng.h"
 #include "base/text.h"
 
-static const char batches_suffix[] = ".num_batches_tracked";
-
 float *weights_buffer(const struct network *n, struct err *err)
 {
     size_t largest = 1;
@@ -45,7 +43,7 @@ static bool in_head(const char *name)
 static void batches_name(char out[NAME_LEN], const struct param *p)
 {
     snprintf(out, NAME_LEN, "%.*s%s", (int)(strlen(p->name) - strlen(".running_var")), p->name,
-             batches_suffix);
+             resnet_counter);
 }
 
 /* --- initial values --------------------------------------------------------------------------- */
@@ -224,7 +222,7 @@ static void compare(struct misfits *m, struct misfits *left_out, const struct so
         const char *name = tensorfile_tensor(s->file, i)->name;
         const enum resnet_part part = resnet_part(name);
 
-        if (network_param(n, name) || weights_ends_in(name, batches_suffix) ||
+        if (network_param(n, name) || resnet_is_counter(name) ||
             (body_only && (in_head(name) || part == RESNET_CLASSIFIER)))
             continue;
         if (body_only && part == RESNET_BESIDE) /* another's head, a queue */

@@ -88,14 +88,12 @@ static int write_json(const struct run *r, struct err *err)
 /* 1 locked, 0 held by another process or gone meanwhile, -1. */
 static int try_lock(int *fd, const char *path, struct err *err)
 {
-    struct stat mine, there;
-
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (*fd < 0)
         return err_errno(err, "cannot open %s", path);
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
         /* The holder before may have removed the file between our two calls. */
-        if (fstat(*fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino)
+        if (path_names(path, *fd))
             return 1;
     } else if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
         log_warn("%s: this file system has no locks (%s): do not let two processes work on one run",

@@ -62,7 +62,7 @@ void misfits_log_left_out(const struct misfits *m, const char *file)
 {
     if (m->n > 0)
         log_info("%s: %d tensor%s of no ResNet %s left out: %s%s", file, m->n, PLURAL(m->n),
-                 m->n == 1 ? "is" : "are", m->text, m->n > MISFITS_NAMED ? "; ..." : "");
+                 m->n == 1 ? "is" : "are", m->text, m->n > MISFITS_NAMED ? "; and more" : "");
 }
 
 /* --- which ResNet --------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ ends 1 "--resume term\`"
 resumed term --ranks 2
 begun waits $train --ranks 2
 kill -INT $pid
-ends 1 "go on with \`$BIN/train --ranks 2 --data $data --results $results --resume waits\`"
+ends 1 "resume with \`$BIN/train --ranks 2 --data $data --results $results --resume waits\`"
 [ "$(status_of waits)" = stopped ] || fail "a run that was stopped is $(status_of waits)"
 resumed waits --ranks 3
 

@@ -526,6 +526,7 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
 
 const struct backend cpu_backend = {
     .name = "cpu",
+    .shares = SHARES_MICROBATCHES,
     .open = cpu_open,
     .close = cpu_close,
     .info = cpu_info,

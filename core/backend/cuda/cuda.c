@@ -411,6 +411,7 @@ fail:
 
 const struct backend cuda_backend = {
     .name = "cuda",
+    .shares = SHARES_PICTURES,
     .open = cuda_open,
     .close = cuda_close,
     .info = cuda_info,
