@@ -463,11 +463,10 @@ static void fetch_set(const struct args *a)
     printf("%s/%s/tree\n", a->common.data, a->name);
     if (a->verify)
         return;
-    if (path_find_share(description, "prep/datasets", a->name, &err) == 0)
+    if (path_find_share(description, SHARE_DATASETS, a->name, &err) == 0)
         cli_next(&a->common, "prep", "%s", a->name);
     else
-        log_next("`prep --init %s/%s/tree > prep/datasets/%s.yaml`", a->common.data, a->name,
-                 a->name);
+        log_next("`prep --init %s/%s/tree %s`", a->common.data, a->name, a->name);
 }
 
 static void fetch_weights(const struct args *a)

@@ -243,8 +243,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void say_experiments(void)
 {
     fputs("train: which experiment? train --exp NAME [KEY=VALUE ...]\n\n", stderr);
-    path_describe_share(stderr, "experiments");
-    fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
+    path_describe_share(stderr, SHARE_EXPERIMENTS);
+    log_usage("\nTry `train --help' for the options, `train --keys' for every key.\n");
 }
 
 /* --summary, --plan and --show-batch. */

@@ -183,9 +183,12 @@ static void check_spelling(const struct argp *argp, int argc, char **argv, const
             is_beginning(&names, word) ? NULL : key_typed(word, is_key_of, (void *)(uintptr_t)tool);
         if (key)
             die_usage(tool, "there is no option --%s; it is a key: %s=VALUE", word, key);
-        near = is_beginning(&names, word) ? NULL : nearest_name(word, names.name, names.n);
+        if (is_beginning(&names, word))
+            continue;
+        near = nearest_name(word, names.name, names.n);
         if (near)
             die_usage(tool, "there is no option --%s; did you mean --%s?", word, near);
+        die_usage(tool, "there is no option --%s", word);
     }
 }
 
@@ -292,7 +295,7 @@ noreturn void die_usage(const char *tool, const char *format, ...)
     progress_end();
     log_begin(tool, LOG_ERROR);
     log_error("%s", text);
-    fprintf(stderr, "Try `%s --help' for more information.\n", tool);
+    log_usage("Try `%s --help' for more information.\n", tool);
     exit(2);
 }
 
