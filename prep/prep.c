@@ -230,17 +230,16 @@ static void say_sets(void)
 static void say_next(const struct args *a)
 {
     const char *data = a->common.data, *exp = "resnet18_scratch";
-    char weights[PATH_LEN];
+    char weights[PATH_LEN], key[sizeof a->prep.set + 16];
 
     if (strcmp(a->prep.set, "demo") == 0)
         exp = "demo";
     else if (path_format(weights, NULL, "%s/weights/resnet34.safetensors", data) == 0 &&
              path_is_file(weights))
         exp = "resnet34_baseline";
-    if (strcmp(exp, "demo") == 0)
-        cli_next(&a->common, "train", "--exp demo");
-    else
-        cli_next(&a->common, "train", "--exp %s data.set=%s", exp, a->prep.set);
+    snprintf(key, sizeof key, "data.set=%s", a->prep.set);
+    cli_next(&a->common, "train",
+             (const char *const[]){"--exp", exp, strcmp(exp, "demo") == 0 ? NULL : key, NULL});
 }
 
 int main(int argc, char **argv)
@@ -270,7 +269,7 @@ int main(int argc, char **argv)
     if (rc == 0 && a.action == WRITE)
         say_next(&a);
     if (rc == 0 && a.action == INIT && a.prep.name)
-        cli_next(&a.common, "prep", "%s", a.prep.name);
+        cli_next(&a.common, "prep", (const char *const[]){a.prep.name, NULL});
     prep_close(&a.prep);
     free(a.overrides);
     if (rc < 0) {

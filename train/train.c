@@ -315,7 +315,7 @@ static int train(struct args *a, struct err *err)
         if (a->action == ACTION_TRAIN) {
             printf("%s\n", folder);
             fflush(stdout);
-            cli_next(&a->common, "eval", "%s", path_base(folder));
+            cli_next(&a->common, "eval", (const char *const[]){path_base(folder), NULL});
         }
         return 0;
     }
@@ -337,9 +337,10 @@ static int train(struct args *a, struct err *err)
     printf("%s\n", folder);
     fflush(stdout);
     if (a->request.lr_find)
-        cli_next(&a->common, "train", "--exp %s lr=RATE", a->request.experiment);
+        cli_next(&a->common, "train",
+                 (const char *const[]){"--exp", a->request.experiment, "lr=RATE", NULL});
     else if (!a->worker && team_leads(a->request.team))
-        cli_next(&a->common, "eval", "%s", path_base(folder));
+        cli_next(&a->common, "eval", (const char *const[]){path_base(folder), NULL});
     return 0;
 }
 

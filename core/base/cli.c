@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/manual.h"
 #include "base/out.h"
+#include "base/path.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 #include "base/version.h"
 
 const char presize_version[] = PRESIZE_VERSION;
@@ -299,22 +301,35 @@ noreturn void die_usage(const char *tool, const char *format, ...)
     exit(2);
 }
 
-void cli_next(const struct cli_common *c, const char *command, const char *format, ...)
+/* Adds TEXT as one word to COMMAND, of SIZE bytes; what does not fit is left out. */
+static void add_word(char *command, size_t size, const char *text)
+{
+    const size_t n = strlen(command);
+
+    if (n + 5 > size)
+        return;
+    command[n] = ' ';
+    text_shell(command + n + 1, size - n - 1, text);
+}
+
+void cli_next(const struct cli_common *c, const char *command, const char *const *words)
 {
     const char *usual = getenv("PRESIZE_DATA");
     const bool data = strcmp(c->data, usual && *usual ? usual : "data") != 0 &&
                       strcmp(command, "eval") != 0; /* it knows where a run's data lie */
     const bool results = strcmp(c->results, "results") != 0 &&
                          (strcmp(command, "train") == 0 || strcmp(command, "eval") == 0);
-    char arguments[1024];
-    va_list args;
+    char text[4 * PATH_LEN];
 
-    va_start(args, format);
-    vsnprintf(arguments, sizeof arguments, format, args);
-    va_end(args);
-    log_next("`%s %s%s%s%s%s%s%s`", command, data ? "--data " : "", data ? c->data : "",
-             data ? " " : "", results ? "--results " : "", results ? c->results : "",
-             results ? " " : "", arguments);
+    snprintf(text, sizeof text, "%s", command);
+    for (int i = 0; i < 2; i++)
+        if (i ? results : data) {
+            add_word(text, sizeof text, i ? "--results" : "--data");
+            add_word(text, sizeof text, i ? c->results : c->data);
+        }
+    for (; *words; words++)
+        add_word(text, sizeof text, *words);
+    log_next("`%s`", text);
 }
 
 void cli_finish(const char *tool)
