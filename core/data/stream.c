@@ -184,6 +184,14 @@ static void *reader(void *arg)
 
 int stream_check_augment(const struct augment_options *o, struct err *err)
 {
+    const struct {
+        const char *key;
+        double value;
+    } idle[] = {{"augment.vflip", o->vflip},
+                {"augment.saturation", o->saturation},
+                {"augment.hue", o->hue},
+                {"augment.erase", o->erase}};
+
     if (o->mixup > 0 && o->cutmix > 0)
         return err_set(
             err, ERR_INPUT,
@@ -192,6 +200,12 @@ int stream_check_augment(const struct augment_options *o, struct err *err)
     if (o->mode != AUGMENT_NONE && o->min_zoom > o->max_zoom)
         return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
                        o->min_zoom, o->max_zoom);
+    for (size_t i = 0; o->mode == AUGMENT_NONE && i < sizeof idle / sizeof *idle; i++)
+        if (idle[i].value != 0)
+            return err_set(err, ERR_INPUT,
+                           "%s has no effect with augment.mode=none, which draws nothing; choose "
+                           "another mode or leave %s out",
+                           idle[i].key, idle[i].key);
     return 0;
 }
 
