@@ -548,9 +548,9 @@ int session_stream(struct stream **out, struct session *s, int phase, uint32_t e
     struct stream_options o;
 
     *out = NULL;
-    if (keep_pictures(s, err) < 0)
-        return -1;
     session_stream_options(&o, s, phase, epoch);
+    if (!stream_changes_pixels(&o) && keep_pictures(s, err) < 0)
+        return -1;
     o.first_batch = first * (uint32_t)s->e->train.accumulate;
     o.kept = s->kept;
     return stream_open(out, s->shards, &o, err);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "data/policy.h"
 
 enum { ERASE_TRIES = 10 };
 static const double pi = 3.14159265358979323846;
@@ -210,13 +211,18 @@ static void set_colours(struct sample_map *m, const struct augment_draw *d)
     m->contrast = (float)d->contrast;
 }
 
-void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
-                     int size)
+/* POLICY: the picture's operation, whose change of places comes last; NULL: none. */
+static void compose(struct sample_map *m, const struct augment_draw *d, const struct policy *policy,
+                    int height, int width, int size)
 {
-    double inner[9];
+    double inner[9], last[9];
 
     BUG_IF(height < 1 || width < 1 || size < 1);
     augment_matrix(inner, d);
+    if (policy) {
+        policy_matrix(last, policy, size);
+        multiply(inner, inner, last);
+    }
     place(m, inner, d->left, d->top, sqrt(d->scale_area) * (height < width ? height : width), size);
     m->two = (struct two_steps){0};
     set_colours(m, d);
@@ -225,6 +231,12 @@ void augment_compose(struct sample_map *m, const struct augment_draw *d, int hei
 /* No crop and no change. */
 static const struct augment_draw neutral = {
     .scale_area = 1, .flip = 1, .zoom = 1, .brightness = 0.5, .contrast = 1};
+
+void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
+                     int size)
+{
+    compose(m, d, NULL, height, width, size);
+}
 
 void augment_centre(struct sample_map *m, int height, int width, int size)
 {
@@ -306,6 +318,7 @@ void augment_training(struct sample_map *m, const struct augment_options *o, int
 {
     struct augment_draw d;
     struct augment_crop crop;
+    struct policy policy;
 
     if (o->mode == AUGMENT_NONE) {
         augment_centre(m, height, width, size);
@@ -315,8 +328,11 @@ void augment_training(struct sample_map *m, const struct augment_options *o, int
     if (o->mode == AUGMENT_FASTAI) {
         augment_crop(&crop, o, height < width ? height : width, seed, epoch, first);
         augment_two_steps(m, &d, &crop, height, width, size);
-    } else
-        augment_compose(m, &d, height, width, size);
+    } else {
+        if (o->policy)
+            policy = policy_draw(seed, epoch, position);
+        compose(m, &d, o->policy ? &policy : NULL, height, width, size);
+    }
     augment_erase(m, o, size, seed, epoch, position);
 }
 
@@ -351,11 +367,13 @@ void augment_tta(struct sample_map *m, const struct augment_options *o, int heig
     struct augment_options whole = *o;
 
     whole.erase = 0;
+    whole.policy = POLICY_NONE;
     /* epochs that no training reaches */
     augment_training(m, &whole, height, width, size, seed, UINT32_MAX - round, crc, crc);
 }
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
+static const char *const policy_names[] = {"none", "trivial", NULL};
 
 const char *augment_mode_name(int mode)
 {
@@ -396,6 +414,10 @@ const struct key augment_keys[] = {
             "random erasing: probability to set a rectangle of 2 to 33 % of a picture to "
             "ImageNet's mean colour; 0: none",
             .since = 2, .implied = "0"),
+    KEY_CHOICE(S, policy, "augment.policy", "none", policy_names,
+               "trivial: TrivialAugment, one random operation of random strength on each picture; "
+               "none: no policy",
+               .since = 2, .implied = "none"),
     KEY_F64(S, mixup, "augment.mixup", "0", 0, 100, "1",
             "MixUp: blend pairs of pictures by shares from Beta(x, x), 0.4 is common; 0: no MixUp"),
     KEY_F64(S, cutmix, "augment.cutmix", "0", 0, 100, "1",

@@ -9,6 +9,7 @@
 #include "base/key.h"
 
 enum augment_mode { AUGMENT_PRESIZE, AUGMENT_FASTAI, AUGMENT_NONE };
+enum augment_policy { POLICY_NONE, POLICY_TRIVIAL }; /* policy.h; mode presize only */
 
 /* Keys augment.*; defaults are those of aug_transforms(size=224, min_scale=0.75) (fastai.md 3.1). */
 struct augment_options {
@@ -22,6 +23,7 @@ struct augment_options {
     double vflip;           /* probability to turn a picture upside down */
     double saturation, hue; /* largest change: of the factor 1; of the hue, in circles */
     double erase;           /* probability to erase a rectangle */
+    int policy;             /* enum augment_policy */
     double mixup, cutmix;   /* parameter of their Beta distribution; 0: none (mixing.h) */
 };
 extern const struct key augment_keys[];
@@ -60,7 +62,7 @@ void augment_erase(struct sample_map *m, const struct augment_options *o, int si
                    uint32_t epoch, uint32_t position);
 /* The same for ROUND (from 0) of test-time augmentation, the draw belonging to the pixels, whose
  * CRC-32C is given: neither place nor neighbours matter, so mode fastai has a crop per picture here.
- * Nothing is erased. */
+ * Nothing is erased, and no policy applies. */
 void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
                  int size, uint64_t seed, uint32_t round, uint32_t crc);
 
