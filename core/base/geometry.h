@@ -32,6 +32,14 @@ struct sample_map {
     int32_t lighting; /* 0 or 1 */
     float brightness; /* logit(b), added */
     float contrast;   /* > 0, multiplies */
+    /* After lighting, torchvision's saturation and hue on colours in [0, 1]. */
+    int32_t colour;   /* 0 or 1: both are skipped or not */
+    float saturation; /* share of the picture in a blend with its grey, >= 0; 1: as it is */
+    float hue;        /* added, in sixths of the circle, [-3, 3] */
+    /* Random erasing: output columns [left, right), rows [top, bottom) are 0 after normalisation. Empty: none. */
+    struct {
+        int32_t left, top, right, bottom;
+    } erased;
     struct two_steps two;
 };
 

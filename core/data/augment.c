@@ -10,7 +10,9 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "data/policy.h"
 
+enum { ERASE_TRIES = 10 };
 static const double pi = 3.14159265358979323846;
 
 /* Places of the draws of one picture. Part of the recipe: append only. */
@@ -36,6 +38,9 @@ enum {
     DRAW_BATCH_AREA, /* mode fastai: of the batch's first picture */
     DRAW_BATCH_TOP,
     DRAW_BATCH_LEFT,
+    DRAW_VFLIP,
+    DRAW_SATURATION,
+    DRAW_HUE,
     DRAWS
 };
 
@@ -73,6 +78,11 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
     d->contrast = u[DRAW_CONTRAST_P] < o->p_lighting
                       ? exp(between(u[DRAW_CONTRAST], -log_contrast, log_contrast))
                       : 1;
+    d->upside_down = u[DRAW_VFLIP] < o->vflip;
+    /* torchvision's ColorJitter: the factor from max(0, 1 - x) to 1 + x */
+    d->saturation =
+        between(u[DRAW_SATURATION], o->saturation < 1 ? -o->saturation : -1, o->saturation);
+    d->hue = between(u[DRAW_HUE], -o->hue, o->hue);
 }
 
 /* out = a b, all row-major 3 x 3; OUT may be either. */
@@ -143,7 +153,7 @@ void augment_warp(double c[8], double wx, double wy)
 void augment_matrix(double m[9], const struct augment_draw *d)
 {
     double t = d->rotate * pi / 180, s = 1 / d->zoom;
-    const double flip[9] = {d->flip, 0, 0, 0, 1, 0, 0, 0, 1};
+    const double flip[9] = {d->flip, 0, 0, 0, d->upside_down != 0 ? -1 : 1, 0, 0, 0, 1};
     const double rotate[9] = {cos(t), sin(t), 0, -sin(t), cos(t), 0, 0, 0, 1};
     const double zoom[9] = {
         s, 0, (1 - s) * (2 * d->zoom_x - 1), 0, s, (1 - s) * (2 * d->zoom_y - 1), 0, 0, 1};
@@ -190,23 +200,42 @@ static void place(struct sample_map *out, const double inner[9], double left, do
         out->m[i] = (float)m[i];
 }
 
-static void set_lighting(struct sample_map *m, const struct augment_draw *d)
+static void set_colours(struct sample_map *m, const struct augment_draw *d)
 {
+    m->colour = d->saturation != 0 || d->hue != 0;
+    m->saturation = (float)(1 + d->saturation);
+    m->hue = (float)(6 * d->hue);
+    memset(&m->erased, 0, sizeof m->erased);
     m->lighting = d->brightness != 0.5 || d->contrast != 1;
     m->brightness = (float)log(d->brightness / (1 - d->brightness));
     m->contrast = (float)d->contrast;
 }
 
-void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
-                     int size)
+/* POLICY: the picture's operation, whose change of places comes last; NULL: none. */
+static void compose(struct sample_map *m, const struct augment_draw *d, const struct policy *policy,
+                    int height, int width, int size)
 {
-    double inner[9];
+    double inner[9], last[9];
 
     BUG_IF(height < 1 || width < 1 || size < 1);
     augment_matrix(inner, d);
+    if (policy) {
+        policy_matrix(last, policy, size);
+        multiply(inner, inner, last);
+    }
     place(m, inner, d->left, d->top, sqrt(d->scale_area) * (height < width ? height : width), size);
     m->two = (struct two_steps){0};
-    set_lighting(m, d);
+    set_colours(m, d);
+}
+
+/* No crop and no change. */
+static const struct augment_draw neutral = {
+    .scale_area = 1, .flip = 1, .zoom = 1, .brightness = 0.5, .contrast = 1};
+
+void augment_compose(struct sample_map *m, const struct augment_draw *d, int height, int width,
+                     int size)
+{
+    compose(m, d, NULL, height, width, size);
 }
 
 void augment_centre(struct sample_map *m, int height, int width, int size)
@@ -217,9 +246,7 @@ void augment_centre(struct sample_map *m, int height, int width, int size)
     BUG_IF(height < 1 || width < 1 || size < 1);
     place(m, same, (width - side) / 2, (height - side) / 2, side, size); /* whole pixels */
     m->two = (struct two_steps){0};
-    m->lighting = 0;
-    m->brightness = 0;
-    m->contrast = 1;
+    set_colours(m, &neutral);
 }
 
 void augment_crop(struct augment_crop *c, const struct augment_options *o, int side, uint64_t seed,
@@ -261,7 +288,7 @@ void augment_two_steps(struct sample_map *m, const struct augment_draw *d,
     for (int i = 0; i < 9; i++)
         m->m[i] = (float)map[i];
     m->k = 1;
-    set_lighting(m, d);
+    set_colours(m, d);
     m->two.side = side;
     m->two.left = (int)d->left;
     m->two.top = (int)d->top;
@@ -276,14 +303,10 @@ void augment_validation(struct sample_map *m, int mode, int height, int width, i
 {
     const int side = height < width ? height : width;
     const struct augment_crop whole = {.side = side};
-    const struct augment_draw none = {.scale_area = 1,
-                                      .top = (height - side) / 2,
-                                      .left = (width - side) / 2,
-                                      .flip = 1,
-                                      .zoom = 1,
-                                      .brightness = 0.5,
-                                      .contrast = 1};
+    struct augment_draw none = neutral;
 
+    none.top = (height - side) / 2;
+    none.left = (width - side) / 2;
     if (mode == AUGMENT_FASTAI)
         augment_two_steps(m, &none, &whole, height, width, size);
     else
@@ -295,28 +318,62 @@ void augment_training(struct sample_map *m, const struct augment_options *o, int
 {
     struct augment_draw d;
     struct augment_crop crop;
+    struct policy policy;
 
     if (o->mode == AUGMENT_NONE) {
         augment_centre(m, height, width, size);
         return;
     }
     augment_draw(&d, o, height, width, seed, epoch, position);
-    if (o->mode != AUGMENT_FASTAI) {
-        augment_compose(m, &d, height, width, size);
+    if (o->mode == AUGMENT_FASTAI) {
+        augment_crop(&crop, o, height < width ? height : width, seed, epoch, first);
+        augment_two_steps(m, &d, &crop, height, width, size);
+    } else {
+        if (o->policy)
+            policy = policy_draw(seed, epoch, position);
+        compose(m, &d, o->policy ? &policy : NULL, height, width, size);
+    }
+    augment_erase(m, o, size, seed, epoch, position);
+}
+
+void augment_erase(struct sample_map *m, const struct augment_options *o, int size, uint64_t seed,
+                   uint32_t epoch, uint32_t position)
+{
+    struct rng r;
+
+    if (o->erase == 0)
+        return;
+    r = rng_begin(seed, RNG_ERASE, epoch, position);
+    if (rng_uniform(&r, 0, 1) >= o->erase)
+        return;
+    for (int i = 0; i < ERASE_TRIES; i++) {
+        double area = rng_uniform(&r, 0.02, 0.33) * size * size;
+        double ratio = exp(rng_uniform(&r, log(0.3), log(3.3)));
+        double h = rint(sqrt(area * ratio)), w = rint(sqrt(area / ratio)); /* as Python's round */
+
+        if (!(h < size && w < size))
+            continue;
+        m->erased.top = (int32_t)rng_below(&r, (uint32_t)(size - (int)h + 1));
+        m->erased.left = (int32_t)rng_below(&r, (uint32_t)(size - (int)w + 1));
+        m->erased.bottom = m->erased.top + (int32_t)h;
+        m->erased.right = m->erased.left + (int32_t)w;
         return;
     }
-    augment_crop(&crop, o, height < width ? height : width, seed, epoch, first);
-    augment_two_steps(m, &d, &crop, height, width, size);
 }
 
 void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
                  int size, uint64_t seed, uint32_t round, uint32_t crc)
 {
+    struct augment_options whole = *o;
+
+    whole.erase = 0;
+    whole.policy = POLICY_NONE;
     /* epochs that no training reaches */
-    augment_training(m, o, height, width, size, seed, UINT32_MAX - round, crc, crc);
+    augment_training(m, &whole, height, width, size, seed, UINT32_MAX - round, crc, crc);
 }
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
+static const char *const policy_names[] = {"none", "trivial", NULL};
 
 const char *augment_mode_name(int mode)
 {
@@ -343,6 +400,24 @@ const struct key augment_keys[] = {
             "probability of rotation, of zoom and of each warp"),
     KEY_F64(S, p_lighting, "augment.p_lighting", "0.75", 0, 1, "1",
             "probability of a change of brightness, and of contrast"),
+    KEY_F64(S, vflip, "augment.vflip", "0", 0, 1, "1",
+            "probability to turn a picture upside down, 0.5 for pictures without a top "
+            "(microscopes, satellites)",
+            .since = 2, .implied = "0"),
+    KEY_F64(S, saturation, "augment.saturation", "0", 0, 10, "1",
+            "largest change of saturation: each picture's factor is uniform within this of 1, at "
+            "least 0; 0: none",
+            .since = 2, .implied = "0"),
+    KEY_F64(S, hue, "augment.hue", "0", 0, 0.5, "circles",
+            "largest change of hue either way, uniform; 0: none", .since = 2, .implied = "0"),
+    KEY_F64(S, erase, "augment.erase", "0", 0, 1, "1",
+            "random erasing: probability to set a rectangle of 2 to 33 % of a picture to "
+            "ImageNet's mean colour; 0: none",
+            .since = 2, .implied = "0"),
+    KEY_CHOICE(S, policy, "augment.policy", "none", policy_names,
+               "trivial: TrivialAugment, one random operation of random strength on each picture; "
+               "none: no policy",
+               .since = 2, .implied = "none"),
     KEY_F64(S, mixup, "augment.mixup", "0", 0, 100, "1",
             "MixUp: blend pairs of pictures by shares from Beta(x, x), 0.4 is common; 0: no MixUp"),
     KEY_F64(S, cutmix, "augment.cutmix", "0", 0, 100, "1",

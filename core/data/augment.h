@@ -9,6 +9,7 @@
 #include "base/key.h"
 
 enum augment_mode { AUGMENT_PRESIZE, AUGMENT_FASTAI, AUGMENT_NONE };
+enum augment_policy { POLICY_NONE, POLICY_TRIVIAL }; /* policy.h; mode presize only */
 
 /* Keys augment.*; defaults are those of aug_transforms(size=224, min_scale=0.75) (fastai.md 3.1). */
 struct augment_options {
@@ -19,7 +20,11 @@ struct augment_options {
     double min_zoom, max_zoom;
     double max_warp, max_lighting;
     double p_affine, p_lighting;
-    double mixup, cutmix; /* parameter of their Beta distribution; 0: none (mixing.h) */
+    double vflip;           /* probability to turn a picture upside down */
+    double saturation, hue; /* largest change: of the factor 1; of the hue, in circles */
+    double erase;           /* probability to erase a rectangle */
+    int policy;             /* enum augment_policy */
+    double mixup, cutmix;   /* parameter of their Beta distribution; 0: none (mixing.h) */
 };
 extern const struct key augment_keys[];
 
@@ -31,6 +36,8 @@ struct augment_draw {
     double zoom, zoom_x, zoom_y;  /* centre fractions */
     double warp_x, warp_y;
     double brightness, contrast; /* neutral: 0.5, 1 */
+    double upside_down;          /* 0 or 1 */
+    double saturation, hue;      /* added to the factor 1; in circles; neutral: 0, 0 */
 };
 
 /* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). Every
@@ -48,8 +55,14 @@ void augment_validation(struct sample_map *m, int mode, int height, int width, i
 /* Training under O's mode: the picture at POSITION of EPOCH, in the batch whose first is at FIRST. */
 void augment_training(struct sample_map *m, const struct augment_options *o, int height, int width,
                       int size, uint64_t seed, uint32_t epoch, uint32_t position, uint32_t first);
+/* Random erasing (Zhong et al. 2017, arXiv 1708.04896) as torchvision's RandomErasing: with probability augment.erase a
+ * rectangle of 2 to 33 % of the SIZE x SIZE output, its height over its width from 0.3 to 3.3, both uniform (the
+ * latter in logarithms), at a uniform place; after 10 rectangles that do not fit, none. */
+void augment_erase(struct sample_map *m, const struct augment_options *o, int size, uint64_t seed,
+                   uint32_t epoch, uint32_t position);
 /* The same for ROUND (from 0) of test-time augmentation, the draw belonging to the pixels, whose
- * CRC-32C is given: neither place nor neighbours matter, so mode fastai has a crop per picture here. */
+ * CRC-32C is given: neither place nor neighbours matter, so mode fastai has a crop per picture here.
+ * Nothing is erased, and no policy applies. */
 void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
                  int size, uint64_t seed, uint32_t round, uint32_t crc);
 

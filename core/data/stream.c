@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/mixing.h"
+#include "data/policy.h"
 #include "data/weighting.h"
 
 enum {
@@ -55,6 +56,11 @@ struct stream {
     double wait_seconds;
 };
 
+bool stream_changes_pixels(const struct stream_options *o)
+{
+    return o->train && o->augment->mode != AUGMENT_NONE && o->augment->policy != POLICY_NONE;
+}
+
 /* --- the reader --------------------------------------------------------------------------------- */
 
 static uint32_t rank_at(const struct stream *s, uint32_t position)
@@ -75,6 +81,18 @@ static void map_picture(const struct stream *s, struct picture *p, uint32_t crc,
                     crc);
     else
         augment_validation(&p->map, o->augment->mode, p->height, p->width, o->size);
+}
+
+/* The policy's operation on the PIXELS of P, where there is one. */
+static int change_values(const struct stream *s, uint8_t *pixels, const struct picture *p,
+                         struct err *err)
+{
+    struct policy policy;
+
+    if (!stream_changes_pixels(&s->o))
+        return 0;
+    policy = policy_draw(s->o.seed, s->o.epoch, p->position);
+    return policy_apply(pixels, p->height, p->width, &policy, err);
 }
 
 static int reserve(struct slot *slot, size_t bytes, struct err *err)
@@ -142,7 +160,8 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
         };
         map_picture(s, &slot->pictures[i], p->crc32c, first);
         if (slot->needed[i] &&
-            shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
+            (shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0 ||
+             change_values(s, slot->pixels + at, &slot->pictures[i], err) < 0))
             return -1;
         at += room_of(slot, i, p);
     }
@@ -184,6 +203,15 @@ static void *reader(void *arg)
 
 int stream_check_augment(const struct augment_options *o, struct err *err)
 {
+    const struct {
+        const char *key;
+        double value;
+    } idle[] = {{"augment.vflip", o->vflip},
+                {"augment.saturation", o->saturation},
+                {"augment.hue", o->hue},
+                {"augment.erase", o->erase},
+                {"augment.policy", o->policy}};
+
     if (o->mixup > 0 && o->cutmix > 0)
         return err_set(
             err, ERR_INPUT,
@@ -192,6 +220,17 @@ int stream_check_augment(const struct augment_options *o, struct err *err)
     if (o->mode != AUGMENT_NONE && o->min_zoom > o->max_zoom)
         return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
                        o->min_zoom, o->max_zoom);
+    if (o->mode == AUGMENT_FASTAI && o->policy != POLICY_NONE)
+        return err_set(
+            err, ERR_INPUT,
+            "augment.policy: goes with augment.mode=presize, not with fastai, whose crop "
+            "comes after its interpolation");
+    for (size_t i = 0; o->mode == AUGMENT_NONE && i < sizeof idle / sizeof *idle; i++)
+        if (idle[i].value != 0)
+            return err_set(err, ERR_INPUT,
+                           "%s has no effect with augment.mode=none, which draws nothing; choose "
+                           "another mode or leave %s out",
+                           idle[i].key, idle[i].key);
     return 0;
 }
 
@@ -262,6 +301,7 @@ int stream_open(struct stream **out, const struct shard_set *set, const struct s
 
     *out = NULL;
     BUG_IF(o->n == 0 || o->batch < 1 || o->size < 1 || o->prefetch < 1);
+    BUG_IF(o->kept && stream_changes_pixels(o));
     BUG_IF(o->slices > 1 && (o->batch % o->slices || o->slice < 0 || o->slice >= o->slices));
     if (check_options(o, err) < 0)
         return -1;

@@ -33,6 +33,9 @@ struct stream;
 /* Whether training pictures can be drawn so; ERR_INPUT names keys that do not go together. stream_open() asks, too. */
 int stream_check_augment(const struct augment_options *o, struct err *err) MUST_USE;
 
+/* Whether the pictures' pixels are not the set's (augment.policy), so that no device may keep the set for them. */
+bool stream_changes_pixels(const struct stream_options *o);
+
 /* Starts the reader. prefetch + 1 batches are in memory. ERR_INPUT: fewer training pictures
  * than one batch, zoom limits the wrong way round. ERR_NOMEM, ERR_IO (no thread). */
 int stream_open(struct stream **out, const struct shard_set *s, const struct stream_options *o,

@@ -61,6 +61,10 @@ const struct key train_keys[] = {
             "gradient accumulation: batches per optimiser step; the effective batch is train.batch times this"),
     KEY_INT(struct train_options, size, "train.size", "224", 16, 4096, "px",
             "side of the square pictures the network sees"),
+    KEY_INT(struct train_options, valid_size, "train.valid_size", "0", 0, 4096, "px",
+            "side of the pictures in validation and prediction, larger than in training is common (FixRes); 0: as "
+            "in training",
+            .since = 2, .implied = "0"),
     KEY_CHOICE(struct train_options, precision, "train.precision", "fp32", precision_names,
                "type of the body's activations; sums, weights and the head are fp32 or wider"),
     KEY_F64(struct train_options, max_norm, "train.clip", "0", 0, 1e9, "1",
@@ -250,10 +254,13 @@ static struct run_phase begin_phase(const struct phase_options *o, const struct 
                           .cycle_mult = (int)(o->cycle_mult < 0 ? 2 : o->cycle_mult),
                           .size = (int)(o->size ? o->size : t->size),
                           .batch = (int)(o->batch ? o->batch : t->batch),
+                          .valid_size = (int)t->valid_size,
                           .div = given(o->div, 25),
                           .div_final = given(o->div_final, 1e5),
                           .freeze_to = o->freeze ? BODY_FROZEN : 0};
 
+    if (p.valid_size == 0)
+        p.valid_size = p.size;
     p.pct_start = given(o->pct_start, o->kind == PHASE_FLAT_COS ? 0.75 : 0.25);
     for (int k = 0; k < 3; k++)
         p.moms[k] = cycle ? optim->moms.v[optim->moms.n == 1 ? 0 : k] : optim->mom;
@@ -303,6 +310,10 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
     if (o->moms.n != 1 && o->moms.n != 3)
         return err_set(err, ERR_INPUT,
                        "optim.moms: %d values; give 1, or 3 for start, peak and end", o->moms.n);
+    if (t->valid_size > 0 && t->valid_size < 16)
+        return err_set(err, ERR_INPUT,
+                       "train.valid_size: a network takes pictures of at least 16 px; 0 is the "
+                       "size of the training");
     for (int i = 0; i < t->phases_list.n; i++)
         constant |= t->phases[i].kind == PHASE_CONSTANT;
     if (t->watch.plateau > 0 && !constant)

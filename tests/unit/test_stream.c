@@ -5,6 +5,7 @@
 #include <math.h>
 #include <fcntl.h>
 
+#include "data/policy.h"
 #include "data/stream.h"
 
 struct opened {
@@ -254,6 +255,52 @@ static void a_batch_shares_its_crop(void **state)
     t->augment.mode = AUGMENT_PRESIZE;
 }
 
+/* augment.policy: in training a picture is what its operation makes of the set's pixels, elsewhere these. */
+static void a_policy_changes_training_pixels(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct stream *s;
+    struct err err;
+    int n, changed[2] = {0}, all[2] = {0};
+
+    t->augment.policy = POLICY_TRIVIAL;
+    for (int train = 0; train < 2; train++) {
+        o.train = train;
+        assert_int_equal(stream_changes_pixels(&o), train);
+        assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+        while (stream_next(s, &p, &ranks, &n, &err) == 1)
+            for (int i = 0; i < n; i++) {
+                const struct policy drawn = policy_draw(o.seed, o.epoch, p[i].position);
+                const size_t bytes = (size_t)p[i].height * (size_t)p[i].width * 3;
+                uint8_t *own = malloc(bytes), *want = malloc(bytes);
+
+                assert_true(own && want);
+                assert_int_equal(shard_set_read(t->s, ranks[i], own, true, &err), 0);
+                memcpy(want, own, bytes);
+                if (train)
+                    assert_int_equal(policy_apply(want, p[i].height, p[i].width, &drawn, &err), 0);
+                assert_memory_equal(p[i].pixels, want, bytes);
+                changed[train] += memcmp(own, want, bytes) != 0;
+                all[train]++;
+                free(own);
+                free(want);
+            }
+        stream_close(s);
+    }
+    assert_int_equal(changed[0], 0);
+    assert_true(changed[1] > all[1] / 3 && changed[1] < all[1]); /* 8 of 14 kinds change pixels */
+    o.train = true;
+    t->augment.mode = AUGMENT_FASTAI;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "augment.policy"));
+    t->augment.mode = AUGMENT_PRESIZE;
+    t->augment.policy = POLICY_NONE;
+}
+
 static void any_batch_can_be_first(void **state)
 {
     struct opened *t = *state;
@@ -494,6 +541,7 @@ int main(void)
         cmocka_unit_test(the_next_batch_can_be_seen),
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
         cmocka_unit_test(a_batch_shares_its_crop),
+        cmocka_unit_test(a_policy_changes_training_pixels),
         cmocka_unit_test(any_batch_can_be_first),
         cmocka_unit_test(a_slice_has_its_pixels_alone),
         cmocka_unit_test(pixels_stay_until_the_next_call),

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "data/augment.h"
 
 enum { SIDE = 460, SIZE = 224 };
