@@ -73,7 +73,7 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
         log_warn("%s; the page is without this picture", why.msg);
         return 0;
     }
-    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, err);
+    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, JPEG_420, err);
     free(pixels);
     if (rc < 0)
         return -1;

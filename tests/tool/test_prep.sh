@@ -90,10 +90,42 @@ hashes one/flat/shards-32 >b
 hashes two/flat/shards-32 >a
 cmp -s a b || fail "the old pictures do not give the old bytes"
 
-# --- zstd holds the same pictures
-ok "$prep" flat --data zstd shard.storage=zstd --workers 2
-ok "$prep" flat --data zstd shard.storage=zstd --check
-prints "22 pictures"
+# --- zstd holds the same pictures, jpeg nearly the same ones: the same bytes at 1 and 2 workers, checked and repaired
+for storage in zstd jpeg; do
+    ok "$prep" flat --data $storage shard.storage=$storage --workers 1
+    hashes $storage/flat/shards-32 >a
+    ok "$prep" flat --data $storage shard.storage=$storage --workers 2 --force
+    hashes $storage/flat/shards-32 >b
+    cmp -s a b || fail "$storage: bytes differ between 1 and 2 workers"
+    ok "$prep" flat --data $storage shard.storage=$storage --check
+    prints "22 pictures"
+    printf '\377' | dd of=$storage/flat/shards-32/shard-00001.h5 bs=1 seek=5000 conv=notrunc 2>/dev/null
+    refuse 1 "$prep" flat --data $storage shard.storage=$storage --check
+    says shard-00001.h5
+    ok "$prep" flat --data $storage shard.storage=$storage --repair
+    hashes $storage/flat/shards-32 >b
+    cmp -s a b || fail "$storage: --repair gives other bytes"
+    ok "$prep" flat --data none shard.storage=$storage --plan
+    prints "presize and compress"
+    ok "$prep" flat --data none shard.storage=$storage --summary
+    prints "store     $storage, "
+    ok "$prep" flat --data none shard.storage=$storage --show sheet.png
+done
+grep -q '"quality": 95' jpeg/flat/shards-32/index.json || fail "the quality is not recorded"
+grep -q quality zstd/flat/shards-32/index.json && fail "a quality of zstd is recorded"
+before=$(cat jpeg/flat/shards-32/index.json)
+ok "$prep" flat --data jpeg shard.storage=jpeg shard.quality=50
+says "the settings differ"
+[ "$before" != "$(cat jpeg/flat/shards-32/index.json)" ] || fail "another quality gives the same shards"
+# longer than a JPEG can be: nothing is kept, and the way out is named; the control: raw
+mkdir long && { printf 'P6\n9000 1\n255\n' && head -c 27000 /dev/zero; } >long/a_1.ppm
+ok "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_raw
+refuse 1 "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_jpeg \
+    shard.storage=jpeg decode.on_error=skip
+says "70000 x 700"
+says "set shard.storage=raw"
+[ -z "$(find long_jpeg -type f)" ] || fail "left behind: $(find long_jpeg)"
+rm -r long long_raw
 
 # --- what the options print
 ok "$prep" flat --data one --vocab
