@@ -54,6 +54,8 @@ struct picture {
     uint8_t *pixels; /* presized (plan.height, plan.width, 3) */
     size_t capacity;
     struct resizer resizer;
+    uint8_t *packed; /* as a shard stores it, packed_size bytes; unused with storage raw */
+    size_t packed_size, packed_capacity;
 };
 /* Reads item I's file into *bytes, the caller's. */
 int picture_read(char **bytes, size_t *size, const struct prep *p, uint32_t i,
@@ -65,9 +67,16 @@ int picture_decode_bytes(struct picture *c, const struct prep *p, uint32_t i,
 int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err) MUST_USE;
 /* Resizes what was decoded into ->pixels. ERR_NOMEM. */
 int picture_presize(struct picture *c, struct err *err) MUST_USE;
+/* Presized pixels to what a shard stores, in ->packed; with storage raw nothing is done. With jpeg, ->pixels become
+ * those that a reader will decode. ERR_NOMEM; ERR_INPUT: sides that this storage cannot have. */
+int picture_pack(struct picture *c, const struct prep *p, struct err *err) MUST_USE;
 static inline size_t picture_bytes(const struct picture *c)
 {
     return (size_t)c->plan.height * (size_t)c->plan.width * 3;
+}
+static inline size_t picture_stored(const struct picture *c, const struct prep *p)
+{
+    return p->options.storage == STORAGE_RAW ? picture_bytes(c) : c->packed_size;
 }
 void picture_free(struct picture *c);
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/real.h"
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
@@ -522,7 +523,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
 static void notice_divergence(const struct session *s, const struct run_phase *p,
                               const struct score *score)
 {
-    double chance = log(s->network->classes);
+    double chance = real_log(s->network->classes);
 
     if (score->loss > chance)
         log_warn("phase %s ended with a validation loss of %.2f, worse than guessing (%.2f): it "

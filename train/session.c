@@ -495,6 +495,7 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .slice = session_rank(s),
                                  .slices = session_ranks(s),
                                  .prefetch = (int)s->e->exec.prefetch,
+                                 .readers = (int)s->e->exec.readers,
                                  .verify = s->e->data.verify == VERIFY_CRC};
 }
 

@@ -231,6 +231,19 @@ struct adam_k {
     float eps;
 };
 
+/* x^n by squaring, within n 2^-52 of it. The C library's pow has other bits on other processors. */
+ELEM double elem_power(double x, uint32_t n)
+{
+    double power = 1.0;
+
+    for (; n > 0; n >>= 1) {
+        if (n & 1)
+            power *= x;
+        x *= x;
+    }
+    return power;
+}
+
 /* T = 1 for the first step since the state was cleared; WD = 0 where no decay applies; not clipped. */
 ELEM struct adam_k adam_constants(double lr, double wd, double mom, double sqr, double eps,
                                   uint32_t t)
@@ -243,8 +256,8 @@ ELEM struct adam_k adam_constants(double lr, double wd, double mom, double sqr, 
     k.one_minus_mom = (float)(1.0 - mom);
     k.sqr = (float)sqr;
     k.one_minus_sqr = (float)(1.0 - sqr);
-    k.step = (float)(lr / (1.0 - pow(mom, (double)t)));
-    k.inv_bias2 = (float)(1.0 / (1.0 - pow(sqr, (double)t)));
+    k.step = (float)(lr / (1.0 - elem_power(mom, t)));
+    k.inv_bias2 = (float)(1.0 / (1.0 - elem_power(sqr, t)));
     k.eps = (float)eps;
     return k;
 }

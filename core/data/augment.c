@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/real.h"
 #include "base/rng.h"
 #include "data/policy.h"
 
@@ -53,7 +54,7 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
                   uint64_t seed, uint32_t epoch, uint32_t position)
 {
     struct rng r = rng_begin(seed, RNG_AUGMENT, epoch, position);
-    double u[DRAWS], side, log_contrast = -log(1 - o->max_lighting);
+    double u[DRAWS], side, log_contrast = -real_log(1 - o->max_lighting);
 
     for (int i = 0; i < DRAWS; i++)
         u[i] = rng_uniform(&r, 0, 1);
@@ -76,7 +77,7 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
             ? between(u[DRAW_BRIGHTNESS], 0.5 * (1 - o->max_lighting), 0.5 * (1 + o->max_lighting))
             : 0.5;
     d->contrast = u[DRAW_CONTRAST_P] < o->p_lighting
-                      ? exp(between(u[DRAW_CONTRAST], -log_contrast, log_contrast))
+                      ? real_exp(between(u[DRAW_CONTRAST], -log_contrast, log_contrast))
                       : 1;
     d->upside_down = u[DRAW_VFLIP] < o->vflip;
     /* torchvision's ColorJitter: the factor from max(0, 1 - x) to 1 + x */
@@ -152,13 +153,16 @@ void augment_warp(double c[8], double wx, double wy)
 
 void augment_matrix(double m[9], const struct augment_draw *d)
 {
-    double t = d->rotate * pi / 180, s = 1 / d->zoom;
+    double s = 1 / d->zoom, sine, cosine;
     const double flip[9] = {d->flip, 0, 0, 0, d->upside_down != 0 ? -1 : 1, 0, 0, 0, 1};
-    const double rotate[9] = {cos(t), sin(t), 0, -sin(t), cos(t), 0, 0, 0, 1};
     const double zoom[9] = {
         s, 0, (1 - s) * (2 * d->zoom_x - 1), 0, s, (1 - s) * (2 * d->zoom_y - 1), 0, 0, 1};
-    double c[9];
+    double rotate[9] = {[8] = 1}, c[9];
 
+    real_sincos(d->rotate * pi / 180, &sine, &cosine);
+    rotate[0] = rotate[4] = cosine;
+    rotate[1] = sine;
+    rotate[3] = -sine;
     multiply(m, flip, rotate);
     multiply(m, m, zoom);
     if (d->warp_x == 0 && d->warp_y == 0)
@@ -207,7 +211,7 @@ static void set_colours(struct sample_map *m, const struct augment_draw *d)
     m->hue = (float)(6 * d->hue);
     memset(&m->erased, 0, sizeof m->erased);
     m->lighting = d->brightness != 0.5 || d->contrast != 1;
-    m->brightness = (float)log(d->brightness / (1 - d->brightness));
+    m->brightness = (float)real_log(d->brightness / (1 - d->brightness));
     m->contrast = (float)d->contrast;
 }
 
@@ -348,7 +352,7 @@ void augment_erase(struct sample_map *m, const struct augment_options *o, int si
         return;
     for (int i = 0; i < ERASE_TRIES; i++) {
         double area = rng_uniform(&r, 0.02, 0.33) * size * size;
-        double ratio = exp(rng_uniform(&r, log(0.3), log(3.3)));
+        double ratio = real_exp(rng_uniform(&r, real_log(0.3), real_log(3.3)));
         double h = rint(sqrt(area * ratio)), w = rint(sqrt(area / ratio)); /* as Python's round */
 
         if (!(h < size && w < size))

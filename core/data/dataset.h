@@ -19,7 +19,8 @@ enum label_from { LABEL_REGEX, LABEL_FOLDER, LABEL_CSV };
 enum label_missing { MISSING_FAIL, MISSING_SKIP };
 enum decode_exif { EXIF_IGNORE, EXIF_APPLY };
 enum decode_on_error { ON_ERROR_FAIL, ON_ERROR_SKIP };
-enum shard_storage { STORAGE_RAW, STORAGE_ZSTD };
+enum shard_storage { STORAGE_RAW, STORAGE_ZSTD, STORAGE_JPEG };
+extern const char *const dataset_storage_names[]; /* by enum shard_storage, then NULL */
 
 struct dataset_group { /* classes that belong together (cat, dog): a PCRE2 pattern on the label */
     char name[64], regex[256];
@@ -41,6 +42,7 @@ struct dataset_options {
     double max_aspect;           /* presize.max_aspect */
     int64_t shard_pictures;      /* shard.pictures */
     int storage;                 /* shard.storage */
+    int64_t quality;             /* shard.quality, of storage jpeg */
     struct key_list groups_list; /* n, then groups */
     struct dataset_group groups[KEY_LIST_MAX];
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/real.h"
 #include "base/rng.h"
 
 enum { LEVELS = 256 };
@@ -65,7 +66,8 @@ struct policy policy_draw(uint64_t seed, uint32_t epoch, uint32_t position)
 void policy_matrix(double m[9], const struct policy *p, int size)
 {
     static const double same[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-    const double x = p->strength, t = x * 3.14159265358979323846 / 180;
+    const double x = p->strength;
+    double sine, cosine;
 
     memcpy(m, same, sizeof same);
     switch (p->kind) {
@@ -82,9 +84,10 @@ void policy_matrix(double m[9], const struct policy *p, int size)
         m[5] = -2 * x / size;
         break;
     case POLICY_ROTATE:
-        m[0] = m[4] = cos(t);
-        m[1] = -sin(t);
-        m[3] = sin(t);
+        real_sincos(x * 3.14159265358979323846 / 180, &sine, &cosine);
+        m[0] = m[4] = cosine;
+        m[1] = -sine;
+        m[3] = sine;
         break;
     default:
         break;

@@ -37,8 +37,8 @@ static const struct key_table tables[N_TABLES] = {
 /* Keys that cannot change a bit of the weights, in all versions: a key that joins or leaves this list
  * gives every older record another hash. */
 static const char *const harmless[] = {
-    "title", "exec.threads", "exec.prefetch", "exec.cuda_graph", "data.verify", "train.score_train",
-    "train.checkpoint_minutes",
+    "title", "exec.threads", "exec.prefetch", "exec.readers", "exec.cuda_graph", "data.verify",
+    "train.score_train", "train.checkpoint_minutes",
 };
 // clang-format on
 

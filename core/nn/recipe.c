@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/real.h"
+
 enum { GROUPS = 3, BODY_FROZEN = 2, EPOCHS_MAX = 100000 };
 
 static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos",
@@ -124,7 +126,7 @@ const struct key optim_keys[] = {
 static void even_mults(double lr[GROUPS], double a, double b)
 {
     for (int i = 0; i < GROUPS; i++)
-        lr[i] = i == 0 ? a : i == GROUPS - 1 ? b : a * pow(b / a, (double)i / (GROUPS - 1));
+        lr[i] = i == 0 ? a : i == GROUPS - 1 ? b : a * real_pow(b / a, (double)i / (GROUPS - 1));
 }
 
 static double given(double value, double preset)
@@ -347,7 +349,7 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
 /* From A to B along half a cosine; pos in [0, 1]. */
 static double cosine(double a, double b, double pos)
 {
-    return a + (1 + cos(3.14159265358979323846 * (1 - pos))) * (b - a) / 2;
+    return a + (1 + real_cos(3.14159265358979323846 * (1 - pos))) * (b - a) / 2;
 }
 
 static double two_cosines(double pct, double pos, double a, double b, double c)
@@ -461,5 +463,5 @@ double smooth_loss_add(struct smooth_loss *s, double loss)
 
     s->value = beta * s->value + (1 - beta) * loss;
     s->count++;
-    return s->value / (1 - pow(beta, (double)s->count));
+    return s->value / (1 - real_pow(beta, (double)s->count));
 }

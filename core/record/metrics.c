@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/real.h"
+
 /* --- from the confusion matrix -------------------------------------------------------------------- */
 
 static void count_metrics(struct metrics *m, const struct class_score *scores, int32_t classes,
@@ -138,7 +140,7 @@ int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct
 /* log p of class C; a probability that float32 lost is the least that it can hold. */
 static double log_prob(const float *row, int32_t c)
 {
-    return log(fmax((double)row[c], 1e-45));
+    return real_log(fmax((double)row[c], 1e-45));
 }
 
 /* Of softmax(BETA log p) of one picture: its log loss, the slope and the curvature of that over beta; *top: the
@@ -150,7 +152,7 @@ static double scaled_loss(const float *row, int32_t classes, int32_t actual, int
     double sum = 0, first = 0, second = 0;
 
     for (int32_t c = 0; c < classes; c++) {
-        double l = log_prob(row, c) - most, e = exp(beta * l);
+        double l = log_prob(row, c) - most, e = real_exp(beta * l);
 
         sum += e;
         first += e * l;
@@ -161,7 +163,7 @@ static double scaled_loss(const float *row, int32_t classes, int32_t actual, int
     *slope = first - (log_prob(row, actual) - most);
     *curve = second - first * first;
     *top = 1 / sum;
-    return log(sum) - beta * (log_prob(row, actual) - most);
+    return real_log(sum) - beta * (log_prob(row, actual) - most);
 }
 
 static double all_scaled(const struct predictions *p, double beta, double *slope, double *curve,

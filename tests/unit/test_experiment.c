@@ -204,12 +204,19 @@ static void hash_covers_what_changes_bits(void **state)
         const char *word;
         bool same;
     } cases[] = {
-        {"exec.threads=3", true},           {"exec.prefetch=7", true},
-        {"exec.cuda_graph=off", true},      {"title=other", true},
-        {"data.verify=off", true},          {"seed=8", false},
-        {"exec.microbatch=4", false},       {"exec.conv=onednn", false},
-        {"exec.isa=base", false},           {"train.precision=bf16", false},
-        {"train.phases.1.epochs=5", false}, {"model.weights=none", false},
+        {"exec.threads=3", true},
+        {"exec.prefetch=7", true},
+        {"exec.cuda_graph=off", true},
+        {"title=other", true},
+        {"exec.readers=3", true},
+        {"data.verify=off", true},
+        {"seed=8", false},
+        {"exec.microbatch=4", false},
+        {"exec.conv=onednn", false},
+        {"exec.isa=base", false},
+        {"train.precision=bf16", false},
+        {"train.phases.1.epochs=5", false},
+        {"model.weights=none", false},
     };
     char *fixed[] = {"model.weights=imagenet", NULL};
     struct experiment *e = read_ok(at("base.yaml"), fixed, 1);
