@@ -2,8 +2,9 @@
  *
  *   bench_storage [FOLDER [QUALITY ...]]
  *
- * FOLDER holds shards of storage raw; where it is left out, those of the mini set, if they are there. Each of the first PICTURES pictures is packed and unpacked in memory, by zstd and as
- * JPEG of each QUALITY, on one thread. Rates are by the thread's processor time, so that other programs disturb little.
+ * FOLDER holds shards of storage raw; where it is left out, those of the mini set, if they are there. Each of the first
+ * PICTURES pictures is packed and unpacked in memory, by zstd and as JPEG of each QUALITY, on one thread. Rates are by
+ * the thread's processor time, so that other programs disturb little.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdio.h>
@@ -108,7 +109,7 @@ int main(int argc, char **argv)
         "storage     MB      of raw  KB each  pack/s  unpack/s  mean difference  RMS   largest\n",
         n, folder, shard_set_size(set));
     for (int k = 1; k < (argc > 2 ? argc : 3); k++) {
-        const int quality = k == 1 ? ZSTD : argc > 2 ? atoi(argv[k]) : 95;
+        const int quality = k == 1 ? ZSTD : argc > 2 ? (int)strtol(argv[k], NULL, 10) : 95;
         struct sum s = {0};
         char name[16];
 
