@@ -115,8 +115,9 @@ struct shard_mending {
     const json_t *shards, *skipped; /* of index.json */
     uint32_t *n_made;               /* how many shards were made again */
 };
-/* mend.c: fills M->of, now that W knows the order. */
-void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w);
+/* mend.c: fills M->of, now that W knows the order. ERR_NOMEM. */
+int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w,
+              struct err *err) MUST_USE;
 /* shardset.c: makes all shards, or those that MENDING (may be NULL) names. After prep_hash(). */
 int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err) MUST_USE;
 /* remarked.c: what all pictures together show. Finds duplicates among IDS (one per item of the listing), proposes a

@@ -515,8 +515,8 @@ int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err
         rc = err_set(err, ERR_NOMEM, "out of memory");
     else
         rc = shard_writer_open(&j.writer, p->folder, &plan, err);
-    if (rc == 0 && mending)
-        mend_fill(mending, p, j.writer);
+    if (rc == 0 && mending && (rc = mend_fill(mending, p, j.writer, err)) < 0)
+        shard_writer_abort(j.writer);
     if (rc == 0)
         rc = run_caught(&j, err);
     free(j.kept);

@@ -431,10 +431,9 @@ const struct key dataset_keys[] = {
     KEY_F64(S, max_aspect, "presize.max_aspect", "2.0", 1, 100, "1",
             "longer pictures are cut to this ratio, centred"),
     KEY_INT(S, shard_pictures, "shard.pictures", "512", 1, 65536, "pictures", "per shard"),
-    KEY_CHOICE(
-        S, storage, "shard.storage", "raw", dataset_storage_names,
-        "raw: uncompressed pixels; zstd: compressed without loss; jpeg: about a tenth of raw, "
-        "pixels differ a little"),
+    KEY_CHOICE(S, storage, "shard.storage", "raw", dataset_storage_names,
+               "raw: uncompressed pixels; zstd: compressed without loss; jpeg: about a seventh of "
+               "raw, pixels move by 1 of 255 on average"),
     KEY_INT(S, quality, "shard.quality", "95", 1, 100, "", "of storage jpeg: libjpeg's quality"),
     KEY_LIST(S, groups_list, groups, "groups", group_keys,
              "classes that belong together, for confusions between groups"),
