@@ -25,7 +25,7 @@ configure_file(${CMAKE_CURRENT_LIST_DIR}/../docs/presize.1.in ${OUT}/man/presize
 # The libraries as SPDX 2.3. A library without a licence here ends the build.
 set(licences "cairo=LGPL-2.1-only OR MPL-1.1" "giflib=MIT" "glibc=LGPL-2.1-or-later" "hdf5=BSD-3-Clause"
   "jansson=MIT" "libarchive=BSD-2-Clause" "libcurl=curl" "libheif=LGPL-3.0-or-later"
-  "libjpeg-turbo=IJG AND BSD-3-Clause AND Zlib" "libtiff=libtiff" "libwebp=BSD-3-Clause" "libyaml=MIT"
+  "libjpeg-turbo=IJG AND BSD-3-Clause AND Zlib" "libmicrohttpd=LGPL-2.1-or-later" "libtiff=libtiff" "libwebp=BSD-3-Clause" "libyaml=MIT"
   "onednn=Apache-2.0" "openssl=Apache-2.0" "pcre2=BSD-3-Clause" "spng=BSD-2-Clause" "utf8proc=MIT" "zlib=Zlib"
   "zstd=BSD-3-Clause OR GPL-2.0-only")
 set(found "")

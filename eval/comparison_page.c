@@ -529,8 +529,9 @@ int comparison_page(FILE *out, const struct comparison *c, const struct request 
     if (!data)
         return err_set(err, ERR_NOMEM, "page");
     of.shards = look_open_shards(&c->runs[0], r, &of.why);
-    rc = page_write(path, "compare", parts, sizeof parts / sizeof *parts, &of, data, err);
-    if (rc == 0) {
+    rc =
+        page_write(path, r->served, "compare", parts, sizeof parts / sizeof *parts, &of, data, err);
+    if (rc == 0 && !r->served) {
         tabular_text(out, path);
         fputc('\n', out);
     }

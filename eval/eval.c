@@ -1,6 +1,5 @@
 /* eval.c - the command: look at runs, compare them, predict with them, check them.
  * SPDX-License-Identifier: MIT */
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "issues.h"
 #include "look.h"
 #include "mistakes.h"
+#include "option.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
@@ -27,6 +27,7 @@
 #include "record/study.h"
 #include "rights.h"
 #include "run_page.h"
+#include "serve.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -56,7 +57,8 @@ enum {
     OPT_GROUPS,
     OPT_PLOT,
     OPT_WATCH,
-    OPT_EXPORT
+    OPT_EXPORT,
+    OPT_SERVE
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -64,7 +66,8 @@ enum {
     DEFAULT_LOSSES = 9,
     DEFAULT_ISSUES = 20,
     DEFAULT_ROUNDS = 4,
-    MOST_ROUNDS = 1000
+    MOST_ROUNDS = 1000,
+    DEFAULT_PORT = 8127
 };
 
 struct args {
@@ -97,6 +100,8 @@ static const struct argp_option options[] = {
         "per epoch", 0},
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
         "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
+    {"serve",         OPT_SERVE,     "PORT", OPTION_ARG_OPTIONAL, "show all runs in a browser of this machine, at PORT "
+        "(8127; 0: a free one), and print the address", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
     {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
@@ -120,40 +125,6 @@ static const struct argp_option options[] = {
 };
 // clang-format on
 
-static uint32_t count_option(const char *option, const char *text)
-{
-    char *end;
-    long long n = strtoll(text, &end, 10);
-
-    if (*end || !*text || n < 1 || n > 1000000000)
-        die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
-    return (uint32_t)n;
-}
-
-static int top_option(const char *text)
-{
-    if (strcmp(text, "all") == 0)
-        return INT_MAX;
-    return (int)count_option("--top", text);
-}
-
-static double beta_option(const char *text)
-{
-    char *end;
-    double beta = strtod(text, &end);
-
-    if (*end || !*text || !(beta >= 0 && beta <= 1))
-        die_usage("eval", "--beta=%s: expected a number from 0 to 1", text);
-    return beta;
-}
-
-static const char *part_option(const char *text)
-{
-    if (strcmp(text, "train") != 0 && strcmp(text, "valid") != 0 && strcmp(text, "test") != 0)
-        die_usage("eval", "--split %s: expected train, valid or test", text);
-    return text;
-}
-
 static void set_action(struct args *a, int action, const char *name)
 {
     if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
@@ -175,18 +146,18 @@ static error_t parse_action(int key, char *arg, struct args *a)
 {
     switch (key) {
     case OPT_CONFUSED:
-        a->request.min = arg ? count_option("--most-confused", arg) : 1;
+        a->request.min = arg ? option_count("--most-confused", arg) : 1;
         set_action(a, key, "most-confused");
         return 0;
     case OPT_CONFUSION:
         set_action(a, key, "confusion");
         return 0;
     case OPT_LOSSES:
-        a->request.count = arg ? count_option("--top-losses", arg) : DEFAULT_LOSSES;
+        a->request.count = arg ? option_count("--top-losses", arg) : DEFAULT_LOSSES;
         set_action(a, key, "top-losses");
         return 0;
     case OPT_ISSUES:
-        a->request.count = arg ? count_option("--issues", arg) : DEFAULT_ISSUES;
+        a->request.count = arg ? option_count("--issues", arg) : DEFAULT_ISSUES;
         set_action(a, key, "issues");
         return 0;
     case OPT_REPORT: /* with --compare and --issues it says in which form */
@@ -197,6 +168,10 @@ static error_t parse_action(int key, char *arg, struct args *a)
         return 0;
     case OPT_COMPARE:
         set_action(a, key, "compare");
+        return 0;
+    case OPT_SERVE:
+        a->request.port = arg ? option_port(arg) : DEFAULT_PORT;
+        set_action(a, key, "serve");
         return 0;
     case OPT_GROUPS:
         set_action(a, key, "groups");
@@ -237,25 +212,25 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
         r->show = arg;
         return 0;
     case OPT_SPLIT:
-        r->split = part_option(arg);
+        r->split = option_part(arg);
         return 0;
     case OPT_SET:
         r->set = arg;
         return 0;
     case OPT_TTA:
-        r->rounds = arg ? (int)count_option("--tta", arg) : DEFAULT_ROUNDS;
+        r->rounds = arg ? (int)option_count("--tta", arg) : DEFAULT_ROUNDS;
         if (r->rounds > MOST_ROUNDS)
             die_usage("eval", "--tta=%s: at most %d rounds", arg, MOST_ROUNDS);
         return 0;
     case OPT_BETA:
-        r->beta = beta_option(arg);
+        r->beta = option_beta(arg);
         a->has_beta = true;
         return 0;
     case OPT_BEST:
         r->which = "best";
         return 0;
     case OPT_TOP:
-        r->top = top_option(arg);
+        r->top = option_top(arg);
         return 0;
     default:
         return parse_action(key, arg, a);
@@ -264,7 +239,8 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
 
 static bool takes_number(int key)
 {
-    return key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_ISSUES || key == OPT_TTA;
+    return key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_ISSUES || key == OPT_TTA ||
+           key == OPT_SERVE;
 }
 
 /* A number that stands behind an option which may have one, as in "--top-losses 5". */
@@ -372,6 +348,8 @@ static void share_words(struct args *a)
     r->run = a->n_before ? a->before[0] : NULL;
     if (a->action == OPT_LIST && r->run && !groups_find(folder, r, r->run))
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
+    if (a->action == OPT_SERVE && r->run)
+        die_usage("eval", "--serve shows all runs of --results; %s is a word too many", r->run);
 }
 
 static bool is_curves(const struct args *a)
@@ -389,6 +367,8 @@ static void check_form(const struct args *a)
         die_usage("eval", "--report prints a path only");
     if (r->form != FORM_TEXT && is_curves(a))
         die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
+    if (r->form != FORM_TEXT && a->action == OPT_SERVE)
+        die_usage("eval", "--serve prints an address only");
     if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
         !(r->run && groups_find(folder, r, r->run)))
         die_usage("eval", "the overview is no table; take --json");
@@ -433,7 +413,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--show goes with --top-losses");
     if (request_is_scoring(r) && a->action &&
         (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST ||
-         is_curves(a)))
+         a->action == OPT_SERVE || is_curves(a)))
         die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
                   a->action_name);
     if ((r->split || r->set) && a->action == OPT_PREDICT)
@@ -452,12 +432,13 @@ static int give_up_rights(const struct args *a, struct err *err)
     const struct request *r = &a->request;
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
-    const struct writing w = {.run = a->action != OPT_LIST && a->action != OPT_VERIFY &&
-                                     a->action != OPT_PREDICT && !is_curves(a),
-                              .runs = runs,
-                              .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT,
-                              .file = a->action == OPT_ISSUES ? r->page_file : r->show,
-                              .folder = r->folder};
+    const struct writing w = {
+        .run = a->action != OPT_LIST && a->action != OPT_VERIFY && a->action != OPT_PREDICT &&
+               a->action != OPT_SERVE && !is_curves(a),
+        .runs = runs,
+        .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
+        .file = a->action == OPT_ISSUES ? r->page_file : r->show,
+        .folder = a->action == OPT_SERVE ? r->results : r->folder};
 
     return rights_give_up(r, &w, err);
 }
@@ -515,6 +496,8 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
         return predict_files(out, r, err);
     case OPT_EXPORT:
         return export_run(out, r, err);
+    case OPT_SERVE:
+        return serve_run(stdout, r, err);
     case OPT_VERIFY:
         rc = verify_run(out, r, &unchecked, err);
         *status = r->strict && unchecked > 0 ? STATUS_UNCHECKED : 0;
@@ -538,7 +521,7 @@ int main(int argc, char **argv)
         options,
         parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
-        "[RUN|STUDY...]\nSTUDY",
+        "[RUN|STUDY...]\n--serve [PORT]\nSTUDY",
         "Show a run: its folder, its name below --results, or the latest when none is named. For a "
         "study or a folder of runs: show the recipes, their figures over seeds, and tests between "
         "them.\v"
@@ -552,9 +535,13 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    static const struct version_layer libraries[] = {{image_libraries},      {data_libraries},
-                                                     {tensorfile_libraries}, {backend_libraries},
-                                                     {record_libraries},     {NULL}};
+    static const struct version_layer libraries[] = {{image_libraries},
+                                                     {data_libraries},
+                                                     {tensorfile_libraries},
+                                                     {backend_libraries},
+                                                     {record_libraries},
+                                                     {serve_libraries},
+                                                     {NULL}};
     struct args a = {.common = {.tool = "eval", .libraries = libraries}, .request.beta = 0.25};
     struct err err = {0};
     int status, rc;
@@ -582,8 +569,9 @@ int main(int argc, char **argv)
     }
     cli_finish("eval");
     if (a.has_losses && a.request.form == FORM_TEXT)
-        cli_next(&a.common, "eval", "%s%s--top-losses", a.request.run ? a.request.run : "",
-                 a.request.run ? " " : "");
+        cli_next(&a.common, "eval",
+                 a.request.run ? (const char *const[]){a.request.run, "--top-losses", NULL}
+                               : (const char *const[]){"--top-losses", NULL});
     free(a.before);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "draw/page.h"
 #include "draw/thumb.h"
 #include "record/markup.h"
+#include "saved_marks.h"
 
 /* So many thumbnails of some 5 KB keep the page below 5 MB: of those that are listed, then of each label and part of
  * the worst others, up to OTHERS. */
@@ -22,7 +23,8 @@ struct issues_page {
     char **vocab;
     const char *no_shards; /* why there are no pictures; "" */
     json_t *pictures;
-    uint32_t n_more; /* that would be shown, but for the page's size */
+    char file[PATH_LEN]; /* that the server saves marks in; "" */
+    uint32_t n_more;     /* that would be shown, but for the page's size */
 };
 
 static bool is_listed(const struct suspect *x)
@@ -100,8 +102,24 @@ static json_t *names_of(char **vocab, int32_t n)
     return list;
 }
 
+/* What the server keeps: the rows that are there, their hash, the file. */
+static int add_saved(json_t *data, const struct look *l, const struct request *r, struct err *err)
+{
+    char path[PATH_LEN], sha256[SHA256_HEX];
+    json_t *rows;
+
+    if (saved_marks_path(path, l, r, err) < 0 || saved_marks_read(&rows, sha256, path, err) < 0)
+        return -1;
+    return json_object_set_new(data, "saved",
+                               json_pack("{s:o, s:s, s:o}", "rows", rows, "was", sha256, "file",
+                                         tabular_string(path))) < 0
+               ? err_set(err, ERR_NOMEM, "page")
+               : 0;
+}
+
 /* Marks are stored under the name of the shards: those of one set stay when a page is rebuilt. */
-static int make_data(json_t **data, const struct issues_page *p, struct err *err)
+static int make_data(json_t **data, const struct issues_page *p, const struct request *r,
+                     struct err *err)
 {
     const struct look *l = &p->s->runs[0];
     json_t *before = json_array();
@@ -119,7 +137,9 @@ static int make_data(json_t **data, const struct issues_page *p, struct err *err
                       "parts",
                       p->s->train.p ? json_pack("[s, s]", "valid", "train")
                                     : json_pack("[s]", p->s->n ? p->s->list[0].part : "valid"));
-    return *data ? 0 : err_set(err, ERR_NOMEM, "page");
+    if (!*data)
+        return err_set(err, ERR_NOMEM, "page");
+    return r->served ? add_saved(*data, l, r, err) : 0;
 }
 
 /* --- what is seen without scripts ------------------------------------------------------------------- */
@@ -140,6 +160,20 @@ static int put_heading(FILE *out, void *of, struct err *err)
     (void)put_title(out, of, err);
     fputs("</h1>\n", out);
     return 0;
+}
+
+/* What to do with the marks. */
+static void put_how(FILE *out, const struct issues_page *p)
+{
+    if (!p->file[0]) {
+        fputs("<p>Mark pictures, download <code>clean.csv</code>, and train again with "
+              "<code>data.clean=clean.csv</code>. The marks stay in this browser.</p>\n",
+              out);
+        return;
+    }
+    fputs("<p>Each mark is saved at once. Train again with <code>data.clean=", out);
+    markup_text(out, p->file);
+    fputs("</code>.</p>\n", out);
 }
 
 static int put_summary(FILE *out, void *of, struct err *err)
@@ -163,9 +197,8 @@ static int put_summary(FILE *out, void *of, struct err *err)
         fputs(". A network has seen the labels of its training pictures, so wrong ones look better "
               "than they are",
               out);
-    fputs(".</p>\n<p>Mark pictures, download <code>clean.csv</code>, and train again with "
-          "<code>data.clean=clean.csv</code>. The marks stay in this browser.</p>\n",
-          out);
+    fputs(".</p>\n", out);
+    put_how(out, p);
     if (s->n_planted > 0)
         fprintf(out,
                 "<p class=\"note\">%u labels that are wrong on purpose (data.plant) are not "
@@ -234,10 +267,13 @@ int issues_page_write(char out[4096], const struct suspects *s, const struct req
 
     if (!p.pictures)
         err_set(err, ERR_NOMEM, "page");
+    else if (r->served && saved_marks_path(p.file, &s->runs[0], r, err) < 0)
+        ;
     else if ((file ? path_format(out, err, "%s", file)
                    : path_format(out, err, "%s/issues.html", s->folder)) == 0 &&
-             add_pictures(&p, shards, err) == 0 && make_data(&data, &p, err) == 0)
-        rc = page_write(out, "issues", parts, sizeof parts / sizeof *parts, &p, data, err);
+             add_pictures(&p, shards, err) == 0 && make_data(&data, &p, r, err) == 0)
+        rc = page_write(out, r->served, "issues", parts, sizeof parts / sizeof *parts, &p, data,
+                        err);
     json_decref(data);
     json_decref(p.pictures);
     shard_set_close(shards);

@@ -51,19 +51,14 @@ static void job_free(struct job *j)
     free(j->order);
 }
 
-static int load(struct job *j, const char *path, struct err *err)
+/* A picture file of SIZE BYTES, called PATH, joins the chunk. */
+static int load_bytes(struct job *j, const char *path, const void *bytes, size_t size,
+                      struct err *err)
 {
     struct picture *p = &j->pictures[j->n];
     struct presize plan;
-    char *bytes;
-    size_t size;
-    int rc;
 
-    if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
-        return -1;
-    rc = image_decode(&j->image, (const uint8_t *)bytes, size, j->t->exif, err);
-    free(bytes);
-    if (rc < 0)
+    if (image_decode(&j->image, bytes, size, j->t->exif, err) < 0)
         return -1;
     if (j->image.warning[0])
         log_warn("%s: %s", path, j->image.warning);
@@ -83,6 +78,19 @@ static int load(struct job *j, const char *path, struct err *err)
     j->crc[j->n] = crc32c(0, p->pixels, (size_t)plan.height * (size_t)plan.width * 3);
     j->files[j->n++] = path;
     return 0;
+}
+
+static int load(struct job *j, const char *path, struct err *err)
+{
+    char *bytes;
+    size_t size;
+    int rc;
+
+    if (path_read(&bytes, &size, path, FILE_MAX, err) < 0)
+        return -1;
+    rc = load_bytes(j, path, bytes, size, err);
+    free(bytes);
+    return rc;
 }
 
 /* The MOST largest, largest first; ties by label. Returns how many. */
@@ -280,6 +288,25 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
         rc = err_set(err, ERR_INPUT, "%d of %zu files cannot be read as pictures", j->failed,
                      j->files_given.n + (size_t)j->files_given.failed);
 out:
+    job_free(j);
+    free(j);
+    return rc;
+}
+
+int predict_bytes(json_t **out, const struct request *r, const void *bytes, size_t size,
+                  struct err *err)
+{
+    struct job *j = calloc(1, sizeof *j);
+    int rc = -1;
+
+    *out = NULL;
+    if (!j)
+        return err_set(err, ERR_NOMEM, "predictions");
+    if (open_job(j, r, err) == 0 && load_bytes(j, "the picture", bytes, size, err) == 0 &&
+        run_chunk(j, err) == 0) {
+        *out = json_incref(json_array_get(j->list, 0));
+        rc = 0;
+    }
     job_free(j);
     free(j);
     return rc;

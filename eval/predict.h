@@ -9,4 +9,9 @@
  * decoded are named on stderr, the others predicted; then -1 with how many failed. */
 int predict_files(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
+/* The same of one picture file that is in memory, SIZE BYTES of any format: *out is what --json prints of a file, owned
+ * by the caller. ERR_FORMAT: no picture. */
+int predict_bytes(json_t **out, const struct request *r, const void *bytes, size_t size,
+                  struct err *err) MUST_USE;
+
 #endif

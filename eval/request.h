@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "draw/page.h"
 #include "tabular.h"
 
 struct request {
@@ -28,11 +29,14 @@ struct request {
     int rounds;          /* --tta, 0: without */
     double beta;         /* share of the prediction without augmentation */
     bool fail_on_regression;
-    const char *clean;     /* --compare: table whose labels count; NULL: the runs' */
-    bool report;           /* a page of the run, of the comparison, of --issues, not tables */
-    const char *page_file; /* --issues: where, NULL: beside issues.csv */
-    bool with_train;       /* --issues: training pictures, too */
-    bool strict;           /* --verify: unchecked links have a status of their own */
+    const char *clean;          /* --compare: table whose labels count; NULL: the runs' */
+    int port;                   /* --serve */
+    struct page_served *served; /* --serve: the page is printed there; NULL: it is a file */
+    bool verify;                /* --serve: the run's page with the verdict of --verify */
+    bool report;                /* a page of the run, of the comparison, of --issues, not tables */
+    const char *page_file;      /* --issues: where, NULL: beside issues.csv */
+    bool with_train;            /* --issues: training pictures, too */
+    bool strict;                /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */

@@ -6,7 +6,8 @@
 #include "base/err.h"
 #include "request.h"
 
-/* Writes RUN/report.html again and prints its path. ERR_INPUT, ERR_FORMAT, ... */
+/* Writes RUN/report.html again and prints its path; or prints the page that is served, with the verdict where R->verify
+ * asks for it. ERR_INPUT, ERR_FORMAT, ... */
 int run_page_write(const struct request *r, struct err *err) MUST_USE;
 
 #endif

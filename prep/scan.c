@@ -30,10 +30,8 @@ static int name_of_set(struct prep *p, struct err *err)
 static int no_description(const struct prep *p, struct err *err)
 {
     if (path_is_dir(p->tree))
-        err_append(err,
-                   "; its pictures are in %s: `prep --init %s > prep/datasets/%s.yaml` proposes a "
-                   "description",
-                   p->tree, p->tree, p->set);
+        err_append(err, "; its pictures are in %s: `prep --init %s %s` makes one", p->tree, p->tree,
+                   p->set);
     return -1;
 }
 
@@ -65,7 +63,7 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n, s
         return -1;
     if (dataset_read(&p->options, p->name, overrides, n, err) < 0) {
         if (strchr(p->name, '/') == NULL && strcmp(p->set, p->name) == 0 &&
-            path_find_share(found, "prep/datasets", p->name, &lost) < 0)
+            path_find_share(found, SHARE_DATASETS, p->name, &lost) < 0)
             return no_description(p, err);
         return -1;
     }

@@ -29,7 +29,7 @@ int dataset_read(struct dataset_options *o, const char *name, char *const *overr
     if (length > 5 && strcmp(name + length - 5, ".yaml") == 0) {
         if (path_format(path, err, "%s", name) < 0)
             return -1;
-    } else if (path_find_share(path, "prep/datasets", name, err) < 0) {
+    } else if (path_find_share(path, SHARE_DATASETS, name, err) < 0) {
         return -1;
     }
     if (yaml_read(&tree, path, err) < 0)

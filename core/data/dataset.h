@@ -46,7 +46,7 @@ struct dataset_options {
 };
 extern const struct key dataset_keys[];
 
-/* Reads datasets/NAME.yaml (path_find_share "prep/datasets"), or a FILE.yaml when NAME ends in .yaml,
+/* Reads datasets/NAME.yaml (path_find_share SHARE_DATASETS), or a FILE.yaml when NAME ends in .yaml,
  * then applies OVERRIDES (n words KEY=VALUE). */
 int dataset_read(struct dataset_options *o, const char *name, char *const *overrides, int n,
                  struct err *err) MUST_USE;

@@ -16,6 +16,7 @@ struct page {
     size_t n;
     void *of;
     const json_t *data;
+    const struct page_served *served; /* NULL: a file */
 };
 
 static const struct page_file *find_file(const char *name, const char *ending)
@@ -29,9 +30,9 @@ static const struct page_file *find_file(const char *name, const char *ending)
 }
 
 /* What every page has, then the page's own: both in one element, so that one hash covers them. */
-static void put_files(FILE *out, const struct page *p, const char *ending)
+static void put_files(FILE *out, const char *name, const char *ending)
 {
-    const struct page_file *files[] = {find_file("page", ending), find_file(p->name, ending)};
+    const struct page_file *files[] = {find_file("page", ending), find_file(name, ending)};
 
     for (int i = 0; i < 2; i++)
         if (files[i])
@@ -39,7 +40,7 @@ static void put_files(FILE *out, const struct page *p, const char *ending)
 }
 
 /* 'sha256-...' of what put_files() prints (W3C, Content Security Policy Level 3, 2.3.1). */
-static int put_hash(FILE *out, const struct page *p, const char *ending, struct err *err)
+static int put_hash(FILE *out, const char *name, const char *ending, struct err *err)
 {
     char hex[SHA256_HEX], *text = NULL;
     unsigned char digest[(SHA256_HEX - 1) / 2];
@@ -48,7 +49,7 @@ static int put_hash(FILE *out, const struct page *p, const char *ending, struct 
 
     if (!memory)
         return err_set(err, ERR_NOMEM, "page");
-    put_files(memory, p, ending);
+    put_files(memory, name, ending);
     if (fclose(memory) != 0) {
         free(text);
         return err_set(err, ERR_NOMEM, "page");
@@ -66,18 +67,49 @@ static int put_hash(FILE *out, const struct page *p, const char *ending, struct 
     return 0;
 }
 
-static int put_policy(FILE *out, const struct page *p, struct err *err)
+int page_policy(FILE *out, const char *name, bool served, struct err *err)
 {
-    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-          "base-uri 'none'; form-action 'none'; img-src data:; style-src ",
-          out);
-    if (put_hash(out, p, ".css", err) < 0)
+    fprintf(out, "default-src 'none'; base-uri 'none'; form-action %s; img-src %sdata:; style-src ",
+            served ? "'self'" : "'none'", served ? "'self' blob: " : "");
+    if (put_hash(out, name, ".css", err) < 0)
         return -1;
     fputs("; script-src ", out);
-    if (put_hash(out, p, ".js", err) < 0)
+    if (put_hash(out, name, ".js", err) < 0)
         return -1;
-    fputs("\">", out);
+    if (served) /* a meta element cannot say frame-ancestors */
+        fputs("; connect-src 'self'; frame-ancestors 'none'", out);
     return 0;
+}
+
+/* A server sends the policy itself. */
+static int put_policy(FILE *out, const struct page *p, struct err *err)
+{
+    if (p->served)
+        return 0;
+    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"", out);
+    if (page_policy(out, p->name, false, err) < 0)
+        return -1;
+    fputs("\">\n", out);
+    return 0;
+}
+
+static void put_meta(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, "<meta name=\"presize-%s\" content=\"", name);
+    markup_text(out, text);
+    fputs("\">\n", out);
+}
+
+/* What the script needs to talk to the server. */
+static void put_served(FILE *out, const struct page_served *served)
+{
+    if (!served)
+        return;
+    fputs("<link rel=\"icon\" href=\"data:,\">\n", out); /* else a browser asks for one */
+    if (served->token)
+        put_meta(out, "token", served->token);
+    if (served->token && served->run)
+        put_meta(out, "run", served->run);
 }
 
 /* JSON in a script element: a "<" could end the element, so it is written as an escape. It only occurs in strings. */
@@ -114,7 +146,16 @@ static int put_part(FILE *out, const struct page *p, const char *name, size_t le
     if (strcmp(part, "data") == 0)
         return put_data(out, p, err);
     if (strcmp(part, "style") == 0 || strcmp(part, "script") == 0) {
-        put_files(out, p, part[1] == 't' ? ".css" : ".js");
+        put_files(out, p->name, part[1] == 't' ? ".css" : ".js");
+        return 0;
+    }
+    if (strcmp(part, "served") == 0) {
+        put_served(out, p->served);
+        return 0;
+    }
+    if (strcmp(part, "home") == 0) {
+        if (p->served && strcmp(p->name, "runs") != 0)
+            fputs("<p class=\"home\"><a href=\"/\">All runs</a></p>\n", out);
         return 0;
     }
     for (size_t i = 0; i < p->n; i++)
@@ -144,12 +185,17 @@ static int put_template(FILE *out, const struct page *p, const char *name, struc
     return 0;
 }
 
-int page_write(const char *path, const char *name, const struct page_part *parts, size_t n,
-               void *of, const json_t *data, struct err *err)
+int page_write(const char *path, struct page_served *served, const char *name,
+               const struct page_part *parts, size_t n, void *of, const json_t *data,
+               struct err *err)
 {
-    const struct page p = {name, parts, n, of, data};
+    const struct page p = {name, parts, n, of, data, served};
     struct new_file f;
 
+    if (served) {
+        served->name = name;
+        return put_template(served->out, &p, "page", err);
+    }
     if (new_file_begin(&f, path, err) < 0)
         return -1;
     if (put_template(f.file, &p, "page", err) < 0) {

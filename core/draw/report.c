@@ -113,8 +113,8 @@ static json_t *page_data(const struct report *r)
         json_array_append_new(vocab, element_string(r->p->vocab[c]));
     for (int32_t k = 0; k < r->n_shown; k++)
         json_array_append_new(shown, json_integer(r->shown[k]));
-    return json_pack("{s:o, s:o, s:O, s:i}", "vocab", vocab, "shown", shown, "pictures",
-                     r->pictures, "in_page", LOSS_PICTURES);
+    return json_pack("{s:o, s:o, s:O, s:i, s:s}", "vocab", vocab, "shown", shown, "pictures",
+                     r->pictures, "in_page", LOSS_PICTURES, "status", r->run.status);
 }
 
 int report_write(const char *folder, const struct report_sources *from, struct err *err)
@@ -135,7 +135,8 @@ int report_write(const char *folder, const struct report_sources *from, struct e
     if (!data)
         err_set(err, ERR_NOMEM, "report");
     else if (path_format(path, err, "%s/report.html", r.run.folder) == 0)
-        rc = page_write(path, "run", parts, sizeof parts / sizeof *parts, &r, data, err);
+        rc = page_write(path, from->served, "run", parts, sizeof parts / sizeof *parts, &r, data,
+                        err);
     json_decref(data);
     report_close(&r);
     return rc;

@@ -564,6 +564,11 @@ int report_origin(FILE *out, struct report *r, struct err *err)
     (void)err;
     if (r->from->verify)
         put_verdict(out, r->from->verify);
+    else if (r->from->served)
+        fputs("<p>The chain of hashes from these predictions back to the pictures is checked when "
+              "you ask for it, which reads all of them: <a id=\"verify\" href=\"\">check "
+              "now</a>.</p>\n",
+              out);
     else
         fputs("<p>The chain of hashes from these predictions back to the pictures was not checked "
               "when this page was written. <code>eval RUN --verify</code> does it, <code>eval RUN "

@@ -11,11 +11,11 @@
 
 /* *out: (h, w, 3), owned by the caller. A picture that is small already stays as it is. */
 static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,
-                      struct err *err)
+                      uint32_t side, struct err *err)
 {
     const struct shard_picture *p = shard_set_picture(shards, rank);
     const uint32_t longer = p->height > p->width ? p->height : p->width;
-    const double scale = longer > THUMB_SIDE ? (double)THUMB_SIDE / longer : 1;
+    const double scale = longer > side ? (double)side / longer : 1;
     struct resizer resizer = {0};
     uint8_t *pixels;
     int rc = -1;
@@ -57,6 +57,19 @@ static int add_jpeg(json_t *picture, const uint8_t *jpeg, size_t size, int h, in
     return rc < 0 ? err_set(err, ERR_NOMEM, "picture") : 0;
 }
 
+int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uint32_t rank,
+               uint32_t side, struct err *err)
+{
+    uint8_t *pixels;
+    int h, w, rc;
+
+    if (read_small(&pixels, &h, &w, shards, rank, side, err) < 0)
+        return -1;
+    rc = encode_jpeg(jpeg, size, pixels, h, w, PICTURE_QUALITY, err);
+    free(pixels);
+    return rc;
+}
+
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path, struct err *err)
 {
     const int64_t rank = shards ? shard_set_rank(shards, path) : -1;
@@ -67,7 +80,7 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
 
     if (rank < 0)
         return 0;
-    if (read_small(&pixels, &h, &w, shards, (uint32_t)rank, &why) < 0) {
+    if (read_small(&pixels, &h, &w, shards, (uint32_t)rank, THUMB_SIDE, &why) < 0) {
         if (why.kind == ERR_NOMEM)
             return err_set(err, why.kind, "%s", why.msg);
         log_warn("%s; the page is without this picture", why.msg);

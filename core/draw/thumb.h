@@ -8,11 +8,17 @@
 #include "data/shard.h"
 
 enum { THUMB_SIDE = 160, THUMB_QUALITY = 76 }; /* px of the longer side; some 5 KB */
+enum { PICTURE_QUALITY = 90 };                 /* of a picture that fills the screen */
 
 /* Adds to PICTURE (an object) the picture PATH of SHARDS as "w" and "h" (px) and "jpeg" (base64). Adds nothing where
  * SHARDS is NULL, has no such picture, or it is damaged (a warning says so). ERR_NOMEM. */
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
               struct err *err) MUST_USE;
+
+/* The picture of RANK as JPEG, its longer side at most SIDE px, never enlarged. *jpeg: SIZE bytes, owned by the caller.
+ * ERR_IO, ERR_FORMAT, ERR_NOMEM. */
+int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uint32_t rank,
+               uint32_t side, struct err *err) MUST_USE;
 
 /* The picture of an object by thumb_add() as an <img>; a word where it has none. ALT is what is told who cannot see
  * it. */

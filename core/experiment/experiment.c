@@ -72,7 +72,7 @@ static int find_file(char out[PATH_LEN], const char *name, const char *from, str
             return err_set(err, ERR_INPUT, "experiment %s: no such file", name);
         return path_format(out, err, "%s", name);
     }
-    return path_find_share(out, "experiments", name, err);
+    return path_find_share(out, SHARE_EXPERIMENTS, name, err);
 }
 
 /* Reads the chain, the file itself first. TREES with room for CHAIN_MAX; the caller releases *n. */

@@ -26,6 +26,7 @@ class Browser:
         os.close(theirs[1])
         self.out, self.into, self.rest, self.number = ours[1], theirs[0], b"", 0
         self.session, self.events, self.messages = None, [], []
+        self.server = None  # "http://127.0.0.1:PORT/": a page may ask that one, no other
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(t for t in targets if t["type"] == "page")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
@@ -47,7 +48,8 @@ class Browser:
             self.messages.append(json.dumps(params["exceptionDetails"])[:600])
         elif method == "Log.entryAdded":
             self.messages.append(params["entry"]["text"])
-        elif method == "Network.requestWillBeSent" and not params["request"]["url"].startswith(("file:", "data:")):
+        elif method == "Network.requestWillBeSent" and not params["request"]["url"].startswith(
+                ("file:", "data:", "blob:") + ((self.server,) if self.server else ())):
             self.messages.append("asks for " + params["request"]["url"])
         if method:
             self.events.append(method)
@@ -68,7 +70,7 @@ class Browser:
 
     def open(self, path):
         self.events = []
-        self.call("Page.navigate", url="file://" + os.path.abspath(path))
+        self.call("Page.navigate", url=path if path.startswith("http:") else "file://" + os.path.abspath(path))
         while "Page.loadEventFired" not in self.events:
             self.read()
 

@@ -126,6 +126,13 @@ for folder in flat nested; do
     ok "$prep" made_$folder --data made presize.size=32 --vocab
     [ "$(wc -l <out)" = 3 ] || fail "--init $folder: $(cat out)"
 done
+ok "$prep" --init flat saved
+[ "$(cat out)" = prep/datasets/saved.yaml ] && says "prep saved" || fail "--init flat saved: $(cat out err)"
+sed 1,/^title/d prep/datasets/saved.yaml | cmp -s - <(sed 1,/^title/d prep/datasets/made_flat.yaml) || fail "saved otherwise than printed"
+refuse 1 "$prep" --init nested saved
+says "prep/datasets/saved.yaml is there already"
+refuse 1 "$prep" --init nested ../saved
+says "no slash"
 mkdir single && cp flat/dog_1.jpg single/
 refuse 1 "$prep" --init single
 says "cannot see how its pictures are labelled"
@@ -273,8 +280,8 @@ says no_such_set
 (cd flat && tar cf ../fetched.tar -- *.jpg)
 ok "$BIN/fetch" fetched --from fetched.tar
 refuse 1 "$prep" fetched
-says "prep --init data/fetched/tree > prep/datasets/fetched.yaml"
-"$prep" --init data/fetched/tree >prep/datasets/fetched.yaml 2>err || fail "--init of a fetched tree"
+says "prep --init data/fetched/tree fetched"
+ok "$prep" --init data/fetched/tree fetched
 ok "$prep" fetched presize.size=32
 [ "$(tail -n 1 out)" = data/fetched/shards-32 ] || fail "fetched: $(cat out err)"
 refuse 2 "$prep"

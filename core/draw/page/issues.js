@@ -5,7 +5,32 @@
 const marks = new Map(); // path: {action, label}
 let stored = true; // whether the browser keeps them
 
+// Served, the server keeps them: one table at a time, each with the hash of the one before, so that two pages of one set
+// do not undo each other.
+const saving = { was: data.saved?.was, busy: false, due: false, fault: "" };
+
+async function saveServed() {
+  saving.due = true;
+  if (saving.busy) return;
+  saving.busy = true;
+  while (saving.due && !saving.fault) {
+    saving.due = false;
+    try {
+      const answer = await send("/marks", servedRun, "application/json", JSON.stringify({ was: saving.was, rows: rows() }));
+      saving.was = answer.was;
+    } catch (error) {
+      saving.fault = error.message;
+    }
+    tell();
+  }
+  saving.busy = false;
+}
+
 function load() {
+  if (served) {
+    for (const row of data.saved.rows) marks.set(row.path, row.action === "relabel" ? { action: row.action, label: row.label } : { action: row.action });
+    return;
+  }
   try {
     for (const [path, mark] of Object.entries(JSON.parse(localStorage.getItem(data.store) || "{}"))) marks.set(path, mark);
   } catch (error) {
@@ -14,6 +39,7 @@ function load() {
 }
 
 function save() {
+  if (served) return saveServed();
   try {
     localStorage.setItem(data.store, JSON.stringify(Object.fromEntries(marks)));
   } catch (error) {
@@ -31,19 +57,20 @@ function cell(text) {
 
 // Earlier rows stay, unless the picture is marked again; keep then means the label that the earlier row gave. All marks are
 // written, also those of an earlier page whose pictures this one does not show.
-function table() {
-  const rows = new Map(data.before.map((row) => [row.path, [row.path, row.action, row.label, ""]]));
+function rows() {
+  const table = new Map(data.before.map((row) => [row.path, [row.path, row.action, row.label, ""]]));
   const shownHere = new Map(data.pictures.map((picture) => [picture.id, picture]));
   for (const [id, mark] of marks) {
     const picture = shownHere.get(id);
-    if (mark.action === "keep" && rows.has(id)) continue;
-    rows.set(id, [id, mark.action, mark.action === "relabel" ? mark.label : "", picture
+    if (mark.action === "keep" && table.has(id)) continue;
+    table.set(id, [id, mark.action, mark.action === "relabel" ? mark.label : "", picture
       ? `${data.classes[picture.given]} ${picture.p_given.toFixed(2)}, predicted ${data.classes[picture.suggested]} ${picture.p_suggested.toFixed(2)}`
       : "marked on an earlier page"]);
   }
-  const sorted = [...rows.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
-  return [["path", "action", "label", "why"], ...sorted].map((row) => `${row.map(cell).join(",")}\n`).join("");
+  return [...table.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
 }
+
+const table = () => [["path", "action", "label", "why"], ...rows()].map((row) => `${row.map(cell).join(",")}\n`).join("");
 
 function download() {
   const link = make("a", { href: URL.createObjectURL(new Blob([table()], { type: "text/csv" })), download: "clean.csv" });
@@ -63,7 +90,9 @@ function tell() {
   const n = { keep: 0, drop: 0, relabel: 0 };
   for (const mark of marks.values()) n[mark.action]++;
   told.textContent = `${n.keep} kept, ${n.drop} dropped, ${n.relabel} relabelled` +
+    (saving.fault ? `; not saved: ${saving.fault}` : saving.busy && saving.due ? "; saving" : "") +
     (stored ? "" : "; this browser does not store them: download before you leave");
+  told.classList.toggle("bad", Boolean(saving.fault));
 }
 
 function show(card, picture) {

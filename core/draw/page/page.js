@@ -2,6 +2,8 @@
 // drawings and top losses are there. SPDX-License-Identifier: MIT
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
+const said = (name) => document.querySelector(`meta[name="presize-${name}"]`)?.content; // by the server
+const served = Boolean(said("token")), servedRun = said("run");
 
 // An element with its attributes and children; texts become text nodes, never markup.
 function make(name, attributes = {}, ...children) {
@@ -52,14 +54,14 @@ function choice(label, options) {
 // Tables of class "sort": a click on a heading sorts by its column, a second one the other way.
 function sortable(table) {
   const body = table.tBodies[0];
-  const key = (row, column) => row.cells[column].textContent.trim();
+  const key = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
   const compare = (a, b) => {
     const x = parseFloat(a), y = parseFloat(b);
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
   };
-  const sort = (heading, column) => {
-    const down = heading.getAttribute("aria-sort") === "ascending" ||
-      (!heading.hasAttribute("aria-sort") && heading.classList.contains("n"));
+  const sort = (heading, column, again) => {
+    const now = heading.getAttribute("aria-sort");
+    const down = again ? now === "descending" : now === "ascending" || (!now && heading.classList.contains("n"));
     const sorted = [...body.rows].sort((a, b) => {
       const x = key(a, column), y = key(b, column);
       if (x === "" || y === "") return (x === "") - (y === ""); // what is not known comes last
@@ -69,7 +71,12 @@ function sortable(table) {
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...sorted);
   };
+  table.sortAgain = () => { // rows were exchanged
+    const heading = table.tHead.querySelector("[aria-sort]");
+    if (heading) sort(heading, heading.cellIndex, true);
+  };
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
+    if (heading.tagName !== "TH") return;
     const button = make("button", { type: "button", title: "sort", onclick: () => sort(heading, column) });
     button.append(...heading.childNodes);
     heading.append(button);
@@ -80,4 +87,52 @@ document.querySelectorAll("table.sort").forEach(sortable);
 // What scrolls can be reached with the keyboard.
 for (const box of document.querySelectorAll(".wide")) {
   if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+}
+
+// --- what only a served page does ----------------------------------------------------------------------
+
+// Asks for this page again every SECONDS() (0: no more) and gives what came to TAKE(document). Quiet while nobody looks.
+async function refresh(seconds, take) {
+  while (served && seconds() > 0) {
+    await new Promise((done) => setTimeout(done, 1000 * seconds()));
+    if (document.hidden || seconds() === 0) continue;
+    try {
+      const answer = await fetch(location.href);
+      if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch (error) { /* the server is not there; it may come back */ }
+  }
+}
+
+// Sends BODY to WHERE, of the run RUN; what the server answers. An error has its words.
+async function send(where, run, type, body) {
+  const answer = await fetch(`${where}?run=${encodeURIComponent(run)}`,
+    { method: "POST", headers: { "Content-Type": type, "X-Presize-Token": said("token") }, body });
+  const text = await answer.text();
+  const json = text.startsWith("{") ? JSON.parse(text) : {};
+  if (!answer.ok) throw new Error(json.error || `the server refused (${answer.status})`);
+  return json;
+}
+
+// A picture of the run opens as large as the shards have it.
+function enlarge(image) {
+  const large = make("img", { src: `/picture?run=${encodeURIComponent(servedRun)}&id=${encodeURIComponent(image.alt)}`, alt: image.alt });
+  const dialog = make("dialog", { onclick: () => dialog.close(), onclose: () => { dialog.remove(); image.focus(); } },
+    large, make("p", { class: "note" }, image.alt), make("button", { type: "button", class: "plain" }, "Close"));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+if (served && servedRun) {
+  const opens = (event) => {
+    const image = event.target.closest?.(".picture img");
+    if (!image || event.target.closest(".card, dialog")) return;
+    if (event.type === "keydown" && event.key !== "Enter") return;
+    enlarge(image);
+  };
+  for (const image of document.querySelectorAll(".picture img")) {
+    image.tabIndex = 0;
+    image.classList.add("opens");
+  }
+  document.addEventListener("click", opens);
+  document.addEventListener("keydown", opens);
 }

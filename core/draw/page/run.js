@@ -103,3 +103,53 @@ function pairs() {
 
 matrix();
 pairs();
+
+// --- served --------------------------------------------------------------------------------------------
+
+// A run in progress: what changes is taken over; a page of other sections, or of a run that has ended, is loaded again.
+function follow() {
+  const ids = (page) => [...page.querySelectorAll("main section")].map((section) => section.id).join(" ");
+  const status = (page) => page.querySelector("h1 .badge").textContent;
+  refresh(() => (data.status === "running" ? 5 : 0), (fresh) => {
+    if (ids(fresh) !== ids(document) || status(fresh) !== status(document)) return location.reload();
+    for (const id of ["summary", "curves", "time"]) {
+      const now = document.getElementById(id);
+      if (now) now.replaceChildren(...fresh.getElementById(id).childNodes);
+    }
+  });
+}
+
+function predictions() {
+  const told = make("p", { class: "note", role: "status" }), list = make("div", { class: "pictures" });
+  const predict = async (file) => {
+    told.textContent = `${file.name} ...`;
+    try {
+      const found = await send("/predict", servedRun, "application/octet-stream", file);
+      const lines = found.best.map((x, i) => make("span", {}, i ? x.label : make("b", {}, x.label), ` ${percent(x.probability)}`));
+      const shown = make("img", { src: found.cam ? `data:image/png;base64,${found.cam}` : URL.createObjectURL(file), alt: file.name });
+      const box = make("div", {}, shown);
+      list.prepend(make("figure", { class: "picture" }, box, make("figcaption", {},
+        ...lines.flatMap((line, i) => (i ? [make("br"), line] : [line])), make("br"), make("span", { class: "id" }, file.name))));
+      told.textContent = "";
+    } catch (error) {
+      told.textContent = `${file.name}: ${error.message}`;
+    }
+  };
+  const all = async (files) => { for (const file of files) await predict(file); };
+  const input = make("input", { type: "file", accept: "image/*", multiple: true, id: "file", onchange: () => all([...input.files]) });
+  const drop = make("label", { id: "drop", for: "file" }, "Drop pictures here, or choose files: ", input);
+  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); all([...event.dataTransfer.files]); });
+  document.querySelector("main").append(make("section", { id: "predict" }, make("h2", {}, "Predict"), drop, told, list));
+  document.querySelector("nav").append(make("a", { href: "#predict" }, "Predict"));
+}
+
+if (served) {
+  const query = `run=${encodeURIComponent(servedRun)}`;
+  const check = document.getElementById("verify");
+  if (check) check.href = `/run?${query}&verify=1#origin`;
+  if (data.vocab.length) document.querySelector("nav").append(make("a", { href: `/issues?${query}` }, "Labels that are likely wrong"));
+  if (data.status === "done" && data.vocab.length) predictions();
+  follow();
+}

@@ -1,0 +1,52 @@
+/* option.c - see option.h. SPDX-License-Identifier: MIT */
+#include "option.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cli.h"
+
+uint32_t option_count(const char *option, const char *text)
+{
+    char *end;
+    long long n = strtoll(text, &end, 10);
+
+    if (*end || !*text || n < 1 || n > 1000000000)
+        die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
+    return (uint32_t)n;
+}
+
+int option_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+
+    if (*end || !*text || port < 0 || port > 65535)
+        die_usage("eval", "--serve=%s: expected a port from 1 to 65535, or 0", text);
+    return (int)port;
+}
+
+int option_top(const char *text)
+{
+    if (strcmp(text, "all") == 0)
+        return INT_MAX;
+    return (int)option_count("--top", text);
+}
+
+double option_beta(const char *text)
+{
+    char *end;
+    double beta = strtod(text, &end);
+
+    if (*end || !*text || !(beta >= 0 && beta <= 1))
+        die_usage("eval", "--beta=%s: expected a number from 0 to 1", text);
+    return beta;
+}
+
+const char *option_part(const char *text)
+{
+    if (strcmp(text, "train") != 0 && strcmp(text, "valid") != 0 && strcmp(text, "test") != 0)
+        die_usage("eval", "--split %s: expected train, valid or test", text);
+    return text;
+}

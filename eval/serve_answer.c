@@ -1,0 +1,515 @@
+/* serve_answer.c - see serve_answer.h. SPDX-License-Identifier: MIT */
+#include "serve_answer.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "comparison.h"
+#include "draw/thumb.h"
+#include "issues_page.h"
+#include "look.h"
+#include "predict.h"
+#include "run_page.h"
+#include "saved_marks.h"
+#include "serve_pages.h"
+
+enum { SIDE_MIN = 16, SIDE_MAX = 2048 };
+
+static const char html[] = "text/html; charset=utf-8", json[] = "application/json",
+                  bytes[] = "application/octet-stream";
+
+void answer_free(struct answer *a)
+{
+    free(a->body);
+    memset(a, 0, sizeof *a);
+}
+
+/* --- what is asked for ---------------------------------------------------------------------------- */
+
+static const char *argument(const struct ask *q, const char *name)
+{
+    for (int i = 0; i < q->n_arguments; i++)
+        if (strcmp(q->arguments[i].name, name) == 0)
+            return q->arguments[i].value ? q->arguments[i].value : "";
+    return NULL;
+}
+
+/* The runs that Q names, all of them in the list; *n of them. NULL: ERR_INPUT, ERR_NOMEM. The texts are the list's. */
+static char **asked_runs(int *n, struct serve *s, const struct ask *q, struct err *err)
+{
+    char **words = calloc(SERVE_ARGUMENTS, sizeof *words);
+
+    *n = 0;
+    if (!words) {
+        err_set(err, ERR_NOMEM, "runs");
+        return NULL;
+    }
+    for (int i = 0; i < q->n_arguments;
+         i++) /* looked up first: looking up may read the list again */
+        if (strcmp(q->arguments[i].name, "run") == 0 &&
+            !serve_find(s, q->arguments[i].value ? q->arguments[i].value : "")) {
+            err_set(err, ERR_INPUT, "no such run in the results folder");
+            free(words);
+            return NULL;
+        }
+    for (int i = 0; i < q->n_arguments; i++) {
+        const struct served_run *run =
+            strcmp(q->arguments[i].name, "run") == 0 ? serve_find(s, q->arguments[i].value) : NULL;
+
+        if (run)
+            words[(*n)++] = (char *)(uintptr_t)run->folder;
+    }
+    if (*n > 0)
+        return words;
+    err_set(err, ERR_INPUT, "no run was named");
+    free(words);
+    return NULL;
+}
+
+static const struct served_run *asked_run(struct serve *s, const struct ask *q, struct err *err)
+{
+    const char *name = argument(q, "run");
+    const struct served_run *run = name ? serve_find(s, name) : NULL;
+
+    if (!run)
+        err_set(err, ERR_INPUT, "no such run in the results folder");
+    return run;
+}
+
+/* The shards of the run in FOLDER, opened once for the pictures that are asked for one after the other. */
+static const struct shard_set *open_shards(struct serve *s, const char *folder, struct err *err)
+{
+    struct look l;
+
+    if (s->shards && strcmp(s->shards_of, folder) == 0)
+        return s->shards;
+    shard_set_close(s->shards);
+    s->shards = NULL;
+    if (look_open(&l, &s->r, folder, err) < 0)
+        return NULL;
+    s->shards = look_open_shards(&l, &s->r, err);
+    look_close(&l);
+    snprintf(s->shards_of, sizeof s->shards_of, "%s", folder);
+    return s->shards;
+}
+
+/* --- answers -------------------------------------------------------------------------------------- */
+
+static int make_policy(struct answer *a, const char *page, struct err *err)
+{
+    FILE *out = fmemopen(a->policy, sizeof a->policy, "w");
+    int rc;
+
+    if (!out)
+        return err_set(err, ERR_NOMEM, "policy");
+    rc = page_policy(out, page, true, err);
+    return fclose(out) != 0 && rc == 0 ? err_set(err, ERR_NOMEM, "policy") : rc;
+}
+
+struct page_job {
+    struct serve *s;
+    const struct ask *q;
+    const char *title, *text; /* of a message */
+};
+
+/* The page that PUT prints becomes the body. */
+static int answer_page(struct answer *a, struct page_job *job, const char *run,
+                       int (*put)(struct page_job *, struct page_served *, struct err *),
+                       struct err *err)
+{
+    /* who is refused, or sees a message only, needs no token */
+    struct page_served served = {.token = job->title ? NULL : job->s->token, .run = run};
+    int rc;
+
+    served.out = open_memstream(&a->body, &a->size);
+    if (!served.out)
+        return err_set(err, ERR_NOMEM, "page");
+    rc = put(job, &served, err);
+    if (fclose(served.out) != 0 && rc == 0)
+        rc = err_set(err, ERR_NOMEM, "page");
+    if (rc == 0)
+        rc = make_policy(a, served.name, err);
+    if (rc < 0) {
+        free(a->body);
+        a->body = NULL;
+        a->size = 0;
+        return -1;
+    }
+    a->type = html;
+    return 0;
+}
+
+static int put_message(struct page_job *job, struct page_served *served, struct err *err)
+{
+    return serve_message_page(served, job->title, job->text, err);
+}
+
+/* Without words where there is no memory for them. A page, so that the list of runs is one click away. */
+static void answer_message(struct answer *a, const struct serve *s, int status, const char *title,
+                           const char *text)
+{
+    struct page_job job = {(struct serve *)(uintptr_t)s, NULL, title, text};
+
+    a->status = status;
+    (void)!answer_page(a, &job, NULL, put_message, NULL);
+}
+
+static int answer_json(struct answer *a, json_t *value, struct err *err)
+{
+    a->body = value ? json_text(value, 0) : NULL;
+    json_decref(value);
+    if (!a->body)
+        return err_set(err, ERR_NOMEM, "answer");
+    a->size = strlen(a->body);
+    a->type = json;
+    return 0;
+}
+
+static int put_runs(struct page_job *job, struct page_served *served, struct err *err)
+{
+    return serve_runs_page(job->s, served, err);
+}
+
+static int get_runs(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    if (serve_list(s, err) < 0)
+        return -1;
+    return answer_page(a, &job, NULL, put_runs, err);
+}
+
+static int put_run(struct page_job *job, struct page_served *served, struct err *err)
+{
+    const struct served_run *run = asked_run(job->s, job->q, err);
+    struct request r = job->s->r;
+
+    if (!run)
+        return -1;
+    r.run = run->folder;
+    r.served = served;
+    r.verify = argument(job->q, "verify") != NULL;
+    return run_page_write(&r, err);
+}
+
+static int get_run(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    return answer_page(a, &job, argument(q, "run"), put_run, err);
+}
+
+static int put_comparison(struct page_job *job, struct page_served *served, struct err *err)
+{
+    struct request r = job->s->r;
+    bool regression;
+    int rc = -1;
+
+    r.words = asked_runs(&r.n_words, job->s, job->q, err);
+    r.served = served;
+    r.report = true;
+    if (r.words && r.n_words < 2)
+        err_set(err, ERR_INPUT, "tick two runs or more to compare them");
+    else if (r.words)
+        rc = comparison_print(NULL, &r, &regression, err);
+    free(r.words);
+    return rc;
+}
+
+static int get_comparison(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    return answer_page(a, &job, argument(q, "run"), put_comparison, err);
+}
+
+static int put_issues(struct page_job *job, struct page_served *served, struct err *err)
+{
+    struct request r = job->s->r;
+    struct suspects suspects;
+    char unused[PATH_LEN];
+    int rc = -1;
+
+    r.words = asked_runs(&r.n_words, job->s, job->q, err);
+    r.served = served;
+    if (r.words && suspects_find(&suspects, &r, err) == 0) {
+        rc = issues_page_write(unused, &suspects, &r, NULL, err);
+        suspects_free(&suspects);
+    }
+    free(r.words);
+    return rc;
+}
+
+static int get_issues(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    return answer_page(a, &job, argument(q, "run"), put_issues, err);
+}
+
+/* /picture?run=NAME&id=PICTURE[&side=PX] */
+static int get_picture(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    const struct served_run *run = asked_run(s, q, err);
+    const char *id = argument(q, "id"), *side = argument(q, "side");
+    const struct shard_set *shards;
+    long px = SIDE_MAX;
+    uint8_t *jpeg;
+    int64_t rank;
+    char *end;
+
+    if (!run)
+        return -1;
+    if (side) {
+        px = isdigit((unsigned char)side[0]) && strlen(side) < 6 ? strtol(side, &end, 10) : -1;
+        if (px < SIDE_MIN || px > SIDE_MAX || *end)
+            return err_set(err, ERR_INPUT, "side: expected %d to %d pixels", SIDE_MIN, SIDE_MAX);
+    }
+    shards = open_shards(s, run->folder, err);
+    if (!shards)
+        return -1;
+    rank = id ? shard_set_rank(shards, id) : -1;
+    if (rank < 0)
+        return err_set(err, ERR_INPUT, "the run's set has no such picture");
+    if (thumb_jpeg(&jpeg, &a->size, shards, (uint32_t)rank, (uint32_t)px, err) < 0)
+        return -1;
+    a->body = (char *)jpeg;
+    a->type = "image/jpeg";
+    return 0;
+}
+
+static int post_marks(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    const struct served_run *run = asked_run(s, q, err);
+    const struct shard_set *shards;
+    char path[PATH_LEN], sha256[SHA256_HEX];
+    struct look l;
+    int rc;
+
+    if (!run || look_open(&l, &s->r, run->folder, err) < 0)
+        return -1;
+    rc = saved_marks_path(path, &l, &s->r, err);
+    look_close(&l);
+    if (rc < 0)
+        return -1;
+    shards = open_shards(s, run->folder, err);
+    if (!shards || saved_marks_write(sha256, path, q->body, q->size, shards, err) < 0)
+        return -1;
+    log_info("%s was written", path);
+    return answer_json(a, json_pack("{s:s, s:s}", "file", path, "was", sha256), err);
+}
+
+static int post_picture(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    const struct served_run *run = asked_run(s, q, err);
+    struct request r = s->r;
+    json_t *found;
+
+    if (!run)
+        return -1;
+    r.run = run->folder;
+    if (predict_bytes(&found, &r, q->body, q->size, err) < 0)
+        return -1;
+    json_object_del(found, "file");
+    return answer_json(a, found, err);
+}
+
+/* --- which question is answered by what ----------------------------------------------------------- */
+
+struct route {
+    const char *method, *path, *type; /* type: what the body must be; NULL: there is no body */
+    int body_max;
+    int (*answer)(struct serve *, const struct ask *, struct answer *, struct err *);
+};
+static const struct route routes[] = {
+    {"GET", "/", NULL, 0, get_runs},
+    {"GET", "/run", NULL, 0, get_run},
+    {"GET", "/compare", NULL, 0, get_comparison},
+    {"GET", "/issues", NULL, 0, get_issues},
+    {"GET", "/picture", NULL, 0, get_picture},
+    {"POST", "/marks", json, SERVE_SAVED_MAX, post_marks},
+    {"POST", "/predict", bytes, SERVE_PICTURE_MAX, post_picture},
+};
+enum { ROUTES = sizeof routes / sizeof *routes };
+
+static const char *method_of(const struct ask *q)
+{
+    return strcmp(q->method, "HEAD") == 0 ? "GET" : q->method;
+}
+
+static const struct route *find_route(const struct ask *q, bool *other_method)
+{
+    *other_method = false;
+    for (int i = 0; i < ROUTES; i++) {
+        if (strcmp(routes[i].path, q->path) != 0)
+            continue;
+        if (strcmp(routes[i].method, method_of(q)) == 0)
+            return &routes[i];
+        *other_method = true;
+    }
+    return NULL;
+}
+
+/* --- who may ask ---------------------------------------------------------------------------------- */
+
+/* Takes as long for every TEXT of one length. */
+static bool is_secret(const char *text, const char *secret)
+{
+    unsigned differs = 0;
+
+    if (!text || strlen(text) != strlen(secret))
+        return false;
+    for (size_t i = 0; secret[i]; i++)
+        differs |= (unsigned char)text[i] ^ (unsigned char)secret[i];
+    return differs == 0;
+}
+
+/* HOST:PORT as a browser on this machine writes it. Any other name may be one that a foreign server has let point here
+ * (DNS rebinding). */
+static bool is_ours(const struct serve *s, const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    char full[32];
+
+    for (size_t i = 0; host && i < sizeof names / sizeof *names; i++) {
+        snprintf(full, sizeof full, "%s:%d", names[i], s->port);
+        if (strcmp(host, full) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_origin(const struct serve *s, const char *origin)
+{
+    return strncmp(origin, "http://", 7) == 0 && is_ours(s, origin + 7);
+}
+
+static void cookie_name(char out[32], const struct serve *s)
+{
+    snprintf(out, 32, "presize-%d=", s->port); /* cookies are not kept apart by port */
+}
+
+/* Whether the cookie of this session is among those that were sent. */
+static bool has_session(const struct serve *s, const char *cookies)
+{
+    char name[32], value[SERVE_SECRET];
+
+    cookie_name(name, s);
+    for (const char *at = cookies; at && *at; at = strchr(at, ';'), at += at ? 1 : 0) {
+        at += strspn(at, " ");
+        if (strncmp(at, name, strlen(name)) != 0)
+            continue;
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(at + strlen(name), ";"),
+                 at + strlen(name));
+        if (strcspn(at + strlen(name), ";") == strlen(value) && is_secret(value, s->session))
+            return true;
+    }
+    return false;
+}
+
+/* The address that was printed, opened: the session becomes a cookie, and leaves the address. */
+static bool is_entry(const struct serve *s, const struct ask *q)
+{
+    return strcmp(q->path, "/") == 0 && strcmp(method_of(q), "GET") == 0 &&
+           is_secret(argument(q, "token"), s->session);
+}
+
+static int refuse(const struct serve *s, struct answer *a, int status, const char *text)
+{
+    answer_message(a, s, status, "Refused", text);
+    return -1;
+}
+
+/* Where the question comes from. */
+static int check_source(const struct serve *s, const struct ask *q, struct answer *a)
+{
+    if (q->fault)
+        return refuse(s, a, 400, q->fault);
+    if (!is_ours(s, q->host))
+        return refuse(s, a, 403, "The Host header is not that of this server.");
+    if (q->origin && !is_origin(s, q->origin))
+        return refuse(s, a, 403, "Another site's page asked.");
+    if (q->site && strcmp(q->site, "same-origin") != 0 && strcmp(q->site, "none") != 0 &&
+        !(q->mode && strcmp(q->mode, "navigate") == 0 && strcmp(q->method, "GET") == 0))
+        return refuse(s, a, 403, "Another site's page asked.");
+    return 0;
+}
+
+int64_t serve_admit(const struct serve *s, const struct ask *q, struct answer *a)
+{
+    const struct route *route;
+    bool other_method;
+
+    memset(a, 0, sizeof *a);
+    if (check_source(s, q, a) < 0)
+        return -1;
+    if (is_entry(s, q)) {
+        char name[32];
+
+        cookie_name(name, s);
+        a->status = 303;
+        snprintf(a->location, sizeof a->location, "/");
+        snprintf(a->cookie, sizeof a->cookie, "%s%s; Path=/; HttpOnly; SameSite=Strict", name,
+                 s->session);
+        return -1;
+    }
+    if (!has_session(s, q->cookie))
+        return refuse(s, a, 403,
+                      "Open the address that `eval --serve' printed: it has the token of this "
+                      "server.");
+    route = find_route(q, &other_method);
+    if (!route && other_method) {
+        a->allow = strcmp(q->path, "/marks") && strcmp(q->path, "/predict") ? "GET, HEAD" : "POST";
+        return refuse(s, a, 405, "There is nothing here for this method.");
+    }
+    if (!route)
+        return refuse(s, a, 404, "There is no such page.");
+    if (route->type && !is_secret(q->token, s->token))
+        return refuse(s, a, 403, "The token of the page is missing or an older server's; reload.");
+    if (route->type && (!q->type || strcmp(q->type, route->type) != 0))
+        return refuse(s, a, 415, "The body has another type than is expected here.");
+    if (q->announced > (uint64_t)route->body_max)
+        return refuse(s, a, 413, "The body is too large.");
+    return route->body_max;
+}
+
+static int status_of(const struct err *err)
+{
+    switch (err->kind) {
+    case ERR_INPUT:
+    case ERR_FORMAT:
+        return 400;
+    case ERR_LOCKED:
+        return 409;
+    case ERR_FULL:
+        return 507;
+    default:
+        return 500;
+    }
+}
+
+void serve_answer(struct serve *s, const struct ask *q, struct answer *a)
+{
+    bool other_method;
+    const struct route *route = find_route(q, &other_method);
+    struct err err = {0};
+
+    BUG_IF(!route); /* serve_admit() was not asked */
+    memset(a, 0, sizeof *a);
+    a->status = 200;
+    if (route->answer(s, q, a, &err) == 0)
+        return;
+    answer_free(a);
+    log_debug("%s: %s", q->path, err.msg);
+    if (!route->type) {
+        answer_message(a, s, status_of(&err), "This cannot be shown", err.msg);
+        return;
+    }
+    a->status = status_of(&err);
+    if (answer_json(a, json_pack("{s:o}", "error", tabular_string(err.msg)), NULL) < 0)
+        a->size = 0;
+}

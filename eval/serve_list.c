@@ -1,0 +1,104 @@
+/* serve_list.c - what the server knows: its secrets, and the runs. SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "record/run.h"
+#include "record/study.h"
+#include "serve_answer.h"
+
+static int add_runs(struct serve *s, const char *folder, const char *study, struct err *err)
+{
+    struct run_entry *runs;
+    struct served_run *more;
+    size_t n;
+
+    if (run_list(&runs, &n, folder, err) < 0)
+        return -1;
+    more = realloc(s->runs, (s->n_runs + n + 1) * sizeof *more);
+    if (!more) {
+        run_list_free(runs, n);
+        return err_set(err, ERR_NOMEM, "%zu runs", n);
+    }
+    s->runs = more;
+    for (size_t i = 0; i < n; i++) {
+        struct served_run *run = &more[s->n_runs++];
+
+        snprintf(run->name, sizeof run->name, "%.250s%s%.255s", study, study[0] ? "/" : "",
+                 runs[i].name);
+        memcpy(run->folder, runs[i].folder, sizeof run->folder);
+    }
+    run_list_free(runs, n);
+    return 0;
+}
+
+int serve_list(struct serve *s, struct err *err)
+{
+    struct dirent **entries;
+    int n, rc;
+
+    s->n_runs = 0;
+    n = scandir(s->results, &entries, NULL, alphasort);
+    rc = 0;
+    for (int i = 0; i < n; i++) { /* studies first, as all that is latest comes last */
+        char folder[PATH_LEN];
+        struct err why = {0};
+
+        if (rc == 0 && entries[i]->d_name[0] != '.' &&
+            study_find(folder, s->results, entries[i]->d_name) &&
+            add_runs(s, folder, entries[i]->d_name, &why) < 0)
+            rc = why.kind == ERR_NOMEM ? err_set(err, why.kind, "%s", why.msg) : 0;
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return rc < 0 ? -1 : add_runs(s, s->results, "", err);
+}
+
+const struct served_run *serve_find(struct serve *s, const char *name)
+{
+    for (int again = 0; again < 2; again++) { /* a run may have begun since the list was read */
+        for (size_t i = 0; i < s->n_runs; i++)
+            if (strcmp(s->runs[i].name, name) == 0)
+                return &s->runs[i];
+        if (serve_list(s, NULL) < 0)
+            break;
+    }
+    return NULL;
+}
+
+/* --- begin and end -------------------------------------------------------------------------------- */
+
+static int draw_secret(char out[SERVE_SECRET], struct err *err)
+{
+    unsigned char random[(SERVE_SECRET - 1) / 2];
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_errno(err, "cannot draw a random token");
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+int serve_begin(struct serve *s, const struct request *r, struct err *err)
+{
+    char *results = realpath(r->results, NULL);
+
+    memset(s, 0, sizeof *s);
+    if (!results)
+        return err_errno(err, "cannot serve %s", r->results);
+    snprintf(s->results, sizeof s->results, "%s", results);
+    free(results);
+    s->r = *r;
+    s->r.results = s->results;
+    if (draw_secret(s->session, err) < 0 || draw_secret(s->token, err) < 0)
+        return -1;
+    return serve_list(s, err);
+}
+
+void serve_end(struct serve *s)
+{
+    free(s->runs);
+    shard_set_close(s->shards);
+}

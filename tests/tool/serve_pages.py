@@ -1,0 +1,181 @@
+# serve_pages.py CHROMIUM ADDRESS RESULTS FIRST SECOND PICTURE-FILE [PICTURES] - pages of eval --serve in a browser; what does
+# not hold is printed. ADDRESS is the line that eval prints, FIRST and SECOND are runs of one set. PICTURES: a folder for what
+# a person should look at. SPDX-License-Identifier: MIT
+import csv
+import fcntl
+import glob
+import json
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from browser import Browser
+
+program, address, results, first, second, file = sys.argv[1:7]
+pictures = sys.argv[7] if len(sys.argv) > 7 else None
+browser = Browser(program)
+browser.server = address.split("?")[0]
+failed = []
+
+
+def holds(what, condition, shown=""):
+    if not condition:
+        failed.append(f"{what}: {shown}")
+
+
+def waits(what, code, seconds=20):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if browser.js(code):
+                return
+        except RuntimeError:  # between two pages
+            pass
+        time.sleep(0.1)
+    holds(what, False, browser.js("document.title + ' ' + document.body.textContent.slice(0, 300)"))
+
+
+def silent(what):
+    holds(what, not browser.messages, browser.messages)
+    browser.messages.clear()
+
+
+def look(name):  # every page: phone and wide, light and dark
+    for width in (1280, 400):
+        for scheme in ("light", "dark"):
+            browser.look(width=width, scheme=scheme)
+            wide = browser.js("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            holds(f"{name} is wider than {width} px", wide <= 0, wide)
+            if pictures:
+                browser.picture(f"{pictures}/{name}-{width}-{scheme}.png")
+    browser.look(width=1280)
+
+
+def goes(selector, what, code):  # a click that leads to another page
+    browser.js("window.here = 1")
+    browser.click(selector)
+    waits(what, "window.here === undefined && document.readyState === 'complete' && " + code)
+
+
+# The list: it has all runs, filters and sorts; the token has left the address.
+browser.look(width=1280)
+browser.open(address)
+silent("the list opens")
+holds("the token leaves the address", browser.js("location.search") == "", browser.js("location.href"))
+holds("the cookie is not the script's", browser.js("document.cookie") == "")
+runs = browser.js("[...document.querySelectorAll('#list tbody a')].map((a) => a.textContent)")
+holds("all runs are there", {first, second} <= set(runs), runs)
+look("list")
+browser.js(f"const f = document.querySelector('#bar input'); f.value = {json.dumps(second)}; f.dispatchEvent(new Event('input'))")
+holds("the list filters", browser.js("document.querySelectorAll('#list tbody tr:not([hidden])').length") == 1)
+browser.js("f.value = ''; f.dispatchEvent(new Event('input'))")
+browser.click("#list thead th:nth-of-type(3) button")
+rates = browser.js("[...document.querySelectorAll('#list tbody tr')].map((r) => Number(r.cells[3].textContent)).filter((x) => x)")
+holds("the list sorts", len(rates) >= 2 and rates == sorted(rates, reverse=True), rates)
+
+# Ticked runs are compared, by the page that --compare writes.
+for name in (first, second):
+    browser.click(f"#list input[value={json.dumps(name)}]")
+goes("#act button", "ticked runs are compared", "document.querySelector('#figures') !== null")
+silent("the comparison opens")
+look("compare")
+
+# A run: the page that --report writes; a picture opens large; a file is predicted.
+browser.open(browser.server)
+goes(f"#list a[href='/run?run={first}']", "the name leads to the run", "document.querySelector('#losses') !== null")
+silent("the run opens")
+small = browser.js("document.querySelector('#losses img').naturalWidth")
+browser.click("#losses img")
+waits("a picture opens", "(document.querySelector('dialog img') || {}).naturalWidth > 0")
+large = browser.js("document.querySelector('dialog img').naturalWidth")
+holds("as large as the shards have it", large >= small, (small, large))
+if pictures:
+    browser.picture(f"{pictures}/enlarged.png")
+browser.click("dialog button")
+waits("and closes", "!document.querySelector('dialog')")
+root = browser.call("DOM.getDocument")["root"]["nodeId"]
+node = browser.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+browser.call("DOM.setFileInputFiles", nodeId=node, files=[os.path.abspath(file)])
+waits("a file is predicted", "document.querySelectorAll('#predict figcaption b').length === 1")
+holds("its picture is drawn", browser.js("document.querySelector('#predict img').naturalWidth > 0"))
+holds("probabilities are shown", browser.js("/\\d\\s*%/.test(document.querySelector('#predict figcaption').textContent)"))
+silent("the run is used")
+look("run")
+
+# Marks are saved at once, and are there after a reload.
+goes("nav a[href^='/issues']", "the run leads to its labels", "document.querySelector('#work .card') !== null")
+silent("the labels open")
+table = glob.glob(f"{results}/clean-*.csv")
+for path in table:
+    os.remove(path)
+browser.open(browser.js("location.href"))
+browser.click("#bar .choice:last-of-type button:nth-child(2)")
+marked = browser.js("document.querySelector('#work .card').picture.id")
+browser.js("document.querySelector('#work .card').focus()")
+for key in "d":
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+    browser.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+until = time.monotonic() + 20
+while not glob.glob(f"{results}/clean-*.csv") and time.monotonic() < until:
+    time.sleep(0.05)
+rows = list(csv.DictReader(open(glob.glob(f"{results}/clean-*.csv")[0])))
+holds("a mark is saved at once", [(r["path"], r["action"]) for r in rows] == [(marked, "drop")], rows)
+browser.open(browser.js("location.href"))
+waits("marks survive a reload", "/1 dropped/.test(document.querySelector('#bar').textContent)")
+waits("and the card has its mark", "document.querySelector('#work .card[data-action=drop]') !== null")
+silent("the labels are used")
+look("issues")
+
+# Two pages of one set do not undo each other: the table was changed behind this page.
+with open(glob.glob(f"{results}/clean-*.csv")[0], "a") as f:
+    f.write(f"{browser.js('data.pictures.at(-1).id')},drop,,by another page\n")
+browser.js("document.querySelector('#work .card').focus()")
+browser.call("Input.dispatchKeyEvent", type="keyDown", key="k", text="k")
+waits("a table that was changed is not overwritten", "/was changed/.test(document.querySelector('#bar').textContent)")
+holds("nor is the other mark lost", "by another page" in open(glob.glob(f"{results}/clean-*.csv")[0]).read())
+browser.messages.clear()  # the console says 409
+
+# A run in progress: its curves grow, and its end is seen.
+live = f"{results}/live"
+shutil.copytree(f"{results}/{first}", live)
+for name in glob.glob(live + "/*"):
+    if os.path.basename(name) not in ("run.json", "metrics.jsonl", "timing.jsonl", "params.yaml", "resolved.yaml"):
+        shutil.rmtree(name) if os.path.isdir(name) else os.remove(name)
+record = json.load(open(live + "/run.json"))
+record["status"] = "running"
+json.dump(record, open(live + "/run.json", "w"))
+lines = open(live + "/metrics.jsonl").readlines()
+open(live + "/metrics.jsonl", "w").writelines(lines[:1])
+lock = open(live + "/.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+browser.open(browser.server + "run?run=live")
+silent("a run in progress opens")
+holds("it is in progress", browser.js("document.querySelector('.badge').textContent") == "running")
+drawn = browser.js("document.querySelector('#curves').innerHTML")
+browser.js("window.here = 1")
+with open(live + "/metrics.jsonl", "a") as f:
+    f.writelines(lines[1:2])
+until = time.monotonic() + 20
+while browser.js("document.querySelector('#curves').innerHTML") == drawn and time.monotonic() < until:
+    time.sleep(0.2)
+holds("its curves grow", browser.js("document.querySelector('#curves').innerHTML") != drawn)
+holds("without a reload", browser.js("window.here") == 1)
+browser.open(browser.server)
+holds("the list has its epoch", "epoch 2" in browser.js("document.querySelector('#list').textContent"))
+lock.close()
+browser.look(scripts=False)
+browser.open(browser.server)
+holds("without scripts the list is a form", browser.js("document.querySelectorAll('#list input').length") >= 3)
+browser.look()
+
+# The control: what the policy forbids must be told, else the silence above says nothing.
+browser.open(browser.server)
+browser.js("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
+holds("a foreign script does not run", browser.js("window.ran") is None)
+holds("and is told", any("Content Security Policy" in m for m in browser.messages), browser.messages)
+browser.close()
+for line in failed:
+    print("FAIL:", line)
+sys.exit(1 if failed else 0)

@@ -1,0 +1,56 @@
+#!/bin/bash
+# test_eval_serve.sh - eval --serve: what it must refuse, what its pages do in Chromium (where it is there), how it ends.
+# Needs BIN, SOURCE and BUILD. SPDX-License-Identifier: MIT
+. "$(dirname "$0")/train_common.sh"
+
+"$BIN/eval" --serve 99999 >"$scratch/out" 2>"$scratch/err"
+[ $? = 2 ] || fail "a port of 99999 is no misuse"
+"$BIN/eval" --serve 0 a-run >"$scratch/out" 2>"$scratch/err"
+[ $? = 2 ] || fail "a run beside --serve is no misuse"
+if ! "$BIN/eval" --version --verbose | grep -q libmicrohttpd; then
+    mkdir -p "$results"
+    "$BIN/eval" --serve 0 --results "$results" >"$scratch/out" 2>"$scratch/err"
+    [ $? = 1 ] && grep -q "built without libmicrohttpd" "$scratch/err" || fail "--serve without the library"
+    echo "skipped: this build has no libmicrohttpd"
+    exit 77
+fi
+command -v python3 >"$scratch/out" || { echo "skipped: no python3"; exit 77; }
+
+"$BIN/eval" --serve 0 --results "$scratch/nothing" >"$scratch/out" 2>"$scratch/err"
+[ $? = 1 ] && grep -q "cannot serve $scratch/nothing" "$scratch/err" || fail "no results folder"
+
+tiny_experiment 6 4 8 "{kind: one_cycle, epochs: 2, lr: 1e-3}"
+train_run first $tiny
+train_run second $tiny seed=2
+mkfifo "$scratch/address"
+"$BIN/eval" --serve 0 --data "$data" --results "$results" >"$scratch/address" 2>"$scratch/served" &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$scratch"' EXIT
+read -r -t 20 address <"$scratch/address" || fail "no address: $(cat "$scratch/served")"
+port=${address#http://127.0.0.1:}
+port=${port%%/*}
+"$BIN/eval" --serve "$port" --results "$results" >"$scratch/out" 2>"$scratch/err"
+[ $? = 1 ] && grep -q "cannot listen at port $port" "$scratch/err" || fail "a port that is in use"
+
+picture=$(sed -n '2s/,.*//p' "$scratch/split.csv")
+label=$(sed -n '2s/,.*//p' "$results/first/per_class.csv")
+python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" >"$scratch/out" ||
+    fail "refusals: $(cat "$scratch/out" "$scratch/served")"
+cat "$scratch/out"
+grep -qx "$picture,drop,,'=1+1" "$results/clean-demo.csv" || fail "clean-demo.csv: $(cat "$results/clean-demo.csv")"
+[ "$(ls "$results")" = "$(printf 'clean-demo.csv\nfirst\nsecond')" ] || fail "the server left other files: $(ls "$results")"
+
+# What it saved is a table that data.clean takes.
+train_run cleaned $tiny data.clean="$results/clean-demo.csv"
+"$BIN/eval" --data "$data" --results "$results" cleaned >"$scratch/out" 2>"$scratch/err" || fail "eval cleaned"
+grep -q "1 dropped" "$scratch/out" || fail "the saved table drops nothing: $(cat "$scratch/out")"
+
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -n "$browser" ]; then
+    python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second \
+        "$data/demo/tree/images/$picture" >"$scratch/out" || fail "pages in $browser: $(cat "$scratch/out" "$scratch/served")"
+else
+    echo "not run: served pages in a browser (no chromium)"
+fi
+kill -INT $server
+wait $server || fail "Ctrl-C is no success"
