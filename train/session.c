@@ -274,7 +274,7 @@ int session_phase(struct session *s, int phase, struct err *err)
                   infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
                   err) < 0)
         goto fail;
-    infer_mode(s->infer, s->e->augment.mode);
+    infer_augment(s->infer, &s->e->augment);
     s->phase = phase;
     return 0;
 fail:

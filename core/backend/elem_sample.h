@@ -89,6 +89,12 @@ ELEM void elem_bilinear(float sum[3], const uint8_t *pixels, int height, int wid
     elem_taps(sum, pixels, width, height, width, elem_reflect(x, width), elem_reflect(y, height));
 }
 
+/* Whether a position is not outside the outer pixels' outer border; NaN is. */
+ELEM int elem_is_inside(float x, float y, int height, int width)
+{
+    return (x >= -0.5f) & (x <= (float)width - 0.5f) & (y >= -0.5f) & (y <= (float)height - 0.5f);
+}
+
 /* Of a channel's sum of samples: the mean in [0, 1]. */
 ELEM float sample_scale(int k)
 {
@@ -249,7 +255,8 @@ ELEM void elem_sample(float out[3], const uint8_t *pixels, int height, int width
             float b = fmaf(m[3], u, fmaf(m[4], v, m[5]));
             float c = 1.0f / fmaf(m[6], u, fmaf(m[7], v, m[8]));
 
-            elem_bilinear(out, pixels, height, width, a * c, b * c);
+            if (!map->black || elem_is_inside(a * c, b * c, height, width))
+                elem_bilinear(out, pixels, height, width, a * c, b * c);
         }
     elem_finish(out, map);
 }

@@ -43,8 +43,8 @@ noreturn void die(const char *tool, const struct err *err);
 /* Prints the message and "try `TOOL --help'", exits with 2. */
 noreturn void die_usage(const char *tool, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Suggests what to type next, on stderr: "TOOL: next: `COMMAND WORDS'". The --data and --results that were given stand
- * before WORDS where COMMAND ("prep", "train", "eval") needs them; each word is quoted as a shell needs. WORDS ends with
+/* Suggests what to type next, on stderr: "TOOL: next: `COMMAND WORDS'". The --data and --results that were given
+ * stand before WORDS where COMMAND ("prep", "train", "eval") needs them; each word is quoted as a shell needs. WORDS ends with
  * NULL. Nothing under --quiet. */
 void cli_next(const struct cli_common *c, const char *command, const char *const *words);
 

@@ -1,4 +1,4 @@
-/* real.h - log, exp and trigonometry of doubles with the same bits everywhere.
+/* real.h - log, exp and trigonometry of doubles, bit-identical everywhere.
  *
  * The C library's differ between its versions and between processors, as no standard fixes them. These are made of
  * additions, multiplications and divisions of doubles, one rounding each, which IEEE 754 fixes (built without

@@ -42,6 +42,7 @@ enum {
     DRAW_VFLIP,
     DRAW_SATURATION,
     DRAW_HUE,
+    DRAW_PAD, /* share of the padding that is above or left */
     DRAWS
 };
 
@@ -50,18 +51,34 @@ static double between(double u, double low, double high)
     return low + u * (high - low);
 }
 
+/* Sides of what RESIZE brings to the output's size: x, y. */
+static void full_sides(double sides[2], int resize, int height, int width)
+{
+    const int least = height < width ? height : width, most = height < width ? width : height;
+
+    sides[0] = resize == RESIZE_SQUISH ? width : resize == RESIZE_PAD ? most : least;
+    sides[1] = resize == RESIZE_SQUISH ? height : resize == RESIZE_PAD ? most : least;
+}
+
 void augment_draw(struct augment_draw *d, const struct augment_options *o, int height, int width,
                   uint64_t seed, uint32_t epoch, uint32_t position)
 {
     struct rng r = rng_begin(seed, RNG_AUGMENT, epoch, position);
-    double u[DRAWS], side, log_contrast = -real_log(1 - o->max_lighting);
+    double u[DRAWS], full[2], part, log_contrast = -real_log(1 - o->max_lighting);
 
     for (int i = 0; i < DRAWS; i++)
         u[i] = rng_uniform(&r, 0, 1);
     d->scale_area = o->mode == AUGMENT_FASTAI ? 1 : between(u[DRAW_AREA], o->min_scale, 1);
-    side = sqrt(d->scale_area) * (height < width ? height : width);
-    d->top = u[DRAW_TOP] * (height - side);
-    d->left = u[DRAW_LEFT] * (width - side);
+    full_sides(full, o->resize, height, width);
+    part = sqrt(d->scale_area);
+    if (o->resize ==
+        RESIZE_PAD) { /* the picture in the square, as fastai's CropPad, and the crop in it */
+        d->top = u[DRAW_TOP] * (full[1] - part * full[1]) - u[DRAW_PAD] * (full[1] - height);
+        d->left = u[DRAW_LEFT] * (full[0] - part * full[0]) - u[DRAW_PAD] * (full[0] - width);
+    } else {
+        d->top = u[DRAW_TOP] * (height - part * full[1]);
+        d->left = u[DRAW_LEFT] * (width - part * full[0]);
+    }
     d->flip = o->flip && u[DRAW_FLIP] < 0.5 ? -1 : 1;
     d->rotate =
         u[DRAW_ROTATE_P] < o->p_affine ? between(u[DRAW_ROTATE], -o->max_rotate, o->max_rotate) : 0;
@@ -84,6 +101,8 @@ void augment_draw(struct augment_draw *d, const struct augment_options *o, int h
     d->saturation =
         between(u[DRAW_SATURATION], o->saturation < 1 ? -o->saturation : -1, o->saturation);
     d->hue = between(u[DRAW_HUE], -o->hue, o->hue);
+    d->resize = o->resize;
+    d->pad = o->pad;
 }
 
 /* out = a b, all row-major 3 x 3; OUT may be either. */
@@ -186,14 +205,14 @@ static double stretch_at(const double m[9], double x, double y)
     return sqrt((sum + sqrt(root > 0 ? root : 0)) / 2);
 }
 
-/* INNER maps crop coordinates to crop coordinates; the crop is SIDE pixels at (LEFT, TOP). */
+/* INNER maps crop coordinates to crop coordinates; the crop is SIDES (x, y) pixels at (LEFT, TOP). */
 static void place(struct sample_map *out, const double inner[9], double left, double top,
-                  double side, int size)
+                  const double sides[2], int size)
 {
     const double to_crop[9] = {2.0 / size, 0, 1.0 / size - 1, 0, 2.0 / size, 1.0 / size - 1, 0,
                                0,          1};
-    const double to_source[9] = {
-        side / 2, 0, left + side / 2 - 0.5, 0, side / 2, top + side / 2 - 0.5, 0, 0, 1};
+    const double x = sides[0] / 2, y = sides[1] / 2;
+    const double to_source[9] = {x, 0, left + x - 0.5, 0, y, top + y - 0.5, 0, 0, 1};
     double m[9], k;
 
     multiply(m, inner, to_crop);
@@ -209,6 +228,7 @@ static void set_colours(struct sample_map *m, const struct augment_draw *d)
     m->colour = d->saturation != 0 || d->hue != 0;
     m->saturation = (float)(1 + d->saturation);
     m->hue = (float)(6 * d->hue);
+    m->black = d->pad == PAD_ZEROS;
     memset(&m->erased, 0, sizeof m->erased);
     m->lighting = d->brightness != 0.5 || d->contrast != 1;
     m->brightness = (float)real_log(d->brightness / (1 - d->brightness));
@@ -219,7 +239,7 @@ static void set_colours(struct sample_map *m, const struct augment_draw *d)
 static void compose(struct sample_map *m, const struct augment_draw *d, const struct policy *policy,
                     int height, int width, int size)
 {
-    double inner[9], last[9];
+    double inner[9], last[9], sides[2];
 
     BUG_IF(height < 1 || width < 1 || size < 1);
     augment_matrix(inner, d);
@@ -227,7 +247,10 @@ static void compose(struct sample_map *m, const struct augment_draw *d, const st
         policy_matrix(last, policy, size);
         multiply(inner, inner, last);
     }
-    place(m, inner, d->left, d->top, sqrt(d->scale_area) * (height < width ? height : width), size);
+    full_sides(sides, d->resize, height, width);
+    for (int i = 0; i < 2; i++)
+        sides[i] *= sqrt(d->scale_area);
+    place(m, inner, d->left, d->top, sides, size);
     m->two = (struct two_steps){0};
     set_colours(m, d);
 }
@@ -242,15 +265,24 @@ void augment_compose(struct sample_map *m, const struct augment_draw *d, int hei
     compose(m, d, NULL, height, width, size);
 }
 
-void augment_centre(struct sample_map *m, int height, int width, int size)
+/* RESIZE without a crop, the picture in the middle, by whole pixels. */
+static void whole(struct sample_map *m, int resize, int pad, int height, int width, int size)
 {
     static const double same[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-    int side = height < width ? height : width;
+    struct augment_draw none = neutral;
+    double sides[2];
 
     BUG_IF(height < 1 || width < 1 || size < 1);
-    place(m, same, (width - side) / 2, (height - side) / 2, side, size); /* whole pixels */
+    full_sides(sides, resize, height, width);
+    none.pad = pad;
+    place(m, same, (width - (int)sides[0]) / 2, (height - (int)sides[1]) / 2, sides, size);
     m->two = (struct two_steps){0};
-    set_colours(m, &neutral);
+    set_colours(m, &none);
+}
+
+void augment_centre(struct sample_map *m, int height, int width, int size)
+{
+    whole(m, RESIZE_CROP, PAD_REFLECTION, height, width, size);
 }
 
 void augment_crop(struct augment_crop *c, const struct augment_options *o, int side, uint64_t seed,
@@ -303,18 +335,19 @@ void augment_two_steps(struct sample_map *m, const struct augment_draw *d,
     m->two.step = size > 1 ? (float)((m->two.area - 1.0) / (size - 1.0)) : 0;
 }
 
-void augment_validation(struct sample_map *m, int mode, int height, int width, int size)
+void augment_validation(struct sample_map *m, const struct augment_options *o, int height,
+                        int width, int size)
 {
     const int side = height < width ? height : width;
-    const struct augment_crop whole = {.side = side};
+    const struct augment_crop all = {.side = side};
     struct augment_draw none = neutral;
 
     none.top = (height - side) / 2;
     none.left = (width - side) / 2;
-    if (mode == AUGMENT_FASTAI)
-        augment_two_steps(m, &none, &whole, height, width, size);
+    if (o->mode == AUGMENT_FASTAI)
+        augment_two_steps(m, &none, &all, height, width, size);
     else
-        augment_centre(m, height, width, size);
+        whole(m, o->resize, o->pad, height, width, size);
 }
 
 void augment_training(struct sample_map *m, const struct augment_options *o, int height, int width,
@@ -325,7 +358,7 @@ void augment_training(struct sample_map *m, const struct augment_options *o, int
     struct policy policy;
 
     if (o->mode == AUGMENT_NONE) {
-        augment_centre(m, height, width, size);
+        whole(m, o->resize, o->pad, height, width, size);
         return;
     }
     augment_draw(&d, o, height, width, seed, epoch, position);
@@ -368,15 +401,17 @@ void augment_erase(struct sample_map *m, const struct augment_options *o, int si
 void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
                  int size, uint64_t seed, uint32_t round, uint32_t crc)
 {
-    struct augment_options whole = *o;
+    struct augment_options milder = *o;
 
-    whole.erase = 0;
-    whole.policy = POLICY_NONE;
+    milder.erase = 0;
+    milder.policy = POLICY_NONE;
     /* epochs that no training reaches */
-    augment_training(m, &whole, height, width, size, seed, UINT32_MAX - round, crc, crc);
+    augment_training(m, &milder, height, width, size, seed, UINT32_MAX - round, crc, crc);
 }
 
 static const char *const mode_names[] = {"presize", "fastai", "none", NULL};
+static const char *const resize_names[] = {"crop", "squish", "pad", NULL};
+static const char *const pad_names[] = {"reflection", "zeros", NULL};
 static const char *const policy_names[] = {"none", "trivial", NULL};
 
 const char *augment_mode_name(int mode)
@@ -384,11 +419,28 @@ const char *augment_mode_name(int mode)
     return mode_names[mode];
 }
 
+const char *augment_resize_name(int resize)
+{
+    return resize_names[resize];
+}
+
+const char *augment_pad_name(int pad)
+{
+    return pad_names[pad];
+}
+
 #define S struct augment_options
 const struct key augment_keys[] = {
     KEY_CHOICE(S, mode, "augment.mode", "presize", mode_names,
                "presize: one interpolation, antialiased; fastai: fastai's two, one crop per batch, "
                "slow; none: the centre square"),
+    KEY_CHOICE(S, resize, "augment.resize", "crop", resize_names,
+               "how a picture becomes a square, fastai's Resize. crop: its largest square; squish: "
+               "all of it, its shape changed; pad: all of it, more around it (augment.pad)",
+               .since = 2, .implied = "crop"),
+    KEY_CHOICE(S, pad, "augment.pad", "reflection", pad_names,
+               "what is outside a picture: its reflection, or zeros (black)", .since = 2,
+               .implied = "reflection"),
     KEY_F64(S, min_scale, "augment.min_scale", "0.75", 0.01, 1, "1",
             "area of the smallest crop, of the short side's square"),
     KEY_BOOL(S, flip, "augment.flip", "true", "mirror each picture with probability 1/2"),

@@ -96,7 +96,7 @@ static void map_picture(const struct stream *s, struct picture *p, uint32_t crc,
         augment_tta(&p->map, o->augment, p->height, p->width, o->size, o->seed, o->tta_round - 1,
                     crc);
     else
-        augment_validation(&p->map, o->augment->mode, p->height, p->width, o->size);
+        augment_validation(&p->map, o->augment, p->height, p->width, o->size);
 }
 
 /* The policy's operation on the PIXELS of P, where there is one. */
@@ -288,11 +288,10 @@ int stream_check_augment(const struct augment_options *o, struct err *err)
     const struct {
         const char *key;
         double value;
-    } idle[] = {{"augment.vflip", o->vflip},
-                {"augment.saturation", o->saturation},
-                {"augment.hue", o->hue},
-                {"augment.erase", o->erase},
-                {"augment.policy", o->policy}};
+    } idle[] = {
+        {"augment.vflip", o->vflip},   {"augment.saturation", o->saturation},
+        {"augment.hue", o->hue},       {"augment.erase", o->erase},
+        {"augment.policy", o->policy}, {"augment.pad", o->resize == RESIZE_PAD ? 0 : o->pad}};
 
     if (o->mixup > 0 && o->cutmix > 0)
         return err_set(
@@ -307,6 +306,10 @@ int stream_check_augment(const struct augment_options *o, struct err *err)
             err, ERR_INPUT,
             "augment.policy: goes with augment.mode=presize, not with fastai, whose crop "
             "comes after its interpolation");
+    if (o->mode == AUGMENT_FASTAI && (o->resize != RESIZE_CROP || o->pad != PAD_REFLECTION))
+        return err_set(err, ERR_INPUT,
+                       "%s: goes with augment.mode=presize or none; fastai crops and reflects",
+                       o->resize != RESIZE_CROP ? "augment.resize" : "augment.pad");
     for (size_t i = 0; o->mode == AUGMENT_NONE && i < sizeof idle / sizeof *idle; i++)
         if (idle[i].value != 0)
             return err_set(err, ERR_INPUT,

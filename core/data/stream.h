@@ -13,7 +13,7 @@ struct stream_options {
     uint32_t n;
     int batch, size;                       /* pictures; output side in pixels */
     bool train;                            /* shuffled, augmented, the last partial batch dropped */
-    const struct augment_options *augment; /* in validation only the mode counts */
+    const struct augment_options *augment; /* in validation mode, resize and pad count */
     /* train: n running sums of weights to draw by (weighting.h), borrowed; NULL: every picture once */
     const double *sample_sums;
     uint32_t tta_round;    /* not in training: > 0 draws this round of augment_tta() */

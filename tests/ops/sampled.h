@@ -63,7 +63,8 @@ static inline struct sample_map random_map(struct rng *r, int height, int width,
     struct sample_map map = {.k = 1 + (int)rng_below(r, 3),
                              .lighting = (int)rng_below(r, 2),
                              .brightness = (float)rng_uniform(r, -0.4, 0.4),
-                             .contrast = (float)rng_uniform(r, 0.8, 1.25)};
+                             .contrast = (float)rng_uniform(r, 0.8, 1.25),
+                             .black = rng_below(r, 4) == 0};
 
     if (kind == 2) { /* far outside */
         cx += rng_uniform(r, -5.0, 5.0) * width;

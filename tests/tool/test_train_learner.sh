@@ -78,6 +78,19 @@ for run in wide plain; do # the control: plain gives another probability
 done
 cmp -s "$scratch/wide.out" "$scratch/plain.out" && fail "--predict takes the training's size"
 
+# augment.resize and augment.pad: recorded where prediction reads them, in the checkpoint's file alone, too.
+train_run padded $tiny augment.resize=pad augment.pad=zeros train.phases.0.epochs=1
+for model in padded "$results/padded/checkpoints/last.safetensors"; do
+    "$BIN/eval" --data "$data" --results "$results" "$model" --csv --predict "$data/demo/tree/images/$picture" \
+        > "$scratch/${model##*.}.out" 2> "$scratch/err" || fail "--predict $model"
+done
+cmp "$scratch/padded.out" "$scratch/safetensors.out" || fail "a checkpoint alone predicts otherwise"
+grep -q '"resize": "pad"' "$results/padded/checkpoints/last.json" || fail "the checkpoint lacks augment.resize"
+grep -q '"resize"' "$results/plain/checkpoints/last.json" && fail "control: the default is recorded"
+"$BIN/eval" --data "$data" --results "$results" padded --export "$scratch/padded" > "$scratch/out" 2> "$scratch/err" ||
+    fail "--export padded"
+grep -q '"shrink": "pad_zeros"' "$scratch/padded/config.json" || fail "the export's way to shrink"
+
 # A table that changed in between is noticed, though the experiment names the same path.
 cp "$scratch/split.csv" "$scratch/moving.csv"
 refused 1 "--resume moving" --name moving $tiny data.split_csv="$scratch/moving.csv" --stop-after 1

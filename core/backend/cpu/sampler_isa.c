@@ -19,6 +19,7 @@ struct strip {
     /* bytes R0 G0 B0 R1 and B0 R1 G1 B1 of the upper and of the lower row's two taps */
     _Alignas(64) uint32_t up0[COLUMNS], up1[COLUMNS], low0[COLUMNS], low1[COLUMNS];
     _Alignas(64) float sum[3][COLUMNS];
+    _Alignas(64) uint32_t inside[COLUMNS]; /* all bits or none; only where a map is black outside */
 };
 
 /* Source positions of columns j + DU at row V. True when all of them lie within the outer pixels'
@@ -40,6 +41,23 @@ static int positions(struct strip *s, const float *m, float v, float du, int fir
         outside |= !(x >= 0.0f) | !(x <= right) | !(y >= 0.0f) | !(y <= bottom);
     }
     return !outside;
+}
+
+static void mark_inside(struct strip *s, int n, int height, int width)
+{
+    for (int j = 0; j < n; j++)
+        s->inside[j] = 0u - (uint32_t)elem_is_inside(s->x[j], s->y[j], height, width);
+}
+
+/* What is outside counts as black pixels, whose products add nothing to a sum. */
+static void blacken(struct strip *s, int n)
+{
+    for (int j = 0; j < n; j++) {
+        s->up0[j] &= s->inside[j];
+        s->up1[j] &= s->inside[j];
+        s->low0[j] &= s->inside[j];
+        s->low1[j] &= s->inside[j];
+    }
 }
 
 static void reflect(float *x, int n_columns, int n)
@@ -141,9 +159,13 @@ static void sum_samples(struct strip *s, const struct picture *p, int i, int fir
     for (int sy = 0; sy < map->k; sy++)
         for (int sx = 0; sx < map->k; sx++) {
             float v = (float)i + sample_offset(sy, map->k), du = sample_offset(sx, map->k);
+            int black = 0;
 
             if (!positions(s, map->m, v, du, first, n, (float)(p->width - 1),
                            (float)(p->height - 1))) {
+                black = map->black;
+                if (black)
+                    mark_inside(s, n, p->height, p->width);
                 reflect(s->x, n, p->width);
                 reflect(s->y, n, p->height);
             }
@@ -151,6 +173,8 @@ static void sum_samples(struct strip *s, const struct picture *p, int i, int fir
             if (sx == 0)
                 ask_ahead(s, n, p);
             fetch(s, n, p->pixels, p->width);
+            if (black)
+                blacken(s, n);
             accumulate(s, n);
         }
 }
