@@ -58,7 +58,8 @@ enum {
     OPT_PLOT,
     OPT_WATCH,
     OPT_EXPORT,
-    OPT_SERVE
+    OPT_SERVE,
+    OPT_CAM
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -107,6 +108,8 @@ static const struct argp_option options[] = {
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
+    {"cam",           OPT_CAM,       "FILE.png", 0, "with --predict: draw where the network saw the predicted class "
+        "(Grad-CAM)", 0},
     {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
     {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
     {"set",           OPT_SET,       "NAME", 0, "score the run on another prepared set with the same classes", 0},
@@ -210,6 +213,9 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     switch (key) {
     case OPT_SHOW:
         r->show = arg;
+        return 0;
+    case OPT_CAM:
+        r->cam = arg;
         return 0;
     case OPT_SPLIT:
         r->split = option_part(arg);
@@ -392,6 +398,8 @@ static void check_options(const struct args *a)
                   r->run, r->run);
     if (request_is_file(r) && (r->rounds > 0 || r->which))
         die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
+    if (r->cam && a->action != OPT_PREDICT)
+        die_usage("eval", "--cam goes with --predict; reports have such maps of the top losses");
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
     if (r->clean && a->action != OPT_COMPARE)
@@ -437,7 +445,9 @@ static int give_up_rights(const struct args *a, struct err *err)
                a->action != OPT_SERVE && !is_curves(a),
         .runs = runs,
         .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
-        .file = a->action == OPT_ISSUES ? r->page_file : r->show,
+        .file = a->action == OPT_ISSUES ? r->page_file
+                : r->cam                ? r->cam
+                                        : r->show,
         .folder = a->action == OPT_SERVE ? r->results : r->folder};
 
     return rights_give_up(r, &w, err);

@@ -21,6 +21,7 @@ struct request {
     uint32_t count;      /* --top-losses, --issues */
     const char *folder;  /* --export: what is made */
     const char *show;    /* --top-losses: the PNG to draw them on */
+    const char *cam;     /* --predict: the PNG to draw class activation maps on; NULL: none */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */
