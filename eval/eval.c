@@ -18,6 +18,7 @@
 #include "issues.h"
 #include "look.h"
 #include "mistakes.h"
+#include "mlflow.h"
 #include "option.h"
 #include "outcome.h"
 #include "overview.h"
@@ -58,7 +59,9 @@ enum {
     OPT_PLOT,
     OPT_WATCH,
     OPT_EXPORT,
-    OPT_SERVE
+    OPT_SERVE,
+    OPT_CAM,
+    OPT_SIGN
 };
 enum {
     STATUS_REGRESSION = 3,
@@ -107,6 +110,8 @@ static const struct argp_option options[] = {
     {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
     {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
     {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
+    {"cam",           OPT_CAM,       "FILE.png", 0, "with --predict: draw where the network saw the predicted class "
+        "(Grad-CAM)", 0},
     {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
     {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
     {"set",           OPT_SET,       "NAME", 0, "score the run on another prepared set with the same classes", 0},
@@ -114,8 +119,10 @@ static const struct argp_option options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
-    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, "
-        "preprocessing, a model card", 0},
+    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, a "
+        "model card, a statement of origin; --export mlflow DIR: add the run to a store that MLflow reads", 0},
+    {"sign",          OPT_SIGN,      "KEY.pem", 0, "with --export: sign the files (model.sig, OpenSSF model "
+        "signing) with this private key of an elliptic curve", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
     {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
@@ -210,6 +217,12 @@ static error_t parse_scoring(int key, char *arg, struct args *a)
     switch (key) {
     case OPT_SHOW:
         r->show = arg;
+        return 0;
+    case OPT_CAM:
+        r->cam = arg;
+        return 0;
+    case OPT_SIGN:
+        r->key = arg;
         return 0;
     case OPT_SPLIT:
         r->split = option_part(arg);
@@ -333,6 +346,10 @@ static void share_words(struct args *a)
                                     "--groups RUN...");
         return;
     }
+    if (a->action == OPT_EXPORT && strcmp(r->folder, "mlflow") == 0 && a->n_after > 0) {
+        r->mlflow = true;
+        r->folder = a->after[--a->n_after];
+    }
     if (a->action == OPT_PREDICT) {
         r->words = a->after;
         r->n_words = a->n_after;
@@ -348,8 +365,6 @@ static void share_words(struct args *a)
     r->run = a->n_before ? a->before[0] : NULL;
     if (a->action == OPT_LIST && r->run && !groups_find(folder, r, r->run))
         die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
-    if (a->action == OPT_SERVE && r->run)
-        die_usage("eval", "--serve shows all runs of --results; %s is a word too many", r->run);
 }
 
 static bool is_curves(const struct args *a)
@@ -367,8 +382,8 @@ static void check_form(const struct args *a)
         die_usage("eval", "--report prints a path only");
     if (r->form != FORM_TEXT && is_curves(a))
         die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
-    if (r->form != FORM_TEXT && a->action == OPT_SERVE)
-        die_usage("eval", "--serve prints an address only");
+    if (a->action == OPT_SERVE && (r->form != FORM_TEXT || r->run))
+        die_usage("eval", "--serve shows all runs of --results, and prints an address only");
     if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
         !(r->run && groups_find(folder, r, r->run)))
         die_usage("eval", "the overview is no table; take --json");
@@ -392,6 +407,12 @@ static void check_options(const struct args *a)
                   r->run, r->run);
     if (request_is_file(r) && (r->rounds > 0 || r->which))
         die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
+    if (r->cam && a->action != OPT_PREDICT)
+        die_usage("eval", "--cam goes with --predict; reports have such maps of the top losses");
+    if (r->key && (a->action != OPT_EXPORT || r->mlflow))
+        die_usage("eval", "--sign goes with --export DIR");
+    if (r->mlflow && (r->which || r->split))
+        die_usage("eval", "--export mlflow goes without --best and --split");
     if (r->fail_on_regression && a->action != OPT_COMPARE)
         die_usage("eval", "--fail-on-regression goes with --compare");
     if (r->clean && a->action != OPT_COMPARE)
@@ -437,7 +458,9 @@ static int give_up_rights(const struct args *a, struct err *err)
                a->action != OPT_SERVE && !is_curves(a),
         .runs = runs,
         .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
-        .file = a->action == OPT_ISSUES ? r->page_file : r->show,
+        .file = a->action == OPT_ISSUES ? r->page_file
+                : r->cam                ? r->cam
+                                        : r->show,
         .folder = a->action == OPT_SERVE ? r->results : r->folder};
 
     return rights_give_up(r, &w, err);
@@ -495,7 +518,7 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     case OPT_PREDICT:
         return predict_files(out, r, err);
     case OPT_EXPORT:
-        return export_run(out, r, err);
+        return r->mlflow ? mlflow_export(out, r, err) : export_run(out, r, err);
     case OPT_SERVE:
         return serve_run(stdout, r, err);
     case OPT_VERIFY:

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "attest.h"
 #include "base/path.h"
 #include "experiment/checkpoint.h"
 #include "experiment/experiment.h"
@@ -19,10 +20,10 @@
 #include "model_card.h"
 #include "nn/onnx.h"
 
-enum { EXPORT_VERSION = 1, N_FILES = 4, COPIED = 1 << 20 };
-enum part { WEIGHTS, ONNX, CARD, CONFIG };
-static const char *const names[N_FILES] = {"model.safetensors", "model.onnx", "README.md",
-                                           "config.json"};
+enum { EXPORT_VERSION = 1, N_FILES = 6, COPIED = 1 << 20 };
+enum part { WEIGHTS, ONNX, CARD, STATEMENT, CONFIG, SIGNATURE };
+static const char *const names[N_FILES] = {"model.safetensors", "model.onnx",  "README.md",
+                                           "model.intoto.json", "config.json", "model.sig"};
 
 struct export
 {
@@ -36,13 +37,15 @@ struct export
     json_t *facts;       /* what ONNX's metadata and config.json say */
     json_t *config, *rows;
     struct new_file files[N_FILES];
-    bool made; /* the folder was not there */
+    struct sign_key *key; /* NULL: nothing is signed */
+    bool made;            /* the folder was not there */
 };
 
 static void export_free(struct export *x)
 {
     for (int i = 0; i < N_FILES; i++)
         new_file_abort(&x->files[i]);
+    sign_key_free(x->key);
     safetensors_close(x->weights);
     network_free(x->n);
     experiment_free(x->e);
@@ -134,6 +137,11 @@ static bool is_own(const char *folder, const char *name, const json_t *config)
 
     if (strcmp(name, names[CONFIG]) == 0)
         return config != NULL;
+    if (strcmp(name, names[SIGNATURE]) == 0) /* it names config.json, which names the others */
+        return config && path_format(path, NULL, "%s/%s", folder, names[CONFIG]) == 0 &&
+               sha256_file(path, hex, NULL, NULL) == 0 &&
+               path_format(path, NULL, "%s/%s", folder, name) == 0 &&
+               attest_signs(path, names[CONFIG], hex);
     return known_name(name) < N_FILES && path_format(path, NULL, "%s/%s", folder, name) == 0 &&
            sha256_file(path, hex, NULL, NULL) == 0 && strcmp(hex, expected) == 0;
 }
@@ -227,6 +235,38 @@ static int put_config(FILE *out, struct export *x, struct err *err)
     return rc;
 }
 
+/* About the network in its two forms. */
+static int put_statement(FILE *out, const struct export *x, struct err *err)
+{
+    const json_t *hashes = json_object_get(x->config, "files");
+    json_t *files = json_pack("{s:O, s:O}", names[WEIGHTS], json_object_get(hashes, names[WEIGHTS]),
+                              names[ONNX], json_object_get(hashes, names[ONNX]));
+    const int rc = files ? attest_statement(out, &x->l, files, err)
+                         : err_set(err, ERR_NOMEM, "%s", names[STATEMENT]);
+
+    json_decref(files);
+    return rc;
+}
+
+/* Of all files that are made, by the rows of the list. */
+static int put_signature(FILE *out, struct export *x, struct err *err)
+{
+    char name[PATH_LEN], *folder = realpath(x->r->folder, NULL);
+    json_t *files = json_object(), *row;
+    size_t i;
+    int rc;
+
+    snprintf(name, sizeof name, "%s", folder ? path_base(folder) : "model");
+    json_array_foreach(x->rows, i, row)
+    {
+        json_object_set(files, json_string_value(json_array_get(row, 0)), json_array_get(row, 2));
+    }
+    rc = files ? attest_sign(out, x->key, name, files, err) : err_set(err, ERR_NOMEM, "signature");
+    json_decref(files);
+    free(folder);
+    return rc;
+}
+
 static int put_file(struct export *x, enum part part, struct err *err)
 {
     FILE *out = x->files[part].file;
@@ -241,8 +281,12 @@ static int put_file(struct export *x, enum part part, struct err *err)
     case CARD:
         return model_card_write(out, &x->l, x->facts, x->r->split ? x->r->split : "validation",
                                 err);
+    case STATEMENT:
+        return put_statement(out, x, err);
     case CONFIG:
         return put_config(out, x, err);
+    case SIGNATURE:
+        return put_signature(out, x, err);
     }
     return 0;
 }
@@ -261,7 +305,7 @@ static int prepare_file(struct export *x, enum part part, struct err *err)
         return err_errno(err, "cannot write %s", path);
     if (sha256_file(f->tmp, hex, &bytes, err) < 0)
         return -1;
-    if (part != CONFIG &&
+    if (part < CONFIG &&
         json_object_set_new(json_object_get(x->config, "files"), names[part], json_string(hex)) < 0)
         return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
     return tabular_add(x->rows, json_pack("[s, I, s]", names[part], (json_int_t)bytes, hex), err);
@@ -269,6 +313,9 @@ static int prepare_file(struct export *x, enum part part, struct err *err)
 
 static int write_files(struct export *x, struct err *err)
 {
+    const int n = x->key ? N_FILES : SIGNATURE;
+    char old[PATH_LEN];
+
     x->rows = json_array();
     x->config = json_pack("{s:s, s:i}", "format", "presize export", "version", EXPORT_VERSION);
     if (!x->rows || !x->config || json_object_update(x->config, x->facts) < 0 ||
@@ -277,12 +324,15 @@ static int write_files(struct export *x, struct err *err)
     x->made = !path_exists(x->r->folder);
     if (path_make_dirs(x->r->folder, err) < 0)
         return -1;
-    for (int i = 0; i < N_FILES; i++)
+    for (int i = 0; i < n; i++)
         if (prepare_file(x, (enum part)i, err) < 0)
             return -1;
-    for (int i = 0; i < N_FILES; i++)
+    for (int i = 0; i < n; i++)
         if (new_file_finish(&x->files[i], err) < 0)
             return -1;
+    if (!x->key && path_format(old, err, "%s/%s", x->r->folder, names[SIGNATURE]) == 0 &&
+        path_is_file(old))
+        (void)unlink(old); /* check_folder() saw that it is an export's; it signs other files */
     return 0;
 }
 
@@ -292,7 +342,8 @@ int export_run(FILE *out, const struct request *r, struct err *err)
     struct export x = {.r = r};
     int rc = -1;
 
-    if (check_folder(r->folder, err) < 0 || open_run(&x, err) < 0)
+    if ((r->key && sign_key_read(&x.key, r->key, err) < 0) || check_folder(r->folder, err) < 0 ||
+        open_run(&x, err) < 0)
         goto out;
     rc = write_files(&x, err);
     if (rc == 0)

@@ -8,15 +8,19 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "cams.h"
 #include "data/augment.h"
+#include "draw/thumb.h"
 #include "experiment/infer.h"
 #include "file_list.h"
 #include "image/decode.h"
+#include "image/encode_jpeg.h"
 #include "image/resize.h"
 #include "record/run.h"
+#include "record/sheet.h"
 #include "scoring.h"
 
-enum { CHUNK = 32, DEFAULT_TOP = 5, FILE_MAX = 1 << 30 };
+enum { CHUNK = 32, DEFAULT_TOP = 5, FILE_MAX = 1 << 30, MAPS_MAX = 100, MAP_SIDE = 320 };
 
 struct job {
     const struct request *r;
@@ -30,7 +34,10 @@ struct job {
     int n;      /* in the chunk */
     int failed; /* files in all */
     struct file_list files_given;
-    int top, *order;          /* labels that are shown; room for them */
+    int top, *order;     /* labels that are shown; room for them */
+    struct cam *cam;     /* NULL: no class activation maps */
+    struct sheet *sheet; /* that they are drawn on; NULL: they go to the list, as JPEG in base64 */
+    int cell;            /* the next of the sheet */
     float *prob, *sum, *once; /* (CHUNK, classes); of the augmented rounds, of one of them */
     json_t *rows, *list;
 };
@@ -41,6 +48,8 @@ static void job_free(struct job *j)
         free(j->pixels[i]);
     resizer_free(&j->resizer);
     image_free(&j->image);
+    cam_free(j->cam);
+    sheet_free(j->sheet);
     trained_close(j->t);
     free(j->prob);
     free(j->sum);
@@ -189,6 +198,52 @@ static int run_tta(struct job *j, struct err *err)
     return 0;
 }
 
+/* LAID, MAP_SIDE px, of picture I: beside the picture on the sheet, or into its row of the list. */
+static int put_map(struct job *j, int i, const uint8_t *laid, struct err *err)
+{
+    json_t *row = json_array_get(j->list, json_array_size(j->list) - (size_t)(j->n - i));
+    const char *label = json_string_value(json_object_get(row, "label"));
+    const struct picture *p = &j->pictures[i];
+    char text[512];
+    uint8_t *jpeg;
+    size_t size;
+    int rc;
+
+    if (j->sheet) {
+        snprintf(text, sizeof text, "%.400s %.0f %%", label,
+                 100 * json_number_value(json_object_get(row, "probability")));
+        if (sheet_put(j->sheet, j->cell, p->pixels, p->height, p->width, path_base(j->files[i]), "",
+                      err) < 0 ||
+            sheet_put(j->sheet, j->cell + 1, laid, MAP_SIDE, MAP_SIDE, text, "", err) < 0)
+            return -1;
+        j->cell += 2;
+        return 0;
+    }
+    if (encode_jpeg(&jpeg, &size, laid, MAP_SIDE, MAP_SIDE, THUMB_QUALITY, err) < 0)
+        return -1;
+    rc = thumb_set(row, "cam", jpeg, size, err);
+    free(jpeg);
+    return rc;
+}
+
+/* Where the network saw what it predicts for each picture of the chunk. Each has its map of run_round(-1). */
+static int run_maps(struct job *j, struct err *err)
+{
+    const size_t each = (size_t)MAP_SIDE * MAP_SIDE * 3;
+    uint8_t *laid = malloc((size_t)j->n * each);
+    int classes[CHUNK], rc;
+
+    if (!laid)
+        return err_set(err, ERR_NOMEM, "class activation maps");
+    for (int i = 0; i < j->n; i++)
+        (void)find_best(&classes[i], 1, j->prob + (size_t)i * (size_t)j->t->classes, j->t->classes);
+    rc = cams_lay(laid, MAP_SIDE, j->cam, j->pictures, j->n, classes, err);
+    for (int i = 0; i < j->n && rc == 0; i++)
+        rc = put_map(j, i, laid + (size_t)i * each, err);
+    free(laid);
+    return rc;
+}
+
 static int run_chunk(struct job *j, struct err *err)
 {
     if (j->n == 0)
@@ -200,6 +255,10 @@ static int run_chunk(struct job *j, struct err *err)
     for (int i = 0; i < j->n; i++)
         if (add_result(j, j->files[i], j->prob + (size_t)i * (size_t)j->t->classes, err) < 0)
             return -1;
+    if (j->cam && j->r->rounds > 0 && run_round(j, -1, j->once, err) < 0) /* sets the maps again */
+        return -1;
+    if (j->cam && run_maps(j, err) < 0)
+        return -1;
     j->n = 0;
     return 0;
 }
@@ -245,6 +304,18 @@ static int open_model(struct job *j, const struct request *r, struct err *err)
                          : 0;
 }
 
+/* A row of the sheet has two files, each as it is and with its map. */
+static int open_sheet(struct job *j, struct err *err)
+{
+    const size_t n = j->files_given.n;
+
+    if (n > MAPS_MAX)
+        return err_set(err, ERR_INPUT, "--cam draws at most %d files, not %zu", MAPS_MAX, n);
+    if (sheet_check_path(j->r->cam, err) < 0 || cam_new(&j->cam, j->t, err) < 0)
+        return -1;
+    return n == 0 ? 0 : sheet_new(&j->sheet, 2 * (int)n, n == 1 ? 2 : 4, MAP_SIDE, err);
+}
+
 static int open_job(struct job *j, const struct request *r, struct err *err)
 {
     j->r = r;
@@ -262,7 +333,7 @@ static int open_job(struct job *j, const struct request *r, struct err *err)
     j->list = json_array();
     if (!j->order || !j->prob || !j->sum || !j->once || !j->rows || !j->list)
         return err_set(err, ERR_NOMEM, "predictions");
-    return 0;
+    return r->cam ? open_sheet(j, err) : 0;
 }
 
 int predict_files(FILE *out, const struct request *r, struct err *err)
@@ -276,6 +347,8 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
         return err_set(err, ERR_NOMEM, "predictions");
     if (open_job(j, r, err) < 0 || run_files(j, err) < 0)
         goto out;
+    if (j->sheet && j->cell > 0 && sheet_write(j->sheet, r->cam, err) < 0)
+        goto out;
     if (r->form == FORM_JSON)
         rc = tabular_json(out, j->list, err);
     else if (json_array_size(j->rows) > 0) {
@@ -283,6 +356,11 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
         rc = 0;
     } else {
         rc = 0;
+    }
+    if (rc == 0 && j->cell > 0 && r->form == FORM_TEXT) {
+        fputc('\n', out);
+        tabular_text(out, r->cam);
+        fputc('\n', out);
     }
     if (rc == 0 && j->failed > 0)
         rc = err_set(err, ERR_INPUT, "%d of %zu files cannot be read as pictures", j->failed,
@@ -302,8 +380,8 @@ int predict_bytes(json_t **out, const struct request *r, const void *bytes, size
     *out = NULL;
     if (!j)
         return err_set(err, ERR_NOMEM, "predictions");
-    if (open_job(j, r, err) == 0 && load_bytes(j, "the picture", bytes, size, err) == 0 &&
-        run_chunk(j, err) == 0) {
+    if (open_job(j, r, err) == 0 && cam_new(&j->cam, j->t, err) == 0 &&
+        load_bytes(j, "the picture", bytes, size, err) == 0 && run_chunk(j, err) == 0) {
         *out = json_incref(json_array_get(j->list, 0));
         rc = 0;
     }

@@ -19,8 +19,11 @@ struct request {
     int n_words;
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses, --issues */
+    bool mlflow;         /* --export mlflow DIR: folder is a store of MLflow */
+    const char *key;     /* --sign: file of a private key; NULL: nothing is signed */
     const char *folder;  /* --export: what is made */
     const char *show;    /* --top-losses: the PNG to draw them on */
+    const char *cam;     /* --predict: the PNG to draw class activation maps on; NULL: none */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
     const char *which;   /* checkpoint: "best"; NULL: the one the run ends with */
     const char *backend; /* "exec.backend=NAME", NULL: as the run's */

@@ -3,11 +3,47 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
+#include "cams.h"
 #include "draw/report.h"
+#include "draw/thumb.h"
 #include "experiment/experiment.h"
 #include "experiment/momentum.h"
 #include "look.h"
 #include "verify.h"
+
+struct maps {
+    struct cams *cams;
+    const struct shard_set *shards;
+};
+
+static int make_map(void *of, uint8_t **jpeg, size_t *size, uint32_t rank, int class,
+                    struct err *err)
+{
+    const struct maps *m = of;
+
+    return cams_jpeg(jpeg, size, m->cams, m->shards, rank, class, THUMB_SIDE, err);
+}
+
+/* Class activation maps, where the weights are there. A served page asks for each when it is looked at. */
+static int add_maps(struct report_sources *from, struct maps *maps, const struct look *l,
+                    const struct request *r, struct err *err)
+{
+    struct err why = {0};
+
+    maps->shards = from->shards;
+    if (!l->p || !from->shards || r->served)
+        return 0;
+    if (cams_open(&maps->cams, r, l->run.folder, &why) < 0) {
+        if (why.kind == ERR_NOMEM)
+            return err_set(err, why.kind, "%s", why.msg);
+        log_warn("the page is without class activation maps: %s", why.msg);
+        return 0;
+    }
+    from->cam = make_map;
+    from->cam_of = maps;
+    return 0;
+}
 
 int run_page_write(const struct request *r, struct err *err)
 {
@@ -17,6 +53,7 @@ int run_page_write(const struct request *r, struct err *err)
     json_t *verify = NULL, *momentum = NULL;
     struct experiment *e = NULL;
     int rc, failed, unchecked;
+    struct maps maps = {0};
     struct look l;
 
     if (look_open(&l, r, r->run, err) < 0)
@@ -28,12 +65,15 @@ int run_page_write(const struct request *r, struct err *err)
     if (experiment_reopen(&e, l.run.folder, NULL, 0, &why) == 0)
         from.momentum = momentum = experiment_momentum(e);
     if (rc == 0)
+        rc = add_maps(&from, &maps, &l, r, err);
+    if (rc == 0)
         rc = report_write(l.run.folder, &from, err);
     if (rc == 0 && !r->served)
         printf("%s/report.html\n", l.run.folder);
     json_decref(verify);
     json_decref(momentum);
     experiment_free(e);
+    cams_close(maps.cams);
     shard_set_close(shards);
     look_close(&l);
     return rc;

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cams.h"
 #include "comparison.h"
 #include "draw/thumb.h"
 #include "issues_page.h"
@@ -251,35 +252,90 @@ static int get_issues(struct serve *s, const struct ask *q, struct answer *a, st
     return answer_page(a, &job, argument(q, "run"), put_issues, err);
 }
 
-/* /picture?run=NAME&id=PICTURE[&side=PX] */
-static int get_picture(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
-{
-    const struct served_run *run = asked_run(s, q, err);
-    const char *id = argument(q, "id"), *side = argument(q, "side");
+/* run=NAME&id=PICTURE[&side=PX]: a picture of a run. */
+struct asked_picture {
+    const struct served_run *run;
     const struct shard_set *shards;
+    uint32_t rank, side;
+};
+
+static int asked_picture(struct asked_picture *p, struct serve *s, const struct ask *q,
+                         struct err *err)
+{
+    const char *id = argument(q, "id"), *side = argument(q, "side");
     long px = SIDE_MAX;
-    uint8_t *jpeg;
     int64_t rank;
     char *end;
 
-    if (!run)
+    p->run = asked_run(s, q, err);
+    if (!p->run)
         return -1;
     if (side) {
         px = isdigit((unsigned char)side[0]) && strlen(side) < 6 ? strtol(side, &end, 10) : -1;
         if (px < SIDE_MIN || px > SIDE_MAX || *end)
             return err_set(err, ERR_INPUT, "side: expected %d to %d pixels", SIDE_MIN, SIDE_MAX);
     }
-    shards = open_shards(s, run->folder, err);
-    if (!shards)
+    p->shards = open_shards(s, p->run->folder, err);
+    if (!p->shards)
         return -1;
-    rank = id ? shard_set_rank(shards, id) : -1;
+    rank = id ? shard_set_rank(p->shards, id) : -1;
     if (rank < 0)
         return err_set(err, ERR_INPUT, "the run's set has no such picture");
-    if (thumb_jpeg(&jpeg, &a->size, shards, (uint32_t)rank, (uint32_t)px, err) < 0)
-        return -1;
+    p->rank = (uint32_t)rank;
+    p->side = (uint32_t)px;
+    return 0;
+}
+
+static int answer_jpeg(struct answer *a, uint8_t *jpeg)
+{
     a->body = (char *)jpeg;
     a->type = "image/jpeg";
     return 0;
+}
+
+static int get_picture(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct asked_picture p;
+    uint8_t *jpeg;
+
+    if (asked_picture(&p, s, q, err) < 0 ||
+        thumb_jpeg(&jpeg, &a->size, p.shards, p.rank, p.side, err) < 0)
+        return -1;
+    return answer_jpeg(a, jpeg);
+}
+
+/* The class that the run predicts for picture ID; -1: ERR_INPUT. */
+static int predicted_class(const struct look *l, const char *id, struct err *err)
+{
+    for (uint32_t i = 0; l->p && i < l->p->n; i++)
+        if (strcmp(l->p->ids[i], id) == 0)
+            return l->p->predicted[i];
+    return err_set(err, ERR_INPUT, "the run did not predict this picture");
+}
+
+/* The class activation map of what the run predicts. */
+static int get_cam(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct asked_picture p;
+    struct look l;
+    uint8_t *jpeg;
+    int class;
+
+    if (asked_picture(&p, s, q, err) < 0 || look_open(&l, &s->r, p.run->folder, err) < 0)
+        return -1;
+    class = predicted_class(&l, shard_set_picture(p.shards, p.rank)->path, err);
+    look_close(&l);
+    if (class < 0)
+        return -1;
+    if (!s->cams || strcmp(s->cams_of, p.run->folder) != 0) {
+        cams_close(s->cams);
+        if (cams_open(&s->cams, &s->r, p.run->folder, err) < 0)
+            return -1;
+        snprintf(s->cams_of, sizeof s->cams_of, "%s", p.run->folder);
+    }
+    if (cams_jpeg(&jpeg, &a->size, s->cams, p.shards, p.rank, class, (int)p.side, err) < 0)
+        return -1;
+    return answer_jpeg(a, jpeg);
 }
 
 static int post_marks(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
@@ -331,6 +387,7 @@ static const struct route routes[] = {
     {"GET", "/compare", NULL, 0, get_comparison},
     {"GET", "/issues", NULL, 0, get_issues},
     {"GET", "/picture", NULL, 0, get_picture},
+    {"GET", "/cam", NULL, 0, get_cam},
     {"POST", "/marks", json, SERVE_SAVED_MAX, post_marks},
     {"POST", "/predict", bytes, SERVE_PICTURE_MAX, post_picture},
 };

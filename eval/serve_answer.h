@@ -34,6 +34,8 @@ struct serve {
     size_t n_runs;
     struct shard_set *shards; /* of the run SHARDS_OF; NULL: none is open */
     char shards_of[PATH_LEN];
+    struct cams *cams; /* likewise, of the run CAMS_OF */
+    char cams_of[PATH_LEN];
 };
 
 /* A question as it came; strings are borrowed, NULL where the client sent none. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cams.h"
 #include "record/run.h"
 #include "record/study.h"
 #include "serve_answer.h"
@@ -101,4 +102,5 @@ void serve_end(struct serve *s)
 {
     free(s->runs);
     shard_set_close(s->shards);
+    cams_close(s->cams);
 }

@@ -13,7 +13,12 @@ struct report_sources {
     const struct shard_set *shards; /* the run's; NULL: a page without pictures */
     const char *no_shards;          /* why, in words */
     const json_t *momentum;         /* [[epoch, momentum], ...]; NULL: not known */
-    const json_t *verify;       /* rows [link, result, what] of --verify; NULL: it was not done */
+    const json_t *verify; /* rows [link, result, what] of --verify; NULL: it was not done */
+    /* Where the network looked for CLASS in the picture of RANK, as JPEG of THUMB_SIDE px (owned by the caller); NULL:
+     * the page has no such maps. 0, or -1 with ERR: this one cannot be had. */
+    int (*cam)(void *cam_of, uint8_t **jpeg, size_t *size, uint32_t rank, int class,
+               struct err *err);
+    void *cam_of;
     struct page_served *served; /* the page is printed there; NULL: it is the file */
 };
 

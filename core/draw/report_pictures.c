@@ -1,7 +1,9 @@
 /* report_pictures.c - a run's page: what it predicts, with pictures. SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
 #include "draw/thumb.h"
@@ -95,7 +97,34 @@ int report_pairs(FILE *out, struct report *r, struct err *err)
 
 /* --- top losses ----------------------------------------------------------------------------------- */
 
-static void put_picture(FILE *out, const struct report *r, const json_t *picture, size_t i)
+/* The class activation map, which the page's script shows in the picture's place. */
+static int put_cam(FILE *out, const struct report *r, const char *id, int class, struct err *err)
+{
+    const int64_t rank = r->from->cam && r->from->shards ? shard_set_rank(r->from->shards, id) : -1;
+    struct err why = {0};
+    uint8_t *jpeg;
+    size_t size;
+
+    if (rank < 0)
+        return 0;
+    if (r->from->cam(r->from->cam_of, &jpeg, &size, (uint32_t)rank, class, &why) < 0) {
+        if (why.kind == ERR_NOMEM)
+            return err_set(err, why.kind, "%s", why.msg);
+        log_warn("%s; the page is without this class activation map", why.msg);
+        return 0;
+    }
+    fprintf(out, "<img class=\"cam\" hidden width=\"%d\" height=\"%d\" alt=\"", THUMB_SIDE,
+            THUMB_SIDE);
+    markup_text(out, id);
+    fputs("\" src=\"data:image/jpeg;base64,", out);
+    markup_base64(out, jpeg, size);
+    fputs("\">", out);
+    free(jpeg);
+    return 0;
+}
+
+static int put_picture(FILE *out, const struct report *r, const json_t *picture, size_t i,
+                       struct err *err)
 {
     const json_int_t actual = json_integer_value(json_object_get(picture, "actual"));
     const json_int_t predicted = json_integer_value(json_object_get(picture, "predicted"));
@@ -103,6 +132,8 @@ static void put_picture(FILE *out, const struct report *r, const json_t *picture
 
     fprintf(out, "<figure class=\"picture\" id=\"picture-%zu\"><div>", i);
     thumb_put(out, picture, id);
+    if (put_cam(out, r, id, (int)predicted, err) < 0)
+        return -1;
     fprintf(out, "</div><figcaption><b class=\"%s\">", actual == predicted ? "good" : "bad");
     element_name(out, r->p->vocab[predicted]);
     fprintf(out, "</b> <span>%.0f&nbsp;%%</span><br>",
@@ -117,18 +148,22 @@ static void put_picture(FILE *out, const struct report *r, const json_t *picture
             json_number_value(json_object_get(picture, "loss")));
     element_name(out, id);
     fputs("</span></figcaption></figure>\n", out);
+    return 0;
 }
 
 int report_losses(FILE *out, struct report *r, struct err *err)
 {
     size_t n = json_array_size(r->pictures);
 
-    (void)err;
     fputs("<p class=\"note\">The prediction with its probability, then the actual class with "
-          "its.</p>\n<div class=\"pictures\">\n",
+          "its.</p>\n",
           out);
+    if (r->from->shards && (r->from->cam || r->from->served))
+        fputs("<div id=\"cams\"></div>\n", out);
+    fputs("<div class=\"pictures\">\n", out);
     for (size_t i = 0; i < n && i < LOSS_PICTURES; i++)
-        put_picture(out, r, json_array_get(r->pictures, i), i);
+        if (put_picture(out, r, json_array_get(r->pictures, i), i, err) < 0)
+            return -1;
     fputs("</div>\n", out);
     /* The page has these once: the script finds them in the elements above. */
     for (size_t i = 0; i < n && i < LOSS_PICTURES; i++)

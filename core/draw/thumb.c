@@ -38,8 +38,7 @@ static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *sha
     return rc;
 }
 
-static int add_jpeg(json_t *picture, const uint8_t *jpeg, size_t size, int h, int w,
-                    struct err *err)
+int thumb_set(json_t *object, const char *member, const uint8_t *jpeg, size_t size, struct err *err)
 {
     char *text = NULL;
     size_t length = 0;
@@ -48,10 +47,8 @@ static int add_jpeg(json_t *picture, const uint8_t *jpeg, size_t size, int h, in
 
     if (memory) {
         markup_base64(memory, jpeg, size);
-        if (fclose(memory) == 0 && json_object_set_new(picture, "w", json_integer(w)) == 0 &&
-            json_object_set_new(picture, "h", json_integer(h)) == 0 &&
-            json_object_set_new(picture, "jpeg", json_stringn_nocheck(text, length)) == 0)
-            rc = 0;
+        if (fclose(memory) == 0)
+            rc = json_object_set_new(object, member, json_stringn_nocheck(text, length));
     }
     free(text);
     return rc < 0 ? err_set(err, ERR_NOMEM, "picture") : 0;
@@ -90,7 +87,10 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
     free(pixels);
     if (rc < 0)
         return -1;
-    rc = add_jpeg(picture, jpeg, size, h, w, err);
+    rc = thumb_set(picture, "jpeg", jpeg, size, err);
+    if (rc == 0 && (json_object_set_new(picture, "w", json_integer(w)) < 0 ||
+                    json_object_set_new(picture, "h", json_integer(h)) < 0))
+        rc = err_set(err, ERR_NOMEM, "picture");
     free(jpeg);
     return rc;
 }

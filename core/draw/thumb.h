@@ -15,6 +15,10 @@ enum { PICTURE_QUALITY = 90 };                 /* of a picture that fills the sc
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
               struct err *err) MUST_USE;
 
+/* MEMBER of OBJECT becomes JPEG, SIZE bytes, in base64. ERR_NOMEM. */
+int thumb_set(json_t *object, const char *member, const uint8_t *jpeg, size_t size,
+              struct err *err) MUST_USE;
+
 /* The picture of RANK as JPEG, its longer side at most SIDE px, never enlarged. *jpeg: SIZE bytes, owned by the caller.
  * ERR_IO, ERR_FORMAT, ERR_NOMEM. */
 int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uint32_t rank,

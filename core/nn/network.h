@@ -62,6 +62,7 @@ struct network_shape {
     int batch, microbatch, size; /* microbatch 0: the largest divisor of batch up to 8 */
     bool shared;                 /* BATCH is one process's part of a batch (struct be_ranks) */
     enum dtype dtype;            /* activations and gradients of the body; the head is f32 */
+    bool features; /* inference: the list ends with what the head would read, network_features() */
     bool augment;  /* first op is AUGMENT; false: tensor "x" is written from outside */
     int freeze_to; /* parameters of groups below are frozen (norms excepted): 0 none, 2 body */
     double dropout;
@@ -80,5 +81,7 @@ int network_train_list(struct op_list **out, const struct network *n, const stru
 /* Forward with running statistics, "prob" and "loss". */
 int network_infer_list(struct op_list **out, const struct network *n, const struct network_shape *s,
                        struct err *err) MUST_USE;
+/* The tensor of LIST behind the body's last block, (batch, features, h, w). */
+int network_features(const struct network *n, const struct op_list *list);
 
 #endif

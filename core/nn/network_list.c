@@ -237,7 +237,8 @@ static void forward(struct build *b)
     for (int layer = 1; layer <= RESNET_LAYERS; layer++)
         for (int i = 0; i < resnet_of(b->n->arch)->blocks[layer - 1]; i++)
             x = residual_block(b, x, layer, i);
-    head(b, x);
+    if (!(b->infer && b->s->features))
+        head(b, x);
 }
 
 int network_microbatch(int batch)
@@ -317,4 +318,15 @@ int network_infer_list(struct op_list **out, const struct network *n, const stru
                        struct err *err)
 {
     return make(out, n, s, true, err);
+}
+
+int network_features(const struct network *n, const struct op_list *list)
+{
+    const int blocks = resnet_of(n->arch)->blocks[RESNET_LAYERS - 1];
+    struct resnet_block last;
+    char name[64];
+
+    resnet_block(&last, n->arch, RESNET_LAYERS, blocks - 1);
+    snprintf(name, sizeof name, "%s.z", last.convs[last.n_convs - 1].norm);
+    return op_list_find(list, name);
 }

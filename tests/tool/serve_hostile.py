@@ -79,6 +79,7 @@ trickle = socket.create_connection(("127.0.0.1", port))  # never ends its questi
 trickle.sendall(b"GET / HTTP/1.1\r\nHost: ")
 good("a run", ask(path=f"/run?run={quote(run, safe='')}"))
 good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
+good("a map", ask(path=f"/cam?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
 good("HEAD", ask("HEAD"))
 good("localhost", ask(host=f"localhost:{port}"))
 if socket.has_ipv6:
@@ -122,7 +123,8 @@ bad("one run compared", ask(path=f"/compare?run={quote(run, safe='')}"), 400)
 bad("a comparison with a folder", ask(path=f"/compare?run={quote(run, safe='')}&run={quote(folder, safe='')}"), 400)
 bad("issues of a folder", ask(path="/issues?run=" + quote(folder, safe="")), 400)
 for id in ("../run.json", folder + "/run.json", "", picture + "\0", picture + "/", "/" + picture):
-    bad(f"picture {id!r}", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(id, safe='')}"), 400)
+    for what in ("picture", "cam"):
+        bad(f"{what} {id!r}", ask(path=f"/{what}?run={quote(run, safe='')}&id={quote(id, safe='')}"), 400)
 for side in ("0", "-5", "99999999", "1e3", "0x40", " 64", "64x", ""):
     bad(f"side={side}", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}&side={quote(side)}"), 400)
 bad("a hundred arguments", ask(path="/run?" + "&".join(f"run={run}" for _ in range(100))), 400)
@@ -180,7 +182,7 @@ bad("nothing as a picture", ask("POST", path=f"/predict?run={quote(run, safe='')
 
 # The right form: a reason that a spreadsheet would run does not stay one.
 answer = good("marks", post([[picture, "relabel", label, "=1+1"]]))
-was = json.loads(answer.split(b"\r\n\r\n", 1)[1])["was"]
+was = json.loads(answer.split(b"\r\n\r\n", 1)[1]).get("was", "")
 bad("the same again, of the table before", post([row]), 409)
 good("further marks", post([[picture, "drop", "", "=1+1"]], was=was))
 

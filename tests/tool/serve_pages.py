@@ -95,11 +95,19 @@ if pictures:
     browser.picture(f"{pictures}/enlarged.png")
 browser.click("dialog button")
 waits("and closes", "!document.querySelector('dialog')")
+browser.click("#cams button:nth-child(2)")
+waits("class activation maps come", "[...document.querySelectorAll('#losses .cam')].every((i) => i.naturalWidth > 0) && "
+      "document.querySelectorAll('#losses .cam').length > 0")
+holds("in the pictures' place", browser.js("[...document.querySelectorAll('#losses img')].filter((i) => i.offsetWidth > 0).every((i) => i.classList.contains('cam'))"))
+if pictures:
+    browser.picture(f"{pictures}/cams.png", "#losses")
+browser.click("#cams button:nth-child(1)")
+holds("and go", browser.js("[...document.querySelectorAll('#losses .cam')].every((i) => i.offsetWidth === 0)"))
 root = browser.call("DOM.getDocument")["root"]["nodeId"]
 node = browser.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
 browser.call("DOM.setFileInputFiles", nodeId=node, files=[os.path.abspath(file)])
 waits("a file is predicted", "document.querySelectorAll('#predict figcaption b').length === 1")
-holds("its picture is drawn", browser.js("document.querySelector('#predict img').naturalWidth > 0"))
+waits("its map is drawn", "document.querySelector('#predict img').naturalWidth === 320")
 holds("probabilities are shown", browser.js("/\\d\\s*%/.test(document.querySelector('#predict figcaption').textContent)"))
 silent("the run is used")
 look("run")
@@ -136,6 +144,13 @@ browser.call("Input.dispatchKeyEvent", type="keyDown", key="k", text="k")
 waits("a table that was changed is not overwritten", "/was changed/.test(document.querySelector('#bar').textContent)")
 holds("nor is the other mark lost", "by another page" in open(glob.glob(f"{results}/clean-*.csv")[0]).read())
 browser.messages.clear()  # the console says 409
+
+# The same maps in the page of one file.
+browser.open(f"{results}/{first}/report.html")
+silent("the file opens")
+browser.click("#cams button:nth-child(2)")
+holds("a file has its maps inside", browser.js("[...document.querySelectorAll('#losses .cam')].filter((i) => i.offsetWidth > 0 && i.naturalWidth === 160).length") > 3)
+silent("the file is used")
 
 # A run in progress: its curves grow, and its end is seen.
 live = f"{results}/live"

@@ -208,10 +208,10 @@ no_export() { # TEXT ARGS...: refused, and the folder is as it was
 [ ! -e "$out" ] || fail "a full disk: $(ls -A "$out")"
 no_export "is a file; expected a folder" first --export "$results/first/run.json"
 exports first --export "$out" --json
-[ "$(ls -A "$out" | LC_ALL=C sort | tr '\n' ' ')" = "README.md config.json model.onnx model.safetensors " ] ||
+[ "$(ls -A "$out" | LC_ALL=C sort | tr '\n' ' ')" = "README.md config.json model.intoto.json model.onnx model.safetensors " ] ||
     fail "--export: $(ls -A "$out")"
 cmp "$out/model.safetensors" "$results/first/checkpoints/last.safetensors" || fail "--export: the weights"
-for file in model.safetensors model.onnx README.md; do
+for file in model.safetensors model.onnx README.md model.intoto.json; do
     hash=$(sha256sum < "$out/$file" | cut -d' ' -f1)
     grep -qF "\"$file\": \"$hash\"" "$out/config.json" || fail "config.json: no hash of $file"
     grep -qF "$hash" "$scratch/out" || fail "--export --json: no hash of $file"
@@ -231,6 +231,11 @@ assert len(blocks) == 3
 for block in blocks:
     compile(block, "README.md", "exec")
 config = json.load(open(sys.argv[1] + "/config.json", encoding="utf-8"))
+statement = json.load(open(sys.argv[1] + "/model.intoto.json", encoding="utf-8"))
+assert {s["name"]: s["digest"]["sha256"] for s in statement["subject"]} == {n: config["files"][n] for n in ("model.safetensors", "model.onnx")}
+build = statement["predicate"]["buildDefinition"]
+assert build["externalParameters"]["train.size"] == "32" and "exec.threads" not in build["externalParameters"]
+assert {"manifest.jsonl", "index.json"} <= {d["name"] for d in build["resolvedDependencies"]}
 assert len(config["classes"]) == 8 and config["size"] == 32 and len(config["mean"]) == 3
 EOF
 fi
@@ -245,6 +250,43 @@ cmp -s "$out/model.onnx" "$scratch/twice/model.onnx" && fail "--export: two runs
 [ -f "$out/.gitattributes" ] || fail "--export: removed a hidden file"
 exports first --best --export "$out"
 cmp "$out/model.safetensors" "$results/first/checkpoints/best.safetensors" || fail "--export --best"
+# A signature: OpenSSL accepts the signed text, and no other; a later export without a key takes it away.
+if command -v openssl python3 > /dev/null; then
+    openssl ecparam -name prime256v1 -genkey -noout -out "$scratch/key.pem" 2> "$scratch/err" || fail "openssl"
+    openssl ec -in "$scratch/key.pem" -pubout -out "$scratch/public.pem" 2> "$scratch/err" || fail "openssl"
+    exports first --export "$out" --sign "$scratch/key.pem"
+    python3 - "$out" "$scratch" > "$scratch/err" 2>&1 << 'EOF' || fail "model.sig"
+import base64, hashlib, json, os, sys
+out, scratch = sys.argv[1:]
+bundle = json.load(open(out + "/model.sig"))
+payload = base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True)
+kind = bundle["dsseEnvelope"]["payloadType"].encode()
+open(scratch + "/signed", "wb").write(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+open(scratch + "/other", "wb").write(b"DSSEv1 %d %s %d %s " % (len(kind), kind, len(payload), payload))
+open(scratch + "/signature", "wb").write(base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"], validate=True))
+listed = {r["name"]: r["digest"] for r in json.loads(payload)["predicate"]["resources"]}
+there = [n for n in os.listdir(out) if n[0] != "." and n != "model.sig"]
+assert list(listed) == sorted(there), (listed, there)
+for name in there:
+    assert listed[name] == hashlib.sha256(open(f"{out}/{name}", "rb").read()).hexdigest(), name
+digests = b"".join(bytes.fromhex(d) for d in listed.values())
+assert json.loads(payload)["subject"][0]["digest"]["sha256"] == hashlib.sha256(digests).hexdigest()
+public = open(scratch + "/public.pem", "rb").read()
+assert bundle["verificationMaterial"]["publicKey"]["hint"] == hashlib.sha256(public).hexdigest()
+EOF
+    openssl dgst -sha256 -verify "$scratch/public.pem" -signature "$scratch/signature" "$scratch/signed" > "$scratch/err" 2>&1 ||
+        fail "model.sig: OpenSSL does not accept it"
+    openssl dgst -sha256 -verify "$scratch/public.pem" -signature "$scratch/signature" "$scratch/other" > "$scratch/err" 2>&1 &&
+        fail "model.sig: OpenSSL accepts another text"
+    no_export "run.json: expected the private key" first --export "$out" --sign "$results/first/run.json"
+    no_export "expected the private key" first --export "$out" --sign "$scratch/public.pem"
+    cp "$out/model.sig" "$scratch/model.sig"
+    sed -i 's/"keyid"/"keyic"/; s/"payload": "../"payload": "/' "$out/model.sig"
+    no_export "model.sig is there, and it is not as an export wrote it" first --export "$out"
+    cp "$scratch/model.sig" "$out/model.sig"
+    exports first --best --export "$out"
+    [ ! -e "$out/model.sig" ] || fail "a signature of other files stays"
+fi
 echo mine >> "$out/README.md"
 no_export "$out: README.md is there, and it is not as an export wrote it" first --export "$out"
 touch "$scratch/twice/notes.txt"
@@ -260,7 +302,23 @@ flip_byte "$results/bare/checkpoints/last.safetensors" 30000000
 no_export "the file was changed or damaged" bare --export "$out"
 rm "$results/bare/predictions.h5"
 no_export "has no predictions.h5" bare --export "$out"
-rm -rf "$results/bare" "$results/again" "$out" "$scratch/twice"
+rm -rf "$results/bare" "$out" "$scratch/twice"
+# MLflow's file store: a run that is there is not touched, an experiment that is there is used.
+out=$scratch/store
+exports first --export mlflow "$out"
+stored=$(cat "$scratch/out")
+[ "$(cat "$stored/params/train.size")" = 32 ] || fail "mlflow: train.size: $(cat "$stored/params/train.size")"
+[ "$(cut -d' ' -f2,3 "$stored/metrics/error_rate" | head -n 1)" = \
+    "$(sed -n '1s/.*"error_rate": \([0-9.]*\),.*/\1/p' "$results/first/metrics.jsonl") 0" ] || fail "mlflow: error_rate: $(cat "$stored/metrics/error_rate")"
+[ "$(wc -l < "$stored/metrics/valid_loss")" = "$(wc -l < "$results/first/metrics.jsonl")" ] || fail "mlflow: epochs"
+cmp -s "$stored/artifacts/predictions.csv" "$results/first/predictions.csv" || fail "mlflow: artifacts"
+grep -qx 'status: 3' "$stored/meta.yaml" && grep -qx 'name: "demo"' "$(dirname "$stored")/meta.yaml" || fail "mlflow: meta.yaml"
+no_export "first is in this store already" first --export mlflow "$out"
+mv "$(dirname "$stored")" "$out/7" # somebody's experiment of that name has another number
+exports again --export mlflow "$out"
+grep -q "^$out/7/" "$scratch/out" || fail "mlflow: a second experiment of one name: $(cat "$scratch/out")"
+no_export "--sign goes with --export DIR" first --export mlflow "$out" --sign "$0"
+rm -rf "$results/again" "$out"
 
 # The data: a picture, a manifest and a shard that are not what they were. Pictures that were not fetched.
 cp -r "$data" "$scratch/pictures"

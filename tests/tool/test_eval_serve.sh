@@ -22,6 +22,30 @@ command -v python3 >"$scratch/out" || { echo "skipped: no python3"; exit 77; }
 tiny_experiment 6 4 8 "{kind: one_cycle, epochs: 2, lr: 1e-3}"
 train_run first $tiny
 train_run second $tiny seed=2
+picture=$(awk -F, '$2 == "valid" { print $1; exit }' "$scratch/split.csv")
+# Class activation maps, in the page of one file and of files that are predicted; the same twice.
+for i in 1 2; do
+    "$BIN/eval" --data "$data" --results "$results" first --report >"$scratch/out" 2>"$scratch/err" || fail "--report"
+    "$BIN/eval" --data "$data" --results "$results" first --predict "$data/demo/tree/images/$picture" \
+        --cam "$scratch/cam$i.png" >"$scratch/out" 2>"$scratch/err" || fail "--cam"
+    grep -o '<img class="cam" hidden[^>]*>' "$results/first/report.html" >"$scratch/maps$i"
+done
+[ "$(wc -l <"$scratch/maps1")" = 25 ] || fail "maps in the page: $(wc -l <"$scratch/maps1")"
+[ "$(sort -u "$scratch/maps1" | wc -l)" = 25 ] || fail "pictures have the same map"
+cmp -s "$scratch/maps1" "$scratch/maps2" && cmp -s "$scratch/cam1.png" "$scratch/cam2.png" || fail "other maps the second time"
+head -c 4 "$scratch/cam1.png" | grep -q PNG || fail "--cam wrote no PNG"
+"$BIN/eval" --results "$results" first --cam "$scratch/cam1.png" >"$scratch/out" 2>"$scratch/err"
+[ $? = 2 ] || fail "--cam alone is no misuse"
+"$BIN/eval" --results "$results" first --predict "$data/demo/tree/images/$picture" --cam "$scratch/cam.jpg" \
+    >"$scratch/out" 2>"$scratch/err" && fail "--cam FILE.jpg"
+grep -q 'png' "$scratch/err" || fail "--cam FILE.jpg: $(cat "$scratch/err")"
+# A page without weights is a page without maps.
+mv "$results/first/checkpoints" "$scratch/checkpoints"
+"$BIN/eval" --data "$data" --results "$results" first --report >"$scratch/out" 2>"$scratch/err" || fail "--report without weights"
+grep -q "without class activation maps" "$scratch/err" || fail "no word of missing maps: $(cat "$scratch/err")"
+mv "$scratch/checkpoints" "$results/first/checkpoints"
+"$BIN/eval" --data "$data" --results "$results" first --report >"$scratch/out" 2>"$scratch/err" || fail "--report"
+
 mkfifo "$scratch/address"
 "$BIN/eval" --serve 0 --data "$data" --results "$results" >"$scratch/address" 2>"$scratch/served" &
 server=$!
@@ -32,7 +56,6 @@ port=${port%%/*}
 "$BIN/eval" --serve "$port" --results "$results" >"$scratch/out" 2>"$scratch/err"
 [ $? = 1 ] && grep -q "cannot listen at port $port" "$scratch/err" || fail "a port that is in use"
 
-picture=$(sed -n '2s/,.*//p' "$scratch/split.csv")
 label=$(sed -n '2s/,.*//p' "$results/first/per_class.csv")
 python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" >"$scratch/out" ||
     fail "refusals: $(cat "$scratch/out" "$scratch/served")"

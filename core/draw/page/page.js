@@ -115,7 +115,7 @@ async function send(where, run, type, body) {
 
 // A picture of the run opens as large as the shards have it.
 function enlarge(image) {
-  const large = make("img", { src: `/picture?run=${encodeURIComponent(servedRun)}&id=${encodeURIComponent(image.alt)}`, alt: image.alt });
+  const large = make("img", { src: `/${image.classList.contains("cam") ? "cam" : "picture"}?run=${encodeURIComponent(servedRun)}&id=${encodeURIComponent(image.alt)}&side=1024`, alt: image.alt });
   const dialog = make("dialog", { onclick: () => dialog.close(), onclose: () => { dialog.remove(); image.focus(); } },
     large, make("p", { class: "note" }, image.alt), make("button", { type: "button", class: "plain" }, "Close"));
   document.body.append(dialog);

@@ -101,8 +101,30 @@ function pairs() {
   }
 }
 
+// Top losses as pictures or as class activation maps. A served page asks for the maps when they are first shown.
+function maps() {
+  const place = document.getElementById("cams");
+  const boxes = [...document.querySelectorAll("#losses .picture > div")].filter((box) => box.querySelector("img"));
+  if (!place || !boxes.length || !(served || document.querySelector("#losses .cam"))) return;
+  const note = make("p", { class: "note", hidden: true }, "Where the network saw the class that it predicted (Grad-CAM), from blue, little, to red, most.");
+  const show = (which) => {
+    note.hidden = !which;
+    for (const box of boxes) {
+      const picture = box.querySelector("img:not(.cam)");
+      let map = box.querySelector(".cam");
+      if (!map && which && served) {
+        const query = `run=${encodeURIComponent(servedRun)}&id=${encodeURIComponent(picture.alt)}&side=320`;
+        box.append(map = make("img", { class: "cam opens", src: `/cam?${query}`, alt: picture.alt, tabindex: 0, width: 160, height: 160 }));
+      }
+      if (map) [map.hidden, picture.hidden] = [!which, which];
+    }
+  };
+  place.append(choice("What is shown", [["pictures", () => show(false)], ["class activation maps", () => show(true)]]), note);
+}
+
 matrix();
 pairs();
+maps();
 
 // --- served --------------------------------------------------------------------------------------------
 
@@ -126,7 +148,7 @@ function predictions() {
     try {
       const found = await send("/predict", servedRun, "application/octet-stream", file);
       const lines = found.best.map((x, i) => make("span", {}, i ? x.label : make("b", {}, x.label), ` ${percent(x.probability)}`));
-      const shown = make("img", { src: found.cam ? `data:image/png;base64,${found.cam}` : URL.createObjectURL(file), alt: file.name });
+      const shown = make("img", { src: found.cam ? `data:image/jpeg;base64,${found.cam}` : URL.createObjectURL(file), alt: file.name });
       const box = make("div", {}, shown);
       list.prepend(make("figure", { class: "picture" }, box, make("figcaption", {},
         ...lines.flatMap((line, i) => (i ? [make("br"), line] : [line])), make("br"), make("span", { class: "id" }, file.name))));

@@ -1,0 +1,25 @@
+/* cams.h - class activation maps of a run's pictures, as pictures.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EVAL_CAMS_H
+#define PRESIZE_EVAL_CAMS_H
+
+#include "data/shard.h"
+#include "experiment/cam.h"
+#include "request.h"
+
+/* PICTURES, presized, with their maps set as for infer_run(): OUT (n, side, side, 3) is where T looked for class
+ * CLASSES[i] of picture I, laid over its centre square. ERR_NOMEM, ... */
+int cams_lay(uint8_t *out, int side, struct cam *c, const struct picture *pictures, int n,
+             const int *classes, struct err *err) MUST_USE;
+
+/* A run's network, opened to look at pictures of shards. */
+struct cams;
+/* ERR_INPUT, ERR_FORMAT, ... : the weights are not there, or cannot be used here. */
+int cams_open(struct cams **out, const struct request *r, const char *folder,
+              struct err *err) MUST_USE;
+void cams_close(struct cams *c); /* NULL is fine */
+/* The picture of RANK with its map of CLASS as JPEG, SIDE px. *jpeg: SIZE bytes, owned by the caller. */
+int cams_jpeg(uint8_t **jpeg, size_t *size, struct cams *c, const struct shard_set *shards,
+              uint32_t rank, int class, int side, struct err *err) MUST_USE;
+
+#endif
