@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "data/split.h"
 #include "experiment/checkpoint.h"
-#include "nn/history.h"
+#include "experiment/history.h"
 #include "verify_private.h"
 
 enum { PHASES_MAX = 2 * KEY_LIST_MAX };

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "experiment/checkpoint.h"
-#include "nn/history.h"
+#include "experiment/history.h"
 
 void state_begin(struct state *st)
 {

@@ -3,8 +3,8 @@
  * Phase, epoch, counters, best epoch and what early stopping has seen are functions of both: what a checkpoint or a
  * record says of them is held against this, not believed.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_NN_HISTORY_H
-#define PRESIZE_NN_HISTORY_H
+#ifndef PRESIZE_EXPERIMENT_HISTORY_H
+#define PRESIZE_EXPERIMENT_HISTORY_H
 
 #include <jansson.h>
 

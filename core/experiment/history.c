@@ -1,6 +1,6 @@
 /* history.c - the lines of metrics.jsonl, one epoch after the other through the recipe.
  * SPDX-License-Identifier: MIT */
-#include "nn/history.h"
+#include "experiment/history.h"
 
 #include <inttypes.h>
 #include <string.h>
