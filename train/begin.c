@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cleaned.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "facts.h"
 #include "finish.h"
 #include "fit.h"
@@ -371,23 +372,23 @@ static int check_arithmetic(const char *folder, struct err *err)
 
     if (run_open(&run, folder, err) < 0)
         return -1;
-    then = run_arithmetic(run.run);
+    then = (int)run.facts.arithmetic;
     if (then != ARITHMETIC && strcmp(run.status, "done") != 0) /* run_resume() tells a done one */
         rc = err_set(err, ERR_INPUT,
                      "%s was begun with arithmetic %d and this presize computes with arithmetic "
                      "%d: it cannot resume with bit-identical results. Resume it with the presize "
                      "that began "
                      "it (%s), or train again: `train --exp %s/resolved.yaml exec.conv=own`",
-                     folder, then, ARITHMETIC, run_presize(run.run), folder);
+                     folder, then, ARITHMETIC,
+                     run.facts.libraries.presize ? run.facts.libraries.presize : "?", folder);
     run_entry_free(&run);
     return rc;
 }
 
-/* The experiment in FOLDER as RECORD, its checkpoint or its run.json, names it. */
-static int reopen(struct session **s, const struct request *r, const char *folder,
-                  const json_t *record, json_int_t presize, struct err *err)
+/* The experiment in FOLDER, NAME in its checkpoint or its run.json (NULL: it does not say). */
+static int reopen(struct session **s, const struct request *r, const char *folder, const char *name,
+                  int64_t presize, struct err *err)
 {
-    const char *name = json_string_value(json_object_get(record, "experiment"));
     struct experiment *e;
 
     if (check_arithmetic(folder, err) < 0 ||
@@ -404,11 +405,13 @@ static int reopen(struct session **s, const struct request *r, const char *folde
 static int reopen_checkpoint(struct session **s, struct state *st, const struct request *r,
                              const char *folder, const json_t *json, struct err *err)
 {
-    const json_int_t presize = json_integer_value(json_object_get(json, "presize"));
+    struct checkpoint_record record;
     const struct experiment *e;
 
-    if (reopen(s, r, folder, json, presize, err) < 0 || state_read(st, json, *s, folder, err) < 0 ||
-        stops_later(r, folder, st, err) < 0)
+    checkpoint_record_read(&record, json);
+    if (reopen(s, r, folder, record.experiment, record.presize == FIELD_NO_INT ? 0 : record.presize,
+               err) < 0 ||
+        state_read(st, json, *s, folder, err) < 0 || stops_later(r, folder, st, err) < 0)
         return -1;
     e = (*s)->e;
     if (e->train.watch.finish == FINISH_BEST && st->at.best_epoch >= 0 &&
@@ -420,10 +423,10 @@ static int reopen_checkpoint(struct session **s, struct state *st, const struct 
 }
 
 /* A parent of the run, a SHA-256 of run.json, as it is NOW. */
-static int same_as_recorded(const json_t *run, const char *name, const char *now, const char *what,
-                            struct err *err)
+static int same_as_recorded(const struct run_entry *run, const char *name, const char *now,
+                            const char *what, struct err *err)
 {
-    const char *then = json_string_value(json_object_get(json_object_get(run, "sha256"), name));
+    const char *then = run_hash(&run->facts.sha256, name);
 
     if (strcmp(then ? then : "", now) == 0)
         return 0;
@@ -436,23 +439,22 @@ static int same_as_recorded(const json_t *run, const char *name, const char *now
 int begin_recorded(struct session **s, struct state *st, const struct request *r,
                    const char *folder, struct err *err)
 {
-    char path[PATH_LEN];
     const char *shards;
-    json_t *run;
+    struct run_entry run;
     int rc;
 
-    if (path_format(path, err, "%s/run.json", folder) < 0 || json_read(&run, path, err) < 0)
+    if (run_open(&run, folder, err) < 0)
         return -1;
-    shards = json_string_value(json_object_get(run, "shards"));
+    shards = run.facts.shards;
     shards = shards ? strrchr(shards, '-') : NULL; /* DATA/SET/shards-SIZE */
-    rc = reopen(s, r, folder, run, shards ? strtol(shards + 1, NULL, 10) : 0, err);
+    rc = reopen(s, r, folder, run.facts.experiment, shards ? strtol(shards + 1, NULL, 10) : 0, err);
     if (rc == 0)
-        rc = same_as_recorded(run, "config", (*s)->config_sha256, "the experiment", err);
+        rc = same_as_recorded(&run, "config", (*s)->config_sha256, "the experiment", err);
     if (rc == 0)
-        rc = same_as_recorded(run, "index", shard_set_index_sha256((*s)->shards),
+        rc = same_as_recorded(&run, "index", shard_set_index_sha256((*s)->shards),
                               "the set of shards", err);
     if (rc == 0)
-        rc = same_as_recorded(run, "tables", (*s)->tables_sha256,
+        rc = same_as_recorded(&run, "tables", (*s)->tables_sha256,
                               "a table that the experiment names", err);
     if (rc == 0 &&
         (fit_check(*s, NULL, err) < 0 || session_phase(*s, 0, err) < 0 ||
@@ -460,9 +462,9 @@ int begin_recorded(struct session **s, struct state *st, const struct request *r
          weights_sha256(st->initial_sha256, (*s)->backend, (*s)->be, (*s)->network, err) < 0))
         rc = -1;
     if (rc == 0)
-        rc = same_as_recorded(run, "initial_weights", st->initial_sha256,
+        rc = same_as_recorded(&run, "initial_weights", st->initial_sha256,
                               "what gives the first weights", err);
-    json_decref(run);
+    run_entry_free(&run);
     return rc;
 }
 

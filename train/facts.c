@@ -10,6 +10,7 @@
 #include "base/cli.h"
 #include "base/json.h"
 #include "base/sandbox.h"
+#include "record/run_facts.h"
 
 /* First line of a command's output without its newline; false when it failed or said nothing. */
 static bool first_line(const char *command, char *out, size_t size)
@@ -45,25 +46,6 @@ static json_t *arguments(int argc, char *const *argv)
     for (int i = 0; list && i < argc; i++)
         json_array_append_new(list, json_stringn_nocheck(argv[i], strlen(argv[i])));
     return list;
-}
-
-static json_t *machine(const struct session *s)
-{
-    struct utsname name = {0};
-    char host[256] = "";
-
-    uname(&name);
-    gethostname(host, sizeof host - 1);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s}", "host", host, "system",
-                     name.sysname, "release", name.release, "machine", name.machine, "device",
-                     s->info.device, "threads", s->info.threads, "isa", s->info.isa, "sandbox",
-                     sandbox_name());
-}
-
-static json_t *libraries(const struct session *s)
-{
-    return json_pack("{s:s, s:s, s:s}", "presize", presize_version, "backend", s->info.library,
-                     "jansson", JANSSON_VERSION);
 }
 
 /* What the device's libraries chose, a string each; null where they have no choice. */
@@ -109,24 +91,27 @@ static const char *text_or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
-static json_t *parents(const struct session *s, const char *binary, const char *initial)
+/* SPLIT and CLEAN: room. -1: a file cannot be read. */
+static int hash_parents(struct run_hashes *h, const struct session *s, char split[SHA256_HEX],
+                        char clean[SHA256_HEX])
 {
     const char *table = split_clean_file(&s->e->data);
-    char split[SHA256_HEX], clean[SHA256_HEX];
 
     if (split_sha256(split, s->split, s->shards, NULL) < 0 ||
         (table[0] && sha256_file(table, clean, NULL, NULL) < 0))
-        return NULL;
-    return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?, s:s*}", "binary",
-                     text_or_null(binary), "manifest", shard_set_manifest_sha256(s->shards),
-                     "index", shard_set_index_sha256(s->shards), "split", split, "initial_weights",
-                     initial, "weights_file", text_or_null(s->source_sha256), "config",
-                     s->config_sha256, "tables", text_or_null(s->tables_sha256), "clean",
-                     table[0] ? clean : NULL);
+        return -1;
+    h->manifest = shard_set_manifest_sha256(s->shards);
+    h->index = shard_set_index_sha256(s->shards);
+    h->split = split;
+    h->weights_file = text_or_null(s->source_sha256);
+    h->config = s->config_sha256;
+    h->tables = text_or_null(s->tables_sha256);
+    h->clean = table[0] ? clean : NULL;
+    return 0;
 }
 
 /* What ran, in words: the experiment's own title may be inherited from another one. */
-static json_t *what_ran(const struct session *s)
+static void what_ran(char *out, size_t size, const struct session *s)
 {
     int least = s->phases[0].size, most = least;
     char sizes[32];
@@ -136,36 +121,84 @@ static json_t *what_ran(const struct session *s)
         most = s->phases[i].size > most ? s->phases[i].size : most;
     }
     snprintf(sizes, sizeof sizes, least == most ? "%d" : "%d to %d", least, most);
-    return json_sprintf("%s, %s px, %u pictures of %s", arch_name(s->e->model.arch), sizes,
-                        s->split->n_train, s->e->data.set);
+    snprintf(out, size, "%s, %s px, %u pictures of %s", arch_name(s->e->model.arch), sizes,
+             s->split->n_train, s->e->data.set);
+}
+
+/* What the session says of itself. */
+static void session_facts(struct run_facts *f, const struct session *s)
+{
+    static const char *const precisions[] = {
+        [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
+
+    f->experiment = s->e->name;
+    f->title = s->e->title;
+    f->machine.device = s->info.device;
+    f->machine.threads = s->info.threads;
+    f->machine.isa = s->info.isa;
+    f->libraries = (struct run_libraries){presize_version, s->info.library, JANSSON_VERSION};
+    f->set = s->e->data.set;
+    f->shards = s->shards_folder;
+    f->seed = s->e->seed;
+    f->precision = (struct run_precision){precisions[s->e->train.precision], dtype_name(s->dtype),
+                                          s->precision_note};
+    f->backend = s->backend->name;
+    f->microbatch = s->list->microbatch;
+    f->classes = s->network->classes;
+    f->pictures = (struct run_pictures){s->split->n_train, s->split->n_valid, s->split->n_test,
+                                        s->split->n_left_out};
+    f->backend_note = text_or_null(s->info.note);
+    f->steps = text_or_null(s->info.steps);
+}
+
+/* Null is nothing. Taken over. */
+static json_t *or_null(json_t *json)
+{
+    if (!json_is_null(json))
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 int facts_collect(json_t **out, const struct session *s, int argc, char *const *argv, json_t *git,
                   const char *initial, struct err *err)
 {
-    static const char *const precisions[] = {
-        [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
-    char binary[SHA256_HEX] = "", split[PATH_LEN];
+    char binary[SHA256_HEX] = "", split_hash[SHA256_HEX], clean[SHA256_HEX], split[PATH_LEN];
+    char ran[512], host[256] = "";
+    struct utsname name = {0};
+    struct run_facts f;
+    json_t *lists[] = {arguments(argc, argv), or_null(plans(s)), or_null(facts_ranks(s)),
+                       remarks(s), or_null(split_cleaning_json(s->split, &s->e->data))};
+    int rc = -1;
 
+    fields_clear(run_fields, &f);
+    session_facts(&f, s);
     split_text(split, sizeof split, &s->e->data);
-    if (sha256_file("/proc/self/exe", binary, NULL, NULL) < 0)
-        binary[0] = 0;
-    *out = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:O?, s:o, s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s?}, "
-        "s:s, s:i, s:i, "
-        "s:{s:i, s:i, s:i, s:i}, s:s?, s:s?, s:o, s:o, s:o, s:i, s:o, s:o}",
-        "experiment", s->e->name, "title", s->e->title, "argv", arguments(argc, argv), "machine",
-        machine(s), "libraries", libraries(s), "git", git, "sha256", parents(s, binary, initial),
-        "set", s->e->data.set, "shards", s->shards_folder, "split", split, "seed",
-        (json_int_t)s->e->seed, "precision", "asked", precisions[s->e->train.precision], "ran",
-        dtype_name(s->dtype), "note", s->precision_note, "backend", s->backend->name, "microbatch",
-        s->list->microbatch, "classes", (int)s->network->classes, "pictures", "train",
-        (int)s->split->n_train, "valid", (int)s->split->n_valid, "test", (int)s->split->n_test,
-        "left_out", (int)s->split->n_left_out, "backend_note", text_or_null(s->info.note), "steps",
-        text_or_null(s->info.steps), "plans", plans(s), "ranks", facts_ranks(s), "remarks",
-        remarks(s), "arithmetic", ARITHMETIC, "ran", what_ran(s), "cleaning",
-        split_cleaning_json(s->split, &s->e->data));
-    if (!*out)
-        return err_set(err, ERR_NOMEM, "run.json");
-    return 0;
+    what_ran(ran, sizeof ran, s);
+    uname(&name);
+    gethostname(host, sizeof host - 1);
+    f.machine.host = host;
+    f.machine.system = name.sysname;
+    f.machine.release = name.release;
+    f.machine.machine = name.machine;
+    f.machine.sandbox = sandbox_name();
+    if (sha256_file("/proc/self/exe", binary, NULL, NULL) == 0)
+        f.sha256.binary = binary;
+    f.sha256.initial_weights = initial;
+    f.git = json_is_null(git) ? NULL : git;
+    f.split = split;
+    f.argv = lists[0];
+    f.plans = lists[1];
+    f.ranks = lists[2];
+    f.remarks = lists[3];
+    f.cleaning = lists[4];
+    f.arithmetic = ARITHMETIC;
+    f.ran = ran;
+    if (hash_parents(&f.sha256, s, split_hash, clean) < 0)
+        err_set(err, ERR_NOMEM, "run.json");
+    else
+        rc = run_facts_json(out, &f, err);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        json_decref(lists[i]);
+    return rc;
 }

@@ -57,52 +57,27 @@ out:
     return rc;
 }
 
-/* The validation losses of metrics.jsonl, one point at each epoch's end. Both arrays owned by the
- * caller. */
-static int read_valid_curve(const char *folder, double **x, double **y, int *n, struct err *err)
-{
-    char path[PATH_LEN], *text, *line, *rest;
-    size_t size;
-
-    *n = 0;
-    *x = *y = NULL;
-    if (path_format(path, err, "%s/metrics.jsonl", folder) < 0 ||
-        path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
-        return -1;
-    *x = calloc(size / 16 + 1, sizeof **x);
-    *y = calloc(size / 16 + 1, sizeof **y);
-    if (!*x || !*y) {
-        free(text);
-        return err_set(err, ERR_NOMEM, "%s", path);
-    }
-    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        json_t *object = json_loads(line, 0, NULL);
-        const json_t *loss = json_object_get(object, "valid_loss");
-
-        if (json_is_number(loss)) {
-            (*x)[*n] = json_number_value(json_object_get(object, "epoch")) + 1;
-            (*y)[(*n)++] = json_number_value(loss);
-        }
-        json_decref(object);
-    }
-    free(text);
-    return 0;
-}
-
 static int write_plots(const char *folder, const struct curve *c, struct err *err)
 {
     struct plot_options loss = {
         .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true};
     struct plot_options lr = {.title = "Learning rate", .x_label = "epoch", .y_label = "rate"};
     struct plot_series series[2];
+    struct field_lines epochs;
     char path[PATH_LEN];
-    double *x, *y;
+    double *x = NULL;
     int n, points = (int)c->n, rc = -1;
 
-    if (read_valid_curve(folder, &x, &y, &n, err) < 0)
+    if (epochs_read(&epochs, folder, err) < 0)
         goto out;
+    x = calloc(2 * epochs.n + 1, sizeof *x);
+    if (!x) {
+        err_set(err, ERR_NOMEM, "%s/metrics.jsonl", folder);
+        goto out;
+    }
+    n = epochs_curve(x, x + epochs.n, &epochs, "valid_loss");
     series[0] = (struct plot_series){"train", c->x, c->train_loss, points, false};
-    series[1] = (struct plot_series){"valid", x, y, n, true};
+    series[1] = (struct plot_series){"valid", x, x + epochs.n, n, true};
     if (path_format(path, err, "%s/plots/loss.svg", folder) < 0 ||
         plot_lines(path, &loss, series, 2, err) < 0)
         goto out;
@@ -112,8 +87,8 @@ static int write_plots(const char *folder, const struct curve *c, struct err *er
         goto out;
     rc = plot_lines(path, &lr, series, 2, err);
 out:
+    fields_free_lines(&epochs);
     free(x);
-    free(y);
     return rc;
 }
 
@@ -148,10 +123,11 @@ static int write_metrics(struct session *s, const struct run *run, const char *f
         verdict_free(&v);
         if (scored < 0)
             goto out;
-        if (json_object_set_new(out, "train",
-                                json_pack("{s:f, s:f, s:f, s:I}", "loss", score.loss, "error_rate",
-                                          score.error_rate, "accuracy", score.accuracy, "pictures",
-                                          (json_int_t)s->split->n_train)) < 0) {
+        if (json_object_set_new(
+                out, "train",
+                fields_json(train_record_fields,
+                            &(struct train_record){score.loss, score.error_rate, score.accuracy,
+                                                   s->split->n_train})) < 0) {
             err_set(err, ERR_NOMEM, "metrics.json");
             goto out;
         }
@@ -191,6 +167,7 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
 {
     const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN], text[96];
+    struct leaks_record leaks;
     json_t *clean, *momentum;
     int rc;
 
@@ -214,7 +191,8 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
     log_info("error rate %.4f on the %u validation pictures of %s, %s", v->score.error_rate,
              s->split->n_valid, s->e->data.set, split);
     if (clean) {
-        leaks_text(text, sizeof text, clean);
+        fields_read(leaks_fields, 0, &leaks, clean, NULL);
+        leaks_text(text, sizeof text, &leaks);
         log_info("error rate %s", text);
     }
     json_decref(clean);

@@ -361,11 +361,15 @@ static int write_timing(const struct session *s, struct run *run, const struct s
     int rc;
 
     getrusage(RUSAGE_SELF, &usage);
-    line = json_pack("{s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:I}", "epoch", (json_int_t)st->at.epoch,
-                     "phase", p->name, "seconds", t->seconds, "train_seconds", t->train_seconds,
-                     "valid_seconds", t->seconds - t->train_seconds, "images_per_s",
-                     pictures / t->train_seconds, "wait_ms", 1e3 * t->wait_seconds, "peak_bytes",
-                     (json_int_t)usage.ru_maxrss * 1024);
+    line = fields_json(timing_fields,
+                       &(struct epoch_timing){.epoch = st->at.epoch,
+                                              .phase = p->name,
+                                              .seconds = t->seconds,
+                                              .train_seconds = t->train_seconds,
+                                              .valid_seconds = t->seconds - t->train_seconds,
+                                              .images_per_s = pictures / t->train_seconds,
+                                              .wait_ms = 1e3 * t->wait_seconds,
+                                              .peak_bytes = (int64_t)usage.ru_maxrss * 1024});
     if (!line)
         return err_set(err, ERR_NOMEM, "timing");
     rc = run_timing(run, line, err);
@@ -391,25 +395,26 @@ static int write_scalars(struct run *run, const struct state *st, const struct s
 }
 
 static int write_metrics(const struct session *s, struct run *run, struct state *st, double shown,
-                         const struct score *score, const struct monitored *m,
-                         const struct step *step, const char *sha256, struct err *err)
+                         const double metric[MONITORS], const struct step *step, const char *sha256,
+                         struct err *err)
 {
-    json_t *line =
-        json_pack("{s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "epoch",
-                  (json_int_t)st->at.epoch, "phase", s->phases[st->at.phase].name, "split", "valid",
-                  "train_loss", shown, "valid_loss", score->loss, "error_rate", score->error_rate,
-                  "accuracy", score->accuracy, "lr", step->lr[2], "lr_first", step->lr[0], "steps",
-                  (json_int_t)st->step, "weights_sha256", sha256);
+    struct epoch_line line = {.epoch = st->at.epoch,
+                              .phase = s->phases[st->at.phase].name,
+                              .split = "valid",
+                              .train_loss = shown,
+                              .lr = step->lr[2],
+                              .lr_first = step->lr[0],
+                              .steps = (int64_t)st->step,
+                              .weights_sha256 = sha256};
+    json_t *json;
 
-    if (!line)
+    memcpy(line.metric, metric, sizeof line.metric);
+    json = fields_json(epoch_fields, &line);
+    if (!json)
         return err_set(err, ERR_NOMEM, "metrics");
-    if (!m->row->always && json_object_set_new(line, m->row->key, json_real(m->value)) < 0) {
-        json_decref(line);
-        return err_set(err, ERR_NOMEM, "metrics");
-    }
     json_decref(st->last);
-    st->last = line;
-    return run_metric(run, line, err);
+    st->last = json;
+    return run_metric(run, json, err);
 }
 
 /* Says and records how the device ran the steps, when that is another way than was said before. */
@@ -474,7 +479,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     row.value = m.value;
     table_print(stdout, &row);
     if (note_steps(s, run, err) < 0 ||
-        write_metrics(s, run, st, shown, score, &m, step, sha256, err) < 0 ||
+        write_metrics(s, run, st, shown, m.metric, step, sha256, err) < 0 ||
         write_timing(s, run, st, times, err) < 0 ||
         write_scalars(run, st, score, &m, times->seconds, err) < 0)
         return -1;

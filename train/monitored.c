@@ -1,6 +1,8 @@
 /* monitored.c - see monitored.h. SPDX-License-Identifier: MIT */
 #include "monitored.h"
 
+#include <math.h>
+
 #include "record/metrics.h"
 
 int monitored_find(struct monitored *m, const struct session *s, const struct verdict *v,
@@ -14,18 +16,14 @@ int monitored_find(struct monitored *m, const struct session *s, const struct ve
                                   .prob = v->prob,
                                   .loss = v->loss};
 
+    for (int i = 0; i < MONITORS; i++)
+        m->metric[i] = NAN;
+    m->metric[MONITOR_VALID_LOSS] = v->score.loss;
+    m->metric[MONITOR_ERROR_RATE] = v->score.error_rate;
+    m->metric[MONITOR_ACCURACY] = v->score.accuracy;
     m->row = &monitor_rows[which];
-    switch (which) {
-    case MONITOR_VALID_LOSS:
-        m->value = v->score.loss;
-        return 0;
-    case MONITOR_ERROR_RATE:
-        m->value = v->score.error_rate;
-        return 0;
-    case MONITOR_ACCURACY:
-        m->value = v->score.accuracy;
-        return 0;
-    default:
-        return metrics_one(&m->value, which, &p, err);
-    }
+    if (!m->row->always && metrics_one(&m->metric[which], which, &p, err) < 0)
+        return -1;
+    m->value = m->metric[which];
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* monitored.h - train.monitor's value of a validation.
+/* monitored.h - the metrics of a validation that its line of metrics.jsonl has.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_TRAIN_MONITORED_H
 #define PRESIZE_TRAIN_MONITORED_H
@@ -7,8 +7,9 @@
 #include "loop.h"
 
 struct monitored {
-    const struct monitor_row *row;
-    double value; /* lower is better, or higher where ROW says so */
+    double metric[MONITORS];       /* NAN: not computed */
+    const struct monitor_row *row; /* of train.monitor */
+    double value;                  /* its metric; lower is better, or higher where ROW says so */
 };
 /* Of V, a verdict on the validation pictures, in every process alike. ERR_NOMEM. */
 int monitored_find(struct monitored *m, const struct session *s, const struct verdict *v,

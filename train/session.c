@@ -10,9 +10,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "data/index_record.h"
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/initial.h"
 #include "nn/weights.h"
 #include "record/run.h"
@@ -78,22 +80,12 @@ static int check_phase(const struct session *s, int phase, struct err *err)
 }
 
 /* How the shards' pictures were made, from their index.json. */
-static int read_settings(struct session *s, struct err *err)
+static void read_settings(struct session *s)
 {
-    char path[PATH_LEN];
-    json_t *index, *value;
-    const char *exif;
+    const struct index_record *r = shard_set_record(s->shards);
 
-    if (path_format(path, err, "%s/index.json", s->shards_folder) < 0)
-        return -1;
-    if (json_read(&index, path, err) < 0)
-        return -1;
-    value = json_object_get(index, "max_aspect");
-    s->max_aspect = json_is_number(value) ? json_number_value(value) : 2.0;
-    exif = json_string_value(json_object_get(json_object_get(index, "settings"), "exif"));
-    s->exif = exif && strcmp(exif, "apply") == 0;
-    json_decref(index);
-    return 0;
+    s->max_aspect = r->max_aspect;
+    s->exif = strcmp(r->settings.exif, "apply") == 0;
 }
 
 /* The configuration names tables by path; their content decides bits, too. */
@@ -145,8 +137,7 @@ static int open_pictures(struct session *s, const char *data, struct err *err)
         return -1;
     if (shard_set_open(&s->shards, s->shards_folder, err) < 0)
         return -1;
-    if (read_settings(s, err) < 0)
-        return -1;
+    read_settings(s);
     if (split_make(&s->split, &s->e->data, s->shards, err) < 0)
         return err_wrap(err, "%s", s->e->data.set);
     for (int i = 0; i < s->n_phases; i++)
@@ -280,13 +271,14 @@ fail:
  * serves too when it tells the same classes apart. */
 static int check_run(bool *same, const struct session *s, const char *folder, struct err *err)
 {
-    json_t *state, *vocab;
+    struct checkpoint_record r;
     const char *expected;
+    json_t *state;
 
     if (checkpoint_state(&state, folder, "last", err) < 0)
         return -1;
-    expected =
-        json_string_value(json_object_get(json_object_get(state, "files"), "last.safetensors"));
+    checkpoint_record_read(&r, state);
+    expected = json_string_value(json_object_get(r.files, "last.safetensors"));
     if (!expected || strcmp(expected, s->source_sha256) != 0) {
         json_decref(state);
         return err_set(err, ERR_CHECKSUM,
@@ -294,10 +286,9 @@ static int check_run(bool *same, const struct session *s, const char *folder, st
                        "with: damaged, or the run is still in progress",
                        folder);
     }
-    vocab = json_object_get(state, "vocab");
-    *same = json_array_size(vocab) == (size_t)s->network->classes;
+    *same = json_array_size(r.vocab) == (size_t)s->network->classes;
     for (int i = 0; *same && i < s->network->classes; i++) {
-        const char *label = json_string_value(json_array_get(vocab, (size_t)i));
+        const char *label = json_string_value(json_array_get(r.vocab, (size_t)i));
 
         *same = label && strcmp(label, shard_set_label(s->shards, i)) == 0;
     }
@@ -323,17 +314,16 @@ static int check_named_hash(const char *path, const char *sha256, struct err *er
 /* Draws are functions of seed and epoch: with that of the run whose weights these are, they come again. */
 static void warn_of_seed(const struct session *s, const char *folder)
 {
-    char path[PATH_LEN];
-    json_t *run = NULL;
-    json_int_t seed;
+    struct run_entry run;
     struct err err;
 
-    if (path_format(path, &err, "%s/run.json", folder) == 0 && json_read(&run, path, &err) == 0 &&
-        json_get_int(run, "seed", &seed, &err) == 0 && seed == s->e->seed)
+    if (run_open(&run, folder, &err) < 0)
+        return;
+    if (run.facts.seed == s->e->seed)
         log_warn("seed %lld is also the seed of %s: the first epochs repeat pictures and crops "
                  "that its weights have seen; take another seed",
-                 (long long)seed, s->e->model.weights);
-    json_decref(run);
+                 (long long)run.facts.seed, s->e->model.weights);
+    run_entry_free(&run);
 }
 
 int session_weights(struct session *s, const char *data, const char *results, struct err *err)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "state.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/history.h"
 
 void state_begin(struct state *st)
@@ -69,97 +71,94 @@ static json_t *curve_json(const struct curve *c)
     return points;
 }
 
-static json_t *watch_json(const struct watch *w)
-{
-    json_t *best = isnan(w->best) ? json_null() : json_real(w->best);
-
-    return json_pack("{s:o, s:I, s:I, s:f}", "best", best, "since", (json_int_t)w->since,
-                     "since_drop", (json_int_t)w->since_drop, "scale", w->scale);
-}
-
-static int read_watch(struct watch *w, const json_t *json, struct err *err)
-{
-    const json_t *best = json_object_get(json, "best"), *scale = json_object_get(json, "scale");
-    json_int_t since, since_drop;
-
-    if (!json_is_number(scale) || (!json_is_number(best) && !json_is_null(best)))
-        return err_set(err, ERR_FORMAT, "checkpoint: watch: best and scale must be numbers");
-    if (json_get_int(json, "since", &since, err) < 0 ||
-        json_get_int(json, "since_drop", &since_drop, err) < 0)
-        return err_wrap(err, "checkpoint: watch");
-    *w = (struct watch){.best = json_is_null(best) ? NAN : json_number_value(best),
-                        .since = since,
-                        .since_drop = since_drop,
-                        .scale = json_number_value(scale)};
-    return 0;
-}
-
-static int set(json_t *object, const char *name, json_t *value, struct err *err)
-{
-    return json_object_set_new(object, name, value) < 0 ? err_set(err, ERR_NOMEM, "checkpoint") : 0;
-}
-
 /* The files that the state resumes from, as they are when it is written. */
-static int add_files(json_t *resume, const struct state *st, const char *folder, struct err *err)
+static int hash_files(struct resume_record *r, char metrics[SHA256_HEX], char best[SHA256_HEX],
+                      const struct state *st, const char *folder, struct err *err)
 {
-    char path[PATH_LEN], hex[SHA256_HEX];
+    char path[PATH_LEN];
 
     if (path_format(path, err, "%s/metrics.jsonl", folder) < 0)
         return -1;
-    if (st->metrics_bytes > 0 && (sha256_file(path, hex, NULL, err) < 0 ||
-                                  set(resume, "metrics_sha256", json_string(hex), err) < 0))
-        return -1;
-    if (st->at.best_epoch < 0)
-        return 0;
-    if (checkpoint_sha256(hex, folder, "best", err) < 0)
-        return -1;
-    return set(resume, "best_sha256", json_string(hex), err);
+    if (st->metrics_bytes > 0) {
+        if (sha256_file(path, metrics, NULL, err) < 0)
+            return -1;
+        r->metrics_sha256 = metrics;
+    }
+    if (st->at.best_epoch >= 0) {
+        if (checkpoint_sha256(best, folder, "best", err) < 0)
+            return -1;
+        r->best_sha256 = best;
+    }
+    return 0;
 }
 
 static int add_resume(json_t *out, const struct state *st, int ranks, const char *folder,
                       struct err *err)
 {
-    json_t *resume;
+    const bool has_best = st->at.best_epoch >= 0;
+    json_t *curve = curve_json(&st->curve), *resume = NULL;
+    char metrics[SHA256_HEX], best[SHA256_HEX];
+    struct resume_record r = {
+        .phase = st->at.phase,
+        .phase_epoch = st->at.phase_epoch,
+        .epoch = st->at.epoch,
+        .step = (int64_t)st->step,
+        .adam_step = st->adam_step,
+        .smooth_loss = {st->smooth.value, (int64_t)st->smooth.count},
+        .best_epoch = st->at.best_epoch,
+        .best_phase = st->at.best_phase,
+        .metrics_bytes = (int64_t)st->metrics_bytes,
+        .curve = curve,
+        .watch = {st->at.watch.best, st->at.watch.since, st->at.watch.since_drop,
+                  st->at.watch.scale},
+        .epoch_step = st->epoch_step,
+        .ranks = ranks,
+        .best_value = has_best ? st->at.best_value : NAN,
+        .best = has_best ? st->best : NULL,
+        .last = st->last,
+    };
+    const int rc = hash_files(&r, metrics, best, st, folder, err);
 
-    resume = json_pack(
-        "{s:i, s:i, s:I, s:I, s:I, s:{s:f, s:I}, s:I, s:i, s:I, s:o, s:o, s:I, s:i}", "phase",
-        st->at.phase, "phase_epoch", st->at.phase_epoch, "epoch", (json_int_t)st->at.epoch, "step",
-        (json_int_t)st->step, "adam_step", (json_int_t)st->adam_step, "smooth_loss", "value",
-        st->smooth.value, "count", (json_int_t)st->smooth.count, "best_epoch",
-        (json_int_t)st->at.best_epoch, "best_phase", st->at.best_phase, "metrics_bytes",
-        (json_int_t)st->metrics_bytes, "curve", curve_json(&st->curve), "watch",
-        watch_json(&st->at.watch), "epoch_step", (json_int_t)st->epoch_step, "ranks", ranks);
-    if (!resume || set(out, "resume", resume, err) < 0)
-        return err_set(err, ERR_NOMEM, "checkpoint");
-    if (st->at.best_epoch >= 0 &&
-        (set(resume, "best_value", json_real(st->at.best_value), err) < 0 ||
-         set(resume, "best", json_incref(st->best), err) < 0))
+    if (rc == 0)
+        resume = curve ? fields_json(resume_fields, &r) : NULL;
+    json_decref(curve);
+    if (rc < 0)
         return -1;
-    if (st->last && set(resume, "last", json_incref(st->last), err) < 0)
-        return -1;
-    return add_files(resume, st, folder, err);
+    return json_object_set_new(out, "resume", resume) < 0 ? err_set(err, ERR_NOMEM, "checkpoint")
+                                                          : 0;
 }
 
 int state_json(json_t **out, const struct state *st, const struct session *s, int size,
                const char *weights_sha256, const char *folder, struct err *err)
 {
     json_t *vocab = json_array();
+    json_t *mean = json_pack("[f, f, f]", IMAGENET_MEAN_R, IMAGENET_MEAN_G, IMAGENET_MEAN_B);
+    json_t *std = json_pack("[f, f, f]", IMAGENET_STD_R, IMAGENET_STD_G, IMAGENET_STD_B);
+    const struct checkpoint_record r = {
+        .version = CHECKPOINT_VERSION,
+        .experiment = s->e->name,
+        .arch = arch_name(s->e->model.arch),
+        .precision = dtype_name(s->dtype),
+        .size = size,
+        .presize = (int)shard_set_size(s->shards),
+        .max_aspect = s->max_aspect,
+        .exif = s->exif ? "apply" : "ignore",
+        .normalisation = {mean, std},
+        .epochs = st->at.epoch,
+        .steps = (int64_t)st->step,
+        .weights_sha256 = weights_sha256,
+        .parents = {s->config_sha256, s->tables_sha256, shard_set_index_sha256(s->shards),
+                    shard_set_manifest_sha256(s->shards), st->initial_sha256},
+        .augment = augment_mode_name(s->e->augment.mode),
+        .vocab = vocab,
+    };
 
     for (int i = 0; vocab && i < s->network->classes; i++)
         json_array_append_new(vocab, json_string(shard_set_label(s->shards, i)));
-    *out = json_pack(
-        "{s:i, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:{s:[f, f, f], s:[f, f, f]}, s:I, s:I, s:s, "
-        "s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:o}",
-        "version", CHECKPOINT_VERSION, "experiment", s->e->name, "arch",
-        arch_name(s->e->model.arch), "precision", dtype_name(s->dtype), "size", size, "presize",
-        (int)shard_set_size(s->shards), "max_aspect", s->max_aspect, "exif",
-        s->exif ? "apply" : "ignore", "normalisation", "mean", IMAGENET_MEAN_R, IMAGENET_MEAN_G,
-        IMAGENET_MEAN_B, "std", IMAGENET_STD_R, IMAGENET_STD_G, IMAGENET_STD_B, "epochs",
-        (json_int_t)st->at.epoch, "steps", (json_int_t)st->step, "weights_sha256", weights_sha256,
-        "parents", "config", s->config_sha256, "tables", s->tables_sha256, "index",
-        shard_set_index_sha256(s->shards), "manifest", shard_set_manifest_sha256(s->shards),
-        "initial_weights", st->initial_sha256, "augment", augment_mode_name(s->e->augment.mode),
-        "vocab", vocab);
+    *out = fields_json(checkpoint_fields, &r);
+    json_decref(vocab);
+    json_decref(mean);
+    json_decref(std);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
     if (folder && add_resume(*out, st, session_orders(s), folder, err) < 0) {
@@ -170,10 +169,10 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
     return 0;
 }
 
-static int same_parent(const json_t *json, const char *name, const char *now, const char *what,
-                       struct err *err)
+static int same_parent(const struct checkpoint_parents *parents, const char *name, const char *now,
+                       const char *what, struct err *err)
 {
-    const char *then = json_string_value(json_object_get(json_object_get(json, "parents"), name));
+    const char *then = field_text(field_find(checkpoint_parent_fields, name), parents);
 
     if (!then)
         return err_set(err, ERR_FORMAT, "checkpoint: parents: no %s", name);
@@ -186,10 +185,9 @@ static int same_parent(const json_t *json, const char *name, const char *now, co
 }
 
 /* Sums over pictures meet in another order on another number of GPUs; on CPUs they never do. */
-static int same_ranks(const json_t *resume, const struct session *s, struct err *err)
+static int same_ranks(const struct resume_record *r, const struct session *s, struct err *err)
 {
-    const json_t *json = json_object_get(resume, "ranks");
-    const int then = json ? (int)json_integer_value(json) : 1, now = session_orders(s);
+    const int then = (int)r->ranks, now = session_orders(s);
 
     if (then == now)
         return 0;
@@ -220,28 +218,6 @@ static int read_curve(struct curve *c, const json_t *points, struct err *err)
     return 0;
 }
 
-/* The counters, still unbounded. */
-struct counters {
-    json_int_t phase, phase_epoch, epoch, epoch_step, step, adam_step, count, best_epoch,
-        best_phase, bytes;
-};
-
-static int read_counters(struct counters *c, const json_t *r, struct err *err)
-{
-    if (json_get_int(r, "phase", &c->phase, err) < 0 ||
-        json_get_int(r, "phase_epoch", &c->phase_epoch, err) < 0 ||
-        json_get_int(r, "epoch", &c->epoch, err) < 0 ||
-        json_get_int(r, "epoch_step", &c->epoch_step, err) < 0 ||
-        json_get_int(r, "step", &c->step, err) < 0 ||
-        json_get_int(r, "adam_step", &c->adam_step, err) < 0 ||
-        json_get_int(json_object_get(r, "smooth_loss"), "count", &c->count, err) < 0 ||
-        json_get_int(r, "best_epoch", &c->best_epoch, err) < 0 ||
-        json_get_int(r, "best_phase", &c->best_phase, err) < 0 ||
-        json_get_int(r, "metrics_bytes", &c->bytes, err) < 0)
-        return err_wrap(err, "checkpoint");
-    return 0;
-}
-
 /* NAN is null in JSON. */
 static bool same_number(double a, double b)
 {
@@ -257,39 +233,37 @@ static int wrong(const char *what, struct err *err)
 }
 
 /* Everything that follows from the recipe and the epochs in metrics.jsonl must be what follows. */
-static int check_counters(const struct counters *c, const struct history *h, const json_t *r,
-                          struct err *err)
+static int check_counters(const struct resume_record *r, const struct history *h, struct err *err)
 {
     const struct place *at = &h->at;
-    const json_t *best = json_object_get(r, "best_value");
     const struct {
         const char *name;
-        json_int_t is;
+        int64_t is;
         uint64_t due;
     } rows[] = {
-        {"phase", c->phase, (uint64_t)at->phase},
-        {"phase_epoch", c->phase_epoch, (uint64_t)at->phase_epoch},
-        {"epoch", c->epoch, at->epoch},
-        {"step", c->step, h->step},
-        {"adam_step", c->adam_step, h->adam_step},
-        {"smooth_loss.count", c->count, h->smooth_count},
-        {"best_epoch", c->best_epoch, (uint64_t)at->best_epoch},
-        {"best_phase", c->best_phase, (uint64_t)at->best_phase},
+        {"phase", r->phase, (uint64_t)at->phase},
+        {"phase_epoch", r->phase_epoch, (uint64_t)at->phase_epoch},
+        {"epoch", r->epoch, at->epoch},
+        {"step", r->step, h->step},
+        {"adam_step", r->adam_step, h->adam_step},
+        {"smooth_loss.count", r->smooth_loss.count, h->smooth_count},
+        {"best_epoch", r->best_epoch, (uint64_t)at->best_epoch},
+        {"best_phase", r->best_phase, (uint64_t)at->best_phase},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if ((uint64_t)rows[i].is != rows[i].due)
             return wrong(rows[i].name, err);
-    if (at->best_epoch >= 0 && (!json_is_number(best) || json_number_value(best) != at->best_value))
+    if (at->best_epoch >= 0 && !(r->best_value == at->best_value))
         return wrong("best_value", err);
-    if (h->best && !json_equal(json_object_get(r, "best"), h->best))
+    if (h->best && !json_equal(r->best, h->best))
         return wrong("best", err);
-    if (h->last && !json_equal(json_object_get(r, "last"), h->last))
+    if (h->last && !json_equal(r->last, h->last))
         return wrong("last", err);
     return 0;
 }
 
-static int check_watch(const struct watch *is, const struct watch *due, struct err *err)
+static int check_watch(const struct resume_watch *is, const struct watch *due, struct err *err)
 {
     if (same_number(is->best, due->best) && is->since == due->since &&
         is->since_drop == due->since_drop && is->scale == due->scale)
@@ -298,12 +272,13 @@ static int check_watch(const struct watch *is, const struct watch *due, struct e
 }
 
 /* The part of metrics.jsonl that the state resumes from, followed through the recipe; older states have no hash. */
-static int read_history(struct history *h, const struct counters *c, const json_t *r,
-                        const struct session *s, const char *folder, struct err *err)
+static int read_history(struct history *h, const struct resume_record *r, const struct session *s,
+                        const char *folder, struct err *err)
 {
     uint32_t steps[PHASES_MAX];
     const struct history_recipe recipe = {s->phases, s->n_phases, steps, &s->e->train.watch};
-    const char *expected = json_string_value(json_object_get(r, "metrics_sha256"));
+    const char *expected = r->metrics_sha256;
+    const int64_t bytes = r->metrics_bytes;
     char path[PATH_LEN], hex[SHA256_HEX], *text;
     size_t size;
     int rc;
@@ -313,41 +288,42 @@ static int read_history(struct history *h, const struct counters *c, const json_
     if (path_format(path, err, "%s/metrics.jsonl", folder) < 0 ||
         path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
         return -1;
-    if (c->bytes < 0 || (uint64_t)c->bytes > size) {
+    if (bytes < 0 || (uint64_t)bytes > size) {
         free(text);
         return err_set(err, ERR_FORMAT,
-                       "%s: %zu bytes, the checkpoint was written after %" JSON_INTEGER_FORMAT
+                       "%s: %zu bytes, the checkpoint was written after %" PRId64
                        ": lines were lost",
-                       path, size, c->bytes);
+                       path, size, bytes);
     }
-    sha256_of(text, (size_t)c->bytes, hex);
+    sha256_of(text, (size_t)bytes, hex);
     if (expected && strcmp(hex, expected) != 0)
         rc =
             err_set(err, ERR_CHECKSUM,
-                    "%s: its first %" JSON_INTEGER_FORMAT
+                    "%s: its first %" PRId64
                     " bytes have the SHA-256 %.12s..., last.json says %.12s...: a line was changed "
                     "since the run stopped",
-                    path, c->bytes, hex, expected);
+                    path, bytes, hex, expected);
     else
-        rc = history_read(h, &recipe, text, (size_t)c->bytes, path, err);
+        rc = history_read(h, &recipe, text, (size_t)bytes, path, err);
     free(text);
     if (rc < 0)
         return -1;
-    if (c->epoch_step < 0 ||
-        (h->at.phase < s->n_phases ? c->epoch_step >= steps[h->at.phase] : c->epoch_step > 0))
+    if (r->epoch_step < 0 ||
+        (h->at.phase < s->n_phases ? r->epoch_step >= steps[h->at.phase] : r->epoch_step > 0))
         return wrong("epoch_step", err);
-    history_steps(h, &recipe, (uint32_t)c->epoch_step);
+    history_steps(h, &recipe, (uint32_t)r->epoch_step);
     return 0;
 }
 
 /* best.json is written before last.json: a process that was killed in between leaves that of one epoch more, which
  * is trained again. */
-static int check_best(const json_t *r, const char *folder, const struct place *at, struct err *err)
+static int check_best(const struct resume_record *r, const char *folder, const struct place *at,
+                      struct err *err)
 {
-    const char *expected = json_string_value(json_object_get(r, "best_sha256"));
+    const char *expected = r->best_sha256;
     char hex[SHA256_HEX], weights[PATH_LEN];
+    struct checkpoint_record record;
     json_t *best;
-    json_int_t epochs;
     int rc = 0;
 
     if (!expected)
@@ -359,8 +335,8 @@ static int check_best(const json_t *r, const char *folder, const struct place *a
     if (checkpoint_state(&best, folder, "best", err) < 0 ||
         checkpoint_sha256(hex, folder, "best", err) < 0)
         return err_wrap(err, "what last.json names as the best epoch");
-    epochs = json_integer_value(json_object_get(best, "epochs"));
-    if (strcmp(hex, expected) != 0 && epochs != (json_int_t)at->epoch + 1)
+    checkpoint_record_read(&record, best);
+    if (strcmp(hex, expected) != 0 && record.epochs != (int64_t)at->epoch + 1)
         rc = err_set(err, ERR_CHECKSUM,
                      "%s/checkpoints/best.json: its SHA-256 is %.12s..., last.json says %.12s...: "
                      "it was changed since the run stopped",
@@ -371,59 +347,56 @@ static int check_best(const json_t *r, const char *folder, const struct place *a
     return rc;
 }
 
-static int take_state(struct state *st, const struct counters *c, struct history *h,
-                      const json_t *r, struct err *err)
+static int take_state(struct state *st, const struct resume_record *r, struct history *h,
+                      struct err *err)
 {
-    const json_t *smooth = json_object_get(json_object_get(r, "smooth_loss"), "value");
-    struct watch watch = {0};
-
-    if (!json_is_number(smooth) || !isfinite(json_number_value(smooth)))
+    if (!isfinite(r->smooth_loss.value))
         return wrong("smooth_loss.value", err);
-    if (read_watch(&watch, json_object_get(r, "watch"), err) < 0 ||
-        check_watch(&watch, &h->at.watch, err) < 0)
+    if (check_watch(&r->watch, &h->at.watch, err) < 0)
         return -1;
     st->at = h->at;
-    st->epoch_step = (uint32_t)c->epoch_step;
+    st->epoch_step = (uint32_t)r->epoch_step;
     st->step = h->step;
     st->adam_step = (uint32_t)h->adam_step;
-    st->smooth = (struct smooth_loss){json_number_value(smooth), h->smooth_count};
-    st->metrics_bytes = (uint64_t)c->bytes;
+    st->smooth = (struct smooth_loss){r->smooth_loss.value, h->smooth_count};
+    st->metrics_bytes = (uint64_t)r->metrics_bytes;
     st->best = json_incref(h->best);
     st->last = json_incref(h->last);
-    if (json_array_size(json_object_get(r, "curve")) > (st->at.epoch + 1) * (size_t)CURVE_POINTS)
+    if (json_array_size(r->curve) > (st->at.epoch + 1) * (size_t)CURVE_POINTS)
         return wrong("curve", err);
-    return read_curve(&st->curve, json_object_get(r, "curve"), err);
+    return read_curve(&st->curve, r->curve, err);
 }
 
 int state_read(struct state *st, const json_t *json, const struct session *s, const char *folder,
                struct err *err)
 {
-    const json_t *r = json_object_get(json, "resume");
+    struct checkpoint_record c;
     struct history h = {0};
-    struct counters c;
-    const char *initial;
+    struct resume_record r;
     int rc;
 
     state_begin(st);
-    if (same_parent(json, "config", s->config_sha256, "the experiment", err) < 0 ||
-        same_parent(json, "tables", s->tables_sha256, "a table that the experiment names", err) <
-            0 ||
-        same_parent(json, "index", shard_set_index_sha256(s->shards), "the set of shards", err) < 0)
+    checkpoint_record_read(&c, json);
+    if (same_parent(&c.parents, "config", s->config_sha256, "the experiment", err) < 0 ||
+        same_parent(&c.parents, "tables", s->tables_sha256, "a table that the experiment names",
+                    err) < 0 ||
+        same_parent(&c.parents, "index", shard_set_index_sha256(s->shards), "the set of shards",
+                    err) < 0)
         return -1;
-    initial =
-        json_string_value(json_object_get(json_object_get(json, "parents"), "initial_weights"));
-    if (!initial || !r || !json_object_get(r, "smooth_loss"))
+    if (!c.parents.initial_weights || !c.resume)
         return err_set(err, ERR_FORMAT, "checkpoint: nothing to resume from (resume)");
-    if (same_ranks(r, s, err) < 0 || read_counters(&c, r, err) < 0)
+    if (fields_read(resume_fields, (int)c.version, &r, c.resume, err) < 0)
+        return err_wrap(err, "checkpoints/last.json: resume");
+    if (same_ranks(&r, s, err) < 0)
         return -1;
-    snprintf(st->initial_sha256, sizeof st->initial_sha256, "%s", initial);
-    rc = read_history(&h, &c, r, s, folder, err);
+    snprintf(st->initial_sha256, sizeof st->initial_sha256, "%s", c.parents.initial_weights);
+    rc = read_history(&h, &r, s, folder, err);
     if (rc == 0)
-        rc = check_counters(&c, &h, r, err);
+        rc = check_counters(&r, &h, err);
     if (rc == 0)
-        rc = check_best(r, folder, &h.at, err);
+        rc = check_best(&r, folder, &h.at, err);
     if (rc == 0)
-        rc = take_state(st, &c, &h, r, err);
+        rc = take_state(st, &r, &h, err);
     history_free(&h);
     return rc;
 }

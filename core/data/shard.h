@@ -53,6 +53,9 @@ void shard_set_relabel(struct shard_set *s, uint32_t rank, int32_t label);
 int32_t shard_set_size(const struct shard_set *s);                /* presized short side, px */
 const char *shard_set_index_sha256(const struct shard_set *s);    /* of index.json */
 const char *shard_set_manifest_sha256(const struct shard_set *s); /* of manifest.jsonl */
+/* index.json. Borrowed. */
+struct index_record;
+const struct index_record *shard_set_record(const struct shard_set *s);
 /* What prep remarked (remarks_json()); NULL: an older prep. Borrowed. */
 const json_t *shard_set_remarks(const struct shard_set *s);
 /* SHA-256 over path, label and official list of every picture, in the order of ranks. ERR_NOMEM. */

@@ -3,9 +3,10 @@
 #include "experiment/history.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "record/epoch.h"
 
 /* The first step of a phase finds its counters cleared. */
 static void add_steps(struct history *h, const struct run_phase *p, uint64_t steps)
@@ -27,50 +28,36 @@ void history_steps(struct history *h, const struct history_recipe *recipe, uint3
         add_steps(h, &recipe->phases[h->at.phase], steps);
 }
 
-static int get_number(double *out, const json_t *line, const char *name, struct err *err)
-{
-    const json_t *number = json_object_get(line, name);
-
-    if (!json_is_number(number))
-        return err_set(err, ERR_FORMAT, "%s is no number", name);
-    *out = json_number_value(number);
-    return 0;
-}
-
-static int add_line(struct history *h, const struct history_recipe *recipe, json_t *line,
+static int add_line(struct history *h, const struct history_recipe *recipe, json_t *json,
                     struct err *err)
 {
-    json_int_t epoch, steps;
-    const char *phase;
-    double loss, error_rate, value = 0;
+    const enum monitor monitor = (enum monitor)recipe->watch->monitor;
+    struct epoch_line line;
     bool best;
 
-    if (json_get_int(line, "epoch", &epoch, err) < 0 ||
-        json_get_string(line, "phase", &phase, err) < 0 ||
-        json_get_int(line, "steps", &steps, err) < 0 ||
-        get_number(&loss, line, "valid_loss", err) < 0 ||
-        get_number(&error_rate, line, "error_rate", err) < 0 ||
-        get_number(&value, line, monitor_rows[recipe->watch->monitor].key, err) < 0)
+    if (fields_read(epoch_fields, 0, &line, json, err) < 0)
         return -1;
+    if (isnan(line.metric[monitor]))
+        return err_set(err, ERR_FORMAT, "\"%s\" is missing", monitor_rows[monitor].key);
     if (h->at.phase >= recipe->n_phases)
         return err_set(err, ERR_FORMAT, "an epoch more than the recipe has");
-    if (epoch != h->at.epoch)
-        return err_set(err, ERR_FORMAT, "epoch %" JSON_INTEGER_FORMAT ", expected %" PRIu32, epoch,
+    if (line.epoch != h->at.epoch)
+        return err_set(err, ERR_FORMAT, "epoch %" PRId64 ", expected %" PRIu32, line.epoch,
                        h->at.epoch);
-    if (strcmp(phase, recipe->phases[h->at.phase].name) != 0)
-        return err_set(err, ERR_FORMAT, "phase %.40s, expected %s", phase,
+    if (strcmp(line.phase, recipe->phases[h->at.phase].name) != 0)
+        return err_set(err, ERR_FORMAT, "phase %.40s, expected %s", line.phase,
                        recipe->phases[h->at.phase].name);
     if (recipe->steps)
         add_steps(h, &recipe->phases[h->at.phase], recipe->steps[h->at.phase]);
-    if (recipe->steps && (uint64_t)steps != h->step)
-        return err_set(err, ERR_FORMAT, "%" JSON_INTEGER_FORMAT " steps, expected %" PRIu64, steps,
+    if (recipe->steps && (uint64_t)line.steps != h->step)
+        return err_set(err, ERR_FORMAT, "%" PRId64 " steps, expected %" PRIu64, line.steps,
                        h->step);
-    place_epoch(&h->at, &best, recipe->phases, recipe->watch, value);
+    place_epoch(&h->at, &best, recipe->phases, recipe->watch, line.metric[monitor]);
     json_decref(h->last);
-    h->last = json_incref(line);
+    h->last = json_incref(json);
     if (best) {
         json_decref(h->best);
-        h->best = json_incref(line);
+        h->best = json_incref(json);
     }
     return 0;
 }

@@ -2,8 +2,8 @@
 #include "record/metrics.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* --- from the confusion matrix -------------------------------------------------------------------- */
 
@@ -251,54 +251,35 @@ int metrics_of(struct metrics *out, const struct predictions *p, struct err *err
     return compute(out, p, true, err);
 }
 
+double metrics_value(const struct metrics *m, enum monitor which)
+{ // clang-format off
+#define METRIC_PLACE(id, member, key, label, direction, what) [MONITOR_##id] = offsetof(struct metrics, member),
+    static const size_t places[METRICS] = {
+        EACH_CHOSEN_METRIC(METRIC_PLACE) EACH_FITTED_METRIC(METRIC_PLACE)
+    };
+#undef METRIC_PLACE
+    // clang-format on
+    BUG_IF(which < MONITORS_ALWAYS || which >= METRICS);
+    return *(const double *)(const void *)((const char *)m + places[which]);
+}
+
 int metrics_one(double *out, enum monitor which, const struct predictions *p, struct err *err)
 {
-    struct metric_row rows[METRICS];
     struct metrics m;
 
     if (compute(&m, p, false, err) < 0)
         return -1;
-    metrics_rows(rows, &m);
-    for (int i = 0; i < METRICS; i++)
-        if (strcmp(rows[i].key, monitor_rows[which].key) == 0) {
-            *out = rows[i].value;
-            return 0;
-        }
-    BUG_IF(true); /* a row of base/monitor.c that is none of metrics_rows() */
-    return -1;
-}
-
-void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
-{
-#define ROW(id) monitor_rows[id].key, monitor_rows[id].label
-    const struct metric_row all[METRICS] = {
-        {ROW(MONITOR_TOP5), "1 is best", m->top5},
-        {ROW(MONITOR_BALANCED_ACCURACY), "mean recall of the classes", m->balanced_accuracy},
-        {ROW(MONITOR_MACRO_F1), "mean F1 of the classes", m->macro_f1},
-        {ROW(MONITOR_MCC), "1 is best, 0 is chance", m->mcc},
-        {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss},
-        {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier},
-        {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece},
-        {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
-         m->temperature},
-        {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
-         m->scaled_log_loss},
-        {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
-         m->scaled_ece}};
-#undef ROW
-
-    for (int i = 0; i < METRICS; i++)
-        rows[i] = all[i];
+    *out = metrics_value(&m, which);
+    return 0;
 }
 
 json_t *metrics_json(const struct metrics *m)
 {
-    struct metric_row rows[METRICS];
     json_t *out = json_object();
 
-    metrics_rows(rows, m);
-    for (int i = 0; i < METRICS; i++)
-        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0) {
+    for (int i = MONITORS_ALWAYS; i < METRICS; i++)
+        if (json_object_set_new(out, monitor_rows[i].key,
+                                json_real(metrics_value(m, (enum monitor)i))) < 0) {
             json_decref(out);
             return NULL;
         }
