@@ -12,7 +12,7 @@
 #include "record/repeats.h"
 #include "record/study.h"
 #include "summary.h"
-#include "useful.h"
+#include "learn/useful.h"
 
 enum { MEASURED_MOST = 8 };
 

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
-#include "loop.h"
+#include "learn/loop.h"
 #include "nn/weights.h"
 
 static const size_t metrics_max = (size_t)1 << 28; /* bytes */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "begin.h"
+#include "learn/begin.h"
 #include "record/study.h"
 
 enum { ARGS_MOST = 32 };

@@ -71,7 +71,7 @@ static const struct field watch_fields[] = {
     FIELD_END,
 };
 
-/* Counters have no bounds here: what they must be follows from the recipe and metrics.jsonl (train/state.c). */
+/* Counters have no bounds here: what they must be follows from the recipe and metrics.jsonl (learn/state.c). */
 const struct field resume_fields[] = {
     FIELD_INT(struct resume_record, phase, "phase", -whole, whole, "", "where the run is, from 0"),
     FIELD_INT(struct resume_record, phase_epoch, "phase_epoch", -whole, whole, "", "in the phase"),

@@ -1,10 +1,10 @@
 /* monitored.h - the metrics of a validation that its line of metrics.jsonl has.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_MONITORED_H
-#define PRESIZE_TRAIN_MONITORED_H
+#ifndef PRESIZE_LEARN_MONITORED_H
+#define PRESIZE_LEARN_MONITORED_H
 
 #include "base/monitor.h"
-#include "loop.h"
+#include "learn/loop.h"
 
 struct monitored {
     double metric[MONITORS];       /* NAN: not computed */

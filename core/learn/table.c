@@ -1,6 +1,6 @@
 /* table.c - the table of epochs (fastprogress, ConsoleMasterBar.write).
  * SPDX-License-Identifier: MIT */
-#include "table.h"
+#include "learn/table.h"
 
 #include <string.h>
 

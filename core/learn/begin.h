@@ -1,7 +1,7 @@
 /* begin.h - starts a run, or resumes one.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_BEGIN_H
-#define PRESIZE_TRAIN_BEGIN_H
+#ifndef PRESIZE_LEARN_BEGIN_H
+#define PRESIZE_LEARN_BEGIN_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +11,9 @@
 #include "base/err.h"
 #include "base/path.h"
 
+struct run;
+struct session;
+struct state;
 struct team;
 
 struct request {
@@ -23,9 +26,11 @@ struct request {
     char *const *words; /* KEY=VALUE */
     int n_words;
     int64_t stop_after; /* epochs; 0: all */
-    bool lr_find;       /* the range test instead of a training */
-    struct team *team;  /* processes that train together; NULL: this one alone */
-    bool gpus;          /* they are those of --gpus */
+    /* Where set: what is done with the session and the run instead of a training; SUFFIX is part of a made name. */
+    int (*instead)(struct session *s, struct run *run, struct err *err);
+    const char *suffix;
+    struct team *team; /* processes that train together; NULL: this one alone */
+    bool gpus;         /* they are those of --gpus */
     int argc;
     char *const *argv; /* for the record */
     json_t *git;       /* facts_git(), for the record; NULL where no run is begun */
@@ -43,8 +48,6 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
 /* The run in FOLDER as its run.json and resolved.yaml began it: *S with its first weights, whose hash is then in ST.
  * ERR_INPUT when experiment, shards, tables or first weights are not those that it was begun with. *S is the caller's,
  * also after an error. */
-struct session;
-struct state;
 int begin_recorded(struct session **s, struct state *st, const struct request *r,
                    const char *folder, struct err *err) MUST_USE;
 

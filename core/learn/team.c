@@ -1,5 +1,5 @@
 /* team.c - several processes that train one run. SPDX-License-Identifier: MIT */
-#include "team.h"
+#include "learn/team.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* monitored.c - see monitored.h. SPDX-License-Identifier: MIT */
-#include "monitored.h"
+#include "learn/monitored.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* facts.c - collects a run's facts; what cannot be found out is null, never a reason to fail.
  * SPDX-License-Identifier: MIT */
-#include "facts.h"
+#include "learn/facts.h"
 
 #include <stdlib.h>
 #include <string.h>

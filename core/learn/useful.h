@@ -2,8 +2,8 @@
  *
  * What was recorded is read with experiment_read(): an older run may have such a key.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_USEFUL_H
-#define PRESIZE_TRAIN_USEFUL_H
+#ifndef PRESIZE_LEARN_USEFUL_H
+#define PRESIZE_LEARN_USEFUL_H
 
 #include "experiment/experiment.h"
 

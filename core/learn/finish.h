@@ -1,9 +1,9 @@
 /* finish.h - what a run leaves behind when it is done: predictions, plots, final numbers, report.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_FINISH_H
-#define PRESIZE_TRAIN_FINISH_H
+#ifndef PRESIZE_LEARN_FINISH_H
+#define PRESIZE_LEARN_FINISH_H
 
-#include "loop.h"
+#include "learn/loop.h"
 
 /* Writes predictions.csv and .h5, confusion.csv, per_class.csv, plots, metrics.json and report.html
  * of the last weights into the run's FOLDER. V is the last validation; scored again when it is not

@@ -3,7 +3,7 @@
  * Invariants: nothing that goes into metrics.jsonl or a checkpoint depends on time, threads or the
  * run having been interrupted; the state is advanced before the checkpoint that holds it is
  * written. SPDX-License-Identifier: MIT */
-#include "loop.h"
+#include "learn/loop.h"
 
 #include <math.h>
 #include <signal.h>
@@ -17,9 +17,9 @@
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
 #include "nn/weights.h"
-#include "monitored.h"
-#include "table.h"
-#include "team.h"
+#include "learn/monitored.h"
+#include "learn/table.h"
+#include "learn/team.h"
 
 static volatile sig_atomic_t caught; /* number of the signal; 0: none */
 

@@ -1,6 +1,6 @@
 /* fit.c - plans batches until one fits. Memory that is planned is not touched, so planning is cheap.
  * SPDX-License-Identifier: MIT */
-#include "fit.h"
+#include "learn/fit.h"
 
 #include "base/memory.h"
 

@@ -2,12 +2,12 @@
  *
  * It travels in checkpoints/last.json beside the weights and Adam's moments.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_STATE_H
-#define PRESIZE_TRAIN_STATE_H
+#ifndef PRESIZE_LEARN_STATE_H
+#define PRESIZE_LEARN_STATE_H
 
 #include <jansson.h>
 
-#include "session.h"
+#include "learn/session.h"
 
 struct curve {          /* at most CURVE_POINTS an epoch, for the plots */
     double *x;          /* epochs since the start of the run */

@@ -1,6 +1,6 @@
 /* state.c - the training state to JSON and back; reals keep all 17 digits.
  * SPDX-License-Identifier: MIT */
-#include "state.h"
+#include "learn/state.h"
 
 #include <inttypes.h>
 #include <math.h>

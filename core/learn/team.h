@@ -4,8 +4,8 @@
  * one ends all of them at once, and the launcher (mpirun, srun) does so where one dies; the last checkpoint is there to
  * resume from. What all find alike (a signal's stop, a loss that is no number) they end in order.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_TEAM_H
-#define PRESIZE_TRAIN_TEAM_H
+#ifndef PRESIZE_LEARN_TEAM_H
+#define PRESIZE_LEARN_TEAM_H
 
 #include "backend/backend.h"
 #include "base/group.h"

@@ -1,9 +1,9 @@
 /* fit.h - whether the planned memory is there, asked before anything is made or computed.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_FIT_H
-#define PRESIZE_TRAIN_FIT_H
+#ifndef PRESIZE_LEARN_FIT_H
+#define PRESIZE_LEARN_FIT_H
 
-#include "session.h"
+#include "learn/session.h"
 
 /* Prepares every phase in turn and ends with the first one prepared. ERR_NOMEM when one does not fit:
  * planned and available bytes, the largest batch that fits and the keys to set. *BYTES (may be NULL)

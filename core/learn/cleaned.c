@@ -1,5 +1,5 @@
 /* cleaned.c - clean.csv and planted.csv of a run folder. SPDX-License-Identifier: MIT */
-#include "cleaned.h"
+#include "learn/cleaned.h"
 
 #include <stdlib.h>
 #include <string.h>

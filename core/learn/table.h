@@ -1,7 +1,7 @@
 /* table.h - the table of epochs, as fastprogress prints it on a console.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_TABLE_H
-#define PRESIZE_TRAIN_TABLE_H
+#ifndef PRESIZE_LEARN_TABLE_H
+#define PRESIZE_LEARN_TABLE_H
 
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
 /* loop.h - phases, epochs, steps; validation, table, metrics and checkpoints at each epoch's end.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_LOOP_H
-#define PRESIZE_TRAIN_LOOP_H
+#ifndef PRESIZE_LEARN_LOOP_H
+#define PRESIZE_LEARN_LOOP_H
 
 #include "record/run.h"
-#include "session.h"
-#include "state.h"
+#include "learn/session.h"
+#include "learn/state.h"
 
 /* What the last validation gave, in the order of split->valid. */
 struct verdict {

@@ -1,6 +1,6 @@
 /* useful.c - keys against the phases that would use them.
  * SPDX-License-Identifier: MIT */
-#include "useful.h"
+#include "learn/useful.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* session.c - opens shards, device and network, and checks that they fit before anything is made.
  * SPDX-License-Identifier: MIT */
-#include "session.h"
+#include "learn/session.h"
 
 #include <math.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* begin.c - from a request to a run folder: checks first, the folder only when training can start.
  * SPDX-License-Identifier: MIT */
-#include "begin.h"
+#include "learn/begin.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +10,16 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
-#include "cleaned.h"
+#include "learn/cleaned.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
-#include "facts.h"
-#include "finish.h"
-#include "fit.h"
-#include "loop.h"
+#include "learn/facts.h"
+#include "learn/finish.h"
+#include "learn/fit.h"
+#include "learn/loop.h"
 #include "nn/weights.h"
-#include "range_test.h"
-#include "team.h"
-#include "useful.h"
+#include "learn/team.h"
+#include "learn/useful.h"
 
 /* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,
@@ -40,10 +39,11 @@ static int train_through(struct session *s, struct run *run, const char *folder,
     return run_finish(run, err);
 }
 
-/* The learning-rate range test in place of a training. */
-static int lr_find_through(struct session *s, struct run *run, struct err *err)
+/* What the caller does with the session in place of a training. */
+static int other_through(struct session *s, struct run *run, const struct request *r,
+                         struct err *err)
 {
-    if (range_run(s, run, err) < 0) {
+    if (r->instead(s, run, err) < 0) {
         run_fail(run, err);
         return -1;
     }
@@ -81,7 +81,7 @@ static int run_name(char out[256], const struct request *r, const struct session
         return begin_check_name(out, err);
     }
     clock_utc_compact(now, sizeof now);
-    used = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->lr_find ? "-lr_find" : "",
+    used = snprintf(out, 256, "%s-%s%s-%.8s", now, s->e->name, r->instead ? r->suffix : "",
                     s->config_sha256);
     for (n = 2; n < 1000 && used > 0 && used < 240; n++) {
         if (path_format(path, err, "%s/%s", place_of(r), out) < 0)
@@ -243,8 +243,8 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         run_fail(run, err);
         goto out;
     }
-    if (r->lr_find)
-        rc = lr_find_through(s, run, err);
+    if (r->instead)
+        rc = other_through(s, run, r, err);
     else
         rc = train_through(s, run, folder, &st, r, err);
 out:

@@ -1,6 +1,6 @@
 /* finish.c - a finished run's results, all of them functions of its weights and metrics.
  * SPDX-License-Identifier: MIT */
-#include "finish.h"
+#include "learn/finish.h"
 
 #include <stdlib.h>
 #include <string.h>

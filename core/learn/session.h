@@ -1,8 +1,8 @@
 /* session.h - everything an experiment needs before its first step: pictures, device, network.
  *
  * Nothing is created on disk. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_SESSION_H
-#define PRESIZE_TRAIN_SESSION_H
+#ifndef PRESIZE_LEARN_SESSION_H
+#define PRESIZE_LEARN_SESSION_H
 
 #include "base/group.h"
 #include "data/shard.h"

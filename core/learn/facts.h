@@ -1,11 +1,11 @@
 /* facts.h - what run.json says of a run before it starts: program, machine, parents.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_FACTS_H
-#define PRESIZE_TRAIN_FACTS_H
+#ifndef PRESIZE_LEARN_FACTS_H
+#define PRESIZE_LEARN_FACTS_H
 
 #include <jansson.h>
 
-#include "session.h"
+#include "learn/session.h"
 
 /* Commit and dirty flag of the working folder's repository, null outside one. Runs git: before sandbox_enter(). */
 json_t *facts_git(void);
