@@ -175,6 +175,7 @@ int replay_run(FILE *out, const struct request *r, struct err *err)
         loop_catch_signals();
         st.each_epoch = hold_epoch;
         st.each_ctx = &p;
+        st.table = r->table;
         rc = loop_run(s, NULL, &st, &v, (int64_t)json_array_size(p.lines), err);
         if (rc < 0 && err->kind == ERR_STOPPED && !loop_signal())
             rc = 0; /* all that was recorded */

@@ -552,6 +552,8 @@ int main(int argc, char **argv)
     a.request.words = a.words;
     a.request.argc = argc;
     a.request.argv = argv;
+    a.request.signals = true;
+    a.request.table = stdout;
     a.common.keys = experiment_keys(&a.common.n_keys);
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;

@@ -28,6 +28,7 @@ static int train_through(struct session *s, struct run *run, const char *folder,
     struct verdict v = {0};
     int rc;
 
+    st->table = r->table;
     rc = loop_run(s, run, st, &v, r->stop_after, err);
     if (rc == 0)
         rc = finish_run(s, run, folder, st, &v, err);
@@ -196,7 +197,8 @@ static int open_run(struct run **run, const struct request *r, struct session *s
         return -1;
     if (team_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
         return -1;
-    loop_catch_signals(); /* from here on there is something to keep */
+    if (r->signals)
+        loop_catch_signals(); /* from here on there is something to keep */
     if (!team_leads(r->team))
         return 0;
     if (facts_collect(&facts, s, r->argc, r->argv, r->git, st->initial_sha256, err) < 0)
@@ -220,6 +222,24 @@ static void end_team(const struct request *r, int rc, const struct err *err)
     team_leave(r->team);
 }
 
+/* What the run was begun with, as files in its FOLDER. */
+static int write_inputs(const struct session *s, const char *folder, struct err *err)
+{
+    return cleaned_write(s, folder, err) < 0 ? -1 : experiment_write(s->e, folder, err);
+}
+
+int begin_open(struct session **s, struct state *st, struct run **run, char folder[PATH_LEN],
+               const struct request *r, struct err *err)
+{
+    struct experiment *e;
+
+    if (name_is_free(r, err) < 0 || useful_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
+        open_session(s, e, r, err) < 0 || open_run(run, r, *s, st, folder, err) < 0)
+        return -1;
+    say_what_runs(*s);
+    return write_inputs(*s, folder, err);
+}
+
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
 {
     struct experiment *e;
@@ -239,7 +259,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         goto out;
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
-    if (run && (cleaned_write(s, folder, err) < 0 || experiment_write(s->e, folder, err) < 0)) {
+    if (run && write_inputs(s, folder, err) < 0) {
         run_fail(run, err);
         goto out;
     }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -29,6 +30,8 @@ struct request {
     /* Where set: what is done with the session and the run instead of a training; SUFFIX is part of a made name. */
     int (*instead)(struct session *s, struct run *run, struct err *err);
     const char *suffix;
+    FILE *table;       /* where the table of epochs goes; NULL: nowhere */
+    bool signals;      /* a signal stops the training at its next step */
     struct team *team; /* processes that train together; NULL: this one alone */
     bool gpus;         /* they are those of --gpus */
     int argc;
@@ -44,6 +47,11 @@ int begin_check_name(const char *name, struct err *err) MUST_USE;
  * and is marked so. */
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
+
+/* A run that is begun, for whoever trains it (learn.h): *S with its first weights, ST, and *RUN in FOLDER. All are the
+ * caller's, also after an error. */
+int begin_open(struct session **s, struct state *st, struct run **run, char folder[PATH_LEN],
+               const struct request *r, struct err *err) MUST_USE;
 
 /* The run in FOLDER as its run.json and resolved.yaml began it: *S with its first weights, whose hash is then in ST.
  * ERR_INPUT when experiment, shards, tables or first weights are not those that it was begun with. *S is the caller's,

@@ -215,11 +215,6 @@ static double work_left(const struct session *s, const struct state *st, uint32_
     return work;
 }
 
-/* Seconds that this process has trained, and the work of them. */
-struct pace {
-    double began, work_then;
-};
-
 /* "0.1234, all done in 12:34"; the time once there is a pace. */
 static void step_note(char out[64], const struct session *s, const struct state *st,
                       const struct pace *pace, double shown)
@@ -477,7 +472,8 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         return -1;
     row.monitored = m.row->always ? NULL : m.row->key;
     row.value = m.value;
-    table_print(stdout, &row);
+    if (st->table)
+        table_print(st->table, &row);
     if (note_steps(s, run, err) < 0 ||
         write_metrics(s, run, st, shown, m.metric, step, sha256, err) < 0 ||
         write_timing(s, run, st, times, err) < 0 ||
@@ -516,7 +512,8 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
              p->epochs, PLURAL(p->epochs), session_steps(s, st->at.phase),
              PLURAL(session_steps(s, st->at.phase)), session_step_text(s, st->at.phase, pictures),
              p->size, p->lr[2], p->freeze_to ? ", body frozen" : "");
-    table_header(stdout, row->always ? NULL : row->key);
+    if (st->table)
+        table_header(st->table, row->always ? NULL : row->key);
     return 0;
 }
 
@@ -556,30 +553,46 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
     return weights_swap_averages(s->backend, s->be, s->network, err);
 }
 
+void loop_begin(struct pace *pace, const struct session *s, const struct state *st)
+{
+    *pace = (struct pace){.began = clock_seconds()};
+    if (st->at.phase < s->n_phases)
+        pace->work_then = work_left(s, st, st->epoch_step);
+}
+
+int loop_epoch(struct session *s, struct run *run, struct state *st, struct verdict *v,
+               const struct pace *pace, struct err *err)
+{
+    const int phase = st->at.phase;
+
+    BUG_IF(phase >= s->n_phases);
+    if (!st->in_phase && begin_phase(s, st, err) < 0)
+        return -1;
+    st->in_phase = true;
+    if (run_epoch(s, run, st, v, pace, err) < 0)
+        return -1;
+    if (st->at.phase != phase) {
+        st->in_phase = false;
+        notice_divergence(s, &s->phases[phase], &v->score);
+    }
+    return 0;
+}
+
 int loop_run(struct session *s, struct run *run, struct state *st, struct verdict *v,
              int64_t stop_after, struct err *err)
 {
-    struct pace pace = {.began = clock_seconds()};
+    struct pace pace;
 
-    if (st->at.phase < s->n_phases)
-        pace.work_then = work_left(s, st, st->epoch_step);
+    loop_begin(&pace, s, st);
     while (st->at.phase < s->n_phases) {
-        const int phase = st->at.phase;
-
-        if (begin_phase(s, st, err) < 0)
+        if (loop_epoch(s, run, st, v, &pace, err) < 0)
             return -1;
-        while (st->at.phase == phase) {
-            if (run_epoch(s, run, st, v, &pace, err) < 0)
-                return -1;
-            if (st->at.phase != phase)
-                notice_divergence(s, &s->phases[phase], &v->score);
-            if (st->at.phase == s->n_phases)
-                break;
-            if (is_asked_to_stop(s))
-                return stopped(s, run, st, loop_signal(), err);
-            if (stop_after > 0 && st->at.epoch >= stop_after)
-                return stopped(s, run, st, "--stop-after", err);
-        }
+        if (st->at.phase == s->n_phases)
+            break;
+        if (is_asked_to_stop(s))
+            return stopped(s, run, st, loop_signal(), err);
+        if (stop_after > 0 && st->at.epoch >= stop_after)
+            return stopped(s, run, st, "--stop-after", err);
     }
     return 0;
 }

@@ -21,6 +21,14 @@ void verdict_free(struct verdict *v); /* what it owns */
 void loop_catch_signals(void);
 const char *loop_signal(void); /* "SIGINT", "SIGTERM", ... when one was noted, else NULL */
 
+/* The time that is left, by what was done so far. */
+struct pace {
+    double began, work_then;
+};
+void loop_begin(struct pace *pace, const struct session *s, const struct state *st);
+/* One epoch from ST on, of which there is one; what loop_run() does in each turn, without a stop. */
+int loop_epoch(struct session *s, struct run *run, struct state *st, struct verdict *v,
+               const struct pace *pace, struct err *err) MUST_USE;
 /* Trains from ST to the end of the last phase. RUN is NULL in all processes but the first. Weights (and
  * moments) are in the backend already.
  * STOP_AFTER > 0 ends after that many epochs of the run, as a signal does: ERR_STOPPED. ERR_NUMERIC

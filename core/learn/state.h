@@ -6,6 +6,7 @@
 #define PRESIZE_LEARN_STATE_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "learn/session.h"
 
@@ -29,6 +30,8 @@ struct state {
     /* Where set: called when an epoch's line (last) is made, the weights it names still in the device. */
     int (*each_epoch)(void *ctx, struct session *s, const struct state *st, struct err *err);
     void *each_ctx;
+    bool in_phase;       /* the phase was begun by this process */
+    FILE *table;         /* where the table of epochs goes; NULL: nowhere */
     json_t *best, *last; /* the metrics.jsonl lines of the best and of the last epoch; owned */
     struct curve curve;
 };

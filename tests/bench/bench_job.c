@@ -39,6 +39,7 @@ static double run(char folder[PATH_LEN], const char *results, const char *precis
                         .n_words = 3,
                         .instead = lr_find ? range_run : NULL,
                         .suffix = "",
+                        .table = stdout,
                         .argc = 1,
                         .argv = argv};
     struct err err = {0};

@@ -290,8 +290,7 @@ static void records_keep_their_hash(void **state)
 }
 
 /* Of a name that was used again, an older record could not say which it means. */
-/* The keys that tell neither recipes apart nor configurations: as many as before there were flags, as one more or less
- * gives every older record another hash. */
+/* They tell neither recipes nor configurations apart. */
 static void keys_without_result_are_in_no_hash(void **state)
 {
     static const char *const words[] = {"title=other",
