@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #include "comparison_private.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,30 +121,70 @@ static int find_keys(struct comparison *c, struct err *err)
 
 /* --- figures -------------------------------------------------------------------------------------- */
 
+struct figure_row {
+    const char *run, *status;
+    double error_rate, low95, high95;
+    int64_t pictures;
+    double valid_loss, best_error_rate;
+    const char *of;
+    double without_leaks;
+};
+static const struct field figure_fields[] = {
+    CELL_TEXT(figure_row, run),
+    CELL_TEXT(figure_row, status),
+    CELL_REAL(figure_row, error_rate),
+    CELL_REAL(figure_row, low95),
+    CELL_REAL(figure_row, high95),
+    CELL_INT(figure_row, pictures),
+    CELL_REAL(figure_row, valid_loss),
+    CELL_REAL(figure_row, best_error_rate),
+    CELL_TEXT(figure_row, of),
+    CELL_REAL(figure_row, without_leaks),
+    FIELD_END,
+};
+
 static int find_figures(struct comparison *c, struct err *err)
 {
     for (size_t i = 0; i < c->n; i++) {
         const struct look *l = &c->runs[i];
-        const json_t *metrics = l->run.metrics;
-        double low = 0, high = 0;
-        bool has = l->p && l->p->n > 0, plain = l->p == l->own && !l->relabelled;
-        json_t *row;
+        const struct metrics_record *m = &l->run.figures;
+        struct figure_row row;
 
-        if (has)
-            stats_wilson(&low, &high, l->errors, l->p->n);
-        row = json_pack("[o, s, o, o, o, o, O?, O?, o, O?]", tabular_string(l->run.name),
-                        l->run.status, has ? json_real((double)l->errors / l->p->n) : json_null(),
-                        has ? json_real(low) : json_null(), has ? json_real(high) : json_null(),
-                        has ? json_integer(l->p->n) : json_null(),
-                        plain ? look_get(metrics, "final", "valid_loss") : NULL,
-                        plain ? look_get(metrics, "best", "error_rate") : NULL,
-                        has ? tabular_string(l->pictures) : json_null(),
-                        look_get(l->without_leaks, "error_rate", NULL));
-        if (tabular_add(c->figures, row, err) < 0)
+        fields_clear(figure_fields, &row);
+        row.run = l->run.name;
+        row.status = l->run.status;
+        if (l->p && l->p->n > 0) {
+            stats_wilson(&row.low95, &row.high95, l->errors, l->p->n);
+            row.error_rate = (double)l->errors / l->p->n;
+            row.pictures = l->p->n;
+            row.of = l->pictures;
+        }
+        if (l->p == l->own && !l->relabelled) {
+            row.valid_loss = m->final.metric[MONITOR_VALID_LOSS];
+            row.best_error_rate = m->best.metric[MONITOR_ERROR_RATE];
+        }
+        row.without_leaks = l->leaks.error_rate;
+        if (tabular_add_record(c->figures, figure_fields, &row, err) < 0)
             return -1;
     }
     return 0;
 }
+
+struct group_row {
+    const json_t *runs;
+    int64_t seeds;
+    double mean_error_rate, deviation, low95, high95, without_leaks;
+};
+static const struct field group_fields[] = {
+    CELL_JSON(group_row, runs),
+    CELL_INT(group_row, seeds),
+    CELL_REAL(group_row, mean_error_rate),
+    CELL_REAL(group_row, deviation),
+    CELL_REAL(group_row, low95),
+    CELL_REAL(group_row, high95),
+    CELL_REAL(group_row, without_leaks),
+    FIELD_END,
+};
 
 /* Runs that differ in what repeats a recipe only, one row for each recipe that is repeated. */
 static int find_groups(struct comparison *c, struct err *err)
@@ -162,13 +203,12 @@ static int find_groups(struct comparison *c, struct err *err)
 
         c->n_seeds = x->n > c->n_seeds ? x->n : c->n_seeds;
         if (x->n > 1)
-            rc =
-                tabular_add(c->groups,
-                            json_pack("[O, i, f, f, o, o, o]", x->runs, x->n, x->mean, x->deviation,
-                                      x->deviation > 0 ? json_real(x->low) : json_null(),
-                                      x->deviation > 0 ? json_real(x->high) : json_null(),
-                                      x->leaks ? json_real(x->clean_mean) : json_null()),
-                            err);
+            rc = tabular_add_record(c->groups, group_fields,
+                                    &(struct group_row){x->runs, x->n, x->mean, x->deviation,
+                                                        x->deviation > 0 ? x->low : NAN,
+                                                        x->deviation > 0 ? x->high : NAN,
+                                                        x->leaks ? x->clean_mean : NAN},
+                                    err);
     }
     c->n_recipes = g.n;
     recipe_groups_free(&g);
@@ -183,40 +223,68 @@ static const char *verdict_text(const struct pairing *p)
     return p->identical ? "identical" : pairing_word(p);
 }
 
-/* The cells about what does not leak: nothing where all of it does not. */
-static json_t *clean_cells(const struct pairing *p)
+struct test_row {
+    const char *run, *against;
+    int64_t pictures, only_first_wrong, only_this_wrong;
+    double difference, low95, high95, p, p_holm;
+    const char *verdict, *reason;
+    int64_t pictures_without_leaks; /* missing, as the next: all of it does not leak */
+    double difference_without_leaks, p_without_leaks, p_holm_without_leaks;
+    const char *verdict_without_leaks, *reason_without_leaks;
+};
+static const struct field test_fields[] = {
+    CELL_TEXT(test_row, run),
+    CELL_TEXT(test_row, against),
+    CELL_INT(test_row, pictures),
+    CELL_INT(test_row, only_first_wrong),
+    CELL_INT(test_row, only_this_wrong),
+    CELL_REAL(test_row, difference),
+    CELL_REAL(test_row, low95),
+    CELL_REAL(test_row, high95),
+    CELL_REAL(test_row, p),
+    CELL_REAL(test_row, p_holm),
+    CELL_TEXT(test_row, verdict),
+    CELL_TEXT(test_row, reason),
+    CELL_INT(test_row, pictures_without_leaks),
+    CELL_REAL(test_row, difference_without_leaks),
+    CELL_REAL(test_row, p_without_leaks),
+    CELL_REAL(test_row, p_holm_without_leaks),
+    CELL_TEXT(test_row, verdict_without_leaks),
+    CELL_TEXT(test_row, reason_without_leaks),
+    FIELD_END,
+};
+
+static struct test_row test_row(const struct comparison *c, size_t i)
 {
-    if (p->tested)
-        return json_pack("[i, f, f, f, s, n]", (int)p->n, p->difference, p->p, p->adjusted,
-                         verdict_text(p));
-    return json_pack("[n, n, n, n, s?, o]", p->why_not[0] ? verdict_text(p) : NULL,
-                     p->why_not[0] ? tabular_string(p->why_not) : json_null());
-}
+    const struct pairing *p = &c->pairs[i], *clean = &c->clean[i];
+    struct test_row row;
 
-static json_t *main_cells(const struct comparison *c, size_t i)
-{
-    const struct pairing *p = &c->pairs[i];
-    const char *verdict = verdict_text(p);
-
-    if (!p->tested)
-        return json_pack("[o, o, n, n, n, n, n, n, n, n, s, o]",
-                         tabular_string(c->runs[i].run.name), tabular_string(c->runs[0].run.name),
-                         verdict, tabular_string(p->why_not));
-    return json_pack("[o, o, i, i, i, f, f, f, f, f, s, n]", tabular_string(c->runs[i].run.name),
-                     tabular_string(c->runs[0].run.name), (int)p->n, (int)p->first_only,
-                     (int)p->second_only, p->difference, p->low, p->high, p->p, p->adjusted,
-                     verdict);
-}
-
-static json_t *test_row(const struct comparison *c, size_t i)
-{
-    json_t *row = main_cells(c, i), *rest = clean_cells(&c->clean[i]);
-
-    if (!row || !rest || json_array_extend(row, rest) < 0) {
-        json_decref(row);
-        row = NULL;
+    fields_clear(test_fields, &row);
+    row.run = c->runs[i].run.name;
+    row.against = c->runs[0].run.name;
+    row.verdict = verdict_text(p);
+    if (p->tested) {
+        row.pictures = p->n;
+        row.only_first_wrong = p->first_only;
+        row.only_this_wrong = p->second_only;
+        row.difference = p->difference;
+        row.low95 = p->low;
+        row.high95 = p->high;
+        row.p = p->p;
+        row.p_holm = p->adjusted;
+    } else {
+        row.reason = p->why_not;
     }
-    json_decref(rest);
+    if (clean->tested || clean->why_not[0])
+        row.verdict_without_leaks = verdict_text(clean);
+    if (clean->tested) {
+        row.pictures_without_leaks = clean->n;
+        row.difference_without_leaks = clean->difference;
+        row.p_without_leaks = clean->p;
+        row.p_holm_without_leaks = clean->adjusted;
+    } else if (clean->why_not[0]) {
+        row.reason_without_leaks = clean->why_not;
+    }
     return row;
 }
 
@@ -233,6 +301,11 @@ static void name_pictures(struct pairing *pair, const struct look *a, const stru
         a->pictures, b->pictures);
 }
 
+static bool has_leaks(const struct look *l)
+{
+    return leaks_are(&l->leaks) || l->leaks_unnamed;
+}
+
 /* Run I with run 0, without the pictures that have a duplicate in the training part of either. */
 static int test_clean(struct comparison *c, size_t i, struct err *err)
 {
@@ -241,13 +314,13 @@ static int test_clean(struct comparison *c, size_t i, struct err *err)
     json_t *left_out;
     int rc;
 
-    if (!c->pairs[i].tested || (!looks[0]->without_leaks && !looks[1]->without_leaks))
+    if (!c->pairs[i].tested || (!has_leaks(looks[0]) && !has_leaks(looks[1])))
         return 0;
     left_out = json_array();
     for (int k = 0; k < 2; k++) {
-        json_t *leaking = json_object_get(looks[k]->without_leaks, "leaking");
+        const json_t *leaking = looks[k]->leaks.leaking;
 
-        if (looks[k]->without_leaks && !leaking) { /* by an older program */
+        if (has_leaks(looks[k]) && !leaking) { /* by an older program */
             snprintf(
                 pair->why_not, sizeof pair->why_not,
                 "%.255s does not record which of its pictures have duplicates in training; with "
@@ -257,7 +330,7 @@ static int test_clean(struct comparison *c, size_t i, struct err *err)
             return 0;
         }
         if (leaking)
-            json_array_extend(left_out, leaking);
+            json_array_extend(left_out, (json_t *)(uintptr_t)leaking);
     }
     rc = pairing_test_without(pair, looks[0]->p, looks[1]->p, left_out, err);
     json_decref(left_out);
@@ -304,8 +377,11 @@ static int find_tests(struct comparison *c, struct err *err)
     c->n_tests = (size_t)adjust(c->pairs, c->n, p);
     c->n_clean = (size_t)adjust(c->clean, c->n, p);
     rc = 0;
-    for (size_t i = 1; rc == 0 && i < c->n; i++)
-        rc = tabular_add(c->tests, test_row(c, i), err);
+    for (size_t i = 1; rc == 0 && i < c->n; i++) {
+        const struct test_row row = test_row(c, i);
+
+        rc = tabular_add_record(c->tests, test_fields, &row, err);
+    }
 out:
     free(p);
     return rc;
@@ -313,34 +389,8 @@ out:
 
 /* --- output --------------------------------------------------------------------------------------- */
 
-static const struct column figure_columns[] = {
-    {"run", -1},   {"status", -1},      {"error_rate", 4}, {"low95", 4},
-    {"high95", 4}, {"pictures", -1},    {"valid_loss", 4}, {"best_error_rate", 4},
-    {"of", -1},    {"without_leaks", 4}};
-static const struct column group_columns[] = {
-    {"runs", -1}, {"seeds", -1}, {"mean_error_rate", 4}, {"deviation", 4},
-    {"low95", 4}, {"high95", 4}, {"without_leaks", 4}};
-static const struct column test_columns[] = {{"run", -1},
-                                             {"against", -1},
-                                             {"pictures", -1},
-                                             {"only_first_wrong", -1},
-                                             {"only_this_wrong", -1},
-                                             {"difference", 4},
-                                             {"low95", 4},
-                                             {"high95", 4},
-                                             {"p", 4},
-                                             {"p_holm", 4},
-                                             {"verdict", -1},
-                                             {"reason", -1},
-                                             {"pictures_without_leaks", -1},
-                                             {"difference_without_leaks", 4},
-                                             {"p_without_leaks", 4},
-                                             {"p_holm_without_leaks", 4},
-                                             {"verdict_without_leaks", -1},
-                                             {"reason_without_leaks", -1}};
 static const struct column relabelled_columns[] = {
     {"run", -1}, {"dropped", -1}, {"relabelled", -1}};
-enum { FIGURES = 10, GROUPS = 7, TESTS = 18 };
 
 static int print_keys(FILE *out, enum form form, const struct comparison *c, struct err *err)
 {
@@ -369,9 +419,9 @@ json_t *comparison_json(const struct comparison *c)
         json_object_set_new(keys, json_string_value(json_array_get(row, 0)), values);
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "keys", keys, "runs",
-                     tabular_objects(figure_columns, FIGURES, c->figures), "groups",
-                     tabular_objects(group_columns, GROUPS, c->groups), "tests",
-                     tabular_objects(test_columns, TESTS, c->tests), "relabelled",
+                     tabular_record_objects(figure_fields, c->figures), "groups",
+                     tabular_record_objects(group_fields, c->groups), "tests",
+                     tabular_record_objects(test_fields, c->tests), "relabelled",
                      tabular_objects(relabelled_columns, 3, c->relabelled.rows));
 }
 
@@ -391,8 +441,7 @@ static int print_csv(FILE *out, const struct comparison *c, struct err *err)
         "low95",    "difference_low95", "high95", "difference_high95",
         "pictures", "pictures_of_both", NULL};
 
-    return tabular_csv_joined(out, figure_columns, FIGURES, c->figures, test_columns, TESTS,
-                              c->tests, renamed, err);
+    return tabular_csv_records(out, figure_fields, c->figures, test_fields, c->tests, renamed, err);
 }
 
 static void print_relabelled(FILE *out, const struct comparison *c)
@@ -449,11 +498,11 @@ static int print_text(FILE *out, const struct comparison *c, struct err *err)
         fputs("the runs differ in arithmetic (run.json): the same keys give other bits in them\n",
               out);
     fputc('\n', out);
-    tabular_print(out, FORM_TEXT, figure_columns, FIGURES, c->figures);
+    tabular_print_records(out, FORM_TEXT, figure_fields, c->figures);
     print_relabelled(out, c);
     if (json_array_size(c->groups) > 0) {
         fputs("\nby recipe (these differ in nothing but seed, split seed and fold):\n", out);
-        tabular_print(out, FORM_TEXT, group_columns, GROUPS, c->groups);
+        tabular_print_records(out, FORM_TEXT, group_fields, c->groups);
     }
     fputc('\n', out);
     for (size_t i = 1; i < c->n; i++)

@@ -281,27 +281,17 @@ static int put_groups(FILE *out, void *of, struct err *err)
 static int take_curve(struct plot_series *s, const struct comparison *c, size_t i,
                       const char *member, struct err *err)
 {
-    char path[PATH_LEN];
-    json_t *lines, *line;
-    double *x, *y;
-    size_t k;
+    struct field_lines epochs;
+    double *x = NULL, *y = NULL;
 
-    if (path_format(path, err, "%s/metrics.jsonl", c->runs[i].run.folder) < 0 ||
-        json_read_lines(&lines, path, err) < 0)
-        return -1;
-    x = calloc(json_array_size(lines) + 1, sizeof *x);
-    y = calloc(json_array_size(lines) + 1, sizeof *y);
-    *s = (struct plot_series){name_of(c, i), x, y, 0, true};
-    json_array_foreach(lines, k, line)
-    {
-        const json_t *value = json_object_get(line, member);
-
-        if (!x || !y || !json_is_number(value))
-            continue;
-        x[s->n] = json_number_value(json_object_get(line, "epoch")) + 1;
-        y[s->n++] = json_number_value(value);
+    if (epochs_read(&epochs, c->runs[i].run.folder, err) == 0) {
+        x = calloc(epochs.n + 1, sizeof *x);
+        y = calloc(epochs.n + 1, sizeof *y);
     }
-    json_decref(lines);
+    *s = (struct plot_series){name_of(c, i), x, y, 0, true};
+    if (x && y)
+        s->n = epochs_curve(x, y, &epochs, member);
+    fields_free_lines(&epochs);
     return x && y ? 0 : err_set(err, ERR_NOMEM, "curve");
 }
 

@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "experiment/checkpoint_record.h"
 #include "record/plot.h"
 #include "record/run.h"
 #include "tabular.h"
@@ -28,50 +29,21 @@ enum { ROWS = 9, FEWEST_ROWS = 3, COLUMNS = 80, AROUND = 3, PLOTS = 3, POLL_MS =
 
 struct curves {
     struct run_entry run;
-    json_t *epochs; /* lines of metrics.jsonl */
+    struct field_lines epochs; /* struct epoch_line, of metrics.jsonl */
     /* [epoch, loss, rate, rate of the first layers] of the last checkpoint; NULL: none */
     json_t *points;
-    json_int_t bad;  /* first line that is whole and no object; 0: none */
     char fault[512]; /* why the points are not there */
 };
 
 /* --- the files ------------------------------------------------------------------------------------ */
 
-/* The last line may still be written: it counts when it ends. */
-static int read_epochs(struct curves *c, struct err *err)
-{
-    char path[PATH_LEN], *text, *line, *end;
-    json_int_t number = 0;
-    size_t size;
-
-    c->epochs = json_array();
-    if (!c->epochs)
-        return err_set(err, ERR_NOMEM, "epochs");
-    if (path_format(path, err, "%s/metrics.jsonl", c->run.folder) < 0)
-        return -1;
-    if (!path_exists(path))
-        return 0;
-    if (path_read(&text, &size, path, (size_t)1 << 28, err) < 0)
-        return -1;
-    for (line = text; (end = memchr(line, '\n', size - (size_t)(line - text))); line = end + 1) {
-        json_t *object = json_loadb(line, (size_t)(end - line), 0, NULL);
-
-        number++;
-        if (json_is_object(object))
-            json_array_append(c->epochs, object);
-        else if (c->bad == 0)
-            c->bad = number;
-        json_decref(object);
-    }
-    free(text);
-    return 0;
-}
-
 static void read_points(struct curves *c)
 {
     struct err why = {0};
     char path[PATH_LEN];
-    json_t *last = NULL, *points;
+    struct checkpoint_record r;
+    struct resume_record resume;
+    json_t *last = NULL;
 
     if (path_format(path, NULL, "%s/checkpoints/last.json", c->run.folder) < 0 ||
         !path_exists(path))
@@ -80,15 +52,15 @@ static void read_points(struct curves *c)
         snprintf(c->fault, sizeof c->fault, "%.*s", (int)sizeof c->fault - 1, why.msg);
         return;
     }
-    points = json_object_get(json_object_get(last, "resume"), "curve");
-    if (json_is_array(points))
-        c->points = json_incref(points);
+    checkpoint_record_read(&r, last);
+    fields_read(resume_fields, 0, &resume, r.resume, NULL);
+    c->points = json_incref((json_t *)(uintptr_t)resume.curve);
     json_decref(last);
 }
 
 static void curves_close(struct curves *c)
 {
-    json_decref(c->epochs);
+    fields_free_lines(&c->epochs);
     json_decref(c->points);
     run_entry_free(&c->run);
     memset(c, 0, sizeof *c);
@@ -100,12 +72,12 @@ static int curves_open(struct curves *c, const char *folder, struct err *err)
     memset(c, 0, sizeof *c);
     if (run_open(&c->run, folder, err) < 0)
         return -1;
-    if (json_object_get(c->run.run, "lr_find"))
+    if (c->run.facts.lr_find.steps != FIELD_NO_INT)
         err_set(
             err, ERR_INPUT,
             "%s looked for a learning rate: it has no epochs; its curve is in plots/lr_find.svg",
             folder);
-    else if (read_epochs(c, err) == 0) {
+    else if (epochs_read(&c->epochs, folder, err) == 0) {
         read_points(c);
         return 0;
     }
@@ -115,15 +87,15 @@ static int curves_open(struct curves *c, const char *folder, struct err *err)
 
 /* --- the points ----------------------------------------------------------------------------------- */
 
-static double number(const json_t *value)
+static double number(const json_t *value) /* NAN: none */
 {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
 /* Epochs that are done when this one ends: the x of its values. */
-static double end_of(const json_t *line)
+static double end_of(const struct epoch_line *line)
 {
-    return number(json_object_get(line, "epoch")) + 1;
+    return field_number(&epoch_fields[0], line) + 1;
 }
 
 /* KEY of each epoch; where STEPS, first the points of the last checkpoint (PLACE in each), then the epochs behind
@@ -131,6 +103,8 @@ static double end_of(const json_t *line)
 static struct plot_series series_of(const struct curves *c, const char *name, const char *key,
                                     bool steps, size_t place, double *x, double *y)
 {
+    const struct field *row = field_find(epoch_fields, key);
+    const struct epoch_line *lines = c->epochs.all;
     const json_t *item;
     int n = 0;
     size_t i;
@@ -141,14 +115,13 @@ static struct plot_series series_of(const struct curves *c, const char *name, co
             x[n] = number(json_array_get(item, 0));
             y[n++] = number(json_array_get(item, place));
         }
-    json_array_foreach(c->epochs, i, item)
-    {
-        const double end = end_of(item);
+    for (i = 0; i < c->epochs.n; i++) {
+        const double end = end_of(&lines[i]);
 
         if (steps && n > 0 && end <= x[n - 1] + 1e-6)
             continue;
         x[n] = end;
-        y[n++] = number(json_object_get(item, key));
+        y[n++] = field_number(row, &lines[i]);
     }
     return (struct plot_series){name, x, y, n, !steps};
 }
@@ -162,7 +135,7 @@ static int put_plots(FILE *out, const struct curves *c, const struct plot_screen
         .title = "Error rate", .x_label = "epoch", .y_label = "share of pictures"};
     const struct plot_options rate = {
         .title = "Learning rate", .x_label = "epoch", .y_label = "of the head"};
-    const size_t room = json_array_size(c->points) + json_array_size(c->epochs) + 1;
+    const size_t room = json_array_size(c->points) + c->epochs.n + 1;
     double *values = calloc(4 * room, sizeof *values);
     struct plot_series series[2];
     int rc = -1;
@@ -175,7 +148,7 @@ static int put_plots(FILE *out, const struct curves *c, const struct plot_screen
         goto out;
     fputc('\n', out);
     series[0] = series_of(c, "valid", "error_rate", false, 0, values, values + room);
-    if (json_array_size(c->epochs) > 0) {
+    if (c->epochs.n > 0) {
         if (plot_lines_text(out, &error, series, 1, screen, err) < 0)
             goto out;
         fputc('\n', out);
@@ -190,13 +163,12 @@ out:
 static int put_curves(FILE *out, const struct curves *c, const struct plot_screen *screen,
                       struct err *err)
 {
-    const size_t n = json_array_size(c->epochs);
+    const size_t n = c->epochs.n;
 
     tabular_text(out, c->run.folder);
     fprintf(out, "  (%s, %zu epoch%s)\n", c->run.status, n, PLURAL(n));
-    if (c->bad)
-        fprintf(out, "metrics.jsonl: line %" JSON_INTEGER_FORMAT " is no JSON object: left out\n",
-                c->bad);
+    if (c->epochs.bad)
+        fprintf(out, "metrics.jsonl: line %zu is no JSON object: left out\n", c->epochs.bad);
     if (c->fault[0]) {
         tabular_text(out, c->fault);
         fputs(": the training loss is that of the epochs' ends\n", out);
@@ -312,29 +284,26 @@ static int redraw(FILE *screen, const struct curves *c, struct err *err)
 /* Lines of the epochs from the first that was not printed yet. A resumed run may have fewer than before. */
 static void put_lines(const struct curves *c, size_t *printed)
 {
-    const size_t n = json_array_size(c->epochs);
+    const size_t n = c->epochs.n;
 
     if (n < *printed) {
         printf("resumed after epoch %zu\n", n);
         *printed = n;
     }
     for (; *printed < n; (*printed)++) {
-        const json_t *line = json_array_get(c->epochs, *printed);
-        const char *phase = json_string_value(json_object_get(line, "phase"));
+        const struct epoch_line *line = (const struct epoch_line *)c->epochs.all + *printed;
 
         printf("epoch %.0f  ", end_of(line) - 1);
-        tabular_text(stdout, phase ? phase : "?");
-        printf("  train loss %.4f  valid loss %.4f  error rate %.4f  rate %g\n",
-               number(json_object_get(line, "train_loss")),
-               number(json_object_get(line, "valid_loss")),
-               number(json_object_get(line, "error_rate")), number(json_object_get(line, "lr")));
+        tabular_text(stdout, line->phase ? line->phase : "?");
+        printf("  train loss %.4f  valid loss %.4f  error rate %.4f  rate %g\n", line->train_loss,
+               line->metric[MONITOR_VALID_LOSS], line->metric[MONITOR_ERROR_RATE], line->lr);
     }
     fflush(stdout);
 }
 
 static int ended(const struct curves *c, struct err *err)
 {
-    const char *why = json_string_value(json_object_get(c->run.run, "error"));
+    const char *why = c->run.facts.error;
 
     if (strcmp(c->run.status, "done") == 0) {
         tabular_text(stdout, c->run.folder);

@@ -21,14 +21,45 @@ struct view {
     json_t *figures, *tests;
 };
 
-static const struct column figure_columns[] = {
-    {"recipe", -1}, {"seeds", -1}, {"error_rate", 4}, {"deviation", 4},    {"low95", 4},
-    {"high95", 4},  {"runs", -1},  {"pictures", -1},  {"without_leaks", 4}};
-static const struct column test_columns[] = {
-    {"recipe", -1},  {"against", -1},      {"seeds", -1},     {"difference", 4},
-    {"low95", 4},    {"high95", 4},        {"p", 4},          {"p_holm", 4},
-    {"verdict", -1}, {"seeds_needed", -1}, {"detectable", 4}, {"reason", -1}};
-enum { FIGURES = 9, TESTS = 12 };
+struct recipe_row {
+    const char *recipe;
+    int64_t seeds;
+    double error_rate, deviation, low95, high95;
+    int64_t runs, pictures;
+    double without_leaks;
+};
+static const struct field recipe_fields[] = {
+    CELL_TEXT(recipe_row, recipe),        CELL_INT(recipe_row, seeds),
+    CELL_REAL(recipe_row, error_rate),    CELL_REAL(recipe_row, deviation),
+    CELL_REAL(recipe_row, low95),         CELL_REAL(recipe_row, high95),
+    CELL_INT(recipe_row, runs),           CELL_INT(recipe_row, pictures),
+    CELL_REAL(recipe_row, without_leaks), FIELD_END,
+};
+
+struct contrast_row {
+    const char *recipe, *against;
+    int64_t seeds;
+    double difference, low95, high95, p, p_holm;
+    const char *verdict;
+    int64_t seeds_needed;
+    double detectable;
+    const char *reason;
+};
+static const struct field contrast_fields[] = {
+    CELL_TEXT(contrast_row, recipe),
+    CELL_TEXT(contrast_row, against),
+    CELL_INT(contrast_row, seeds),
+    CELL_REAL(contrast_row, difference),
+    CELL_REAL(contrast_row, low95),
+    CELL_REAL(contrast_row, high95),
+    CELL_REAL(contrast_row, p),
+    CELL_REAL(contrast_row, p_holm),
+    CELL_TEXT(contrast_row, verdict),
+    CELL_INT(contrast_row, seeds_needed),
+    CELL_REAL(contrast_row, detectable),
+    CELL_TEXT(contrast_row, reason),
+    FIELD_END,
+};
 
 /* --- what is meant -------------------------------------------------------------------------------- */
 
@@ -99,7 +130,7 @@ static int add_folder(struct view *v, const struct request *r, const char *folde
         return -1;
     rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = json_object_get(runs[i].run, "lr_find")
+        rc = runs[i].facts.lr_find.steps != FIELD_NO_INT
                  ? 0
                  : trials_open(&v->trials, r, runs[i].folder, err);
     run_list_free(runs, n);
@@ -121,42 +152,63 @@ static int add_word(struct view *v, const struct request *r, const char *word, s
 
 /* --- rows ----------------------------------------------------------------------------------------- */
 
-static json_t *real_or_null(double x, bool is)
+static double finite_or_missing(double x, bool is)
 {
-    return is && isfinite(x) ? json_real(x) : json_null();
+    return is && isfinite(x) ? x : NAN;
 }
 
-static json_t *figure_row(const struct recipe_group *g)
+static struct recipe_row recipe_row(const struct recipe_group *g)
 {
-    return json_pack("[o, i, o, o, o, o, i, o, o]", tabular_string(g->label), g->n,
-                     real_or_null(g->mean, g->n > 0), real_or_null(g->deviation, g->n > 1),
-                     real_or_null(g->low, g->n > 1 && g->deviation > 0),
-                     real_or_null(g->high, g->n > 1 && g->deviation > 0),
-                     (int)json_array_size(g->runs),
-                     g->n > 0 ? json_integer(g->units[0].n) : json_null(),
-                     real_or_null(g->clean_mean, g->n > 0 && g->leaks));
+    const bool has = g->n > 1 && g->deviation > 0;
+
+    return (struct recipe_row){
+        .recipe = g->label,
+        .seeds = g->n,
+        .error_rate = finite_or_missing(g->mean, g->n > 0),
+        .deviation = finite_or_missing(g->deviation, g->n > 1),
+        .low95 = finite_or_missing(g->low, has),
+        .high95 = finite_or_missing(g->high, has),
+        .runs = (int64_t)json_array_size(g->runs),
+        .pictures = g->n > 0 ? (int64_t)g->units[0].n : FIELD_NO_INT,
+        .without_leaks = finite_or_missing(g->clean_mean, g->n > 0 && g->leaks),
+    };
 }
 
-static json_t *test_row(const struct recipe_groups *g, size_t i)
+static struct contrast_row contrast_row(const struct recipe_groups *g, size_t i)
 {
     const struct contrast *c = &g->contrasts[i];
     const bool tested = c->verdict != SEEDS_UNTESTED, has = tested && c->low < c->high;
 
-    return json_pack("[o, o, i, o, o, o, o, o, s, o, o, o]", tabular_string(g->all[i].label),
-                     tabular_string(g->all[0].label), c->n, real_or_null(c->difference, tested),
-                     real_or_null(c->low, has), real_or_null(c->high, has),
-                     real_or_null(c->p, tested), real_or_null(c->adjusted, tested),
-                     contrast_word(c), tested ? json_integer(c->needed) : json_null(),
-                     real_or_null(c->missed, tested),
-                     tested ? json_null() : tabular_string(c->why_not));
+    return (struct contrast_row){
+        .recipe = g->all[i].label,
+        .against = g->all[0].label,
+        .seeds = c->n,
+        .difference = finite_or_missing(c->difference, tested),
+        .low95 = finite_or_missing(c->low, has),
+        .high95 = finite_or_missing(c->high, has),
+        .p = finite_or_missing(c->p, tested),
+        .p_holm = finite_or_missing(c->adjusted, tested),
+        .verdict = contrast_word(c),
+        .seeds_needed = tested ? c->needed : FIELD_NO_INT,
+        .detectable = finite_or_missing(c->missed, tested),
+        .reason = tested ? NULL : c->why_not,
+    };
 }
 
 static int make_rows(struct view *v, struct err *err)
 {
-    for (size_t i = 0; i < v->groups.n; i++)
-        if (tabular_add(v->figures, figure_row(&v->groups.all[i]), err) < 0 ||
-            (i > 0 && tabular_add(v->tests, test_row(&v->groups, i), err) < 0))
+    for (size_t i = 0; i < v->groups.n; i++) {
+        const struct recipe_row row = recipe_row(&v->groups.all[i]);
+
+        if (tabular_add_record(v->figures, recipe_fields, &row, err) < 0)
             return -1;
+        if (i > 0) {
+            const struct contrast_row test = contrast_row(&v->groups, i);
+
+            if (tabular_add_record(v->tests, contrast_fields, &test, err) < 0)
+                return -1;
+        }
+    }
     return 0;
 }
 
@@ -243,7 +295,7 @@ static void print_text(FILE *out, const struct view *v)
     }
     if (json_object_size(v->studies) > 0)
         fputc('\n', out);
-    tabular_print(out, FORM_TEXT, figure_columns, FIGURES, v->figures);
+    tabular_print_records(out, FORM_TEXT, recipe_fields, v->figures);
     if (v->groups.n > 1)
         fputc('\n', out);
     for (size_t i = 1; i < v->groups.n; i++)
@@ -253,7 +305,7 @@ static void print_text(FILE *out, const struct view *v)
 static int print_json(FILE *out, const struct view *v, struct err *err)
 {
     static const struct column left_out[] = {{"run", -1}, {"reason", -1}};
-    json_t *figures = tabular_objects(figure_columns, FIGURES, v->figures), *all;
+    json_t *figures = tabular_record_objects(recipe_fields, v->figures), *all;
     int rc;
 
     for (size_t i = 0; i < v->groups.n; i++) {
@@ -263,7 +315,7 @@ static int print_json(FILE *out, const struct view *v, struct err *err)
         json_object_set(figure, "runs", v->groups.all[i].runs);
     }
     all = json_pack("{s:O, s:o, s:o, s:o}", "studies", v->studies, "groups", figures, "tests",
-                    tabular_objects(test_columns, TESTS, v->tests), "left_out",
+                    tabular_record_objects(contrast_fields, v->tests), "left_out",
                     tabular_objects(left_out, 2, v->trials.left_out));
     rc = all ? tabular_json(out, all, err) : err_set(err, ERR_NOMEM, "JSON");
     json_decref(all);
@@ -276,8 +328,8 @@ static int print_csv(FILE *out, const struct view *v, struct err *err)
     static const char *const renamed[] = {
         "low95", "difference_low95", "high95", "difference_high95", "seeds", "seeds_of_both", NULL};
 
-    return tabular_csv_joined(out, figure_columns, FIGURES, v->figures, test_columns, TESTS,
-                              v->tests, renamed, err);
+    return tabular_csv_records(out, recipe_fields, v->figures, contrast_fields, v->tests, renamed,
+                               err);
 }
 
 static int print(FILE *out, const struct request *r, struct view *v, struct err *err)
@@ -326,10 +378,20 @@ int groups_print(FILE *out, const struct request *r, struct err *err)
     return rc;
 }
 
+struct study_row {
+    const char *run;
+    int64_t number;
+    const char *status;
+    double error_rate;
+    const char *error;
+};
+static const struct field study_row_fields[] = {
+    CELL_TEXT(study_row, run),        CELL_INT(study_row, number), CELL_TEXT(study_row, status),
+    CELL_REAL(study_row, error_rate), CELL_TEXT(study_row, error), FIELD_END,
+};
+
 static int list_study(FILE *out, const struct request *r, const char *folder, struct err *err)
 {
-    static const struct column columns[] = {
-        {"run", -1}, {"number", -1}, {"status", -1}, {"error_rate", 4}, {"error", -1}};
     json_t *rows = json_array(), *counts = json_object();
     struct study s;
     int rc;
@@ -343,23 +405,25 @@ static int list_study(FILE *out, const struct request *r, const char *folder, st
     for (size_t i = 0; i < s.n && rc == 0; i++) {
         char path[PATH_LEN], fault[512];
         const char *status = study_status(&s, i, fault);
-        json_t *metrics = NULL, *rate = NULL;
+        struct metrics_record m;
+        json_t *metrics = NULL;
 
         json_object_set_new(counts, status,
                             json_integer(json_integer_value(json_object_get(counts, status)) + 1));
         if (strcmp(status, "done") == 0 &&
             path_format(path, NULL, "%s/%s/metrics.json", folder, study_run_name(&s, i)) == 0 &&
-            json_read(&metrics, path, NULL) == 0)
-            rate = json_object_get(json_object_get(metrics, "final"), "error_rate");
-        rc = tabular_add(rows,
-                         json_pack("[o, I, s, O?, o]", tabular_string(study_run_name(&s, i)),
-                                   (json_int_t)i + 1, status, rate,
-                                   fault[0] ? tabular_string(fault) : json_null()),
-                         err);
+            json_read(&metrics, path, NULL) < 0)
+            metrics = NULL;
+        fields_read(metrics_fields, 0, &m, metrics, NULL);
+        rc = tabular_add_record(rows, study_row_fields,
+                                &(struct study_row){study_run_name(&s, i), (int64_t)i + 1, status,
+                                                    m.final.metric[MONITOR_ERROR_RATE],
+                                                    fault[0] ? fault : NULL},
+                                err);
         json_decref(metrics);
     }
     if (rc == 0) {
-        tabular_print(out, r->form, columns, sizeof columns / sizeof *columns, rows);
+        tabular_print_records(out, r->form, study_row_fields, rows);
         if (r->form == FORM_TEXT)
             print_counts(out, path_base(folder), counts);
     }

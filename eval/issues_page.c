@@ -126,7 +126,7 @@ static int make_data(json_t **data, const struct issues_page *p, const struct re
     char store[200];
 
     snprintf(store, sizeof store, "presize clean %.100s",
-             look_text(l->run.run, "sha256", "index", l->run.name));
+             l->run.facts.sha256.index ? l->run.facts.sha256.index : l->run.name);
     *data = NULL;
     if (before && add_before(before, l, err) < 0) {
         json_decref(before);
@@ -150,7 +150,7 @@ static int put_title(FILE *out, void *of, struct err *err)
 
     (void)err;
     fputs("Labels of ", out);
-    markup_text(out, look_text(p->s->runs[0].run.run, "set", NULL, "?"));
+    markup_text(out, p->s->runs[0].run.facts.set ? p->s->runs[0].run.facts.set : "?");
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "look.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,14 @@
 #include "base/path.h"
 #include "base/yaml.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/experiment.h"
 #include "record/score.h"
+
+static const char *or_text(const char *text, const char *fallback)
+{
+    return text ? text : fallback;
+}
 
 /* The run's keys as today's; as it wrote them where today's cannot be had, with the reason. */
 static int read_params(struct look *l, struct err *err)
@@ -56,13 +63,12 @@ static int read_predictions(struct look *l, struct err *err)
         return err_set(err, why.kind, "%s", why.msg);
     }
     l->p = l->own;
-    l->without_leaks = json_object_get(l->run.metrics, "without_leaks");
+    l->leaks = l->run.figures.without_leaks;
     l->folder = l->run.folder;
     for (uint32_t i = 0; i < l->p->n; i++)
         l->errors += l->p->predicted[i] != l->p->actual[i];
     snprintf(l->pictures, sizeof l->pictures, "validation pictures of %s, %s",
-             look_text(l->run.run, "set", NULL, "?"),
-             look_text(l->run.run, "split", NULL, "split unknown"));
+             or_text(l->run.facts.set, "?"), or_text(l->run.facts.split, "split unknown"));
     return 0;
 }
 
@@ -74,9 +80,9 @@ static int score(struct look *l, const struct request *r, struct err *err)
         return -1;
     l->p = s->p;
     l->errors = s->errors;
-    l->without_leaks = json_object_get(s->facts, "without_leaks");
+    l->leaks = s->record.without_leaks;
     l->folder = s->folder;
-    score_text(l->pictures, sizeof l->pictures, s->facts);
+    score_text(l->pictures, sizeof l->pictures, &s->record);
     return 0;
 }
 
@@ -85,6 +91,7 @@ int look_open(struct look *l, const struct request *r, const char *run, struct e
     char folder[PATH_LEN];
 
     memset(l, 0, sizeof *l);
+    fields_clear(leaks_fields, &l->leaks);
     if (run_find(folder, r->results, run, err) < 0)
         return -1;
     if (run_open(&l->run, folder, err) < 0)
@@ -99,25 +106,35 @@ int look_open(struct look *l, const struct request *r, const char *run, struct e
 
 int look_add_facts(json_t *keys, const struct look *l, struct err *err)
 {
-    static const char *const facts[][2] = {{"index", "sha256 of the shards' index"},
-                                           {"tables", "sha256 of the tables"}};
+    const struct run_facts *f = &l->run.facts;
+    const char *const hashes[][2] = {{f->sha256.index, "sha256 of the shards' index"},
+                                     {f->sha256.tables, "sha256 of the tables"}};
 
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        const char *hex = look_text(l->run.run, "sha256", facts[i][0], NULL);
-
-        if (hex && json_object_set_new(keys, facts[i][1], json_sprintf("%.12s", hex)) < 0)
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
+        if (hashes[i][0] &&
+            json_object_set_new(keys, hashes[i][1], json_sprintf("%.12s", hashes[i][0])) < 0)
             return err_set(err, ERR_NOMEM, "%s", l->run.name);
-    }
-    if (json_object_set_new(keys, LOOK_ARITHMETIC, json_integer(run_arithmetic(l->run.run))) < 0)
+    if (json_object_set_new(keys, LOOK_ARITHMETIC, json_integer(f->arithmetic)) < 0)
         return err_set(err, ERR_NOMEM, "%s", l->run.name);
     return 0;
 }
 
+bool look_is_range_test(const struct look *l)
+{
+    return l->run.facts.lr_find.steps != FIELD_NO_INT;
+}
+
+struct cleaning_record look_cleaning(const struct look *l)
+{
+    struct cleaning_record r;
+
+    fields_read(cleaning_fields, 0, &r, l->run.facts.cleaning, NULL);
+    return r;
+}
+
 double look_clean_rate(const struct look *l)
 {
-    const json_t *rate = json_object_get(l->without_leaks, "error_rate");
-
-    return rate ? json_number_value(rate) : (double)l->errors / l->p->n;
+    return leaks_are(&l->leaks) ? l->leaks.error_rate : (double)l->errors / l->p->n;
 }
 
 void look_close(struct look *l)
@@ -149,7 +166,7 @@ int look_needs_predictions(const struct look *l, struct err *err)
     if (l->p)
         return err_set(err, ERR_INPUT, "%s: predictions of no picture", l->run.folder);
     err_set(err, ERR_INPUT, "%s has no predictions.h5", l->run.folder);
-    if (json_object_get(l->run.run, "lr_find"))
+    if (look_is_range_test(l))
         err_append(err, ": it looked for a learning rate; its curve is in plots/lr_find.svg");
     else if (strcmp(l->run.status, "running") == 0)
         err_append(err, ": the run is still in progress, they are written at its end");
@@ -163,16 +180,16 @@ int look_needs_predictions(const struct look *l, struct err *err)
 /* The last name of the shards' folder: by the checkpoint, else by run.json. */
 static int name_shards(char out[PATH_LEN], const struct look *l)
 {
-    json_int_t size = 0;
+    struct checkpoint_record r = {.presize = FIELD_NO_INT};
     json_t *state;
 
     if (checkpoint_state(&state, l->run.folder, "last", NULL) == 0) {
-        size = json_integer_value(json_object_get(state, "presize"));
+        checkpoint_record_read(&r, state);
         json_decref(state);
     }
-    if (size > 0)
-        return path_format(out, NULL, "shards-%" JSON_INTEGER_FORMAT, size);
-    return path_format(out, NULL, "%s", path_base(look_text(l->run.run, "shards", NULL, "")));
+    if (r.presize > 0)
+        return path_format(out, NULL, "shards-%" PRId64, r.presize);
+    return path_format(out, NULL, "%s", path_base(or_text(l->run.facts.shards, "")));
 }
 
 static bool has_index(const char *folder)
@@ -184,9 +201,8 @@ static bool has_index(const char *folder)
 
 void look_find_shards(char out[PATH_LEN], const struct look *l, const struct request *r)
 {
-    const char *folder = look_text(l->run.run, "shards", NULL, "");
-    const char *own =
-        look_text(l->params, "data.set", NULL, look_text(l->run.run, "set", NULL, ""));
+    const char *folder = or_text(l->run.facts.shards, "");
+    const char *own = look_text(l->params, "data.set", NULL, or_text(l->run.facts.set, ""));
     const char *set = r->set ? r->set : own;
     char name[PATH_LEN];
 
@@ -201,19 +217,19 @@ void look_find_shards(char out[PATH_LEN], const struct look *l, const struct req
 
 struct shard_set *look_open_shards(const struct look *l, const struct request *r, struct err *why)
 {
-    const char *recorded = look_text(l->run.run, "sha256", "index", NULL);
+    const char *recorded = l->run.facts.sha256.index;
     struct shard_set *shards;
     char folder[PATH_LEN];
 
     look_find_shards(folder, l, r);
     if (!folder[0]) {
         err_set(why, ERR_INPUT, "the shards of %s are not there (--data)",
-                r->set ? r->set : look_text(l->run.run, "set", NULL, "its set"));
+                r->set ? r->set : or_text(l->run.facts.set, "its set"));
         return NULL;
     }
     if (shard_set_open(&shards, folder, why) < 0)
         return NULL;
-    if (r->set && strcmp(r->set, look_text(l->run.run, "set", NULL, "")) != 0)
+    if (r->set && strcmp(r->set, or_text(l->run.facts.set, "")) != 0)
         return shards;
     if (recorded && strcmp(recorded, shard_set_index_sha256(shards)) == 0)
         return shards;

@@ -112,9 +112,9 @@ static void put_leaks(FILE *out, const struct card *c)
 {
     char text[128];
 
-    if (!c->l->without_leaks)
+    if (!leaks_are(&c->l->leaks))
         return;
-    leaks_text(text, sizeof text, c->l->without_leaks);
+    leaks_text(text, sizeof text, &c->l->leaks);
     fprintf(out,
             "Some of these pictures have a duplicate in training. Error rate without them: %s.\n\n",
             text);

@@ -11,24 +11,38 @@
 #include "record/score.h"
 #include "record/stats.h"
 
-enum { SHOWN_PAIRS = 5, COLUMNS = 9 };
-static const struct column columns[COLUMNS] = {
-    {"prediction", -1}, {"error_rate", 4}, {"low95", 4}, {"high95", 4},       {"errors", -1},
-    {"pictures", -1},   {"loss", 4},       {"of", -1},   {"without_leaks", 4}};
+enum { SHOWN_PAIRS = 5 };
+
+struct outcome_row {
+    const char *prediction;
+    double error_rate, low95, high95;
+    int64_t errors, pictures;
+    double loss;
+    const char *of;
+    double without_leaks;
+};
+static const struct field outcome_fields[] = {
+    CELL_TEXT(outcome_row, prediction),    CELL_REAL(outcome_row, error_rate),
+    CELL_REAL(outcome_row, low95),         CELL_REAL(outcome_row, high95),
+    CELL_INT(outcome_row, errors),         CELL_INT(outcome_row, pictures),
+    CELL_REAL(outcome_row, loss),          CELL_TEXT(outcome_row, of),
+    CELL_REAL(outcome_row, without_leaks), FIELD_END,
+};
 
 static int add_row(json_t *rows, const struct scored *s, const char *name, struct err *err)
 {
     char text[1200];
-    double low, high;
+    struct outcome_row row = {.prediction = name,
+                              .error_rate = (double)s->errors / s->p->n,
+                              .errors = s->errors,
+                              .pictures = s->p->n,
+                              .loss = s->record.loss,
+                              .of = text,
+                              .without_leaks = s->record.without_leaks.error_rate};
 
-    stats_wilson(&low, &high, s->errors, s->p->n);
-    score_text(text, sizeof text, s->facts);
-    return tabular_add(rows,
-                       json_pack("[s, f, f, f, i, i, O, o, O?]", name, (double)s->errors / s->p->n,
-                                 low, high, (int)s->errors, (int)s->p->n,
-                                 json_object_get(s->facts, "loss"), tabular_string(text),
-                                 look_get(s->facts, "without_leaks", "error_rate")),
-                       err);
+    stats_wilson(&row.low95, &row.high95, s->errors, s->p->n);
+    score_text(text, sizeof text, &s->record);
+    return tabular_add_record(rows, outcome_fields, &row, err);
 }
 
 static json_t *test_object(const struct pairing *t)
@@ -44,7 +58,7 @@ static int print_json(FILE *out, const struct look *l, const json_t *rows, const
 {
     json_t *all =
         json_pack("{s:o, s:o, s:o, s:o}", "run", tabular_string(l->run.name), "folder",
-                  tabular_string(l->folder), "scores", tabular_objects(columns, COLUMNS, rows),
+                  tabular_string(l->folder), "scores", tabular_record_objects(outcome_fields, rows),
                   "tta_against_plain", t ? test_object(t) : json_null());
     int rc = -1;
 
@@ -62,11 +76,11 @@ static int print_text(FILE *out, const struct look *l, const json_t *rows, const
 {
     json_t *pairs;
 
-    tabular_print(out, FORM_TEXT, columns, COLUMNS, rows);
-    if (l->without_leaks) {
+    tabular_print_records(out, FORM_TEXT, outcome_fields, rows);
+    if (leaks_are(&l->leaks)) {
         char text[96];
 
-        leaks_text(text, sizeof text, l->without_leaks);
+        leaks_text(text, sizeof text, &l->leaks);
         fprintf(out, "error rate %s\n", text);
     }
     fputc('\n', out);
@@ -123,7 +137,7 @@ int outcome_print(FILE *out, const struct request *r, struct err *err)
     } else if (r->form == FORM_TEXT) {
         rc = print_text(out, &l, rows, tested, err);
     } else {
-        tabular_print(out, FORM_CSV, columns, COLUMNS, rows);
+        tabular_print_records(out, FORM_CSV, outcome_fields, rows);
         rc = 0;
     }
 out:

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "overview.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,50 +30,80 @@ struct times {
 
 static void read_times(struct times *t, const struct look *l)
 {
-    const json_t *last = look_get(l->run.metrics, "last", "epoch");
-    json_t *lines = NULL, *object;
-    char path[PATH_LEN];
-    size_t i;
+    const int64_t last = l->run.figures.last.epoch;
+    const struct epoch_timing *timing;
+    struct field_lines lines;
 
     *t = (struct times){0};
-    if (path_format(path, NULL, "%s/timing.jsonl", l->run.folder) < 0 ||
-        json_read_lines(&lines, path, NULL) < 0)
-        return;
-    json_array_foreach(lines, i, object)
-    {
-        if (json_is_number(json_object_get(object, "seconds"))) {
-            t->seconds += json_number_value(json_object_get(object, "seconds"));
-            t->images_per_s = json_number_value(json_object_get(object, "images_per_s"));
-            t->epochs++;
-        }
+    if (timings_read(&lines, l->run.folder, NULL) == 0) {
+        timing = lines.all;
+        for (size_t i = 0; i < lines.n; i++)
+            if (!isnan(timing[i].seconds)) {
+                t->seconds += timing[i].seconds;
+                t->images_per_s = isnan(timing[i].images_per_s) ? 0 : timing[i].images_per_s;
+                t->epochs++;
+            }
+        if (last != FIELD_NO_INT)
+            t->epochs = (int)last + 1;
     }
-    json_decref(lines);
-    if (json_is_integer(last))
-        t->epochs = (int)json_integer_value(last) + 1;
+    fields_free_lines(&lines);
 }
+
+/* What --json prints of a run. */
+struct overview {
+    const char *run, *folder, *status, *error, *experiment, *title, *start, *set, *split;
+    const json_t *pictures;
+    int64_t classes, seed;
+    const json_t *final, *best;
+    int64_t epochs;
+    double seconds, images_per_s;
+    const json_t *scores, *remarks, *without_leaks;
+};
+static const struct field overview_fields[] = {
+    CELL_TEXT(overview, run),      CELL_TEXT(overview, folder),        CELL_TEXT(overview, status),
+    CELL_TEXT(overview, error),    CELL_TEXT(overview, experiment),    CELL_TEXT(overview, title),
+    CELL_TEXT(overview, start),    CELL_TEXT(overview, set),           CELL_TEXT(overview, split),
+    CELL_JSON(overview, pictures), CELL_INT(overview, classes),        CELL_INT(overview, seed),
+    CELL_JSON(overview, final),    CELL_JSON(overview, best),          CELL_INT(overview, epochs),
+    CELL_REAL(overview, seconds),  CELL_REAL(overview, images_per_s),  CELL_JSON(overview, scores),
+    CELL_JSON(overview, remarks),  CELL_JSON(overview, without_leaks), FIELD_END,
+};
 
 /* Everything that is known, for --json; also the source of the text. NULL: out of memory. */
 static json_t *facts(const struct look *l, const struct times *t)
 {
+    const struct run_facts *f = &l->run.facts;
     double low = 0, high = 1;
     json_t *all, *more, *scores = NULL;
+    json_t *leaks = leaks_are(&l->leaks) ? fields_json(leaks_fields, &l->leaks) : NULL;
 
-    if (score_list(&scores, l->run.folder, NULL) < 0)
+    if (score_list(&scores, l->run.folder, NULL) < 0) {
+        json_decref(leaks);
         return NULL;
-    all = json_pack(
-        "{s:o, s:o, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, "
-        "s:O?, s:i, s:f, s:f, s:o, s:O?, s:O?}",
-        "run", tabular_string(l->run.name), "folder", tabular_string(l->run.folder), "status",
-        l->run.status, "error", look_get(l->run.run, "error", NULL), "experiment",
-        look_get(l->run.run, "experiment", NULL), "title", look_get(l->run.run, "title", NULL),
-        "start", look_get(l->run.run, "start", NULL), "set", look_get(l->run.run, "set", NULL),
-        "split", look_get(l->run.run, "split", NULL), "pictures",
-        look_get(l->run.run, "pictures", NULL), "classes", look_get(l->run.run, "classes", NULL),
-        "seed", look_get(l->run.run, "seed", NULL), "final",
-        look_get(l->run.metrics, "final", NULL), "best", look_get(l->run.metrics, "best", NULL),
-        "epochs", t->epochs, "seconds", t->seconds, "images_per_s", t->images_per_s, "scores",
-        scores, "remarks", look_get(l->run.run, "remarks", NULL), "without_leaks",
-        l->without_leaks);
+    }
+    all = tabular_object(overview_fields,
+                         &(struct overview){.run = l->run.name,
+                                            .folder = l->run.folder,
+                                            .status = l->run.status,
+                                            .error = f->error,
+                                            .experiment = f->experiment,
+                                            .title = f->title,
+                                            .start = f->start,
+                                            .set = f->set,
+                                            .split = f->split,
+                                            .pictures = look_get(l->run.run, "pictures", NULL),
+                                            .classes = f->classes,
+                                            .seed = f->seed,
+                                            .final = look_get(l->run.metrics, "final", NULL),
+                                            .best = look_get(l->run.metrics, "best", NULL),
+                                            .epochs = t->epochs,
+                                            .seconds = t->seconds,
+                                            .images_per_s = t->images_per_s,
+                                            .scores = scores,
+                                            .remarks = f->remarks,
+                                            .without_leaks = leaks});
+    json_decref(scores);
+    json_decref(leaks);
     if (!all || !l->p || l->p->n == 0)
         return all;
     stats_wilson(&low, &high, l->errors, l->p->n);
@@ -94,6 +124,7 @@ static void line(FILE *out, const char *name)
 
 static void print_run(FILE *out, const struct look *l, const struct times *t)
 {
+    const struct run_facts *f = &l->run.facts;
     char text[32];
 
     line(out, "run");
@@ -104,117 +135,110 @@ static void print_run(FILE *out, const struct look *l, const struct times *t)
         fprintf(out, ", %d epoch%s in %s", t->epochs, PLURAL(t->epochs), text);
     }
     fputs(")\n", out);
-    if (look_text(l->run.run, "error", NULL, NULL)) {
+    if (f->error) {
         line(out, "");
-        tabular_text(out, look_text(l->run.run, "error", NULL, ""));
+        tabular_text(out, f->error);
         fputc('\n', out);
     }
-    if (look_text(l->run.run, "ran", NULL, NULL)) {
+    if (f->ran) {
         line(out, "trained");
-        tabular_text(out, look_text(l->run.run, "ran", NULL, ""));
+        tabular_text(out, f->ran);
         fputc('\n', out);
     }
     line(out, "experiment");
-    tabular_text(out, look_text(l->run.run, "experiment", NULL, "?"));
+    tabular_text(out, f->experiment ? f->experiment : "?");
     /* a title may be inherited: what ran is another thing, and older runs have the title alone */
-    if (!look_text(l->run.run, "ran", NULL, NULL) && look_text(l->run.run, "title", NULL, "")[0]) {
+    if (!f->ran && f->title && f->title[0]) {
         fputs(": ", out);
-        tabular_text(out, look_text(l->run.run, "title", NULL, ""));
+        tabular_text(out, f->title);
     }
     fputc('\n', out);
 }
 
-/* BEFORE and a text of the run's record. */
-static void put(FILE *out, const char *before, const json_t *object, const char *a, const char *b)
+/* BEFORE and a text; NULL: it is not known. */
+static void put(FILE *out, const char *before, const char *text)
 {
     fputs(before, out);
-    tabular_text(out, look_text(object, a, b, "?"));
+    tabular_text(out, text ? text : "?");
+}
+
+static const char *key_of(const struct look *l, const char *key)
+{
+    return look_text(l->params, key, NULL, NULL);
+}
+
+/* A missing number is 0. */
+static long long known(int64_t number)
+{
+    return number == FIELD_NO_INT ? 0 : (long long)number;
 }
 
 static void print_what_ran(FILE *out, const struct look *l, const struct times *t)
 {
-    const json_t *run = l->run.run;
-    json_int_t threads;
+    const struct run_facts *f = &l->run.facts;
+    const char *asked = f->precision.asked ? f->precision.asked : "";
+    const char *ran = f->precision.ran ? f->precision.ran : "";
 
     line(out, "with");
-    put(out, "", l->params, "model.arch", NULL);
-    put(out, ", weights ", l->params, "model.weights", NULL);
-    put(out, ", ", run, "precision", "ran");
-    if (strcmp(look_text(run, "precision", "asked", ""), look_text(run, "precision", "ran", ""))) {
-        put(out, " (", run, "precision", "asked");
+    put(out, "", key_of(l, "model.arch"));
+    put(out, ", weights ", key_of(l, "model.weights"));
+    put(out, ", ", f->precision.ran);
+    if (strcmp(asked, ran) != 0) {
+        put(out, " (", f->precision.asked);
         fputs(" asked for)", out);
     }
-    put(out, ", ", l->params, "train.size", NULL);
-    fprintf(out, " px, seed %" JSON_INTEGER_FORMAT,
-            json_integer_value(look_get(run, "seed", NULL)));
-    put(out, "; ", run, "backend", NULL);
-    put(out, " (", run, "libraries", "backend");
-    put(out, "), ", run, "machine", "isa");
-    threads = json_integer_value(look_get(run, "machine", "threads"));
-    fprintf(out, ", %" JSON_INTEGER_FORMAT " thread%s", threads, PLURAL(threads));
+    put(out, ", ", key_of(l, "train.size"));
+    fprintf(out, " px, seed %lld", known(f->seed));
+    put(out, "; ", f->backend);
+    put(out, " (", f->libraries.backend);
+    put(out, "), ", f->machine.isa);
+    fprintf(out, ", %lld thread%s", known(f->machine.threads), PLURAL(known(f->machine.threads)));
     if (t->images_per_s > 0)
         fprintf(out, ", %.1f images/s", t->images_per_s);
     fputc('\n', out);
     line(out, "pictures");
-    put(out, "", run, "set", NULL);
-    fprintf(out,
-            ", %" JSON_INTEGER_FORMAT " classes: %" JSON_INTEGER_FORMAT
-            " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test\n",
-            json_integer_value(look_get(run, "classes", NULL)),
-            json_integer_value(look_get(run, "pictures", "train")),
-            json_integer_value(look_get(run, "pictures", "valid")),
-            json_integer_value(look_get(run, "pictures", "test")));
-}
-
-static json_int_t of_part(const json_t *cleaning, const char *what, const char *part)
-{
-    return json_integer_value(look_get(json_object_get(cleaning, what), part, NULL));
+    put(out, "", f->set);
+    fprintf(out, ", %lld classes: %lld to train, %lld to validate, %lld to test\n",
+            known(f->classes), known(f->pictures.train), known(f->pictures.valid),
+            known(f->pictures.test));
 }
 
 /* "3 dropped (2 train, 1 valid, 0 test)" */
-static void print_cleaned(FILE *out, const json_t *cleaning, const char *what)
+static void print_cleaned(FILE *out, const struct cleaning_parts *n, const char *what)
 {
-    const json_int_t train = of_part(cleaning, what, "train"),
-                     valid = of_part(cleaning, what, "valid"),
-                     test = of_part(cleaning, what, "test");
-
-    fprintf(out,
-            ", %" JSON_INTEGER_FORMAT " %s (%" JSON_INTEGER_FORMAT
-            " to train, %" JSON_INTEGER_FORMAT " to validate, %" JSON_INTEGER_FORMAT " to test)",
-            train + valid + test, what, train, valid, test);
+    fprintf(out, ", %lld %s (%lld to train, %lld to validate, %lld to test)",
+            known(n->train) + known(n->valid) + known(n->test), what, known(n->train),
+            known(n->valid), known(n->test));
 }
 
 /* Labels that are not those of the set. */
 static void print_cleaning(FILE *out, const struct look *l)
 {
-    const json_t *cleaning = look_get(l->run.run, "cleaning", NULL);
-    const json_t *planted = look_get(cleaning, "planted", NULL);
+    const struct cleaning_record c = look_cleaning(l);
 
-    if (look_get(cleaning, "file", NULL)) {
+    if (c.file) {
         line(out, "cleaned");
-        put(out, "by ", cleaning, "file", NULL);
-        fprintf(out, ": %" JSON_INTEGER_FORMAT " kept",
-                json_integer_value(look_get(cleaning, "kept", NULL)));
-        print_cleaned(out, cleaning, "dropped");
-        print_cleaned(out, cleaning, "relabelled");
+        put(out, "by ", c.file);
+        fprintf(out, ": %lld kept", known(c.kept));
+        print_cleaned(out, &c.dropped, "dropped");
+        print_cleaned(out, &c.relabelled, "relabelled");
         fputc('\n', out);
     }
-    if (planted) {
+    if (!isnan(c.planted.share)) {
         line(out, "planted");
         fprintf(out,
-                "%" JSON_INTEGER_FORMAT " labels are wrong on purpose, %" JSON_INTEGER_FORMAT
-                " of them to validate (data.plant): rates are not of real labels\n",
-                json_integer_value(json_object_get(planted, "pictures")),
-                json_integer_value(json_object_get(planted, "valid")));
+                "%lld labels are wrong on purpose, %lld of them to validate (data.plant): rates "
+                "are not of real labels\n",
+                known(c.planted.pictures), known(c.planted.valid));
     }
 }
 
 static void print_figures(FILE *out, const struct look *l)
 {
-    const json_t *loss = look_get(l->run.metrics, "final", "valid_loss");
-    const json_t *best = look_get(l->run.metrics, "best", NULL);
-    const struct monitor_row *by =
-        &monitor_rows[monitor_find(look_text(l->params, "train.monitor", NULL, NULL))];
+    const double loss = l->run.figures.final.metric[MONITOR_VALID_LOSS];
+    const struct epoch_line *best = &l->run.figures.best;
+    const enum monitor which = monitor_find(look_text(l->params, "train.monitor", NULL, NULL));
+    const struct monitor_row *by = &monitor_rows[which];
     double low, high;
     char text[96];
 
@@ -226,26 +250,24 @@ static void print_figures(FILE *out, const struct look *l)
         tabular_text(out, l->pictures);
         fputc('\n', out);
     }
-    if (l->without_leaks) {
-        leaks_text(text, sizeof text, l->without_leaks);
+    if (leaks_are(&l->leaks)) {
+        leaks_text(text, sizeof text, &l->leaks);
         line(out, "");
         fprintf(out, "%s\n", text);
     }
-    if (json_is_number(loss)) {
-        line(out, "loss");
-        fprintf(out, "%.4f nat", json_number_value(loss));
-        if (json_is_number(json_object_get(best, "valid_loss")))
-            fprintf(out,
-                    "; %.4f in epoch %" JSON_INTEGER_FORMAT ", the best by %s (error rate %.4f",
-                    json_number_value(json_object_get(best, "valid_loss")),
-                    json_integer_value(json_object_get(best, "epoch")), by->label,
-                    json_number_value(json_object_get(best, "error_rate")));
-        if (json_is_number(json_object_get(best, "valid_loss")) && !by->always)
-            fprintf(out, ", %s %.4f", by->label, json_number_value(json_object_get(best, by->key)));
-        if (json_is_number(json_object_get(best, "valid_loss")))
-            fputc(')', out);
-        fputc('\n', out);
+    if (isnan(loss))
+        return;
+    line(out, "loss");
+    fprintf(out, "%.4f nat", loss);
+    if (!isnan(best->metric[MONITOR_VALID_LOSS])) {
+        fprintf(out, "; %.4f in epoch %lld, the best by %s (error rate %.4f",
+                best->metric[MONITOR_VALID_LOSS], known(best->epoch), by->label,
+                best->metric[MONITOR_ERROR_RATE]);
+        if (!by->always)
+            fprintf(out, ", %s %.4f", by->label, best->metric[which]);
+        fputc(')', out);
     }
+    fputc('\n', out);
 }
 
 /* What else the run was scored on, and how often its test pictures were looked at. */
@@ -256,17 +278,17 @@ static int print_scores(FILE *out, const struct look *l, struct err *err)
     if (score_list(&scores, l->run.folder, err) < 0)
         return -1;
     for (size_t i = 0; i < json_array_size(scores); i++) {
-        const json_t *score = json_array_get(scores, i);
+        struct score_record score;
         char text[1200];
 
-        score_text(text, sizeof text, score);
+        fields_read(score_fields, SCORE_VERSION, &score, json_array_get(scores, i), NULL);
+        score_text(text, sizeof text, &score);
         line(out, i == 0 ? "also scored" : "");
-        fprintf(out, "%.4f  on %" JSON_INTEGER_FORMAT " ",
-                json_number_value(json_object_get(score, "error_rate")),
-                json_integer_value(json_object_get(score, "pictures")));
+        fprintf(out, "%.4f  on %lld ", isnan(score.error_rate) ? 0 : score.error_rate,
+                known(score.pictures));
         tabular_text(out, text);
-        if (json_object_get(score, "without_leaks")) {
-            leaks_text(text, sizeof text, json_object_get(score, "without_leaks"));
+        if (leaks_are(&score.without_leaks)) {
+            leaks_text(text, sizeof text, &score.without_leaks);
             fprintf(out, "; %s", text);
         }
         fputc('\n', out);
@@ -278,7 +300,7 @@ static int print_scores(FILE *out, const struct look *l, struct err *err)
 /* What prep and train remarked about the data. */
 static void print_remarks(FILE *out, const struct look *l)
 {
-    const json_t *list = look_get(l->run.run, "remarks", NULL), *m;
+    const json_t *list = l->run.facts.remarks, *m;
     size_t i;
 
     json_array_foreach(list, i, m)
@@ -347,14 +369,14 @@ static int print_json(FILE *out, const struct look *l, const struct times *t, st
 /* What `train --lr-find` suggests, when it made this run. */
 static void print_rates(FILE *out, const struct look *l)
 {
-    static const char *const rules[] = {"valley", "slide", "minimum", "steep"};
+    const struct field *first = run_rate_fields + 1; /* behind the steps */
 
-    if (!look_get(l->run.run, "lr_find", NULL))
+    if (!look_is_range_test(l))
         return;
     fputs("rates      ", out);
-    for (int i = 0; i < 4; i++)
-        fprintf(out, "%s %s %.2e", i ? "," : "", rules[i],
-                json_number_value(look_get(l->run.run, "lr_find", rules[i])));
+    for (const struct field *row = first; row->name; row++)
+        fprintf(out, "%s %s %.2e", row > first ? "," : "", row->name,
+                field_number(row, &l->run.facts.lr_find));
     fputc('\n', out);
 }
 
@@ -383,12 +405,41 @@ int overview_run(FILE *out, const struct request *r, bool *predicted, struct err
     return rc;
 }
 
+struct list_row {
+    const char *run, *status, *start, *experiment, *set;
+    int64_t seed;
+    double error_rate, valid_loss;
+    int64_t pictures;
+    const char *split;
+    double without_leaks;
+};
+static const struct field list_fields[] = {
+    CELL_TEXT(list_row, run),           CELL_TEXT(list_row, status),
+    CELL_TEXT(list_row, start),         CELL_TEXT(list_row, experiment),
+    CELL_TEXT(list_row, set),           CELL_INT(list_row, seed),
+    CELL_REAL(list_row, error_rate),    CELL_REAL(list_row, valid_loss),
+    CELL_INT(list_row, pictures),       CELL_TEXT(list_row, split),
+    CELL_REAL(list_row, without_leaks), FIELD_END,
+};
+
+static int add_run(json_t *rows, const struct run_entry *run, struct err *err)
+{
+    const struct run_facts *f = &run->facts;
+    const struct metrics_record *m = &run->figures;
+    char start[64];
+
+    snprintf(start, sizeof start, "%.*s", f->start ? (int)strcspn(f->start, ".") : 0,
+             f->start ? f->start : "");
+    return tabular_add_record(
+        rows, list_fields,
+        &(struct list_row){run->name, run->status, start, f->experiment, f->set, f->seed,
+                           m->final.metric[MONITOR_ERROR_RATE], m->final.metric[MONITOR_VALID_LOSS],
+                           f->pictures.valid, f->split, m->without_leaks.error_rate},
+        err);
+}
+
 int overview_list(FILE *out, const struct request *r, struct err *err)
 {
-    static const struct column columns[] = {
-        {"run", -1},      {"status", -1}, {"start", -1},       {"experiment", -1},
-        {"set", -1},      {"seed", -1},   {"error_rate", 4},   {"valid_loss", 4},
-        {"pictures", -1}, {"split", -1},  {"without_leaks", 4}};
     struct run_entry *runs;
     json_t *rows = json_array();
     char studies[512];
@@ -402,22 +453,9 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
         return -1;
     }
     for (size_t i = 0; i < n && rc == 0; i++) {
-        const json_t *run = runs[i].run;
-
         if (runs[i].fault[0])
             log_warn("%s: %s", runs[i].name, runs[i].fault);
-        rc = tabular_add(
-            rows,
-            json_pack(
-                "[o, s, s%, O?, O?, O?, O?, O?, O?, O?, O?]", tabular_string(runs[i].name),
-                runs[i].status, look_text(run, "start", NULL, ""),
-                strcspn(look_text(run, "start", NULL, ""), "."), look_get(run, "experiment", NULL),
-                look_get(run, "set", NULL), look_get(run, "seed", NULL),
-                look_get(runs[i].metrics, "final", "error_rate"),
-                look_get(runs[i].metrics, "final", "valid_loss"),
-                look_get(run, "pictures", "valid"), look_get(run, "split", NULL),
-                json_object_get(look_get(runs[i].metrics, "without_leaks", NULL), "error_rate")),
-            err);
+        rc = add_run(rows, &runs[i], err);
     }
     study_names(studies, sizeof studies, r->results);
     if (rc == 0 && n == 0 && studies[0] && r->form == FORM_TEXT)
@@ -425,7 +463,7 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
     else if (rc == 0 && n == 0 && r->form == FORM_TEXT)
         fprintf(out, "no run in %s yet; `train --exp NAME` makes one\n", r->results);
     else if (rc == 0)
-        tabular_print(out, r->form, columns, sizeof columns / sizeof *columns, rows);
+        tabular_print_records(out, r->form, list_fields, rows);
     run_list_free(runs, n);
     json_decref(rows);
     return rc;

@@ -9,16 +9,11 @@
 #include "base/log.h"
 #include "data/offenders.h"
 
-static const char *recorded(const struct run_entry *run, const char *object, const char *member)
-{
-    return json_string_value(json_object_get(json_object_get(run->run, object), member));
-}
-
 /* The run's own pictures must be those that it was trained on, else a part is not what it says. */
 static int check_own(const struct part *p, const struct run_entry *run, const char *folder,
                      struct err *err)
 {
-    const char *index = recorded(run, "sha256", "index"), *split = recorded(run, "sha256", "split");
+    const char *index = run->facts.sha256.index, *split = run->facts.sha256.split;
     char hex[SHA256_HEX];
 
     if (index && strcmp(index, shard_set_index_sha256(p->shards)) != 0)
@@ -137,7 +132,7 @@ static void warn_of_seen(const struct part *p, const struct run_entry *run,
 {
     struct shard_set *shards = NULL;
     struct split *split = NULL;
-    const char *index = recorded(run, "sha256", "index");
+    const char *index = run->facts.sha256.index;
     char folder[PATH_LEN];
     uint32_t seen = 0;
 

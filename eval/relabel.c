@@ -108,10 +108,10 @@ static const char *leak_of(const void *ctx, uint32_t i)
 }
 
 /* The error rate without what leaks, by the new labels. An older program's record does not name what leaks: then there
- * is no such rate, and the record is empty. */
+ * is no such rate. */
 static int count_leaks_again(struct look *l, struct err *err)
 {
-    const json_t *list = json_object_get(l->without_leaks, "leaking"), *id;
+    const json_t *list = l->leaks.leaking, *id;
     struct leaking leaking = {l->p, json_object()};
     size_t i;
     int rc = 0;
@@ -123,9 +123,8 @@ static int count_leaks_again(struct look *l, struct err *err)
     else if (list)
         rc = leaks_find(&l->relabelled_leaks, l->p->n, l->p->actual, l->p->predicted, leak_of,
                         &leaking, err);
-    else if (l->without_leaks)
-        l->relabelled_leaks = json_object();
-    l->without_leaks = l->relabelled_leaks;
+    l->leaks_unnamed = leaks_are(&l->leaks) && !list;
+    fields_read(leaks_fields, 0, &l->leaks, l->relabelled_leaks, NULL);
     json_decref(leaking.ids);
     return rc;
 }
@@ -161,7 +160,7 @@ static int own_table(char path[PATH_LEN], char hex[SHA256_HEX], const struct loo
     hex[0] = 0;
     if (path_format(path, err, "%s/clean.csv", l->run.folder) < 0)
         return -1;
-    if (!look_get(l->run.run, "cleaning", "file") || !path_is_file(path)) {
+    if (!look_cleaning(l).file || !path_is_file(path)) {
         path[0] = 0;
         return 0;
     }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/infer.h"
 #include "part.h"
 #include "record/leaks.h"
@@ -17,8 +18,9 @@ struct job {
     const struct run_entry *run;
     struct experiment *e; /* for its data and device; the trained network has its own */
     const struct backend *backend;
-    const char *which; /* checkpoint: "last" also when the best one is the same */
-    json_t *state;     /* of the checkpoint */
+    const char *which;               /* checkpoint: "last" also when the best one is the same */
+    json_t *state;                   /* of the checkpoint */
+    struct checkpoint_record record; /* of state */
     struct part part;
     struct trained *t; /* NULL until something must be computed */
     bool made_plain;   /* the figure without TTA is this command's own */
@@ -55,16 +57,23 @@ static void job_close(struct job *j)
     experiment_free(j->e);
 }
 
+/* Both there and equal. */
+static bool same_text(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
 /* Whether the checkpoint has the weights of the last one. */
 static bool is_last(const struct job *j)
 {
+    struct checkpoint_record r;
     json_t *last;
     bool same;
 
     if (checkpoint_state(&last, j->run->folder, "last", NULL) < 0)
         return false;
-    same = json_equal(json_object_get(last, "weights_sha256"),
-                      json_object_get(j->state, "weights_sha256"));
+    checkpoint_record_read(&r, last);
+    same = same_text(r.weights_sha256, j->record.weights_sha256);
     json_decref(last);
     return same;
 }
@@ -88,6 +97,7 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
     j->which = r->which ? r->which : experiment_final(j->e);
     if (checkpoint_state(&j->state, run->folder, j->which, err) < 0)
         return -1;
+    checkpoint_record_read(&j->record, j->state);
     if (is_last(j))
         j->which = "last";
     if (r->rounds > 0 && scoring_check_tta(&j->e->augment, run->name, err) < 0)
@@ -101,13 +111,20 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
 static json_t *describe(const struct job *j, bool tta)
 {
     const struct part *p = &j->part;
+    struct score_record r;
 
-    return json_pack(
-        "{s:s, s:s, s:s?, s:I, s:s, s:O?, s:s, s:s, s:o}", "set", p->set, "part", p->name, "split",
-        p->split[0] ? p->split : NULL, "pictures", (json_int_t)p->n, "weights", j->which,
-        "weights_sha256", json_object_get(j->state, "weights_sha256"), "index_sha256",
-        shard_set_index_sha256(p->shards), "backend", j->backend->name, "tta",
-        tta ? json_pack("{s:i, s:f}", "rounds", j->r->rounds, "beta", j->r->beta) : json_null());
+    fields_clear(score_fields, &r);
+    r.set = p->set;
+    r.part = p->name;
+    r.split = p->split[0] ? p->split : NULL;
+    r.pictures = p->n;
+    r.weights = j->which;
+    r.weights_sha256 = j->record.weights_sha256;
+    r.index_sha256 = shard_set_index_sha256(p->shards);
+    r.backend = j->backend->name;
+    if (tta)
+        r.tta = (struct score_tta){j->r->rounds, j->r->beta};
+    return fields_json(score_fields, &r);
 }
 
 /* The path of the part's picture I where it has a duplicate in training. */
@@ -123,8 +140,8 @@ static int add_figures(struct scored *s, const struct part *part, struct err *er
 {
     const struct predictions *p = s->p;
     double loss = 0;
-    json_t *figures, *clean = NULL;
-    int rc = 0;
+    struct score_record r;
+    json_t *facts, *clean = NULL;
 
     if (part->own && part->parts &&
         leaks_find(&clean, p->n, p->actual, p->predicted, leak, part, err) < 0)
@@ -134,12 +151,19 @@ static int add_figures(struct scored *s, const struct part *part, struct err *er
         s->errors += p->predicted[i] != p->actual[i];
         loss += (double)p->loss[i];
     }
-    figures = json_pack("{s:i, s:f, s:f, s:o*}", "errors", (int)s->errors, "error_rate",
-                        (double)s->errors / p->n, "loss", loss / p->n, "without_leaks", clean);
-    if (!figures || json_object_update(s->facts, figures) < 0)
-        rc = err_set(err, ERR_NOMEM, "score.json");
-    json_decref(figures);
-    return rc;
+    fields_read(score_fields, SCORE_VERSION, &r, s->facts, NULL);
+    r.errors = s->errors;
+    r.error_rate = (double)s->errors / p->n;
+    r.loss = loss / p->n;
+    fields_read(leaks_fields, 0, &r.without_leaks, clean, NULL);
+    facts = fields_json(score_fields, &r);
+    json_decref(clean);
+    if (!facts)
+        return err_set(err, ERR_NOMEM, "score.json");
+    json_decref(s->facts);
+    s->facts = facts;
+    fields_read(score_fields, SCORE_VERSION, &s->record, s->facts, NULL);
+    return 0;
 }
 
 static int name_folder(struct scored *s, const struct job *j, bool tta, struct err *err)
@@ -180,14 +204,10 @@ static bool has_members(const json_t *of, const json_t *wanted)
 /* Whether the run was finished with just these predictions: of the same weights, in its folder. */
 static bool is_validation(const struct job *j, bool tta)
 {
-    const json_t *final = json_object_get(j->run->metrics, "final");
-    const char *backend = json_string_value(json_object_get(j->run->run, "backend"));
-
     return !tta && j->part.own && strcmp(j->part.name, "valid") == 0 &&
-           strcmp(j->run->status, "done") == 0 && backend &&
-           strcmp(backend, j->backend->name) == 0 &&
-           json_equal(json_object_get(final, "weights_sha256"),
-                      json_object_get(j->state, "weights_sha256"));
+           strcmp(j->run->status, "done") == 0 &&
+           same_text(j->run->facts.backend, j->backend->name) &&
+           same_text(j->run->figures.final.weights_sha256, j->record.weights_sha256);
 }
 
 /* 1 when the predictions in S->folder are those that are asked for, 0 when not; damage counts as not. */

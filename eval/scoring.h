@@ -9,10 +9,12 @@
 #include "data/augment.h"
 #include "record/predictions.h"
 #include "record/run.h"
+#include "record/score.h"
 #include "request.h"
 
 struct scored {
-    json_t *facts; /* as in score.json */
+    json_t *facts;              /* as in score.json */
+    struct score_record record; /* of facts */
     struct predictions *p;
     uint32_t errors;
     char folder[PATH_LEN]; /* where the predictions lie */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "suspects.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ static int why_left_out(char why[512], const struct run_entry *run, struct err *
     why[0] = 0;
     if (strcmp(run->status, "done") != 0)
         snprintf(why, 512, "the run is %s", run->status);
-    else if (json_object_get(run->run, "lr_find"))
+    else if (run->facts.lr_find.steps != FIELD_NO_INT)
         snprintf(why, 512, "it looked for a learning rate");
     else if (path_format(path, err, "%s/predictions.h5", run->folder) < 0)
         return -1;
@@ -115,8 +116,9 @@ static int check_runs(const struct suspects *s, struct err *err)
         const struct look *b = &s->runs[k];
         bool same = a->p->classes == b->p->classes;
 
-        if (!same_text(look_text(a->run.run, "sha256", "index", ""),
-                       look_text(b->run.run, "sha256", "index", "")))
+        const char *x = a->run.facts.sha256.index, *y = b->run.facts.sha256.index;
+
+        if (!same_text(x ? x : "", y ? y : ""))
             return err_set(err, ERR_INPUT,
                            "%s and %s were trained on different shards: probabilities of one set "
                            "go together",
@@ -256,7 +258,7 @@ static int find_planted(struct suspects *s, struct err *err)
     struct csv csv;
     int rc = 0;
 
-    if (!look_get(look_get(l->run.run, "cleaning", NULL), "planted", NULL))
+    if (isnan(look_cleaning(l).planted.share))
         return 0;
     if (path_format(path, err, "%s/planted.csv", l->run.folder) < 0 ||
         csv_read(&csv, path, &columns, err) < 0)
@@ -276,21 +278,28 @@ static int find_planted(struct suspects *s, struct err *err)
     return rc;
 }
 
+/* 0 where an older record has none. */
+static uint32_t count_of(int64_t pictures)
+{
+    return pictures == FIELD_NO_INT ? 0 : (uint32_t)pictures;
+}
+
 int suspects_find(struct suspects *s, const struct request *r, struct err *err)
 {
-    const json_t *pictures;
+    const struct run_pictures *pictures;
     struct request train = *r;
 
     memset(s, 0, sizeof *s);
     if (open_runs(s, r, err) < 0 || check_runs(s, err) < 0)
         goto fail;
-    pictures = json_object_get(s->runs[0].run.run, "pictures");
+    pictures = &s->runs[0].run.facts.pictures;
     s->split = r->split ? r->split : "valid";
-    if (!same_text(s->split, "valid") && (same_text(s->split, "test") || s->n_runs == 1))
-        s->n_set = (uint32_t)json_integer_value(json_object_get(pictures, s->split));
+    if (same_text(s->split, "test"))
+        s->n_set = count_of(pictures->test);
+    else if (same_text(s->split, "train") && s->n_runs == 1)
+        s->n_set = count_of(pictures->train);
     else
-        s->n_set = (uint32_t)(json_integer_value(json_object_get(pictures, "train")) +
-                              json_integer_value(json_object_get(pictures, "valid")));
+        s->n_set = count_of(pictures->train) + count_of(pictures->valid);
     if (add_part(s, s->runs, s->n_runs, s->split, err) < 0)
         goto fail;
     if (r->with_train) {

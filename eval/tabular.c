@@ -275,3 +275,76 @@ int tabular_csv_joined(FILE *out, const struct column *head, size_t n_head, cons
     free(columns);
     return rc;
 }
+
+/* --- rows that are structs ------------------------------------------------------------------------ */
+
+static size_t columns_of(struct column out[TABULAR_COLUMNS], const struct field *fields)
+{
+    size_t n = 0;
+
+    for (; fields[n].name; n++) {
+        BUG_IF(n == TABULAR_COLUMNS);
+        out[n] = (struct column){fields[n].name, fields[n].decimals > 0 ? fields[n].decimals : -1};
+    }
+    return n;
+}
+
+static json_t *cell_of(const struct field *field, const void *obj)
+{
+    if (field->type == FIELD_TYPE_TEXT && !field_is_missing(field, obj))
+        return tabular_string(field_text(field, obj));
+    return field_json(field, obj);
+}
+
+int tabular_add_record(json_t *rows, const struct field *fields, const void *obj, struct err *err)
+{
+    json_t *row = json_array();
+    int rc = row ? 0 : -1;
+
+    for (; rc == 0 && fields->name; fields++)
+        rc = json_array_append_new(row, cell_of(fields, obj));
+    if (rc < 0) {
+        json_decref(row);
+        row = NULL;
+    }
+    return tabular_add(rows, row, err);
+}
+
+json_t *tabular_object(const struct field *fields, const void *obj)
+{
+    json_t *out = json_object();
+
+    for (; out && fields->name; fields++)
+        if (json_object_set_new(out, fields->name, cell_of(fields, obj)) < 0) {
+            json_decref(out);
+            out = NULL;
+        }
+    return out;
+}
+
+void tabular_print_records(FILE *out, enum form form, const struct field *fields,
+                           const json_t *rows)
+{
+    struct column columns[TABULAR_COLUMNS];
+    const size_t n = columns_of(columns, fields);
+
+    tabular_print(out, form, columns, n, rows);
+}
+
+json_t *tabular_record_objects(const struct field *fields, const json_t *rows)
+{
+    struct column columns[TABULAR_COLUMNS];
+    const size_t n = columns_of(columns, fields);
+
+    return tabular_objects(columns, n, rows);
+}
+
+int tabular_csv_records(FILE *out, const struct field *head, const json_t *head_rows,
+                        const struct field *tail, const json_t *tail_rows,
+                        const char *const *renamed, struct err *err)
+{
+    struct column a[TABULAR_COLUMNS], b[TABULAR_COLUMNS];
+    const size_t n = columns_of(a, head), m = columns_of(b, tail);
+
+    return tabular_csv_joined(out, a, n, head_rows, b, m, tail_rows, renamed, err);
+}

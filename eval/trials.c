@@ -139,14 +139,14 @@ int trials_add(struct trials *t, const struct look *l, struct err *err)
     memset(trial, 0, sizeof *trial);
     snprintf(trial->name, sizeof trial->name, "%s", l->run.name);
     snprintf(trial->experiment, sizeof trial->experiment, "%.255s",
-             look_text(l->run.run, "experiment", NULL, ""));
+             l->run.facts.experiment ? l->run.facts.experiment : "");
     trial->seed = number_of(l, "seed");
     trial->split_seed = number_of(l, "data.split_seed");
     trial->fold = number_of(l, "data.fold");
     trial->folds = number_of(l, "data.folds");
     trial->clean_rate = l->p->n > 0 ? look_clean_rate(l) : 0;
-    trial->leaks = json_object_get(l->without_leaks, "error_rate") != NULL;
-    trial->relabelled = look_get(l->run.run, "cleaning", "file") != NULL;
+    trial->leaks = leaks_are(&l->leaks);
+    trial->relabelled = look_cleaning(l).file != NULL;
     trial->recipe = recipe_of(l, err);
     if (!trial->recipe)
         return -1;

@@ -36,7 +36,7 @@ void chain_say(struct chain *c, const char *link, enum result result, const char
 
 const char *chain_recorded(const struct chain *c, const char *what)
 {
-    return look_text(c->l->run.run, "sha256", what, NULL);
+    return run_hash(&c->l->run.facts.sha256, what);
 }
 
 void chain_compare(struct chain *c, const char *link, const char *what, const char *found,
@@ -68,18 +68,17 @@ void chain_compare_file(struct chain *c, const char *link, const char *what, con
 
 /* --- the files of folders ------------------------------------------------------------------------- */
 
-/* Those that were there when RECORD, of FOLDER, was written; what came later is not looked at. */
-static void check_files(struct chain *c, const char *link, const char *folder, const json_t *record)
+/* Those that were there when FOLDER's record, which has their hashes RECORDED, was written; what came later is not
+ * looked at. DUE: a record without hashes is damaged. */
+static void check_files(struct chain *c, const char *link, const char *folder,
+                        const json_t *recorded, bool due)
 {
-    json_t *recorded = json_object_get(record, "files"), *now = NULL, *sha256;
+    json_t *now = NULL, *sha256;
     struct offenders offenders = {0};
     const char *path;
     struct err err;
 
-    if (!json_is_object(recorded)) {
-        const bool due = folder == c->l->run.folder && strcmp(c->l->run.status, "done") == 0 &&
-                         json_integer_value(json_object_get(record, "version")) >= 2;
-
+    if (!recorded) {
         chain_say(c, link, due ? RESULT_FAILED : RESULT_UNCHECKED, "their hashes are not recorded");
         return;
     }
@@ -87,7 +86,7 @@ static void check_files(struct chain *c, const char *link, const char *folder, c
         chain_say(c, link, RESULT_FAILED, "%s", err.msg);
         return;
     }
-    json_object_foreach(recorded, path, sha256)
+    json_object_foreach((json_t *)(uintptr_t)recorded, path, sha256)
     {
         const json_t *found = json_object_get(now, path);
 
@@ -122,11 +121,13 @@ static void check_scores(struct chain *c)
     json_array_foreach(scores, i, score)
     {
         const char *folder = json_string_value(json_object_get(score, "folder"));
+        struct score_record record;
 
+        fields_read(score_fields, SCORE_VERSION, &record, score, NULL);
         if (!folder)
             chain_say(c, "scores", RESULT_UNCHECKED, "a folder whose name is not UTF-8");
         else if (path_format(link, NULL, "%s", folder + strlen(c->l->run.folder) + 1) == 0)
-            check_files(c, link, folder, score);
+            check_files(c, link, folder, record.files, false);
     }
     json_decref(scores);
 }
@@ -138,7 +139,7 @@ static bool is_monitored(struct chain *c)
 {
     const enum monitor which = c->e ? (enum monitor)c->e->train.watch.monitor : MONITOR_VALID_LOSS;
     const struct monitor_row *by = &monitor_rows[which];
-    const json_t *said = look_get(c->l->run.metrics, "final", by->key);
+    const double said = c->l->run.figures.final.metric[which];
     struct err err;
     double found;
 
@@ -148,37 +149,34 @@ static bool is_monitored(struct chain *c)
         chain_say(c, "predictions", RESULT_FAILED, "%s", err.msg);
         return false;
     }
-    if (json_is_number(said) && fabs(found - json_number_value(said)) <= 1e-12)
+    if (fabs(found - said) <= 1e-12)
         return true;
     chain_say(c, "predictions", RESULT_FAILED,
-              "predictions.h5 has a %s of %.6f, metrics.json of %.6f", by->label, found,
-              json_is_number(said) ? json_number_value(said) : NAN);
+              "predictions.h5 has a %s of %.6f, metrics.json of %.6f", by->label, found, said);
     return false;
 }
 
 static void check_predictions(struct chain *c)
 {
     const struct predictions *p = c->l->p;
-    const json_t *rate = look_get(c->l->run.metrics, "final", "error_rate");
+    const double rate = c->l->run.figures.final.metric[MONITOR_ERROR_RATE];
     double found;
 
-    if (!p || p->n == 0 || !json_is_number(rate)) {
-        const bool due =
-            strcmp(c->l->run.status, "done") == 0 && !look_get(c->l->run.run, "lr_find", NULL);
+    if (!p || p->n == 0 || isnan(rate)) {
+        const bool due = strcmp(c->l->run.status, "done") == 0 && !look_is_range_test(c->l);
 
         chain_say(c, "predictions", due ? RESULT_FAILED : RESULT_UNCHECKED,
                   "the run is %s: no predictions.h5 or no metrics.json", c->l->run.status);
         return;
     }
     found = (double)c->l->errors / p->n;
-    if (fabs(found - json_number_value(rate)) <= 1e-12) {
+    if (fabs(found - rate) <= 1e-12) {
         if (is_monitored(c))
             chain_say(c, "predictions", RESULT_OK,
                       "%u mistakes in %u pictures, as metrics.json has it", c->l->errors, p->n);
     } else
         chain_say(c, "predictions", RESULT_FAILED,
-                  "predictions.h5 has an error rate of %.6f, metrics.json of %.6f", found,
-                  json_number_value(rate));
+                  "predictions.h5 has an error rate of %.6f, metrics.json of %.6f", found, rate);
 }
 
 /* C's predictions written to a new folder BELOW/NAME, PLAIN as an older program wrote their cells. */
@@ -304,7 +302,8 @@ int verify_rows(json_t **rows, int *failed, int *unchecked, struct look *l, cons
         return err_set(err, ERR_NOMEM, "verify");
     if (experiment_reopen(&c.e, l->run.folder, NULL, 0, &ignored) < 0)
         c.e = NULL; /* check_config() says why */
-    check_files(&c, "files", l->run.folder, l->run.run);
+    check_files(&c, "files", l->run.folder, l->run.facts.files,
+                strcmp(l->run.status, "done") == 0 && l->run.facts.version >= 2);
     check_scores(&c);
     check_predictions(&c);
     check_tables(&c);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "data/index_record.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
 #include "data/shard_check.h"
@@ -58,17 +59,20 @@ static void check_manifest(struct chain *c)
 {
     const int above = (int)(path_base(c->shards) - c->shards); /* of DATA/SET/ */
     char path[PATH_LEN], tree[PATH_LEN], hex[SHA256_HEX];
-    const char *manifest = NULL;
+    struct index_record r;
     json_t *index = NULL;
     struct err err;
 
-    if (path_format(path, &err, "%s/index.json", c->shards) < 0 ||
-        json_read(&index, path, &err) < 0 ||
-        json_get_string(index, "manifest_sha256", &manifest, &err) < 0)
+    if (path_format(path, &err, "%s/index.json", c->shards) == 0 &&
+        json_read(&index, path, &err) < 0)
         chain_say(c, "shards' manifest", RESULT_FAILED, "%s", err.msg);
-    else
-        chain_compare(c, "shards' manifest", "manifest", manifest, "what index.json names");
-    if (json_is_false(json_object_get(index, "fetched"))) {
+    fields_read(index_fields, SHARD_INDEX_VERSION, &r, index, NULL);
+    if (index && !r.manifest_sha256)
+        chain_say(c, "shards' manifest", RESULT_FAILED, "index.json has no manifest_sha256");
+    else if (index)
+        chain_compare(c, "shards' manifest", "manifest", r.manifest_sha256,
+                      "what index.json names");
+    if (!r.fetched) {
         chain_say(c, "pictures", RESULT_UNCHECKED, "they lie in a folder that was not fetched");
     } else if (path_format(path, &err, "%.*smanifest.jsonl", above, c->shards) == 0 &&
                path_format(tree, &err, "%.*stree", above, c->shards) == 0) {
@@ -87,28 +91,25 @@ static void check_manifest(struct chain *c)
 /* The numbers of pictures that run.json has. */
 static void check_numbers(struct chain *c, const struct split *split, int classes)
 {
-    json_t *pictures =
-        json_pack("{s:I, s:I, s:I, s:I}", "train", (json_int_t)split->n_train, "valid",
-                  (json_int_t)split->n_valid, "test", (json_int_t)split->n_test, "left_out",
-                  (json_int_t)split->n_left_out);
-    const bool same = json_equal(pictures, json_object_get(c->l->run.run, "pictures")) &&
-                      json_integer_value(json_object_get(c->l->run.run, "classes")) == classes;
+    const struct run_pictures *p = &c->l->run.facts.pictures;
+    const bool same = p->train == split->n_train && p->valid == split->n_valid &&
+                      p->test == split->n_test && p->left_out == split->n_left_out &&
+                      c->l->run.facts.classes == classes;
 
     chain_say(c, "pictures' number", same ? RESULT_OK : RESULT_FAILED,
               same ? "%u to train, %u to validate, %u to test, %d classes"
                    : "run.json differs from the shards: %u to train, %u to validate, %u to "
                      "test, %d classes",
               split->n_train, split->n_valid, split->n_test, classes);
-    json_decref(pictures);
 }
 
 /* What data.clean and data.plant did, as run.json has it. */
 static void check_cleaning(struct chain *c, const struct split *split)
 {
     json_t *now = split_cleaning_json(split, &c->e->data);
-    const json_t *then = json_object_get(c->l->run.run, "cleaning");
+    const json_t *then = c->l->run.facts.cleaning;
 
-    if (json_is_null(now) && !json_is_object(then)) {
+    if (json_is_null(now) && !then) {
         json_decref(now);
         return;
     }
@@ -157,7 +158,7 @@ void verify_data(struct chain *c)
     look_find_shards(c->shards, c->l, c->r);
     if (!c->shards[0]) {
         chain_say(c, "shards", RESULT_UNCHECKED, "%s is not there; --data DIR names where data lie",
-                  look_text(c->l->run.run, "shards", NULL, "their folder"));
+                  c->l->run.facts.shards ? c->l->run.facts.shards : "their folder");
         return;
     }
     if (path_format(path, &err, "%s/index.json", c->shards) == 0)

@@ -1,5 +1,6 @@
 /* verify_record.c - what a run's records say, against one another and against what its recipe lets be.
  * SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 #include "base/text.h"
 #include "data/split.h"
 #include "experiment/checkpoint.h"
-#include "nn/history.h"
+#include "experiment/checkpoint_record.h"
+#include "experiment/history.h"
 #include "verify_private.h"
 
 enum { PHASES_MAX = 2 * KEY_LIST_MAX };
@@ -31,22 +33,19 @@ static void check_record(struct chain *c)
     }
 }
 
-static void differ(struct offenders *o, const char *name, const json_t *is, const char *due)
+static void differ(struct offenders *o, const char *name, const char *is, const char *due)
 {
-    const char *text = json_string_value(is);
-
-    if (strcmp(text ? text : "", due) != 0)
+    if (strcmp(is ? is : "", due ? due : "") != 0)
         offenders_add(o, "%s", name);
 }
 
 /* The folder that "shards" names must be that of the set and of the size in the checkpoint. */
-static bool is_shards(const char *folder, const char *set, const json_t *state)
+static bool is_shards(const char *folder, const char *set, int64_t size)
 {
-    const json_int_t size = json_integer_value(json_object_get(state, "presize"));
     char end[PATH_LEN];
     size_t n, m;
 
-    if (path_format(end, NULL, "%s/shards-%" JSON_INTEGER_FORMAT, set, size) < 0)
+    if (!folder || path_format(end, NULL, "%s/shards-%" PRId64, set, size) < 0)
         return false;
     n = strlen(folder);
     m = strlen(end);
@@ -58,8 +57,9 @@ static void check_facts(struct chain *c)
 {
     static const char *const precisions[] = {
         [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
-    const json_t *run = c->l->run.run;
+    const struct run_facts *run = &c->l->run.facts;
     struct offenders o = {0};
+    struct checkpoint_record r;
     json_t *state = NULL;
     char cut[1200];
 
@@ -68,22 +68,19 @@ static void check_facts(struct chain *c)
     if (checkpoint_state(&state, c->l->run.folder, "last", NULL) < 0)
         state = NULL;
     split_text(cut, sizeof cut, &c->e->data);
-    differ(&o, "set", look_get(run, "set", NULL), c->e->data.set);
-    differ(&o, "title", look_get(run, "title", NULL), c->e->title);
-    differ(&o, "split", look_get(run, "split", NULL), cut);
-    differ(&o, "precision.asked", look_get(run, "precision", "asked"),
-           precisions[c->e->train.precision]);
-    if (json_integer_value(look_get(run, "seed", NULL)) != c->e->seed)
+    differ(&o, "set", run->set, c->e->data.set);
+    differ(&o, "title", run->title, c->e->title);
+    differ(&o, "split", run->split, cut);
+    differ(&o, "precision.asked", run->precision.asked, precisions[c->e->train.precision]);
+    if (run->seed != c->e->seed)
         offenders_add(&o, "seed");
     if (state) {
-        differ(&o, "experiment", look_get(run, "experiment", NULL),
-               look_text(state, "experiment", NULL, ""));
-        differ(&o, "precision.ran", look_get(run, "precision", "ran"),
-               look_text(state, "precision", NULL, ""));
-        if (json_integer_value(look_get(run, "classes", NULL)) !=
-            (json_int_t)json_array_size(look_get(state, "vocab", NULL)))
+        checkpoint_record_read(&r, state);
+        differ(&o, "experiment", run->experiment, r.experiment);
+        differ(&o, "precision.ran", run->precision.ran, r.precision);
+        if (run->classes != (int64_t)json_array_size(r.vocab))
             offenders_add(&o, "classes");
-        if (!is_shards(look_text(run, "shards", NULL, ""), c->e->data.set, state))
+        if (!is_shards(run->shards, c->e->data.set, r.presize))
             offenders_add(&o, "shards");
     }
     if (o.n == 0)
@@ -99,24 +96,23 @@ static void check_facts(struct chain *c)
 /* Of a run that was not finished: what its last checkpoint says of the lines. */
 static bool check_cut(struct chain *c, const char *text, size_t size)
 {
-    const json_t *resume, *bytes;
-    const char *expected;
+    struct resume_record resume;
+    struct checkpoint_record r;
     char hex[SHA256_HEX];
     json_t *state;
     bool same = true;
 
     if (checkpoint_state(&state, c->l->run.folder, "last", NULL) < 0)
         return true;
-    resume = json_object_get(state, "resume");
-    expected = json_string_value(json_object_get(resume, "metrics_sha256"));
-    bytes = json_object_get(resume, "metrics_bytes");
-    if (expected) {
-        const json_int_t n = json_integer_value(bytes);
+    checkpoint_record_read(&r, state);
+    fields_read(resume_fields, 0, &resume, r.resume, NULL);
+    if (resume.metrics_sha256) {
+        const int64_t n = resume.metrics_bytes;
 
         same = n >= 0 && (size_t)n <= size;
         if (same) {
             sha256_of(text, (size_t)n, hex);
-            same = strcmp(hex, expected) == 0;
+            same = strcmp(hex, resume.metrics_sha256) == 0;
         }
     }
     json_decref(state);
@@ -134,9 +130,9 @@ static bool check_metrics(struct chain *c, const struct history *h)
 
     if (!m || !h->last)
         return true;
-    if (json_equal(json_object_get(m, "last"), h->last) &&
-        json_equal(json_object_get(m, "best"), h->best) &&
-        json_equal(json_object_get(m, "final"), final))
+    if (json_equal(look_get(m, "last", NULL), h->last) &&
+        json_equal(look_get(m, "best", NULL), h->best) &&
+        json_equal(look_get(m, "final", NULL), final))
         return true;
     chain_say(c, "metrics", RESULT_FAILED, "metrics.json does not say what metrics.jsonl does");
     return false;
@@ -166,7 +162,7 @@ static void check_epochs(struct chain *c, const char *text, size_t size, const c
         chain_say(c, "metrics", RESULT_FAILED,
                   "%u epoch%s, but the recipe has more: the run is not done", h.at.epoch,
                   PLURAL(h.at.epoch));
-    else if (!done && c->l->run.metrics && json_object_get(c->l->run.run, "files"))
+    else if (!done && c->l->run.metrics && c->l->run.facts.files)
         chain_say(c, "metrics", RESULT_FAILED, "the run is %s, but has what a finished run has",
                   c->l->run.status);
     else if (check_metrics(c, &h))
@@ -182,7 +178,7 @@ void verify_record(struct chain *c)
     size_t size;
 
     check_record(c);
-    if (!c->e || look_get(c->l->run.run, "lr_find", NULL))
+    if (!c->e || look_is_range_test(c->l))
         return;
     check_facts(c);
     if (path_format(path, &err, "%s/metrics.jsonl", c->l->run.folder) < 0 ||

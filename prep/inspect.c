@@ -7,24 +7,19 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "data/index_record.h"
 #include "data/shard.h"
 #include "data/shard_check.h"
 #include "prep.h"
 
 /* The settings that the writer recorded, against those of now. */
-static bool settings_differ(const struct dataset_options *o, const json_t *settings)
+static bool settings_differ(const struct dataset_options *o, const struct index_settings *s)
 {
-    const char *storage = json_string_value(json_object_get(settings, "storage"));
-    const char *exif = json_string_value(json_object_get(settings, "exif"));
-
-    return json_integer_value(json_object_get(settings, "size")) != o->size ||
-           json_integer_value(json_object_get(settings, "pictures")) != o->shard_pictures ||
-           json_number_value(json_object_get(settings, "max_aspect")) < o->max_aspect ||
-           json_number_value(json_object_get(settings, "max_aspect")) > o->max_aspect || !storage ||
-           strcmp(storage, dataset_storage_names[o->storage]) != 0 ||
-           (o->storage == STORAGE_JPEG &&
-            json_integer_value(json_object_get(settings, "quality")) != o->quality) ||
-           !exif || strcmp(exif, o->exif == EXIF_APPLY ? "apply" : "ignore") != 0;
+    return s->size != o->size || s->pictures != o->shard_pictures ||
+           !(s->max_aspect == o->max_aspect) || !s->storage ||
+           strcmp(s->storage, dataset_storage_names[o->storage]) != 0 ||
+           (o->storage == STORAGE_JPEG && s->quality != o->quality) ||
+           strcmp(s->exif, o->exif == EXIF_APPLY ? "apply" : "ignore") != 0;
 }
 
 static bool classes_differ(const struct prep *p, const struct shard_set *s)
@@ -62,15 +57,14 @@ static bool pictures_differ(const struct dataset *d, const struct shard_set *s, 
     return rank != n || n + n_skipped != d->n;
 }
 
-bool prep_index_differs(const struct prep *p, const json_t *index, char why[256])
+bool prep_index_differs(const struct prep *p, const struct index_record *index, char why[256])
 {
-    const char *manifest = json_string_value(json_object_get(index, "manifest_sha256"));
-    const char *decoder = json_string_value(json_object_get(index, "decoder"));
-    const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
+    const char *manifest = index->manifest_sha256, *decoder = index->decoder;
+    const size_t n_skipped = json_array_size(index->skipped);
 
     if (!manifest || strcmp(manifest, p->manifest_sha256) != 0)
         snprintf(why, 256, "the pictures differ from those it was made from");
-    else if (settings_differ(&p->options, json_object_get(index, "settings")))
+    else if (settings_differ(&p->options, &index->settings))
         snprintf(why, 256, "the settings differ");
     else if (n_skipped && p->options.on_error == ON_ERROR_FAIL)
         snprintf(why, 256, "%zu pictures were left out", n_skipped);
@@ -82,10 +76,10 @@ bool prep_index_differs(const struct prep *p, const json_t *index, char why[256]
 }
 
 /* The same of all that the finished shards hold. */
-static bool differs(const struct prep *p, const json_t *index, const struct shard_set *s,
-                    char why[256])
+static bool differs(const struct prep *p, const struct shard_set *s, char why[256])
 {
-    const size_t n_skipped = json_array_size(json_object_get(index, "skipped"));
+    const struct index_record *index = shard_set_record(s);
+    const size_t n_skipped = json_array_size(index->skipped);
 
     if (prep_index_differs(p, index, why))
         return true;
@@ -101,18 +95,16 @@ bool prep_is_current(const struct prep *p, char why[256])
     char path[PATH_LEN];
     struct err err = {0};
     struct shard_set *s = NULL;
-    json_t *index = NULL;
     bool current = false;
 
     why[0] = 0;
     if (path_format(path, &err, "%s/index.json", p->folder) < 0 || !path_exists(path))
         return false;
-    if (json_read(&index, path, &err) < 0 || shard_set_open(&s, p->folder, &err) < 0)
+    if (shard_set_open(&s, p->folder, &err) < 0)
         snprintf(why, 256, "%.250s", err.msg);
     else
-        current = !differs(p, index, s, why);
+        current = !differs(p, s, why);
     shard_set_close(s);
-    json_decref(index);
     return current;
 }
 
@@ -122,13 +114,18 @@ int prep_print_json(const struct prep *p, struct err *err)
                                        "skipped", "remarks", "duplicates"};
     char path[PATH_LEN], *text;
     json_t *index = NULL, *out;
+    struct index_record r;
 
     if (path_format(path, err, "%s/index.json", p->folder) < 0 || json_read(&index, path, err) < 0)
         return -1;
+    fields_read(index_fields, SHARD_INDEX_VERSION, &r, index, NULL);
     out = json_pack("{s:s}", "folder", p->folder);
-    for (size_t i = 0; out && i < sizeof keys / sizeof *keys; i++)
-        if (json_object_get(index, keys[i]))
-            json_object_set(out, keys[i], json_object_get(index, keys[i]));
+    for (size_t i = 0; out && i < sizeof keys / sizeof *keys; i++) {
+        const struct field *row = field_find(index_fields, keys[i]);
+
+        if (!field_is_missing(row, &r))
+            json_object_set_new(out, keys[i], field_json(row, &r));
+    }
     text = out ? json_text(out, 2) : NULL;
     if (text)
         puts(text);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "data/index_record.h"
 #include "data/shard_check.h"
 #include "data/shard_write.h"
 #include "prep.h"
@@ -56,18 +57,18 @@ int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_
 }
 
 static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_damaged,
-                const json_t *index, struct err *err)
+                const json_t *json, struct err *err)
 {
+    struct index_record index;
     uint32_t n_made = 0;
-    struct shard_mending m = {.damaged = damaged,
-                              .n_shards = n,
-                              .shards = json_object_get(index, "shards"),
-                              .skipped = json_object_get(index, "skipped"),
-                              .n_made = &n_made};
+    struct shard_mending m = {.damaged = damaged, .n_shards = n, .n_made = &n_made};
     char why[256];
     int rc;
 
-    if (prep_index_differs(p, index, why))
+    fields_read(index_fields, SHARD_INDEX_VERSION, &index, json, NULL);
+    m.shards = index.shards;
+    m.skipped = index.skipped;
+    if (prep_index_differs(p, &index, why))
         return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` rebuilds it",
                        p->folder, why, p->name);
     m.of = calloc(p->dataset->n + 1, 1);
@@ -84,9 +85,13 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
     if (rc < 0)
         return err_wrap(err, "%s", p->folder);
     for (uint32_t i = 0; i < n; i++)
-        if (damaged[i])
-            printf("repaired %s\n",
-                   json_string_value(json_object_get(json_array_get(m.shards, i), "file")));
+        if (damaged[i]) {
+            struct index_shard shard;
+
+            fields_read(index_shard_fields, SHARD_INDEX_VERSION, &shard,
+                        json_array_get(index.shards, i), NULL);
+            printf("repaired %s\n", shard.file);
+        }
     log_info("%s: %u of %u shard%s repaired", p->folder, n_made, n, PLURAL(n));
     return 0;
 }

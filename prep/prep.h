@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/path.h"
 #include "data/dataset.h"
+#include "data/index_record.h"
 #include "image/decode.h"
 #include "image/resize.h"
 
@@ -133,6 +134,6 @@ int size_to_propose(const int *sides, uint32_t n);
  * decoders; else WHY says what differs ("" when there are none). */
 bool prep_is_current(const struct prep *p, char why[256]);
 /* The first way in which what index.json says of pictures, settings and decoders differs from now. */
-bool prep_index_differs(const struct prep *p, const json_t *index, char why[256]);
+bool prep_index_differs(const struct prep *p, const struct index_record *index, char why[256]);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "data/index_record.h"
 #include "data/duplicate.h"
 #include "data/shard_write.h"
 #include "prep.h"
@@ -478,12 +479,14 @@ static int run_caught(struct job *j, struct err *err)
 static int repeat_remarks(const struct prep *p, struct err *err)
 {
     char path[PATH_LEN];
+    struct index_record r;
     json_t *index;
 
     if (path_format(path, err, "%s/index.json", p->folder) < 0 || json_read(&index, path, err) < 0)
         return -1;
-    if (json_object_get(index, "remarks"))
-        remarks_print_json(json_object_get(index, "remarks"));
+    fields_read(index_fields, SHARD_INDEX_VERSION, &r, index, NULL);
+    if (r.remarks)
+        remarks_print_json(r.remarks);
     else /* by an older prep, which recorded none: at least what the listing shows */
         remarks_print(&p->dataset->remarks);
     json_decref(index);

@@ -8,8 +8,8 @@
 #include "axes_file.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "begin.h"
-#include "useful.h"
+#include "learn/begin.h"
+#include "learn/useful.h"
 
 enum { RUNS_MOST = 100000, NAME_SHOWN = 120 };
 

@@ -12,7 +12,7 @@
 #include "record/repeats.h"
 #include "record/study.h"
 #include "summary.h"
-#include "useful.h"
+#include "learn/useful.h"
 
 enum { MEASURED_MOST = 8 };
 
@@ -24,12 +24,13 @@ struct cost {
 /* RUN's words but those that repeat its recipe, as text. NULL: out of memory. */
 static char *recipe_of(const json_t *run)
 {
-    const json_t *words = json_object_get(run, "words"), *word;
+    const struct study_run r = study_run_of(run);
+    const json_t *words = r.words, *word;
     json_t *rest = json_array();
     char *text;
     size_t i;
 
-    json_array_append(rest, json_object_get(run, "experiment"));
+    json_array_append_new(rest, json_string(r.experiment));
     json_array_foreach(words, i, word)
     {
         char key[64];
@@ -45,10 +46,10 @@ static char *recipe_of(const json_t *run)
 }
 
 /* The first run of each recipe. Owned by the caller; NULL: out of memory. */
-static json_t *first_runs(const json_t *plan)
+static json_t *first_runs(const json_t *runs)
 {
-    const json_t *runs = json_object_get(plan, "runs");
-    json_t *seen = json_object(), *first = json_array(), *run;
+    json_t *seen = json_object(), *first = json_array();
+    const json_t *run;
     size_t i;
 
     json_array_foreach(runs, i, run)
@@ -57,7 +58,7 @@ static json_t *first_runs(const json_t *plan)
 
         if (recipe && !json_object_get(seen, recipe)) {
             json_object_set_new(seen, recipe, json_true());
-            json_array_append(first, run);
+            json_array_append(first, (json_t *)(uintptr_t)run);
         }
         free(recipe);
     }
@@ -81,7 +82,8 @@ static double run_bytes(const struct session *s)
 
 static int measure(struct cost *c, const json_t *run, const struct worker *w, struct err *err)
 {
-    const json_t *list = json_object_get(run, "words");
+    const struct study_run r = study_run_of(run);
+    const json_t *list = r.words;
     char **words = calloc(json_array_size(list) + 1, sizeof *words);
     struct experiment *e = NULL;
     struct session *s = NULL;
@@ -91,8 +93,7 @@ static int measure(struct cost *c, const json_t *run, const struct worker *w, st
         return err_set(err, ERR_NOMEM, "study");
     for (size_t i = 0; i < json_array_size(list); i++)
         words[i] = (char *)(uintptr_t)json_string_value(json_array_get(list, i));
-    if (useful_read(&e, json_string_value(json_object_get(run, "experiment")), words,
-                    (int)json_array_size(list), err) == 0 &&
+    if (useful_read(&e, r.experiment, words, (int)json_array_size(list), err) == 0 &&
         session_open(&s, e, w->data, w->results, err) == 0) {
         c->n_valid = s->split->n_valid;
         c->bytes = run_bytes(s);
@@ -134,9 +135,8 @@ static void print_detectable(FILE *out, int seeds, size_t recipes, uint32_t n_va
             factor, n_valid, factor * sd);
 }
 
-static void print_totals(FILE *out, const json_t *plan, const struct cost *mean, size_t recipes)
+static void print_totals(FILE *out, size_t n, const struct cost *mean, size_t recipes)
 {
-    const size_t n = json_array_size(json_object_get(plan, "runs"));
     char one[32], all[32];
 
     clock_duration(mean->seconds, one, sizeof one);
@@ -152,13 +152,16 @@ int forecast_print(FILE *out, const struct worker *w, struct err *err)
 {
     struct cost mean = {0};
     json_t *plan, *first = NULL;
+    struct study_record study;
     size_t recipes, measured, folds, n;
     char name[256];
     int rc = -1;
 
     if (worker_plan(&plan, name, w, err) < 0)
         return -1;
-    first = first_runs(plan);
+    fields_read(study_fields, STUDY_VERSION, &study, plan, NULL);
+    n = json_array_size(study.runs);
+    first = first_runs(study.runs);
     recipes = json_array_size(first);
     if (recipes == 0) {
         err_set(err, ERR_INPUT, "the study has no run");
@@ -171,12 +174,12 @@ int forecast_print(FILE *out, const struct worker *w, struct err *err)
         char text[32];
 
         if (measure(&c, run, w, err) < 0) {
-            err_wrap(err, "run %s", json_string_value(json_object_get(run, "name")));
+            err_wrap(err, "run %s", study_run_of(run).name);
             goto out;
         }
         clock_duration(c.seconds, text, sizeof text);
-        fprintf(out, "%-12s %s (%u pictures to validate)\n", text,
-                json_string_value(json_object_get(run, "name")), c.n_valid);
+        fprintf(out, "%-12s %s (%u pictures to validate)\n", text, study_run_of(run).name,
+                c.n_valid);
         mean.seconds += c.seconds / (double)measured;
         mean.bytes += c.bytes / (double)measured;
         mean.n_valid = c.n_valid;
@@ -184,9 +187,9 @@ int forecast_print(FILE *out, const struct worker *w, struct err *err)
     if (measured < recipes)
         fprintf(out, "(of %zu recipes, %zu were measured)\n", recipes, measured);
     fprintf(out, "\nstudy        %s\n", name);
-    print_totals(out, plan, &mean, recipes);
-    folds = (size_t)json_integer_value(json_object_get(plan, "folds"));
-    n = json_array_size(json_object_get(plan, "runs")) / recipes / (folds > 0 ? folds : 1);
+    print_totals(out, n, &mean, recipes);
+    folds = study.folds == FIELD_NO_INT ? 0 : (size_t)study.folds;
+    n = n / recipes / (folds > 0 ? folds : 1);
     if (folds > 0) /* the folds of a seed together are one score of all pictures */
         mean.n_valid *= (uint32_t)folds;
     print_detectable(out, (int)n, recipes, mean.n_valid);

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/stream.h"
-#include "loop.h"
+#include "learn/loop.h"
 #include "nn/snapshot.h"
 #include "nn/weights.h"
 #include "record/plot.h"

@@ -9,7 +9,7 @@
 
 #include "nn/lr_find.h"
 #include "record/run.h"
-#include "session.h"
+#include "learn/session.h"
 
 struct range_test {
     double lr[LR_FIND_STEPS];   /* of every group */

@@ -8,15 +8,17 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "experiment/checkpoint.h"
-#include "loop.h"
+#include "experiment/checkpoint_record.h"
+#include "learn/loop.h"
 #include "nn/weights.h"
 
 static const size_t metrics_max = (size_t)1 << 28; /* bytes */
 
 struct replay {
     const char *folder;
-    json_t *run, *lines; /* run.json; the recorded epochs */
-    struct err found;    /* the first difference; kind ERR_NONE: none yet */
+    struct run_entry run;
+    json_t *lines;    /* the recorded epochs */
+    struct err found; /* the first difference; kind ERR_NONE: none yet */
 };
 
 /* --- what was recorded ---------------------------------------------------------------------------- */
@@ -47,25 +49,22 @@ static int read_lines(json_t **out, const char *folder, struct err *err)
 static int open_replay(struct replay *p, const struct request *r, char folder[PATH_LEN],
                        struct err *err)
 {
-    char path[PATH_LEN];
-    const char *backend;
+    const struct run_facts *f = &p->run.facts;
 
     *p = (struct replay){.folder = folder};
-    if (run_find(folder, r->results, r->replay, err) < 0 ||
-        path_format(path, err, "%s/run.json", folder) < 0 || json_read(&p->run, path, err) < 0)
+    if (run_find(folder, r->results, r->replay, err) < 0 || run_open(&p->run, folder, err) < 0)
         return -1;
-    backend = json_string_value(json_object_get(p->run, "backend"));
-    if (json_object_get(p->run, "lr_find"))
+    if (f->lr_find.steps != FIELD_NO_INT)
         return err_set(err, ERR_INPUT, "%s is a range test (--lr-find), which trains nothing",
                        folder);
-    if (run_arithmetic(p->run) != ARITHMETIC)
+    if (f->arithmetic != ARITHMETIC)
         return err_set(err, ERR_INPUT,
                        "%s was computed with arithmetic %d and this presize computes with "
                        "arithmetic %d: other "
                        "bits are no fault; replay it with the presize that trained it (%s)",
-                       folder, run_arithmetic(p->run), ARITHMETIC, run_presize(p->run));
-    if (json_is_array(json_object_get(p->run, "ranks")) &&
-        (!backend || strcmp(backend, "cpu") != 0))
+                       folder, (int)f->arithmetic, ARITHMETIC,
+                       f->libraries.presize ? f->libraries.presize : "?");
+    if (f->ranks && (!f->backend || strcmp(f->backend, "cpu") != 0))
         return err_set(
             err, ERR_INPUT,
             "%s was trained on several GPUs; a replay is one process, whose sums are added in "
@@ -104,14 +103,14 @@ static int compare_tensors(struct replay *p, struct session *s, const struct sta
     for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
         char path[PATH_LEN], first[96];
         json_t *state;
-        json_int_t epochs;
+        struct checkpoint_record record;
         int n, of;
 
         if (checkpoint_state(&state, p->folder, which[i], NULL) < 0)
             continue;
-        epochs = json_integer_value(json_object_get(state, "epochs"));
+        checkpoint_record_read(&record, state);
         json_decref(state);
-        if (epochs != (json_int_t)st->at.epoch + 1)
+        if (record.epochs != (int64_t)st->at.epoch + 1)
             continue;
         if (path_format(path, err, "%s/checkpoints/%s.safetensors", p->folder, which[i]) < 0 ||
             weights_compare(path, s->backend, s->be, s->network, first, &n, &of, err) < 0)
@@ -147,17 +146,16 @@ static int hold_epoch(void *ctx, struct session *s, const struct state *st, stru
 
 static void print_equal(FILE *out, const struct replay *p, const struct state *st)
 {
-    const json_t *build = json_object_get(json_object_get(p->run, "sha256"), "binary");
+    const char *build = p->run.facts.sha256.binary;
+    struct epoch_line last;
     char own[SHA256_HEX] = "";
 
     if (sha256_file("/proc/self/exe", own, NULL, NULL) < 0)
         own[0] = 0;
+    fields_read(epoch_fields, 0, &last, st->last, NULL);
     fprintf(out, "equal: %u epoch%s of %s, every figure and the weights, %.12s%s\n", st->at.epoch,
-            PLURAL(st->at.epoch), p->folder,
-            json_string_value(json_object_get(st->last, "weights_sha256")),
-            json_is_string(build) && strcmp(json_string_value(build), own) != 0
-                ? ", though another build computed them"
-                : "");
+            PLURAL(st->at.epoch), p->folder, last.weights_sha256,
+            build && strcmp(build, own) != 0 ? ", though another build computed them" : "");
 }
 
 int replay_run(FILE *out, const struct request *r, struct err *err)
@@ -177,6 +175,7 @@ int replay_run(FILE *out, const struct request *r, struct err *err)
         loop_catch_signals();
         st.each_epoch = hold_epoch;
         st.each_ctx = &p;
+        st.table = r->table;
         rc = loop_run(s, NULL, &st, &v, (int64_t)json_array_size(p.lines), err);
         if (rc < 0 && err->kind == ERR_STOPPED && !loop_signal())
             rc = 0; /* all that was recorded */
@@ -193,7 +192,7 @@ int replay_run(FILE *out, const struct request *r, struct err *err)
     verdict_free(&v);
     state_free(&st);
     session_close(s);
-    json_decref(p.run);
+    run_entry_free(&p.run);
     json_decref(p.lines);
     return rc;
 }

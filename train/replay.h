@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "begin.h"
+#include "learn/begin.h"
 
 /* Trains r->replay's epochs again, writing nothing, and prints on OUT that they are equal. ERR_CHECKSUM names the first
  * epoch that is not, its figures, and the first tensor that differs where a checkpoint of the run has it. */

@@ -3,7 +3,7 @@
 #ifndef PRESIZE_TRAIN_SHOW_BATCH_H
 #define PRESIZE_TRAIN_SHOW_BATCH_H
 
-#include "session.h"
+#include "learn/session.h"
 
 /* Writes PNG: the first nine training pictures of the first epoch, mixed as its first batch mixes them (where that is
  * smaller, as one of nine), or, where UNIQUE, nine augmentations of its first picture. The pixels are what the

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "data/stream.h"
 #include "data/weighting.h"
-#include "fit.h"
+#include "learn/fit.h"
 
 enum { PLAN_STEPS = 2, COLUMNS = 80 };
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "session.h"
+#include "learn/session.h"
 
 /* train --summary: parts, loss and why, phases, first batch (shapes, ranges, labels), memory; and the
  * network by stages, or with OPS every op. Lines of ops may be longer than 80 columns. */

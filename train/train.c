@@ -13,11 +13,12 @@
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
-#include "begin.h"
-#include "facts.h"
+#include "learn/begin.h"
+#include "learn/facts.h"
 #include "data/dataset.h"
 #include "experiment/experiment.h"
 #include "forecast.h"
+#include "range_test.h"
 #include "image/decode.h"
 #include "record/canvas.h"
 #include "replay.h"
@@ -26,9 +27,9 @@
 #include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
-#include "team.h"
+#include "learn/team.h"
 #include "tensorfile/tensorfile.h"
-#include "useful.h"
+#include "learn/useful.h"
 #include "worker.h"
 
 enum {
@@ -201,7 +202,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->ranks = (int)count_option("--ranks", arg, GROUP_MAX);
         return 0;
     case OPT_LR_FIND:
-        r->lr_find = true;
+        r->instead = range_run;
+        r->suffix = "-lr_find";
         return 0;
     case OPT_SUMMARY:
         choose(a, ACTION_SUMMARY);
@@ -336,7 +338,7 @@ static int train(struct args *a, struct err *err)
     }
     printf("%s\n", folder);
     fflush(stdout);
-    if (a->request.lr_find)
+    if (a->request.instead)
         cli_next(&a->common, "train",
                  (const char *const[]){"--exp", a->request.experiment, "lr=RATE", NULL});
     else if (!a->worker && team_leads(a->request.team))
@@ -351,7 +353,7 @@ static void refuse_misuse_of_study(const struct args *a)
     if (a->study.task > 0 && !is_study(a))
         die_usage("train", "--task I goes with a study: --study FILE, --seeds, --split-seeds or "
                            "--folds");
-    if (is_study(a) && (r->resume || r->replay || r->lr_find || r->stop_after || r->in ||
+    if (is_study(a) && (r->resume || r->replay || r->instead || r->stop_after || r->in ||
                         (a->action != ACTION_TRAIN && a->action != ACTION_PLAN)))
         die_usage("train",
                   "a study (--study, --seeds, --split-seeds, --folds) trains, or is planned "
@@ -364,7 +366,7 @@ static void refuse_misuse_of_study(const struct args *a)
 /* Options that PLACE, one of several processes, or the asking for several does not go with. */
 static void refuse_lonely(const struct args *a, const struct group_place *place)
 {
-    const bool trains = a->action == ACTION_TRAIN && !a->request.lr_find && !a->request.replay;
+    const bool trains = a->action == ACTION_TRAIN && !a->request.instead && !a->request.replay;
     const bool several = place->ranks > 1 || processes(a) > 1;
 
     if (a->gpus > 0 && a->ranks > 0)
@@ -391,7 +393,7 @@ static void refuse_misuse(const struct args *a, const struct group_place *place)
     if ((r->name && begin_check_name(r->name, &err) < 0) ||
         (a->png && sheet_check_path(a->png, &err) < 0))
         die_usage("train", "%s", err.msg);
-    if (r->replay && (r->experiment || r->name || r->resume || r->stop_after || r->lr_find ||
+    if (r->replay && (r->experiment || r->name || r->resume || r->stop_after || r->instead ||
                       a->action != ACTION_TRAIN || processes(a) > 1)) {
         die_usage("train",
                   "--replay computes a run again as it was recorded: only keys that change "
@@ -399,11 +401,11 @@ static void refuse_misuse(const struct args *a, const struct group_place *place)
     } else if (r->resume && (r->experiment || r->name)) {
         die_usage("train", "--resume keeps the run's own experiment and name: leave out --exp "
                            "and --name");
-    } else if (r->lr_find && a->action != ACTION_TRAIN) {
+    } else if (r->instead && a->action != ACTION_TRAIN) {
         die_usage("train",
                   "--lr-find is a run of its own: leave out --summary, --plan, --show-batch, "
                   "--selftest and --keys");
-    } else if (r->lr_find && (r->resume || r->stop_after)) {
+    } else if (r->instead && (r->resume || r->stop_after)) {
         die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
                            "--resume and --stop-after");
     } else if (a->action != ACTION_TRAIN && r->resume) {
@@ -551,6 +553,8 @@ int main(int argc, char **argv)
     a.request.words = a.words;
     a.request.argc = argc;
     a.request.argv = argv;
+    a.request.signals = true;
+    a.request.table = stdout;
     a.common.keys = experiment_keys(&a.common.n_keys);
     cli_parse(&cli, argc, argv, &a.common, &a);
     a.request.data = a.common.data;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "begin.h"
+#include "learn/begin.h"
 #include "record/study.h"
 
 enum { ARGS_MOST = 32 };
@@ -102,8 +102,9 @@ static bool has_record(const char *folder)
 
 static int train_one(const struct worker *w, const struct study *s, size_t i, struct err *err)
 {
-    const json_t *run = json_array_get(s->runs, i), *words = json_object_get(run, "words");
-    const char *name = study_run_name(s, i);
+    const struct study_run run = study_run(s, i);
+    const json_t *words = run.words;
+    const char *name = run.name;
     struct command c = {.args = {w->program}, .n = 1};
     const char **all;
     char folder[PATH_LEN], worker[32];
@@ -124,7 +125,7 @@ static int train_one(const struct worker *w, const struct study *s, size_t i, st
     } else {
         add(&c, "--in", s->folder);
         add(&c, "--name", name);
-        add(&c, "--exp", json_string_value(json_object_get(run, "experiment")));
+        add(&c, "--exp", run.experiment);
     }
     n = c.n;
     all = calloc((size_t)n + json_array_size(words) + 1, sizeof *all);
@@ -309,6 +310,7 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
 {
     struct tally t = {0};
     struct study s = {.claims = -1};
+    struct study_record planned;
     json_t *plan;
     char name[256], there[PATH_LEN];
     size_t n;
@@ -316,7 +318,8 @@ int worker_train(const struct worker *w, char folder[PATH_LEN], struct err *err)
 
     if (worker_plan(&plan, name, w, err) < 0)
         return -1;
-    n = json_array_size(json_object_get(plan, "runs"));
+    fields_read(study_fields, STUDY_VERSION, &planned, plan, NULL);
+    n = json_array_size(planned.runs);
     if (w->task > 0 && (size_t)w->task > n) {
         json_decref(plan);
         return err_in(err, NULL, "--task %ld: the study has runs 1 to %zu", w->task, n);

@@ -42,6 +42,13 @@ struct key_list { /* how many of the KEY_LIST_MAX elements of the array beside i
     int n;
 };
 
+enum key_flag {
+    /* Cannot change a bit of the weights, in any version: a key that gets this flag or loses it gives every older
+     * record another hash. It is in no hash, may be set by --resume, and does not tell recipes apart. */
+    KEY_NO_RESULT = 1,
+    KEY_REPEAT = 2, /* says which repeat of a recipe a run is */
+};
+
 struct key {
     const char *name; /* dotted, as in the file and on the command line: "train.batch" */
     enum key_type type;
@@ -54,6 +61,7 @@ struct key {
     size_t size;                /* STR: bytes of the array; LIST: bytes of one element */
     const struct key *items;    /* LIST: rows of an element, names relative to it; ends with {0} */
     size_t items_offset;        /* LIST: of the array, in the module's struct */
+    unsigned flags;             /* of enum key_flag */
 
     /* The key's history; 0 and NULL: it was there always, and is. */
     int since;           /* first version of the keys that has it */
@@ -147,6 +155,9 @@ json_t *keys_tree(const struct key_table *tables, size_t n, int version, const v
 /* Of the keys that VERSION has and the newest version has not, those that are not at their default,
  * flat. Owned by the caller; NULL when out of memory. */
 json_t *keys_outdated(const struct key_table *tables, size_t n, int version, const void *obj);
+
+/* Whether the row NAME, of no list, has FLAG; a NAME without a row has none. */
+bool keys_flagged(const struct key_table *tables, size_t n, const char *name, enum key_flag flag);
 
 /* The tables as Markdown: | key | default | range or choices | unit | meaning |; then what was retired. */
 void keys_document(FILE *file, const struct key_table *tables, size_t n);

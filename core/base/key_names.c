@@ -214,6 +214,15 @@ static const char *nearest_group(const struct key_join *j, const char *name,
     return found[0] ? found : NULL;
 }
 
+bool keys_flagged(const struct key_table *tables, size_t n, const char *name, enum key_flag flag)
+{
+    for (size_t t = 0; t < n; t++)
+        for (const struct key *row = tables[t].rows; row->name; row++)
+            if (strcmp(row->name, name) == 0)
+                return (row->flags & (unsigned)flag) != 0;
+    return false;
+}
+
 bool key_has(void *join, const char *key)
 {
     const struct key_join *j = join;

@@ -397,6 +397,8 @@ static void document_row(void *to, const char *name, const char *range, const st
 
     fprintf(file, "| `%s` | %s%s%s | %s | %s | %s", name, *preset ? "`" : "", preset,
             *preset ? "`" : "", range, row->unit ? row->unit : "", row->help ? row->help : "");
+    if (row->flags & KEY_NO_RESULT)
+        fputs("; changes no bit of the weights", file);
     if (row->since > 1)
         fprintf(file, " (since version %d; older records: `%s`)", row->since,
                 row->implied ? row->implied : preset);

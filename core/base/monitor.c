@@ -5,23 +5,18 @@
 #include <string.h>
 
 // clang-format off
-#define EACH_MONITOR(ROW) \
-    ROW(VALID_LOSS,        "valid_loss",        "loss",                       false, true)  \
-    ROW(ERROR_RATE,        "error_rate",        "error rate",                 false, true)  \
-    ROW(ACCURACY,          "accuracy",          "accuracy",                   true,  true)  \
-    ROW(TOP5,              "top5_accuracy",     "top-5 accuracy",             true,  false) \
-    ROW(BALANCED_ACCURACY, "balanced_accuracy", "balanced accuracy",          true,  false) \
-    ROW(MACRO_F1,          "macro_f1",          "macro F1",                   true,  false) \
-    ROW(MCC,               "mcc",               "Matthews correlation (MCC)", true,  false) \
-    ROW(LOG_LOSS,          "log_loss",          "log loss",                   false, false) \
-    ROW(BRIER,             "brier",             "Brier score",                false, false) \
-    ROW(ECE,               "ece",               "calibration error (ECE)",    false, false)
-#define ROW_OF(id, key, label, higher, always) [MONITOR_##id] = {key, label, higher, always},
-#define KEY_OF(id, key, label, higher, always) [MONITOR_##id] = key,
-// clang-format on
+enum { LOWER = false, HIGHER = true };
+#define EPOCH_ROW(id, member, key, label, direction, what) [MONITOR_##id] = {key, label, what, direction, true},
+#define OTHER_ROW(id, member, key, label, direction, what) [MONITOR_##id] = {key, label, what, direction, false},
+#define KEY_OF(id, member, key, label, direction, what) [MONITOR_##id] = key,
 
-const struct monitor_row monitor_rows[MONITORS] = {EACH_MONITOR(ROW_OF)};
-const char *const monitor_keys[] = {EACH_MONITOR(KEY_OF)[MONITORS] = NULL};
+const struct monitor_row monitor_rows[METRICS] = {
+    EACH_EPOCH_METRIC(EPOCH_ROW) EACH_CHOSEN_METRIC(OTHER_ROW) EACH_FITTED_METRIC(OTHER_ROW)
+};
+const char *const monitor_keys[] = {
+    EACH_EPOCH_METRIC(KEY_OF) EACH_CHOSEN_METRIC(KEY_OF) [MONITORS] = NULL
+};
+// clang-format on
 
 enum monitor monitor_find(const char *key)
 {

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/rng.h"
+#include "data/cleaning_record.h"
 #include "data/csv.h"
 #include "data/offenders.h"
 #include "data/split_private.h"
@@ -279,37 +280,26 @@ int split_plant(struct split *p, const uint8_t *parts, const struct data_options
 
 /* --- records ------------------------------------------------------------------------------------ */
 
-static json_t *by_part(const uint32_t n[3])
+static struct cleaning_parts by_part(const uint32_t n[3])
 {
-    return json_pack("{s:I, s:I, s:I}", "train", (json_int_t)n[0], "valid", (json_int_t)n[1],
-                     "test", (json_int_t)n[2]);
+    return (struct cleaning_parts){n[0], n[1], n[2]};
 }
 
 json_t *split_cleaning_json(const struct split *p, const struct data_options *o)
 {
     const struct cleaning *c = &p->cleaning;
-    json_t *out, *more = NULL;
+    struct cleaning_record r;
 
     if (!o->clean[0] && !(o->plant > 0))
         return json_null();
-    out = json_object();
+    fields_clear(cleaning_fields, &r);
     if (o->clean[0]) {
-        more = json_pack("{s:s, s:I, s:o, s:o}", "file", path_base(o->clean), "kept",
-                         (json_int_t)c->kept, "dropped", by_part(c->dropped), "relabelled",
-                         by_part(c->relabelled));
-        if (!more || json_object_update(out, more) < 0)
-            goto fail;
-        json_decref(more);
-        more = NULL;
+        r.file = path_base(o->clean);
+        r.kept = c->kept;
+        r.dropped = by_part(c->dropped);
+        r.relabelled = by_part(c->relabelled);
     }
-    if (o->plant > 0 && json_object_set_new(out, "planted",
-                                            json_pack("{s:f, s:I, s:I}", "share", o->plant,
-                                                      "pictures", (json_int_t)c->n_planted, "valid",
-                                                      (json_int_t)c->planted_valid)) < 0)
-        goto fail;
-    return out;
-fail:
-    json_decref(out);
-    json_decref(more);
-    return NULL;
+    if (o->plant > 0)
+        r.planted = (struct cleaning_planted){o->plant, c->n_planted, c->planted_valid};
+    return fields_json(cleaning_fields, &r);
 }

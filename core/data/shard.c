@@ -187,17 +187,22 @@ const char *shard_set_index_sha256(const struct shard_set *s)
 
 const char *shard_set_manifest_sha256(const struct shard_set *s)
 {
-    return s->manifest;
+    return s->record.manifest_sha256;
+}
+
+const struct index_record *shard_set_record(const struct shard_set *s)
+{
+    return &s->record;
 }
 
 const json_t *shard_set_remarks(const struct shard_set *s)
 {
-    return json_object_get(s->index, "remarks");
+    return s->record.remarks;
 }
 
 int shard_set_labels_sha256(const struct shard_set *s, char hex[SHA256_HEX], struct err *err)
 {
-    const char *stated = json_string_value(json_object_get(s->index, "labels_sha256"));
+    const char *stated = s->record.labels_sha256;
     struct sha256 *sha;
 
     if (stated && strlen(stated) == SHA256_HEX - 1) {

@@ -55,6 +55,9 @@ int shard_set_storage(const struct shard_set *s);              /* enum shard_sto
 uint64_t shard_set_stored_bytes(const struct shard_set *s);    /* of all pictures, as stored */
 const char *shard_set_index_sha256(const struct shard_set *s); /* of index.json */
 const char *shard_set_manifest_sha256(const struct shard_set *s); /* of manifest.jsonl */
+/* index.json. Borrowed. */
+struct index_record;
+const struct index_record *shard_set_record(const struct shard_set *s);
 /* What prep remarked (remarks_json()); NULL: an older prep. Borrowed. */
 const json_t *shard_set_remarks(const struct shard_set *s);
 /* SHA-256 over path, label and official list of every picture, in the order of ranks. ERR_NOMEM. */

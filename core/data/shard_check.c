@@ -42,14 +42,14 @@ static void step(struct check *c, uint64_t bytes)
 static bool check_bytes(struct check *c, uint32_t number)
 {
     const struct shard *sh = &c->set->shards[number];
-    const json_t *entry = json_array_get(json_object_get(c->set->index, "shards"), number);
-    const char *expected;
+    struct index_shard entry;
     char path[PATH_LEN], hex[SHA256_HEX], text[160];
     uint64_t size;
     struct err why;
 
-    if (path_format(path, &why, "%s/%s", c->set->folder, sh->file) < 0 ||
-        json_get_string(entry, "sha256", &expected, &why) < 0) {
+    fields_read(index_shard_fields, SHARD_INDEX_VERSION, &entry,
+                json_array_get(c->set->record.shards, number), NULL);
+    if (path_format(path, &why, "%s/%s", c->set->folder, sh->file) < 0) {
         note(c, sh->file, "", why.msg);
         return false;
     }
@@ -62,10 +62,10 @@ static bool check_bytes(struct check *c, uint32_t number)
         return false;
     }
     c->report->bytes += size;
-    if (strcmp(hex, expected) != 0) {
+    if (strcmp(hex, entry.sha256) != 0) {
         snprintf(text, sizeof text,
                  "SHA-256 %.12s... of %llu bytes, " SHARD_INDEX_FILE " says %.12s... of %llu", hex,
-                 (unsigned long long)size, expected, (unsigned long long)sh->bytes);
+                 (unsigned long long)size, entry.sha256, (unsigned long long)sh->bytes);
         note(c, sh->file, "", text);
     }
     return true;
@@ -81,8 +81,7 @@ static bool same_text(hid_t file, const char *name, const char *expected)
 /* What opening the shard did not look at. */
 static void check_attributes(struct check *c, const char *name, hid_t file)
 {
-    if (!same_text(file, SHARD_ATTR_DECODER,
-                   json_string_value(json_object_get(c->set->index, "decoder"))))
+    if (!same_text(file, SHARD_ATTR_DECODER, c->set->record.decoder))
         note(c, name, "decoder", "not that of " SHARD_INDEX_FILE);
 }
 

@@ -17,7 +17,8 @@ struct candidate {
     int64_t size;
     char folder[PATH_LEN];
     json_t *index;
-    char labels[SHA256_HEX]; /* "" until asked for */
+    struct index_record record; /* of index */
+    char labels[SHA256_HEX];    /* "" until asked for */
 };
 
 static int by_size(const void *a, const void *b) /* the largest first */
@@ -58,16 +59,16 @@ static int read_index(struct candidate *c, struct err *err)
 
     if (path_format(path, err, "%s/" SHARD_INDEX_FILE, c->folder) < 0)
         return -1;
-    return json_read(&c->index, path, err);
+    if (json_read(&c->index, path, err) < 0)
+        return -1;
+    fields_read(index_fields, SHARD_INDEX_VERSION, &c->record, c->index, NULL);
+    return 0;
 }
 
 /* Whether the index names another manifest than that of HEX; a set of one's own has none. */
-static bool names_other(const json_t *index, const char *hex)
+static bool names_other(const struct index_record *r, const char *hex)
 {
-    const char *named = json_string_value(json_object_get(index, "manifest_sha256"));
-
-    return hex[0] && !json_is_false(json_object_get(index, "fetched")) && named &&
-           strcmp(named, hex) != 0;
+    return hex[0] && r->fetched && r->manifest_sha256 && strcmp(r->manifest_sha256, hex) != 0;
 }
 
 /* The hash of FOLDER's manifest; "": it has none. ERR_FORMAT: it is damaged. */
@@ -96,14 +97,14 @@ bool shard_is_stale(const char *shards)
         path_format(folder, NULL, "%.*s", (int)(path_base(shards) - shards), shards) < 0 ||
         read_index(&c, NULL) < 0)
         return false;
-    stale = present_manifest(folder, hex, NULL) < 0 || names_other(c.index, hex);
+    stale = present_manifest(folder, hex, NULL) < 0 || names_other(&c.record, hex);
     json_decref(c.index);
     return stale;
 }
 
 static int find_labels(struct candidate *c, struct err *err)
 {
-    const char *stated = json_string_value(json_object_get(c->index, "labels_sha256"));
+    const char *stated = c->record.labels_sha256;
     struct shard_set *s;
     int rc;
 
@@ -118,6 +119,17 @@ static int find_labels(struct candidate *c, struct err *err)
     return rc;
 }
 
+static bool same_member(const struct candidate *a, const struct candidate *b, const char *name)
+{
+    const struct field *row = field_find(index_fields, name);
+    json_t *x = field_json(row, &a->record), *y = field_json(row, &b->record);
+    const bool same = json_equal(x, y);
+
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
 /* *WHAT: the first thing that A and B disagree about; NULL: nothing. */
 static int compare(const char **what, struct candidate *a, struct candidate *b, struct err *err)
 {
@@ -125,17 +137,14 @@ static int compare(const char **what, struct candidate *a, struct candidate *b, 
                                           {"classes", "classes"},
                                           {"groups", "groups"},
                                           {"max_aspect", "presize.max_aspect"}};
-    const json_t *x = json_object_get(json_object_get(a->index, "settings"), "exif");
-    const json_t *y = json_object_get(json_object_get(b->index, "settings"), "exif");
 
     *what = NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (!json_equal(json_object_get(a->index, keys[i][0]),
-                        json_object_get(b->index, keys[i][0]))) {
+        if (!same_member(a, b, keys[i][0])) {
             *what = keys[i][1];
             return 0;
         }
-    if (!json_equal(x, y))
+    if (strcmp(a->record.settings.exif, b->record.settings.exif) != 0)
         *what = "decode.exif";
     if (*what)
         return 0;
@@ -167,7 +176,7 @@ static int choose(int64_t *size, struct candidate *c, int n, const char *manifes
 
         if (read_index(&c[i], err) < 0)
             return err_append(err, "; remove the folder, or choose another by data.size");
-        if (names_other(c[i].index, manifest)) {
+        if (names_other(&c[i].record, manifest)) {
             if (n > 1)
                 log_warn("%s is of other pictures than manifest.jsonl names, and is passed over",
                          c[i].folder);

@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "data/index_record.h"
 #include "data/shard.h"
 
-#define SHARD_VERSION 1       /* of a shard */
-#define SHARD_INDEX_VERSION 2 /* of index.json; 1 has no hash of itself */
+#define SHARD_VERSION 1 /* of a shard */
 #define SHARD_INDEX_FILE "index.json"
 #define SHARD_IMAGES "/images"
 #define SHARD_INDEX "/index"

@@ -89,10 +89,8 @@ static int read_index_json(struct shard_set *s, struct err *err)
 
 static int read_classes(struct shard_set *s, struct err *err)
 {
-    json_t *classes;
+    const json_t *classes = s->record.classes;
 
-    if (json_get_array(s->index, "classes", &classes, err) < 0)
-        return -1;
     if (json_array_size(classes) < 1 || json_array_size(classes) > INT32_MAX)
         return err_set(err, ERR_FORMAT, "no classes");
     s->n_classes = (int32_t)json_array_size(classes);
@@ -115,19 +113,16 @@ static int by_text(const void *a, const void *b)
 
 static int read_groups(struct shard_set *s, struct err *err)
 {
-    json_t *groups, *group, *classes, *label;
+    const json_t *group, *label;
     size_t i, j;
 
-    if (json_get_array(s->index, "groups", &groups, err) < 0)
-        return -1;
-    json_array_foreach(groups, i, group)
+    json_array_foreach(s->record.groups, i, group)
     {
-        const char *name;
+        struct index_group g;
 
-        if (json_get_string(group, "name", &name, err) < 0 ||
-            json_get_array(group, "classes", &classes, err) < 0)
-            return -1;
-        json_array_foreach(classes, j, label)
+        if (fields_read(index_group_fields, SHARD_INDEX_VERSION, &g, group, err) < 0)
+            return err_wrap(err, "groups: number %zu", i);
+        json_array_foreach(g.classes, j, label)
         {
             const char *text = json_string_value(label);
             const char **at =
@@ -136,8 +131,8 @@ static int read_groups(struct shard_set *s, struct err *err)
 
             if (!at)
                 return err_set(err, ERR_FORMAT, "group %s has a class that is not in classes",
-                               name);
-            s->group[at - s->vocab] = name;
+                               g.name);
+            s->group[at - s->vocab] = g.name;
         }
     }
     return 0;
@@ -145,12 +140,10 @@ static int read_groups(struct shard_set *s, struct err *err)
 
 static int read_shard_list(struct shard_set *s, struct err *err)
 {
-    json_t *shards, *entry;
-    json_int_t total = 0;
+    const json_t *shards = s->record.shards, *entry;
+    int64_t total = 0;
     size_t i;
 
-    if (json_get_array(s->index, "shards", &shards, err) < 0)
-        return -1;
     if (json_array_size(shards) < 1 || json_array_size(shards) > UINT32_MAX)
         return err_set(err, ERR_FORMAT, "no shards");
     s->n_shards = (uint32_t)json_array_size(shards);
@@ -161,20 +154,17 @@ static int read_shard_list(struct shard_set *s, struct err *err)
         s->shards[i].fd = -1;
     json_array_foreach(shards, i, entry)
     {
-        const char *file;
-        json_int_t count, bytes;
+        struct index_shard sh;
 
-        if (json_get_string(entry, "file", &file, err) < 0 ||
-            json_get_int(entry, "count", &count, err) < 0 ||
-            json_get_int(entry, "bytes", &bytes, err) < 0)
+        if (fields_read(index_shard_fields, SHARD_INDEX_VERSION, &sh, entry, err) < 0)
             return err_wrap(err, "shards: number %zu", i);
-        if (strchr(file, '/') || strlen(file) >= SHARD_FILE_TEXT || !file[0])
-            return err_set(err, ERR_FORMAT, "shards: number %zu: no file's name: %s", i, file);
-        if (count < 1 || bytes < 1 || count > bytes || (total += count) > UINT32_MAX)
-            return err_set(err, ERR_FORMAT, "shards: %s: impossible count or size", file);
-        memcpy(s->shards[i].file, file, strlen(file) + 1);
-        s->shards[i].count = (uint32_t)count;
-        s->shards[i].bytes = (uint64_t)bytes;
+        if (strchr(sh.file, '/') || strlen(sh.file) >= SHARD_FILE_TEXT || !sh.file[0])
+            return err_set(err, ERR_FORMAT, "shards: number %zu: no file's name: %s", i, sh.file);
+        if (sh.count > sh.bytes || (total += sh.count) > UINT32_MAX)
+            return err_set(err, ERR_FORMAT, "shards: %s: impossible count or size", sh.file);
+        memcpy(s->shards[i].file, sh.file, strlen(sh.file) + 1);
+        s->shards[i].count = (uint32_t)sh.count;
+        s->shards[i].bytes = (uint64_t)sh.bytes;
     }
     s->n = (uint32_t)total;
     s->keep_open = allow_descriptors(s->n_shards);
@@ -182,53 +172,48 @@ static int read_shard_list(struct shard_set *s, struct err *err)
 }
 
 /* Its version is one of ours, and it is as it was written. */
-static int check_index(const struct shard_set *s, struct err *err)
+static int check_index(struct shard_set *s, struct err *err)
 {
-    const char *expected;
     char hex[SHA256_HEX];
-    json_int_t version;
 
-    if (json_get_int(s->index, "version", &version, err) < 0)
-        return -1;
-    if (version < 1 || version > SHARD_INDEX_VERSION)
+    fields_read(index_fields, SHARD_INDEX_VERSION, &s->record, s->index, NULL);
+    if (s->record.version > SHARD_INDEX_VERSION)
         return err_set(err, ERR_FORMAT,
                        "version %lld, this program reads versions up to %d; run prep again",
-                       (long long)version, SHARD_INDEX_VERSION);
-    if (version == 1)
-        return 0;
-    if (json_get_string(s->index, "sha256", &expected, err) < 0 ||
-        json_sha256_without(hex, s->index, "sha256", err) < 0)
+                       (long long)s->record.version, SHARD_INDEX_VERSION);
+    if (fields_read(index_fields, (int)s->record.version, &s->record, s->index, err) < 0)
         return -1;
-    if (strcmp(hex, expected) == 0)
+    if (s->record.version == 1)
+        return 0;
+    if (json_sha256_without(hex, s->index, "sha256", err) < 0)
+        return -1;
+    if (strcmp(hex, s->record.sha256) == 0)
         return 0;
     return err_set(err, ERR_FORMAT,
                    "the SHA-256 of its members is %.12s..., it says %.12s...: it was changed or "
                    "damaged; prep --repair makes the shards again",
-                   hex, expected);
+                   hex, s->record.sha256);
 }
 
 static int read_index(struct shard_set *s, struct err *err)
 {
-    json_int_t size, count;
+    const struct index_record *r = &s->record;
     const char *storage;
 
-    if (check_index(s, err) < 0 || json_get_int(s->index, "size", &size, err) < 0 ||
-        json_get_int(s->index, "count", &count, err) < 0 ||
-        json_get_string(s->index, "manifest_sha256", &s->manifest, err) < 0 ||
-        json_get_string(json_object_get(s->index, "settings"), "storage", &storage, err) < 0 ||
-        read_classes(s, err) < 0 || read_groups(s, err) < 0 || read_shard_list(s, err) < 0)
+    if (check_index(s, err) < 0 || read_classes(s, err) < 0 || read_groups(s, err) < 0 ||
+        read_shard_list(s, err) < 0)
         return -1;
+    storage = r->settings.storage;
     while (dataset_storage_names[s->storage] &&
            strcmp(storage, dataset_storage_names[s->storage]) != 0)
         s->storage++;
     if (!dataset_storage_names[s->storage])
         return err_set(err, ERR_FORMAT, "unknown storage %s: a newer presize may read it", storage);
-    if (size < 1 || size > SIDE_MAX || (json_int_t)s->n != count)
+    if ((int64_t)s->n != r->count)
         return err_set(err, ERR_FORMAT,
-                       "size %lld, count %lld and %u pictures in its shards do not "
-                       "go together",
-                       (long long)size, (long long)count, s->n);
-    s->size = (int32_t)size;
+                       "count %lld and %u pictures in its shards do not go together",
+                       (long long)r->count, s->n);
+    s->size = (int32_t)r->size;
     return 0;
 }
 
@@ -369,7 +354,7 @@ static int check_settings(const struct shard_set *s, hid_t file, struct err *err
 
 static int check_manifest(const struct shard_set *s, hid_t file, struct err *err)
 {
-    int same = shard_same_text(file, SHARD_ATTR_MANIFEST, s->manifest, err);
+    int same = shard_same_text(file, SHARD_ATTR_MANIFEST, s->record.manifest_sha256, err);
 
     if (same < 0)
         return -1;

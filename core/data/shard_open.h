@@ -20,12 +20,12 @@ struct shard_set {
     uint32_t n_shards, keep_open;   /* the first KEEP_OPEN shards keep their descriptors */
     struct shard_picture *pictures; /* by dense rank */
     uint32_t n;
-    json_t *index;      /* index.json; owns the labels and group names */
-    const char **vocab; /* borrowed from index */
-    const char **group; /* of each label, NULL none; borrowed from index */
+    json_t *index;              /* index.json; owns the labels and group names */
+    struct index_record record; /* of index */
+    const char **vocab;         /* borrowed from index */
+    const char **group;         /* of each label, NULL none; borrowed from index */
     int32_t n_classes, size;
     int storage; /* enum shard_storage */
-    const char *manifest;
     char sha256[SHA256_HEX];
     uint32_t number;
 };

@@ -107,20 +107,15 @@ static int take_part(struct shard_writer *w, struct err *err)
 
 static const char *const exif_names[] = {"ignore", "apply"};
 
-/* What decides about the bytes beside the pictures themselves. NULL: out of memory. */
-static json_t *settings_json(const struct dataset_options *o)
+/* What decides about the bytes beside the pictures themselves. */
+static struct index_settings settings_of(const struct dataset_options *o)
 {
-    json_t *settings =
-        json_pack("{s:I, s:f, s:I, s:s, s:s}", "size", (json_int_t)o->size, "max_aspect",
-                  o->max_aspect, "pictures", (json_int_t)o->shard_pictures, "storage",
-                  dataset_storage_names[o->storage], "exif", exif_names[o->exif]);
-
-    if (settings && o->storage == STORAGE_JPEG &&
-        json_object_set_new(settings, "quality", json_integer(o->quality)) < 0) {
-        json_decref(settings);
-        return NULL;
-    }
-    return settings;
+    return (struct index_settings){o->size,
+                                   o->max_aspect,
+                                   o->shard_pictures,
+                                   dataset_storage_names[o->storage],
+                                   exif_names[o->exif],
+                                   o->storage == STORAGE_JPEG ? o->quality : FIELD_NO_INT};
 }
 
 /* Classes as texts of equal width. */
@@ -144,7 +139,8 @@ static int pack_vocabulary(struct shard_writer *w)
 static int prepare(struct shard_writer *w, struct err *err)
 {
     const struct dataset *d = w->plan.dataset;
-    json_t *settings = settings_json(w->plan.options);
+    const struct index_settings of = settings_of(w->plan.options);
+    json_t *settings = fields_json(index_setting_fields, &of);
     size_t path_size = 1;
 
     for (uint32_t i = 0; i < d->n; i++)
@@ -240,8 +236,7 @@ static int end_shard(struct shard_writer *w, struct err *err)
     }
     if (sha256_file(path, hex, &size, err) < 0)
         return -1;
-    entry = json_pack("{s:s, s:I, s:I, s:s}", "file", name, "count", (json_int_t)count, "bytes",
-                      (json_int_t)size, "sha256", hex);
+    entry = fields_json(index_shard_fields, &(struct index_shard){name, count, (int64_t)size, hex});
     if (!entry || json_array_append_new(w->shards, entry) < 0)
         return err_set(err, ERR_NOMEM, "%s: out of memory", path);
     w->n_shards++;
@@ -360,20 +355,32 @@ static int hash_labels(const struct shard_writer *w, char hex[SHA256_HEX], struc
 static int write_index_json(struct shard_writer *w, struct err *err)
 {
     char path[PATH_LEN], labels[SHA256_HEX], own[SHA256_HEX];
-    json_t *index;
+    json_t *index, *classes, *groups;
+    struct index_record r;
     int rc;
 
     if (hash_labels(w, labels, err) < 0)
         return -1;
-    index = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:s, s:s, s:s, s:o*, s:O, s:O}", "version",
-        SHARD_INDEX_VERSION, "sha256", "", "set", w->plan.set, "count", (json_int_t)w->added,
-        "size", (json_int_t)w->plan.options->size, "max_aspect", w->plan.options->max_aspect,
-        "classes", classes_json(w->plan.dataset), "groups",
-        groups_json(w->plan.dataset, w->plan.options), "settings", settings_json(w->plan.options),
-        "decoder", w->plan.decoder, "manifest_sha256", w->plan.manifest_sha256, "labels_sha256",
-        labels, "fetched", w->plan.fetched ? NULL : json_false(), "skipped", w->skipped, "shards",
-        w->shards);
+    classes = classes_json(w->plan.dataset);
+    groups = groups_json(w->plan.dataset, w->plan.options);
+    r = (struct index_record){.version = SHARD_INDEX_VERSION,
+                              .sha256 = "",
+                              .set = w->plan.set,
+                              .count = w->added,
+                              .size = w->plan.options->size,
+                              .max_aspect = w->plan.options->max_aspect,
+                              .classes = classes,
+                              .groups = groups,
+                              .settings = settings_of(w->plan.options),
+                              .decoder = w->plan.decoder,
+                              .manifest_sha256 = w->plan.manifest_sha256,
+                              .labels_sha256 = labels,
+                              .fetched = w->plan.fetched,
+                              .skipped = w->skipped,
+                              .shards = w->shards};
+    index = fields_json(index_fields, &r);
+    json_decref(classes);
+    json_decref(groups);
     if (!index || json_object_update(index, w->more) < 0) {
         json_decref(index);
         return err_set(err, ERR_NOMEM, "%s: out of memory, or a name that is not UTF-8", w->folder);
@@ -392,7 +399,11 @@ static int write_index_json(struct shard_writer *w, struct err *err)
 /* The name of the I-th shard that was written, as in index.json. */
 static const char *written_name(const struct shard_writer *w, size_t i)
 {
-    return json_string_value(json_object_get(json_array_get(w->shards, i), "file"));
+    struct index_shard shard;
+
+    fields_read(index_shard_fields, SHARD_INDEX_VERSION, &shard, json_array_get(w->shards, i),
+                NULL);
+    return shard.file;
 }
 
 static int sync_shards(const struct shard_writer *w, struct err *err)
@@ -463,9 +474,10 @@ static int compare_written(const struct shard_writer *w, const json_t *listed, s
 
         json_array_foreach(listed, k, entry)
         {
-            const char *file = json_string_value(json_object_get(entry, "file"));
+            struct index_shard s;
 
-            if (file && strcmp(file, written_name(w, i)) == 0)
+            fields_read(index_shard_fields, SHARD_INDEX_VERSION, &s, entry, NULL);
+            if (s.file && strcmp(s.file, written_name(w, i)) == 0)
                 was = entry;
         }
         if (!was || !json_equal(was, is))

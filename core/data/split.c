@@ -531,7 +531,7 @@ const struct key data_keys[] = {
                "how pictures are split into training and validation"),
     KEY_F64(S, valid, "data.valid", "0.2", 0, 1, "1", "share of the pictures that validates"),
     KEY_INT(S, split_seed, "data.split_seed", "42", 0, 4294967295.0, "",
-            "seed of the split, independent of seed"),
+            "seed of the split, independent of seed", .flags = KEY_REPEAT),
     KEY_BOOL(S, stratify, "data.stratify", "false",
              "take the same share of every class (random, official and folder)"),
     KEY_INT(S, folds, "data.folds", "0", 0, 1000, "",
@@ -539,7 +539,7 @@ const struct key data_keys[] = {
             "then); 0: no folds",
             .since = 2),
     KEY_INT(S, fold, "data.fold", "1", 1, 1000, "", "the fold that validates, 1 to data.folds",
-            .since = 2),
+            .flags = KEY_REPEAT, .since = 2),
     KEY_CHOICE(
         S, duplicates, "data.duplicates", "together", duplicates_names,
         "copies and near duplicates. With together, a random split keeps them in training, and "
@@ -561,7 +561,7 @@ const struct key data_keys[] = {
             "data.split_seed, to measure eval --issues",
             .since = 2),
     KEY_CHOICE(S, verify, "data.verify", "crc", verify_names,
-               "check each picture's CRC-32C when it is read"),
+               "check each picture's CRC-32C when it is read", .flags = KEY_NO_RESULT),
     KEY_END,
 };
 #undef S

@@ -73,9 +73,8 @@ void split_free(struct split *s);
 /* SHA-256 of the split itself: which paths train, validate and test, in the split's order. ERR_NOMEM. */
 int split_sha256(char hex[SHA256_HEX], const struct split *p, const struct shard_set *s,
                  struct err *err) MUST_USE;
-/* What run.json says of cleaning and planting: {"file", "kept", "dropped": {"train", "valid", "test"}, "relabelled":
- * the same, "planted": {"share", "pictures", "valid"}}; what is off is left out, null where both are. Owned by the
- * caller; NULL: out of memory. */
+/* What run.json says of cleaning and planting (cleaning_record.h); null where both are off. Owned by the caller; NULL:
+ * out of memory. */
 json_t *split_cleaning_json(const struct split *p, const struct data_options *o);
 /* The table that data.clean names: the run's copy where there is one; "": none. */
 const char *split_clean_file(const struct data_options *o);

@@ -112,7 +112,7 @@ static int from_pixels(uint32_t *twin, const struct shard_set *s, struct err *er
 
 int twins_find(uint32_t *twin, const struct shard_set *s, struct err *err)
 {
-    const json_t *groups = json_object_get(s->index, "duplicates");
+    const json_t *groups = s->record.duplicates;
 
     for (uint32_t i = 0; i < shard_set_count(s); i++)
         twin[i] = i;

@@ -31,10 +31,10 @@ static bool is_there(const struct report *r, const struct section *s)
     if (s->predictions)
         return r->p != NULL && (s->put != report_pairs || r->n_most > 0);
     if (s->put == report_curves)
-        return json_array_size(r->epochs) > 0 || json_array_size(r->points) > 0 ||
-               element_find(r->run.run, "lr_find", NULL);
+        return r->epochs.n > 0 || json_array_size(r->points) > 0 ||
+               r->run.facts.lr_find.steps != FIELD_NO_INT;
     if (s->put == report_time)
-        return json_array_size(r->times) > 0;
+        return r->timings.n > 0;
     return true;
 }
 
@@ -50,10 +50,10 @@ static int put_title(FILE *out, void *of, struct err *err)
 static int put_heading(FILE *out, void *of, struct err *err)
 {
     const struct report *r = of;
-    const char *ran = element_text(r->run.run, "ran", NULL); /* older runs have their title alone */
-    const char *title = ran ? ran : element_text(r->run.run, "title", NULL);
-    const char *error = element_text(r->run.run, "error", NULL);
-    const char *start = element_text(r->run.run, "start", NULL);
+    const char *ran = r->run.facts.ran; /* older runs have their title alone */
+    const char *title = ran ? ran : r->run.facts.title;
+    const char *error = r->run.facts.error;
+    const char *start = r->run.facts.start;
 
     (void)err;
     fputs("<h1>", out);

@@ -9,15 +9,6 @@
 #include "draw/report_private.h"
 #include "draw/thumb.h"
 
-static int read_lines(json_t **out, const struct report *r, const char *name, struct err *err)
-{
-    char path[PATH_LEN];
-
-    if (path_format(path, err, "%s/%s", r->run.folder, name) < 0)
-        return -1;
-    return json_read_lines(out, path, err);
-}
-
 static int read_params(struct report *r, struct err *err)
 {
     struct err why = {0};
@@ -65,7 +56,7 @@ static int read_predictions(struct report *r, struct err *err)
     else if (why.kind != ERR_INPUT) {
         snprintf(r->fault, sizeof r->fault, "The predictions cannot be read: %.1000s.", why.msg);
         r->no_predictions = r->fault;
-    } else if (element_find(r->run.run, "lr_find", NULL)) {
+    } else if (r->run.facts.lr_find.steps != FIELD_NO_INT) {
         r->no_predictions = "This run looked for a learning rate; it predicted nothing.";
     } else if (strcmp(r->run.status, "running") == 0) {
         r->no_predictions = "The run is still in progress; predictions are written at its end.";
@@ -197,8 +188,8 @@ int report_open(struct report *r, const char *folder, const struct report_source
         r->run.status = "done";
     if (!r->pictures)
         err_set(err, ERR_NOMEM, "report");
-    else if (read_params(r, err) == 0 && read_lines(&r->epochs, r, "metrics.jsonl", err) == 0 &&
-             read_lines(&r->times, r, "timing.jsonl", err) == 0 && read_points(r, err) == 0 &&
+    else if (read_params(r, err) == 0 && epochs_read(&r->epochs, folder, err) == 0 &&
+             timings_read(&r->timings, folder, err) == 0 && read_points(r, err) == 0 &&
              read_predictions(r, err) == 0 && (!r->p || derive(r, err) == 0))
         return 0;
     report_close(r);
@@ -215,8 +206,8 @@ void report_close(struct report *r)
     predictions_free(r->p);
     json_decref(r->pictures);
     json_decref(r->params);
-    json_decref(r->epochs);
-    json_decref(r->times);
+    fields_free_lines(&r->epochs);
+    fields_free_lines(&r->timings);
     json_decref(r->points);
     run_entry_free(&r->run);
     memset(r, 0, sizeof *r);

@@ -251,7 +251,6 @@ static int draw_reliability(FILE *out, const struct calibration_bin *bins, int n
 
 int report_calibration(FILE *out, struct report *r, struct err *err)
 {
-    struct metric_row rows[METRICS];
     struct calibration_bin bins[METRICS_BINS];
     int n;
 
@@ -266,17 +265,17 @@ int report_calibration(FILE *out, struct report *r, struct err *err)
     if (draw_reliability(out, bins, n, err) < 0)
         return -1;
     fputs("</figure>\n<div class=\"wide\"><table>\n", out);
-    metrics_rows(rows, &r->metrics);
-    for (int i = 0; i < METRICS; i++) {
+    for (int i = MONITORS_ALWAYS; i < METRICS; i++) {
         char interval[80] = "";
+        double low, high;
 
-        if (!isnan(rows[i].low))
-            snprintf(interval, sizeof interval, "; 95 %% interval %.4f to %.4f", rows[i].low,
-                     rows[i].high);
+        if (metrics_interval(&low, &high, &r->metrics, (enum monitor)i))
+            snprintf(interval, sizeof interval, "; 95 %% interval %.4f to %.4f", low, high);
         fprintf(out,
                 "<tr><th scope=\"row\">%s<br><span class=\"note\">%s%s</span></th><td class=\"n\">"
                 "%.4f</td></tr>\n",
-                rows[i].name, rows[i].what, interval, rows[i].value);
+                monitor_rows[i].label, monitor_rows[i].what, interval,
+                metrics_value(&r->metrics, (enum monitor)i));
     }
     fputs("</table></div></div>\n", out);
     return 0;

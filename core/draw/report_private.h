@@ -16,9 +16,9 @@ enum { LOSS_PICTURES = 25, MISTAKE_PICTURES = 400, RIGHT_PICTURES = 160, MATRIX_
 struct report {
     const struct report_sources *from;
     struct run_entry run;
-    json_t *params; /* params.yaml, flat; {} where it is not there */
-    json_t *epochs; /* lines of metrics.jsonl */
-    json_t *times;  /* lines of timing.jsonl */
+    json_t *params;             /* params.yaml, flat; {} where it is not there */
+    struct field_lines epochs;  /* struct epoch_line, of metrics.jsonl */
+    struct field_lines timings; /* struct epoch_timing, of timing.jsonl */
     /* [epoch, train loss, rate, rate of the first layers] of the last checkpoint; NULL */
     json_t *points;
     struct predictions *p;      /* NULL: none */

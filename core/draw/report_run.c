@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
+#include "record/leaks.h"
 #include "record/markup.h"
 #include "record/plot.h"
 #include "record/score.h"
@@ -18,9 +19,10 @@ enum { RANGE_MAX = 64 << 20 };
 
 /* --- summary -------------------------------------------------------------------------------------- */
 
-static double number(const json_t *object, const char *a, const char *b)
+/* A missing number is 0. */
+static double known(double x)
 {
-    return json_number_value(element_find(object, a, b));
+    return isnan(x) ? 0 : x;
 }
 
 struct times {
@@ -30,15 +32,14 @@ struct times {
 
 static struct times sum_times(const struct report *r)
 {
-    struct times t = {.n = json_array_size(r->times)};
+    const struct epoch_timing *lines = r->timings.all;
+    struct times t = {.n = r->timings.n};
 
     for (size_t i = 0; i < t.n; i++) {
-        const json_t *line = json_array_get(r->times, i);
-
-        t.seconds += number(line, "seconds", NULL);
-        t.train += number(line, "train_seconds", NULL);
-        t.valid += number(line, "valid_seconds", NULL);
-        t.wait += number(line, "wait_ms", NULL) / 1000;
+        t.seconds += known(lines[i].seconds);
+        t.train += known(lines[i].train_seconds);
+        t.valid += known(lines[i].valid_seconds);
+        t.wait += known(lines[i].wait_ms) / 1000;
     }
     return t;
 }
@@ -60,9 +61,8 @@ static void put_model(FILE *out, const struct report *r)
 
 static void put_result(FILE *out, const struct report *r)
 {
-    const json_t *clean = element_find(r->run.metrics, "without_leaks", NULL);
-    const char *split = element_text(r->run.run, "split", NULL);
-    const char *set = element_text(r->run.run, "set", NULL);
+    const struct leaks_record *clean = &r->run.figures.without_leaks;
+    const char *split = r->run.facts.split, *set = r->run.facts.set;
     double low, high;
 
     stats_wilson(&low, &high, r->errors, r->p->n);
@@ -73,11 +73,11 @@ static void put_result(FILE *out, const struct report *r)
         " gets <b>%u of %u</b> validation pictures wrong: an error rate of <b>%.4f</b> (95&nbsp;%% "
         "interval %.4f to %.4f).</p>\n<p>",
         r->errors, r->p->n, (double)r->errors / r->p->n, low, high);
-    if (clean)
+    if (leaks_are(clean))
         fprintf(out,
                 "On the %lld that have no duplicate in training, the error rate is "
                 "%.4f. ",
-                (long long)number(clean, "pictures", NULL), number(clean, "error_rate", NULL));
+                (long long)clean->pictures, clean->error_rate);
     if (set) {
         fputs("The pictures are of ", out);
         markup_text(out, set);
@@ -127,16 +127,17 @@ static void put_duration(FILE *out, double seconds)
         fprintf(out, "%ld s", s);
 }
 
-static const struct monitor_row *monitor_of(const struct report *r)
+static enum monitor monitor_of(const struct report *r)
 {
-    return &monitor_rows[monitor_find(element_text(r->params, "train.monitor", NULL))];
+    return monitor_find(element_text(r->params, "train.monitor", NULL));
 }
 
 static void put_training(FILE *out, const struct report *r)
 {
     const struct times t = sum_times(r);
-    const json_t *best = element_find(r->run.metrics, "best", "epoch");
-    const struct monitor_row *by = monitor_of(r);
+    const struct epoch_line *best = &r->run.figures.best;
+    const enum monitor which = monitor_of(r);
+    const struct monitor_row *by = &monitor_rows[which];
 
     if (t.n == 0)
         return;
@@ -146,18 +147,18 @@ static void put_training(FILE *out, const struct report *r)
     if (t.train > 0)
         fprintf(out, ", of which %.1f&nbsp;%% was waiting for data", 100 * t.wait / t.seconds);
     fputs(". ", out);
-    if (!json_is_integer(best))
+    if (best->epoch == FIELD_NO_INT)
         return;
     fprintf(out, "The best epoch by %s", by->label);
     if (!by->always)
-        fprintf(out, " (%.4f)", number(r->run.metrics, "best", by->key));
-    fprintf(out, " is %lld, counted from 0, with an error rate of %.4f.",
-            (long long)json_integer_value(best), number(r->run.metrics, "best", "error_rate"));
+        fprintf(out, " (%.4f)", known(best->metric[which]));
+    fprintf(out, " is %lld, counted from 0, with an error rate of %.4f.", (long long)best->epoch,
+            known(best->metric[MONITOR_ERROR_RATE]));
 }
 
 static void put_remarks(FILE *out, const struct report *r)
 {
-    const json_t *list = element_find(r->run.run, "remarks", NULL), *remark;
+    const json_t *list = r->run.facts.remarks, *remark;
     bool begun = false;
     size_t i;
 
@@ -221,43 +222,43 @@ struct curve {
     int n;
 };
 
-/* Numbers of LIST: of each point members X and Y, x shifted by AFTER; points that lack one are left out. */
-static int take_curve(struct curve *c, const json_t *list,
-                      const json_t *(*get)(const json_t *point, const void *of), const void *x,
-                      const void *y, double after, struct err *err)
+/* The first member of each point and its COLUMN; points that lack one are left out. */
+static int take_points(struct curve *c, const json_t *points, size_t column, struct err *err)
 {
-    const size_t n = json_array_size(list);
+    const size_t n = json_array_size(points);
 
     c->x = calloc(n + 1, sizeof *c->x);
     c->y = calloc(n + 1, sizeof *c->y);
     if (!c->x || !c->y)
         return err_set(err, ERR_NOMEM, "curve");
     for (size_t i = 0; i < n; i++) {
-        const json_t *point = json_array_get(list, i);
-        const json_t *px = get(point, x), *py = get(point, y);
+        const json_t *point = json_array_get(points, i);
+        const json_t *x = json_array_get(point, 0), *y = json_array_get(point, column);
 
-        if (!json_is_number(px) || !json_is_number(py))
+        if (!json_is_number(x) || !json_is_number(y))
             continue;
-        c->x[c->n] = json_number_value(px) + after;
-        c->y[c->n++] = json_number_value(py);
+        c->x[c->n] = json_number_value(x);
+        c->y[c->n++] = json_number_value(y);
     }
     return 0;
 }
 
-static const json_t *member(const json_t *point, const void *name)
+/* The member NAME of each epoch; NULL: none is drawn without points. */
+static int take_epochs(struct curve *c, const struct field_lines *epochs, const char *name,
+                       struct err *err)
 {
-    return json_object_get(point, name);
-}
-
-static const json_t *column(const json_t *point, const void *number)
-{
-    return json_array_get(point, *(const size_t *)number);
+    c->x = calloc(epochs->n + 1, sizeof *c->x);
+    c->y = calloc(epochs->n + 1, sizeof *c->y);
+    if (!c->x || !c->y)
+        return err_set(err, ERR_NOMEM, "curve");
+    c->n = name ? epochs_curve(c->x, c->y, epochs, name) : 0;
+    return 0;
 }
 
 struct drawing {
     struct plot_options o;
     struct {
-        const char *name, *member; /* of metrics.jsonl */
+        const char *name, *member; /* of metrics.jsonl; NULL: only the points have it */
         size_t column;             /* of the points, which are finer; 0: none */
     } series[2];
     bool momentum; /* the points are those of the recipe */
@@ -274,12 +275,11 @@ static const struct drawing drawings[] = {
      {{"head", "lr", 2}, {"first layers", "lr_first", 3}},
      false},
     {{.title = "Momentum", .x_label = "epoch", .y_label = "momentum"},
-     {{"all layers", "mom", 1}, {NULL, NULL, 0}},
+     {{"all layers", NULL, 1}, {NULL, NULL, 0}},
      true}};
 
 static int put_drawing(FILE *out, const struct report *r, const struct drawing *d, struct err *err)
 {
-    static const size_t first = 0;
     const json_t *points = d->momentum ? r->from->momentum : r->points;
     struct plot_options o = d->o;
     struct plot_series series[2];
@@ -289,14 +289,13 @@ static int put_drawing(FILE *out, const struct report *r, const struct drawing *
     for (; n < 2 && d->series[n].name && rc == 0; n++) {
         const bool fine = d->series[n].column > 0 && json_array_size(points) > 1;
 
-        rc = fine ? take_curve(&curves[n], points, column, &first, &d->series[n].column, 0, err)
-                  : take_curve(&curves[n], r->epochs, member, "epoch", d->series[n].member, 1, err);
+        rc = fine ? take_points(&curves[n], points, d->series[n].column, err)
+                  : take_epochs(&curves[n], &r->epochs, d->series[n].member, err);
         series[n] =
             (struct plot_series){d->series[n].name, curves[n].x, curves[n].y, curves[n].n, !fine};
     }
     /* A recipe continues where a run ended early. */
-    while (d->momentum && curves[0].n > 0 &&
-           curves[0].x[curves[0].n - 1] >= (double)json_array_size(r->epochs))
+    while (d->momentum && curves[0].n > 0 && curves[0].x[curves[0].n - 1] >= (double)r->epochs.n)
         series[0].n = --curves[0].n;
     o.width = 480;
     o.height = 320;
@@ -314,7 +313,8 @@ static int put_drawing(FILE *out, const struct report *r, const struct drawing *
 
 static void put_epochs(FILE *out, const struct report *r)
 {
-    const struct monitor_row *by = monitor_of(r);
+    const struct monitor_row *by = &monitor_rows[monitor_of(r)];
+    const struct epoch_line *lines = r->epochs.all;
     const char *const columns[] = {"epoch",    "phase", "train_loss", "valid_loss", "error_rate",
                                    "accuracy", "lr",    "steps",      by->key};
     const size_t n = sizeof columns / sizeof *columns - (by->always ? 1 : 0);
@@ -325,12 +325,10 @@ static void put_epochs(FILE *out, const struct report *r)
     for (size_t k = 0; k < n; k++)
         element_th(out, columns[k], k != 1);
     fputs("</tr></thead>\n<tbody>\n", out);
-    for (size_t i = 0; i < json_array_size(r->epochs); i++) {
-        const json_t *line = json_array_get(r->epochs, i);
-
+    for (size_t i = 0; i < r->epochs.n; i++) {
         fputs("<tr>", out);
         for (size_t k = 0; k < n; k++) {
-            const json_t *value = json_object_get(line, columns[k]);
+            json_t *value = field_json(field_find(epoch_fields, columns[k]), &lines[i]);
 
             fputs(json_is_number(value) ? "<td class=\"n\">" : "<td>", out);
             if (json_is_real(value))
@@ -339,6 +337,7 @@ static void put_epochs(FILE *out, const struct report *r)
             else
                 element_value(out, value);
             fputs("</td>", out);
+            json_decref(value);
         }
         fputs("</tr>\n", out);
     }
@@ -388,33 +387,33 @@ static int put_range_test(FILE *out, const struct report *r, struct err *err)
     return rc;
 }
 
-static void put_rates(FILE *out, const json_t *found)
+static void put_rates(FILE *out, const struct run_rates *found)
 {
-    static const char *const rules[] = {"valley", "slide", "minimum", "steep"};
+    const struct field *first = run_rate_fields + 1; /* behind the steps */
 
     fputs("<p>Rates that the range test suggests:", out);
-    for (int i = 0; i < 4; i++)
-        fprintf(out, "%s %s %.2e", i ? "," : "", rules[i], number(found, rules[i], NULL));
+    for (const struct field *row = first; row->name; row++)
+        fprintf(out, "%s %s %.2e", row > first ? "," : "", row->name, field_number(row, found));
     fputs(".</p>\n", out);
 }
 
 int report_curves(FILE *out, struct report *r, struct err *err)
 {
-    const json_t *found = element_find(r->run.run, "lr_find", NULL);
+    const struct run_rates *found = &r->run.facts.lr_find;
 
-    if (found) {
+    if (found->steps != FIELD_NO_INT) {
         put_rates(out, found);
         if (put_range_test(out, r, err) < 0)
             return -1;
     }
-    if (json_array_size(r->epochs) == 0 && json_array_size(r->points) == 0)
+    if (r->epochs.n == 0 && json_array_size(r->points) == 0)
         return 0;
     fputs("<div class=\"charts\">\n", out);
     for (size_t i = 0; i < sizeof drawings / sizeof *drawings; i++)
         if (put_drawing(out, r, &drawings[i], err) < 0)
             return -1;
     fputs("</div>\n", out);
-    if (json_array_size(r->epochs) > 0)
+    if (r->epochs.n > 0)
         put_epochs(out, r);
     return 0;
 }
@@ -439,22 +438,24 @@ int report_scores(FILE *out, struct report *r, struct err *err)
               "class=\"n\">loss</th></tr></thead>\n",
               out);
     for (size_t i = 0; i < json_array_size(scores); i++) {
-        const json_t *s = json_array_get(scores, i);
-        json_int_t errors = json_integer_value(json_object_get(s, "errors"));
-        json_int_t n = json_integer_value(json_object_get(s, "pictures"));
+        struct score_record s;
+        int64_t errors, n;
         char text[1200];
         double low, high;
 
+        fields_read(score_fields, SCORE_VERSION, &s, json_array_get(scores, i), NULL);
+        errors = s.errors;
+        n = s.pictures;
         if (n < 1 || errors < 0 || errors > n)
             continue;
         stats_wilson(&low, &high, (uint64_t)errors, (uint64_t)n);
-        score_text(text, sizeof text, s);
+        score_text(text, sizeof text, &s);
         fputs("<tr>", out);
         element_td(out, text);
         fprintf(out,
                 "<td class=\"n\">%lld</td><td class=\"n\">%.4f</td><td class=\"n\">%.4f to "
                 "%.4f</td><td class=\"n\">%.4f</td></tr>\n",
-                (long long)n, (double)errors / (double)n, low, high, number(s, "loss", NULL));
+                (long long)n, (double)errors / (double)n, low, high, known(s.loss));
     }
     if (json_array_size(scores) > 0)
         fputs("</table></div>\n", out);
@@ -465,7 +466,7 @@ int report_scores(FILE *out, struct report *r, struct err *err)
 int report_time(FILE *out, struct report *r, struct err *err)
 {
     const struct times t = sum_times(r);
-    const json_t *last = json_array_get(r->times, t.n - 1);
+    const struct epoch_timing *last = (const struct epoch_timing *)r->timings.all + t.n - 1;
     const double other = t.seconds - t.train - t.valid;
     const double waited = fmin(t.wait, t.train);
     const struct {
@@ -496,7 +497,7 @@ int report_time(FILE *out, struct report *r, struct err *err)
     fprintf(out,
             "<p class=\"note\">In the last epoch %.1f pictures were trained on in a second; the "
             "most memory was %.0f MiB.</p>\n",
-            number(last, "images_per_s", NULL), number(last, "peak_bytes", NULL) / (1 << 20));
+            known(last->images_per_s), (double)last->peak_bytes / (1 << 20));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "experiment/checkpoint_record.h"
 #include "nn/weights.h"
 
 /* In the order they are written and renamed: the JSON, which vouches for the others, last. */
@@ -85,9 +86,12 @@ static int add_hash(json_t *files, const char *folder, const char *which, enum p
 
 static int check_state(const json_t *state, json_int_t version, struct err *err)
 {
-    const char *expected = json_string_value(json_object_get(state, "sha256"));
+    struct checkpoint_record r;
+    const char *expected;
     char hex[SHA256_HEX];
 
+    checkpoint_record_read(&r, state);
+    expected = r.sha256;
     if (!expected && version < 3)
         return 0;
     if (!expected)
@@ -217,10 +221,12 @@ static int checked_path(char out[PATH_LEN], const char *folder, const char *whic
                         const json_t *state, enum part part, struct err *err)
 {
     char name[128], hex[SHA256_HEX];
+    struct checkpoint_record r;
     const char *expected;
 
+    checkpoint_record_read(&r, state);
     snprintf(name, sizeof name, "%s%s", which, endings[part]);
-    expected = json_string_value(json_object_get(json_object_get(state, "files"), name));
+    expected = json_string_value(json_object_get(r.files, name));
     if (!expected)
         return err_set(err, ERR_FORMAT, "%s/checkpoints/%s.json: files: no hash of %s", folder,
                        which, name);

@@ -16,11 +16,11 @@ enum { CHAIN_MAX = 8, GIVEN_MAX = 1 << 20, N_TABLES = 7 };
 
 // clang-format off
 static const struct key own_keys[] = {
-    KEY_STR(struct experiment, title, "title", "", "the question this experiment asks"),
+    KEY_STR(struct experiment, title, "title", "", "the question this experiment asks", .flags = KEY_NO_RESULT),
     KEY_INT(struct experiment, seed, "seed", "42", 0, 9007199254740992.0, "1",
-            "seed of initial weights, order, augmentation and dropout"),
+            "seed of initial weights, order, augmentation and dropout", .flags = KEY_REPEAT),
     KEY_BOOL(struct experiment, score_train, "train.score_train", "false",
-             "score the training pictures too when the run ends (no augmentation)"),
+             "score the training pictures too when the run ends (no augmentation)", .flags = KEY_NO_RESULT),
     KEY_END,
 };
 
@@ -34,12 +34,6 @@ static const struct key_table tables[N_TABLES] = {
     {exec_keys, offsetof(struct experiment, exec)},
 };
 
-/* Keys that cannot change a bit of the weights, in all versions: a key that joins or leaves this list
- * gives every older record another hash. */
-static const char *const harmless[] = {
-    "title", "exec.threads", "exec.prefetch", "exec.readers", "exec.cuda_graph", "data.verify",
-    "train.score_train", "train.checkpoint_minutes",
-};
 // clang-format on
 
 static int today(void)
@@ -352,8 +346,10 @@ int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct e
 
     if (!tree)
         return err_set(err, ERR_NOMEM, "experiment");
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        json_object_del(tree, harmless[i]);
+    for (size_t t = 0; t < N_TABLES; t++)
+        for (const struct key *row = tables[t].rows; row->name; row++)
+            if (row->flags & KEY_NO_RESULT)
+                json_object_del(tree, row->name);
     if (e->version > 1 && json_object_set_new(tree, "version", json_integer(e->version)) < 0) {
         json_decref(tree);
         return err_set(err, ERR_NOMEM, "experiment");
@@ -370,16 +366,12 @@ int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct e
 
 bool experiment_is_harmless(const char *name)
 {
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strcmp(name, harmless[i]) == 0)
-            return true;
-    return false;
+    return keys_flagged(tables, N_TABLES, name, KEY_NO_RESULT);
 }
 
 bool experiment_is_repeat(const char *name)
 {
-    return strcmp(name, "seed") == 0 || strcmp(name, "data.split_seed") == 0 ||
-           strcmp(name, "data.fold") == 0;
+    return keys_flagged(tables, N_TABLES, name, KEY_REPEAT);
 }
 
 int experiment_params(json_t **out, const struct experiment *e, struct err *err)

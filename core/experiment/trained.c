@@ -6,18 +6,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/infer.h"
 #include "nn/weights.h"
 
-static int read_vocab(struct trained *t, const json_t *state, struct err *err)
+static int read_vocab(struct trained *t, const json_t *vocab, struct err *err)
 {
-    json_t *vocab;
     const char *label;
 
-    if (json_get_array(state, "vocab", &vocab, err) < 0)
-        return -1;
-    if (json_array_size(vocab) == 0 || json_array_size(vocab) > 1000000)
-        return err_set(err, ERR_FORMAT, "vocab: %zu labels", json_array_size(vocab));
     t->vocab = calloc(json_array_size(vocab), sizeof *t->vocab);
     if (!t->vocab)
         return err_set(err, ERR_NOMEM, "vocab");
@@ -35,25 +31,15 @@ static int read_vocab(struct trained *t, const json_t *state, struct err *err)
 
 static int read_state(struct trained *t, const json_t *state, struct err *err)
 {
-    json_int_t size, presize;
-    json_t *aspect = json_object_get(state, "max_aspect");
-    json_t *turned = json_object_get(state, "exif"); /* older: none, which is ignore */
-    const char *exif = turned ? json_string_value(turned) : "ignore";
+    struct checkpoint_record r;
 
-    if (read_vocab(t, state, err) < 0 || json_get_int(state, "size", &size, err) < 0 ||
-        json_get_int(state, "presize", &presize, err) < 0)
+    checkpoint_record_read(&r, state);
+    if (checkpoint_record_predicts(&r, err) < 0 || read_vocab(t, r.vocab, err) < 0)
         return -1;
-    if (size < 1 || size > 8192 || presize < 1 || presize > 65500)
-        return err_set(err, ERR_FORMAT, "size %d, presize %d: out of range", (int)size,
-                       (int)presize);
-    if (!json_is_number(aspect) || !(json_number_value(aspect) >= 1))
-        return err_set(err, ERR_FORMAT, "max_aspect: expected a number of at least 1");
-    t->size = (int)size;
-    t->presize = (int)presize;
-    t->max_aspect = json_number_value(aspect);
-    if (!exif || (strcmp(exif, "apply") != 0 && strcmp(exif, "ignore") != 0))
-        return err_set(err, ERR_FORMAT, "exif: expected apply or ignore");
-    t->exif = strcmp(exif, "apply") == 0;
+    t->size = (int)r.size;
+    t->presize = (int)r.presize;
+    t->max_aspect = r.max_aspect;
+    t->exif = strcmp(r.exif, "apply") == 0;
     return 0;
 }
 
@@ -144,10 +130,12 @@ static int file_experiment(struct trained *t, const json_t *state, char *const *
                                                     {"resize", "augment.resize"},
                                                     {"pad", "augment.pad"}};
     char texts[MEMBERS][WORD], *all[MOST];
+    struct checkpoint_record r;
     int used = 0;
 
+    checkpoint_record_read(&r, state);
     for (int i = 0; i < MEMBERS; i++) {
-        const char *value = json_string_value(json_object_get(state, members[i][0]));
+        const char *value = field_text(field_find(checkpoint_fields, members[i][0]), &r);
 
         if (!value && i == 0)
             return err_set(err, ERR_FORMAT, "arch: missing");

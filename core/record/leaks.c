@@ -1,6 +1,7 @@
 /* leaks.c - counts errors over the pictures that do not leak. SPDX-License-Identifier: MIT */
 #include "record/leaks.h"
 
+#include <math.h>
 #include <stdio.h>
 
 int leaks_find(json_t **out, uint32_t n, const int32_t *actual, const int32_t *predicted,
@@ -24,14 +25,23 @@ int leaks_find(json_t **out, uint32_t n, const int32_t *actual, const int32_t *p
         json_decref(leaking);
         return 0;
     }
-    *out = json_pack("{s:f, s:I, s:o}", "error_rate", (double)errors / (kept ? kept : 1),
-                     "pictures", (json_int_t)kept, "leaking", leaking);
+    *out = leaking
+               ? fields_json(leaks_fields, &(struct leaks_record){.error_rate = (double)errors /
+                                                                                (kept ? kept : 1),
+                                                                  .pictures = kept,
+                                                                  .leaking = leaking})
+               : NULL;
+    json_decref(leaking);
     return *out ? 0 : err_set(err, ERR_NOMEM, "pictures without duplicates");
 }
 
-void leaks_text(char *out, size_t size, const json_t *without)
+bool leaks_are(const struct leaks_record *w)
 {
-    snprintf(out, size, "%.4f on the %" JSON_INTEGER_FORMAT " that have no duplicate in training",
-             json_number_value(json_object_get(without, "error_rate")),
-             json_integer_value(json_object_get(without, "pictures")));
+    return !isnan(w->error_rate);
+}
+
+void leaks_text(char *out, size_t size, const struct leaks_record *w)
+{
+    snprintf(out, size, "%.4f on the %lld that have no duplicate in training", w->error_rate,
+             (long long)w->pictures);
 }

@@ -1,8 +1,7 @@
 /* leaks.h - the error rate without the pictures that have a duplicate in training: the member "without_leaks" of
  * metrics.json and of score.json.
  *
- * An object: "error_rate" on the "pictures" that have none, and "leaking", the ids of those left out (missing in runs
- * of older programs). SPDX-License-Identifier: MIT */
+ * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_RECORD_LEAKS_H
 #define PRESIZE_RECORD_LEAKS_H
 
@@ -11,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "record/epoch.h"
 
 /* The path of picture I where it has a duplicate in training, NULL where it has none. */
 typedef const char *leaks_of(const void *ctx, uint32_t i);
@@ -20,7 +20,9 @@ typedef const char *leaks_of(const void *ctx, uint32_t i);
 int leaks_find(json_t **out, uint32_t n, const int32_t *actual, const int32_t *predicted,
                leaks_of *leak, const void *ctx, struct err *err) MUST_USE;
 
-/* "0.1234 on the 23 that have no duplicate in training", from the object. */
-void leaks_text(char *out, size_t size, const json_t *without);
+/* Whether W says anything: some picture has a duplicate in training. */
+bool leaks_are(const struct leaks_record *w);
+/* "0.1234 on the 23 that have no duplicate in training". */
+void leaks_text(char *out, size_t size, const struct leaks_record *w);
 
 #endif

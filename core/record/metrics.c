@@ -2,8 +2,8 @@
 #include "record/metrics.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/real.h"
 #include "base/rng.h"
@@ -352,66 +352,55 @@ int metrics_of(struct metrics *out, const struct predictions *p, struct err *err
     return compute(out, p, true, err);
 }
 
+double metrics_value(const struct metrics *m, enum monitor which)
+{ // clang-format off
+#define METRIC_PLACE(id, member, key, label, direction, what) [MONITOR_##id] = offsetof(struct metrics, member),
+    static const size_t places[METRICS] = {
+        EACH_CHOSEN_METRIC(METRIC_PLACE) EACH_FITTED_METRIC(METRIC_PLACE)
+    };
+#undef METRIC_PLACE
+    // clang-format on
+    BUG_IF(which < MONITORS_ALWAYS || which >= METRICS);
+    return *(const double *)(const void *)((const char *)m + places[which]);
+}
+
 int metrics_one(double *out, enum monitor which, const struct predictions *p, struct err *err)
 {
-    struct metric_row rows[METRICS];
     struct metrics m;
 
     if (compute(&m, p, false, err) < 0)
         return -1;
-    metrics_rows(rows, &m);
-    for (int i = 0; i < METRICS; i++)
-        if (strcmp(rows[i].key, monitor_rows[which].key) == 0) {
-            *out = rows[i].value;
-            return 0;
-        }
-    BUG_IF(true); /* a row of base/monitor.c that is none of metrics_rows() */
-    return -1;
+    *out = metrics_value(&m, which);
+    return 0;
 }
 
-void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
+bool metrics_interval(double *low, double *high, const struct metrics *m, enum monitor which)
 {
-#define ROW(id) monitor_rows[id].key, monitor_rows[id].label
-    const struct metric_row all[METRICS] = {
-        {ROW(MONITOR_TOP5), "1 is best", m->top5, 0, 0},
-        {ROW(MONITOR_BALANCED_ACCURACY), "mean recall of the classes", m->balanced_accuracy, 0, 0},
-        {ROW(MONITOR_MACRO_F1), "mean F1 of the classes", m->macro_f1, 0, 0},
-        {ROW(MONITOR_MCC), "1 is best, 0 is chance", m->mcc, 0, 0},
-        {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss, 0, 0},
-        {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier, 0, 0},
-        {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece, 0, 0},
-        {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
-         m->temperature, 0, 0},
-        {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
-         m->scaled_log_loss, 0, 0},
-        {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
-         m->scaled_ece, 0, 0}};
-#undef ROW
+    *low = m->ece_low;
+    *high = m->ece_high;
+    return which == MONITOR_ECE && !isnan(m->ece_low);
+}
 
-    for (int i = 0; i < METRICS; i++) {
-        const bool ece = strcmp(all[i].key, monitor_rows[MONITOR_ECE].key) == 0;
+/* "KEY", or with an ending "KEY_low95". */
+static bool put(json_t *out, enum monitor which, const char *ending, double value)
+{
+    char key[60];
 
-        rows[i] = all[i];
-        rows[i].low = ece ? m->ece_low : NAN;
-        rows[i].high = ece ? m->ece_high : NAN;
-    }
+    snprintf(key, sizeof key, "%s%s", monitor_rows[which].key, ending);
+    return json_object_set_new(out, key, json_real(value)) == 0;
 }
 
 json_t *metrics_json(const struct metrics *m)
 {
-    struct metric_row rows[METRICS];
     json_t *out = json_object();
+    double low, high;
 
-    metrics_rows(rows, m);
-    for (int i = 0; i < METRICS; i++) {
-        char low[40], high[40];
+    for (int i = MONITORS_ALWAYS; i < METRICS; i++) {
+        const enum monitor which = (enum monitor)i;
 
-        snprintf(low, sizeof low, "%s_low95", rows[i].key);
-        snprintf(high, sizeof high, "%s_high95", rows[i].key);
-        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0 ||
-            (!isnan(rows[i].low) &&
-             (json_object_set_new(out, low, json_real(rows[i].low)) < 0 ||
-              json_object_set_new(out, high, json_real(rows[i].high)) < 0))) {
+        if (!put(out, which, "", metrics_value(m, which)) ||
+            (metrics_interval(&low, &high, m, which) &&
+             (!put(out, which, "_low95", low) || !put(out, which, "_high95", high)))) {
             json_decref(out);
             return NULL;
         }

@@ -54,10 +54,13 @@ static const char record_hash[] = "record_sha256";
 
 int run_check_record(const json_t *run, struct err *err)
 {
-    const char *expected = json_string_value(json_object_get(run, record_hash));
+    struct run_facts facts;
+    const char *expected;
     char hex[SHA256_HEX];
 
-    if (!expected && json_integer_value(json_object_get(run, "version")) < 2)
+    fields_read(run_fields, RUN_VERSION, &facts, run, NULL);
+    expected = facts.record_sha256;
+    if (!expected && facts.version < 2)
         return -1;
     if (!expected)
         err_set(err, ERR_CHECKSUM, "run.json has no %s: it was changed", record_hash);

@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "record/epoch.h"
+#include "record/run_facts.h"
 
 enum {
     RUN_VERSION = 2
@@ -55,6 +57,9 @@ struct run_entry {
     char name[256], folder[4096];
     json_t *run;     /* run.json; NULL where it cannot be read (status "unreadable") */
     json_t *metrics; /* metrics.json, NULL until there is one */
+    /* what both say; what is not there is missing (base/field.h) */
+    struct run_facts facts;
+    struct metrics_record figures;
     /* running, done, failed, stopped, killed (running without a lock), unreadable */
     const char *status;
     char fault[512]; /* why it is unreadable */
@@ -64,10 +69,6 @@ int run_check_record(const json_t *run, struct err *err) MUST_USE;
 /* One run folder, read. ERR_INPUT when FOLDER has no run.json, ERR_FORMAT when it cannot be used. */
 int run_open(struct run_entry *out, const char *folder, struct err *err) MUST_USE;
 void run_entry_free(struct run_entry *e); /* what it points to; all zero is fine */
-/* What run.json, RUN, says of the program: `arithmetic` (1 where it is missing, as 0.1.0 wrote none) and
- * `libraries.presize`, its version ("?"; borrowed). */
-int run_arithmetic(const json_t *run);
-const char *run_presize(const json_t *run);
 /* All runs below RESULTS sorted by start, newest last; first those whose start cannot be read. What is unreadable
  * (damaged, of a later version, without its run.json) is an entry, too; what is no run is skipped. A missing folder has
  * none. */

@@ -38,31 +38,29 @@ static bool is_locked(const char *folder)
     return locked;
 }
 
-static const char *status_of(const json_t *run, const char *folder)
+static const char *status_of(const struct run_facts *facts, const char *folder)
 {
     static const char *const known[] = {"done", "failed", "stopped"};
-    const char *status = json_string_value(json_object_get(run, "status"));
 
-    for (size_t i = 0; status && i < sizeof known / sizeof *known; i++)
-        if (strcmp(status, known[i]) == 0)
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(facts->status, known[i]) == 0)
             return known[i];
     return is_locked(folder) ? "running" : "killed";
 }
 
-static int check_version(const json_t *run, struct err *err)
+/* Without these, it is the record of no run. */
+static int check_version(const struct run_facts *facts, const json_t *run, struct err *err)
 {
-    const char *status, *start;
-    json_int_t version;
+    static const char *const needed[] = {"version", "status", "start"};
 
     if (!json_is_object(run))
         return err_set(err, ERR_FORMAT, "not a JSON object");
-    if (json_get_int(run, "version", &version, err) < 0 ||
-        json_get_string(run, "status", &status, err) < 0 ||
-        json_get_string(run, "start", &start, err) < 0)
-        return -1;
-    if (version < 1 || version > RUN_VERSION)
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (field_is_missing(field_find(run_fields, needed[i]), facts))
+            return err_set(err, ERR_FORMAT, "\"%s\" is missing or of another type", needed[i]);
+    if (facts->version > RUN_VERSION)
         return err_set(err, ERR_FORMAT, "version %lld; this program reads versions 1 to %d",
-                       (long long)version, RUN_VERSION);
+                       (long long)facts->version, RUN_VERSION);
     return 0;
 }
 
@@ -71,6 +69,8 @@ static int name_entry(struct run_entry *out, const char *folder, struct err *err
     size_t length;
 
     memset(out, 0, sizeof *out);
+    fields_clear(run_fields, &out->facts);
+    fields_clear(metrics_fields, &out->figures);
     if (path_format(out->folder, err, "%s", folder) < 0)
         return -1;
     for (length = strlen(out->folder); length > 1 && out->folder[length - 1] == '/';)
@@ -95,17 +95,21 @@ static int read_entry(struct run_entry *out, struct err *err)
     out->status = is_locked(out->folder) ? "running" : "";
     if (json_read(&run, path, err) < 0)
         return -1;
-    if (check_version(run, err) < 0) {
+    fields_read(run_fields, RUN_VERSION, &out->facts, run, NULL);
+    if (check_version(&out->facts, run, err) < 0) {
         json_decref(run);
+        fields_clear(run_fields, &out->facts);
         return err_wrap(err, "%s", path);
     }
     out->run = run;
-    if (!out->status[0] ||
-        strcmp(json_string_value(json_object_get(out->run, "status")), "running") != 0)
-        out->status = status_of(out->run, out->folder);
+    if (!out->status[0] || strcmp(out->facts.status, "running") != 0)
+        out->status = status_of(&out->facts, out->folder);
     if (path_format(path, err, "%s/metrics.json", out->folder) < 0)
         return -1;
-    return path_exists(path) ? json_read(&out->metrics, path, err) : 0;
+    if (path_exists(path) && json_read(&out->metrics, path, err) < 0)
+        return -1;
+    fields_read(metrics_fields, 0, &out->figures, out->metrics, NULL);
+    return 0;
 }
 
 int run_open(struct run_entry *out, const char *folder, struct err *err)
@@ -154,28 +158,14 @@ void run_entry_free(struct run_entry *e)
     json_decref(e->run);
     json_decref(e->metrics);
     e->run = e->metrics = NULL;
-}
-
-int run_arithmetic(const json_t *run)
-{
-    const json_t *recorded = json_object_get(run, "arithmetic");
-
-    return recorded ? (int)json_integer_value(recorded) : 1;
-}
-
-const char *run_presize(const json_t *run)
-{
-    const json_t *libraries = json_object_get(run, "libraries");
-    const char *version = json_string_value(json_object_get(libraries, "presize"));
-
-    return version ? version : "?";
+    fields_clear(run_fields, &e->facts);
+    fields_clear(metrics_fields, &e->figures);
 }
 
 static int by_start(const void *a, const void *b)
 {
     const struct run_entry *x = a, *y = b;
-    const char *a_start = json_string_value(json_object_get(x->run, "start"));
-    const char *b_start = json_string_value(json_object_get(y->run, "start"));
+    const char *a_start = x->facts.start, *b_start = y->facts.start;
     int order = strcmp(a_start ? a_start : "", b_start ? b_start : "");
 
     return order ? order : strcmp(x->name, y->name);

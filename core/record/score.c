@@ -13,6 +13,38 @@
 
 enum { LOOKS_MAX = 64 << 20 };
 
+// clang-format off
+static const struct field tta_fields[] = {
+    FIELD_INT(struct score_tta, rounds, "rounds", 1, 1 << 20, "", "augmented rounds"),
+    FIELD_REAL(struct score_tta, beta, "beta", 0, 1, "", "share of the prediction without augmentation"),
+    FIELD_END,
+};
+
+/* The members up to `tta` are what the predictions are a function of. */
+const struct field score_fields[] = {
+    FIELD_INT(struct score_record, version, "version", 1, INT32_MAX, "", "1", .flags = FIELD_OPTIONAL),
+    FIELD_TEXT(struct score_record, set, "set", "whose pictures"),
+    FIELD_TEXT(struct score_record, part, "part", "`train`, `valid`, `test`, or `all` of another set"),
+    FIELD_TEXT(struct score_record, split, "split", "as in run.json; null for `all`", .flags = FIELD_NULL),
+    FIELD_INT(struct score_record, pictures, "pictures", 0, INT32_MAX, "", "how many"),
+    FIELD_TEXT(struct score_record, weights, "weights", "`last` or `best`"),
+    FIELD_TEXT(struct score_record, weights_sha256, "weights_sha256", "the checkpoint's tensors"),
+    FIELD_TEXT(struct score_record, index_sha256, "index_sha256", "of the shards' index.json"),
+    FIELD_TEXT(struct score_record, backend, "backend", "device that computed"),
+    FIELD_RECORD(struct score_record, tta, "tta", tta_fields, "with test-time augmentation", .flags = FIELD_NULL),
+    FIELD_INT(struct score_record, errors, "errors", 0, INT32_MAX, "", "pictures that are wrong",
+              .flags = FIELD_OPTIONAL),
+    FIELD_REAL(struct score_record, error_rate, "error_rate", 0, 1, "", "their share", .flags = FIELD_OPTIONAL,
+               .decimals = 4),
+    FIELD_REAL(struct score_record, loss, "loss", 0, 1e300, "nat", "mean loss", .flags = FIELD_OPTIONAL, .decimals = 4),
+    FIELD_RECORD(struct score_record, without_leaks, "without_leaks", leaks_fields,
+                 "as in metrics.json; missing where no picture has a duplicate in training", .flags = FIELD_OPTIONAL),
+    FIELD_OBJECT(struct score_record, files, "files", "SHA-256 of each file beside it, by its name",
+                 .flags = FIELD_OPTIONAL),
+    FIELD_END,
+};
+// clang-format on
+
 int score_write(const char *folder, const json_t *facts, struct err *err)
 {
     json_t *all = json_pack("{s:i}", "version", SCORE_VERSION), *files;
@@ -103,7 +135,7 @@ int score_list(json_t **out, const char *run, struct err *err)
     return -1;
 }
 
-void score_text(char *out, size_t size, const json_t *facts)
+void score_text(char *out, size_t size, const struct score_record *s)
 {
     static const struct {
         const char *part, *before, *after;
@@ -111,24 +143,18 @@ void score_text(char *out, size_t size, const json_t *facts)
                  {"valid", "validation ", ""},
                  {"test", "test ", ""},
                  {"all", "", ", all of them"}};
-    const char *part = json_string_value(json_object_get(facts, "part"));
-    const char *set = json_string_value(json_object_get(facts, "set"));
-    const char *split = json_string_value(json_object_get(facts, "split"));
-    const char *weights = json_string_value(json_object_get(facts, "weights"));
-    const json_t *tta = json_object_get(facts, "tta");
     char best[32] = "", rounds[64] = "";
     size_t i = 0;
 
-    while (i < 3 && part && strcmp(part, names[i].part) != 0)
+    while (i < 3 && s->part && strcmp(s->part, names[i].part) != 0)
         i++;
-    if (weights && strcmp(weights, "last") != 0)
-        snprintf(best, sizeof best, ", %.10s weights", weights);
-    if (json_is_object(tta))
-        snprintf(rounds, sizeof rounds, ", TTA of %lld rounds, beta %g",
-                 (long long)json_integer_value(json_object_get(tta, "rounds")),
-                 json_number_value(json_object_get(tta, "beta")));
-    snprintf(out, size, "%spictures of %s%s%s%s%s%s", names[i].before, set ? set : "?",
-             names[i].after, split ? ", " : "", split ? split : "", best, rounds);
+    if (s->weights && strcmp(s->weights, "last") != 0)
+        snprintf(best, sizeof best, ", %.10s weights", s->weights);
+    if (s->tta.rounds != FIELD_NO_INT)
+        snprintf(rounds, sizeof rounds, ", TTA of %lld rounds, beta %g", (long long)s->tta.rounds,
+                 s->tta.beta);
+    snprintf(out, size, "%spictures of %s%s%s%s%s%s", names[i].before, s->set ? s->set : "?",
+             names[i].after, s->split ? ", " : "", s->split ? s->split : "", best, rounds);
 }
 
 int look_note(const char *run, const json_t *line, struct err *err)
@@ -158,11 +184,12 @@ unsigned look_count(const char *run, const char *set)
         path_read(&text, &size, path, LOOKS_MAX, NULL) < 0)
         return 0;
     for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        json_t *look = json_loads(line, 0, NULL);
-        const char *of = json_string_value(json_object_get(look, "set"));
+        json_t *json = json_loads(line, 0, NULL);
+        struct score_record look;
 
-        n += of && strcmp(of, set) == 0;
-        json_decref(look);
+        fields_read(score_fields, 0, &look, json, NULL);
+        n += look.set && strcmp(look.set, set) == 0;
+        json_decref(json);
     }
     free(text);
     return n;

@@ -8,8 +8,27 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "record/epoch.h"
 
 enum { SCORE_VERSION = 1 };
+
+/* score.json; a line of looks.jsonl is the same without figures. Texts and JSON are borrowed. */
+struct score_tta {
+    int64_t rounds;
+    double beta;
+};
+struct score_record {
+    int64_t version;
+    const char *set, *part, *split;
+    int64_t pictures;
+    const char *weights, *weights_sha256, *index_sha256, *backend;
+    struct score_tta tta;
+    int64_t errors;
+    double error_rate, loss;
+    struct leaks_record without_leaks;
+    const json_t *files;
+};
+extern const struct field score_fields[];
 
 /* Replaces FOLDER/score.json by the version, FACTS (an object, not taken over) and "files", those beside it
  * (run_files.h). */
@@ -20,7 +39,7 @@ int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
  * Owned by the caller. ERR_NOMEM. */
 int score_list(json_t **out, const char *run, struct err *err) MUST_USE;
 /* "test pictures of pets, official split (42); weights last; test-time augmentation, ..." */
-void score_text(char *out, size_t size, const json_t *facts);
+void score_text(char *out, size_t size, const struct score_record *s);
 
 /* Appends LINE, fsynced. */
 int look_note(const char *run, const json_t *line, struct err *err) MUST_USE;

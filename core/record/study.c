@@ -15,21 +15,43 @@
 #include "base/log.h"
 #include "record/run.h"
 
+// clang-format off
+const struct field study_run_fields[] = {
+    FIELD_TEXT(struct study_run, name, "name", "the folder"),
+    FIELD_TEXT(struct study_run, experiment, "experiment", "as `--exp` names it"),
+    FIELD_LIST(struct study_run, words, "words", "KEY=VALUE for `train`"),
+    FIELD_END,
+};
+
+const struct field study_fields[] = {
+    FIELD_INT(struct study_record, version, "version", 1, INT32_MAX, "", "1"),
+    FIELD_TEXT(struct study_record, title, "title", "of the study file", .flags = FIELD_OPTIONAL),
+    FIELD_OBJECT(struct study_record, base, "base",
+                 "by experiment (as `--exp` names it): every key that changes a result, with its value when the "
+                 "study began. Where a key has another value now, the study is not continued",
+                 .flags = FIELD_OPTIONAL),
+    FIELD_LIST(struct study_record, recipes, "recipes", "names of the recipes: the keys in which they differ",
+               .flags = FIELD_OPTIONAL),
+    FIELD_LIST(struct study_record, seeds, "seeds", "whole numbers, where they are an axis", .flags = FIELD_OPTIONAL),
+    FIELD_LIST(struct study_record, split_seeds, "split_seeds", "likewise", .flags = FIELD_OPTIONAL),
+    FIELD_INT(struct study_record, folds, "folds", 0, INT32_MAX, "", "how many; 0: no axis", .flags = FIELD_OPTIONAL),
+    FIELD_LIST(struct study_record, runs, "runs", "objects with the members of the next table"),
+    FIELD_END,
+};
+// clang-format on
+
 static int check_runs(const struct study *s, struct err *err)
 {
-    const json_t *run, *words, *word;
+    const json_t *run, *word;
     size_t i, k;
 
     json_array_foreach(s->runs, i, run)
     {
-        const char *name = json_string_value(json_object_get(run, "name"));
+        struct study_run r;
+        bool usable = fields_read(study_run_fields, STUDY_VERSION, &r, run, err) == 0 && *r.name &&
+                      *r.name != '.' && !strchr(r.name, '/');
 
-        bool usable = name && *name && *name != '.' && !strchr(name, '/') &&
-                      json_is_string(json_object_get(run, "experiment"));
-
-        words = json_object_get(run, "words");
-        usable &= json_is_array(words);
-        json_array_foreach(words, k, word)
+        json_array_foreach(usable ? r.words : NULL, k, word)
         {
             usable &= json_is_string(word);
         }
@@ -43,8 +65,6 @@ static int check_runs(const struct study *s, struct err *err)
 int study_read(struct study *out, const char *folder, struct err *err)
 {
     char path[PATH_LEN];
-    json_int_t version;
-    json_t *runs;
 
     *out = (struct study){.claims = -1};
     if (path_format(out->folder, err, "%s", folder) < 0 ||
@@ -54,16 +74,15 @@ int study_read(struct study *out, const char *folder, struct err *err)
         return err_set(err, ERR_INPUT, "%s is no study: it has no " STUDY_FILE, folder);
     if (json_read(&out->json, path, err) < 0)
         return -1;
-    if (json_get_int(out->json, "version", &version, err) < 0 ||
-        json_get_array(out->json, "runs", &runs, err) < 0)
+    if (fields_read(study_fields, STUDY_VERSION, &out->record, out->json, err) < 0)
         goto fail;
-    if (version < 1 || version > STUDY_VERSION) {
+    if (out->record.version > STUDY_VERSION) {
         err_set(err, ERR_FORMAT, "version %lld; this program reads versions 1 to %d",
-                (long long)version, STUDY_VERSION);
+                (long long)out->record.version, STUDY_VERSION);
         goto fail;
     }
-    out->runs = runs;
-    out->n = json_array_size(runs);
+    out->runs = out->record.runs;
+    out->n = json_array_size(out->runs);
     if (check_runs(out, err) == 0)
         return 0;
 fail:
@@ -116,9 +135,22 @@ void study_names(char *out, size_t size, const char *results)
         free(entries);
 }
 
+struct study_run study_run_of(const json_t *run)
+{
+    struct study_run out;
+
+    fields_read(study_run_fields, STUDY_VERSION, &out, run, NULL);
+    return out;
+}
+
+struct study_run study_run(const struct study *s, size_t i)
+{
+    return study_run_of(json_array_get(s->runs, i));
+}
+
 const char *study_run_name(const struct study *s, size_t i)
 {
-    return json_string_value(json_object_get(json_array_get(s->runs, i), "name"));
+    return study_run(s, i).name;
 }
 
 /* --- status --------------------------------------------------------------------------------------- */
@@ -155,8 +187,8 @@ const char *study_status(const struct study *s, size_t i, char fault[512])
         return "due";
     if (run_open(&run, path, &err) == 0) {
         status = run.status;
-        if (fault && json_is_string(json_object_get(run.run, "error")))
-            snprintf(fault, 512, "%.511s", json_string_value(json_object_get(run.run, "error")));
+        if (fault && run.facts.error)
+            snprintf(fault, 512, "%.511s", run.facts.error);
         run_entry_free(&run);
         return status;
     }

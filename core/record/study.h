@@ -11,17 +11,34 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/field.h"
 #include "base/path.h"
 
 enum { STUDY_VERSION = 1 };
 #define STUDY_FILE "study.json"
 
+struct study_run { /* a member of `runs`; borrowed */
+    const char *name, *experiment;
+    const json_t *words;
+};
+extern const struct field study_run_fields[];
+
+struct study_record { /* study.json; borrowed */
+    int64_t version;
+    const char *title;
+    const json_t *base, *recipes, *seeds, *split_seeds;
+    int64_t folds;
+    const json_t *runs;
+};
+extern const struct field study_fields[];
+
 struct study {
     char folder[PATH_LEN];
-    json_t *json;       /* study.json */
-    const json_t *runs; /* of it: {"name", "experiment", "words"} each; borrowed */
-    size_t n;           /* runs */
-    int claims;         /* fd of .claims, -1: not opened */
+    json_t *json;               /* study.json */
+    struct study_record record; /* of it */
+    const json_t *runs;         /* likewise; borrowed */
+    size_t n;                   /* runs */
+    int claims;                 /* fd of .claims, -1: not opened */
 };
 
 /* ERR_INPUT when FOLDER has no study.json, ERR_FORMAT when it cannot be used. */
@@ -33,6 +50,8 @@ bool study_find(char folder[PATH_LEN], const char *results, const char *word);
 /* Names of the studies in RESULTS, "a, b" in rising order; "": none. */
 void study_names(char *out, size_t size, const char *results);
 
+struct study_run study_run_of(const json_t *run);            /* a member of `runs` */
+struct study_run study_run(const struct study *s, size_t i); /* I < n */
 const char *study_run_name(const struct study *s, size_t i); /* borrowed */
 /* "due" (there is no such folder), done, running, failed, stopped, killed or unreadable, with the reason in FAULT (NULL
  * is fine). A run that is done costs one read of a few bytes. */

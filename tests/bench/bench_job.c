@@ -12,7 +12,8 @@
 
 #include "base/clock.h"
 #include "base/path.h"
-#include "begin.h"
+#include "learn/begin.h"
+#include "range_test.h"
 
 static const char *data;
 
@@ -36,7 +37,9 @@ static double run(char folder[PATH_LEN], const char *results, const char *precis
                         .results = results,
                         .words = list,
                         .n_words = 3,
-                        .lr_find = lr_find,
+                        .instead = lr_find ? range_run : NULL,
+                        .suffix = "",
+                        .table = stdout,
                         .argc = 1,
                         .argv = argv};
     struct err err = {0};

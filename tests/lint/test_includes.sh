@@ -57,7 +57,7 @@ table() {
     echo "|---|---|---|---|---|"
     perl -ne 'next unless /^(\d) (\S+): *([^:]*?) *: *([^:]*?) *: *(.*)/;
         my ($level, $folder, $layers, $libraries, $what) = ($1, $2, $3, $4, $5);
-        print "| $level | `", $level < 5 ? "core/" : "", "$folder` | ",
+        print "| $level | `", $level < 6 ? "core/" : "", "$folder` | ",
               join(" | ", join(", ", split / /, $layers), join(", ", split / /, $libraries), $what), " |\n"' "$layers" |
         sed 's/  */ /g'
 }
@@ -74,7 +74,7 @@ diff "$scratch/written" "$scratch/table" || {
 }
 # README.md of each folder of core ends with who may include it.
 perl -ne 'next unless /^(\d) (\S+): *([^:]*?) *:/;
-    push @folders, $2 if $1 < 5;
+    push @folders, $2 if $1 < 6;
     push @{$by{$_}}, $2 for split / /, $3;
     END { print "$_ Included by: ", join(", ", @{$by{$_}}), ".\n" for @folders }' "$layers" >"$scratch/callers"
 [ -s "$scratch/callers" ] || failures=1

@@ -38,15 +38,22 @@ grep -Eq 'time|seconds|host|/' "$run/metrics.jsonl" && fail "metrics.jsonl: $(ca
 ls "$run/checkpoints" | grep -q new && fail "half a checkpoint"
 
 # A default name: time, experiment, hash of the configuration.
-"$BIN/train" --data "$data" --results "$results" -q $tiny > "$scratch/out" 2> "$scratch/err" ||
+"$BIN/train" --data "$data" --results "$results" -q $tiny seed=43 > "$scratch/out" 2> "$scratch/err" ||
     fail "default name"
 tail -n 1 "$scratch/out" | grep -Eq '/[0-9]{8}-[0-9]{6}-smoke-[0-9a-f]{8}$' ||
     fail "default name: $(tail -n 1 "$scratch/out")"
 grep -Eq "info|next" "$scratch/err" && fail "-q is not quiet"
 
+# Seeds of one recipe are grouped, though a key that changes no result differs (train.score_train).
+named=$(basename "$(tail -n 1 "$scratch/out")")
+"$BIN/eval" --results "$results" --groups --csv first "$named" > "$scratch/out" 2> "$scratch/err" || fail "--groups"
+[ "$(sed -n '2,$p' "$scratch/out" | cut -d, -f1,2)" = smoke,2 ] || fail "one recipe of two seeds: $(cat "$scratch/out")"
+
 # From an earlier run.
 train_run second $tiny model.weights=run:first
 grep -q '"weights_file": "[0-9a-f]' "$results/second/run.json" || fail "weights_file"
+"$BIN/eval" --results "$results" --groups --csv first second > "$scratch/out" 2> "$scratch/err" || fail "--groups"
+[ "$(wc -l < "$scratch/out")" = 3 ] || fail "two recipes: $(cat "$scratch/out")" # the control
 
 "$BIN/train" --data "$data" --results "$scratch/none" --summary $tiny > "$scratch/out" \
     2> "$scratch/err" || fail "--summary"

@@ -297,6 +297,39 @@ static void records_keep_their_hash(void **state)
 }
 
 /* Of a name that was used again, an older record could not say which it means. */
+/* They tell neither recipes nor configurations apart. */
+static void keys_without_result_are_in_no_hash(void **state)
+{
+    static const char *const words[] = {"title=other",
+                                        "exec.threads=3",
+                                        "exec.prefetch=7",
+                                        "exec.cuda_graph=off",
+                                        "data.verify=off",
+                                        "train.score_train=true",
+                                        "train.batch=7", /* the control */
+                                        "train.checkpoint_minutes=3"};
+    char plain[SHA256_HEX], hex[SHA256_HEX], name[64];
+    struct experiment *e = read_ok(at("base.yaml"), NULL, 0);
+
+    (void)state;
+    hash_of(e, plain);
+    experiment_free(e);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char word[64], *list[] = {word};
+        const bool is_control = strncmp(words[i], "train.batch", 11) == 0;
+
+        snprintf(word, sizeof word, "%s", words[i]);
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+        e = read_ok(at("base.yaml"), list, 1);
+        hash_of(e, hex);
+        experiment_free(e);
+        assert_int_equal(experiment_is_harmless(name), !is_control);
+        assert_int_equal(strcmp(plain, hex) == 0, !is_control);
+    }
+    assert_true(experiment_is_repeat("seed") && experiment_is_repeat("data.split_seed") &&
+                experiment_is_repeat("data.fold") && !experiment_is_repeat("data.folds"));
+}
+
 static void names_are_used_once(void **state)
 {
     char *text = NULL, *rest, *seen[256];
@@ -555,6 +588,7 @@ int main(void)
         cmocka_unit_test(resolved_reads_back),
         cmocka_unit_test(hash_covers_what_changes_bits),
         cmocka_unit_test(records_keep_their_hash),
+        cmocka_unit_test(keys_without_result_are_in_no_hash),
         cmocka_unit_test(names_are_used_once),
         cmocka_unit_test(an_older_record_is_trained_anew),
         cmocka_unit_test(a_file_says_its_version),

@@ -44,12 +44,9 @@ static struct predictions *make(uint32_t n, int32_t classes)
 
 static double value_of(const struct metrics *m, const char *key)
 {
-    struct metric_row rows[METRICS];
-
-    metrics_rows(rows, m);
-    for (int i = 0; i < METRICS; i++)
-        if (strcmp(rows[i].key, key) == 0)
-            return rows[i].value;
+    for (int i = MONITORS_ALWAYS; i < METRICS; i++)
+        if (strcmp(monitor_rows[i].key, key) == 0)
+            return metrics_value(m, (enum monitor)i);
     return NAN;
 }
 
