@@ -85,7 +85,8 @@ void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mod
                                        .width = side,
                                        .label = i % classes,
                                        .position = (uint32_t)i};
-        augment_training(&pictures[i].map, i % 2 ? &more : &o, side, side, size, 1, 0, (uint32_t)i, 0);
+        augment_training(&pictures[i].map, i % 2 ? &more : &o, side, side, size, 1, 0, (uint32_t)i,
+                         0);
     }
 }
 
