@@ -17,7 +17,7 @@ PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-
 	libpcre2-dev libjpeg-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev bzip2 xz-utils
-EXTRA_PACKAGES := python3-h5py clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev libmicrohttpd-dev \
+EXTRA_PACKAGES := python3-h5py python3-pil clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev libmicrohttpd-dev \
 	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh \
 	chromium|chromium-browser nginx-light|nginx libopenmpi-dev openmpi-bin
 DEB_PACKAGES := debhelper dpkg-dev fakeroot lintian man-db mandoc

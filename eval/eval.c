@@ -592,8 +592,9 @@ int main(int argc, char **argv)
     }
     cli_finish("eval");
     if (a.has_losses && a.request.form == FORM_TEXT)
-        cli_next(&a.common, "eval", "%s%s--top-losses", a.request.run ? a.request.run : "",
-                 a.request.run ? " " : "");
+        cli_next(&a.common, "eval",
+                 a.request.run ? (const char *const[]){a.request.run, "--top-losses", NULL}
+                               : (const char *const[]){"--top-losses", NULL});
     free(a.before);
     return status;
 }

@@ -58,6 +58,16 @@ static void export_free(struct export *x)
 
 /* --- the run -------------------------------------------------------------------------------------- */
 
+/* How the model card's code shrinks a presized picture. */
+static const char *shrink_name(const struct augment_options *o)
+{
+    if (o->mode == AUGMENT_FASTAI)
+        return "fastai";
+    if (o->resize == RESIZE_PAD)
+        return o->pad == PAD_ZEROS ? "pad_zeros" : "pad_reflection";
+    return o->resize == RESIZE_SQUISH ? "squish" : "presize";
+}
+
 static int make_facts(struct export *x, struct err *err)
 {
     const json_t *state = x->state, *pixels = json_object_get(state, "normalisation");
@@ -77,8 +87,8 @@ static int make_facts(struct export *x, struct err *err)
         arch_name(x->e->model.arch), "set", tabular_string(x->e->data.set), "classes", classes,
         "size", json_object_get(state, "size"), "presize", json_object_get(state, "presize"),
         "max_aspect", json_object_get(state, "max_aspect"), "exif", exif, "shrink",
-        x->e->augment.mode == AUGMENT_FASTAI ? "fastai" : "presize", "mean",
-        json_object_get(pixels, "mean"), "std", json_object_get(pixels, "std"), "input",
+        shrink_name(&x->e->augment), "mean", json_object_get(pixels, "mean"), "std",
+        json_object_get(pixels, "std"), "input",
         "RGB, float32, (batch, 3, size, size), (value / 255 - mean) / std", "precision",
         tabular_string(look_text(state, "precision", NULL, "fp32")), "weights_sha256",
         look_text(state, "weights_sha256", NULL, "unknown"), "parents",

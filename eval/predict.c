@@ -174,7 +174,7 @@ static int run_round(struct job *j, int round, float *prob, struct err *err)
         struct picture *p = &j->pictures[i];
 
         if (round < 0)
-            augment_validation(&p->map, e->augment.mode, p->height, p->width, j->t->size);
+            augment_validation(&p->map, &e->augment, p->height, p->width, j->t->size);
         else
             augment_tta(&p->map, &e->augment, p->height, p->width, j->t->size, (uint64_t)e->seed,
                         (uint32_t)round, j->crc[i]);

@@ -28,7 +28,9 @@ int quality_print(FILE *out, const struct look *l, struct err *err)
         fprintf(out, "top-5 accuracy %.4f, ", m.top5);
     fprintf(out, "balanced accuracy %.4f, macro F1 %.4f, MCC %.4f\n", m.balanced_accuracy,
             m.macro_f1, m.mcc);
-    fprintf(out, "%-12slog loss %.4f nat, Brier score %.4f, ECE %.4f; best temperature %.2f\n", "",
-            m.log_loss, m.brier, m.ece, m.temperature);
+    fprintf(out, "%-12slog loss %.4f nat, Brier score %.4f; best temperature %.2f\n", "",
+            m.log_loss, m.brier, m.temperature);
+    fprintf(out, "%-12sECE %.4f (95 %% interval %.4f to %.4f)%s\n", "", m.ece, m.ece_low,
+            m.ece_high, m.ece_low > 0 ? "" : ", as a calibrated network can have");
     return 0;
 }

@@ -7,7 +7,7 @@
 
 /* Adds "metrics" (record/metrics.h) to ALL; null where L has no predictions. ERR_NOMEM. */
 int quality_add(json_t *all, const struct look *l, struct err *err) MUST_USE;
-/* Two lines for people, each after a margin as the overview has it; none where L has no predictions. ERR_NOMEM. */
+/* Three lines for people, each after a margin as the overview has it; none where L has no predictions. ERR_NOMEM. */
 int quality_print(FILE *out, const struct look *l, struct err *err) MUST_USE;
 
 #endif

@@ -21,6 +21,7 @@ struct job {
     json_t *state;     /* of the checkpoint */
     struct part part;
     struct trained *t; /* NULL until something must be computed */
+    bool made_plain;   /* the figure without TTA is this command's own */
 };
 
 static void scored_free(struct scored *s)
@@ -298,9 +299,9 @@ static int note_look(const struct scored *s, const struct job *j, struct err *er
     n = look_count(j->run->folder, j->part.set);
     if (n == 1)
         log_info(
-            "the first look of %s at the test pictures of %s: one is meant, when all is chosen",
+            "the first evaluation of %s on the test split of %s: one is meant, when all is chosen",
             j->run->name, j->part.set);
-    else
+    else if (!j->made_plain) /* else the same command's second figure, of which the first said so */
         log_warn("evaluation %u of %s on the test split of %s: a choice made on test pictures "
                  "cannot be tested on them",
                  n, j->run->name, j->part.set);
@@ -336,7 +337,10 @@ static int get_one(struct scored *s, struct job *j, const struct scored *plain, 
     if (open_network(j, err) < 0 || begin_predictions(&s->p, j, err) < 0 ||
         infer(s, j, plain, err) < 0)
         return -1;
-    return store(s, j, err);
+    if (store(s, j, err) < 0)
+        return -1;
+    j->made_plain = true;
+    return 0;
 }
 
 int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,

@@ -447,7 +447,7 @@ static void fetch_set(const struct args *a)
                        .rules = a->rules,
                        .charset = a->charset,
                        .limits = unpack_limits_default};
-    char description[PATH_LEN];
+    char description[PATH_LEN], tree[PATH_LEN];
     struct err err = {0};
 
     refuse_name(a);
@@ -460,14 +460,15 @@ static void fetch_set(const struct args *a)
         repair_set(&o);
     else if (obtain(&o, &err) < 0)
         die(tool, &err);
-    printf("%s/%s/tree\n", a->common.data, a->name);
+    if (path_format(tree, &err, "%s/%s/tree", a->common.data, a->name) < 0)
+        die(tool, &err);
+    puts(tree);
     if (a->verify)
         return;
-    if (path_find_share(description, "prep/datasets", a->name, &err) == 0)
-        cli_next(&a->common, "prep", "%s", a->name);
+    if (path_find_share(description, SHARE_DATASETS, a->name, &err) == 0)
+        cli_next(&a->common, "prep", (const char *const[]){a->name, NULL});
     else
-        log_next("`prep --init %s/%s/tree > prep/datasets/%s.yaml`", a->common.data, a->name,
-                 a->name);
+        cli_next(&a->common, "prep", (const char *const[]){"--init", tree, a->name, NULL});
 }
 
 static void fetch_weights(const struct args *a)

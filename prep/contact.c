@@ -24,6 +24,8 @@ static int draw_all(struct sheet *s, struct prep *p, int cells, struct err *err)
         }
         rc = picture_presize(&c, err);
         if (rc == 0)
+            rc = picture_pack(&c, p, err);
+        if (rc == 0)
             rc = sheet_put(s, i, c.pixels, c.plan.height, c.plan.width,
                            p->dataset->vocab[item->label], item->path, err);
         drawn++;

@@ -18,28 +18,15 @@ struct sample {
     double seconds, seconds2; /* sum and sum of squares, of one picture */
     double decode_seconds;
     double source_bytes, pixel_bytes, stored_bytes;
-    size_t most_source, most_pixels, most_decoded;
+    size_t most_source, most_pixels, most_packed, most_decoded; /* packed: 0 with storage raw */
 };
-
-static int pack_size(const struct picture *c, size_t *stored, struct err *err)
-{
-    const size_t bound = shard_compress_bound(picture_bytes(c));
-    uint8_t *out = malloc(bound);
-    int rc;
-
-    if (!out)
-        return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", bound);
-    rc = shard_compress(out, bound, stored, c->pixels, picture_bytes(c), err);
-    free(out);
-    return rc;
-}
 
 static int add(struct sample *s, struct picture *c, const struct prep *p, uint32_t item,
                struct err *err)
 {
     const double began = clock_seconds();
     double decoded, spent;
-    size_t stored, side;
+    size_t side;
     struct err bad = {0};
 
     if (picture_decode(c, p, item, &bad) < 0) {
@@ -53,8 +40,7 @@ static int add(struct sample *s, struct picture *c, const struct prep *p, uint32
     decoded = clock_seconds();
     if (picture_presize(c, err) < 0)
         return -1;
-    stored = picture_bytes(c);
-    if (p->options.storage == STORAGE_ZSTD && pack_size(c, &stored, err) < 0)
+    if (picture_pack(c, p, err) < 0)
         return -1;
     (void)crc32c(0, c->pixels, picture_bytes(c));
     spent = clock_seconds() - began;
@@ -66,7 +52,8 @@ static int add(struct sample *s, struct picture *c, const struct prep *p, uint32
     s->decode_seconds += decoded - began;
     s->source_bytes += (double)c->size;
     s->pixel_bytes += (double)picture_bytes(c);
-    s->stored_bytes += (double)stored;
+    s->stored_bytes += (double)picture_stored(c, p);
+    s->most_packed = c->packed_capacity > s->most_packed ? c->packed_capacity : s->most_packed;
     s->most_source = c->size > s->most_source ? c->size : s->most_source;
     s->most_pixels = picture_bytes(c) > s->most_pixels ? picture_bytes(c) : s->most_pixels;
     s->most_decoded = side > s->most_decoded ? side : s->most_decoded;
@@ -100,6 +87,8 @@ static void print(const struct prep *p, const struct sample *s)
     const double mean = s->seconds / s->n;
     const double var = s->n > 1 ? fmax(0, (s->seconds2 - s->n * mean * mean) / (s->n - 1)) : 0;
     const double wall = n * mean / p->workers, error = n * sqrt(var / s->n) / p->workers;
+    /* of a worker, in pictures: the resize's rows; libjpeg's coefficients of 2 bytes, too */
+    const double scratch = p->options.storage == STORAGE_JPEG ? 4 : 2;
     const double slots = (double)p->workers * SLOTS_PER_WORKER;
     char text[32];
 
@@ -110,7 +99,7 @@ static void print(const struct prep *p, const struct sample *s)
         "sample    %u pictures spread over the listing, on one thread: decode %.2f ms, presize%s "
         "%.2f ms each\n",
         s->n + s->bad, s->decode_seconds / s->n * 1e3,
-        p->options.storage == STORAGE_ZSTD ? " and compress" : "",
+        p->options.storage == STORAGE_RAW ? "" : " and compress",
         (s->seconds - s->decode_seconds) / s->n * 1e3);
     if (s->bad)
         printf("          %u of them cannot be decoded\n", s->bad);
@@ -118,8 +107,8 @@ static void print(const struct prep *p, const struct sample *s)
            text, p->workers, PLURAL(p->workers), wall, error);
     printf("memory    about %.0f MB: %.0f presized and %d decoded pictures of the sample's largest "
            "size\n",
-           (slots * (double)s->most_pixels * (p->options.storage == STORAGE_ZSTD ? 2 : 1) +
-            p->workers * ((double)s->most_decoded + 2.0 * (double)s->most_pixels +
+           (slots * ((double)s->most_pixels + (double)s->most_packed) +
+            p->workers * ((double)s->most_decoded + scratch * (double)s->most_pixels +
                           2.0 * (double)s->most_source)) /
                1e6,
            slots, p->workers);

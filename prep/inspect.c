@@ -21,8 +21,10 @@ static bool settings_differ(const struct dataset_options *o, const json_t *setti
            json_integer_value(json_object_get(settings, "pictures")) != o->shard_pictures ||
            json_number_value(json_object_get(settings, "max_aspect")) < o->max_aspect ||
            json_number_value(json_object_get(settings, "max_aspect")) > o->max_aspect || !storage ||
-           strcmp(storage, o->storage == STORAGE_ZSTD ? "zstd" : "raw") != 0 || !exif ||
-           strcmp(exif, o->exif == EXIF_APPLY ? "apply" : "ignore") != 0;
+           strcmp(storage, dataset_storage_names[o->storage]) != 0 ||
+           (o->storage == STORAGE_JPEG &&
+            json_integer_value(json_object_get(settings, "quality")) != o->quality) ||
+           !exif || strcmp(exif, o->exif == EXIF_APPLY ? "apply" : "ignore") != 0;
 }
 
 static bool classes_differ(const struct prep *p, const struct shard_set *s)

@@ -17,23 +17,33 @@ static void say(const char *what)
     log_info("damaged: %s", what);
 }
 
-static bool was_skipped(const json_t *skipped, const char *path)
+/* The names in an array as the keys of an object, which finds each at once. NULL: out of memory. */
+static json_t *as_set(const json_t *names)
 {
-    for (size_t i = 0; i < json_array_size(skipped); i++) {
-        const char *name = json_string_value(json_array_get(skipped, i));
+    json_t *set = json_object(), *name;
+    size_t i;
 
-        if (name && strcmp(name, path) == 0)
-            return true;
+    json_array_foreach(names, i, name)
+    {
+        if (json_is_string(name) &&
+            json_object_set_new_nocheck(set, json_string_value(name), json_true()) < 0) {
+            json_decref(set);
+            return NULL;
+        }
     }
-    return false;
+    return set;
 }
 
-void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w)
+int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w,
+              struct err *err)
 {
+    json_t *skipped = as_set(m->skipped);
     uint32_t in = 0; /* pictures that are in shards, so far */
 
+    if (!skipped)
+        return err_set(err, ERR_NOMEM, "%u pictures: out of memory", p->dataset->n);
     for (uint32_t i = 0; i < p->dataset->n; i++) {
-        if (was_skipped(m->skipped, p->dataset->items[shard_writer_order(w, i)].path)) {
+        if (json_object_get(skipped, p->dataset->items[shard_writer_order(w, i)].path)) {
             m->of[i] = MEND_LEAVE_OUT;
         } else {
             const uint32_t shard = in++ / (uint32_t)p->options.shard_pictures;
@@ -41,6 +51,8 @@ void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard
             m->of[i] = shard < m->n_shards && !m->damaged[shard] ? MEND_PASS : MEND_MAKE;
         }
     }
+    json_decref(skipped);
+    return 0;
 }
 
 static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_damaged,

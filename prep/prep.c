@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cli.h"
+#include "base/log.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
 #include "base/version.h"
@@ -52,7 +53,10 @@ static const struct argp_option options[] = {
     {"croissant", OPT_CROISSANT, NULL, 0, "print a description of the fetched set as Croissant 1.1",
      1},
     {"show", OPT_SHOW, "FILE.png", 0, "a contact sheet of presized pictures with their labels", 1},
-    {"init", OPT_INIT, "DIR", 0, "propose a data set description for a folder of pictures", 1},
+    {"init", OPT_INIT, "DIR", 0,
+     "propose a description for a folder of pictures; with NAME it is saved as "
+     "prep/datasets/NAME.yaml",
+     1},
     {"keys", OPT_KEYS, NULL, 0, "print every key of a description, with its default", 1},
     {0},
 };
@@ -137,7 +141,7 @@ static const struct argp_child children[] = {{&cli_argp, 0, "Common", 9}, {0}};
 static const struct argp argp = {
     options,
     parse,
-    "NAME [KEY=VALUE...]\n--init DIR\n--keys",
+    "NAME [KEY=VALUE...]\n--init DIR [NAME]\n--keys",
     "Decode and presize the pictures of a data set (prep/datasets/NAME.yaml) into shards.\v"
     "The last line on stdout is the folder of shards. Keys: presize.size=224, "
     "decode.on_error=skip, shard.storage=zstd, ...; --keys lists all.\n"
@@ -166,13 +170,16 @@ static int remark(const struct prep *p, int rc)
 /* The one folder that the action writes to, where it writes at all. */
 static int give_up_rights(const struct args *a, struct err *err)
 {
-    char folder[PATH_LEN];
+    char folder[PATH_LEN] = SHARE_DATASETS;
     const struct sandbox_place place = {folder, a->action == REPAIR ? SANDBOX_MOVE : SANDBOX_WRITE};
+    const bool saves = a->action == INIT && a->prep.name;
     const bool writes = a->action == WRITE || a->action == REPAIR || a->action == SHOW;
 
     if (writes && path_folder(folder, a->action == SHOW ? a->file : a->prep.folder, err) < 0)
         return -1;
-    sandbox_enter(&place, writes ? 1 : 0);
+    if (saves && path_make_dirs(SHARE_DATASETS, err) < 0)
+        return -1;
+    sandbox_enter(&place, writes || saves ? 1 : 0);
     return 0;
 }
 
@@ -189,7 +196,7 @@ static int act(struct args *a, struct err *err)
         give_up_rights(a, err) < 0)
         return -1;
     if (a->action == INIT)
-        return prep_propose(a->file, err);
+        return prep_propose(a->file, a->prep.name, err);
     switch (a->action) {
     case CHECK:
         return prep_check(p, err);
@@ -223,27 +230,25 @@ static int act(struct args *a, struct err *err)
 static void say_sets(void)
 {
     fputs("prep: which data set? prep NAME [KEY=VALUE ...]\n\n", stderr);
-    path_describe_share(stderr, "prep/datasets");
-    fputs("\nPictures of your own: `prep --init FOLDER > prep/datasets/NAME.yaml'.\n"
-          "Try `prep --help' for the options, `prep --keys' for every key.\n",
-          stderr);
+    path_describe_share(stderr, SHARE_DATASETS);
+    log_usage("\nPictures of your own: `prep --init FOLDER NAME', then `prep NAME'.\n"
+              "Try `prep --help' for the options, `prep --keys' for every key.\n");
 }
 
 /* An experiment that this set can be trained with from what is there. */
 static void say_next(const struct args *a)
 {
     const char *data = a->common.data, *exp = "resnet18_scratch";
-    char weights[PATH_LEN];
+    char weights[PATH_LEN], key[sizeof a->prep.set + 16];
 
     if (strcmp(a->prep.set, "demo") == 0)
         exp = "demo";
     else if (path_format(weights, NULL, "%s/weights/resnet34.safetensors", data) == 0 &&
              path_is_file(weights))
         exp = "resnet34_baseline";
-    if (strcmp(exp, "demo") == 0)
-        cli_next(&a->common, "train", "--exp demo");
-    else
-        cli_next(&a->common, "train", "--exp %s data.set=%s", exp, a->prep.set);
+    snprintf(key, sizeof key, "data.set=%s", a->prep.set);
+    cli_next(&a->common, "train",
+             (const char *const[]){"--exp", exp, strcmp(exp, "demo") == 0 ? NULL : key, NULL});
 }
 
 int main(int argc, char **argv)
@@ -272,6 +277,8 @@ int main(int argc, char **argv)
     rc = act(&a, &err);
     if (rc == 0 && a.action == WRITE)
         say_next(&a);
+    if (rc == 0 && a.action == INIT && a.prep.name)
+        cli_next(&a.common, "prep", (const char *const[]){a.prep.name, NULL});
     prep_close(&a.prep);
     free(a.overrides);
     if (rc < 0) {

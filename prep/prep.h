@@ -54,6 +54,8 @@ struct picture {
     uint8_t *pixels; /* presized (plan.height, plan.width, 3) */
     size_t capacity;
     struct resizer resizer;
+    uint8_t *packed; /* as a shard stores it, packed_size bytes; unused with storage raw */
+    size_t packed_size, packed_capacity;
 };
 /* Reads item I's file into *bytes, the caller's. */
 int picture_read(char **bytes, size_t *size, const struct prep *p, uint32_t i,
@@ -65,9 +67,16 @@ int picture_decode_bytes(struct picture *c, const struct prep *p, uint32_t i,
 int picture_decode(struct picture *c, const struct prep *p, uint32_t i, struct err *err) MUST_USE;
 /* Resizes what was decoded into ->pixels. ERR_NOMEM. */
 int picture_presize(struct picture *c, struct err *err) MUST_USE;
+/* Presized pixels to what a shard stores, in ->packed; with storage raw nothing is done. With jpeg, ->pixels become
+ * those that a reader will decode. ERR_NOMEM; ERR_INPUT: sides that this storage cannot have. */
+int picture_pack(struct picture *c, const struct prep *p, struct err *err) MUST_USE;
 static inline size_t picture_bytes(const struct picture *c)
 {
     return (size_t)c->plan.height * (size_t)c->plan.width * 3;
+}
+static inline size_t picture_stored(const struct picture *c, const struct prep *p)
+{
+    return p->options.storage == STORAGE_RAW ? picture_bytes(c) : c->packed_size;
 }
 void picture_free(struct picture *c);
 
@@ -82,7 +91,9 @@ int prep_croissant(struct prep *p, struct err *err) MUST_USE; /* croissant.c: --
 int prep_plan(struct prep *p, struct err *err) MUST_USE;      /* estimate.c: --plan */
 int prep_summary(struct prep *p, struct err *err) MUST_USE;   /* steps.c: --summary */
 int prep_show(struct prep *p, const char *png, struct err *err) MUST_USE; /* contact.c: --show */
-int prep_propose(const char *folder, struct err *err) MUST_USE;           /* propose.c: --init */
+/* propose.c: --init. Prints the proposed description of FOLDER (NAME is NULL), or saves it as prep/datasets/NAME.yaml,
+ * in a folder that is there, and prints that path. ERR_INPUT: no proposal, or the file is there already. */
+int prep_propose(const char *folder, const char *name, struct err *err) MUST_USE;
 /* What was done and remarked, as JSON on stdout, from the finished index.json. */
 int prep_print_json(const struct prep *p, struct err *err) MUST_USE; /* inspect.c: --json */
 
@@ -105,8 +116,9 @@ struct shard_mending {
     const json_t *shards, *skipped; /* of index.json */
     uint32_t *n_made;               /* how many shards were made again */
 };
-/* mend.c: fills M->of, now that W knows the order. */
-void mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w);
+/* mend.c: fills M->of, now that W knows the order. ERR_NOMEM. */
+int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w,
+              struct err *err) MUST_USE;
 /* shardset.c: makes all shards, or those that MENDING (may be NULL) names. After prep_hash(). */
 int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err) MUST_USE;
 /* remarked.c: what all pictures together show. Finds duplicates among IDS (one per item of the listing), proposes a

@@ -1,4 +1,4 @@
-/* propose.c - prep --init: look at a folder of pictures and propose its description as YAML.
+/* propose.c - prep --init: look at a folder of pictures and propose its description as YAML, printed or saved.
  *
  * The proposals are tried out by the very listing that prep uses, so what is printed works. A first listing, in
  * which the labels do not matter, shows what kind of folder it is (survey.c); then the ways of labelling are tried,
@@ -22,7 +22,7 @@ enum { CLASSES_SHOWN = 8, TABLES_MAX = 32 };
 #define LOOSE_PATTERN "^(.*?[^-_. ])[-_. ]*\\(?\\d+\\)?\\.[^.]+$"
 
 struct proposal {
-    const char *folder;
+    const char *folder, *name; /* of the set, NULL: not known */
     struct survey survey;
     struct dataset_options options;
     struct dataset *dataset;
@@ -136,25 +136,25 @@ static bool is_fetched(const char *folder)
     return n >= 5 && strcmp(folder + n - 5, "/tree") == 0;
 }
 
-static void print_quoted(const char *text)
+static void print_quoted(FILE *out, const char *text)
 {
-    putchar('\'');
+    fputc('\'', out);
     for (; *text; text++) {
         if (*text == '\'')
-            putchar('\'');
-        putchar(*text);
+            fputc('\'', out);
+        fputc(*text, out);
     }
-    putchar('\'');
+    fputc('\'', out);
 }
 
-static void print_key(const char *key, const char *text)
+static void print_key(FILE *out, const char *key, const char *text)
 {
-    printf("%s: ", key);
-    print_quoted(text);
-    putchar('\n');
+    fprintf(out, "%s: ", key);
+    print_quoted(out, text);
+    fputc('\n', out);
 }
 
-static void print_remarks(const struct proposal *p)
+static void print_remarks(FILE *out, const struct proposal *p)
 {
     char text[2048];
 
@@ -166,60 +166,66 @@ static void print_remarks(const struct proposal *p)
         remarks_text(of_set ? &p->dataset->remarks : &p->survey.remarks, (enum remark_kind)k, text,
                      sizeof text);
         if (text[0])
-            printf("# %s.\n", text);
+            fprintf(out, "# %s.\n", text);
     }
 }
 
 /* Those of the sample; the set may have more. */
-static void print_undecodable(const struct remark *m)
+static void print_undecodable(FILE *out, const struct remark *m)
 {
     if (m->n == 0)
         return;
-    printf("# %u of a sample cannot be decoded:", m->n);
+    fprintf(out, "# %u of a sample cannot be decoded:", m->n);
     for (uint32_t i = 0; i < m->shown; i++)
-        printf("%s %s", i ? ";" : "", m->example[i]);
-    puts(". decode: {on_error: skip} leaves such pictures out.");
+        fprintf(out, "%s %s", i ? ";" : "", m->example[i]);
+    fputs(". decode: {exif: apply, on_error: skip} leaves such pictures out.\n", out);
 }
 
-static void print_head(const struct proposal *p)
+static void print_head(FILE *out, const struct proposal *p)
 {
     const struct dataset *d = p->dataset;
     const int shown = d->n_classes < CLASSES_SHOWN ? d->n_classes : CLASSES_SHOWN;
 
-    printf(
+    fprintf(
+        out,
         "# Proposed by `prep --init %s`: %u pictures of %d classes, %u other file%s.\n# Classes:",
         p->folder, d->n, d->n_classes, d->n_skipped, PLURAL(d->n_skipped));
     for (int i = 0; i < shown; i++)
-        printf(" %s%s", d->vocab[i], i + 1 < shown ? "," : "");
-    printf("%s\n# Formats: %s.\n", shown < d->n_classes ? ", ..." : "", p->survey.formats);
-    print_remarks(p);
-    print_undecodable(&p->survey.remarks.of[REMARK_UNDECODABLE]);
+        fprintf(out, " %s%s", d->vocab[i], i + 1 < shown ? "," : "");
+    fprintf(out, "%s\n# Formats: %s.\n", shown < d->n_classes ? ", ..." : "", p->survey.formats);
+    print_remarks(out, p);
+    print_undecodable(out, &p->survey.remarks.of[REMARK_UNDECODABLE]);
     if (p->survey.remarks.of[REMARK_ENLARGED].n > 0)
-        printf(
+        fprintf(
+            out,
             "# %u of a sample are smaller than the preset presize.size; nine in ten reach %d px.\n",
             p->survey.remarks.of[REMARK_ENLARGED].n, p->survey.size);
     if (p->survey.parts[PART_TRAIN] && (p->survey.parts[PART_VALID] || p->survey.parts[PART_TEST]))
-        printf(
+        fprintf(
+            out,
             "# Folders are parts of the set: %u pictures to train, %u to validate, %u to test%s.\n"
             "# Train with  data.split=folder  to keep to them.\n",
             p->survey.parts[PART_TRAIN], p->survey.parts[PART_VALID], p->survey.parts[PART_TEST],
             p->survey.unlabelled_test ? " (without labels: left out by skip)" : "");
-    printf("# Save it as prep/datasets/NAME.yaml, then run `prep NAME`.\n");
+    if (p->name)
+        fprintf(out, "# `prep %s` makes the shards.\n", p->name);
+    else
+        fputs("# Save it as prep/datasets/NAME.yaml, then run `prep NAME`.\n", out);
 }
 
-static void print_label(const struct dataset_options *o)
+static void print_label(FILE *out, const struct dataset_options *o)
 {
     if (o->label_from == LABEL_FOLDER) {
-        puts("label: {from: folder}");
+        fputs("label: {from: folder}\n", out);
         return;
     }
     fputs(o->label_from == LABEL_CSV ? "label: {from: csv, csv: " : "label: {from: regex, regex: ",
-          stdout);
-    print_quoted(o->label_from == LABEL_CSV ? o->label_csv : o->label_regex);
-    puts(o->label_missing == MISSING_SKIP ? ", missing: skip}" : "}");
+          out);
+    print_quoted(out, o->label_from == LABEL_CSV ? o->label_csv : o->label_regex);
+    fputs(o->label_missing == MISSING_SKIP ? ", missing: skip}\n" : "}\n", out);
 }
 
-static void print(const struct proposal *p, const char *absolute)
+static void print(FILE *out, const struct proposal *p, const char *absolute)
 {
     const char *slash;
     char title[128];
@@ -228,17 +234,17 @@ static void print(const struct proposal *p, const char *absolute)
     if (is_fetched(title))
         title[strlen(title) - 5] = 0;
     slash = strrchr(title, '/');
-    print_head(p);
-    print_key("title", slash && slash[1] ? slash + 1 : title);
+    print_head(out, p);
+    print_key(out, "title", slash && slash[1] ? slash + 1 : title);
     if (!is_fetched(absolute))
-        print_key("root", absolute);
+        print_key(out, "root", absolute);
     if (p->options.images[0])
-        print_key("images", p->options.images);
+        print_key(out, "images", p->options.images);
     if (p->options.skip[0])
-        print_key("skip", p->options.skip);
-    print_label(&p->options);
-    puts("decode: {exif: apply}");
-    printf("presize: {size: %d}\n", p->survey.size);
+        print_key(out, "skip", p->options.skip);
+    print_label(out, &p->options);
+    fputs("decode: {exif: apply}\n", out);
+    fprintf(out, "presize: {size: %d}\n", p->survey.size);
 }
 
 static int cannot_see(const struct proposal *p, const struct err *by_folder,
@@ -252,11 +258,31 @@ static int cannot_see(const struct proposal *p, const struct err *by_folder,
                    p->folder, by_folder->msg, by_name->msg);
 }
 
-int prep_propose(const char *folder, struct err *err)
+/* Into prep/datasets/NAME.yaml, which must not be there. */
+static int save(const struct proposal *p, const char *absolute, struct err *err)
 {
-    struct proposal p = {.folder = folder};
+    struct new_file file = {0};
+    char path[PATH_LEN];
+
+    if (path_share_name(path, SHARE_DATASETS, p->name, err) < 0)
+        return -1;
+    if (path_exists(path))
+        return err_set(err, ERR_INPUT, "%s is there already: edit it, or remove it first", path);
+    if (new_file_begin(&file, path, err) < 0)
+        return -1;
+    print(file.file, p, absolute);
+    if (new_file_finish(&file, err) < 0)
+        return -1;
+    puts(path);
+    return 0;
+}
+
+int prep_propose(const char *folder, const char *name, struct err *err)
+{
+    struct proposal p = {.folder = folder, .name = name};
     struct err by_folder = {0}, by_name = {0};
     char images[PATH_LEN], *absolute;
+    int rc = 0;
 
     if (!path_is_dir(folder))
         return err_set(err, ERR_INPUT, "%s: no such folder", folder);
@@ -269,8 +295,11 @@ int prep_propose(const char *folder, struct err *err)
         !try_folders(&p, "", &by_folder) && !try_tables(&p) && !try_names(&p, "", &by_name))
         return cannot_see(&p, &by_folder, &by_name, err);
     absolute = realpath(folder, NULL);
-    print(&p, absolute ? absolute : folder);
+    if (name)
+        rc = save(&p, absolute ? absolute : folder, err);
+    else
+        print(stdout, &p, absolute ? absolute : folder);
     free(absolute);
     dataset_free(p.dataset);
-    return 0;
+    return rc;
 }

@@ -8,6 +8,8 @@
 #include "data/entry_path.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
+#include "data/shard_write.h"
+#include "image/encode_jpeg.h"
 #include "prep.h"
 
 enum { PICTURE_FILE_MAX = 1 << 30 };
@@ -30,10 +32,8 @@ static int name_of_set(struct prep *p, struct err *err)
 static int no_description(const struct prep *p, struct err *err)
 {
     if (path_is_dir(p->tree))
-        err_append(err,
-                   "; its pictures are in %s: `prep --init %s > prep/datasets/%s.yaml` proposes a "
-                   "description",
-                   p->tree, p->tree, p->set);
+        err_append(err, "; its pictures are in %s: `prep --init %s %s` makes one", p->tree, p->tree,
+                   p->set);
     return -1;
 }
 
@@ -65,7 +65,7 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n, s
         return -1;
     if (dataset_read(&p->options, p->name, overrides, n, err) < 0) {
         if (strchr(p->name, '/') == NULL && strcmp(p->set, p->name) == 0 &&
-            path_find_share(found, "prep/datasets", p->name, &lost) < 0)
+            path_find_share(found, SHARE_DATASETS, p->name, &lost) < 0)
             return no_description(p, err);
         return -1;
     }
@@ -292,10 +292,60 @@ int picture_presize(struct picture *c, struct err *err)
                            c->image.height, c->image.width, c->plan.box, err);
 }
 
+static int pack_zstd(struct picture *c, struct err *err)
+{
+    const size_t bound = shard_compress_bound(picture_bytes(c));
+    uint8_t *grown;
+
+    if (bound > c->packed_capacity) {
+        grown = malloc(bound);
+        if (!grown)
+            return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", bound);
+        free(c->packed);
+        c->packed = grown;
+        c->packed_capacity = bound;
+    }
+    return shard_compress(c->packed, c->packed_capacity, &c->packed_size, c->pixels,
+                          picture_bytes(c), err);
+}
+
+static int pack_jpeg(struct picture *c, int quality, struct err *err)
+{
+    uint8_t *file;
+    size_t size;
+
+    if (encode_jpeg(&file, &size, c->pixels, c->plan.height, c->plan.width, quality, JPEG_444,
+                    err) < 0) {
+        if (err->kind == ERR_INPUT)
+            err_append(err, "; set shard.storage=raw, or presize.size or presize.max_aspect lower");
+        return -1;
+    }
+    free(c->packed);
+    c->packed = file;
+    c->packed_size = c->packed_capacity = size;
+    if (image_decode_jpeg(c->pixels, (uint32_t)c->plan.height, (uint32_t)c->plan.width, file, size,
+                          err) < 0)
+        return err_wrap(err, "its JPEG, just made");
+    return 0;
+}
+
+int picture_pack(struct picture *c, const struct prep *p, struct err *err)
+{
+    switch (p->options.storage) {
+    case STORAGE_ZSTD:
+        return pack_zstd(c, err);
+    case STORAGE_JPEG:
+        return pack_jpeg(c, (int)p->options.quality, err);
+    default:
+        return 0;
+    }
+}
+
 void picture_free(struct picture *c)
 {
     free(c->bytes);
     free(c->pixels);
+    free(c->packed);
     image_free(&c->image);
     resizer_free(&c->resizer);
     memset(c, 0, sizeof *c);

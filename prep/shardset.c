@@ -36,7 +36,7 @@ struct slot { /* one picture on its way from a reader through a worker to the wr
     int orientation, side; /* side: the short one, as decoded */
     struct duplicate_item id;
     struct err err;
-    uint8_t *pixels, *packed; /* packed: only with storage zstd */
+    uint8_t *pixels, *packed; /* packed: but with storage raw */
     size_t capacity, packed_capacity;
     struct shard_pixels out;
     char format[8], warning[200];
@@ -73,26 +73,6 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-static int pack(struct slot *s, struct err *err)
-{
-    const size_t bound = shard_compress_bound(s->out.size);
-    uint8_t *grown;
-
-    if (bound > s->packed_capacity) {
-        grown = malloc(bound);
-        if (!grown)
-            return err_set(err, ERR_NOMEM, "out of memory: %zu bytes", bound);
-        free(s->packed);
-        s->packed = grown;
-        s->packed_capacity = bound;
-    }
-    if (shard_compress(s->packed, s->packed_capacity, &s->out.size, s->pixels, s->out.size, err) <
-        0)
-        return -1;
-    s->out.bytes = s->packed;
-    return 0;
-}
-
 static void lower(char out[8], const char *name)
 {
     size_t i = 0;
@@ -102,13 +82,35 @@ static void lower(char out[8], const char *name)
     out[i] = 0;
 }
 
+/* What C made goes to S; the slot's old buffers become the worker's next ones. */
+static void hand_over(struct slot *s, struct picture *c, const struct prep *p)
+{
+    uint8_t *pixels = s->pixels, *packed = s->packed;
+    size_t capacity = s->capacity, packed_capacity = s->packed_capacity;
+
+    s->out =
+        (struct shard_pixels){.height = (uint32_t)c->plan.height,
+                              .width = (uint32_t)c->plan.width,
+                              .original_height = (uint32_t)c->image.height,
+                              .original_width = (uint32_t)c->image.width,
+                              .format = s->format,
+                              .crc32c = crc32c(0, c->pixels, picture_bytes(c)),
+                              .bytes = p->options.storage == STORAGE_RAW ? c->pixels : c->packed,
+                              .size = picture_stored(c, p)};
+    s->pixels = c->pixels;
+    s->capacity = c->capacity;
+    s->packed = c->packed;
+    s->packed_capacity = c->packed_capacity;
+    c->pixels = pixels;
+    c->capacity = capacity;
+    c->packed = packed;
+    c->packed_capacity = packed_capacity;
+}
+
 /* Fills S from its file's bytes; C keeps what is reused. */
 static int make_picture(struct slot *s, struct picture *c, const struct prep *p, uint32_t item,
                         bool check_only, struct err *err)
 {
-    uint8_t *pixels = s->pixels;
-    size_t capacity = s->capacity;
-
     free(c->bytes);
     c->bytes = s->file;
     c->size = s->file_size;
@@ -119,28 +121,19 @@ static int make_picture(struct slot *s, struct picture *c, const struct prep *p,
         return 0;
     if (picture_presize(c, err) < 0)
         return -1;
-    s->pixels = c->pixels; /* the slot's old buffer becomes the worker's next one */
-    s->capacity = c->capacity;
-    c->pixels = pixels;
-    c->capacity = capacity;
+    s->id = (struct duplicate_item){.size = c->size, .crc32c = crc32c(0, c->bytes, c->size)};
+    picture_hash(&s->id.hash, c->pixels, c->plan.height, c->plan.width);
+    if (picture_pack(c, p, err) < 0)
+        return err_wrap(err, "%s", p->dataset->items[item].path);
     s->cut = c->plan.box.width != c->image.width || c->plan.box.height != c->image.height;
     s->more = c->image.more;
     s->alpha = c->image.alpha;
     s->orientation = c->image.orientation;
     s->side = c->image.height < c->image.width ? c->image.height : c->image.width;
-    s->id = (struct duplicate_item){.size = c->size, .crc32c = crc32c(0, c->bytes, c->size)};
-    picture_hash(&s->id.hash, s->pixels, c->plan.height, c->plan.width);
     memcpy(s->warning, c->image.warning, sizeof s->warning);
     lower(s->format, image_format_name(c->image.format));
-    s->out = (struct shard_pixels){.height = (uint32_t)c->plan.height,
-                                   .width = (uint32_t)c->plan.width,
-                                   .original_height = (uint32_t)c->image.height,
-                                   .original_width = (uint32_t)c->image.width,
-                                   .format = s->format,
-                                   .bytes = s->pixels,
-                                   .size = picture_bytes(c)};
-    s->out.crc32c = crc32c(0, s->pixels, s->out.size);
-    return p->options.storage == STORAGE_ZSTD ? pack(s, err) : 0;
+    hand_over(s, c, p);
+    return 0;
 }
 
 /* Whether a sound shard has picture I already. */
@@ -304,7 +297,7 @@ static int take_bad(struct job *j, uint32_t item, const struct slot *s, struct e
     /* when shards are mended, what was left out then is known, and all others were readable */
     const bool skip = j->p->options.on_error == ON_ERROR_SKIP && !j->mending;
 
-    if (s->err.kind == ERR_NOMEM) {
+    if (s->err.kind == ERR_NOMEM || s->err.kind == ERR_INPUT) { /* not the picture's fault */
         *err = s->err;
         return -1;
     }
@@ -415,7 +408,7 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
              p->options.max_aspect, j->remarks->of[REMARK_DECODER_WARNINGS].n,
              PLURAL(j->remarks->of[REMARK_DECODER_WARNINGS].n), p->dataset->n_skipped,
              PLURAL(p->dataset->n_skipped));
-    log_info("%.1f s, %.0f images/s with %d worker%s, %.1f MB of pixels in %ju shard%s", seconds,
+    log_info("%.1f s, %.0f images/s with %d worker%s, %.1f MB of pictures in %ju shard%s", seconds,
              seconds > 0 ? kept / seconds : 0, j->workers, PLURAL(j->workers), (double)bytes / 1e6,
              shards, PLURAL(shards));
 }
@@ -522,8 +515,8 @@ int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err
         rc = err_set(err, ERR_NOMEM, "out of memory");
     else
         rc = shard_writer_open(&j.writer, p->folder, &plan, err);
-    if (rc == 0 && mending)
-        mend_fill(mending, p, j.writer);
+    if (rc == 0 && mending && (rc = mend_fill(mending, p, j.writer, err)) < 0)
+        shard_writer_abort(j.writer);
     if (rc == 0)
         rc = run_caught(&j, err);
     free(j.kept);

@@ -45,7 +45,7 @@ static void print_pixels(const char *what, const uint8_t *pixels, int h, int w)
            (double)sum[0] / (double)n, (double)sum[1] / (double)n, (double)sum[2] / (double)n);
 }
 
-static void print_steps(const struct prep *p, const struct picture *c)
+static int print_steps(const struct prep *p, struct picture *c, struct err *err)
 {
     const struct box *b = &c->plan.box;
 
@@ -64,9 +64,12 @@ static void print_steps(const struct prep *p, const struct picture *c)
     print_pixels("presize", c->pixels, c->plan.height, c->plan.width);
     printf("          bilinear with antialiasing, Pillow's bits, %s kernels\n",
            isa_name(isa_best()));
-    printf("store     %s, %zu bytes of pixels, CRC-32C %08x, in %s\n",
-           p->options.storage == STORAGE_ZSTD ? "zstd" : "raw", picture_bytes(c),
+    if (picture_pack(c, p, err) < 0)
+        return err_wrap(err, "store");
+    printf("store     %s, %zu bytes for %zu of pixels, CRC-32C %08x, in %s\n",
+           dataset_storage_names[p->options.storage], picture_stored(c, p), picture_bytes(c),
            crc32c(0, c->pixels, picture_bytes(c)), p->folder);
+    return 0;
 }
 
 /* The first picture that can be decoded, *I its number; says which step failed on those before it. */
@@ -105,10 +108,11 @@ int prep_summary(struct prep *p, struct err *err)
     if (rc == 0) {
         printf("picture   %s, number %u in the sorted listing\n", p->dataset->items[i].path, i);
         print_label(p, &p->dataset->items[i]);
-        print_steps(p, &c);
+        rc = print_steps(p, &c, err);
+    }
+    if (rc == 0)
         printf("then      train takes a crop of it to train.size with its augmentation, in one "
                "interpolation\n");
-    }
     picture_free(&c);
     return rc;
 }

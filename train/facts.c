@@ -128,15 +128,18 @@ static json_t *parents(const struct session *s, const char *binary, const char *
 /* What ran, in words: the experiment's own title may be inherited from another one. */
 static json_t *what_ran(const struct session *s)
 {
+    const struct run_phase *last = &s->phases[s->n_phases - 1];
     int least = s->phases[0].size, most = least;
-    char sizes[32];
+    char sizes[32], valid[40] = "";
 
     for (int i = 1; i < s->n_phases; i++) {
         least = s->phases[i].size < least ? s->phases[i].size : least;
         most = s->phases[i].size > most ? s->phases[i].size : most;
     }
     snprintf(sizes, sizeof sizes, least == most ? "%d" : "%d to %d", least, most);
-    return json_sprintf("%s, %s px, %u pictures of %s", arch_name(s->e->model.arch), sizes,
+    if (last->valid_size != last->size)
+        snprintf(valid, sizeof valid, " (validated at %d px)", last->valid_size);
+    return json_sprintf("%s, %s px%s, %u pictures of %s", arch_name(s->e->model.arch), sizes, valid,
                         s->split->n_train, s->e->data.set);
 }
 

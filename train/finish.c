@@ -182,7 +182,7 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     v->fresh = false;
     if (rc == 0)
         log_info("the run ends with the weights of its best epoch, %d, at %d px",
-                 (int)st->at.best_epoch, s->phases[st->at.best_phase].size);
+                 (int)st->at.best_epoch, s->phases[st->at.best_phase].valid_size);
     return rc;
 }
 

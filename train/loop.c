@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/real.h"
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
@@ -196,9 +197,10 @@ static double work_of(const struct session *s, int phase, double steps, bool val
 {
     const struct run_phase *p = &s->phases[phase];
     const double pixels = (double)p->size * p->size;
+    const double valid_pixels = (double)p->valid_size * p->valid_size;
 
-    return pixels * (steps * (double)s->e->train.accumulate * p->batch * (p->freeze_to ? 2 : 3) +
-                     (validation ? (double)s->split->n_valid : 0));
+    return pixels * (steps * (double)s->e->train.accumulate * p->batch * (p->freeze_to ? 2 : 3)) +
+           valid_pixels * (validation ? (double)s->split->n_valid : 0);
 }
 
 /* Of all that follows after DONE steps of the epoch in progress. */
@@ -299,7 +301,7 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
         return 0;
     if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
         weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
-        write_checkpoint(s, run, st, true, sha256, s->phases[st->at.phase].size, err) < 0 ||
+        write_checkpoint(s, run, st, true, sha256, s->phases[st->at.phase].valid_size, err) < 0 ||
         weights_swap_averages(s->backend, s->be, s->network, err) < 0)
         return -1;
     *kept = clock_seconds();
@@ -463,7 +465,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
                             .error_rate = score->error_rate,
                             .seconds = times->seconds};
     char sha256[SHA256_HEX];
-    int size = p->size;
+    int size = p->valid_size;
     bool best;
 
     if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
@@ -511,6 +513,8 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
              p->epochs, PLURAL(p->epochs), session_steps(s, st->at.phase),
              PLURAL(session_steps(s, st->at.phase)), session_step_text(s, st->at.phase, pictures),
              p->size, p->lr[2], p->freeze_to ? ", body frozen" : "");
+    if (p->valid_size != p->size)
+        log_info("            validation at %d px (train.valid_size)", p->valid_size);
     table_header(stdout, row->always ? NULL : row->key);
     return 0;
 }
@@ -519,7 +523,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
 static void notice_divergence(const struct session *s, const struct run_phase *p,
                               const struct score *score)
 {
-    double chance = log(s->network->classes);
+    double chance = real_log(s->network->classes);
 
     if (score->loss > chance)
         log_warn("phase %s ended with a validation loss of %.2f, worse than guessing (%.2f): it "

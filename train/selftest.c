@@ -67,11 +67,16 @@ bool selftest_has(const struct selftest *t, enum dtype type)
 void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mode, int side,
                        int size, int classes)
 {
-    struct augment_options o;
+    struct augment_options o, more;
     struct rng r = rng_begin(1, RNG_TEST, 0, 0);
 
     keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o);
     o.mode = mode;
+    more = o; /* every second picture has what is off by default, too */
+    more.saturation = 0.5;
+    more.hue = 0.1;
+    more.erase = 0.5;
+    more.pad = mode == AUGMENT_PRESIZE ? PAD_ZEROS : PAD_REFLECTION;
     for (int i = 0; i < 3 * side * side; i++)
         pixels[i] = (uint8_t)rng_u32(&r);
     for (int i = 0; i < n; i++) {
@@ -80,7 +85,7 @@ void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mod
                                        .width = side,
                                        .label = i % classes,
                                        .position = (uint32_t)i};
-        augment_training(&pictures[i].map, &o, side, side, size, 1, 0, (uint32_t)i, 0);
+        augment_training(&pictures[i].map, i % 2 ? &more : &o, side, side, size, 1, 0, (uint32_t)i, 0);
     }
 }
 

@@ -42,6 +42,16 @@ static const char *phase_key(char out[40], const struct session *s, const char *
     return out;
 }
 
+static int check_size(const struct session *s, const char *key, int size, struct err *err)
+{
+    if (size <= shard_set_size(s->shards))
+        return 0;
+    return err_set(err, ERR_INPUT,
+                   "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
+                   "presize.size=%d` or choose a smaller size",
+                   key, size, shard_set_size(s->shards), s->shards_folder, s->e->data.set, size);
+}
+
 static int check_phase(const struct session *s, int phase, struct err *err)
 {
     const struct run_phase *p = &s->phases[phase];
@@ -68,13 +78,9 @@ static int check_phase(const struct session *s, int phase, struct err *err)
                        (int)micro, p->batch / session_orders(s));
     if (session_check_shares(s, phase, phase_key(key, s, "batch", p->batch), err) < 0)
         return -1;
-    if (p->size > shard_set_size(s->shards))
-        return err_set(err, ERR_INPUT,
-                       "%s: %d px is more than the shards hold (%d px, %s); run `prep %s "
-                       "presize.size=%d` or choose a smaller size",
-                       phase_key(key, s, "size", p->size), p->size, shard_set_size(s->shards),
-                       s->shards_folder, s->e->data.set, p->size);
-    return 0;
+    if (check_size(s, phase_key(key, s, "size", p->size), p->size, err) < 0)
+        return -1;
+    return check_size(s, "train.valid_size", p->valid_size, err);
 }
 
 /* How the shards' pictures were made, from their index.json. */
@@ -264,11 +270,11 @@ int session_phase(struct session *s, int phase, struct err *err)
     BUG_IF(s->loss_tensor < 0);
     if (s->backend->prepare(&s->program, s->be, s->list, err) < 0)
         goto fail;
-    if (infer_new(&s->infer, s->backend, s->be, s->network, p->size,
+    if (infer_new(&s->infer, s->backend, s->be, s->network, p->valid_size,
                   infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
                   err) < 0)
         goto fail;
-    infer_mode(s->infer, s->e->augment.mode);
+    infer_augment(s->infer, &s->e->augment);
     s->phase = phase;
     return 0;
 fail:
@@ -489,6 +495,7 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .slice = session_rank(s),
                                  .slices = session_ranks(s),
                                  .prefetch = (int)s->e->exec.prefetch,
+                                 .readers = (int)s->e->exec.readers,
                                  .verify = s->e->data.verify == VERIFY_CRC};
 }
 
@@ -542,9 +549,9 @@ int session_stream(struct stream **out, struct session *s, int phase, uint32_t e
     struct stream_options o;
 
     *out = NULL;
-    if (keep_pictures(s, err) < 0)
-        return -1;
     session_stream_options(&o, s, phase, epoch);
+    if (!stream_changes_pixels(&o) && keep_pictures(s, err) < 0)
+        return -1;
     o.first_batch = first * (uint32_t)s->e->train.accumulate;
     o.kept = s->kept;
     return stream_open(out, s->shards, &o, err);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "data/stream.h"
 #include "record/sheet.h"
 

@@ -140,6 +140,17 @@ static int add_resume(json_t *out, const struct state *st, int ranks, const char
     return add_files(resume, st, folder, err);
 }
 
+/* Where they are not the defaults, which no record names. */
+static int add_resize(json_t *out, const struct augment_options *o, struct err *err)
+{
+    if (o->resize != RESIZE_CROP &&
+        set(out, "resize", json_string(augment_resize_name(o->resize)), err) < 0)
+        return -1;
+    if (o->pad != PAD_REFLECTION && set(out, "pad", json_string(augment_pad_name(o->pad)), err) < 0)
+        return -1;
+    return 0;
+}
+
 int state_json(json_t **out, const struct state *st, const struct session *s, int size,
                const char *weights_sha256, const char *folder, struct err *err)
 {
@@ -162,7 +173,8 @@ int state_json(json_t **out, const struct state *st, const struct session *s, in
         "vocab", vocab);
     if (!*out)
         return err_set(err, ERR_NOMEM, "checkpoint");
-    if (folder && add_resume(*out, st, session_orders(s), folder, err) < 0) {
+    if (add_resize(*out, &s->e->augment, err) < 0 ||
+        (folder && add_resume(*out, st, session_orders(s), folder, err) < 0)) {
         json_decref(*out);
         *out = NULL;
         return -1;

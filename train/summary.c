@@ -70,10 +70,13 @@ static void print_parts(FILE *out, const struct session *s)
         const struct run_phase *p = &s->phases[i];
         char pictures[32];
 
-        fprintf(out, "%s%s: %d epoch%s of %u step%s of %s pictures at %d px, rates %g %g %g%s\n",
+        fprintf(out, "%s%s: %d epoch%s of %u step%s of %s pictures at %d px, rates %g %g %g%s",
                 i ? "            " : "", p->name, p->epochs, PLURAL(p->epochs), session_steps(s, i),
                 PLURAL(session_steps(s, i)), session_step_text(s, i, pictures), p->size, p->lr[0],
                 p->lr[1], p->lr[2], p->freeze_to ? " (body frozen)" : "");
+        if (p->valid_size != p->size)
+            fprintf(out, ", validation at %d px", p->valid_size);
+        fputc('\n', out);
     }
 }
 

@@ -157,14 +157,12 @@ static int status_of(int status)
 int team_launch(int n, char *const *argv, int *status, struct err *err)
 {
     char program[PATH_LEN];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     char **args = NULL;
     pid_t pid;
     int why;
 
-    if (length < 0)
-        return err_errno(err, "/proc/self/exe");
-    program[length] = 0;
+    if (path_of_program(program, err) < 0)
+        return -1;
     args = command(n, argv, program);
     fflush(NULL);
     why = args ? spawn(&pid, args) : ENOMEM;

@@ -243,8 +243,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void say_experiments(void)
 {
     fputs("train: which experiment? train --exp NAME [KEY=VALUE ...]\n\n", stderr);
-    path_describe_share(stderr, "experiments");
-    fputs("\nTry `train --help' for the options, `train --keys' for every key.\n", stderr);
+    path_describe_share(stderr, SHARE_EXPERIMENTS);
+    log_usage("\nTry `train --help' for the options, `train --keys' for every key.\n");
 }
 
 /* --summary, --plan and --show-batch. */
@@ -315,7 +315,7 @@ static int train(struct args *a, struct err *err)
         if (a->action == ACTION_TRAIN) {
             printf("%s\n", folder);
             fflush(stdout);
-            cli_next(&a->common, "eval", "%s", path_base(folder));
+            cli_next(&a->common, "eval", (const char *const[]){path_base(folder), NULL});
         }
         return 0;
     }
@@ -337,9 +337,10 @@ static int train(struct args *a, struct err *err)
     printf("%s\n", folder);
     fflush(stdout);
     if (a->request.lr_find)
-        cli_next(&a->common, "train", "--exp %s lr=RATE", a->request.experiment);
+        cli_next(&a->common, "train",
+                 (const char *const[]){"--exp", a->request.experiment, "lr=RATE", NULL});
     else if (!a->worker && team_leads(a->request.team))
-        cli_next(&a->common, "eval", "%s", path_base(folder));
+        cli_next(&a->common, "eval", (const char *const[]){path_base(folder), NULL});
     return 0;
 }
 

@@ -37,6 +37,9 @@ const struct key exec_keys[] = {
                "best instruction set that the cpu may use; auto: the best that the processor has", .since = 2),
     KEY_INT(struct exec_options, prefetch, "exec.prefetch", "4", 1, 64, "batches",
             "batches read ahead of the step"),
+    KEY_INT(struct exec_options, readers, "exec.readers", "0", 0, 64, "threads",
+            "threads that read and decode pictures in training; 0: one where pixels are only read, else "
+            "one per processor; never changes a result", .since = 2),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
                "keep the presized set in the GPU's memory where it fits"),
     KEY_CHOICE(struct exec_options, cuda_graph, "exec.cuda_graph", "auto", cuda_graph_names,

@@ -37,8 +37,8 @@ struct be_ranks {
     int sharers; /* of them, with this one, that have exactly its processors; 0: not known */
 };
 
-/* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch and cuda_graph
- * never do. */
+/* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch, readers
+ * and cuda_graph never do. */
 struct exec_options {
     int backend;        /* enum be_kind */
     int64_t device;     /* number of the GPU */
@@ -47,6 +47,7 @@ struct exec_options {
     int conv;           /* enum be_conv */
     int isa;            /* index into isa_choices */
     int64_t prefetch;   /* batches read ahead */
+    int64_t readers;    /* threads that read them; 0: as struct stream_options says */
     int resident;       /* enum be_resident */
     int cuda_graph;     /* enum be_cuda_graph */
     bool tf32;          /* GPU: fp32 convolutions may round their inputs to 10 bits */

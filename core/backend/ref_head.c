@@ -1,12 +1,12 @@
 /* ref_head.c - other ops of the ref backend: augmentation, relu, pools, dropout, loss.
  *
- * Augmentation and dropout's draws are elem.h's, bit for bit; the rest is in double.
+ * Augmentation is elem_sample.h's and dropout's draws are elem.h's, bit for bit; the rest is in double.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "backend/ref.h"
 #include "base/rng.h"
 

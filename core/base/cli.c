@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/manual.h"
 #include "base/out.h"
+#include "base/path.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 #include "base/version.h"
 
 const char presize_version[] = PRESIZE_VERSION;
@@ -183,9 +185,12 @@ static void check_spelling(const struct argp *argp, int argc, char **argv, const
             is_beginning(&names, word) ? NULL : key_typed(word, is_key_of, (void *)(uintptr_t)tool);
         if (key)
             die_usage(tool, "there is no option --%s; it is a key: %s=VALUE", word, key);
-        near = is_beginning(&names, word) ? NULL : nearest_name(word, names.name, names.n);
+        if (is_beginning(&names, word))
+            continue;
+        near = nearest_name(word, names.name, names.n);
         if (near)
             die_usage(tool, "there is no option --%s; did you mean --%s?", word, near);
+        die_usage(tool, "there is no option --%s", word);
     }
 }
 
@@ -292,26 +297,39 @@ noreturn void die_usage(const char *tool, const char *format, ...)
     progress_end();
     log_begin(tool, LOG_ERROR);
     log_error("%s", text);
-    fprintf(stderr, "Try `%s --help' for more information.\n", tool);
+    log_usage("Try `%s --help' for more information.\n", tool);
     exit(2);
 }
 
-void cli_next(const struct cli_common *c, const char *command, const char *format, ...)
+/* Adds TEXT as one word to COMMAND, of SIZE bytes; what does not fit is left out. */
+static void add_word(char *command, size_t size, const char *text)
+{
+    const size_t n = strlen(command);
+
+    if (n + 5 > size)
+        return;
+    command[n] = ' ';
+    text_shell(command + n + 1, size - n - 1, text);
+}
+
+void cli_next(const struct cli_common *c, const char *command, const char *const *words)
 {
     const char *usual = getenv("PRESIZE_DATA");
     const bool data = strcmp(c->data, usual && *usual ? usual : "data") != 0 &&
                       strcmp(command, "eval") != 0; /* it knows where a run's data lie */
     const bool results = strcmp(c->results, "results") != 0 &&
                          (strcmp(command, "train") == 0 || strcmp(command, "eval") == 0);
-    char arguments[1024];
-    va_list args;
+    char text[4 * PATH_LEN];
 
-    va_start(args, format);
-    vsnprintf(arguments, sizeof arguments, format, args);
-    va_end(args);
-    log_next("`%s %s%s%s%s%s%s%s`", command, data ? "--data " : "", data ? c->data : "",
-             data ? " " : "", results ? "--results " : "", results ? c->results : "",
-             results ? " " : "", arguments);
+    snprintf(text, sizeof text, "%s", command);
+    for (int i = 0; i < 2; i++)
+        if (i ? results : data) {
+            add_word(text, sizeof text, i ? "--results" : "--data");
+            add_word(text, sizeof text, i ? c->results : c->data);
+        }
+    for (; *words; words++)
+        add_word(text, sizeof text, *words);
+    log_next("`%s`", text);
 }
 
 void cli_finish(const char *tool)

@@ -43,10 +43,10 @@ noreturn void die(const char *tool, const struct err *err);
 /* Prints the message and "try `TOOL --help'", exits with 2. */
 noreturn void die_usage(const char *tool, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Suggests what to type next, on stderr: "TOOL: next: `COMMAND ARGUMENTS'", with the --data and --results that were
- * given where COMMAND ("prep", "train", "eval") needs them. Nothing under --quiet. */
-void cli_next(const struct cli_common *c, const char *command, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* Suggests what to type next, on stderr: "TOOL: next: `COMMAND WORDS'". Before WORDS, which end with NULL, stand the
+ * --data and --results that were given, where COMMAND ("prep", "train", "eval") needs them. Each word is quoted as a
+ * shell needs. Nothing under --quiet. */
+void cli_next(const struct cli_common *c, const char *command, const char *const *words);
 
 /* Flushes stdout; status 1 with a message when it cannot be written (a full disk behind a pipe). */
 void cli_finish(const char *tool);

@@ -25,13 +25,22 @@ struct two_steps {
  * then K x K bilinear samples over the output pixel's footprint, averaged; then lighting in logit
  * space, y = sigmoid(contrast * (logit(x) + brightness)), skipped when LIGHTING is 0; then ImageNet
  * normalisation. Positions outside the picture are reflected about its edge (the outer pixels' outer
- * border, -0.5 and width - 0.5). */
+ * border, -0.5 and width - 0.5), or black. */
 struct sample_map {
     float m[9];       /* row-major 3 x 3 */
     int32_t k;        /* samples per axis per output pixel, 1 to 3 */
     int32_t lighting; /* 0 or 1 */
     float brightness; /* logit(b), added */
     float contrast;   /* > 0, multiplies */
+    int32_t black;    /* 0 or 1: outside the picture */
+    /* After lighting, torchvision's saturation and hue on colours in [0, 1]. */
+    int32_t colour;   /* 0 or 1: both are skipped or not */
+    float saturation; /* share of the picture in a blend with its grey, >= 0; 1: as it is */
+    float hue;        /* added, in sixths of the circle, [-3, 3] */
+    /* Random erasing: output columns [left, right), rows [top, bottom) are 0 after normalisation. Empty: none. */
+    struct {
+        int32_t left, top, right, bottom;
+    } erased;
     struct two_steps two;
 };
 

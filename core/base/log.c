@@ -220,6 +220,20 @@ void log_next(const char *format, ...)
     va_end(args);
 }
 
+void log_usage(const char *format, ...)
+{
+    char *text = NULL, *shown = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) >= 0)
+        shown = edited(text);
+    va_end(args);
+    fputs(shown ? shown : format, stderr);
+    free(shown);
+    free(text);
+}
+
 void log_debug(const char *format, ...)
 {
     va_list args;

@@ -31,6 +31,8 @@ void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
 /* A line of level INFO, "TOOL: next: ...", that is no part of a run's log. */
 void log_next(const char *format, ...) PRINTF_LIKE(1, 2);
+/* Lines without prefix that belong to no log: how a tool is used. At every level. */
+void log_usage(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* One progress bar at a time, drawn at most ten times a second where stderr is a terminal:

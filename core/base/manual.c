@@ -240,7 +240,7 @@ static void man_keys(FILE *file, const struct cli_common *common)
             "Maps inside maps make the parts of a key's name.\nOn the command line of\n"
             ".BR presize\\-%s (1)\na key is given as \\fBKEY\\fR=\\fIVALUE\\fR,\n"
             "an item of a list by its number in the place of N.\n.SH KEYS\n",
-            prep ? "prep/datasets" : "experiments", common->tool);
+            prep ? SHARE_DATASETS : SHARE_EXPERIMENTS, common->tool);
     keys_each(common->keys, common->n_keys, man_key, file);
     fprintf(file, ".SH \"SEE ALSO\"\n.BR presize\\-%s (1),\n.BR presize (1)\n", common->tool);
 }
@@ -252,10 +252,10 @@ int manual_words(FILE *file, const char *kind, const struct argp *argp,
         each_option(file, argp, say_option);
     else if (strcmp(kind, "keys") == 0)
         keys_each(common->keys, common->n_keys, say_key, file);
-    else if (strcmp(kind, "experiments") == 0)
-        path_list_share(file, "experiments");
+    else if (strcmp(kind, SHARE_EXPERIMENTS) == 0)
+        path_list_share(file, SHARE_EXPERIMENTS);
     else if (strcmp(kind, "datasets") == 0)
-        path_list_share(file, "prep/datasets");
+        path_list_share(file, SHARE_DATASETS);
     else if (strcmp(kind, "man") == 0)
         man_tool(file, argp, common);
     else if (strcmp(kind, "man-keys") == 0 && common->n_keys > 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,11 +329,55 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+int path_of_program(char out[PATH_LEN], struct err *err)
+{
+    const ssize_t n = readlink("/proc/self/exe", out, PATH_LEN - 1);
+
+    if (n < 0)
+        return err_errno(err, "/proc/self/exe");
+    out[n] = '\0';
+    return 0;
+}
+
+/* Whether FOLDER has experiments and descriptions of data sets. */
+static bool is_share_folder(const char *folder)
+{
+    char experiments[PATH_LEN], datasets[PATH_LEN];
+
+    return path_format(experiments, NULL, "%s/" SHARE_EXPERIMENTS, folder) == 0 &&
+           path_format(datasets, NULL, "%s/" SHARE_DATASETS, folder) == 0 &&
+           path_is_dir(experiments) && path_is_dir(datasets);
+}
+
+static char share_of_program[PATH_LEN] = PRESIZE_SHARE_DIR;
+
+/* An installed folder may have been moved, and a program in its build folder is run from anywhere. */
+static void find_share_of_program(void)
+{
+    static const char *const from_prefix[] = {"share/presize", ""};
+    char program[PATH_LEN], folder[PATH_LEN], prefix[PATH_LEN], share[PATH_LEN];
+
+    if (path_of_program(program, NULL) < 0 || path_folder(folder, program, NULL) < 0 ||
+        path_folder(prefix, folder, NULL) < 0 || path_folder(folder, prefix, NULL) < 0)
+        return;
+    for (size_t i = 0; i < sizeof from_prefix / sizeof from_prefix[0]; i++)
+        if (path_format(share, NULL, "%s%s%s", folder, *from_prefix[i] ? "/" : "",
+                        from_prefix[i]) == 0 &&
+            is_share_folder(share)) {
+            memcpy(share_of_program, share, sizeof share);
+            return;
+        }
+}
+
 static const char *share_folder(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *share = getenv("PRESIZE_SHARE");
 
-    return share && *share ? share : PRESIZE_SHARE_DIR;
+    if (share && *share)
+        return share;
+    pthread_once(&once, find_share_of_program);
+    return share_of_program;
 }
 
 /* All of KIND, here and in the share folder, each once; NULL: out of memory. */
@@ -383,15 +428,20 @@ static int not_found(const char *kind, const char *name, const char *share, stru
     return -1;
 }
 
-int path_find_share(char out[PATH_LEN], const char *kind, const char *name, struct err *err)
+int path_share_name(char out[PATH_LEN], const char *kind, const char *name, struct err *err)
 {
-    const char *share = share_folder();
-
     if (!*name || *name == '.' || strchr(name, '/'))
         return err_set(err, ERR_INPUT,
                        "\"%s\" is not the name of a file %s/NAME.yaml (no slash, no leading dot)",
                        name, kind);
-    if (path_format(out, err, "%s/%s.yaml", kind, name) < 0)
+    return path_format(out, err, "%s/%s.yaml", kind, name);
+}
+
+int path_find_share(char out[PATH_LEN], const char *kind, const char *name, struct err *err)
+{
+    const char *share = share_folder();
+
+    if (path_share_name(out, kind, name, err) < 0)
         return -1;
     if (path_is_file(out))
         return 0;

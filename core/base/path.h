@@ -69,9 +69,20 @@ int new_file_begin(struct new_file *f, const char *path, struct err *err) MUST_U
 int new_file_finish(struct new_file *f, struct err *err) MUST_USE;
 void new_file_abort(struct new_file *f); /* nothing begun (all zero) is fine */
 
-/* Where "KIND/NAME.yaml" is: in the working folder, else below PREFIX/share/presize (PREFIX from
- * the build, or $PRESIZE_SHARE). ERR_INPUT names both places and the near misses there. */
+/* The file of the running program, without links. ERR_IO. */
+int path_of_program(char out[PATH_LEN], struct err *err) MUST_USE;
+
+/* The kinds of files below, as folders of the share folder and of the working folder. */
+#define SHARE_DATASETS "prep/datasets"
+#define SHARE_EXPERIMENTS "experiments"
+
+/* Where "KIND/NAME.yaml" is: in the working folder, else in the share folder. That is $PRESIZE_SHARE, else where the
+ * program was installed (../../share/presize from its folder) or built (../.. of its folder), else PREFIX/share/presize
+ * with the PREFIX of the build. ERR_INPUT names both places and the near misses there. */
 int path_find_share(char out[PATH_LEN], const char *kind, const char *name,
+                    struct err *err) MUST_USE;
+/* out = "KIND/NAME.yaml". ERR_INPUT: NAME has a slash, or a dot first. */
+int path_share_name(char out[PATH_LEN], const char *kind, const char *name,
                     struct err *err) MUST_USE;
 /* A line for each NAME of KIND that path_find_share() finds, sorted; with the first comment of the file, which says
  * what it is. */

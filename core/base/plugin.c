@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/path.h"
 
@@ -12,14 +11,11 @@ static int plugin_path(char out[PATH_LEN], const struct plugin_place *place, str
 {
     const char *given = getenv(place->variable);
     char program[PATH_LEN];
-    ssize_t n;
 
     if (given && *given)
         return path_format(out, err, "%s", given);
-    n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n < 0)
-        return err_errno(err, "/proc/self/exe");
-    program[n] = 0;
+    if (path_of_program(program, err) < 0)
+        return -1;
     *(strrchr(program, '/') + 1) = 0;
     return path_format(out, err, "%s%s", program, place->file);
 }

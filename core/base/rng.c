@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/err.h"
+#include "base/real.h"
 
 /* Multipliers and Weyl increments: Salmon et al. 2011, section 3.3 and table 2. */
 #define MULTIPLIER_0 0xD2511F53U
@@ -80,7 +81,7 @@ double rng_normal(struct rng *r)
     double u = (rng_u32(r) + 1.0) * two_to_minus_32; /* (0, 1] */
     double v = rng_u32(r) * two_to_minus_32;
 
-    return sqrt(-2.0 * log(u)) * cos(two_pi * v);
+    return sqrt(-2.0 * real_log(u)) * real_cos(two_pi * v);
 }
 
 void rng_permutation(uint32_t *out, uint32_t n, uint64_t seed, enum rng_purpose purpose,

@@ -24,6 +24,8 @@ enum rng_purpose {
     RNG_MIXING = 11, /* partners and box of a batch: position = its first picture's place */
     RNG_DRAW = 12,   /* pictures drawn by weight: position = place in the epoch */
     RNG_PLANT = 13,  /* labels that are made wrong: position = rank */
+    RNG_ERASE = 14,  /* a picture's erased rectangle: position = place in the epoch */
+    RNG_POLICY = 15, /* a picture's operation of TrivialAugment: position = place in the epoch */
 };
 
 struct rng_counter {

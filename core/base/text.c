@@ -143,6 +143,25 @@ static void squeeze_blanks(char *text)
     *to = '\0';
 }
 
+void text_shell(char *out, size_t size, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:=,@%+-";
+    const bool quote = !*text || text[strspn(text, plain)];
+    size_t n = 0;
+
+    if (quote)
+        out[n++] = '\'';
+    for (; *text && n + 6 < size; text++) {
+        const char *put = *text == '\'' ? "'\\''" : (char[]){*text, '\0'};
+
+        n += (size_t)snprintf(out + n, size - n, "%s", put);
+    }
+    if (quote)
+        out[n++] = '\'';
+    out[n] = '\0';
+}
+
 char *text_fold(const char *text, bool blanks)
 {
     char *out = strdup(text);

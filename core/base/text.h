@@ -23,6 +23,10 @@ void text_put(FILE *file, const char *text);
 /* TEXT as printable ASCII and UTF-8 for messages, odd bytes as \xNN, at most SIZE - 1 bytes; SIZE >= 4. */
 void text_quote(char *out, int size, const char *text);
 
+/* TEXT as one word of a shell's command line: as it is, or in single quotes where it has other bytes than letters,
+ * digits and _./:=,@%+-. Ends early where OUT, of SIZE bytes, is too small; SIZE >= 4. */
+void text_shell(char *out, size_t size, const char *text);
+
 /* TEXT in a form that is the same for texts which differ only in case, in Unicode form (composed or not) or in
  * characters that nobody sees (zero-width blanks, joiners, bidi marks); with BLANKS also in white space, of which a run
  * counts as one and at the ends as none. Bytes that are not UTF-8 stay. Released with free(); NULL: out of memory. */

@@ -19,7 +19,8 @@ enum label_from { LABEL_REGEX, LABEL_FOLDER, LABEL_CSV };
 enum label_missing { MISSING_FAIL, MISSING_SKIP };
 enum decode_exif { EXIF_IGNORE, EXIF_APPLY };
 enum decode_on_error { ON_ERROR_FAIL, ON_ERROR_SKIP };
-enum shard_storage { STORAGE_RAW, STORAGE_ZSTD };
+enum shard_storage { STORAGE_RAW, STORAGE_ZSTD, STORAGE_JPEG };
+extern const char *const dataset_storage_names[]; /* by enum shard_storage, then NULL */
 
 struct dataset_group { /* classes that belong together (cat, dog): a PCRE2 pattern on the label */
     char name[64], regex[256];
@@ -41,12 +42,13 @@ struct dataset_options {
     double max_aspect;           /* presize.max_aspect */
     int64_t shard_pictures;      /* shard.pictures */
     int storage;                 /* shard.storage */
+    int64_t quality;             /* shard.quality, of storage jpeg */
     struct key_list groups_list; /* n, then groups */
     struct dataset_group groups[KEY_LIST_MAX];
 };
 extern const struct key dataset_keys[];
 
-/* Reads datasets/NAME.yaml (path_find_share "prep/datasets"), or a FILE.yaml when NAME ends in .yaml,
+/* Reads datasets/NAME.yaml (path_find_share SHARE_DATASETS), or a FILE.yaml when NAME ends in .yaml,
  * then applies OVERRIDES (n words KEY=VALUE). */
 int dataset_read(struct dataset_options *o, const char *name, char *const *overrides, int n,
                  struct err *err) MUST_USE;

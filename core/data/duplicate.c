@@ -59,13 +59,32 @@ void picture_hash(struct picture_hash *out, const uint8_t *pixels, int height, i
     out->flat = (high - low) / (256 * SAMPLES * SAMPLES) < FLAT_RANGE;
 }
 
+/* Inline, as the compiler's own is a call where no instruction set is asked for. */
+static unsigned bits_set(uint64_t x)
+{
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
 static unsigned differ(const uint64_t a[4], const uint64_t b[4])
 {
     unsigned n = 0;
 
     for (int i = 0; i < 4; i++)
-        n += (unsigned)__builtin_popcountll(a[i] ^ b[i]);
+        n += bits_set(a[i] ^ b[i]);
     return n;
+}
+
+/* Nearly all pairs are told apart by their first words. */
+static bool are_near(const uint64_t a[4], const uint64_t b[4])
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < 4 && n <= DUPLICATE_DISTANCE; i++)
+        n += bits_set(a[i] ^ b[i]);
+    return n <= DUPLICATE_DISTANCE;
 }
 
 unsigned picture_distance(const struct picture_hash *a, const struct picture_hash *b)
@@ -150,8 +169,9 @@ static int find_exact(uint32_t *exact, uint32_t *members, const struct duplicate
     return rc < 0 ? -1 : 0;
 }
 
-struct entry {
-    const uint64_t *bits;
+struct
+    entry { /* with its own copy of the hash: looking for it elsewhere would take most of the time */
+    uint64_t bits[4];
     uint32_t i;
     uint16_t piece;
     bool mirrored;
@@ -164,7 +184,7 @@ static int compare_entries(const void *a, const void *b)
 
     if (x->piece != y->piece)
         return x->piece < y->piece ? -1 : 1;
-    order = memcmp(x->bits, y->bits, 4 * sizeof *x->bits); /* like ones side by side */
+    order = memcmp(x->bits, y->bits, sizeof x->bits); /* like ones side by side */
     if (order != 0)
         return order;
     if (x->i != y->i)
@@ -176,34 +196,62 @@ static void compare_piece(uint32_t *near, uint32_t *members, const struct entry 
 {
     for (size_t i = 0; i < n; i++)
         for (size_t k = i + 1; k < n && k - i <= NEIGHBOURS_MAX && e[k].piece == e[i].piece; k++) {
-            const uint32_t a = first_of(near, e[i].i), b = first_of(near, e[k].i);
+            uint32_t a, b;
 
-            if (a == b || (e[i].mirrored && e[k].mirrored) ||
-                members[a] + members[b] > DUPLICATE_GROUP_MAX ||
-                differ(e[i].bits, e[k].bits) > DUPLICATE_DISTANCE)
+            if ((e[i].mirrored && e[k].mirrored) || !are_near(e[i].bits, e[k].bits))
                 continue;
-            join(near, members, a, b);
+            a = first_of(near, e[i].i);
+            b = first_of(near, e[k].i);
+            if (a != b && members[a] + members[b] <= DUPLICATE_GROUP_MAX)
+                join(near, members, a, b);
         }
+}
+
+/* E by piece, then as compare_entries() says; FROM is overwritten. Most of the order comes from counting. */
+static void sort_entries(struct entry *e, struct entry *from, size_t n)
+{
+    static const size_t values = UINT16_MAX + 1;
+    size_t ends[UINT16_MAX + 1] = {0};
+
+    for (size_t k = 0; k < n; k++)
+        ends[from[k].piece]++;
+    for (size_t v = 1; v < values; v++)
+        ends[v] += ends[v - 1];
+    for (size_t k = n; k-- > 0;)
+        e[--ends[from[k].piece]] = from[k]; /* ends become beginnings */
+    for (size_t v = 0; v < values; v++) {
+        const size_t end = v + 1 < values ? ends[v + 1] : n;
+
+        qsort(e + ends[v], end - ends[v], sizeof *e, compare_entries);
+    }
 }
 
 static int find_near(uint32_t *near, uint32_t *members, const struct duplicate_item *items,
                      const uint32_t *exact, uint32_t n, struct err *err)
 {
-    struct entry *e = malloc((2 * (size_t)n + 1) * sizeof *e);
+    struct entry *e = malloc((2 * (size_t)n + 1) * sizeof *e),
+                 *sorted = malloc((2 * (size_t)n + 1) * sizeof *e);
     size_t m = 0;
 
-    if (!e)
+    if (!e || !sorted) {
+        free(e);
+        free(sorted);
         return err_set(err, ERR_NOMEM, "duplicates of %u pictures: out of memory", n);
+    }
     for (uint32_t i = 0; i < n; i++) /* one of each group of copies is enough */
-        for (int k = 0; k < 2 && exact[i] == i && !items[i].left_out && !items[i].hash.flat; k++)
-            e[m++] = (struct entry){items[i].hash.bits[k], i, 0, k == 1};
+        for (int k = 0; k < 2 && exact[i] == i && !items[i].left_out && !items[i].hash.flat; k++) {
+            memcpy(e[m].bits, items[i].hash.bits[k], sizeof e[m].bits);
+            e[m].i = i;
+            e[m++].mirrored = k == 1;
+        }
     for (int piece = 0; piece < PIECES; piece++) {
         for (size_t k = 0; k < m; k++)
             e[k].piece = (uint16_t)(e[k].bits[piece / 4] >> 16 * (piece % 4));
-        qsort(e, m, sizeof *e, compare_entries);
-        compare_piece(near, members, e, m);
+        sort_entries(sorted, e, m);
+        compare_piece(near, members, sorted, m);
     }
     free(e);
+    free(sorted);
     return 0;
 }
 

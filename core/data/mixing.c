@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "base/real.h"
 #include "base/rng.h"
 
 bool mixing_is_on(const struct augment_options *o)
@@ -24,7 +25,7 @@ static double above_zero(struct rng *r)
  * a small a gives numbers that underflow. */
 static double log_gamma_draw(struct rng *r, double a)
 {
-    double boost = a < 1 ? log(above_zero(r)) / a : 0, d = (a < 1 ? a + 1 : a) - 1.0 / 3;
+    double boost = a < 1 ? real_log(above_zero(r)) / a : 0, d = (a < 1 ? a + 1 : a) - 1.0 / 3;
     double c = 1 / sqrt(9 * d);
 
     for (;;) {
@@ -33,8 +34,8 @@ static double log_gamma_draw(struct rng *r, double a)
         if (v <= 0)
             continue;
         v = v * v * v;
-        if (log(above_zero(r)) < x * x / 2 + d - d * v + d * log(v))
-            return log(d * v) + boost;
+        if (real_log(above_zero(r)) < x * x / 2 + d - d * v + d * real_log(v))
+            return real_log(d * v) + boost;
     }
 }
 
@@ -42,7 +43,7 @@ static double beta_draw(struct rng *r, double a)
 {
     double x = log_gamma_draw(r, a), y = log_gamma_draw(r, a);
 
-    return 1 / (1 + exp(y - x));
+    return 1 / (1 + real_exp(y - x));
 }
 
 static void permute(struct mix *mixes, int n, struct rng *r)

@@ -18,6 +18,7 @@
 
 #include "base/path.h"
 #include "data/shard_open.h"
+#include "image/decode.h"
 
 enum { READ_PIECE = 1 << 17 }; /* bytes read and checked at a time, while they are in cache */
 
@@ -165,6 +166,20 @@ int32_t shard_set_size(const struct shard_set *s)
     return s->size;
 }
 
+int shard_set_storage(const struct shard_set *s)
+{
+    return s->storage;
+}
+
+uint64_t shard_set_stored_bytes(const struct shard_set *s)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        bytes += s->pictures[i].stored;
+    return bytes;
+}
+
 const char *shard_set_index_sha256(const struct shard_set *s)
 {
     return s->sha256;
@@ -228,27 +243,55 @@ static int read_bytes(int fd, uint8_t *to, uint64_t size, uint64_t offset, uint3
     return 0;
 }
 
-static int read_zstd(int fd, const struct shard_picture *p, uint8_t *pixels, size_t size,
-                     struct err *err)
+/* The pixels out of what is stored. */
+static int decode(const struct shard_set *s, const struct shard_picture *p, const uint8_t *stored,
+                  uint8_t *pixels, size_t size, struct err *err)
 {
-    uint8_t *frame = malloc(p->stored);
     size_t n;
+
+    if (s->storage == STORAGE_JPEG) {
+        if (image_decode_jpeg(pixels, p->height, p->width, stored, p->stored, err) < 0)
+            return err_wrap(err, err->kind == ERR_FORMAT ? "damaged: JPEG" : "JPEG");
+        return 0;
+    }
+    n = ZSTD_decompress(pixels, size, stored, p->stored);
+    if (ZSTD_isError(n))
+        return err_set(err, ERR_FORMAT, "damaged: zstd: %s", ZSTD_getErrorName(n));
+    if (n != size)
+        return err_set(err, ERR_FORMAT, "damaged: %zu bytes of pixels instead of %zu", n, size);
+    return 0;
+}
+
+static int read_coded(const struct shard_set *s, int fd, const struct shard_picture *p,
+                      uint8_t *pixels, size_t size, struct err *err)
+{
+    uint8_t *stored = malloc(p->stored);
     int rc = -1;
 
-    if (!frame)
+    if (!stored)
         return err_set(err, ERR_NOMEM, "%llu bytes: out of memory", (unsigned long long)p->stored);
-    if (read_bytes(fd, frame, p->stored, p->address, NULL, err) < 0)
-        goto out;
-    n = ZSTD_decompress(pixels, size, frame, p->stored);
-    if (ZSTD_isError(n))
-        err_set(err, ERR_FORMAT, "damaged: zstd: %s", ZSTD_getErrorName(n));
-    else if (n != size)
-        err_set(err, ERR_FORMAT, "damaged: %zu bytes of pixels instead of %zu", n, size);
-    else
-        rc = 0;
-out:
-    free(frame);
+    if (read_bytes(fd, stored, p->stored, p->address, NULL, err) == 0)
+        rc = decode(s, p, stored, pixels, size, err);
+    free(stored);
     return rc;
+}
+
+/* What a JPEG holds depends on what decodes it, too. */
+static int other_pixels(const struct shard_set *s, const struct shard_picture *p, uint32_t crc,
+                        struct err *err)
+{
+    const char *decoder = json_string_value(json_object_get(s->index, "decoder"));
+
+    if (s->storage != STORAGE_JPEG)
+        return err_set(err, ERR_FORMAT,
+                       "damaged: CRC-32C %08x instead of %08x; prep --repair makes it again", crc,
+                       p->crc32c);
+    return err_set(
+        err, ERR_FORMAT,
+        "its pixels have the CRC-32C %08x instead of %08x. Either the file is damaged: prep "
+        "--repair rebuilds it. Or this program's %s decodes other pixels than prep's "
+        "decoder did (%.200s): prep --force rebuilds the shards",
+        crc, p->crc32c, image_jpeg_version(), decoder ? decoder : "not recorded");
 }
 
 static int open_again(const struct shard_set *s, const struct shard *sh, struct err *err)
@@ -272,18 +315,16 @@ int shard_read_picture(const struct shard_set *s, const struct shard_picture *p,
 
     if (fd < 0)
         return -1;
-    if (s->zstd)
-        rc = read_zstd(fd, p, pixels, size, err);
-    else
+    if (s->storage == STORAGE_RAW)
         rc = read_bytes(fd, pixels, size, p->address, verify ? &crc : NULL, err);
+    else
+        rc = read_coded(s, fd, p, pixels, size, err);
     if (fd != sh->fd)
         close(fd);
-    if (rc == 0 && s->zstd && verify)
+    if (rc == 0 && s->storage != STORAGE_RAW && verify)
         crc = crc32c(0, pixels, size);
     if (rc == 0 && verify && crc != p->crc32c)
-        rc = err_set(err, ERR_FORMAT,
-                     "damaged: CRC-32C %08x instead of %08x; prep --repair makes it again", crc,
-                     p->crc32c);
+        rc = other_pixels(s, p, crc, err);
     return rc;
 }
 

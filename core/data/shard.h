@@ -22,9 +22,9 @@ struct shard_picture {
     int32_t official;       /* 0 trainval, 1 test, -1 unlisted */
     uint32_t height, width; /* pixels after presizing, > 0; 3 channels, RGB */
     uint32_t original_height, original_width;
-    uint32_t crc32c;          /* of the height * width * 3 pixels */
+    uint32_t crc32c;          /* of the height * width * 3 pixels, as decoded */
     uint32_t shard;           /* which file */
-    uint64_t address, stored; /* byte offset in the file; bytes there (zstd: compressed) */
+    uint64_t address, stored; /* byte offset in the file; bytes there (zstd, jpeg: compressed) */
 };
 
 struct shard_set; /* opaque: all shards of one folder */
@@ -50,8 +50,10 @@ int32_t shard_set_find_label(const struct shard_set *s, const char *name);
 /* The picture of RANK has another LABEL from now on, in memory alone: whoever asks for pictures of S sees it. Not while
  * another thread reads. */
 void shard_set_relabel(struct shard_set *s, uint32_t rank, int32_t label);
-int32_t shard_set_size(const struct shard_set *s);                /* presized short side, px */
-const char *shard_set_index_sha256(const struct shard_set *s);    /* of index.json */
+int32_t shard_set_size(const struct shard_set *s);             /* presized short side, px */
+int shard_set_storage(const struct shard_set *s);              /* enum shard_storage (dataset.h) */
+uint64_t shard_set_stored_bytes(const struct shard_set *s);    /* of all pictures, as stored */
+const char *shard_set_index_sha256(const struct shard_set *s); /* of index.json */
 const char *shard_set_manifest_sha256(const struct shard_set *s); /* of manifest.jsonl */
 /* What prep remarked (remarks_json()); NULL: an older prep. Borrowed. */
 const json_t *shard_set_remarks(const struct shard_set *s);

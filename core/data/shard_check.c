@@ -86,6 +86,19 @@ static void check_attributes(struct check *c, const char *name, hid_t file)
         note(c, name, "decoder", "not that of " SHARD_INDEX_FILE);
 }
 
+/* Whether a dataset has P's shape: its pixels', or that of a JPEG file's bytes. */
+static bool has_extent(hid_t space, int storage, const struct shard_picture *p)
+{
+    const bool jpeg = storage == STORAGE_JPEG;
+    hsize_t dims[3] = {0, 0, 0};
+
+    if (H5Sget_simple_extent_ndims(space) != (jpeg ? 1 : 3) ||
+        H5Sget_simple_extent_dims(space, dims, NULL) < 0)
+        return false;
+    return jpeg ? dims[0] == p->stored
+                : dims[0] == p->height && dims[1] == p->width && dims[2] == 3;
+}
+
 /* NULL, or what about the dataset is not as its row says. */
 static const char *dataset_fault(const struct check *c, hid_t dataset,
                                  const struct shard_picture *p)
@@ -93,22 +106,21 @@ static const char *dataset_fault(const struct check *c, hid_t dataset,
     static const hsize_t origin[3] = {0, 0, 0};
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     hid_t create = H5Dget_create_plist(dataset);
-    hsize_t dims[3] = {0, 0, 0}, stored = 0;
+    hsize_t stored = 0;
     haddr_t address = HADDR_UNDEF;
     unsigned mask = 0;
     const char *fault = NULL;
+    const bool zstd = c->set->storage == STORAGE_ZSTD;
 
     if (type < 0 || space < 0 || create < 0)
         fault = "the dataset cannot be read";
     else if (H5Tequal(type, H5T_STD_U8LE) <= 0)
         fault = "not 8-bit pixels";
-    else if (H5Sget_simple_extent_ndims(space) != 3 ||
-             H5Sget_simple_extent_dims(space, dims, NULL) < 0 || dims[0] != p->height ||
-             dims[1] != p->width || dims[2] != 3)
+    else if (!has_extent(space, c->set->storage, p))
         fault = "another size than in " SHARD_INDEX;
-    else if (H5Pget_layout(create) != (c->set->zstd ? H5D_CHUNKED : H5D_CONTIGUOUS))
+    else if (H5Pget_layout(create) != (zstd ? H5D_CHUNKED : H5D_CONTIGUOUS))
         fault = "another storage than in " SHARD_INDEX_FILE;
-    else if (!c->set->zstd)
+    else if (!zstd)
         address = H5Dget_offset(dataset), stored = H5Dget_storage_size(dataset);
     else if (H5Dget_chunk_info_by_coord(dataset, origin, &mask, &address, &stored) < 0 || mask != 0)
         fault = "its chunk cannot be read";

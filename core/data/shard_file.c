@@ -248,18 +248,21 @@ static int write_pixels(hid_t dataset, int storage, const struct shard_pixels *p
     return 0;
 }
 
+/* A picture is a dataset of its pixels; a JPEG file is no image to HDF5, but a row of bytes. */
 static int put_picture(struct shard_file *f, const char *path, const struct shard_pixels *p,
                        struct shard_row *row)
 {
-    const hsize_t dims[3] = {p->height, p->width, 3};
+    const bool jpeg = f->about->storage == STORAGE_JPEG;
+    const hsize_t dims[3] = {p->height, p->width, 3}, size = p->size;
     hid_t create = picture_creation(f->about->storage, dims);
-    hid_t space = H5Screate_simple(3, dims, NULL), dataset = -1;
+    hid_t space = jpeg ? H5Screate_simple(1, &size, NULL) : H5Screate_simple(3, dims, NULL);
+    hid_t dataset = -1;
     int rc = -1;
 
     if (create >= 0 && space >= 0 && make_parents(f->images, path) >= 0)
         dataset =
             H5Dcreate2(f->images, path, H5T_STD_U8LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
-    if (dataset >= 0 && put_image_attributes(dataset) >= 0 &&
+    if (dataset >= 0 && (jpeg || put_image_attributes(dataset) >= 0) &&
         write_pixels(dataset, f->about->storage, p, row) >= 0 && H5Dflush(dataset) >= 0)
         rc = 0;
     if (rc < 0)

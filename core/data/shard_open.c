@@ -218,14 +218,16 @@ static int read_index(struct shard_set *s, struct err *err)
         json_get_string(json_object_get(s->index, "settings"), "storage", &storage, err) < 0 ||
         read_classes(s, err) < 0 || read_groups(s, err) < 0 || read_shard_list(s, err) < 0)
         return -1;
-    if (strcmp(storage, "raw") != 0 && strcmp(storage, "zstd") != 0)
-        return err_set(err, ERR_FORMAT, "unknown storage %s", storage);
+    while (dataset_storage_names[s->storage] &&
+           strcmp(storage, dataset_storage_names[s->storage]) != 0)
+        s->storage++;
+    if (!dataset_storage_names[s->storage])
+        return err_set(err, ERR_FORMAT, "unknown storage %s: a newer presize may read it", storage);
     if (size < 1 || size > SIDE_MAX || (json_int_t)s->n != count)
         return err_set(err, ERR_FORMAT,
                        "size %lld, count %lld and %u pictures in its shards do not "
                        "go together",
                        (long long)size, (long long)count, s->n);
-    s->zstd = strcmp(storage, "zstd") == 0;
     s->size = (int32_t)size;
     return 0;
 }
@@ -245,7 +247,7 @@ static int check_row(const struct shard_set *s, const struct shard *sh, const st
         return err_set(err, ERR_FORMAT, "label %d of %d classes, official %d", r->label,
                        s->n_classes, r->official);
     if (r->stored < 1 || r->stored > sh->bytes || r->address > sh->bytes - r->stored ||
-        (!s->zstd && r->stored != pixels))
+        (s->storage == STORAGE_RAW && r->stored != pixels))
         return err_set(err, ERR_FORMAT, "%llu bytes at %llu of a file of %llu",
                        (unsigned long long)r->stored, (unsigned long long)r->address,
                        (unsigned long long)sh->bytes);

@@ -3,6 +3,7 @@
 #ifndef PRESIZE_DATA_SHARD_OPEN_H
 #define PRESIZE_DATA_SHARD_OPEN_H
 
+#include "data/dataset.h"
 #include "data/shard_format.h"
 
 struct shard {
@@ -23,7 +24,7 @@ struct shard_set {
     const char **vocab; /* borrowed from index */
     const char **group; /* of each label, NULL none; borrowed from index */
     int32_t n_classes, size;
-    bool zstd;
+    int storage; /* enum shard_storage */
     const char *manifest;
     char sha256[SHA256_HEX];
     uint32_t number;

@@ -105,15 +105,22 @@ static int take_part(struct shard_writer *w, struct err *err)
     return err_set(err, ERR_LOCKED, "%s: another process is writing here", w->part);
 }
 
-static const char *const storage_names[] = {"raw", "zstd"};
 static const char *const exif_names[] = {"ignore", "apply"};
 
 /* What decides about the bytes beside the pictures themselves. NULL: out of memory. */
 static json_t *settings_json(const struct dataset_options *o)
 {
-    return json_pack("{s:I, s:f, s:I, s:s, s:s}", "size", (json_int_t)o->size, "max_aspect",
-                     o->max_aspect, "pictures", (json_int_t)o->shard_pictures, "storage",
-                     storage_names[o->storage], "exif", exif_names[o->exif]);
+    json_t *settings =
+        json_pack("{s:I, s:f, s:I, s:s, s:s}", "size", (json_int_t)o->size, "max_aspect",
+                  o->max_aspect, "pictures", (json_int_t)o->shard_pictures, "storage",
+                  dataset_storage_names[o->storage], "exif", exif_names[o->exif]);
+
+    if (settings && o->storage == STORAGE_JPEG &&
+        json_object_set_new(settings, "quality", json_integer(o->quality)) < 0) {
+        json_decref(settings);
+        return NULL;
+    }
+    return settings;
 }
 
 /* Classes as texts of equal width. */

@@ -31,10 +31,11 @@ struct shard_plan {
 struct shard_pixels {
     uint32_t height, width; /* after presizing, > 0 */
     uint32_t original_height, original_width;
-    const char *format;   /* of the source, at most 7 bytes: "jpeg", "png", "gif", "webp", ... */
-    uint32_t crc32c;      /* of the height * width * 3 pixels, before compression */
-    const uint8_t *bytes; /* raw: the pixels, dense RGB; zstd: what shard_compress() made of them */
-    size_t size;          /* bytes there; raw: height * width * 3 */
+    const char *format; /* of the source, at most 7 bytes: "jpeg", "png", "gif", "webp", ... */
+    uint32_t crc32c;    /* of the height * width * 3 pixels, as a reader of BYTES gets them */
+    /* raw: the pixels, dense RGB; zstd: what shard_compress() made of them; jpeg: a JPEG file */
+    const uint8_t *bytes;
+    size_t size; /* bytes there; raw: height * width * 3 */
 };
 
 struct shard_writer; /* opaque */

@@ -1,10 +1,13 @@
-/* stream.c - a ring of batches between one reader thread and the caller.
+/* stream.c - a ring of batches between reader threads and the caller.
  *
- * Invariants: what a batch holds is a function of its number alone, so neither prefetch nor timing can
- * change it. Batch b lies in slot b % n_slots; the reader fills batches below released + n_slots, the
- * caller holds the one before `taken`.
- * Threads: `lock` guards ready, released, stop, failed and err; a slot belongs to the reader until
- * it is ready and again once it is released.
+ * Invariants: what a batch holds is a function of its number alone, so neither prefetch nor timing nor the number of
+ * readers can change it. Batch b lies in slot b % n_slots; batches below released + n_slots are begun, one after the
+ * other, each by one reader, who says where every picture lies. Then all readers take its pictures in order. The
+ * caller holds the batch before `taken`. After a picture that could not be read no batch is begun, and what is begun is
+ * read to its end: so the error that is told is that of the first bad picture in order.
+ * Threads: `lock` guards begun, beginning, ready, released, stop, broken, failed, err and a slot's claimed, left,
+ * failed_at and err; the rest of a slot belongs to the reader that begins its batch, its pixels to those who claimed
+ * them, until the batch is ready, and again once it is released.
  * SPDX-License-Identifier: MIT */
 #include "data/stream.h"
 
@@ -17,13 +20,22 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "base/thread.h"
+#include "data/dataset.h"
 #include "data/mixing.h"
+#include "data/policy.h"
 #include "data/weighting.h"
 
 enum {
     PICTURE_ALIGN = 64,
     TAIL = 64
 }; /* bytes: cache lines; vector loads may look behind the end */
+enum { READERS_MAX = 64 };
+
+struct unread { /* a picture whose pixels are to be read */
+    int place;  /* in the batch */
+    uint8_t *pixels;
+};
 
 struct slot {
     uint8_t *pixels;
@@ -33,6 +45,10 @@ struct slot {
     uint32_t *ranks;
     bool *needed;
     int n;
+    struct unread *todo;       /* the needed pictures, n_todo of them, in order */
+    int n_todo, claimed, left; /* of todo: taken by readers, not read yet */
+    int failed_at;             /* the first place that could not be read; -1: none */
+    struct err err;            /* of failed_at */
 };
 
 struct stream {
@@ -42,18 +58,24 @@ struct stream {
     uint32_t *order;  /* train: order[position] is a place in o.ranks */
     struct slot *slots;
     uint32_t n_slots;
-    bool started;
-    pthread_t thread;
+    pthread_t *threads;
+    int n_threads; /* that were started */
 
     pthread_mutex_t lock;
-    pthread_cond_t filled, freed;
-    uint32_t ready, released; /* batches, counted over the epoch */
-    bool stop, failed;        /* failed: batch number `ready` could not be read */
+    pthread_cond_t filled, freed;    /* for the caller; for readers */
+    uint32_t begun, ready, released; /* batches, counted over the epoch */
+    bool beginning, stop, broken;    /* one reader lays out batch `begun`; broken: begin no batch */
+    bool failed;                     /* batch number `ready` could not be read */
     struct err err;
 
     uint32_t taken; /* this and the next: the caller's own */
     double wait_seconds;
 };
+
+bool stream_changes_pixels(const struct stream_options *o)
+{
+    return o->train && o->augment->mode != AUGMENT_NONE && o->augment->policy != POLICY_NONE;
+}
 
 /* --- the reader --------------------------------------------------------------------------------- */
 
@@ -74,7 +96,19 @@ static void map_picture(const struct stream *s, struct picture *p, uint32_t crc,
         augment_tta(&p->map, o->augment, p->height, p->width, o->size, o->seed, o->tta_round - 1,
                     crc);
     else
-        augment_validation(&p->map, o->augment->mode, p->height, p->width, o->size);
+        augment_validation(&p->map, o->augment, p->height, p->width, o->size);
+}
+
+/* The policy's operation on the PIXELS of P, where there is one. */
+static int change_values(const struct stream *s, uint8_t *pixels, const struct picture *p,
+                         struct err *err)
+{
+    struct policy policy;
+
+    if (!stream_changes_pixels(&s->o))
+        return 0;
+    policy = policy_draw(s->o.seed, s->o.epoch, p->position);
+    return policy_apply(pixels, p->height, p->width, &policy, err);
 }
 
 static int reserve(struct slot *slot, size_t bytes, struct err *err)
@@ -112,12 +146,14 @@ static size_t room_of(const struct slot *slot, int i, const struct shard_picture
     return slot->needed[i] ? align_up((size_t)p->height * p->width * 3, PICTURE_ALIGN) : 0;
 }
 
-static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struct err *err)
+/* Everything of BATCH but the pixels. */
+static int lay_out(const struct stream *s, struct slot *slot, uint32_t batch, struct err *err)
 {
     uint32_t first = batch * (uint32_t)s->o.batch, left = s->o.n - first;
     size_t at = 0;
 
     slot->n = left < (uint32_t)s->o.batch ? (int)left : s->o.batch;
+    slot->n_todo = 0;
     if (slot->mixes)
         mixing_draw(slot->mixes, slot->n, s->o.augment, s->o.size, s->o.seed, s->o.epoch, first);
     mark_needed(s, slot);
@@ -141,42 +177,107 @@ static int fill(const struct stream *s, struct slot *slot, uint32_t batch, struc
             .rank = slot->ranks[i],
         };
         map_picture(s, &slot->pictures[i], p->crc32c, first);
-        if (slot->needed[i] &&
-            shard_set_read(s->set, slot->ranks[i], slot->pixels + at, s->o.verify, err) < 0)
-            return -1;
+        if (slot->needed[i])
+            slot->todo[slot->n_todo++] = (struct unread){i, slot->pixels + at};
         at += room_of(slot, i, p);
     }
     return 0;
 }
 
-static void *reader(void *arg)
+/* A batch without unread pictures is ready in its turn, or ends the stream. With the lock, as all that follows. */
+static void advance(struct stream *s)
 {
-    struct stream *s = arg;
-    struct err err;
+    while (!s->failed && s->ready < s->begun) {
+        const struct slot *slot = &s->slots[s->ready % s->n_slots];
 
-    for (uint32_t batch = s->o.first_batch; batch < s->batches; batch++) {
-        int rc;
-
-        pthread_mutex_lock(&s->lock);
-        while (!s->stop && batch - s->released >= s->n_slots)
-            pthread_cond_wait(&s->freed, &s->lock);
-        rc = s->stop ? -1 : 0;
-        pthread_mutex_unlock(&s->lock);
-        if (rc < 0)
+        if (slot->left > 0)
             break;
-        rc = fill(s, &s->slots[batch % s->n_slots], batch, &err);
-        pthread_mutex_lock(&s->lock);
-        if (rc == 0) {
-            s->ready = batch + 1;
+        if (slot->failed_at < 0) {
+            s->ready++;
         } else {
-            s->err = err;
+            s->err = slot->err;
             s->failed = true;
         }
         pthread_cond_signal(&s->filled);
-        pthread_mutex_unlock(&s->lock);
-        if (rc < 0)
-            break;
     }
+}
+
+static void note_failure(struct stream *s, struct slot *slot, int place, const struct err *err)
+{
+    s->broken = true;
+    if (slot->failed_at >= 0 && slot->failed_at < place)
+        return;
+    slot->failed_at = place;
+    slot->err = *err;
+}
+
+/* Lays out the next batch, without the lock meanwhile. */
+static void begin_batch(struct stream *s)
+{
+    struct slot *slot = &s->slots[s->begun % s->n_slots];
+    const uint32_t batch = s->begun;
+    struct err err;
+    int rc;
+
+    s->beginning = true;
+    pthread_mutex_unlock(&s->lock);
+    rc = lay_out(s, slot, batch, &err);
+    pthread_mutex_lock(&s->lock);
+    s->beginning = false;
+    slot->failed_at = -1;
+    if (rc < 0) {
+        slot->n_todo = 0;
+        note_failure(s, slot, 0, &err);
+    }
+    slot->claimed = 0;
+    slot->left = slot->n_todo;
+    s->begun++;
+    advance(s);
+    pthread_cond_broadcast(&s->freed);
+}
+
+/* The next picture to read, of the batch that was begun last, and its slot; NULL: there will be none. */
+static struct slot *claim(struct stream *s, struct unread *u)
+{
+    while (!s->stop) {
+        struct slot *slot = &s->slots[(s->begun + s->n_slots - 1) % s->n_slots];
+
+        if (s->begun > s->o.first_batch && slot->claimed < slot->n_todo) {
+            *u = slot->todo[slot->claimed++];
+            return slot;
+        }
+        if (!s->beginning && (s->broken || s->begun == s->batches))
+            return NULL;
+        if (s->beginning || s->begun - s->released >= s->n_slots)
+            pthread_cond_wait(&s->freed, &s->lock);
+        else
+            begin_batch(s);
+    }
+    return NULL;
+}
+
+static void *reader(void *arg)
+{
+    struct stream *s = arg;
+    struct slot *slot;
+    struct unread u;
+
+    pthread_mutex_lock(&s->lock);
+    while ((slot = claim(s, &u)) != NULL) {
+        struct err err;
+        int rc;
+
+        pthread_mutex_unlock(&s->lock);
+        rc = shard_set_read(s->set, slot->ranks[u.place], u.pixels, s->o.verify, &err);
+        if (rc == 0)
+            rc = change_values(s, u.pixels, &slot->pictures[u.place], &err);
+        pthread_mutex_lock(&s->lock);
+        if (rc < 0)
+            note_failure(s, slot, u.place, &err);
+        slot->left--;
+        advance(s);
+    }
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
@@ -184,6 +285,14 @@ static void *reader(void *arg)
 
 int stream_check_augment(const struct augment_options *o, struct err *err)
 {
+    const struct {
+        const char *key;
+        double value;
+    } idle[] = {
+        {"augment.vflip", o->vflip},   {"augment.saturation", o->saturation},
+        {"augment.hue", o->hue},       {"augment.erase", o->erase},
+        {"augment.policy", o->policy}, {"augment.pad", o->resize == RESIZE_PAD ? 0 : o->pad}};
+
     if (o->mixup > 0 && o->cutmix > 0)
         return err_set(
             err, ERR_INPUT,
@@ -192,6 +301,21 @@ int stream_check_augment(const struct augment_options *o, struct err *err)
     if (o->mode != AUGMENT_NONE && o->min_zoom > o->max_zoom)
         return err_set(err, ERR_INPUT, "augment.min_zoom %g is larger than augment.max_zoom %g",
                        o->min_zoom, o->max_zoom);
+    if (o->mode == AUGMENT_FASTAI && o->policy != POLICY_NONE)
+        return err_set(
+            err, ERR_INPUT,
+            "augment.policy: goes with augment.mode=presize, not with fastai, whose crop "
+            "comes after its interpolation");
+    if (o->mode == AUGMENT_FASTAI && (o->resize != RESIZE_CROP || o->pad != PAD_REFLECTION))
+        return err_set(err, ERR_INPUT,
+                       "%s: goes with augment.mode=presize or none; fastai crops and reflects",
+                       o->resize != RESIZE_CROP ? "augment.resize" : "augment.pad");
+    for (size_t i = 0; o->mode == AUGMENT_NONE && i < sizeof idle / sizeof *idle; i++)
+        if (idle[i].value != 0)
+            return err_set(err, ERR_INPUT,
+                           "%s has no effect with augment.mode=none, which draws nothing; choose "
+                           "another mode or leave %s out",
+                           idle[i].key, idle[i].key);
     return 0;
 }
 
@@ -217,10 +341,11 @@ static int make_slots(struct stream *s, struct err *err)
         s->slots[i].pictures = calloc(batch, sizeof *s->slots[i].pictures);
         s->slots[i].ranks = calloc(batch, sizeof *s->slots[i].ranks);
         s->slots[i].needed = calloc(batch, sizeof *s->slots[i].needed);
+        s->slots[i].todo = calloc(batch, sizeof *s->slots[i].todo);
         if (s->o.train && mixing_is_on(s->o.augment))
             s->slots[i].mixes = calloc(batch, sizeof *s->slots[i].mixes);
         if (!s->slots[i].pictures || !s->slots[i].ranks || !s->slots[i].needed ||
-            (!s->slots[i].mixes && s->o.train && mixing_is_on(s->o.augment)))
+            !s->slots[i].todo || (!s->slots[i].mixes && s->o.train && mixing_is_on(s->o.augment)))
             return err_set(err, ERR_NOMEM, "stream: out of memory");
     }
     if (!s->o.train)
@@ -240,19 +365,38 @@ static int make_slots(struct stream *s, struct err *err)
     return 0;
 }
 
-/* Signals are the business of the threads that were there before. */
+static int count_readers(const struct stream *s)
+{
+    int n = s->o.readers;
+
+    if (n == 0 && (shard_set_storage(s->set) != STORAGE_RAW || stream_changes_pixels(&s->o)))
+        n = cpu_count() < READERS_MAX ? cpu_count() : READERS_MAX;
+    if (n == 0 || s->o.kept)
+        n = 1;
+    return (uint32_t)n < s->o.n ? n : (int)s->o.n;
+}
+
+/* Signals are the business of the threads that were there before. Fewer readers than asked for do the same work. */
 static int start(struct stream *s, struct err *err)
 {
+    const int n = count_readers(s);
     sigset_t all, old;
 
+    s->threads = calloc((size_t)n, sizeof *s->threads);
+    if (!s->threads)
+        return err_set(err, ERR_NOMEM, "stream: out of memory");
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    errno = pthread_create(&s->thread, NULL, reader, s);
-    s->started = errno == 0;
-    if (!s->started)
+    while (s->n_threads < n) {
+        errno = pthread_create(&s->threads[s->n_threads], NULL, reader, s);
+        if (errno != 0)
+            break;
+        s->n_threads++;
+    }
+    if (s->n_threads == 0)
         err_errno(err, "cannot start the reading thread");
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return s->started ? 0 : -1;
+    return s->n_threads > 0 ? 0 : -1;
 }
 
 int stream_open(struct stream **out, const struct shard_set *set, const struct stream_options *o,
@@ -262,6 +406,7 @@ int stream_open(struct stream **out, const struct shard_set *set, const struct s
 
     *out = NULL;
     BUG_IF(o->n == 0 || o->batch < 1 || o->size < 1 || o->prefetch < 1);
+    BUG_IF(o->kept && stream_changes_pixels(o));
     BUG_IF(o->slices > 1 && (o->batch % o->slices || o->slice < 0 || o->slice >= o->slices));
     if (check_options(o, err) < 0)
         return -1;
@@ -274,7 +419,7 @@ int stream_open(struct stream **out, const struct shard_set *set, const struct s
     if (!o->train && o->n % (uint32_t)o->batch)
         s->batches++;
     BUG_IF(o->first_batch > s->batches);
-    s->ready = s->taken = s->released = o->first_batch;
+    s->begun = s->ready = s->taken = s->released = o->first_batch;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->filled, NULL);
     pthread_cond_init(&s->freed, NULL);
@@ -290,23 +435,24 @@ void stream_close(struct stream *s)
 {
     if (!s)
         return;
-    if (s->started) {
-        pthread_mutex_lock(&s->lock);
-        s->stop = true;
-        pthread_cond_signal(&s->freed);
-        pthread_mutex_unlock(&s->lock);
-        pthread_join(s->thread, NULL);
-    }
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->freed);
+    pthread_mutex_unlock(&s->lock);
+    for (int i = 0; i < s->n_threads; i++)
+        pthread_join(s->threads[i], NULL);
     for (uint32_t i = 0; s->slots && i < s->n_slots; i++) {
         free(s->slots[i].pixels);
         free(s->slots[i].pictures);
         free(s->slots[i].mixes);
         free(s->slots[i].ranks);
         free(s->slots[i].needed);
+        free(s->slots[i].todo);
     }
     pthread_cond_destroy(&s->freed);
     pthread_cond_destroy(&s->filled);
     pthread_mutex_destroy(&s->lock);
+    free(s->threads);
     free(s->slots);
     free(s->order);
     free(s);
@@ -324,8 +470,8 @@ int stream_next(struct stream *s, const struct picture **pictures, const uint32_
     bool failed;
 
     pthread_mutex_lock(&s->lock);
-    s->released = s->taken; /* what was handed out before is the reader's again */
-    pthread_cond_signal(&s->freed);
+    s->released = s->taken; /* what was handed out before is the readers' again */
+    pthread_cond_broadcast(&s->freed);
     if (s->taken < s->batches && s->ready == s->taken && !s->failed) {
         double begin = clock_seconds();
 

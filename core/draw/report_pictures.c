@@ -267,11 +267,17 @@ int report_calibration(FILE *out, struct report *r, struct err *err)
         return -1;
     fputs("</figure>\n<div class=\"wide\"><table>\n", out);
     metrics_rows(rows, &r->metrics);
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < METRICS; i++) {
+        char interval[80] = "";
+
+        if (!isnan(rows[i].low))
+            snprintf(interval, sizeof interval, "; 95 %% interval %.4f to %.4f", rows[i].low,
+                     rows[i].high);
         fprintf(out,
-                "<tr><th scope=\"row\">%s<br><span class=\"note\">%s</span></th><td class=\"n\">"
+                "<tr><th scope=\"row\">%s<br><span class=\"note\">%s%s</span></th><td class=\"n\">"
                 "%.4f</td></tr>\n",
-                rows[i].name, rows[i].what, rows[i].value);
+                rows[i].name, rows[i].what, interval, rows[i].value);
+    }
     fputs("</table></div></div>\n", out);
     return 0;
 }

@@ -62,7 +62,7 @@ int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uin
 
     if (read_small(&pixels, &h, &w, shards, rank, side, err) < 0)
         return -1;
-    rc = encode_jpeg(jpeg, size, pixels, h, w, PICTURE_QUALITY, err);
+    rc = encode_jpeg(jpeg, size, pixels, h, w, PICTURE_QUALITY, JPEG_444, err);
     free(pixels);
     return rc;
 }
@@ -83,7 +83,7 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
         log_warn("%s; the page is without this picture", why.msg);
         return 0;
     }
-    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, err);
+    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, JPEG_420, err);
     free(pixels);
     if (rc < 0)
         return -1;

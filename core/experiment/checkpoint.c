@@ -105,9 +105,9 @@ static int check_state(const json_t *state, json_int_t version, struct err *err)
 /* What prediction needs of STATE, as one line: the weights' file is then enough. NULL: out of memory. */
 static char *about_model(const json_t *state)
 {
-    static const char *const members[] = {"arch",    "precision",     "size",
-                                          "presize", "max_aspect",    "exif",
-                                          "augment", "normalisation", "vocab"};
+    static const char *const members[] = {"arch",       "precision",     "size",    "presize",
+                                          "max_aspect", "exif",          "augment", "resize",
+                                          "pad",        "normalisation", "vocab"};
     json_t *about = json_object();
     char *text;
 

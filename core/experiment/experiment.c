@@ -37,8 +37,8 @@ static const struct key_table tables[N_TABLES] = {
 /* Keys that cannot change a bit of the weights, in all versions: a key that joins or leaves this list
  * gives every older record another hash. */
 static const char *const harmless[] = {
-    "title", "exec.threads", "exec.prefetch", "exec.cuda_graph", "data.verify", "train.score_train",
-    "train.checkpoint_minutes",
+    "title", "exec.threads", "exec.prefetch", "exec.readers", "exec.cuda_graph", "data.verify",
+    "train.score_train", "train.checkpoint_minutes",
 };
 // clang-format on
 
@@ -72,7 +72,7 @@ static int find_file(char out[PATH_LEN], const char *name, const char *from, str
             return err_set(err, ERR_INPUT, "experiment %s: no such file", name);
         return path_format(out, err, "%s", name);
     }
-    return path_find_share(out, "experiments", name, err);
+    return path_find_share(out, SHARE_EXPERIMENTS, name, err);
 }
 
 /* Reads the chain, the file itself first. TREES with room for CHAIN_MAX; the caller releases *n. */

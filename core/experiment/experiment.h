@@ -51,7 +51,7 @@ void experiment_free(struct experiment *e); /* NULL is fine */
  * FOLDER, each whole or not at all. */
 int experiment_write(const struct experiment *e, const char *folder, struct err *err) MUST_USE;
 /* SHA-256 over every key of the experiment's version that may change a bit of the weights, and over the
- * version: not exec.threads, exec.prefetch, exec.cuda_graph, data.verify, train.score_train,
+ * version: not exec.threads, exec.prefetch, exec.readers, exec.cuda_graph, data.verify, train.score_train,
  * train.checkpoint_minutes, title or the name. */
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err) MUST_USE;
 /* Whether the key NAME is one of those that cannot change a bit of the weights. */

@@ -17,7 +17,7 @@ struct infer {
     const struct backend *be; /* borrowed */
     struct be_program *program;
     int batch, size, classes;
-    int mode; /* enum augment_mode */
+    struct augment_options plain; /* mode, resize and pad alone */
     int prob_tensor, loss_tensor;
     float *prob, *loss; /* of one whole batch */
 };
@@ -92,9 +92,9 @@ void infer_free(struct infer *i)
     free(i);
 }
 
-void infer_mode(struct infer *i, int augment_mode)
+void infer_augment(struct infer *i, const struct augment_options *o)
 {
-    i->mode = augment_mode;
+    i->plain = (struct augment_options){.mode = o->mode, .resize = o->resize, .pad = o->pad};
 }
 
 void infer_memory(const struct infer *i, struct be_memory *m)
@@ -139,12 +139,11 @@ int infer_run(struct infer *i, const struct picture *pictures, int n, float *pro
 static int run_round(struct infer *i, const struct infer_pictures *p, const struct tta *t,
                      int round, float *prob, float *loss, struct err *err)
 {
-    const struct augment_options plain = {.mode = i->mode};
     struct stream_options options = {.ranks = p->ranks,
                                      .n = p->n,
                                      .batch = i->batch,
                                      .size = i->size,
-                                     .augment = t ? t->augment : &plain,
+                                     .augment = t ? t->augment : &i->plain,
                                      .tta_round = t ? (uint32_t)round + 1 : 0,
                                      .seed = t ? t->seed : 0,
                                      .labels = p->labels,

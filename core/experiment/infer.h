@@ -18,8 +18,8 @@ struct infer; /* a prepared inference list over an open backend's parameters */
 int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
               int size, int batch, int microbatch, enum dtype dtype, struct err *err) MUST_USE;
 void infer_free(struct infer *i); /* NULL is fine */
-/* How infer_ranks() shrinks pictures: augment.mode of the training; presize until it is said. */
-void infer_mode(struct infer *i, int augment_mode);
+/* How infer_ranks() shrinks pictures: mode, resize and pad of the training's O; the first of each until it is said. */
+void infer_augment(struct infer *i, const struct augment_options *o);
 /* Before a run's device is opened to infer: where the run used oneDNN and this build has none, presize's own
  * convolutions take its place, with a warning. */
 void infer_exec(struct exec_options *o);

@@ -72,7 +72,7 @@ static int open_model(struct trained *t, struct err *err)
     if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec, &info),
                   (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
         return -1;
-    infer_mode(t->infer, t->experiment->augment.mode);
+    infer_augment(t->infer, &t->experiment->augment);
     return 0;
 }
 
@@ -136,9 +136,13 @@ static int file_state(json_t **state, const char *file, struct err *err)
 static int file_experiment(struct trained *t, const json_t *state, char *const *words, int n,
                            struct err *err)
 {
-    static const char *const members[][2] = {
-        {"arch", "model.arch"}, {"precision", "train.precision"}, {"augment", "augment.mode"}};
-    enum { MEMBERS = 3, WORD = 96, MOST = MEMBERS + 4 };
+    /* the first SAID are always there but in older files, the rest only where not the default */
+    enum { MEMBERS = 5, WORD = 96, MOST = MEMBERS + 4, SAID = 3 };
+    static const char *const members[MEMBERS][2] = {{"arch", "model.arch"},
+                                                    {"precision", "train.precision"},
+                                                    {"augment", "augment.mode"},
+                                                    {"resize", "augment.resize"},
+                                                    {"pad", "augment.pad"}};
     char texts[MEMBERS][WORD], *all[MOST];
     int used = 0;
 
@@ -147,6 +151,8 @@ static int file_experiment(struct trained *t, const json_t *state, char *const *
 
         if (!value && i == 0)
             return err_set(err, ERR_FORMAT, "arch: missing");
+        if (!value && i >= SAID)
+            continue;
         if (!value) {
             log_warn("this older checkpoint has no %s: %s has its default", members[i][0],
                      members[i][1]);

@@ -56,6 +56,12 @@ const char *image_kind_of_file(const char *path);
 int image_decode(struct image *img, const uint8_t *bytes, size_t size, bool apply_exif,
                  struct err *err) MUST_USE;
 void image_free(struct image *img);
+/* Decodes a JPEG of SIZE bytes into PIXELS (HEIGHT, WIDTH, 3), RGB dense, the caller's, by the settings of
+ * image_decode(). ERR_FORMAT: a JPEG of another size, or anything that the decoder complains about: the writer's own
+ * files give no warnings. PIXELS are then undefined, and nothing beyond them was written. ERR_NOMEM. Any thread. */
+int image_decode_jpeg(uint8_t *pixels, uint32_t height, uint32_t width, const uint8_t *bytes,
+                      size_t size, struct err *err) MUST_USE;
+const char *image_jpeg_version(void); /* "libjpeg-turbo 2.1.5"; borrowed for good */
 /* Loads what decoders would open at their first use: for threads that may open nothing. Once, before they start. */
 void image_begin(void);
 /* "libjpeg-turbo 2.1.5, spng 0.7.3, ...": the libraries of JPEG, PNG, GIF and WebP, and of the further formats whose

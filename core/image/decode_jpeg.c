@@ -22,7 +22,9 @@ struct jpeg_job {
     struct jpeg_progress_mgr progress;
     struct jpeg_decompress_struct cinfo;
     jmp_buf jump;
-    struct image *img;
+    struct image *img; /* grows with the picture; NULL: the caller's pixels, of a fixed size */
+    uint8_t *pixels;
+    uint32_t height, width; /* of pixels, where img is NULL */
     bool premature, too_many_scans;
     char message[JMSG_LENGTH_MAX];
 };
@@ -51,6 +53,8 @@ static void on_message(j_common_ptr cinfo, int level)
         job->premature = true;
         longjmp(job->jump, 1);
     }
+    if (!job->img)
+        on_fatal(cinfo);
     cinfo->err->format_message(cinfo, text);
     image_warn(job->img, "JPEG: %s", text);
 }
@@ -85,7 +89,7 @@ static void read_rows(struct jpeg_job *job)
 {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
     const size_t width = cinfo->output_width, pitch = width * 3;
-    uint8_t *pixels = job->img->pixels;
+    uint8_t *pixels = job->pixels;
 
     if (cinfo->out_color_space == JCS_CMYK) {
         JSAMPARRAY row =
@@ -109,6 +113,22 @@ static void read_rows(struct jpeg_job *job)
     }
 }
 
+/* Room for the picture whose header was read. */
+static int take_room(struct jpeg_job *job, struct err *err)
+{
+    const uint32_t height = job->cinfo.image_height, width = job->cinfo.image_width;
+
+    if (job->img) {
+        if (image_reserve(job->img, height, width, err) < 0)
+            return -1;
+        job->pixels = job->img->pixels;
+    } else if (height != job->height || width != job->width) {
+        return err_set(err, ERR_FORMAT, "a JPEG of %u x %u pixels in place of %u x %u", width,
+                       height, job->width, job->height);
+    }
+    return 0;
+}
+
 static int decode_inside(struct jpeg_job *job, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
@@ -122,7 +142,7 @@ static int decode_inside(struct jpeg_job *job, const uint8_t *bytes, size_t size
     else
         return err_set(err, ERR_FORMAT, "%d colour components; 1, 3 or 4 are understood",
                        cinfo->num_components);
-    if (image_reserve(job->img, cinfo->image_height, cinfo->image_width, err) < 0)
+    if (take_room(job, err) < 0)
         return -1;
     jpeg_start_decompress(cinfo);
     read_rows(job);
@@ -142,7 +162,8 @@ static int run_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, stru
             return err_set(err, ERR_FORMAT, "the file ends too early (truncated)");
         if (job->too_many_scans)
             return err_set(err, ERR_FORMAT, "more than %d scans", SCANS_MAX);
-        return err_set(err, ERR_FORMAT, "%s", job->message);
+        return err_set(err, job->manager.msg_code == JERR_OUT_OF_MEMORY ? ERR_NOMEM : ERR_FORMAT,
+                       "%s", job->message);
     }
     jpeg_create_decompress(&job->cinfo);
     job->cinfo.progress = &job->progress;
@@ -151,18 +172,36 @@ static int run_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, stru
     return rc;
 }
 
+/* JOB says where the pixels go; its other fields are zero. */
+static int start_job(struct jpeg_job *job, const uint8_t *bytes, size_t size, struct err *err)
+{
+    job->cinfo.err = jpeg_std_error(&job->manager);
+    job->cinfo.client_data = job;
+    job->manager.error_exit = on_fatal;
+    job->manager.emit_message = on_message;
+    job->progress.progress_monitor = on_progress;
+    return run_job(job, bytes, size, err);
+}
+
 static int jpeg_decode(struct image *img, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct jpeg_job job;
 
     memset(&job, 0, sizeof job);
     job.img = img;
-    job.cinfo.err = jpeg_std_error(&job.manager);
-    job.cinfo.client_data = &job;
-    job.manager.error_exit = on_fatal;
-    job.manager.emit_message = on_message;
-    job.progress.progress_monitor = on_progress;
-    return run_job(&job, bytes, size, err);
+    return start_job(&job, bytes, size, err);
+}
+
+int image_decode_jpeg(uint8_t *pixels, uint32_t height, uint32_t width, const uint8_t *bytes,
+                      size_t size, struct err *err)
+{
+    struct jpeg_job job;
+
+    memset(&job, 0, sizeof job);
+    job.pixels = pixels;
+    job.height = height;
+    job.width = width;
+    return start_job(&job, bytes, size, err);
 }
 
 static bool jpeg_matches(const uint8_t *bytes, size_t size)
@@ -173,13 +212,18 @@ static bool jpeg_matches(const uint8_t *bytes, size_t size)
 #define QUOTE2(x) #x
 #define QUOTE(x) QUOTE2(x)
 
-static void jpeg_version(char *out, size_t size)
+const char *image_jpeg_version(void)
 {
 #ifdef LIBJPEG_TURBO_VERSION
-    snprintf(out, size, "libjpeg-turbo %s", QUOTE(LIBJPEG_TURBO_VERSION));
+    return "libjpeg-turbo " QUOTE(LIBJPEG_TURBO_VERSION);
 #else
-    snprintf(out, size, "libjpeg %d", JPEG_LIB_VERSION);
+    return "libjpeg " QUOTE(JPEG_LIB_VERSION);
 #endif
+}
+
+static void jpeg_version(char *out, size_t size)
+{
+    snprintf(out, size, "%s", image_jpeg_version());
 }
 
 const struct codec codec_jpeg = {.format = IMAGE_JPEG,

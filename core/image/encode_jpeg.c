@@ -1,4 +1,4 @@
-/* encode_jpeg.c - JPEG through the libjpeg API, 4:2:0, its defaults otherwise.
+/* encode_jpeg.c - JPEG through the libjpeg API, its defaults but for tables and colour.
  *
  * The library reports errors by longjmp: what it was given lies in the job, which outlives the jump.
  * SPDX-License-Identifier: MIT */
@@ -34,7 +34,7 @@ static void on_message(j_common_ptr cinfo, int level)
 }
 
 static void compress(struct encode_job *job, const uint8_t *pixels, int height, int width,
-                     int quality)
+                     int quality, enum jpeg_colour colour)
 {
     struct jpeg_compress_struct *c = &job->cinfo;
 
@@ -47,6 +47,8 @@ static void compress(struct encode_job *job, const uint8_t *pixels, int height, 
     jpeg_set_defaults(c);
     jpeg_set_quality(c, quality, TRUE);
     c->optimize_coding = TRUE;
+    if (colour == JPEG_444)
+        c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(c, TRUE);
     while (c->next_scanline < c->image_height) {
         JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + (size_t)c->next_scanline * (size_t)width * 3);
@@ -57,7 +59,7 @@ static void compress(struct encode_job *job, const uint8_t *pixels, int height, 
 }
 
 int encode_jpeg(uint8_t **out, size_t *size, const uint8_t *pixels, int height, int width,
-                int quality, struct err *err)
+                int quality, enum jpeg_colour colour, struct err *err)
 {
     struct encode_job *job;
 
@@ -72,7 +74,7 @@ int encode_jpeg(uint8_t **out, size_t *size, const uint8_t *pixels, int height, 
     job->manager.error_exit = on_fatal;
     job->manager.emit_message = on_message;
     if (setjmp(job->jump) == 0) {
-        compress(job, pixels, height, width, quality);
+        compress(job, pixels, height, width, quality, colour);
         *out = job->memory;
         *size = job->size;
     } else {

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/real.h"
+
 enum { SLIDE_WIDTH = 15 };
 
 const char *const lr_rule_names[LR_RULES] = {"valley", "slide", "minimum", "steep"};
@@ -19,7 +21,7 @@ double lr_find_rate(int i)
     static const double first = 1e-7, last = 10;
 
     BUG_IF(i < 0 || i >= LR_FIND_STEPS);
-    return first * pow(last / first, (double)i / LR_FIND_STEPS);
+    return first * real_pow(last / first, (double)i / LR_FIND_STEPS);
 }
 
 bool lr_find_diverged(double *best, double smooth)
@@ -97,7 +99,7 @@ static struct lr_suggestion steep(const struct points *p)
     int found = 0;
 
     for (int i = 0; i < p->n - 1; i++) {
-        double s = (p->loss[i + 1] - p->loss[i]) / (log(p->lr[i + 1]) - log(p->lr[i]));
+        double s = (p->loss[i + 1] - p->loss[i]) / (real_log(p->lr[i + 1]) - real_log(p->lr[i]));
 
         if (s < steepest) {
             steepest = s;

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/real.h"
+
 enum { GROUPS = 3, BODY_FROZEN = 2, EPOCHS_MAX = 100000 };
 
 static const char *const kind_names[] = {"one_cycle", "fine_tune", "flat_cos",
@@ -61,6 +63,10 @@ const struct key train_keys[] = {
             "gradient accumulation: batches per optimiser step; the effective batch is train.batch times this"),
     KEY_INT(struct train_options, size, "train.size", "224", 16, 4096, "px",
             "side of the square pictures the network sees"),
+    KEY_INT(struct train_options, valid_size, "train.valid_size", "0", 0, 4096, "px",
+            "side of the pictures in validation and prediction, larger than in training is common (FixRes); 0: as "
+            "in training",
+            .since = 2, .implied = "0"),
     KEY_CHOICE(struct train_options, precision, "train.precision", "fp32", precision_names,
                "type of the body's activations; sums, weights and the head are fp32 or wider"),
     KEY_F64(struct train_options, max_norm, "train.clip", "0", 0, 1e9, "1",
@@ -120,7 +126,7 @@ const struct key optim_keys[] = {
 static void even_mults(double lr[GROUPS], double a, double b)
 {
     for (int i = 0; i < GROUPS; i++)
-        lr[i] = i == 0 ? a : i == GROUPS - 1 ? b : a * pow(b / a, (double)i / (GROUPS - 1));
+        lr[i] = i == 0 ? a : i == GROUPS - 1 ? b : a * real_pow(b / a, (double)i / (GROUPS - 1));
 }
 
 static double given(double value, double preset)
@@ -250,10 +256,13 @@ static struct run_phase begin_phase(const struct phase_options *o, const struct 
                           .cycle_mult = (int)(o->cycle_mult < 0 ? 2 : o->cycle_mult),
                           .size = (int)(o->size ? o->size : t->size),
                           .batch = (int)(o->batch ? o->batch : t->batch),
+                          .valid_size = (int)t->valid_size,
                           .div = given(o->div, 25),
                           .div_final = given(o->div_final, 1e5),
                           .freeze_to = o->freeze ? BODY_FROZEN : 0};
 
+    if (p.valid_size == 0)
+        p.valid_size = p.size;
     p.pct_start = given(o->pct_start, o->kind == PHASE_FLAT_COS ? 0.75 : 0.25);
     for (int k = 0; k < 3; k++)
         p.moms[k] = cycle ? optim->moms.v[optim->moms.n == 1 ? 0 : k] : optim->mom;
@@ -303,6 +312,10 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
     if (o->moms.n != 1 && o->moms.n != 3)
         return err_set(err, ERR_INPUT,
                        "optim.moms: %d values; give 1, or 3 for start, peak and end", o->moms.n);
+    if (t->valid_size > 0 && t->valid_size < 16)
+        return err_set(err, ERR_INPUT,
+                       "train.valid_size: a network takes pictures of at least 16 px; 0 is the "
+                       "size of the training");
     for (int i = 0; i < t->phases_list.n; i++)
         constant |= t->phases[i].kind == PHASE_CONSTANT;
     if (t->watch.plateau > 0 && !constant)
@@ -336,7 +349,7 @@ int recipe_expand(struct run_phase *phases, int *n, const struct train_options *
 /* From A to B along half a cosine; pos in [0, 1]. */
 static double cosine(double a, double b, double pos)
 {
-    return a + (1 + cos(3.14159265358979323846 * (1 - pos))) * (b - a) / 2;
+    return a + (1 + real_cos(3.14159265358979323846 * (1 - pos))) * (b - a) / 2;
 }
 
 static double two_cosines(double pct, double pos, double a, double b, double c)
@@ -450,5 +463,5 @@ double smooth_loss_add(struct smooth_loss *s, double loss)
 
     s->value = beta * s->value + (1 - beta) * loss;
     s->count++;
-    return s->value / (1 - pow(beta, (double)s->count));
+    return s->value / (1 - real_pow(beta, (double)s->count));
 }

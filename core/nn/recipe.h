@@ -46,6 +46,7 @@ struct watch_options {
 
 struct train_options {
     int64_t batch, size; /* 64, 224 */
+    int64_t valid_size;  /* of validation and prediction; 0: the phase's */
     int64_t accumulate;  /* batches per step */
     int precision;
     double max_norm;           /* of the gradient; 0: not clipped */
@@ -70,9 +71,10 @@ extern const struct key optim_keys[];
 struct run_phase {
     int kind; /* any but FINE_TUNE */
     int epochs, size, batch;
-    int freeze_to; /* 0 or 2 */
-    bool clears;   /* Adam's moments and step are reset, as freeze() and unfreeze() have it */
-    double lr[3];  /* peak per group */
+    int valid_size; /* px, in validation and prediction */
+    int freeze_to;  /* 0 or 2 */
+    bool clears;    /* Adam's moments and step are reset, as freeze() and unfreeze() have it */
+    double lr[3];   /* peak per group */
     double div, div_final, pct_start;
     double moms[3];
     int cycle_len, cycle_mult; /* SGDR: epochs of the first, and how each next is longer */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/real.h"
 #include "base/rng.h"
 #include "base/text.h"
 
@@ -60,10 +61,10 @@ static void normal(float *v, size_t n, double std, uint64_t seed, int tensor)
 
         rng_words(words, seed, c);
         for (size_t k = 0; k < 4 && i + k < n; k += 2) {
-            double radius = std * sqrt(-2 * log((words[k] + 1.0) * unit));
+            double radius = std * sqrt(-2 * real_log((words[k] + 1.0) * unit));
             double angle = two_pi * unit * words[k + 1], sine, cosine;
 
-            sincos(angle, &sine, &cosine);
+            real_sincos(angle, &sine, &cosine);
             v[i + k] = (float)(radius * cosine);
             if (i + k + 1 < n)
                 v[i + k + 1] = (float)(radius * sine);

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/real.h"
+#include "base/rng.h"
+#include "record/stats.h"
+
 /* --- from the confusion matrix -------------------------------------------------------------------- */
 
 static void count_metrics(struct metrics *m, const struct class_score *scores, int32_t classes,
@@ -115,6 +119,100 @@ static double ece_of(struct confident *list, uint32_t n)
     return sum;
 }
 
+/* --- interval of the calibration error --- */
+
+enum { DRAWS_MOST = 10000000, RESAMPLES_MOST = 1000, RESAMPLES_LEAST = 200 };
+/* RNG_BOOTSTRAP's epochs; stats.c and repeats.c have 0 to 2. */
+enum { ROUND_RESAMPLED = 3, ROUND_CALIBRATED };
+
+/* LIST in rising order, picture k of it COUNTS[k] times, N in all, in equal-mass bins. */
+static double resampled_ece(const struct confident *list, const uint32_t *counts, uint32_t n)
+{
+    const uint32_t bins = n < METRICS_BINS ? n : METRICS_BINS;
+    uint32_t k = 0, used = 0; /* of picture k */
+    double sum = 0;
+
+    for (uint32_t b = 0; b < bins; b++) {
+        double off = 0;
+
+        for (uint32_t left = n / bins + (b < n % bins); left > 0;) {
+            const uint32_t here = counts[k] - used < left ? counts[k] - used : left;
+
+            off += here * (list[k].confidence - list[k].correct);
+            left -= here;
+            used += here;
+            if (used == counts[k]) {
+                k++;
+                used = 0;
+            }
+        }
+        sum += fabs(off);
+    }
+    return sum / n;
+}
+
+static void resample(uint32_t *counts, uint32_t n, uint32_t round)
+{
+    struct rng r = rng_begin(0, RNG_BOOTSTRAP, ROUND_RESAMPLED, round);
+
+    memset(counts, 0, n * sizeof *counts);
+    for (uint32_t i = 0; i < n; i++)
+        counts[rng_below(&r, n)]++;
+}
+
+/* Outcomes as a calibrated network has them. */
+static void calibrate(struct confident *list, uint32_t n, uint32_t round)
+{
+    struct rng r = rng_begin(0, RNG_BOOTSTRAP, ROUND_CALIBRATED, round);
+
+    for (uint32_t i = 0; i < n; i++)
+        list[i].correct = rng_uniform(&r, 0, 1) < list[i].confidence;
+}
+
+static int rising(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* LIST of the N pictures, m->ece is known; LIST is left in rising order with other outcomes. */
+static int ece_interval(struct metrics *m, struct confident *list, uint32_t n, struct err *err)
+{
+    const uint32_t wanted = DRAWS_MOST / n;
+    const uint32_t rounds = wanted > RESAMPLES_MOST    ? RESAMPLES_MOST
+                            : wanted < RESAMPLES_LEAST ? RESAMPLES_LEAST
+                                                       : wanted;
+    uint32_t *counts = calloc(n, sizeof *counts);
+    double *values = calloc(rounds, sizeof *values), low, high;
+
+    if (!counts || !values) {
+        free(counts);
+        free(values);
+        return err_set(err, ERR_NOMEM, "interval of the calibration error");
+    }
+    qsort(list, n, sizeof *list, by_confidence);
+    for (uint32_t r = 0; r < rounds; r++) {
+        resample(counts, n, r);
+        values[r] = resampled_ece(list, counts, n);
+    }
+    qsort(values, rounds, sizeof *values, rising);
+    low = 2 * m->ece - stats_quantile(values, rounds, 0.975);
+    high = 2 * m->ece - stats_quantile(values, rounds, 0.025);
+    for (uint32_t i = 0; i < n; i++)
+        counts[i] = 1;
+    for (uint32_t r = 0; r < rounds; r++) {
+        calibrate(list, n, r);
+        values[r] = resampled_ece(list, counts, n);
+    }
+    qsort(values, rounds, sizeof *values, rising);
+    m->ece_low = low < 0 || m->ece <= stats_quantile(values, rounds, 0.975) ? 0 : low;
+    m->ece_high = high < 0 ? 0 : high > 1 ? 1 : high;
+    free(counts);
+    free(values);
+    return 0;
+}
+
 static void list_confident(struct confident *list, const struct predictions *p)
 {
     for (uint32_t i = 0; i < p->n; i++)
@@ -138,7 +236,7 @@ int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct
 /* log p of class C; a probability that float32 lost is the least that it can hold. */
 static double log_prob(const float *row, int32_t c)
 {
-    return log(fmax((double)row[c], 1e-45));
+    return real_log(fmax((double)row[c], 1e-45));
 }
 
 /* Of softmax(BETA log p) of one picture: its log loss, the slope and the curvature of that over beta; *top: the
@@ -150,7 +248,7 @@ static double scaled_loss(const float *row, int32_t classes, int32_t actual, int
     double sum = 0, first = 0, second = 0;
 
     for (int32_t c = 0; c < classes; c++) {
-        double l = log_prob(row, c) - most, e = exp(beta * l);
+        double l = log_prob(row, c) - most, e = real_exp(beta * l);
 
         sum += e;
         first += e * l;
@@ -161,7 +259,7 @@ static double scaled_loss(const float *row, int32_t classes, int32_t actual, int
     *slope = first - (log_prob(row, actual) - most);
     *curve = second - first * first;
     *top = 1 / sum;
-    return log(sum) - beta * (log_prob(row, actual) - most);
+    return real_log(sum) - beta * (log_prob(row, actual) - most);
 }
 
 static double all_scaled(const struct predictions *p, double beta, double *slope, double *curve,
@@ -229,8 +327,8 @@ static int plain_metrics(struct metrics *out, const struct predictions *p, struc
     return rc;
 }
 
-static int compute(struct metrics *out, const struct predictions *p, bool temperature,
-                   struct err *err)
+/* ALL: not only what a monitor can be. */
+static int compute(struct metrics *out, const struct predictions *p, bool all, struct err *err)
 {
     struct confident *list = calloc((size_t)p->n + 1, sizeof *list);
     int rc;
@@ -240,8 +338,11 @@ static int compute(struct metrics *out, const struct predictions *p, bool temper
     if (!list)
         return err_set(err, ERR_NOMEM, "metrics");
     rc = plain_metrics(out, p, list, err);
-    if (rc == 0 && temperature)
+    if (rc == 0 && all) {
         fit_temperature(out, p, list);
+        list_confident(list, p);
+        rc = ece_interval(out, list, p->n, err);
+    }
     free(list);
     return rc;
 }
@@ -272,23 +373,28 @@ void metrics_rows(struct metric_row rows[METRICS], const struct metrics *m)
 {
 #define ROW(id) monitor_rows[id].key, monitor_rows[id].label
     const struct metric_row all[METRICS] = {
-        {ROW(MONITOR_TOP5), "1 is best", m->top5},
-        {ROW(MONITOR_BALANCED_ACCURACY), "mean recall of the classes", m->balanced_accuracy},
-        {ROW(MONITOR_MACRO_F1), "mean F1 of the classes", m->macro_f1},
-        {ROW(MONITOR_MCC), "1 is best, 0 is chance", m->mcc},
-        {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss},
-        {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier},
-        {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece},
+        {ROW(MONITOR_TOP5), "1 is best", m->top5, 0, 0},
+        {ROW(MONITOR_BALANCED_ACCURACY), "mean recall of the classes", m->balanced_accuracy, 0, 0},
+        {ROW(MONITOR_MACRO_F1), "mean F1 of the classes", m->macro_f1, 0, 0},
+        {ROW(MONITOR_MCC), "1 is best, 0 is chance", m->mcc, 0, 0},
+        {ROW(MONITOR_LOG_LOSS), "nat; 0 is best", m->log_loss, 0, 0},
+        {ROW(MONITOR_BRIER), "0 is best, 2 is worst", m->brier, 0, 0},
+        {ROW(MONITOR_ECE), "0 is best; bins of equally many pictures", m->ece, 0, 0},
         {"temperature", "temperature", "logits divided by it would give the lowest log loss here",
-         m->temperature},
+         m->temperature, 0, 0},
         {"scaled_log_loss", "log loss at that temperature", "nat; fitted on these same pictures",
-         m->scaled_log_loss},
+         m->scaled_log_loss, 0, 0},
         {"scaled_ece", "calibration error at that temperature", "fitted on these same pictures",
-         m->scaled_ece}};
+         m->scaled_ece, 0, 0}};
 #undef ROW
 
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < METRICS; i++) {
+        const bool ece = strcmp(all[i].key, monitor_rows[MONITOR_ECE].key) == 0;
+
         rows[i] = all[i];
+        rows[i].low = ece ? m->ece_low : NAN;
+        rows[i].high = ece ? m->ece_high : NAN;
+    }
 }
 
 json_t *metrics_json(const struct metrics *m)
@@ -297,10 +403,18 @@ json_t *metrics_json(const struct metrics *m)
     json_t *out = json_object();
 
     metrics_rows(rows, m);
-    for (int i = 0; i < METRICS; i++)
-        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0) {
+    for (int i = 0; i < METRICS; i++) {
+        char low[40], high[40];
+
+        snprintf(low, sizeof low, "%s_low95", rows[i].key);
+        snprintf(high, sizeof high, "%s_high95", rows[i].key);
+        if (json_object_set_new(out, rows[i].key, json_real(rows[i].value)) < 0 ||
+            (!isnan(rows[i].low) &&
+             (json_object_set_new(out, low, json_real(rows[i].low)) < 0 ||
+              json_object_set_new(out, high, json_real(rows[i].high)) < 0))) {
             json_decref(out);
             return NULL;
         }
+    }
     return out;
 }

@@ -57,8 +57,7 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Quantile Q of sorted X by linear interpolation (type 7 of Hyndman and Fan 1996). */
-static double quantile(const double *x, uint32_t n, double q)
+double stats_quantile(const double *x, uint32_t n, double q)
 {
     double at = q * (double)(n - 1);
     uint32_t i = (uint32_t)at;
@@ -84,8 +83,8 @@ int stats_bootstrap(double *low, double *high, const double *difference, uint32_
         means[r] = sum / n;
     }
     qsort(means, resamples, sizeof *means, by_value);
-    *low = quantile(means, resamples, 0.025);
-    *high = quantile(means, resamples, 0.975);
+    *low = stats_quantile(means, resamples, 0.025);
+    *high = stats_quantile(means, resamples, 0.975);
     free(means);
     return 0;
 }

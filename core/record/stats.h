@@ -30,6 +30,9 @@ struct mcnemar stats_mcnemar(uint64_t b, uint64_t c);
 int stats_bootstrap(double *low, double *high, const double *difference, uint32_t n,
                     uint32_t resamples, uint64_t seed, struct err *err) MUST_USE;
 
+/* Quantile Q of N rising numbers X by linear interpolation (type 7 of Hyndman and Fan 1996). N > 0. */
+double stats_quantile(const double *x, uint32_t n, double q);
+
 /* P of N tests made at once, adjusted in place: the step-down rule of Holm 1979 (Scand. J. Stat. 6,
  * 65-70). */
 void stats_holm(double *p, int n);

@@ -19,7 +19,7 @@ enum { SIZE = 224, HEIGHT = 460, WIDTH = 613, PICTURES = 16, RUNS = 7 };
 struct map_case {
     const char *name;
     float side, angle, warp;
-    int k, lighting;
+    int k, lighting, colour;
 };
 
 /* The output's centre on the picture's centre, SIDE source pixels across, turned by ANGLE radians.
@@ -29,8 +29,13 @@ static struct sample_map map_of(const struct map_case *m)
     float scale = m->side / SIZE, half = (SIZE - 1) / 2.0f;
     float a = scale * cosf(m->angle), b = scale * sinf(m->angle);
     float cx = WIDTH / 2.0f, cy = HEIGHT / 2.0f;
-    struct sample_map map = {
-        .k = m->k, .lighting = m->lighting, .brightness = 0.2f, .contrast = 1.1f};
+    struct sample_map map = {.k = m->k,
+                             .lighting = m->lighting,
+                             .brightness = 0.2f,
+                             .contrast = 1.1f,
+                             .colour = m->colour,
+                             .saturation = 1.2f,
+                             .hue = 0.3f};
     float w6 = m->warp / SIZE, w8 = 1.0f - m->warp / 2.0f;
     float rows[9] = {a + cx * w6, -b,   cx * w8 - half * (a - b),
                      b + cy * w6, a,    cy * w8 - half * (a + b),
@@ -67,7 +72,7 @@ static void drawn_maps(struct sample_map maps[PICTURES], int mode, bool train)
         if (train)
             augment_training(&maps[i], &o, HEIGHT, WIDTH, SIZE, 1, 0, i, i);
         else
-            augment_validation(&maps[i], mode, HEIGHT, WIDTH, SIZE);
+            augment_validation(&maps[i], &o, HEIGHT, WIDTH, SIZE);
 }
 
 static void measure(const char *isa, const struct sampler_kernels *k, const char *name,
@@ -101,12 +106,13 @@ static void measure(const char *isa, const struct sampler_kernels *k, const char
 int main(void)
 {
     static const struct map_case cases[] = {
-        {"train, inside", 400.0f, 0.0f, 0.0f, 2, 1},
-        {"train, turned and warped", 440.0f, 0.15f, 0.15f, 2, 1},
-        {"train, no lighting", 400.0f, 0.1f, 0.1f, 2, 0},
-        {"validation", 460.0f, 0.0f, 0.0f, 2, 0},
-        {"three samples", 460.0f, 0.15f, 0.2f, 3, 1},
-        {"one sample", 224.0f, 0.0f, 0.0f, 1, 1},
+        {"train, inside", 400.0f, 0.0f, 0.0f, 2, 1, 0},
+        {"train, hue and saturation", 400.0f, 0.0f, 0.0f, 2, 1, 1},
+        {"train, turned and warped", 440.0f, 0.15f, 0.15f, 2, 1, 0},
+        {"train, no lighting", 400.0f, 0.1f, 0.1f, 2, 0, 0},
+        {"validation", 460.0f, 0.0f, 0.0f, 2, 0, 0},
+        {"three samples", 460.0f, 0.15f, 0.2f, 3, 1, 0},
+        {"one sample", 224.0f, 0.0f, 0.0f, 1, 1, 0},
     };
     size_t bytes = (size_t)PICTURES * HEIGHT * WIDTH * 3;
     uint8_t *pixels = malloc(bytes);

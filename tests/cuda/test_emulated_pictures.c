@@ -102,7 +102,7 @@ static void draw(struct picture *pictures, int n, int mode, uint32_t epoch, uint
 
         p->position = first + (uint32_t)i;
         if (epoch == EPOCHS - 1)
-            augment_validation(&p->map, mode, p->height, p->width, SIZE);
+            augment_validation(&p->map, &o, p->height, p->width, SIZE);
         else
             augment_training(&p->map, &o, p->height, p->width, SIZE, SEED, epoch, p->position,
                              first);

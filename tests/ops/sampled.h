@@ -4,6 +4,7 @@
 #define PRESIZE_TESTS_SAMPLED_H
 
 #include "backend/cpu/sampler.h"
+#include "backend/elem_sample.h"
 #include "base/isa.h"
 #include "ops.h"
 
@@ -62,7 +63,8 @@ static inline struct sample_map random_map(struct rng *r, int height, int width,
     struct sample_map map = {.k = 1 + (int)rng_below(r, 3),
                              .lighting = (int)rng_below(r, 2),
                              .brightness = (float)rng_uniform(r, -0.4, 0.4),
-                             .contrast = (float)rng_uniform(r, 0.8, 1.25)};
+                             .contrast = (float)rng_uniform(r, 0.8, 1.25),
+                             .black = rng_below(r, 4) == 0};
 
     if (kind == 2) { /* far outside */
         cx += rng_uniform(r, -5.0, 5.0) * width;
@@ -85,6 +87,17 @@ static inline struct sample_map random_map(struct rng *r, int height, int width,
         m[8] = -m[6] * half;
     for (int i = 0; i < 9; i++)
         map.m[i] = (float)m[i];
+    if (rng_below(r, 3) == 0) {
+        map.colour = 1;
+        map.saturation = rng_below(r, 4) ? (float)rng_uniform(r, 0.0, 2.0) : 1.0f;
+        map.hue = rng_below(r, 4) ? (float)rng_uniform(r, -3.0, 3.0) : 0.0f;
+    }
+    if (rng_below(r, 3) == 0) {
+        map.erased.left = (int32_t)rng_below(r, (uint32_t)size);
+        map.erased.top = (int32_t)rng_below(r, (uint32_t)size);
+        map.erased.right = map.erased.left + 1 + (int32_t)rng_below(r, (uint32_t)size);
+        map.erased.bottom = map.erased.top + 1 + (int32_t)rng_below(r, (uint32_t)size);
+    }
     if (kind == 5) { /* in two steps */
         map.k = 1;
         map.two = random_steps(r, height, width, size);

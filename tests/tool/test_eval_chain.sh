@@ -2,6 +2,7 @@
 # validation, the chain of hashes holds, and what was changed is found.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 3
 tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8"
@@ -99,7 +100,7 @@ change() {
 # older FILE: run.json as an older program wrote it
 older() { sed -i '/"record_sha256"/d; s/^  "version": 2/  "version": 1/; s/\(  "stop": ".*"\),/\1/' "$1"; }
 change
-printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=9000 conv=notrunc 2> /dev/null
+flip_byte "$results/changed/checkpoints/last.safetensors" 9000
 broken last.safetensors
 change
 cp "$results"/seed43/checkpoints/last.* "$results/changed/checkpoints/" # whole, but another run's
@@ -297,7 +298,7 @@ rm "$results"/bare/checkpoints/*
 rm "$out"/README.md "$out"/config.json "$out"/model.*
 no_export 'bare/checkpoints/last.json: the run has no checkpoint "last" yet' bare --export "$out"
 cp -r "$results/first/checkpoints/." "$results/bare/checkpoints"
-printf x | dd of="$results/bare/checkpoints/last.safetensors" bs=1 seek=30000000 conv=notrunc 2> /dev/null
+flip_byte "$results/bare/checkpoints/last.safetensors" 30000000
 no_export "the file was changed or damaged" bare --export "$out"
 rm "$results/bare/predictions.h5"
 no_export "has no predictions.h5" bare --export "$out"
@@ -339,7 +340,7 @@ mkdir -p "$scratch/data/demo"
 cp -r "$data"/demo/shards-* "$data/demo/manifest.jsonl" "$scratch/data/demo/"
 printf 'x' >> "$scratch/data/demo/manifest.jsonl"
 shard=$(ls "$scratch"/data/demo/shards-*/*.h5 | head -n 1)
-printf 'xyz' | dd of="$shard" bs=1 seek=200000 conv=notrunc 2> /dev/null
+flip_byte "$shard" 200000
 $BIN/eval --data "$scratch/data" --results "$results" first --verify > "$scratch/out" 2> "$scratch/err" &&
     fail "--verify: changed data, not found"
 for link in shards manifest; do

@@ -41,7 +41,7 @@ shows "official split (42, stratified)"
 # The test pictures: those of the official list, each look counted, what is stored taken again.
 looks 0
 evaluate 0 off --split test
-says "first look"
+says "first evaluation"
 shows "test pictures of demo, official split (42, stratified)" "on the test split 1 time" "most confused:"
 cp "$scratch/out" "$scratch/test"
 looks 1
@@ -68,6 +68,15 @@ evaluate 0 off --split test --confusion
 [ "$(tail -n 1 "$scratch/out")" = "$test/plots/confusion.svg" ] || fail "--confusion of the test part"
 grep -q "test pictures of demo" "$test/plots/confusion.svg" || fail "the plot's title"
 looks 1
+
+# One command with --tta makes two figures: both are counted, and only an earlier command's is warned of.
+cp -r "$results/off" "$results/once" && rm -r "$results/once/scores" "$results/once/looks.jsonl"
+evaluate 0 once --split test --tta=1
+says "first evaluation"
+grep -q "evaluation 2" "$scratch/err" && fail "a warning of the command's own figure: $(cat "$scratch/err")"
+[ "$(wc -l < "$results/once/looks.jsonl")" = 2 ] || fail "not 2 lines of one command with --tta"
+evaluate 0 once --split test --tta=2
+says "evaluation 3"
 
 # Damage, a torn store and other weights are not taken for it; the same bits come again.
 head -c 200 "$scratch/first.h5" > "$test/predictions.h5"

@@ -16,6 +16,7 @@ cd "$WORK" || exit 1
 fetch=$BIN/fetch
 
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 
 # --- an archive in the layout of the public one, with what Macs leave in it
 mkdir -p set/images set/annotations
@@ -95,7 +96,7 @@ refuse 5 "$fetch" again --from set.tgz --sha256 "${sum/[0-9]/f}"; says "expected
 
 # --- --verify
 ok "$fetch" mine --verify; prints data/mine/tree; says "all 8 files"
-printf X | dd of=data/mine/tree/images/Cat_2.jpg bs=1 seek=100 conv=notrunc status=none
+flip_byte data/mine/tree/images/Cat_2.jpg 100
 rm data/mine/tree/images/Cat_3.jpg
 echo extra >data/mine/tree/images/Cat_9.jpg
 echo longer >>data/mine/tree/images/Cat_4.jpg
@@ -125,7 +126,7 @@ ok "$fetch" mine --repair; says "nothing to repair"; prints data/mine/tree
 rm -rf data/mine/tree/images # a whole folder; the archive lies where a download puts it
 mkdir data/archives && cp set.tgz data/archives
 ok "$fetch" mine --repair; says "6 of 8 files repaired from data/archives/set.tgz"
-printf X | dd of=data/archives/set.tgz bs=1 seek=50 conv=notrunc status=none
+flip_byte data/archives/set.tgz 50
 ok "$fetch" mine --verify; says "it is damaged, or another of its name" # not fetch's
 ok "$fetch" mine --repair; says "nothing to repair"
 mv data/archives elsewhere && ln -s ../elsewhere data/archives # a folder that is a link
@@ -180,7 +181,7 @@ refuse 1 "$fetch" bad --from cut.tar; nothing_left data
 # a byte of a picture flipped inside gzip: only its own checksum can tell
 head -c 100000 /dev/urandom > big.bin
 mkdir -p noise && cp big.bin noise/a_1.jpg && tar -cf noise.tar noise && gzip -n -1 -c noise.tar > flip.tgz
-printf '\125\252\125' | dd of=flip.tgz bs=1 seek=50000 conv=notrunc 2>/dev/null
+flip_byte flip.tgz 50000
 refuse 1 "$fetch" bad --from flip.tgz; says "checksum"; nothing_left data
 gzip -n -1 -c noise.tar > sound.tgz
 ok "$fetch" sound --from sound.tgz; rm -rf data

@@ -16,6 +16,7 @@ cd "$WORK" || exit 1
 fetch=$BIN/fetch
 
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 . "$SOURCE/tests/tool/kill_downloads.sh"
 
 mkdir -p set/images served
@@ -35,7 +36,7 @@ ok "$fetch" net --from "$at/set.tgz"; says "plain http"; says "no published hash
 cmp -s served/set.tgz data/archives/net-set.tgz || fail "the archive is not what was served"
 [ "$(ls -A data/archives)" = net-set.tgz ] || fail "left: $(ls -A data/archives)"
 ok "$fetch" net --verify
-printf X | dd of=data/archives/net-set.tgz bs=1 seek=50 conv=notrunc status=none
+flip_byte data/archives/net-set.tgz 50
 refuse 5 "$fetch" net --verify; grep -qx "archive net-set.tgz" out || fail "the archive is not named"
 refuse 5 "$fetch" net --repair; says "1 named above cannot be repaired: of the archive no address is known"
 grep -q "extra" err && fail "--repair speaks of files that are not extra"
@@ -99,13 +100,13 @@ rm -rf data
 ok "$fetch" big --from "$at/broken2/big.tar"; says "$kept"; says "trying again in 1 s (2 of 5)"; says "resuming at byte"
 rm -rf data
 refuse 4 "$fetch" big --attempts 1 --from "$at/broken3/big.tar"
-cp served/big.tar was.tar && printf X | dd of=served/big.tar bs=1 seek=100000 conv=notrunc status=none
+cp served/big.tar was.tar && flip_byte served/big.tar 100000
 ok "$fetch" big --from "$at/broken3/big.tar"; says "the file on the server was changed since"
 cmp -s served/big.tar data/archives/big-big.tar || fail "two files of the server in one archive"
 mv was.tar served/big.tar && rm -rf data
 # what lies there is not what came: the record tells, and nothing of it stays
 refuse 4 "$fetch" big --attempts 1 --from "$at/broken4/big.tar"
-printf X | dd of=data/archives/big-big.tar.part bs=1 seek=1000000 conv=notrunc status=none
+flip_byte data/archives/big-big.tar.part 1000000
 ok "$fetch" big --from "$at/broken4/big.tar"; says "was changed behind its first"
 cmp -s served/big.tar data/archives/big-big.tar || fail "damage of the partial file reached the archive"
 rm -rf data

@@ -20,6 +20,7 @@ fetch=$BIN/fetch
 stored=data/weights/resnet18.safetensors
 
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py $*"; }
 
@@ -71,7 +72,7 @@ rm -rf again
 
 # --- damage is found
 cp "$stored" sound.safetensors
-printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+flip_byte "$stored" 20000000
 ok "$fetch" weights/resnet18 # names and shapes only
 refuse 5 "$fetch" weights/resnet18 --verify; prints "changed resnet18.safetensors"
 truncate -s 1000000 "$stored"
@@ -80,7 +81,7 @@ refuse 1 "$fetch" weights/resnet18; says "fetch weights/resnet18 again"
 ok "$fetch" weights/resnet18 --repair --from good.pth; says "is damaged and is rebuilt"
 says "nothing tells whether the new weights"
 cmp -s "$stored" sound.safetensors || fail "--repair gives other weights"
-printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+flip_byte "$stored" 20000000
 cp "$stored" spoilt.safetensors # and only from the file that it was made from
 refuse 1 "$fetch" weights/resnet18 --repair; says "was made from good.pth (SHA-256 $(sum good.pth))"
 refuse 5 "$fetch" weights/resnet18 --repair --from prefix.pth; says "was made from good.pth"
@@ -159,7 +160,7 @@ grep -aq '"weights_key": *"state_dict_ema"' "$stored" || fail "the file does not
 ok "$fetch" weights/resnet18 --from ema.pth --weights-key state_dict_ema
 says "nothing to do"
 ok "$fetch" weights/resnet18 --verify
-cp "$stored" sound.safetensors && printf X | dd of="$stored" bs=1 seek=20000000 conv=notrunc status=none
+cp "$stored" sound.safetensors && flip_byte "$stored" 20000000
 refuse 5 "$fetch" weights/resnet18 --repair --from ema.pth --weights-key state_dict; says "state_dict_ema, not with"
 ok "$fetch" weights/resnet18 --repair --from ema.pth # the same network of it
 cmp -s "$stored" sound.safetensors || fail "--repair took another network"
@@ -237,7 +238,7 @@ ok "$fetch" weights/resnet18 --from "$at/mine-$digits.pth"; says "begins as its 
 pth check "$stored" resnet18 "$kept" "$(sum good.pth)"
 cmp -s good.pth "data/archives/$kept" || fail "the download is not kept"
 ok "$fetch" weights/resnet18 --verify
-printf X | dd of="data/archives/$kept" bs=1 seek=50 conv=notrunc status=none
+flip_byte "data/archives/$kept" 50
 refuse 5 "$fetch" weights/resnet18 --verify; prints "archive $kept"
 rm -rf data
 ok "$fetch" weights/resnet18 --from "$at/plain.pth"; says "plain http"; says "nothing to check it by"

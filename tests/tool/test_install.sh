@@ -89,5 +89,9 @@ status=0
 # The near miss is found in the installed share folder; without it (control) nothing is near.
 ! "$presize" train --exp smokee 2>"$scratch/message" || fail "trained smokee"
 grep -q 'did you mean smoke' "$scratch/message" || fail "$(cat "$scratch/message")"
+for prep in "$scratch/moved/libexec/presize/prep" "$BIN/prep"; do # by their own place, without the wrapper
+    ! "$prep" demoo 2>"$scratch/message" || fail "prepared demoo"
+    grep -q 'did you mean demo?' "$scratch/message" || fail "$prep: $(cat "$scratch/message")"
+done
 ! PRESIZE_SHARE=/nowhere "$presize" train --exp smokee 2>"$scratch/message" || fail "trained smokee"
 ! grep -q 'did you mean smoke' "$scratch/message" || fail "the control found it as well"

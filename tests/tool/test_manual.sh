@@ -106,7 +106,7 @@ train exec.conv=|own onednn
 train train.phases.2.ki|train.phases.2.kind=
 train data.verify=|crc off
 prep shard.st|shard.storage=
-prep shard.storage=|raw zstd
+prep shard.storage=|raw zstd jpeg
 train nosuch|
 nosuch |
 END

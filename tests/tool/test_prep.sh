@@ -12,6 +12,7 @@ prep=$BIN/prep
 [ -x "$prep" ] || { echo "no $prep"; exit 1; }
 
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 hashes() { (cd "$1" && sha256sum shard-*.h5 index.json | sort -k 2); }
 
 # picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program
@@ -90,10 +91,42 @@ hashes one/flat/shards-32 >b
 hashes two/flat/shards-32 >a
 cmp -s a b || fail "the old pictures do not give the old bytes"
 
-# --- zstd holds the same pictures
-ok "$prep" flat --data zstd shard.storage=zstd --workers 2
-ok "$prep" flat --data zstd shard.storage=zstd --check
-prints "22 pictures"
+# --- zstd holds the same pictures, jpeg nearly the same ones: the same bytes at 1 and 2 workers, checked and repaired
+for storage in zstd jpeg; do
+    ok "$prep" flat --data $storage shard.storage=$storage --workers 1
+    hashes $storage/flat/shards-32 >a
+    ok "$prep" flat --data $storage shard.storage=$storage --workers 2 --force
+    hashes $storage/flat/shards-32 >b
+    cmp -s a b || fail "$storage: bytes differ between 1 and 2 workers"
+    ok "$prep" flat --data $storage shard.storage=$storage --check
+    prints "22 pictures"
+    flip_byte $storage/flat/shards-32/shard-00001.h5 5000
+    refuse 1 "$prep" flat --data $storage shard.storage=$storage --check
+    says shard-00001.h5
+    ok "$prep" flat --data $storage shard.storage=$storage --repair
+    hashes $storage/flat/shards-32 >b
+    cmp -s a b || fail "$storage: --repair gives other bytes"
+    ok "$prep" flat --data none shard.storage=$storage --plan
+    prints "presize and compress"
+    ok "$prep" flat --data none shard.storage=$storage --summary
+    prints "store     $storage, "
+    ok "$prep" flat --data none shard.storage=$storage --show sheet.png
+done
+grep -q '"quality": 95' jpeg/flat/shards-32/index.json || fail "the quality is not recorded"
+grep -q quality zstd/flat/shards-32/index.json && fail "a quality of zstd is recorded"
+before=$(cat jpeg/flat/shards-32/index.json)
+ok "$prep" flat --data jpeg shard.storage=jpeg shard.quality=50
+says "the settings differ"
+[ "$before" != "$(cat jpeg/flat/shards-32/index.json)" ] || fail "another quality gives the same shards"
+# longer than a JPEG can be: nothing is kept, and the way out is named; the control: raw
+mkdir long && { printf 'P6\n9000 1\n255\n' && head -c 27000 /dev/zero; } >long/a_1.ppm
+ok "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_raw
+refuse 1 "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_jpeg \
+    shard.storage=jpeg decode.on_error=skip
+says "70000 x 700"
+says "set shard.storage=raw"
+[ -z "$(find long_jpeg -type f)" ] || fail "left behind: $(find long_jpeg)"
+rm -r long long_raw
 
 # --- what the options print
 ok "$prep" flat --data one --vocab
@@ -129,6 +162,13 @@ for folder in flat nested; do
     ok "$prep" made_$folder --data made presize.size=32 --vocab
     [ "$(wc -l <out)" = 3 ] || fail "--init $folder: $(cat out)"
 done
+ok "$prep" --init flat saved
+[ "$(cat out)" = prep/datasets/saved.yaml ] && says "prep saved" || fail "--init flat saved: $(cat out err)"
+sed 1,/^title/d prep/datasets/saved.yaml | cmp -s - <(sed 1,/^title/d prep/datasets/made_flat.yaml) || fail "saved otherwise than printed"
+refuse 1 "$prep" --init nested saved
+says "prep/datasets/saved.yaml is there already"
+refuse 1 "$prep" --init nested ../saved
+says "no slash"
 mkdir single && cp flat/dog_1.jpg single/
 refuse 1 "$prep" --init single
 says "cannot see how its pictures are labelled"
@@ -137,7 +177,7 @@ says "no such folder"
 
 # --- a flipped byte in a shard
 cp -r one/flat/shards-32 keep_shards
-printf '\377' | dd of=one/flat/shards-32/shard-00001.h5 bs=1 seek=9000 conv=notrunc 2>/dev/null
+flip_byte one/flat/shards-32/shard-00001.h5 9000
 refuse 1 "$prep" flat --data one --check
 says shard-00001.h5
 says --repair
@@ -276,8 +316,8 @@ says no_such_set
 (cd flat && tar cf ../fetched.tar -- *.jpg)
 ok "$BIN/fetch" fetched --from fetched.tar
 refuse 1 "$prep" fetched
-says "prep --init data/fetched/tree > prep/datasets/fetched.yaml"
-"$prep" --init data/fetched/tree >prep/datasets/fetched.yaml 2>err || fail "--init of a fetched tree"
+says "prep --init data/fetched/tree fetched"
+ok "$prep" --init data/fetched/tree fetched
 ok "$prep" fetched presize.size=32
 [ "$(tail -n 1 out)" = data/fetched/shards-32 ] || fail "fetched: $(cat out err)"
 refuse 2 "$prep"

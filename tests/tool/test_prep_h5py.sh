@@ -1,6 +1,6 @@
 #!/bin/bash
-# test_prep_h5py.sh - an outsider opens a shard by name: h5py gives the pixels, labels and sizes. Needs
-# BIN; skipped without h5py. SPDX-License-Identifier: MIT
+# test_prep_h5py.sh - an outsider opens a shard by name: h5py (and Pillow, of storage jpeg) gives the pixels, labels and
+# sizes. Needs BIN and SOURCE; skipped without h5py. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C
 PYTHON=
@@ -20,18 +20,40 @@ for name in a/cat_1 a/cat_2 b/dog_1; do
     { printf 'P6\n40 32\n255\n'; tail -c +$((n * 3000)) "$BIN/prep" | head -c 3840; } >tree/$name.ppm
 done
 printf "title: h\nroot: $WORK/tree\nlabel: {from: folder}\npresize: {size: 32}\n" >prep/datasets/h.yaml
-"$BIN/prep" h --data data 2>err || { cat err; exit 1; }
+for storage in raw jpeg; do
+    "$BIN/prep" h --data $storage shard.storage=$storage >out 2>err || { cat err; exit 1; }
+done
+# --- the reader of docs/formats.md, as it stands there, on each
+sed -n '/^import h5py, io, json/,/^```/p' "$SOURCE/docs/formats.md" | grep -v '^```' >reader.py
+grep -q 'def pictures' reader.py || { echo "FAIL: no reader in docs/formats.md"; exit 1; }
 $PYTHON - <<'END' || exit 1
+import sys
+sys.path.insert(0, ".")
+try:
+    import PIL
+except ImportError:
+    PIL = None
+    print("skipped for jpeg: no Pillow (Debian: python3-pil)")
+from reader import pictures
 import h5py, json
-index = json.load(open("data/h/shards-32/index.json"))
-with h5py.File("data/h/shards-32/" + index["shards"][0]["file"], "r") as f:
-    for path, label in (("a/cat_1.ppm", 0), ("a/cat_2.ppm", 0), ("b/dog_1.ppm", 1)):
-        d = f["images/" + path]
-        assert d.shape == (32, 40, 3) and d.dtype == "uint8", (d.shape, d.dtype)
-        want = open("tree/" + path, "rb").read()[-3840:]
-        assert d[...].tobytes() == want, path
-        row = [r for r in f["index"][...] if r["path"].rstrip(b"\0").decode() == path]
-        assert len(row) == 1 and row[0]["label"] == label, row
-        assert (row[0]["height"], row[0]["width"]) == (32, 40)
+import numpy as np
+for storage in ("raw", "jpeg") if PIL else ("raw",):
+    folder = storage + "/h/shards-32/"
+    found = {path: (label, picture) for path, label, picture in pictures(folder)}
+    for path, label in (("a/cat_1.ppm", "a"), ("a/cat_2.ppm", "a"), ("b/dog_1.ppm", "b")):
+        want = np.frombuffer(open("tree/" + path, "rb").read()[-3840:], np.uint8).reshape(32, 40, 3)
+        got = found.pop(path)
+        assert got[0] == label and got[1].shape == (32, 40, 3) and got[1].dtype == "uint8", (path, got)
+        off = np.abs(got[1].astype(int) - want)
+        assert off.max() == 0 if storage == "raw" else 0 < off.mean() < 8, (storage, path, off.mean())
+    assert not found, found
+    index = json.load(open(folder + "index.json"))
+    with h5py.File(folder + index["shards"][0]["file"], "r") as f:
+        for row in f["index"][...]:
+            d = f["images/" + row["path"].rstrip(b"\0").decode()]
+            assert d.shape == ((32, 40, 3) if storage == "raw" else (row["stored"],)), (storage, d.shape)
+            assert (row["height"], row["width"]) == (32, 40)
+            if storage == "jpeg":
+                assert bytes(d[:2]) == b"\xff\xd8" and bytes(d[-2:]) == b"\xff\xd9"
 print("ok: h5py", h5py.__version__, "gives the pixels")
 END

@@ -55,6 +55,12 @@ refused 2 "two\\x0Alines': a run" $tiny --name $'two\nlines'
 # What does not go together.
 refused 1 "augment.mixup and augment.cutmix are both set" $tiny augment.mixup=1 augment.cutmix=1
 refused 1 "augment.min_zoom 2 is larger" $tiny augment.min_zoom=2
+refused 1 "augment.hue has no effect with augment.mode=none" $tiny augment.mode=none augment.hue=0.1
+refused 1 "augment.policy: goes with augment.mode=presize" $tiny augment.mode=fastai augment.policy=trivial
+refused 1 "augment.resize: goes with augment.mode=presize or none" $tiny augment.mode=fastai augment.resize=pad
+refused 1 "augment.pad has no effect with augment.mode=none" $tiny augment.mode=none augment.pad=zeros
+refused 1 "train.valid_size: 2048 px is more than the shards hold (128 px" $tiny train.valid_size=2048
+refused 1 "train.valid_size: a network takes pictures of at least 16 px" $tiny train.valid_size=8
 [ ! -e "$results" ] || [ -z "$(ls "$results")" ] || fail "left behind: $(ls "$results")"
 refused 2 "at a time" $tiny --plan --summary
 refused 2 "--lr-find is a run of its own" $tiny --lr-find --plan

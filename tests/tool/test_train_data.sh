@@ -123,6 +123,18 @@ shows data.size=32
 (ulimit -n 24 && "$BIN/train" --exp e --data many --summary data.set=s >out 2>err) ||
     fail "more shards than open files"
 
+# --- shards of JPEG files: any number of readers gives the same weights, and the chain back to the pictures is checked
+"$BIN/prep" s --data j shard.storage=jpeg >out 2>err || fail "prep s, jpeg"
+for readers in 1 3; do
+    "$BIN/train" --exp e --data j --results r --name j$readers data.set=s exec.readers=$readers >out 2>err ||
+        fail "train on shards of JPEG files, $readers readers"
+done
+weights() { sed -n 's/.*"weights_sha256": *"\([0-9a-f]*\)".*/\1/p' "r/$1/metrics.jsonl" | tail -n 1; }
+[ -n "$(weights j1)" ] && [ "$(weights j1)" = "$(weights j3)" ] || fail "1 and 3 readers: other weights"
+"$BIN/eval" j3 --data j --results r --verify >out 2>err || fail "eval --verify, jpeg"
+"$BIN/eval" j3 --data j --results r --split valid >out 2>err || fail "eval --split valid, jpeg"
+"$BIN/eval" j3 --data d --results r --split valid >out 2>err && fail "other pixels than the run's are not refused"
+
 # --- index.json and shards that name other classes or settings
 rm -r d/s/shards-40
 for change in 's/"cat"/"cut"/' 's/"exif": "ignore"/"exif": "apply"/'; do

@@ -27,7 +27,8 @@ train_run loose $tiny train.clip=1e6
 
 # All at once: the same bits with one thread, with two, and after each interruption.
 all="$tiny train.accumulate=2 train.clip=0.5 train.ema=0.9 train.loss.smoothing=0.1 train.loss.focal=1
-    train.loss.class_weights=balanced data.sample_weights=balanced augment.mixup=0.4"
+    train.loss.class_weights=balanced data.sample_weights=balanced augment.mixup=0.4
+    augment.vflip=0.5 augment.hue=0.1 augment.saturation=0.5 augment.erase=0.5 augment.policy=trivial"
 train_run all $all exec.threads=2
 train_run all1 $all exec.threads=1
 same all all1
@@ -60,6 +61,35 @@ grep -aq 'conv1.weight.v"' "$results/plain/checkpoints/last.optim.safetensors" |
 for idle in "optim.name=sgd optim.eps=1e-3" "optim.name=sgd optim.sqr_mom=0.9" optim.nesterov=true; do
     refused 1 "has no effect: optim.name is" $tiny $idle
 done
+
+# train.valid_size: the same weights, validated and recorded at another size, which prediction and an export take.
+train_run wide $tiny train.valid_size=64
+[ "$(weights_hash wide)" = "$(weights_hash plain)" ] || fail "train.valid_size changed the weights"
+[ "$(metric wide 2 valid_loss)" != "$(metric plain 2 valid_loss)" ] || fail "train.valid_size changed no loss"
+"$BIN/eval" --data "$data" --results "$results" wide --verify > "$scratch/out" 2> "$scratch/err" ||
+    fail "the chain of train.valid_size: $(cat "$scratch/out")"
+"$BIN/eval" --data "$data" --results "$results" wide --export "$scratch/wide" > "$scratch/out" 2> "$scratch/err" ||
+    fail "--export wide"
+grep -q '"size": 64' "$scratch/wide/config.json" || fail "the export's size"
+picture=$(sed -n '2s/,.*//p' "$results/wide/predictions.csv")
+for run in wide plain; do # the control: plain gives another probability
+    "$BIN/eval" --data "$data" --results "$results" $run --csv --predict "$data/demo/tree/images/$picture" \
+        > "$scratch/$run.out" 2> "$scratch/err" || fail "--predict $run"
+done
+cmp -s "$scratch/wide.out" "$scratch/plain.out" && fail "--predict takes the training's size"
+
+# augment.resize and augment.pad: recorded where prediction reads them, in the checkpoint's file alone, too.
+train_run padded $tiny augment.resize=pad augment.pad=zeros train.phases.0.epochs=1
+for model in padded "$results/padded/checkpoints/last.safetensors"; do
+    "$BIN/eval" --data "$data" --results "$results" "$model" --csv --predict "$data/demo/tree/images/$picture" \
+        > "$scratch/${model##*.}.out" 2> "$scratch/err" || fail "--predict $model"
+done
+cmp "$scratch/padded.out" "$scratch/safetensors.out" || fail "a checkpoint alone predicts otherwise"
+grep -q '"resize": "pad"' "$results/padded/checkpoints/last.json" || fail "the checkpoint lacks augment.resize"
+grep -q '"resize"' "$results/plain/checkpoints/last.json" && fail "control: the default is recorded"
+"$BIN/eval" --data "$data" --results "$results" padded --export "$scratch/padded" > "$scratch/out" 2> "$scratch/err" ||
+    fail "--export padded"
+grep -q '"shrink": "pad_zeros"' "$scratch/padded/config.json" || fail "the export's way to shrink"
 
 # A table that changed in between is noticed, though the experiment names the same path.
 cp "$scratch/split.csv" "$scratch/moving.csv"

@@ -1,6 +1,7 @@
 # test_train_resume.sh - stopped, interrupted or killed, a run resumes and ends bit-identical.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 tiny_experiment 4 2 16 "{kind: fine_tune, epochs: 2}, {kind: constant, epochs: 1, lr: 1e-4}" \
     "exec: {microbatch: 8}"
 train="$BIN/train --data $data --results $results"
@@ -126,8 +127,7 @@ refused 1 "best.json is missing" --resume lost
 
 # A checkpoint that was tampered with is refused.
 refused 1 "--resume changed" --name changed $tiny --stop-after 1
-printf 'x' | dd of="$results/changed/checkpoints/last.safetensors" bs=1 seek=5000 conv=notrunc \
-    2> /dev/null
+flip_byte "$results/changed/checkpoints/last.safetensors" 5000
 refused 1 "last.safetensors" --resume changed
 
 # A disk that is full while a checkpoint is written: the one before it stays.

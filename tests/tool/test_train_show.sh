@@ -50,6 +50,13 @@ show none.png --unique augment.mode=none
 differ unique.png none.png "with and without augmentation"
 [ "$(stat -c %s "$scratch/none.png")" -lt "$(stat -c %s "$scratch/unique.png")" ] ||
     fail "nine times the same should take less room than nine augmentations"
+for option in augment.vflip=1 augment.hue=0.3 augment.saturation=1 augment.erase=1 augment.policy=trivial \
+    augment.resize=squish augment.resize=pad augment.pad=zeros; do
+    show one.png $option
+    differ batch.png one.png "$option"
+    show one_ref.png $option exec.backend=ref
+    equal one.png one_ref.png "$option on the reference"
+done
 
 [ ! -e "$results" ] || fail "--show-batch made a run folder"
 refused 1 "no/such/folder" $tiny --show-batch "$scratch/no/such/folder/sheet.png"

@@ -1,6 +1,7 @@
 # test_train_tampered.sh - what a stopped run resumes from is checked against itself, its recipe and its metrics.
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 tiny_experiment 2 1 16 "{kind: fine_tune, epochs: 2}" "exec: {microbatch: 8}"
 train="$BIN/train --data $data --results $results"
 train_run whole $tiny
@@ -37,7 +38,7 @@ fresh
 sed -i 's/"epochs": [0-9]*/"epochs": 7/' "$results/copy/checkpoints/best.json"
 spoilt checkpoints/best.json "best.json"
 fresh
-printf 'x' | dd of="$results/copy/checkpoints/best.safetensors" bs=1 seek=40000 conv=notrunc 2> /dev/null
+flip_byte "$results/copy/checkpoints/best.safetensors" 40000
 spoilt checkpoints/best.safetensors "best.safetensors: SHA-256 is"
 fresh
 rm "$results/copy/checkpoints/best.json"
@@ -86,7 +87,7 @@ replay copy || fail "--replay: $(cat "$scratch/err")"
 tail -n 1 "$scratch/out" | grep -q "^equal: 3 epochs of $results/copy, every figure and the weights" || fail "$(cat "$scratch/out")"
 diff -r "$results/whole" "$results/copy" > /dev/null || fail "--replay writes"
 sed -i '2s/"train_loss": [0-9]*/"train_loss": 77/' "$results/copy/metrics.jsonl"
-printf 'x' | dd of="$results/copy/checkpoints/last.safetensors" bs=1 seek=40000 conv=notrunc 2> /dev/null
+flip_byte "$results/copy/checkpoints/last.safetensors" 40000
 replay copy
 [ $? = 1 ] || fail "--replay of a changed record: status"
 grep -q "copy: epoch 1 differs: train_loss [0-9.]*, recorded 77.*; 1 of [0-9]* tensors differ after epoch 2, the first is" \

@@ -1,6 +1,7 @@
 # test_train_weights.sh - where training starts: an earlier run, a file of one's own, fetched weights;
 # files that do not fit. Needs python3 for the .pth files. SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
+. "$SOURCE/tests/tool/flip_byte.sh"
 command -v python3 > /dev/null || { echo "skipped: no python3 to make .pth files"; exit 77; }
 demo_set
 mkdir "$scratch/data" && ln -s "$data/demo" "$scratch/data/demo"
@@ -96,7 +97,7 @@ refused 1 "run:nothing" $tiny model.weights=run:nothing
 
 # A run's weights that are not those its checkpoint vouches for.
 cp -r "$results/first" "$results/hurt"
-printf x | dd of="$results/hurt/checkpoints/last.safetensors" bs=1 seek=30000000 conv=notrunc 2> /dev/null
+flip_byte "$results/hurt/checkpoints/last.safetensors" 30000000
 before="$before
 hurt"
 refused 1 "is not the file" $tiny model.weights=run:hurt

@@ -19,6 +19,8 @@
 #include "base/path.h"
 #include "data/dataset.h"
 #include "data/shard_write.h"
+#include "image/decode.h"
+#include "image/encode_jpeg.h"
 
 enum { SHARDS_CLASSES = 3, SHARDS_MAX = 64 };
 
@@ -49,10 +51,47 @@ static inline size_t shards_size(uint32_t item)
     return (size_t)shards_height(item) * shards_width(item) * 3;
 }
 
-static inline void shards_pixels(uint32_t item, uint8_t *out)
+static inline void shards_drawn(uint32_t item, uint8_t *out)
 {
     for (size_t i = 0; i < shards_size(item); i++)
         out[i] = (uint8_t)(i * (item + 3) + i / 97);
+}
+
+enum { SHARDS_QUALITY = 90 };
+
+/* What a shard stores of PIXELS (height, width, 3), released with free(). With storage jpeg they become what a reader
+ * decodes. */
+static inline uint8_t *shards_pack(int storage, uint8_t *pixels, uint32_t height, uint32_t width,
+                                   size_t *stored)
+{
+    const size_t size = (size_t)height * width * 3, bound = shard_compress_bound(size);
+    uint8_t *packed;
+    struct err err;
+
+    if (storage == STORAGE_JPEG) {
+        assert_int_equal(encode_jpeg(&packed, stored, pixels, (int)height, (int)width,
+                                     SHARDS_QUALITY, JPEG_444, &err),
+                         0);
+        assert_int_equal(image_decode_jpeg(pixels, height, width, packed, *stored, &err), 0);
+        return packed;
+    }
+    packed = malloc(bound);
+    assert_non_null(packed);
+    *stored = size;
+    if (storage == STORAGE_ZSTD)
+        assert_int_equal(shard_compress(packed, bound, stored, pixels, size, &err), 0);
+    else
+        memcpy(packed, pixels, size);
+    return packed;
+}
+
+/* The pixels of ITEM as they are read back. */
+static inline void shards_pixels(const struct shards *t, uint32_t item, uint8_t *out)
+{
+    size_t stored;
+
+    shards_drawn(item, out);
+    free(shards_pack(t->options.storage, out, shards_height(item), shards_width(item), &stored));
 }
 
 /* N items, a third of them in folders, labels round about; nothing is written yet. */
@@ -91,8 +130,11 @@ static inline void shards_describe(struct shards *t, uint32_t n)
                                   .vocab = t->vocab,
                                   .n_classes = SHARDS_CLASSES,
                                   .group = t->group};
-    t->options = (struct dataset_options){
-        .size = 40, .max_aspect = 2.0, .shard_pictures = 10, .storage = STORAGE_RAW};
+    t->options = (struct dataset_options){.size = 40,
+                                          .max_aspect = 2.0,
+                                          .shard_pictures = 10,
+                                          .storage = STORAGE_RAW,
+                                          .quality = SHARDS_QUALITY};
     t->options.groups_list.n = 2;
     memcpy(t->options.groups[0].name, "cat", 4);
     memcpy(t->options.groups[1].name, "dog", 4);
@@ -111,8 +153,8 @@ static inline int shards_add_all(struct shards *t, struct shard_writer *w, struc
 
     for (uint32_t i = 0; rc == 0 && i < t->dataset.n; i++) {
         uint32_t item = shard_writer_order(w, i);
-        size_t size = shards_size(item), bound = shard_compress_bound(size), stored = size;
-        uint8_t *pixels = malloc(size), *packed = malloc(bound);
+        size_t size = shards_size(item);
+        uint8_t *pixels = malloc(size), *packed;
         struct shard_pixels p = {.height = shards_height(item),
                                  .width = shards_width(item),
                                  .original_height = 2 * shards_height(item),
@@ -120,15 +162,10 @@ static inline int shards_add_all(struct shards *t, struct shard_writer *w, struc
                                  .format = "jpeg"};
 
         assert_non_null(pixels);
-        assert_non_null(packed);
-        shards_pixels(item, pixels);
+        shards_drawn(item, pixels);
+        packed = shards_pack(t->options.storage, pixels, p.height, p.width, &p.size);
         p.crc32c = crc32c(0, pixels, size);
-        p.bytes = pixels;
-        if (t->options.storage == STORAGE_ZSTD) {
-            assert_int_equal(shard_compress(packed, bound, &stored, pixels, size, err), 0);
-            p.bytes = packed;
-        }
-        p.size = stored;
+        p.bytes = packed;
         rc = item == t->skip ? shard_writer_skip(w, err) : shard_writer_add(w, &p, err);
         free(pixels);
         free(packed);

@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "backend/elem_sample.h"
 #include "data/augment.h"
 
 static const struct augment_draw neutral = {.scale_area = 1,
@@ -285,6 +287,112 @@ static void lighting_is_in_logits(void **state)
     near((double)m.contrast, 1.2, 1e-7);
 }
 
+/* Squished, the picture's corners are the output's; padded, they lie in the middle of a square. */
+static void all_of_a_picture_is_seen(void **state)
+{
+    struct augment_options o = {.resize = RESIZE_SQUISH};
+    struct sample_map m;
+    double out[2];
+
+    (void)state;
+    augment_validation(&m, &o, 460, 601, 224);
+    apply_map(&m, -0.5, -0.5, out);
+    near(out[0], -0.5, 1e-3);
+    near(out[1], -0.5, 1e-3);
+    apply_map(&m, 223.5, 223.5, out);
+    near(out[0], 600.5, 1e-3);
+    near(out[1], 459.5, 1e-3);
+    assert_int_equal(m.k, 3); /* 601 / 224 = 2.68 */
+    o.resize = RESIZE_PAD;
+    augment_validation(&m, &o, 460, 601, 224);
+    apply_map(&m, -0.5, -0.5, out);
+    near(out[0], -0.5, 1e-3);
+    near(out[1], -70.5, 1e-3); /* 141 rows more, 70 of them above, as Python's int() */
+    apply_map(&m, 223.5, 223.5, out);
+    near(out[0], 600.5, 1e-3);
+    near(out[1], 530.5, 1e-3);
+}
+
+static uint8_t *noise(int height, int width)
+{
+    uint8_t *pixels = malloc((size_t)height * (size_t)width * 3);
+
+    assert_non_null(pixels);
+    for (int i = 0; i < 3 * height * width; i++)
+        pixels[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
+    return pixels;
+}
+
+/* A padded picture gives what a picture gives that was padded before, by whole pixels. */
+static void padding_is_a_larger_picture(void **state)
+{
+    enum { H = 14, W = 32, TOP = (W - H) / 2 };
+    uint8_t *own = noise(H, W), *large = noise(W, W);
+
+    (void)state;
+    for (int pad = PAD_REFLECTION; pad <= PAD_ZEROS; pad++) {
+        const struct augment_options o = {.resize = RESIZE_PAD, .pad = pad};
+        struct sample_map a, b;
+        double off = 0, control = 0;
+
+        for (int y = 0; y < W; y++) {
+            const int at = y - TOP < 0 ? TOP - 1 - y : y - TOP < H ? y - TOP : 2 * H - 1 - y + TOP;
+            const bool inside = at == y - TOP;
+
+            memcpy(large + 3 * y * W, own + 3 * at * W, 3 * W);
+            if (pad == PAD_ZEROS && !inside)
+                memset(large + 3 * y * W, 0, 3 * W);
+        }
+        augment_validation(&a, &o, H, W, W);
+        augment_centre(&b, W, W, W);
+        for (int i = 0; i < W; i++)
+            for (int j = 0; j < W; j++) {
+                float x[3], y[3], z[3];
+
+                elem_sample(x, own, H, W, &a, j, i);
+                elem_sample(y, large, W, W, &b, j, i);
+                a.black = !a.black;
+                elem_sample(z, own, H, W, &a, j, i);
+                a.black = !a.black;
+                off = fmax(off, fabs((double)x[1] - (double)y[1]));
+                control = fmax(control, fabs((double)z[1] - (double)y[1]));
+            }
+        assert_true(off <= 1e-4);
+        assert_true(control > 1);
+    }
+    free(own);
+    free(large);
+}
+
+/* In training the picture lies anywhere in the square, and the crop anywhere in that; squished, within the picture. */
+static void resized_draws_have_their_range(void **state)
+{
+    struct augment_options o = options();
+    double top = 0, most = -1000;
+    struct augment_draw d;
+
+    (void)state;
+    for (int resize = RESIZE_SQUISH; resize <= RESIZE_PAD; resize++) {
+        o.resize = resize;
+        for (uint32_t i = 0; i < 5000; i++) {
+            double part, side;
+
+            augment_draw(&d, &o, 460, 613, 7, 3, i);
+            part = sqrt(d.scale_area);
+            side = resize == RESIZE_PAD ? part * 613 : part * 460;
+            assert_true(d.left >= 0 && d.left <= 613 * (1 - part));
+            if (resize == RESIZE_SQUISH)
+                assert_true(d.top >= 0 && d.top <= 460 - side);
+            else
+                assert_true(d.top >= -153 && d.top <= 613 - side);
+            top = fmin(top, d.top);
+            most = fmax(most, d.top);
+        }
+        assert_true(resize == RESIZE_PAD ? top < -140 : top == 0);
+        assert_true(most > 50);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +405,9 @@ int main(void)
         cmocka_unit_test(a_draw_belongs_to_its_place),
         cmocka_unit_test(options_do_not_shift_each_other),
         cmocka_unit_test(lighting_is_in_logits),
+        cmocka_unit_test(all_of_a_picture_is_seen),
+        cmocka_unit_test(padding_is_a_larger_picture),
+        cmocka_unit_test(resized_draws_have_their_range),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

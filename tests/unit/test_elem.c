@@ -13,7 +13,7 @@
 #include <cmocka.h>
 // clang-format on
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "base/rng.h"
 
 /* |got - want| in units of want's last place. */

@@ -128,12 +128,40 @@ static void quotes_fit(void **state)
     }
 }
 
+static void words_of_a_shell(void **state)
+{
+    static const char *const cases[][2] = {
+        {"data/pets_1.yaml", "data/pets_1.yaml"},
+        {"data.set=pets", "data.set=pets"},
+        {"", "''"},
+        {"my data", "'my data'"},
+        {"it's", "'it'\\''s'"},
+        {"$(rm)", "'$(rm)'"},
+        {"a;b", "'a;b'"},
+        {"~", "'~'"},
+    };
+    char out[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text_shell(out, sizeof out, cases[i][0]);
+        assert_string_equal(out, cases[i][1]);
+    }
+    for (size_t size = 4; size < 40; size++) {
+        memset(out, '#', sizeof out);
+        text_shell(out, size, "'' '' it's a name that is longer than the room for it");
+        assert_true(strlen(out) < size);
+        assert_int_equal(out[size], '#');
+        assert_int_equal(out[strlen(out) - 1], '\'');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_names_pass),    cmocka_unit_test(bad_names_are_refused),
         cmocka_unit_test(lengths_are_bounded), cmocka_unit_test(hidden_names_are_known),
-        cmocka_unit_test(quotes_fit),
+        cmocka_unit_test(quotes_fit),          cmocka_unit_test(words_of_a_shell),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,7 @@ static void by_hand(struct opened *o, int place, float out[CLASSES])
     struct err err;
 
     assert_int_equal(shard_set_read(o->s, o->ranks[place], pixels, true, &err), 0);
-    augment_validation(&p.map, o->augment.mode, p.height, p.width, SIZE);
+    augment_validation(&p.map, &o->augment, p.height, p.width, SIZE);
     assert_int_equal(infer_run(o->i, &p, 1, was, NULL, &err), 0);
     for (int round = 0; round < o->tta.rounds; round++) {
         augment_tta(&p.map, &o->augment, p.height, p.width, SIZE, o->tta.seed, (uint32_t)round,
@@ -176,9 +176,11 @@ static void tta_is_fastais(void **state)
     struct opened *o = *state;
     float prob[CELLS], loss[N], p[CELLS], expected[CLASSES];
 
-    for (int mode = AUGMENT_PRESIZE; mode <= AUGMENT_FASTAI; mode++) {
-        o->augment.mode = mode;
-        infer_mode(o->i, mode);
+    for (int kind = 0; kind < 3; kind++) { /* presize, fastai, padded with zeros */
+        o->augment.mode = kind == 1 ? AUGMENT_FASTAI : AUGMENT_PRESIZE;
+        o->augment.resize = kind == 2 ? RESIZE_PAD : RESIZE_CROP;
+        o->augment.pad = kind == 2 ? PAD_ZEROS : PAD_REFLECTION;
+        infer_augment(o->i, &o->augment);
         plain(o, p, NULL);
         augmented(o, prob, loss);
         check_sums(prob);
@@ -191,8 +193,9 @@ static void tta_is_fastais(void **state)
             assert_true(fabs((double)loss[i] + log((double)expected[label])) < 1e-5);
         }
     }
-    o->augment.mode = AUGMENT_PRESIZE;
-    infer_mode(o->i, AUGMENT_PRESIZE);
+    o->augment.resize = RESIZE_CROP;
+    o->augment.pad = PAD_REFLECTION;
+    infer_augment(o->i, &o->augment);
 }
 
 static void tta_does_not_depend_on_threads_batch_or_place(void **state)

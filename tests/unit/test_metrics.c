@@ -139,6 +139,39 @@ static void one_metric_is_that_of_all(void **state)
     predictions_free(p);
 }
 
+/* The interval of the ECE is tests/oracle/ece_interval.py's, draw by draw. */
+static void the_interval_is_the_oracles(void **state)
+{
+    FILE *file = fopen("tests/data/ece_interval.txt", "r");
+    double low, high;
+    char line[128];
+    int32_t classes;
+    uint32_t n;
+    int checked = 0, calibrated = 0;
+
+    (void)state;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        struct predictions *p;
+        struct metrics m;
+        struct err err;
+
+        if (sscanf(line, "%u %d %lf %lf", &n, &classes, &low, &high) != 4)
+            continue;
+        p = make(n, classes);
+        assert_int_equal(metrics_of(&m, p, &err), 0);
+        if (!(fabs(m.ece_low - low) <= 1e-6 && fabs(m.ece_high - high) <= 1e-6))
+            fail_msg("%u of %d: %.8f to %.8f instead of %.8f to %.8f", n, classes, m.ece_low,
+                     m.ece_high, low, high);
+        calibrated += low == 0;
+        checked++;
+        predictions_free(p);
+    }
+    fclose(file);
+    assert_int_equal(checked, 4);
+    assert_true(calibrated > 0 && calibrated < checked); /* both ways to the lower end */
+}
+
 /* 100 pictures: ten bins of seven, five of six; every picture is in one. */
 static void bins_hold_every_picture(void **state)
 {
@@ -167,9 +200,8 @@ static void bins_hold_every_picture(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(metrics_meet_the_libraries),
-        cmocka_unit_test(metrics_have_bounds),
-        cmocka_unit_test(one_metric_is_that_of_all),
+        cmocka_unit_test(metrics_meet_the_libraries), cmocka_unit_test(metrics_have_bounds),
+        cmocka_unit_test(one_metric_is_that_of_all),  cmocka_unit_test(the_interval_is_the_oracles),
         cmocka_unit_test(bins_hold_every_picture),
     };
 

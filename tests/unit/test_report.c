@@ -309,7 +309,7 @@ static void jpeg_is_the_picture(void **state)
     for (int i = 0; i < H * W; i++)
         for (int c = 0; c < 3; c++)
             pixels[3 * i + c] = (uint8_t)(c == 0 ? 5 * (i % W) : c == 1 ? 7 * (i / W) : 90);
-    check(encode_jpeg(&jpeg, &size, pixels, H, W, 90, &err), &err);
+    check(encode_jpeg(&jpeg, &size, pixels, H, W, 90, JPEG_420, &err), &err);
     check(image_decode(&img, jpeg, size, false, &err), &err);
     free(jpeg);
     assert_int_equal(img.height, H);
@@ -317,7 +317,7 @@ static void jpeg_is_the_picture(void **state)
     for (int i = 0; i < H * W * 3; i++)
         off += abs(img.pixels[i] - pixels[i]);
     assert_true(off < 3L * H * W * 3); /* less than 3 of 255 on average */
-    assert_int_equal(encode_jpeg(&jpeg, &size, pixels, 0, W, 90, &err), -1);
+    assert_int_equal(encode_jpeg(&jpeg, &size, pixels, 0, W, 90, JPEG_420, &err), -1);
     assert_int_equal(err.kind, ERR_INPUT);
     image_free(&img);
 }

@@ -51,7 +51,7 @@ static void check_contents(const struct shards *t, const struct shard_set *s)
         assert_int_equal(p->height, shards_height(i));
         assert_int_equal(p->width, shards_width(i));
         assert_int_equal(p->original_width, 2 * shards_width(i));
-        shards_pixels(i, expected);
+        shards_pixels(t, i, expected);
         assert_int_equal(shard_set_read(s, rank, got, true, &err), 0);
         assert_memory_equal(got, expected, shards_size(i));
         rank++;
@@ -99,6 +99,12 @@ static void zstd_is_read_back(void **state)
     read_back(STORAGE_ZSTD);
 }
 
+static void jpeg_is_read_back(void **state)
+{
+    (void)state;
+    read_back(STORAGE_JPEG);
+}
+
 /* The SHA-256 of every shard and of index.json. */
 static void all_hashes(const struct shards *t, char out[5][SHA256_HEX])
 {
@@ -112,29 +118,31 @@ static void all_hashes(const struct shards *t, char out[5][SHA256_HEX])
 
 static void same_pictures_give_same_bytes(void **state)
 {
-    char first[2][5][SHA256_HEX], second[5][SHA256_HEX], other[5][SHA256_HEX];
-    struct shards t[4];
+    enum { KINDS = STORAGE_JPEG + 1 };
+    char first[KINDS][5][SHA256_HEX], second[5][SHA256_HEX], other[5][SHA256_HEX];
+    struct shards t[2 * KINDS];
     struct err err;
 
     (void)state;
-    for (int k = 0; k < 4; k++) { /* raw, zstd, and two seconds later, in another folder, again */
-        if (k == 2)
+    for (int k = 0; k < 2 * KINDS;
+         k++) { /* each storage, and two seconds later, in another folder, again */
+        if (k == KINDS)
             sleep(2); /* times in seconds would differ */
         shards_describe(&t[k], 33);
-        t[k].options.storage = k % 2 ? STORAGE_ZSTD : STORAGE_RAW;
+        t[k].options.storage = k % KINDS;
         assert_int_equal(shards_write(&t[k], &err), 0);
-        all_hashes(&t[k], k < 2 ? first[k] : second);
-        for (int i = 0; k >= 2 && i < 5; i++)
-            assert_string_equal(first[k % 2][i], second[i]);
+        all_hashes(&t[k], k < KINDS ? first[k] : second);
+        for (int i = 0; k >= KINDS && i < 5; i++)
+            assert_string_equal(first[k % KINDS][i], second[i]);
     }
-    for (int k = 0; k < 2; k++) { /* the control: another setting, over what is there */
+    for (int k = 0; k < KINDS; k++) { /* the control: another setting, over what is there */
         t[k].options.max_aspect = 1.5;
         assert_int_equal(shards_write(&t[k], &err), 0);
         all_hashes(&t[k], other);
         for (int i = 0; i < 5; i++)
             assert_string_not_equal(first[k][i], other[i]);
     }
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < 2 * KINDS; k++)
         shards_end(&t[k]);
 }
 
@@ -219,10 +227,10 @@ static void expect_check_fails(const struct shards *t, enum err_kind kind, const
 
 static void a_flipped_byte_is_named(void **state)
 {
-    static const int storages[] = {STORAGE_RAW, STORAGE_ZSTD};
+    static const int storages[] = {STORAGE_RAW, STORAGE_ZSTD, STORAGE_JPEG};
 
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         struct shards t;
         struct shard_set *s;
         const struct shard_picture *p;
@@ -476,7 +484,7 @@ static void a_large_picture_on_a_full_disk(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     shards_describe(&t, 3);
-    for (int storage = STORAGE_RAW; storage <= STORAGE_ZSTD; storage++) {
+    for (int storage = STORAGE_RAW; storage <= STORAGE_JPEG; storage++) {
         const struct shard_pixels p = {400, 300, 400, 300, "png", 0, pixels, LARGE};
         struct shard_writer *w;
         struct err err = {0};
@@ -524,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_is_read_back),
         cmocka_unit_test(zstd_is_read_back),
+        cmocka_unit_test(jpeg_is_read_back),
         cmocka_unit_test(same_pictures_give_same_bytes),
         cmocka_unit_test(skipped_pictures_move_the_others_up),
         cmocka_unit_test(many_classes_fit),

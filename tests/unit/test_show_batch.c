@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "show_batch.h"
 
 enum { SIZE = 16, PLANE = SIZE * SIZE };
@@ -20,9 +20,13 @@ static void every_level_comes_back(void **state)
     const struct sample_map map = {.k = 1};
 
     (void)state;
-    for (int i = 0; i < PLANE; i++)
+    for (int i = 0; i < PLANE; i++) {
+        float rgb[3] = {(float)(i % 256), (float)((i + 85) % 256), (float)((i + 170) % 256)};
+
+        elem_finish(rgb, &map);
         for (int c = 0; c < 3; c++)
-            x[c * PLANE + i] = elem_finish((float)((i + 85 * c) % 256), &map, c);
+            x[c * PLANE + i] = rgb[c];
+    }
     show_pixels(pixels, x, SIZE);
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++)

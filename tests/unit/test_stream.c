@@ -5,6 +5,7 @@
 #include <math.h>
 #include <fcntl.h>
 
+#include "data/policy.h"
 #include "data/stream.h"
 
 struct opened {
@@ -14,13 +15,14 @@ struct opened {
     struct augment_options augment;
 };
 
-static int set_up(void **state)
+static int set_up_stored(void **state, int storage)
 {
     struct opened *o = calloc(1, sizeof *o);
     struct err err;
 
     assert_non_null(o);
     shards_describe(&o->t, 33);
+    o->t.options.storage = storage;
     assert_int_equal(shards_write(&o->t, &err), 0);
     assert_int_equal(shard_set_open(&o->s, o->t.folder, &err), 0);
     for (uint32_t i = 0; i < 33; i++)
@@ -28,6 +30,16 @@ static int set_up(void **state)
     keys_default(&(struct key_table){augment_keys, 0}, 1, KEYS_NEWEST, &o->augment);
     *state = o;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_stored(state, STORAGE_RAW);
+}
+
+static int set_up_jpeg(void **state)
+{
+    return set_up_stored(state, STORAGE_JPEG);
 }
 
 static int tear_down(void **state)
@@ -95,7 +107,7 @@ static void hash_of(const struct opened *t, const struct stream_options *o, char
     stream_close(s);
 }
 
-static void prefetch_changes_nothing(void **state)
+static void prefetch_and_readers_change_nothing(void **state)
 {
     struct opened *t = *state;
     struct stream_options o = training(t);
@@ -103,10 +115,11 @@ static void prefetch_changes_nothing(void **state)
 
     hash_of(t, &o, first, 0);
     for (o.prefetch = 1; o.prefetch <= 4; o.prefetch++)
-        for (useconds_t pause = 0; pause <= 300; pause += 300) {
-            hash_of(t, &o, other, pause);
-            assert_string_equal(first, other);
-        }
+        for (o.readers = 0; o.readers <= 7; o.readers += o.readers < 3 ? 1 : 4)
+            for (useconds_t pause = 0; pause <= 300; pause += 300) {
+                hash_of(t, &o, other, pause);
+                assert_string_equal(first, other);
+            }
     o.prefetch = 40; /* more than there are */
     hash_of(t, &o, other, 0);
     assert_string_equal(first, other);
@@ -143,7 +156,7 @@ static void a_training_epoch_takes_each_picture_once(void **state)
             assert_int_equal(p[i].label, q->label);
             assert_int_equal(p[i].height, q->height);
             assert_int_equal(p[i].width, q->width);
-            shards_pixels(ranks[i], pixels);
+            shards_pixels(&t->t, ranks[i], pixels);
             assert_memory_equal(p[i].pixels, pixels, shards_size(ranks[i]));
             in_order += ranks[i] == 32 - position;
         }
@@ -254,6 +267,52 @@ static void a_batch_shares_its_crop(void **state)
     t->augment.mode = AUGMENT_PRESIZE;
 }
 
+/* augment.policy: in training a picture is what its operation makes of the set's pixels, elsewhere these. */
+static void a_policy_changes_training_pixels(void **state)
+{
+    struct opened *t = *state;
+    struct stream_options o = training(t);
+    const struct picture *p;
+    const uint32_t *ranks;
+    struct stream *s;
+    struct err err;
+    int n, changed[2] = {0}, all[2] = {0};
+
+    t->augment.policy = POLICY_TRIVIAL;
+    for (int train = 0; train < 2; train++) {
+        o.train = train;
+        assert_int_equal(stream_changes_pixels(&o), train);
+        assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
+        while (stream_next(s, &p, &ranks, &n, &err) == 1)
+            for (int i = 0; i < n; i++) {
+                const struct policy drawn = policy_draw(o.seed, o.epoch, p[i].position);
+                const size_t bytes = (size_t)p[i].height * (size_t)p[i].width * 3;
+                uint8_t *own = malloc(bytes), *want = malloc(bytes);
+
+                assert_true(own && want);
+                assert_int_equal(shard_set_read(t->s, ranks[i], own, true, &err), 0);
+                memcpy(want, own, bytes);
+                if (train)
+                    assert_int_equal(policy_apply(want, p[i].height, p[i].width, &drawn, &err), 0);
+                assert_memory_equal(p[i].pixels, want, bytes);
+                changed[train] += memcmp(own, want, bytes) != 0;
+                all[train]++;
+                free(own);
+                free(want);
+            }
+        stream_close(s);
+    }
+    assert_int_equal(changed[0], 0);
+    assert_true(changed[1] > all[1] / 3 && changed[1] < all[1]); /* 8 of 14 kinds change pixels */
+    o.train = true;
+    t->augment.mode = AUGMENT_FASTAI;
+    assert_int_equal(stream_open(&s, t->s, &o, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "augment.policy"));
+    t->augment.mode = AUGMENT_PRESIZE;
+    t->augment.policy = POLICY_NONE;
+}
+
 static void any_batch_can_be_first(void **state)
 {
     struct opened *t = *state;
@@ -343,7 +402,7 @@ static void pixels_stay_until_the_next_call(void **state)
     while (stream_next(s, &p, &ranks, &n, &err) == 1) {
         usleep(2000);
         for (int i = 0; i < n; i++) {
-            shards_pixels(ranks[i], pixels);
+            shards_pixels(&t->t, ranks[i], pixels);
             assert_memory_equal(p[i].pixels, pixels, shards_size(ranks[i]));
         }
     }
@@ -368,6 +427,23 @@ static void closing_early_is_fine(void **state)
     }
 }
 
+/* Changes a byte of the picture, or changes it back. */
+static void flip(const struct opened *t, const struct shard_picture *p)
+{
+    char file[32];
+    uint8_t byte;
+    int fd;
+
+    snprintf(file, sizeof file, "shard-%05u.h5", p->shard);
+    fd = open(shards_file(&t->t, file), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)p->address + 9), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)p->address + 9), 1);
+    close(fd);
+}
+
+/* Two are damaged, of one batch: any number of readers tells of the first one. */
 static void a_damaged_picture_comes_in_its_place(void **state)
 {
     struct opened *t = *state;
@@ -375,24 +451,21 @@ static void a_damaged_picture_comes_in_its_place(void **state)
     struct stream *s;
     const struct picture *p;
     const uint32_t *ranks;
-    const struct shard_picture *q;
+    const struct shard_picture *first = shard_set_picture(t->s, t->ranks[16]); /* batch 3 */
+    const struct shard_picture *second = shard_set_picture(t->s, t->ranks[17]);
     struct err err = {0};
     char file[32];
-    int n, fd;
-    uint8_t byte;
+    int n;
 
     o.train = false;
     o.prefetch = 4;
-    q = shard_set_picture(t->s, t->ranks[17]); /* batch 3 */
-    snprintf(file, sizeof file, "shard-%05u.h5", q->shard);
-    fd = open(shards_file(&t->t, file), O_RDWR);
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &byte, 1, (off_t)q->address + 9), 1);
-    byte ^= 1;
-    assert_int_equal(pwrite(fd, &byte, 1, (off_t)q->address + 9), 1);
-    for (int wait = 0; wait <= 5000; wait += 5000) { /* the reader is ahead, or is not */
+    snprintf(file, sizeof file, "shard-%05u.h5", first->shard);
+    flip(t, first);
+    flip(t, second);
+    for (int k = 0; k < 12; k++) { /* the readers are ahead, or are not */
+        o.readers = 1 + k / 3;
         assert_int_equal(stream_open(&s, t->s, &o, &err), 0);
-        usleep((useconds_t)wait);
+        usleep((useconds_t)(k % 3) * 2500);
         for (int i = 0; i < 3; i++)
             assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 1);
         for (int i = 0; i < 2; i++) {
@@ -400,7 +473,7 @@ static void a_damaged_picture_comes_in_its_place(void **state)
             assert_int_equal(stream_next(s, &p, &ranks, &n, &err), -1);
             assert_int_equal(err.kind, ERR_FORMAT);
             assert_non_null(strstr(err.msg, file));
-            assert_non_null(strstr(err.msg, q->path));
+            assert_non_null(strstr(err.msg, first->path));
         }
         stream_close(s);
     }
@@ -409,9 +482,8 @@ static void a_damaged_picture_comes_in_its_place(void **state)
     for (int i = 0; i < 7; i++)
         assert_int_equal(stream_next(s, &p, &ranks, &n, &err), 1);
     stream_close(s);
-    byte ^= 1;
-    assert_int_equal(pwrite(fd, &byte, 1, (off_t)q->address + 9), 1);
-    close(fd);
+    flip(t, first);
+    flip(t, second);
 }
 
 static void impossible_options_are_refused(void **state)
@@ -489,11 +561,12 @@ static void kept_pictures_are_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prefetch_changes_nothing),
+        cmocka_unit_test(prefetch_and_readers_change_nothing),
         cmocka_unit_test(a_training_epoch_takes_each_picture_once),
         cmocka_unit_test(the_next_batch_can_be_seen),
         cmocka_unit_test(evaluation_keeps_order_and_the_last_batch),
         cmocka_unit_test(a_batch_shares_its_crop),
+        cmocka_unit_test(a_policy_changes_training_pixels),
         cmocka_unit_test(any_batch_can_be_first),
         cmocka_unit_test(a_slice_has_its_pixels_alone),
         cmocka_unit_test(pixels_stay_until_the_next_call),
@@ -503,5 +576,13 @@ int main(void)
         cmocka_unit_test(kept_pictures_are_not_read),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    const struct CMUnitTest of_jpeg[] = {
+        cmocka_unit_test(prefetch_and_readers_change_nothing),
+        cmocka_unit_test(a_training_epoch_takes_each_picture_once),
+        cmocka_unit_test(any_batch_can_be_first),
+        cmocka_unit_test(closing_early_is_fine),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down) +
+           cmocka_run_group_tests(of_jpeg, set_up_jpeg, tear_down);
 }

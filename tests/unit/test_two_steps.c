@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "data/augment.h"
 
 enum { SIDE = 460, SIZE = 224 };
@@ -158,7 +158,7 @@ static void validation_is_fastais(void **state)
     struct sample_map map;
 
     (void)state;
-    augment_validation(&map, AUGMENT_FASTAI, SIDE, SIDE, SIZE);
+    augment_validation(&map, &(struct augment_options){.mode = AUGMENT_FASTAI}, SIDE, SIDE, SIZE);
     assert_int_equal(map.two.area, 448);
     check_output(pixels, SIDE, &map, false, SIZE, .499949, g, 5, 2e-5);
     free(pixels);

@@ -5,7 +5,7 @@
 
 #include "backend/cpu/sampler.h"
 #include "backend/cpu/cpu.h"
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "base/isa.h"
 #include "base/rng.h"
 

@@ -1,6 +1,6 @@
 /* sampler.h - the augmentation kernel: presized picture to normalised network input.
  *
- * elem.h's elem_sample() for every output pixel, bit for bit, vectorised over the pixels of a row.
+ * elem_sample() for every output pixel, bit for bit, vectorised over the pixels of a row.
  * Compiled once per instruction set (sampler_isa.c). SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_SAMPLER_H
 #define PRESIZE_BACKEND_CPU_SAMPLER_H

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/sampler.h"
 
-#include "backend/elem.h"
+#include "backend/elem_sample.h"
 #include "base/isa.h"
 
 /* Columns in hand at a time: what a row needs stays in the first-level cache. Arrays are filled up
@@ -19,6 +19,7 @@ struct strip {
     /* bytes R0 G0 B0 R1 and B0 R1 G1 B1 of the upper and of the lower row's two taps */
     _Alignas(64) uint32_t up0[COLUMNS], up1[COLUMNS], low0[COLUMNS], low1[COLUMNS];
     _Alignas(64) float sum[3][COLUMNS];
+    _Alignas(64) uint32_t inside[COLUMNS]; /* all bits or none; only where a map is black outside */
 };
 
 /* Source positions of columns j + DU at row V. True when all of them lie within the outer pixels'
@@ -40,6 +41,23 @@ static int positions(struct strip *s, const float *m, float v, float du, int fir
         outside |= !(x >= 0.0f) | !(x <= right) | !(y >= 0.0f) | !(y <= bottom);
     }
     return !outside;
+}
+
+static void mark_inside(struct strip *s, int n, int height, int width)
+{
+    for (int j = 0; j < n; j++)
+        s->inside[j] = 0u - (uint32_t)elem_is_inside(s->x[j], s->y[j], height, width);
+}
+
+/* What is outside counts as black pixels, whose products add nothing to a sum. */
+static void blacken(struct strip *s, int n)
+{
+    for (int j = 0; j < n; j++) {
+        s->up0[j] &= s->inside[j];
+        s->up1[j] &= s->inside[j];
+        s->low0[j] &= s->inside[j];
+        s->low1[j] &= s->inside[j];
+    }
 }
 
 static void reflect(float *x, int n_columns, int n)
@@ -141,9 +159,13 @@ static void sum_samples(struct strip *s, const struct picture *p, int i, int fir
     for (int sy = 0; sy < map->k; sy++)
         for (int sx = 0; sx < map->k; sx++) {
             float v = (float)i + sample_offset(sy, map->k), du = sample_offset(sx, map->k);
+            int black = 0;
 
             if (!positions(s, map->m, v, du, first, n, (float)(p->width - 1),
                            (float)(p->height - 1))) {
+                black = map->black;
+                if (black)
+                    mark_inside(s, n, p->height, p->width);
                 reflect(s->x, n, p->width);
                 reflect(s->y, n, p->height);
             }
@@ -151,11 +173,39 @@ static void sum_samples(struct strip *s, const struct picture *p, int i, int fir
             if (sx == 0)
                 ask_ahead(s, n, p);
             fetch(s, n, p->pixels, p->width);
+            if (black)
+                blacken(s, n);
             accumulate(s, n);
         }
 }
 
-/* elem_finish() of N sums; its branch stands outside the loops. */
+/* elem_finish() of N sums in two steps, the colours between them; its branches stand outside the loops. */
+static void light(float *restrict x, const struct sample_map *map, int n)
+{
+    float scale = sample_scale(map->k), brightness = map->brightness, contrast = map->contrast;
+
+    for (int j = 0; j < n; j++)
+        x[j] *= scale;
+    for (int j = 0; map->lighting && j < n; j++)
+        x[j] = elem_lighting(x[j], brightness, contrast);
+}
+
+static void colour(struct strip *s, const struct sample_map *map, int n)
+{
+    float *restrict red = s->sum[0], *restrict green = s->sum[1], *restrict blue = s->sum[2];
+    float saturation = map->saturation, hue = map->hue;
+
+    for (int j = 0; j < n; j++) {
+        float r = red[j], g = green[j], b = blue[j];
+
+        elem_colour(&r, &g, &b, saturation, hue);
+        red[j] = r;
+        green[j] = g;
+        blue[j] = b;
+    }
+}
+
+/* elem_finish() of N sums of pictures without a change of colours, in one pass. */
 static void finish(float *restrict x, const struct sample_map *map, int channel, int n)
 {
     float scale = sample_scale(map->k), brightness = map->brightness, contrast = map->contrast;
@@ -167,6 +217,31 @@ static void finish(float *restrict x, const struct sample_map *map, int channel,
     else
         for (int j = 0; j < n; j++)
             x[j] = elem_normalise(x[j] * scale, mean, inverse);
+}
+
+static void finish_strip(struct strip *s, const struct sample_map *map, int n)
+{
+    for (int c = 0; c < 3 && !map->colour; c++)
+        finish(s->sum[c], map, c, n);
+    if (!map->colour)
+        return;
+    for (int c = 0; c < 3; c++)
+        light(s->sum[c], map, n);
+    colour(s, map, n);
+    for (int c = 0; c < 3; c++)
+        for (int j = 0; j < n; j++)
+            s->sum[c][j] = elem_normalise(s->sum[c][j], imagenet_mean(c), imagenet_scale(c));
+}
+
+/* Columns FIRST to FIRST + N of row I. */
+static void erase(struct strip *s, const struct sample_map *map, int i, int first, int n)
+{
+    const int left = map->erased.left > first ? map->erased.left - first : 0;
+    const int right = map->erased.right - first < n ? map->erased.right - first : n;
+
+    for (int c = 0; c < 3 && i >= map->erased.top && i < map->erased.bottom; c++)
+        for (int j = left; j < right; j++)
+            s->sum[c][j] = 0.0f;
 }
 
 /* STORE of every strip of the output. */
@@ -183,10 +258,10 @@ static void each_strip(struct strip *s, const struct picture *p, int size, void 
 
             if (p->width > 1 && p->height > 1)
                 sum_samples(s, p, i, first, n_filled);
-            for (int c = 0; c < 3; c++) {
-                finish(s->sum[c], &p->map, c, n_filled);
+            finish_strip(s, &p->map, n_filled);
+            erase(s, &p->map, i, first, n);
+            for (int c = 0; c < 3; c++)
                 store(dst, (size_t)c * plane + at, s->sum[c], n);
-            }
         }
 }
 

@@ -1,6 +1,7 @@
-/* augment.cu - presized pictures to the network's input: elem.h's samples, one output pixel a thread.
+/* augment.cu - presized pictures to the network's input: elem_sample.h's, one output pixel a thread.
  * SPDX-License-Identifier: MIT */
 #include "backend/cuda/device.h"
+#include "backend/elem_sample.h"
 
 enum { TILE_W = 32, TILE_H = 8 };
 
