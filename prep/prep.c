@@ -13,7 +13,7 @@
 #include "prep.h"
 #include "record/canvas.h"
 
-enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY };
+enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY, CROISSANT };
 
 struct args {
     struct cli_common common;
@@ -34,7 +34,8 @@ enum {
     OPT_INIT,
     OPT_KEYS,
     OPT_JSON,
-    OPT_QUALITY
+    OPT_QUALITY,
+    OPT_CROISSANT
 };
 
 static const struct argp_option options[] = {
@@ -49,6 +50,8 @@ static const struct argp_option options[] = {
     {"vocab", OPT_VOCAB, NULL, 0, "the classes with their numbers and counts", 1},
     {"quality", OPT_QUALITY, NULL, 0,
      "pictures that are dark, light, blurred, nearly constant, tiny or of an odd aspect", 1},
+    {"croissant", OPT_CROISSANT, NULL, 0, "print a description of the fetched set as Croissant 1.1",
+     1},
     {"show", OPT_SHOW, "FILE.png", 0, "a contact sheet of presized pictures with their labels", 1},
     {"init", OPT_INIT, "DIR", 0,
      "propose a description for a folder of pictures; with NAME it is saved as "
@@ -63,7 +66,8 @@ static void choose(struct argp_state *state, struct args *a, enum action action)
     if (a->action != WRITE)
         argp_error(
             state,
-            "one of --check --repair --plan --summary --vocab --quality --show --init --keys at a "
+            "one of --check --repair --plan --summary --vocab --quality --croissant --show --init "
+            "--keys at a "
             "time");
     a->action = action;
 }
@@ -110,6 +114,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_QUALITY:
         choose(state, a, QUALITY);
+        return 0;
+    case OPT_CROISSANT:
+        choose(state, a, CROISSANT);
         return 0;
     case OPT_SHOW:
     case OPT_INIT:
@@ -202,6 +209,8 @@ static int act(struct args *a, struct err *err)
         return remark(p, prep_vocab(p, err));
     case QUALITY:
         return prep_quality(p, err);
+    case CROISSANT:
+        return remark(p, prep_croissant(p, err));
     case PLAN:
         return remark(p, prep_plan(p, err));
     case SUMMARY:

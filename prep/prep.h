@@ -84,12 +84,13 @@ void picture_free(struct picture *c);
 /* --- what the options do ---------------------------------------------------------------------------- */
 
 /* Decodes, presizes and writes the shards; does nothing where they are there and up to date. */
-int prep_write(struct prep *p, struct err *err) MUST_USE;                 /* shardset.c */
-int prep_check(struct prep *p, struct err *err) MUST_USE;                 /* inspect.c: --check */
-int prep_vocab(struct prep *p, struct err *err) MUST_USE;                 /* inspect.c: --vocab */
-int prep_quality(struct prep *p, struct err *err) MUST_USE;               /* worth.c: --quality */
-int prep_plan(struct prep *p, struct err *err) MUST_USE;                  /* estimate.c: --plan */
-int prep_summary(struct prep *p, struct err *err) MUST_USE;               /* steps.c: --summary */
+int prep_write(struct prep *p, struct err *err) MUST_USE;     /* shardset.c */
+int prep_check(struct prep *p, struct err *err) MUST_USE;     /* inspect.c: --check */
+int prep_vocab(struct prep *p, struct err *err) MUST_USE;     /* inspect.c: --vocab */
+int prep_quality(struct prep *p, struct err *err) MUST_USE;   /* worth.c: --quality */
+int prep_croissant(struct prep *p, struct err *err) MUST_USE; /* croissant.c: --croissant */
+int prep_plan(struct prep *p, struct err *err) MUST_USE;      /* estimate.c: --plan */
+int prep_summary(struct prep *p, struct err *err) MUST_USE;   /* steps.c: --summary */
 int prep_show(struct prep *p, const char *png, struct err *err) MUST_USE; /* contact.c: --show */
 /* propose.c: --init. Prints the proposed description of FOLDER (NAME is NULL), or saves it as prep/datasets/NAME.yaml,
  * in a folder that is there, and prints that path. ERR_INPUT: no proposal, or the file is there already. */

@@ -25,7 +25,7 @@ def holds(what, condition, shown=""):
         failed.append(f"{what}: {shown}")
 
 
-def waits(what, code, seconds=20):
+def waits(what, code, seconds=60):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -125,7 +125,7 @@ browser.js("document.querySelector('#work .card').focus()")
 for key in "d":
     browser.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
     browser.call("Input.dispatchKeyEvent", type="keyUp", key=key)
-until = time.monotonic() + 20
+until = time.monotonic() + 60
 while not glob.glob(f"{results}/clean-*.csv") and time.monotonic() < until:
     time.sleep(0.05)
 rows = list(csv.DictReader(open(glob.glob(f"{results}/clean-*.csv")[0])))
@@ -172,7 +172,7 @@ drawn = browser.js("document.querySelector('#curves').innerHTML")
 browser.js("window.here = 1")
 with open(live + "/metrics.jsonl", "a") as f:
     f.writelines(lines[1:2])
-until = time.monotonic() + 20
+until = time.monotonic() + 60
 while browser.js("document.querySelector('#curves').innerHTML") == drawn and time.monotonic() < until:
     time.sleep(0.2)
 holds("its curves grow", browser.js("document.querySelector('#curves').innerHTML") != drawn)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_fetch_demo.sh - the demo set: same bytes each time and at any number of processors, Oxford's
-# layout, lists that agree with the pictures. Needs BIN. SPDX-License-Identifier: MIT
+# layout, lists that agree with the pictures, the set as Croissant. Needs BIN and SOURCE. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C
 unset PRESIZE_DATA
@@ -37,6 +37,17 @@ for f in images/*; do
     [ "$(head -c 3 "$f" | od -An -tx1 | tr -d ' ')" = ffd8ff ] || fail "$f is no JPEG"
 done
 [ "$(sha256sum images/* | cut -d ' ' -f 1 | sort -u | wc -l)" = "$(ls images | wc -l)" ] || fail "equal pictures"
+
+# Croissant: the archive by its hash, a class a record, and the same bytes twice
+cd "$SOURCE" || exit 1
+for i in 1 2; do
+    "$BIN/prep" demo --data "$WORK/data" --croissant >"$WORK/croissant$i" 2>"$WORK/err" || fail "--croissant: $(cat "$WORK/err")"
+done
+cmp -s "$WORK/croissant1" "$WORK/croissant2" || fail "--croissant: other bytes the second time"
+grep -qF "\"sha256\": \"$(sha256sum "$WORK/data/archives/demo.tar" | cut -d ' ' -f 1)\"" "$WORK/croissant1" || fail "--croissant: no archive"
+[ "$(grep -c '"classes/name": ' "$WORK/croissant1")" = "$(wc -l <"$WORK/data/demo/kinds")" ] || fail "--croissant: classes"
+grep -qF '"conformsTo": "http://mlcommons.org/croissant/1.1"' "$WORK/croissant1" || fail "--croissant: its version"
+grep -qF '"*images/*.jpg"' "$WORK/croissant1" || fail "--croissant: pictures"
 
 [ $FAILED = 0 ] && echo "fetch demo: all good"
 exit $FAILED

@@ -130,6 +130,9 @@ rm -r long long_raw
 
 # --- what the options print
 ok "$prep" flat --data one --vocab
+refuse 1 "$prep" flat --data one --croissant
+says "names the archive of a set that was fetched"
+ok "$prep" flat --data one --vocab
 printf '0\tCat_a\t7\n1\tcat_b\t7\n2\tdog\t8\n' | cmp -s - out || fail "--vocab: $(cat out)"
 ok "$prep" flat --data one --check
 prints "3 shards, 22 pictures"
