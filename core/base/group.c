@@ -14,7 +14,7 @@
 #include "base/mpi_plugin.h"
 #include "base/plugin.h"
 
-enum { TELL_S = 10 }; /* rank 0 hears what it is told in the next exchange */
+enum { TELL_S = 30 }; /* rank 0 hears what it is told in the next exchange */
 
 struct group {
     const struct mpi_plugin *mpi;
@@ -424,8 +424,7 @@ void group_tell(struct group *g, const char *why)
 {
     if (g->rank == 0)
         return;
-    g->mpi->tell(why);
-    sleep(TELL_S);
+    g->mpi->tell(why, TELL_S);
 }
 
 noreturn void group_end(struct group *g, int status)

@@ -144,11 +144,9 @@ static void ranks_have_the_bits_of_one(void **state)
     static const struct job rows[] = {
         /* a power of two, whole subtrees; several subtrees each; an odd last one; one picture each */
         {.ranks = 4, .batch = 8, .parts = 1},
-        {.ranks = 5, .batch = 5, .parts = 1},
-        {.ranks = 3, .batch = 6, .parts = 2},
         {.ranks = 3, .batch = 9, .parts = 1, .dtype = DTYPE_BF16},
-        {.ranks = 2, .batch = 6, .parts = 1, .freeze_to = 2},
-        /* on one machine; on two and on three, of one subtree and of several */
+        {.ranks = 5, .batch = 5, .parts = 1, .freeze_to = 2},
+        /* on one machine; on three */
         {.ranks = 2, .together = 2, .batch = 10, .parts = 1},
         {.ranks = 3, .together = 3, .batch = 6, .parts = 2, .freeze_to = 2},
         {.ranks = 6, .together = 2, .batch = 6, .parts = 2, .dtype = DTYPE_BF16},
@@ -175,12 +173,13 @@ static void ranks_have_the_bits_of_one(void **state)
 /* The same numbers are added, in another order. */
 static void another_order_has_other_bits(void **state)
 {
-    const struct job j = {.ranks = 3, .batch = 6, .parts = 1};
+    struct job j = {.ranks = 3, .batch = 6, .parts = 1, .freeze_to = 2};
     char right[SHA256_HEX], wrong[SHA256_HEX];
 
     (void)state;
-    play(right, j, false);
     play(wrong, j, true);
+    j.ranks = 1;
+    play(right, j, false);
     assert_string_not_equal(right, wrong);
 }
 

@@ -11,7 +11,7 @@
 
 /* Waiting: MPI's own calls spin, which would take a core from the threads that compute or read. An exchange of one
  * batch norm's sums takes some 10 us on one machine, so the first polls follow at once. */
-enum { POLLS = 200, PAUSE_NS = 20000 };
+enum { POLLS = 200, PAUSE_NS = 20000, LOOK_NS = 10000000 };
 
 /* A copy of the world, and what split() makes of it: MPI's errors come back to us. */
 static MPI_Comm all_ranks, across_ranks = MPI_COMM_NULL;
@@ -51,15 +51,20 @@ static const char *start(int *rank, int *ranks)
     return NULL;
 }
 
-static void tell(const char *text)
+/* MPI may need calls of the sender, too, to bring a message on its way. */
+static void tell(const char *text, int seconds)
 {
     static char last[MPI_TEXT]; /* MPI's until it is sent, and the process ends soon */
+    const double begin = MPI_Wtime();
     MPI_Request request;
     int done;
 
     snprintf(last, sizeof last, "%s", text);
-    if (MPI_Isend(last, sizeof last, MPI_CHAR, 0, 0, all_ranks, &request) == MPI_SUCCESS)
-        (void)MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (MPI_Isend(last, sizeof last, MPI_CHAR, 0, 0, all_ranks, &request) != MPI_SUCCESS)
+        return;
+    while (MPI_Wtime() - begin < seconds &&
+           MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS)
+        nanosleep(&(struct timespec){0, LOOK_NS}, NULL);
 }
 
 static bool told(char *out)
