@@ -83,9 +83,9 @@ int attest_statement(FILE *out, const struct look *l, const json_t *files, struc
                   "buildType", "https://presize.invalid/train/v1", "externalParameters",
                   parameters(l), "internalParameters", "backend",
                   tabular_string(look_text(l->run.run, "backend", NULL, "?")), "arithmetic",
-                  run_arithmetic(l->run.run), "resolvedDependencies", dependencies(l), "runDetails",
-                  "builder", "id", "https://presize.invalid/train", "version", "presize",
-                  run_presize(l->run.run));
+                  (int)l->run.facts.arithmetic, "resolvedDependencies", dependencies(l),
+                  "runDetails", "builder", "id", "https://presize.invalid/train", "version",
+                  "presize", l->run.facts.libraries.presize ? l->run.facts.libraries.presize : "?");
 
     return put_json(out,
                     json_pack("{s:s, s:o, s:s, s:o}", "_type", STATEMENT_TYPE, "subject",

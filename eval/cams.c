@@ -73,12 +73,12 @@ int cams_jpeg(uint8_t **jpeg, size_t *size, struct cams *c, const struct shard_s
     else if (class < 0 || class >= c->t->classes)
         err_set(err, ERR_INPUT, "%s: a class that the network does not have", p->path);
     else if (shard_set_read(shards, rank, pixels, true, err) == 0) {
-        augment_validation(&picture.map, c->t->experiment->augment.mode, picture.height,
-                           picture.width, c->t->size);
+        augment_validation(&picture.map, &c->t->experiment->augment, picture.height, picture.width,
+                           c->t->size);
         rc = cams_lay(laid, side, c->cam, &picture, 1, &class, err);
     }
     if (rc == 0)
-        rc = encode_jpeg(jpeg, size, laid, side, side, THUMB_QUALITY, err);
+        rc = encode_jpeg(jpeg, size, laid, side, side, THUMB_QUALITY, JPEG_420, err);
     free(pixels);
     free(laid);
     return rc;

@@ -219,7 +219,7 @@ static int put_map(struct job *j, int i, const uint8_t *laid, struct err *err)
         j->cell += 2;
         return 0;
     }
-    if (encode_jpeg(&jpeg, &size, laid, MAP_SIDE, MAP_SIDE, THUMB_QUALITY, err) < 0)
+    if (encode_jpeg(&jpeg, &size, laid, MAP_SIDE, MAP_SIDE, THUMB_QUALITY, JPEG_420, err) < 0)
         return -1;
     rc = thumb_set(row, "cam", jpeg, size, err);
     free(jpeg);

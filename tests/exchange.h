@@ -14,20 +14,26 @@
 
 enum { EXCHANGE_RANKS = 16, EXCHANGE_GONE = 3, EXCHANGE_WAITS = 250 };
 #define EXCHANGE_ROOM ((size_t)64 << 20)
+#define EXCHANGE_MEMORY ((size_t)2 << 30) /* of a machine; what is not written is not there */
 
 struct exchange { /* all of them share it */
-    int ranks;
-    bool turned; /* a mistake: swap gives the part of the rank behind in the place of each */
-    atomic_int arrived;
-    atomic_uint round;
+    int ranks, machine_ranks;
+    bool turned; /* a mistake: swap gives the part of the machine behind in the place of each */
+    struct meeting {
+        atomic_int arrived;
+        atomic_uint round;
+    } all, machine[EXCHANGE_RANKS];
     atomic_bool gone;
     char data[EXCHANGE_ROOM];
 };
 
 static struct exchange *exchange;
-static int exchange_rank; /* of this process */
+static int exchange_rank;                      /* of this process */
+static char *exchange_machines;                /* their memories */
+static size_t exchange_mapped, exchange_taken; /* bytes of all; of this process's machine */
 
-static inline bool exchange_begin(int ranks)
+/* RANKS processes, as many on every machine as MACHINE_RANKS. */
+static inline bool exchange_begin(int ranks, int machine_ranks)
 {
     if (!exchange)
         exchange =
@@ -35,26 +41,74 @@ static inline bool exchange_begin(int ranks)
     if (exchange == MAP_FAILED)
         return false;
     exchange->ranks = ranks;
+    exchange->machine_ranks = machine_ranks;
     exchange->turned = false;
-    atomic_store(&exchange->arrived, 0);
+    atomic_store(&exchange->all.arrived, 0);
+    for (int i = 0; i < EXCHANGE_RANKS; i++)
+        atomic_store(&exchange->machine[i].arrived, 0);
     atomic_store(&exchange->gone, false);
-    return true;
+    if (exchange_mapped)
+        munmap(exchange_machines, exchange_mapped);
+    exchange_mapped = machine_ranks > 1 ? (size_t)(ranks / machine_ranks) * EXCHANGE_MEMORY : 0;
+    if (exchange_mapped)
+        exchange_machines = mmap(NULL, exchange_mapped, PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return exchange_machines != MAP_FAILED;
 }
 
-static inline void exchange_meet(void)
+static inline void exchange_wait(struct meeting *m, int ranks)
 {
-    const unsigned round = atomic_load(&exchange->round);
+    const unsigned round = atomic_load(&m->round);
 
-    if (atomic_fetch_add(&exchange->arrived, 1) + 1 == exchange->ranks) {
-        atomic_store(&exchange->arrived, 0);
-        atomic_fetch_add(&exchange->round, 1);
+    if (atomic_fetch_add(&m->arrived, 1) + 1 == ranks) {
+        atomic_store(&m->arrived, 0);
+        atomic_fetch_add(&m->round, 1);
         return;
     }
-    while (atomic_load(&exchange->round) == round) {
+    for (int polls = 0; atomic_load(&m->round) == round; polls++) {
         if (atomic_load(&exchange->gone))
             _exit(EXCHANGE_GONE);
-        sched_yield();
+        if (polls < 20)
+            sched_yield();
+        else
+            usleep(50);
     }
+}
+
+static inline void exchange_meet_all(void)
+{
+    exchange_wait(&exchange->all, exchange->ranks);
+}
+
+static inline int exchange_machine(void)
+{
+    return exchange_rank / exchange->machine_ranks;
+}
+
+static inline void exchange_meet(void *ctx)
+{
+    (void)ctx;
+    exchange_wait(&exchange->machine[exchange_machine()], exchange->machine_ranks);
+}
+
+static inline void *exchange_memory(void *ctx, size_t bytes)
+{
+    char *memory =
+        exchange_machines + (size_t)exchange_machine() * EXCHANGE_MEMORY + exchange_taken;
+
+    (void)ctx;
+    bytes = (bytes + 4095) / 4096 * 4096;
+    if (exchange_taken + bytes > EXCHANGE_MEMORY)
+        return NULL;
+    exchange_taken += bytes;
+    return memory;
+}
+
+static inline void exchange_give_back(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    (void)memory;
+    (void)bytes;
 }
 
 static inline void exchange_share(void *ctx, void *all, size_t bytes)
@@ -67,31 +121,51 @@ static inline void exchange_share(void *ctx, void *all, size_t bytes)
         const size_t n = bytes - at < most ? bytes - at : most;
 
         memcpy(exchange->data + (size_t)exchange_rank * n, (char *)all + own + at, n);
-        exchange_meet();
+        exchange_meet_all();
         for (size_t r = 0; r * bytes < whole; r++)
             memcpy((char *)all + r * bytes + at, exchange->data + r * n, n);
-        exchange_meet();
+        exchange_meet_all();
     }
 }
 
-static inline void exchange_swap(void *ctx, void *out, const void *in, size_t bytes)
+/* Rooms are those of all ranks and machines: all are exchanged at once. */
+static inline void exchange_gather(void *ctx, void *all, size_t bytes)
 {
-    const size_t ranks = (size_t)exchange->ranks, rank = (size_t)exchange_rank;
-    const size_t most = EXCHANGE_ROOM / ranks / ranks;
+    const size_t each = (size_t)exchange->machine_ranks, machines = (size_t)exchange->ranks / each;
+    const size_t most = EXCHANGE_ROOM / (size_t)exchange->ranks, rank = (size_t)exchange_rank;
 
     (void)ctx;
     for (size_t at = 0; at < bytes; at += most) {
         const size_t n = bytes - at < most ? bytes - at : most;
 
-        for (size_t to = 0; to < ranks; to++)
-            memcpy(exchange->data + (rank * ranks + to) * n, (const char *)in + to * bytes + at, n);
-        exchange_meet();
-        for (size_t r = 0; r < ranks; r++) {
-            const size_t from = exchange->turned ? (r + 1) % ranks : r;
+        memcpy(exchange->data + rank * n, (char *)all + rank / each * bytes + at, n);
+        exchange_meet_all();
+        for (size_t m = 0; m < machines; m++)
+            memcpy((char *)all + m * bytes + at, exchange->data + (m * each + rank % each) * n, n);
+        exchange_meet_all();
+    }
+}
 
-            memcpy((char *)out + r * bytes + at, exchange->data + (from * ranks + rank) * n, n);
+static inline void exchange_swap(void *ctx, void *out, const void *in, size_t bytes)
+{
+    const size_t each = (size_t)exchange->machine_ranks, machines = (size_t)exchange->ranks / each;
+    const size_t rank = (size_t)exchange_rank, own = rank / each;
+    const size_t most = EXCHANGE_ROOM / machines / (size_t)exchange->ranks;
+
+    (void)ctx;
+    for (size_t at = 0; at < bytes; at += most) {
+        const size_t n = bytes - at < most ? bytes - at : most;
+
+        for (size_t to = 0; to < machines; to++)
+            memcpy(exchange->data + (rank * machines + to) * n, (const char *)in + to * bytes + at,
+                   n);
+        exchange_meet_all();
+        for (size_t m = 0; m < machines; m++) {
+            const size_t from = (exchange->turned ? (m + 1) % machines : m) * each + rank % each;
+
+            memcpy((char *)out + m * bytes + at, exchange->data + (from * machines + own) * n, n);
         }
-        exchange_meet();
+        exchange_meet_all();
     }
 }
 
@@ -108,6 +182,7 @@ static inline bool exchange_run(int status[EXCHANGE_RANKS], int (*process)(void 
             return false;
         if (pids[r] == 0) {
             exchange_rank = r;
+            exchange_taken = 0;
             _exit(process(ctx, r));
         }
     }

@@ -10,6 +10,7 @@
 #include "data/stream.h"
 #include "data/weighting.h"
 #include "learn/fit.h"
+#include "nn/network.h"
 
 enum { PLAN_STEPS = 2, COLUMNS = 80 };
 
@@ -292,7 +293,37 @@ int summary_seconds(double *seconds, struct session *s, const char *data, const 
     return 0;
 }
 
-int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
+/* The network that is assumed: an exchange takes so long whatever it carries, and so many bytes pass. */
+#define EXCHANGE_S 50e-6
+#define BYTES_PER_S (10e9 / 8)
+
+/* What RANKS processes, one on each machine, would exchange in a step of the prepared PHASE that takes STEP_S here. */
+static void print_traffic(FILE *out, const struct session *s, int phase, int ranks, double step_s)
+{
+    const int batch = s->phases[phase].batch, micro = s->list->microbatch;
+    struct be_traffic t;
+    double seconds;
+
+    if (!session_traffic(s, phase, ranks, &t)) {
+        fprintf(out, "  %d processes cannot share %d microbatches of %d pictures alike", ranks,
+                batch / micro, micro);
+        if (batch % ranks == 0)
+            fprintf(out, "; exec.microbatch=%d would serve and changes the bits of the result",
+                    network_microbatch(batch / ranks));
+        fprintf(out, "\n");
+        return;
+    }
+    seconds = t.exchanges * EXCHANGE_S + (double)t.bytes / BYTES_PER_S;
+    fprintf(
+        out,
+        "  %d processes, one on each machine: %d exchanges a step, %.2f MB sent by each;\n"
+        "  at %.0f us an exchange and %.0f Gbit/s %.3f s, beside %.3f s of computing on machines "
+        "like this\n",
+        ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * EXCHANGE_S, BYTES_PER_S * 8 / 1e9, seconds,
+        step_s / ranks);
+}
+
+int summary_plan(FILE *out, struct session *s, int ranks, const char *data, const char *results,
                  struct err *err)
 {
     double total = 0;
@@ -323,6 +354,8 @@ int summary_plan(FILE *out, struct session *s, const char *data, const char *res
         fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epoch%s\n", step,
                 p->batch * (double)s->e->train.accumulate / step, text, p->epochs,
                 PLURAL(p->epochs));
+        if (ranks > 1)
+            print_traffic(out, s, i, ranks, step);
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);

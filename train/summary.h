@@ -12,8 +12,9 @@
  * network by stages, or with OPS every op. Lines of ops may be longer than 80 columns. */
 int summary_print(FILE *out, struct session *s, bool ops, struct err *err) MUST_USE;
 
-/* train --plan: memory of every phase, and its time from a few steps run on the first batch. */
-int summary_plan(FILE *out, struct session *s, const char *data, const char *results,
+/* train --plan: memory of every phase, and its time from a few steps run on the first batch. RANKS above 1: also what
+ * so many processes would exchange. */
+int summary_plan(FILE *out, struct session *s, int ranks, const char *data, const char *results,
                  struct err *err) MUST_USE;
 /* About how long the whole training takes, measured in the same way; nothing is printed. */
 int summary_seconds(double *seconds, struct session *s, const char *data, const char *results,

@@ -270,7 +270,7 @@ static int look(const struct args *a, struct err *err)
     else if (a->action == ACTION_SUMMARY)
         rc = summary_print(out, s, a->ops, err);
     else
-        rc = summary_plan(out, s, r->data, r->results, err);
+        rc = summary_plan(out, s, a->ranks, r->data, r->results, err);
     fold_end(out, stdout);
     session_close(s);
     return rc;
@@ -363,6 +363,12 @@ static void refuse_misuse_of_study(const struct args *a)
         die_usage("train", "--plan is of the whole study: leave out --task");
 }
 
+/* --plan --ranks N: one process says what N would exchange. */
+static bool plans_ranks(const struct args *a, const struct group_place *place)
+{
+    return a->action == ACTION_PLAN && a->ranks > 1 && place->ranks == 1;
+}
+
 /* Options that PLACE, one of several processes, or the asking for several does not go with. */
 static void refuse_lonely(const struct args *a, const struct group_place *place)
 {
@@ -377,7 +383,7 @@ static void refuse_lonely(const struct args *a, const struct group_place *place)
     if (processes(a) > 1 && place->ranks > 1 && !team_is_launched())
         die_usage("train", "%s starts processes of its own: leave it out under mpirun and srun",
                   a->gpus > 1 ? "--gpus" : "--ranks");
-    if (!trains && !is_study(a) && several)
+    if (!trains && !is_study(a) && several && !plans_ranks(a, place))
         die_usage("train", "several processes (--gpus, --ranks, mpirun, srun) train one run: for "
                            "anything else, --lr-find too, start one");
 }
@@ -451,7 +457,7 @@ static int gather_team(struct args *a, const struct group_place *place, struct e
 
     if (is_study(a)) /* each run gathers its own */
         return 0;
-    if (processes(a) > 1 && place->ranks == 1) {
+    if (processes(a) > 1 && place->ranks == 1 && !plans_ranks(a, place)) {
         if (team_is_launched())
             return err_set(err, ERR_UNSUPPORTED,
                            "this mpirun does not tell its processes which of how many they are "

@@ -32,9 +32,24 @@ struct be_ranks {
     /* All call it in the same order: each gives the part at ALL + rank * BYTES and gets the others'. */
     void (*share)(void *ctx, void *all, size_t bytes);
     void *ctx;
-    /* Likewise: part I of OUT becomes what rank I gives this one, of IN, where each has a part for every rank. */
-    void (*swap)(void *ctx, void *out, const void *in, size_t bytes);
     int sharers; /* of them, with this one, that have exactly its processors; 0: not known */
+
+    /* Machines whose processes share memory: a range of ranks each, as many on every machine. Processes of this machine
+     * and this one's number among them; 0 or 1, and 0: none shares memory, and each counts as a machine. */
+    int machine_ranks, machine_rank;
+    /* Zeroed, the same for all processes of the machine, who ask in the same order; NULL: out of memory. */
+    void *(*memory)(void *ctx, size_t bytes);
+    void (*populate)(void *ctx, void *memory,
+                     size_t bytes); /* before it is used: this process's part of the pages */
+    void (*give_back)(void *ctx, void *memory, size_t bytes);
+    void (*meet)(
+        void *
+            ctx); /* returns when all of the machine have called it; they see what was written before */
+    /* One process of each machine, that has this one's number there, in the order of the machines. Swap: part I of OUT
+     * becomes what machine I's gives this one, of IN, where each has a part for every machine. Gather: each gives the
+     * part at ALL + machine * BYTES and gets the others'. */
+    void (*swap)(void *ctx, void *out, const void *in, size_t bytes);
+    void (*gather)(void *ctx, void *all, size_t bytes);
 };
 
 /* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch, readers
@@ -97,6 +112,12 @@ struct picture_set {
     int (*read)(void *ctx, uint32_t rank, uint8_t *pixels, struct err *err); /* in any thread */
 };
 
+/* What each process sends in a run of a list. */
+struct be_traffic {
+    int exchanges;
+    size_t bytes;
+};
+
 struct backend {
     /* "ref" plain loops in double, "cpu" own kernels on vectors, "cuda" (plugin.h) */
     const char *name;
@@ -120,6 +141,9 @@ struct backend {
                    struct err *err) MUST_USE;
     void (*release)(struct be_program *p); /* NULL is fine */
     void (*memory)(const struct be_program *p, struct be_memory *m);
+    /* What each of RANKS processes would send, each on a machine of its own, that share the microbatches of LIST alike.
+     * NULL where it is not known. */
+    void (*traffic)(const struct op_list *list, int ranks, struct be_traffic *t);
 
     /* All ops, in order. ERR_NOMEM, ERR_UNSUPPORTED from the library. */
     int (*run)(struct be_program *p, const struct step *step, struct err *err) MUST_USE;

@@ -9,12 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/machine.h"
 #include "base/mpi_plugin.h"
 #include "base/plugin.h"
+
+enum { TELL_S = 30 }; /* rank 0 hears what it is told in the next exchange */
 
 struct group {
     const struct mpi_plugin *mpi;
     int rank, ranks, local, sharers;
+    struct machine *machine; /* NULL: no memory in common */
+    int machine_size;
+    char told[MPI_TEXT]; /* why another member ends; "" */
+    struct group_traffic traffic;
     struct group_options o;
     char (*names)[GROUP_NAME]; /* ranks of them, owned */
 };
@@ -125,13 +133,22 @@ static int open_plugin(const struct mpi_plugin **out, struct err *err)
 
 /* ---- exchanges ------------------------------------------------------------------------------- */
 
+static bool is_told(void *ctx)
+{
+    const struct group *g = ctx;
+
+    return !g->told[0] && g->mpi->told(((struct group *)ctx)->told);
+}
+
 static void check(struct group *g, enum mpi_result result)
 {
-    char why[256];
+    char why[MPI_TEXT];
 
     if (result == MPI_DONE)
         return;
-    if (result == MPI_LATE)
+    if (result == MPI_TOLD && (g->told[0] || is_told(g)))
+        snprintf(why, sizeof why, "%s", g->told);
+    else if (result == MPI_LATE)
         snprintf(why, sizeof why,
                  "%s has waited %.0f s for another process, which hangs or was stopped "
                  "($PRESIZE_RANK_SECONDS is the limit)",
@@ -139,20 +156,58 @@ static void check(struct group *g, enum mpi_result result)
     else
         snprintf(why, sizeof why, "%s: MPI (%s) failed to exchange data", g->names[g->rank],
                  g->mpi->built_with);
-    g->o.lost(why);
+    g->o.lost(g->o.ctx, why, result == MPI_TOLD);
     group_end(g, 1);
+}
+
+/* An exchange of BYTES with each of OTHERS. */
+static void count(struct group *g, size_t bytes, int others)
+{
+    g->traffic.exchanges++;
+    g->traffic.bytes += (uint64_t)bytes * (uint64_t)others;
+}
+
+static int other_machines(const struct group *g)
+{
+    return g->ranks / g->machine_size - 1;
+}
+
+struct group_traffic group_traffic(const struct group *g)
+{
+    return g->traffic;
+}
+
+static void check_machine(struct group *g, bool met)
+{
+    g->traffic.meetings++;
+    check(g, met ? MPI_DONE : g->told[0] ? MPI_TOLD : MPI_LATE);
 }
 
 void group_share(struct group *g, void *all, size_t bytes)
 {
+    const struct machine_limit limit = {g->o.limit_s, is_told, g};
+
     BUG_IF(bytes > INT32_MAX);
-    check(g, g->mpi->share(all, bytes, g->o.limit_s));
+    if (g->machine_size == g->ranks) {
+        check_machine(g, machine_share(g->machine, all, bytes, &limit));
+    } else {
+        count(g, bytes, g->ranks - 1);
+        check(g, g->mpi->share(false, all, bytes, g->o.limit_s));
+    }
 }
 
-void group_swap(struct group *g, void *out, const void *in, size_t bytes)
+void group_across_share(struct group *g, void *all, size_t bytes)
 {
     BUG_IF(bytes > INT32_MAX);
-    check(g, g->mpi->swap(out, in, bytes, g->o.limit_s));
+    count(g, bytes, other_machines(g));
+    check(g, g->mpi->share(true, all, bytes, g->o.limit_s));
+}
+
+void group_across_swap(struct group *g, void *out, const void *in, size_t bytes)
+{
+    BUG_IF(bytes > INT32_MAX);
+    count(g, bytes, other_machines(g));
+    check(g, g->mpi->swap(true, out, in, bytes, g->o.limit_s));
 }
 
 bool group_any(struct group *g, bool mine)
@@ -169,6 +224,84 @@ bool group_any(struct group *g, bool mine)
 void group_meet(struct group *g)
 {
     (void)group_any(g, false);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+int group_machine_size(const struct group *g)
+{
+    return g->machine_size;
+}
+
+int group_machine_rank(const struct group *g)
+{
+    return g->rank % g->machine_size;
+}
+
+void group_machine_meet(struct group *g)
+{
+    const struct machine_limit limit = {g->o.limit_s, is_told, g};
+
+    check_machine(g, machine_meet(g->machine, &limit));
+}
+
+void *group_machine_memory(struct group *g, size_t bytes)
+{
+    return machine_memory(g->machine, bytes);
+}
+
+void group_machine_populate(struct group *g, void *memory, size_t bytes)
+{
+    machine_populate(g->machine, memory, bytes);
+}
+
+void group_machine_give_back(struct group *g, void *memory, size_t bytes)
+{
+    machine_give_back(g->machine, memory, bytes);
+}
+
+/* Members that each machine has, where these are ranges of ranks and all alike; else 1. */
+static int members_of_machines(const struct card *cards, int ranks)
+{
+    int n = 1;
+
+    while (n < ranks && strcmp(cards[n].host, cards[0].host) == 0)
+        n++;
+    if (ranks % n)
+        return 1;
+    for (int i = 0; i < ranks; i++)
+        for (int k = 0; k < ranks; k++)
+            if ((strcmp(cards[i].host, cards[k].host) == 0) != (i / n == k / n))
+                return 1;
+    return n;
+}
+
+/* Makes the memory that the members of a machine share. Where one of all has none, nobody has: machines are alike. */
+static int share_memory(struct group *g, const struct card *cards, struct err *err)
+{
+    const int n = members_of_machines(cards, g->ranks), number = g->rank % n;
+    struct machine_key *keys = calloc((size_t)g->ranks, sizeof *keys);
+    struct err why = {0};
+    const char *split;
+
+    if (!keys)
+        return err_set(err, ERR_NOMEM, "%d processes", g->ranks);
+    if (n > 1 && number == 0 && machine_make(&g->machine, &keys[g->rank], n, &why) < 0)
+        log_debug("no memory in common with the processes of this machine: %s", why.msg);
+    if (n > 1)
+        group_share(g, keys, sizeof *keys);
+    if (n > 1 && number > 0 &&
+        machine_open(&g->machine, &keys[g->rank - number], number, n, &why) < 0)
+        log_debug("no memory in common with the processes of this machine: %s", why.msg);
+    free(keys);
+    if (n == 1 || group_any(g, !g->machine)) {
+        machine_close(g->machine);
+        g->machine = NULL;
+    } else {
+        g->machine_size = n;
+    }
+    split = g->mpi->split(g->rank % g->machine_size);
+    return split ? err_set(err, ERR_UNSUPPORTED, "%s", split) : 0;
 }
 
 /* ---- who is there ---------------------------------------------------------------------------- */
@@ -231,12 +364,17 @@ static int meet(struct group *g, struct err *err)
     }
     own = &cards[g->rank];
     snprintf(own->version, sizeof own->version, "%s", PRESIZE_VERSION);
-    gethostname(own->host, sizeof own->host - 1);
+    if (is_set("PRESIZE_RANK_HOST"))
+        snprintf(own->host, sizeof own->host, "%s", getenv("PRESIZE_RANK_HOST"));
+    else
+        gethostname(own->host, sizeof own->host - 1);
     own->pid = getpid();
     (void)sched_getaffinity(0, sizeof(cpu_set_t), (cpu_set_t *)(void *)own->processors);
     set_name(g, g->rank, own);
     group_share(g, cards, sizeof *cards);
     rc = know(g, cards, err);
+    if (rc == 0)
+        rc = share_memory(g, cards, err);
     free(cards);
     return rc;
 }
@@ -271,13 +409,22 @@ int group_join(struct group **out, const struct group_place *place, const struct
     if (!g)
         return err_set(err, ERR_NOMEM, "a group of %d", place->ranks);
     g->o = *o;
+    g->machine_size = 1;
     if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, err) < 0) {
+        machine_close(g->machine);
         free(g->names);
         free(g);
         return -1;
     }
     *out = g;
     return 0;
+}
+
+void group_tell(struct group *g, const char *why)
+{
+    if (g->rank == 0)
+        return;
+    g->mpi->tell(why, TELL_S);
 }
 
 noreturn void group_end(struct group *g, int status)
@@ -291,6 +438,7 @@ void group_leave(struct group *g)
     if (!g)
         return;
     g->mpi->finish();
+    machine_close(g->machine);
     free(g->names);
     free(g);
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdnoreturn.h>
 
 #include "base/err.h"
@@ -24,8 +25,10 @@ int group_place(struct group_place *out, struct err *err) MUST_USE;
 
 struct group_options {
     double limit_s; /* how long the others may keep this process waiting */
-    /* WHY the group cannot go on, a sentence: says it; the group then ends all processes. */
-    void (*lost)(const char *why);
+    /* WHY the group cannot go on, a sentence, which is SAID already where another member found it; the group then ends
+     * all processes. */
+    void (*lost)(void *ctx, const char *why, bool said);
+    void *ctx;
 };
 
 struct group;
@@ -43,13 +46,35 @@ int group_sharers(const struct group *g);
 const char *group_name(const struct group *g, int rank);
 int group_introduce(struct group *g, const char *text, struct err *err) MUST_USE; /* ERR_NOMEM */
 
-/* The exchanges. Share: each gives the part at ALL + rank * BYTES and gets the others'. Swap: part I of OUT becomes
- * member I's part for this one; IN has one for each member. OUT and IN are apart; parts are of BYTES. */
+/* Each gives the part of BYTES at ALL + rank * BYTES and gets the others'. */
 void group_share(struct group *g, void *all, size_t bytes);
-void group_swap(struct group *g, void *out, const void *in, size_t bytes);
 bool group_any(struct group *g, bool mine);
 void group_meet(struct group *g); /* returns when all have called it */
 
+/* Machines whose members share memory: a range of ranks each, as many on every machine. Members of this machine, 1
+ * where memory cannot be shared so; this one's number among them, from 0. */
+int group_machine_size(const struct group *g);
+int group_machine_rank(const struct group *g);
+/* What the members of a machine do together, where there are several (machine.h); all of them in the same order. */
+void group_machine_meet(struct group *g);
+void *group_machine_memory(struct group *g, size_t bytes);
+void group_machine_populate(struct group *g, void *memory, size_t bytes);
+void group_machine_give_back(struct group *g, void *memory, size_t bytes);
+/* Among the members of one machine_rank, one on each machine, in the order of the machines: each gives the part of
+ * BYTES at ALL + machine * BYTES and gets the others'; part I of OUT becomes what the member of machine I gives this
+ * one, of IN, where each has a part for every machine. OUT and IN are apart. */
+void group_across_share(struct group *g, void *all, size_t bytes);
+void group_across_swap(struct group *g, void *out, const void *in, size_t bytes);
+
+/* What this member has exchanged so far. */
+struct group_traffic {
+    uint64_t exchanges, bytes; /* calls of MPI, what it had to send to others in these */
+    uint64_t meetings;         /* of the members of its machine */
+};
+struct group_traffic group_traffic(const struct group *g);
+
+/* Before group_end(): tells rank 0 WHY, and gives it some seconds to put its files in order and end all processes. */
+void group_tell(struct group *g, const char *why);
 /* Ends all processes at once, in whatever they are, with STATUS. */
 noreturn void group_end(struct group *g, int status);
 /* All are done and leave together. Also frees G; NULL is fine. */

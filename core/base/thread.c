@@ -57,11 +57,6 @@ static void fp_restore(fp_mode mode)
 {
     __builtin_ia32_ldmxcsr(mode);
 }
-
-static void pause_cpu(void)
-{
-    __builtin_ia32_pause();
-}
 #elif defined(__aarch64__)
 typedef uint64_t fp_mode;
 
@@ -79,11 +74,6 @@ static void fp_restore(fp_mode mode)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(mode));
 }
-
-static void pause_cpu(void)
-{
-    __asm__ volatile("yield");
-}
 #else
 typedef int fp_mode;
 
@@ -95,10 +85,6 @@ static fp_mode fp_flush(void)
 static void fp_restore(fp_mode mode)
 {
     (void)mode;
-}
-
-static void pause_cpu(void)
-{
 }
 #endif
 
@@ -122,7 +108,7 @@ static unsigned wait_start(struct pool *p, unsigned seen)
         now = atomic_load_explicit(&p->generation, memory_order_acquire);
         if (now != seen)
             return now;
-        pause_cpu();
+        thread_pause();
     }
     pthread_mutex_lock(&p->lock);
     while ((now = atomic_load_explicit(&p->generation, memory_order_acquire)) == seen)
@@ -241,7 +227,7 @@ static void wait_done(struct pool *p)
     for (int i = 0; i < p->spins; i++) {
         if (atomic_load_explicit(&p->busy, memory_order_acquire) == 0)
             return;
-        pause_cpu();
+        thread_pause();
     }
     pthread_mutex_lock(&p->lock);
     while (atomic_load_explicit(&p->busy, memory_order_acquire) != 0)

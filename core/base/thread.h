@@ -22,6 +22,16 @@ int pool_threads(const struct pool *p);
  * all are done. Writes made by the tasks are visible to the caller. Not reentrant. */
 void pool_run(struct pool *p, int n, void (*task)(void *ctx, int i, int worker), void *ctx);
 
+/* Tells the processor that the thread waits for another's write. */
+static inline void thread_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 int cpu_count(void); /* processors this process may run on, >= 1 */
 
 #endif

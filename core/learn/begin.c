@@ -33,6 +33,7 @@ static int train_through(struct session *s, struct run *run, const char *folder,
     if (rc == 0)
         rc = finish_run(s, run, folder, st, &v, err);
     verdict_free(&v);
+    team_watch(r->team, NULL);
     if (rc < 0) {
         run_fail(run, err);
         return -1;
@@ -259,7 +260,9 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
         goto out;
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
+    team_watch(r->team, run);
     if (run && write_inputs(s, folder, err) < 0) {
+        team_watch(r->team, NULL);
         run_fail(run, err);
         goto out;
     }
@@ -508,6 +511,7 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
     if (team_leads(r->team) && run_resume(&run, folder, st.metrics_bytes, st.at.epoch, err) < 0)
         goto out;
     say_what_runs(s);
+    team_watch(r->team, run);
     if (json)
         log_info("resuming after %u epoch%s and %u step%s", st.at.epoch, PLURAL(st.at.epoch),
                  st.epoch_step, PLURAL(st.epoch_step));
@@ -515,6 +519,7 @@ int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err
         log_info("it was ended before its first checkpoint: it begins again from its record");
     if ((run && note_resume(run, r, s, &st, err) < 0) ||
         (json ? load_last(r, s, folder, json, &st, err) : settle(r, folder, err)) < 0) {
+        team_watch(r->team, NULL);
         run_fail(run, err);
         goto out;
     }

@@ -142,18 +142,20 @@ static int refuse(struct session *s, int phase, size_t whole, uint64_t available
 }
 
 /* Weights, gradients and moments of the whole network: less than this no batch needs. */
-static size_t weights_need(const struct network *n)
+static size_t weights_need(const struct session *s)
 {
+    const struct network *n = s->network;
     size_t elements = 0;
 
     for (int i = 0; i < n->n_params; i++)
         elements += n->params[i].n;
-    return 4 * elements * sizeof(float) + BESIDES;
+    return 4 * elements / (size_t)session_machine_ranks(s) * sizeof(float) + BESIDES;
 }
 
 uint64_t fit_available(const struct session *s)
 {
-    return s->info.memory ? s->info.memory : memory_available();
+    return s->info.memory ? s->info.memory
+                          : memory_available() / (uint64_t)session_machine_ranks(s);
 }
 
 int fit_check(struct session *s, size_t *bytes, struct err *err)
@@ -161,11 +163,11 @@ int fit_check(struct session *s, size_t *bytes, struct err *err)
     const uint64_t available = fit_available(s);
     size_t most = 0;
 
-    if (weights_need(s->network) > available)
+    if (weights_need(s) > available)
         return err_set(err, ERR_NOMEM,
                        "%s takes %llu MiB for weights, gradients and moments alone, %llu MiB are "
                        "available: take a smaller model.arch",
-                       arch_name(s->e->model.arch), mib(weights_need(s->network)), mib(available));
+                       arch_name(s->e->model.arch), mib(weights_need(s)), mib(available));
     for (int i = s->n_phases - 1; i >= 0; i--) { /* the first last, as it comes next */
         struct need need;
         int rc = fits(&need, s, i, s->phases[i].batch, available, err);

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,6 +20,7 @@
 #include "learn/monitored.h"
 #include "learn/table.h"
 #include "learn/team.h"
+#include "learn/timing.h"
 
 static volatile sig_atomic_t caught; /* number of the signal; 0: none */
 
@@ -92,17 +92,20 @@ static int verdict_alloc(struct verdict *v, uint32_t n, int spare, int classes, 
     return 0;
 }
 
-/* Probabilities and losses of this process's share, and then all of them. */
+/* Probabilities and losses of this process's share, and then all of them. All processes infer, as they make copies of
+ * weights together: one without a share infers the last picture for nobody, beyond the N of V. */
 static int score_shares(struct session *s, const uint32_t *ranks, uint32_t n, struct verdict *v,
                         struct err *err)
 {
     const uint32_t all = (uint32_t)session_ranks(s), each = (n + all - 1) / all;
-    const uint32_t at = (uint32_t)session_rank(s) * each, first = at < n ? at : n;
+    const uint32_t first = (uint32_t)session_rank(s) * each, left = first < n ? n - first : 0;
     const size_t classes = (size_t)s->network->classes;
-
     const struct infer_pictures p = {.set = s->shards,
-                                     .ranks = ranks + first,
-                                     .n = n - first < each ? n - first : each,
+                                     .ranks = left || n == 0 ? ranks + first : ranks + n - 1,
+                                     .n = n == 0        ? 0
+                                          : left == 0   ? 1
+                                          : left < each ? left
+                                                        : each,
                                      .verify = s->e->data.verify == VERIFY_CRC,
                                      .kept = s->kept};
 
@@ -231,11 +234,6 @@ static void step_note(char out[64], const struct session *s, const struct state 
     snprintf(out, 64, "%.4f, all done in %s", shown, text);
 }
 
-struct epoch_times {
-    double seconds, train_seconds, wait_seconds;
-    uint32_t steps; /* fewer than the epoch's where it was begun before an interruption */
-};
-
 static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t steps,
                      const struct step *step, double shown, struct err *err)
 {
@@ -317,6 +315,7 @@ static int train_epoch(struct session *s, struct run *run, struct state *st, dou
     if (session_stream(&stream, s, st->at.phase, st->at.epoch, st->epoch_step, err) < 0)
         return -1;
     times->steps = steps - st->epoch_step;
+    timing_begin(times, s);
     snprintf(label, sizeof label, "Epoch %d/%d", st->at.phase_epoch + 1, p->epochs);
     progress_begin(label, steps);
     for (uint32_t k = st->epoch_step; k < steps; k++) {
@@ -341,36 +340,11 @@ static int train_epoch(struct session *s, struct run *run, struct state *st, dou
     rc = 0;
 out:
     progress_end();
+    timing_end(times, s);
     times->train_seconds = clock_seconds() - start;
     times->wait_seconds = stream_wait_seconds(stream);
     stream_close(stream);
     step->pictures = NULL; /* they went with the stream */
-    return rc;
-}
-
-static int write_timing(const struct session *s, struct run *run, const struct state *st,
-                        const struct epoch_times *t, struct err *err)
-{
-    const struct run_phase *p = &s->phases[st->at.phase];
-    double pictures = (double)t->steps * (double)s->e->train.accumulate * p->batch;
-    struct rusage usage;
-    json_t *line;
-    int rc;
-
-    getrusage(RUSAGE_SELF, &usage);
-    line = fields_json(timing_fields,
-                       &(struct epoch_timing){.epoch = st->at.epoch,
-                                              .phase = p->name,
-                                              .seconds = t->seconds,
-                                              .train_seconds = t->train_seconds,
-                                              .valid_seconds = t->seconds - t->train_seconds,
-                                              .images_per_s = pictures / t->train_seconds,
-                                              .wait_ms = 1e3 * t->wait_seconds,
-                                              .peak_bytes = (int64_t)usage.ru_maxrss * 1024});
-    if (!line)
-        return err_set(err, ERR_NOMEM, "timing");
-    rc = run_timing(run, line, err);
-    json_decref(line);
     return rc;
 }
 
@@ -478,7 +452,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
         table_print(st->table, &row);
     if (note_steps(s, run, err) < 0 ||
         write_metrics(s, run, st, shown, m.metric, step, sha256, err) < 0 ||
-        write_timing(s, run, st, times, err) < 0 ||
+        timing_write(run, s, st, times, err) < 0 ||
         write_scalars(run, st, score, &m, times->seconds, err) < 0)
         return -1;
     if (st->each_epoch && st->each_epoch(st->each_ctx, s, st, err) < 0)

@@ -63,10 +63,15 @@ int session_weights(struct session *s, const char *data, const char *results,
 struct group *session_group(const struct session *s);
 int session_ranks(const struct session *s);
 int session_rank(const struct session *s);
+/* Processes, of those, that share this machine's memory. */
+int session_machine_ranks(const struct session *s);
 /* Of how many processes the order of sums is; 1 where any number gives the bits of one. */
 int session_orders(const struct session *s);
 /* Pictures; 0: the network's own choice. */
 int session_microbatch(const struct session *s, int phase);
+/* What each of RANKS processes, each on a machine of its own, sends in a training step of the prepared PHASE. False
+ * where they cannot share its batch alike or nobody knows. */
+bool session_traffic(const struct session *s, int phase, int ranks, struct be_traffic *t);
 /* Whether the processes can share the batch of PHASE, whose size KEY gave. ERR_INPUT says how many could. */
 int session_check_shares(const struct session *s, int phase, const char *key,
                          struct err *err) MUST_USE;

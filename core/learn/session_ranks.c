@@ -23,6 +23,13 @@ static bool shares_microbatches(const struct session *s)
     return s->backend->shares == SHARES_MICROBATCHES;
 }
 
+int session_machine_ranks(const struct session *s)
+{
+    const struct be_ranks *r = s->e->exec.ranks;
+
+    return r && r->machine_ranks > 1 && shares_microbatches(s) ? r->machine_ranks : 1;
+}
+
 int session_orders(const struct session *s)
 {
     return shares_microbatches(s) ? 1 : session_ranks(s);
@@ -69,4 +76,18 @@ int session_check_shares(const struct session *s, int phase, const char *key, st
         err_append(err, ", or set exec.microbatch=%d, which changes the bits of the result",
                    network_microbatch(batch / ranks));
     return -1;
+}
+
+bool session_traffic(const struct session *s, int phase, int ranks, struct be_traffic *t)
+{
+    const int batch = s->phases[phase].batch, parts = (int)s->e->train.accumulate;
+
+    if (!s->backend->traffic || batch / s->list->microbatch % ranks)
+        return false;
+    s->backend->traffic(s->list, ranks, t);
+    t->exchanges = parts * (t->exchanges + 1) + 1; /* the losses; whether to stop */
+    t->bytes =
+        (size_t)parts * (t->bytes + (size_t)(batch / ranks) * sizeof(float) * (size_t)(ranks - 1)) +
+        (size_t)(ranks - 1);
+    return true;
 }

@@ -24,6 +24,7 @@ enum {
 
 struct team {
     struct group *group;
+    struct run *run; /* that is failed if the group is; NULL */
     struct be_ranks ranks;
 };
 
@@ -193,9 +194,36 @@ static void share(void *ctx, void *all, size_t bytes)
     group_share(ctx, all, bytes);
 }
 
+static void *memory(void *ctx, size_t bytes)
+{
+    return group_machine_memory(ctx, bytes);
+}
+
+static void populate(void *ctx, void *data, size_t bytes)
+{
+    group_machine_populate(ctx, data, bytes);
+}
+
+/* After team_leave() nobody counts who gave memory back: it ends with the processes. */
+static void give_back(void *ctx, void *data, size_t bytes)
+{
+    if (ctx)
+        group_machine_give_back(ctx, data, bytes);
+}
+
+static void meet(void *ctx)
+{
+    group_machine_meet(ctx);
+}
+
 static void swap(void *ctx, void *out, const void *in, size_t bytes)
 {
-    group_swap(ctx, out, in, bytes);
+    group_across_swap(ctx, out, in, bytes);
+}
+
+static void gather(void *ctx, void *all, size_t bytes)
+{
+    group_across_share(ctx, all, bytes);
 }
 
 static void say(const char *why)
@@ -203,6 +231,19 @@ static void say(const char *why)
     progress_end();
     log_error("%s", why);
     fflush(stdout);
+}
+
+static void lose(void *ctx, const char *why, bool said)
+{
+    struct team *t = ctx;
+    struct err err = {0};
+
+    if (!said)
+        say(why);
+    if (!t->run)
+        return;
+    err_set(&err, ERR_IO, "%s", why);
+    run_fail(t->run, &err);
 }
 
 /* The others write to nowhere, and errors alone. */
@@ -227,7 +268,7 @@ void team_let_rank_0_speak(int rank)
 
 int team_join(struct team **out, const struct group_place *place, struct err *err)
 {
-    const struct group_options o = {.limit_s = limit(), .lost = say};
+    struct group_options o = {.limit_s = limit(), .lost = lose};
     struct team *t;
 
     *out = NULL;
@@ -236,6 +277,7 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
     t = calloc(1, sizeof *t);
     if (!t)
         return err_set(err, ERR_NOMEM, "%d processes", place->ranks);
+    o.ctx = t;
     if (group_join(&t->group, place, &o, err) < 0) {
         free(t);
         team_let_rank_0_speak(place->rank);
@@ -247,8 +289,15 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
                                  .by_launcher = !team_is_launched(),
                                  .share = share,
                                  .ctx = t->group,
+                                 .sharers = group_sharers(t->group),
+                                 .machine_ranks = group_machine_size(t->group),
+                                 .machine_rank = group_machine_rank(t->group),
+                                 .memory = memory,
+                                 .populate = populate,
+                                 .give_back = give_back,
+                                 .meet = meet,
                                  .swap = swap,
-                                 .sharers = group_sharers(t->group)};
+                                 .gather = gather};
     *out = t;
     return t->ranks.rank > 0 ? be_silent(err) : 0;
 }
@@ -261,6 +310,12 @@ struct group *team_group(const struct team *t)
 const struct be_ranks *team_ranks(const struct team *t)
 {
     return t ? &t->ranks : NULL;
+}
+
+void team_watch(struct team *t, struct run *run)
+{
+    if (t)
+        t->run = run;
 }
 
 bool team_leads(const struct team *t)
@@ -283,6 +338,7 @@ void team_fail(struct team *t, const struct err *err)
 
         (void)err_wrap(&named, "%s", group_name(t->group, rank));
         say(named.msg);
+        group_tell(t->group, named.msg);
     } else {
         say(err->msg);
     }

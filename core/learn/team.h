@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "base/group.h"
+#include "record/run.h"
 
 struct team;
 
@@ -27,7 +28,10 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
 
 struct group *team_group(const struct team *t);          /* of NULL: NULL */
 const struct be_ranks *team_ranks(const struct team *t); /* of NULL: NULL */
-bool team_leads(const struct team *t);                   /* rank 0, or alone */
+/* RUN is rank 0's to write: it becomes `failed` where another process ends the training. NULL: it has its last status,
+ * or there is none. */
+void team_watch(struct team *t, struct run *run);
+bool team_leads(const struct team *t); /* rank 0, or alone */
 /* T not NULL. Returns for what all found: rank 0 says it then, and the others end with status 0. */
 void team_fail(struct team *t, const struct err *err);
 void team_leave(struct team *t); /* all are done; NULL is fine */

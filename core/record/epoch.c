@@ -40,6 +40,14 @@ const struct field timing_fields[] = {
                "training pictures in a second of training"),
     FIELD_REAL(struct epoch_timing, wait_ms, "wait_ms", 0, most, "ms", "that training waited for pictures"),
     FIELD_INT(struct epoch_timing, peak_bytes, "peak_bytes", 0, 1e18, "bytes", "the most memory of the process so far"),
+    FIELD_REAL(struct epoch_timing, processor_seconds, "processor_seconds", 0, most, "s",
+               "of the training steps, all processes; missing in older lines", .flags = FIELD_OPTIONAL),
+    FIELD_INT(struct epoch_timing, exchanges, "exchanges", 0, 1e18, "",
+              "calls of MPI by rank 0 in the training steps; one process has none", .flags = FIELD_OPTIONAL),
+    FIELD_INT(struct epoch_timing, sent_bytes, "sent_bytes", 0, 1e18, "bytes", "that it sent in them",
+              .flags = FIELD_OPTIONAL),
+    FIELD_INT(struct epoch_timing, meetings, "meetings", 0, 1e18, "", "with the processes of its machine in them",
+              .flags = FIELD_OPTIONAL),
     FIELD_END,
 };
 

@@ -27,6 +27,8 @@ struct epoch_timing {
     const char *phase;
     double seconds, train_seconds, valid_seconds, images_per_s, wait_ms;
     int64_t peak_bytes;
+    double processor_seconds;
+    int64_t exchanges, sent_bytes, meetings;
 };
 extern const struct field timing_fields[];
 

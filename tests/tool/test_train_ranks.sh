@@ -24,6 +24,26 @@ grep -q '^  "ranks": null' "$results/one-fp32/run.json" || fail "ranks of a sing
 by_mpirun 2 seed $tiny exec.threads=1 seed=43
 [ "$(weights_hash seed)" != "$(weights_hash one-fp32)" ] || fail "another seed has the same weights"
 
+# Processes of one machine share memory and send nothing through MPI. Of two machines each sends what --plan counts.
+sum_of() { sed -n 's/.*"'"$2"'": \([0-9]*\).*/\1/p' "$results/$1/timing.jsonl" | awk '{n += $1} END {print n}'; }
+[ "$(sum_of two-fp32 exchanges)" = 0 ] && [ "$(sum_of two-fp32 sent_bytes)" = 0 ] &&
+    [ "$(sum_of two-fp32 meetings)" -gt 0 ] || fail "two processes do not share memory"
+machines="mpirun -n 1 -x PRESIZE_RANK_HOST=first $train --name machines $tiny exec.threads=1 : -n 1
+    -x PRESIZE_RANK_HOST=second $train --name machines $tiny exec.threads=1"
+$machines > "$scratch/out" 2> "$scratch/err" || fail "two machines: $(cat "$scratch/err")"
+same_run one-fp32 machines
+"$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 2 > "$scratch/out" 2> "$scratch/err" || fail "--plan --ranks 2"
+"$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
+    grep -q "4 processes cannot share 6 microbatches of 2 pictures alike; exec.microbatch=3 would serve" ||
+    fail "--plan --ranks 4"
+# The first phase's line: exchanges of a step and megabytes; the last step of an epoch does not ask whether to stop.
+planned=$(sed -n 's/.*: \([0-9]*\) exchanges a step, \([0-9.]*\) MB.*/\1 \2/p' "$scratch/out" | head -n 1)
+steps=$(sed -n '1s/.*"steps": \([0-9]*\).*/\1/p' "$results/machines/metrics.jsonl")
+measured=$(head -n 1 "$results/machines/timing.jsonl" |
+    sed 's/.*"exchanges": \([0-9]*\), "sent_bytes": \([0-9]*\).*/\1 \2/' |
+    awk -v n="$steps" '{printf "%d %.2f", ($1 + 1) / n, ($2 + 1) / n / 1e6}')
+[ "$planned" ] && [ "$planned" = "$measured" ] || fail "--plan: $planned, measured: $measured in $steps steps"
+
 # A single process loads no MPI, under mpirun -n 1 neither.
 PRESIZE_MPI_PLUGIN=/nowhere by_mpirun 1 single $tiny exec.threads=1
 same one-fp32 single
@@ -46,7 +66,7 @@ refused_once 2 "no_such" mpirun -n 2 $none $tiny --no_such
 refused_once 2 'train.batch: "0"' mpirun -n 2 $none $tiny train.batch=0
 refused_once 2 'train.batch: "0"' $none $tiny --ranks 2 train.batch=0
 refused_once 2 "leave it out under mpirun" mpirun -n 2 $none $tiny --ranks 2
-refused_once 2 "train one run" $none $tiny --ranks 2 --plan
+refused_once 2 "train one run" $none $tiny --ranks 2 --summary
 refused_once 1 "need -B cpu or cuda" $none $tiny --ranks 2 -B ref
 refused_once 1 "--ranks N trains in N processes" $none $tiny --gpus 2 -B cpu
 refused_once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none $tiny --ranks 2
@@ -63,6 +83,18 @@ for rank in 0 1; do
     PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would train alone" $none $tiny
     SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=2 refused_once 1 "srun --mpi=pmix" $none $tiny
 done
+
+# One that fails later: rank 0 hears why, and the run is not left as running.
+mkdir -p "$scratch/bad/demo"
+cp -r "$data/demo/shards-128" "$scratch/bad/demo/"
+for shard in "$scratch/bad/demo/shards-128"/*.h5; do # pixels of every picture or so
+    perl -e 'open F, "+<", $ARGV[0] or die; for ($at = 200000; $at < 0.9 * -s F; $at += 40000) { seek F, $at, 0; print F "xyz" }' \
+        "$shard" || fail "$shard"
+done
+mpirun -n 1 $train --name bad $tiny : -n 1 $train --data "$scratch/bad" --name bad $tiny > "$scratch/out" 2> "$scratch/err" &&
+    fail "damaged shards of rank 1"
+[ "$(status_of bad)" = failed ] || fail "after an error of rank 1 the run is $(status_of bad): $(cat "$scratch/err")"
+grep -q '"error": "rank 1 (' "$results/bad/run.json" || fail "run.json does not name rank 1: $(grep error "$results/bad/run.json")"
 
 more="$tiny exec.threads=1 train.phases.0.epochs=6"
 train_run whole $more

@@ -1,5 +1,6 @@
-/* test_group.c - what launchers say in the environment, and what is wrong with a plug-in or its MPI. What the processes
- * exchange, and how they end, is tests/tool/test_train_ranks.sh. SPDX-License-Identifier: MIT */
+/* test_group.c - what launchers say in the environment, what is wrong with a plug-in or its MPI, and what processes of
+ * a machine have in common. What processes exchange through MPI, and how they end, is tests/tool/test_train_ranks.sh.
+ * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/group.h"
+#include "base/machine.h"
 
 struct setting {
     const char *names[8]; /* NAME=VALUE */
@@ -102,11 +106,121 @@ static void a_plug_in_that_is_none_is_refused(void **state)
     forget();
 }
 
+/* ---- a machine ------------------------------------------------------------------------------- */
+
+enum { PROCESSES = 3, LARGE = 200000, FLOATS = 3 << 20, ROUNDS = 1000 };
+
+static const struct machine_limit patient = {60, NULL, NULL}, hurried = {0.01, NULL, NULL};
+
+/* What each byte of RANK's part is. */
+static unsigned char byte_of(int rank, size_t i)
+{
+    return (unsigned char)(i * 7 + (size_t)rank * 31);
+}
+
+/* Where it fails, a number for the status. */
+static int meets_and_shares(struct machine *m, int rank)
+{
+    static unsigned char all[PROCESSES * LARGE];
+    const size_t bytes = FLOATS * sizeof(float);
+    float *common = machine_memory(m, bytes), *more = machine_memory(m, 64);
+
+    for (size_t i = 0; i < LARGE; i++)
+        all[(size_t)rank * LARGE + i] = byte_of(rank, i);
+    if (!machine_share(m, all, LARGE, &patient))
+        return 1;
+    for (int r = 0; r < PROCESSES; r++)
+        for (size_t i = 0; i < LARGE; i++)
+            if (all[(size_t)r * LARGE + i] != byte_of(r, i))
+                return 2;
+    if (!common || !more || common[0] != 0 || common[FLOATS - 1] != 0)
+        return 3;
+    if (!machine_meet(m, &patient))
+        return 4;
+    machine_populate(m, common, bytes);
+    for (int round = 0; round < ROUNDS; round++) { /* one writes, the others read */
+        if (rank == round % PROCESSES)
+            common[round] = more[0] = (float)round;
+        if (!machine_meet(m, &patient))
+            return 5;
+        if (common[round] != (float)round || more[0] != (float)round)
+            return 6;
+        if (!machine_meet(m, &patient))
+            return 7;
+    }
+    machine_give_back(m, common, bytes);
+    machine_give_back(m, more, 64);
+    return 0;
+}
+
+static int late(struct machine *m, int rank)
+{
+    return rank == 2 ? 0 : machine_meet(m, &hurried);
+}
+
+/* Processes that call PLAY; each has status 0. */
+static void together(int (*play)(struct machine *m, int rank))
+{
+    struct machine_key key;
+    struct machine *first;
+    struct err err = {0};
+    int status;
+
+    if (machine_make(&first, &key, PROCESSES, &err) < 0)
+        fail_msg("%s", err.msg);
+    for (int r = 1; r < PROCESSES; r++)
+        if (fork() == 0) {
+            struct machine *m;
+
+            _exit(machine_open(&m, &key, r, PROCESSES, &err) < 0 ? 100 : play(m, r));
+        }
+    assert_int_equal(play(first, 0), 0);
+    for (int r = 1; r < PROCESSES; r++) {
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    machine_close(first);
+}
+
+static void processes_of_a_machine_share_memory(void **state)
+{
+    (void)state;
+    together(meets_and_shares);
+}
+
+static void who_waits_too_long_is_told(void **state)
+{
+    (void)state;
+    together(late);
+}
+
+static void another_machine_is_noticed(void **state)
+{
+    struct machine_key key, other;
+    struct machine *first, *m;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(machine_make(&first, &key, 2, &err), 0);
+    other = key;
+    other.mark[3] ^= 1;
+    assert_int_equal(machine_open(&m, &other, 1, 2, &err), -1);
+    assert_non_null(strstr(err.msg, "another machine's"));
+    other = (struct machine_key){.pid = 1, .file = 1 << 30, .is_made = 1};
+    assert_int_equal(machine_open(&m, &other, 1, 2, &err), -1);
+    other.is_made = 0;
+    assert_int_equal(machine_open(&m, &other, 1, 2, &err), -1);
+    machine_close(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(launchers_are_known),
         cmocka_unit_test(a_plug_in_that_is_none_is_refused),
+        cmocka_unit_test(processes_of_a_machine_share_memory),
+        cmocka_unit_test(who_waits_too_long_is_told),
+        cmocka_unit_test(another_machine_is_noticed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

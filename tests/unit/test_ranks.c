@@ -18,7 +18,8 @@
 enum { BATCH_MAX = 10, SIDE = 40, SIZE = 32, CLASSES = 5, STEPS = 2 };
 
 struct job {
-    int ranks, batch, parts; /* microbatches of one picture */
+    int ranks, together, batch,
+        parts; /* TOGETHER: on a machine, 0: 1; microbatches of one picture */
     enum dtype dtype;
     int freeze_to;
 };
@@ -101,8 +102,17 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
 static int process(void *ctx, int rank)
 {
     const struct job *j = ctx;
-    const struct be_ranks ranks = {
-        .rank = rank, .ranks = j->ranks, .share = exchange_share, .swap = exchange_swap};
+    const struct be_ranks ranks = {.rank = rank,
+                                   .ranks = j->ranks,
+                                   .share = exchange_share,
+                                   .machine_ranks = j->together,
+                                   .machine_rank = j->together ? rank % j->together : 0,
+                                   .memory = exchange_memory,
+                                   .populate = exchange_give_back,
+                                   .give_back = exchange_give_back,
+                                   .meet = exchange_meet,
+                                   .swap = exchange_swap,
+                                   .gather = exchange_gather};
     struct err err = {0};
 
     if (run_steps(j, rank, &ranks, &err) == 0)
@@ -116,7 +126,7 @@ static void play(char sha256[SHA256_HEX], struct job j, bool turned)
 {
     int status[EXCHANGE_RANKS];
 
-    assert_true(exchange_begin(j.ranks));
+    assert_true(exchange_begin(j.ranks, j.together ? j.together : 1));
     exchange->turned = turned;
     results->said[0] = 0;
     assert_true(exchange_run(status, process, &j));
@@ -134,11 +144,12 @@ static void ranks_have_the_bits_of_one(void **state)
     static const struct job rows[] = {
         /* a power of two, whole subtrees; several subtrees each; an odd last one; one picture each */
         {.ranks = 4, .batch = 8, .parts = 1},
-        {.ranks = 2, .batch = 10, .parts = 1},
-        {.ranks = 5, .batch = 5, .parts = 1},
-        {.ranks = 3, .batch = 6, .parts = 2},
         {.ranks = 3, .batch = 9, .parts = 1, .dtype = DTYPE_BF16},
-        {.ranks = 2, .batch = 6, .parts = 1, .freeze_to = 2},
+        {.ranks = 5, .batch = 5, .parts = 1, .freeze_to = 2},
+        /* on one machine; on three */
+        {.ranks = 2, .together = 2, .batch = 10, .parts = 1},
+        {.ranks = 3, .together = 3, .batch = 6, .parts = 2, .freeze_to = 2},
+        {.ranks = 6, .together = 2, .batch = 6, .parts = 2, .dtype = DTYPE_BF16},
     };
 
     (void)state;
@@ -148,6 +159,7 @@ static void ranks_have_the_bits_of_one(void **state)
         struct job alone = rows[i];
 
         alone.ranks = 1;
+        alone.together = 0;
         play(one, alone, false);
         memcpy(loss, results->loss, sizeof loss);
         play(several, rows[i], false);
@@ -161,12 +173,13 @@ static void ranks_have_the_bits_of_one(void **state)
 /* The same numbers are added, in another order. */
 static void another_order_has_other_bits(void **state)
 {
-    const struct job j = {.ranks = 3, .batch = 6, .parts = 1};
+    struct job j = {.ranks = 3, .batch = 6, .parts = 1, .freeze_to = 2};
     char right[SHA256_HEX], wrong[SHA256_HEX];
 
     (void)state;
-    play(right, j, false);
     play(wrong, j, true);
+    j.ranks = 1;
+    play(right, j, false);
     assert_string_not_equal(right, wrong);
 }
 

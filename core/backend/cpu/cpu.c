@@ -150,6 +150,7 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
     if (!b)
         return err_set(err, ERR_NOMEM, "cpu backend");
     b->options = *o;
+    b->heap.sharers = o->ranks;
     b->threads = o->threads > 0 ? (int)o->threads : processors(o->ranks);
     b->blocked = true;
     b->has_bf16 = true;
@@ -246,25 +247,28 @@ static size_t own_bytes(const struct tensor *t)
 static int place_tensors(struct be_program *p, struct err *err)
 {
     const struct op_list *l = p->list;
-    size_t own = 0;
+    size_t gradients = 0, stats = 0;
 
     p->slice = calloc((size_t)l->n_tensors, sizeof *p->slice);
     p->data = calloc((size_t)l->n_tensors, sizeof *p->data);
     if (!p->slice || !p->data)
         return err_set(err, ERR_NOMEM, "list of %d tensors", l->n_tensors);
     for (int i = 0; i < l->n_tensors; i++)
-        own += own_bytes(&l->tensors[i]);
-    if (region_map(&p->own, own, "gradients", err) < 0)
+        *(l->tensors[i].role == TENSOR_GRAD ? &gradients : &stats) += own_bytes(&l->tensors[i]);
+    if (region_share(&p->gradients, p->be->options.ranks, gradients, "gradients", err) < 0 ||
+        region_map(&p->stats, stats, "statistics", err) < 0)
         return -1;
-    own = 0;
+    gradients = stats = 0;
     for (int i = 0; i < l->n_tensors; i++) {
         const struct tensor *t = &l->tensors[i];
 
         if (t->role == TENSOR_ACT)
             p->slice[i] = tensor_elements(t) / (size_t)l->batch * dtype_size(t->dtype);
+        else if (t->role == TENSOR_GRAD)
+            p->data[i] = p->gradients.data + gradients;
         else if (!is_persistent(t))
-            p->data[i] = p->own.data + own;
-        own += own_bytes(t);
+            p->data[i] = p->stats.data + stats;
+        *(t->role == TENSOR_GRAD ? &gradients : &stats) += own_bytes(t);
     }
     if (plan_make(&p->plan, l, slice_bytes, p, CACHE, err) < 0 ||
         region_map(&p->arena, p->plan->arena_bytes, "activations", err) < 0)
@@ -385,7 +389,7 @@ static size_t place_leaves(struct be_program *p, char *base, size_t half)
             used = 0;
         if (base)
             o->leaves = base + (size_t)(o->segment % 2) * half + used;
-        used += o->leaf_bytes * (size_t)p->n_micro;
+        used += o->leaf_bytes * (size_t)(p->n_micro * machine_ranks(p->be->options.ranks));
         at_least(&most, used);
     }
     return most;
@@ -412,7 +416,8 @@ static int place_workspace(struct be_program *p, struct err *err)
         return err_set(err, ERR_NOMEM, "list of %zu sums", n_fills);
     p->scratch_bytes = align_up(p->scratch_bytes, 4096);
     p->sum_bytes = align_up(p->sum_bytes, 4096);
-    if (region_map(&p->leaves, 2 * half, "gradients of microbatches", err) < 0 ||
+    if (region_share(&p->leaves, p->be->options.ranks, 2 * half, "gradients of microbatches", err) <
+            0 ||
         region_map(&p->scratch, (p->scratch_bytes + p->sum_bytes) * (size_t)p->be->threads,
                    "scratchpads", err) < 0)
         return -1;
@@ -437,7 +442,9 @@ static void cpu_release(struct be_program *p)
     if (p->be)
         weight_copies_sweep(p->be);
     ranks_free(p->ranks);
-    region_unmap(&p->own);
+    region_unmap(&p->gradients);
+    region_unmap(&p->stats);
+    region_unmap(&p->squares);
     region_unmap(&p->arena);
     region_unmap(&p->local);
     region_unmap(&p->leaves);
@@ -498,9 +505,12 @@ fail:
 
 static void cpu_memory(const struct be_program *p, struct be_memory *m)
 {
+    const size_t sharers = (size_t)machine_ranks(p->be->options.ranks);
+
     memset(m, 0, sizeof *m);
     m->activations = p->arena.bytes;
-    m->workspace = p->local.bytes + p->leaves.bytes + p->scratch.bytes + ranks_bytes(p->ranks);
+    m->workspace =
+        p->local.bytes + region_part(&p->leaves) + p->scratch.bytes + ranks_bytes(p->ranks);
     for (int i = 0; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
         const size_t bytes = tensor_elements(t) * sizeof(float);
@@ -521,6 +531,9 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
         }
     for (int i = 0; i < p->n_copies; i++)
         m->parameters += p->copies[i]->bytes;
+    m->gradients /= sharers; /* its part of what the machine's processes have in common */
+    m->parameters /= sharers;
+    m->optimiser /= sharers;
     m->total = m->activations + m->workspace + m->gradients + m->parameters + m->optimiser;
 }
 
@@ -533,6 +546,7 @@ const struct backend cpu_backend = {
     .prepare = cpu_prepare_list,
     .release = cpu_release,
     .memory = cpu_memory,
+    .traffic = cpu_traffic,
     .run = cpu_run,
     .profile = cpu_profile,
     .put = cpu_put,

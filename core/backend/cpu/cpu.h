@@ -18,12 +18,17 @@
 #include "backend/plan.h"
 #include "base/thread.h"
 
-struct region { /* zeroed anonymous memory, huge pages where the system has them */
+struct region { /* zeroed memory, huge pages where the system has them */
     char *data;
     size_t bytes;
+    /* The processes of this machine have it in common; NULL: it is this process's. */
+    const struct be_ranks *sharers;
+    bool populated;
 };
 
-struct heap { /* what lives until the device is closed */
+struct
+    heap { /* what lives until the device is closed; in common for the processes of this machine */
+    const struct be_ranks *sharers;
     struct region *regions;
     int n;
     size_t left; /* of the last */
@@ -95,7 +100,7 @@ struct cpu_op {
     double *sums;                /* BN: (microbatches of all processes, 2, c), owned */
     float *coef;                 /* BN: (4, c), per channel, owned */
     size_t leaf_bytes;           /* weight gradients: one microbatch's share */
-    char *leaves;                /* (microbatches, leaf_bytes), borrowed */
+    char *leaves;                /* (microbatches of this machine, leaf_bytes), borrowed */
     size_t gradient;             /* several processes: its place in what they exchange, in floats */
     int parts;                   /* of a leaf, summed one by one, */
     size_t part_n;               /* of so many numbers */
@@ -107,7 +112,6 @@ struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD
     const struct cpu_op *op;
     const float *grad; /* NULL: EMA */
     size_t first, n;
-    double squares; /* GRAD_NORM */
 };
 
 struct refill { /* one part of a copy of weights */
@@ -125,11 +129,11 @@ struct be_program {
     struct op_list *list; /* owned copy */
     struct plan *plan;
     struct cpu_op *ops; /* list->n_ops */
-    void **data;        /* per tensor: GRAD float *, STAT double *, of OWN; else NULL */
-    struct region own;
+    void **data; /* per tensor: GRAD float *, of GRADIENTS, STAT double *, of STATS; else NULL */
+    struct region gradients, stats;
     size_t *slice;                   /* per tensor: bytes of one picture, ACT */
     int micro, n_micro;              /* pictures in a microbatch, microbatches of this process */
-    struct ranks *ranks;             /* owned; NULL: it computes the whole batch */
+    struct ranks *ranks;             /* owned; NULL: one machine computes the whole batch */
     struct region arena;             /* tensors of whole batches */
     struct region local;             /* (workers, plan->local_bytes) */
     struct region leaves;            /* two halves, used by turns from segment to segment */
@@ -141,20 +145,30 @@ struct be_program {
     int n_refills;
     struct chunk *chunks; /* in the order of the ops */
     int n_chunks;
+    struct region squares;       /* double (n_chunks), of GRAD_NORM's */
     double (*seconds)[OP_KINDS]; /* per worker */
     const struct step *step;     /* of the run in progress, like the rest */
     int active;                  /* microbatches that hold pictures */
     const struct segment *segment;
     struct chunk *first_chunk; /* of the segment */
-    struct fill *due;
+    struct fill *due;          /* this process's */
     int n_due;
+    bool fills; /* some process of the machine sums gradients beside the segment */
+    bool met; /* the processes of the machine have met since the segment's microbatches were done */
     bool unshared;      /* gradients of this run are not added up with those of other processes */
     atomic_bool failed; /* a primitive failed in a worker */
 };
 
 /* cpu_memory.c: *R (zeroed by the caller) gets BYTES, none for 0; WHAT is named in the message. ERR_NOMEM. */
 int region_map(struct region *r, size_t bytes, const char *what, struct err *err) MUST_USE;
+/* The same, in common for the processes of a machine that share memory. */
+int region_share(struct region *r, const struct be_ranks *ranks, size_t bytes, const char *what,
+                 struct err *err) MUST_USE;
 void region_unmap(struct region *r);
+/* Before its first use: gives this process's part of what is in common its pages. Planning needs none. */
+void region_populate(struct region *r);
+void heap_populate(struct heap *h);
+size_t region_part(const struct region *r); /* bytes: of what is in common, one process's part */
 /* BYTES, zeroed, aligned to 64. ERR_NOMEM. */
 int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct err *err) MUST_USE;
 void heap_free(struct heap *h);
@@ -194,7 +208,7 @@ bool cpu_foldable(const struct be_program *p, const struct cpu_op *o);
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
 void folded_free(struct folded *f); /* NULL is fine */
 struct subtree {                    /* of the microbatches' tree */
-    int first, n;                   /* leaves, of this process's */
+    int first, n;                   /* leaves, of this machine's */
     float *plain;                   /* where their sum belongs: a whole gradient in plain layout */
 };
 /* The weight gradient's leaf of the job's microbatch, and the sum of PART of the leaves of S. */
@@ -221,6 +235,8 @@ int cpu_get(struct be *b, const char *name, float *dst, struct err *err) MUST_US
 int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err) MUST_USE;
 int cpu_write(struct be_program *p, int tensor, const float *src, struct err *err) MUST_USE;
 
+void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t); /* cpu_ranks.c */
+
 /* One row per kind: what this device can do, prepared into the op (NULL: nothing it can do). */
 typedef int cpu_prepare(struct be_program *p, struct cpu_op *o, struct err *err);
 cpu_prepare cpu_conv, cpu_conv_bwd_data, cpu_conv_bwd_weight;
@@ -232,20 +248,28 @@ cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd
 cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;
 cpu_prepare cpu_optimiser;
 
-/* cpu_ranks.c: P->ranks, once the ops are prepared; gradients lie in its memory then. Nothing to do for one alone. */
+/* cpu_ranks.c. The processes of this machine that share memory: how many, and this one's number; 1 and 0: alone. */
+int machine_ranks(const struct be_ranks *r);
+int machine_rank(const struct be_ranks *r);
+void machine_meeting(const struct be_ranks *r); /* returns when all of the machine have called it */
+/* Of N tasks that the processes of the machine share, this one's: task I of OWN_TASKS is number OWN_TASK. */
+int own_tasks(const struct be_ranks *r, int n);
+int own_task(const struct be_ranks *r, int i);
+/* P->ranks, once the ops are prepared; gradients lie in its memory then. Nothing to do on a single machine. */
 int ranks_make(struct be_program *p, struct err *err) MUST_USE;
-void ranks_free(struct ranks *r); /* NULL is fine */
+void ranks_free(struct ranks *r);     /* NULL is fine */
+void ranks_populate(struct ranks *r); /* likewise */
 size_t ranks_bytes(const struct ranks *r);
 int ranks_count(const struct be_program *p); /* 1: alone */
 /* The first of this process's microbatches, and how many those of all processes are. */
 int ranks_first(const struct be_program *p);
 int ranks_all(const struct be_program *p);
 /* The microbatches' rows, WIDTH doubles each: this process's to all others, theirs to it. */
-void ranks_rows(const struct be_program *p, double *rows, size_t width);
-/* The complete subtrees of this process's microbatches, from left to right; one alone has one. */
+void ranks_rows(struct be_program *p, double *rows, size_t width);
+/* The complete subtrees of this machine's microbatches, from left to right; one alone has one. */
 int ranks_subtrees(const struct be_program *p);
 struct subtree ranks_subtree(const struct be_program *p, const struct cpu_op *o, int i);
-/* From the subtrees' sums, once all are made: the gradients, the sums over all processes. */
+/* From the subtrees' sums, once this process has made its own: the gradients, the sums over all processes. */
 void ranks_gradients(struct be_program *p);
 
 /* cpu_optimiser.c: makes p->chunks; runs the element-wise SEGMENT in progress. */

@@ -13,7 +13,9 @@ enum {
 
 void *job_leaf(const struct job *j)
 {
-    return j->op->leaves + (size_t)j->micro * j->op->leaf_bytes;
+    const int before = machine_rank(j->p->be->options.ranks) * j->p->n_micro;
+
+    return j->op->leaves + (size_t)(before + j->micro) * j->op->leaf_bytes;
 }
 
 void leaves_sum(const struct be_program *p, const struct cpu_op *o, const struct subtree *s,

@@ -24,9 +24,40 @@ int region_map(struct region *r, size_t bytes, const char *what, struct err *err
     return 0;
 }
 
+int region_share(struct region *r, const struct be_ranks *ranks, size_t bytes, const char *what,
+                 struct err *err)
+{
+    if (machine_ranks(ranks) == 1)
+        return region_map(r, bytes, what, err);
+    if (bytes == 0)
+        return 0;
+    r->data = ranks->memory(ranks->ctx, bytes);
+    if (!r->data)
+        return err_set(err, ERR_NOMEM, "%s: %zu MB in common, which this machine refuses", what,
+                       bytes >> 20);
+    r->bytes = bytes;
+    r->sharers = ranks;
+    return 0;
+}
+
+void region_populate(struct region *r)
+{
+    if (!r->sharers || r->populated)
+        return;
+    r->sharers->populate(r->sharers->ctx, r->data, r->bytes);
+    r->populated = true;
+}
+
+size_t region_part(const struct region *r)
+{
+    return r->bytes / (size_t)machine_ranks(r->sharers);
+}
+
 void region_unmap(struct region *r)
 {
-    if (r->data)
+    if (r->data && r->sharers)
+        r->sharers->give_back(r->sharers->ctx, r->data, r->bytes);
+    else if (r->data)
         munmap(r->data, r->bytes);
 }
 
@@ -40,7 +71,8 @@ int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct
         if (!more)
             return err_set(err, ERR_NOMEM, "%s", what);
         h->regions = more;
-        if (region_map(&more[h->n], room, what, err) < 0)
+        more[h->n] = (struct region){0};
+        if (region_share(&more[h->n], h->sharers, room, what, err) < 0)
             return -1;
         h->n++;
         h->left = room;
@@ -48,6 +80,12 @@ int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct
     *out = h->regions[h->n - 1].data + h->regions[h->n - 1].bytes - h->left;
     h->left -= bytes;
     return 0;
+}
+
+void heap_populate(struct heap *h)
+{
+    for (int i = 0; i < h->n; i++)
+        region_populate(&h->regions[i]);
 }
 
 void heap_free(struct heap *h)

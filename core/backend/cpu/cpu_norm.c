@@ -53,7 +53,7 @@ static void tree_rows(double *rows, int n, size_t width)
 }
 
 /* The sums over all microbatches, in row 0. */
-static void sum_up(const struct be_program *p, const struct cpu_op *o)
+static void sum_up(struct be_program *p, const struct cpu_op *o)
 {
     ranks_rows(p, o->sums, 2 * channels(o));
     tree_rows(o->sums, ranks_all(p), 2 * channels(o));
@@ -75,9 +75,11 @@ static void stats_run(const struct job *j)
                                 sums + channels(j->op));
 }
 
-static void update_running(struct persistent *r, const double *batch, double factor)
+/* The first process of a machine does, for all: they have the tensor in common, and the same sums. */
+static void update_running(const struct be_program *p, struct persistent *r, const double *batch,
+                           double factor)
 {
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; machine_rank(p->be->options.ranks) == 0 && i < r->n; i++)
         r->data[i] =
             (float)((1 - BN_MOMENTUM) * (double)r->data[i] + BN_MOMENTUM * factor * batch[i]);
     r->version++;
@@ -98,9 +100,9 @@ static void stats_finish(struct be_program *p, struct cpu_op *o)
         rstd[i] = 1 / sqrt(squares[i] + BN_EPS);
     }
     if (o->param[1])
-        update_running(o->param[1], mean, 1);
+        update_running(p, o->param[1], mean, 1);
     if (o->param[2])
-        update_running(o->param[2], squares, m > 1 ? m / (m - 1) : 1);
+        update_running(p, o->param[2], squares, m > 1 ? m / (m - 1) : 1);
 }
 
 int cpu_bn_stats(struct be_program *p, struct cpu_op *o, struct err *err)

@@ -1,6 +1,7 @@
 /* cpu_optimiser.c - the optimiser's ops on the cpu: chunks of parameters, one kind of op after the other.
  *
- * Chunks are of one size whatever the threads; the norm's partial sums are added in their order.
+ * Chunks are of one size whatever the threads; the norm's partial sums are added in their order. The processes of a
+ * machine share the chunks.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static void add_chunks(struct be_program *p, const struct cpu_op *o, const float
     for (size_t first = 0; first < n; first += CHUNK_ELEMENTS, p->n_chunks++)
         if (p->chunks)
             p->chunks[p->n_chunks] = (struct chunk){
-                o, grad, first, n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS, 0};
+                o, grad, first, n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS};
 }
 
 static void chunks_of(struct be_program *p, const struct cpu_op *o)
@@ -55,7 +56,8 @@ int optimiser_chunks(struct be_program *p, struct err *err)
             if (op_is_optimiser(p->list->ops[i].kind))
                 chunks_of(p, &p->ops[i]);
     }
-    return 0;
+    return region_share(&p->squares, p->be->options.ranks, (size_t)p->n_chunks * sizeof(double),
+                        "optimiser", err);
 }
 
 static void run_adam(const struct be_program *p, const struct chunk *c)
@@ -102,10 +104,17 @@ static void run_ema(const struct be_program *p, const struct chunk *c)
         average[i] = elem_ema(average[i], x[i], rest);
 }
 
-static void chunk_task(void *ctx, int i, int worker)
+/* Of the segment's chunks. */
+static double *squares(const struct be_program *p)
+{
+    return (double *)(void *)p->squares.data + (p->first_chunk - p->chunks);
+}
+
+static void chunk_task(void *ctx, int task, int worker)
 {
     struct be_program *p = ctx;
-    struct chunk *c = &p->first_chunk[i];
+    const int i = own_task(p->be->options.ranks, task);
+    const struct chunk *c = &p->first_chunk[i];
     const enum op_kind kind = c->op->op->kind;
     const double start = clock_seconds();
 
@@ -118,7 +127,7 @@ static void chunk_task(void *ctx, int i, int worker)
     else if (kind == OP_EMA)
         run_ema(p, c);
     else
-        c->squares = p->be->kernels->squares(c->n, c->grad + c->first);
+        squares(p)[i] = p->be->kernels->squares(c->n, c->grad + c->first);
     p->seconds[worker][kind] += clock_seconds() - start;
 }
 
@@ -133,7 +142,7 @@ static void finish(struct be_program *p, const struct cpu_op *o, int n_chunks)
     if (o->op->kind != OP_GRAD_NORM)
         return;
     for (int i = 0; i < n_chunks; i++)
-        sum += p->first_chunk[i].squares;
+        sum += squares(p)[i];
     *(double *)p->data[o->op->out[0]] = elem_clip(sqrt(sum), (double)o->op->max_norm);
 }
 
@@ -148,7 +157,8 @@ void optimiser_run(struct be_program *p)
            p->first_chunk[n].op < &p->ops[s->first + s->n])
         n++;
     if (due && op_wanted(p, first)) {
-        pool_run(p->be->pool, n, chunk_task, p);
+        pool_run(p->be->pool, own_tasks(p->be->options.ranks, n), chunk_task, p);
+        machine_meeting(p->be->options.ranks);
         for (int i = 0; i < s->n; i++)
             finish(p, first + i, n);
     }

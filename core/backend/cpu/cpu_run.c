@@ -17,16 +17,25 @@ bool op_wanted(const struct be_program *p, const struct cpu_op *o)
 static void refill(void *ctx, int i, int worker)
 {
     struct be_program *p = ctx;
-    const struct refill *r = &p->refills[i];
+    const struct refill *r = &p->refills[own_task(p->be->options.ranks, i)];
 
     if (r->copy->version != r->copy->of->version)
         r->copy->fill(p, r->copy, r->part, worker);
 }
 
-/* Makes the copies of weights that changed since. */
+/* Makes the copies of weights that changed since. The processes of a machine share the work: a list that reads such
+ * weights is run by all of them. */
 static void refresh(struct be_program *p)
 {
-    pool_run(p->be->pool, p->n_refills, refill, p);
+    bool stale = false;
+
+    for (int i = 0; i < p->n_copies; i++)
+        stale |= p->copies[i]->version != p->copies[i]->of->version;
+    if (!stale)
+        return;
+    machine_meeting(p->be->options.ranks); /* nobody reads the old copies */
+    pool_run(p->be->pool, own_tasks(p->be->options.ranks, p->n_refills), refill, p);
+    machine_meeting(p->be->options.ranks);
     for (int i = 0; i < p->n_copies; i++)
         p->copies[i]->version = p->copies[i]->of->version;
 }
@@ -65,24 +74,42 @@ static void segment_task(void *ctx, int i, int worker)
     run_ops(p, true, i, 0, worker);
 }
 
+/* The sums of the op's gradient that are this process's to make; COUNT: parts of the segment so far. */
+static void add_fills(struct be_program *p, const struct cpu_op *o, int *count)
+{
+    const int ranks = machine_ranks(p->be->options.ranks),
+              rank = machine_rank(p->be->options.ranks);
+
+    for (int part = 0; part < o->parts; part++)
+        if ((*count)++ % ranks == rank)
+            p->due[p->n_due++] = (struct fill){o, part};
+}
+
 static void run_pictures(struct be_program *p)
 {
     const struct segment *s = p->segment;
+    const bool filled = p->fills;
+    int count = 0;
 
     for (int i = 0; i < s->n; i++)
         if (p->ops[s->first + i].begin && op_wanted(p, &p->ops[s->first + i]))
             p->ops[s->first + i].begin(p, &p->ops[s->first + i]);
     pool_run(p->be->pool, p->active + p->n_due, segment_task, p);
     p->n_due = 0;
+    p->met = false;
     for (int i = 0; i < s->n; i++) {
         struct cpu_op *o = &p->ops[s->first + i];
 
         if (o->finish && op_wanted(p, o))
             o->finish(p, o);
-        for (int part = 0; o->fill && p->step->only == 0 && part < o->parts; part++)
-            p->due[p->n_due++] = (struct fill){o, part};
-        p->unshared |= p->n_due > 0;
+        if (o->fill && p->step->only == 0)
+            add_fills(p, o, &count);
     }
+    p->fills = count > 0;
+    p->unshared |= p->fills;
+    /* Sums read the leaves of all processes, and the next segment overwrites those that were summed beside this one. */
+    if ((filled || p->fills) && !p->met)
+        machine_meeting(p->be->options.ranks);
 }
 
 static void run_fills(struct be_program *p)
@@ -93,7 +120,16 @@ static void run_fills(struct be_program *p)
     pool_run(p->be->pool, p->n_due, segment_task, p);
     p->active = active;
     p->n_due = 0;
+    p->fills = false;
     ranks_gradients(p);
+}
+
+static void populate(struct be_program *p)
+{
+    heap_populate(&p->be->heap);
+    region_populate(&p->gradients);
+    region_populate(&p->leaves);
+    ranks_populate(p->ranks);
 }
 
 int cpu_run(struct be_program *p, const struct step *step, struct err *err)
@@ -102,8 +138,10 @@ int cpu_run(struct be_program *p, const struct step *step, struct err *err)
     p->step = step;
     p->active = step->pictures ? (step->n_pictures + p->micro - 1) / p->micro : p->n_micro;
     p->n_due = 0;
+    p->fills = false;
     p->first_chunk = p->chunks;
     atomic_store(&p->failed, false);
+    populate(p);
     if (step->only == 0)
         refresh(p);
     for (int s = 0; s < p->plan->n_segments; s++) {

@@ -137,7 +137,10 @@ int cpu_put(struct be *b, const char *name, const float *src, struct err *err)
 
     if (!t)
         return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
-    memcpy(t->data, src, t->n * sizeof *src);
+    machine_meeting(b->options.ranks); /* all have read what they wanted of the old values */
+    if (machine_rank(b->options.ranks) == 0)
+        memcpy(t->data, src, t->n * sizeof *src);
+    machine_meeting(b->options.ranks);
     t->version++;
     return 0;
 }

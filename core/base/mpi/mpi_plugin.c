@@ -3,6 +3,7 @@
 #include "base/mpi_plugin.h"
 
 #include <mpi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,9 +11,10 @@
 
 /* Waiting: MPI's own calls spin, which would take a core from the threads that compute or read. An exchange of one
  * batch norm's sums takes some 10 us on one machine, so the first polls follow at once. */
-enum { POLLS = 200, PAUSE_NS = 20000 };
+enum { POLLS = 200, PAUSE_NS = 20000, LOOK_NS = 10000000 };
 
-static MPI_Comm all_ranks; /* a copy of the world: MPI's errors come back to us */
+/* A copy of the world, and what split() makes of it: MPI's errors come back to us. */
+static MPI_Comm all_ranks, across_ranks = MPI_COMM_NULL;
 
 /* Landlock forbids a process to read another's memory, which MPIs do on one machine where the kernel lets them; they
  * notice at the first message and say so each time. Through shared memory bytes are copied twice. */
@@ -29,6 +31,8 @@ static void forbid_foreign_memory(void)
         (void)setenv(variables[i][0], variables[i][1], 0);
 }
 
+static int own_rank;
+
 static const char *start(int *rank, int *ranks)
 {
     int level;
@@ -43,6 +47,54 @@ static const char *start(int *rank, int *ranks)
         MPI_Comm_rank(all_ranks, rank) != MPI_SUCCESS ||
         MPI_Comm_size(all_ranks, ranks) != MPI_SUCCESS)
         return "MPI's communicators do not work";
+    own_rank = *rank;
+    return NULL;
+}
+
+/* MPI may need calls of the sender, too, to bring a message on its way. */
+static void tell(const char *text, int seconds)
+{
+    static char last[MPI_TEXT]; /* MPI's until it is sent, and the process ends soon */
+    const double begin = MPI_Wtime();
+    MPI_Request request;
+    int done;
+
+    snprintf(last, sizeof last, "%s", text);
+    if (MPI_Isend(last, sizeof last, MPI_CHAR, 0, 0, all_ranks, &request) != MPI_SUCCESS)
+        return;
+    while (MPI_Wtime() - begin < seconds &&
+           MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS)
+        nanosleep(&(struct timespec){0, LOOK_NS}, NULL);
+}
+
+static bool told(char *out)
+{
+    MPI_Status status;
+    int is_there = 0;
+
+    if (own_rank > 0 ||
+        MPI_Iprobe(MPI_ANY_SOURCE, 0, all_ranks, &is_there, &status) != MPI_SUCCESS || !is_there ||
+        MPI_Recv(out, MPI_TEXT, MPI_CHAR, status.MPI_SOURCE, 0, all_ranks, MPI_STATUS_IGNORE) !=
+            MPI_SUCCESS)
+        return false;
+    out[MPI_TEXT - 1] = 0;
+    return true;
+}
+
+static bool is_told(void)
+{
+    int is_there = 0;
+
+    return own_rank == 0 &&
+           MPI_Iprobe(MPI_ANY_SOURCE, 0, all_ranks, &is_there, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
+           is_there;
+}
+
+static const char *split(int number)
+{
+    if (MPI_Comm_split(all_ranks, number, 0, &across_ranks) != MPI_SUCCESS ||
+        MPI_Comm_set_errhandler(across_ranks, MPI_ERRORS_RETURN) != MPI_SUCCESS)
+        return "MPI's communicators cannot be split";
     return NULL;
 }
 
@@ -59,6 +111,8 @@ static enum mpi_result wait_for(MPI_Request *request, double limit_s)
         if (polls < POLLS)
             continue;
         nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
+        if (is_told())
+            return MPI_TOLD;
         if (MPI_Wtime() - begin > limit_s)
             return MPI_LATE;
     }
@@ -66,8 +120,9 @@ static enum mpi_result wait_for(MPI_Request *request, double limit_s)
 
 /* MPI counts in int: a part is one element of a type of BYTES. OUT NULL: all processes share ALL; else parts of ALL
  * go to OUT. */
-static enum mpi_result exchange(void *out, void *all, size_t bytes, double limit_s)
+static enum mpi_result exchange(bool across, void *out, void *all, size_t bytes, double limit_s)
 {
+    const MPI_Comm ranks = across ? across_ranks : all_ranks;
     enum mpi_result result = MPI_FAILED;
     MPI_Request request;
     MPI_Datatype part;
@@ -79,23 +134,23 @@ static enum mpi_result exchange(void *out, void *all, size_t bytes, double limit
         return MPI_FAILED;
     rc = MPI_Type_commit(&part);
     if (rc == MPI_SUCCESS)
-        rc = out ? MPI_Ialltoall(all, 1, part, out, 1, part, all_ranks, &request)
-                 : MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, 1, part, all_ranks,
-                                  &request);
+        rc =
+            out ? MPI_Ialltoall(all, 1, part, out, 1, part, ranks, &request)
+                : MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, 1, part, ranks, &request);
     if (rc == MPI_SUCCESS)
         result = wait_for(&request, limit_s);
     MPI_Type_free(&part);
     return result;
 }
 
-static enum mpi_result share(void *all, size_t bytes, double limit_s)
+static enum mpi_result share(bool across, void *all, size_t bytes, double limit_s)
 {
-    return exchange(NULL, all, bytes, limit_s);
+    return exchange(across, NULL, all, bytes, limit_s);
 }
 
-static enum mpi_result swap(void *out, const void *in, size_t bytes, double limit_s)
+static enum mpi_result swap(bool across, void *out, const void *in, size_t bytes, double limit_s)
 {
-    return exchange(out, (void *)(uintptr_t)in, bytes, limit_s);
+    return exchange(across, out, (void *)(uintptr_t)in, bytes, limit_s);
 }
 
 static void end(int status)
@@ -105,6 +160,8 @@ static void end(int status)
 
 static void finish(void)
 {
+    if (across_ranks != MPI_COMM_NULL)
+        MPI_Comm_free(&across_ranks);
     MPI_Comm_free(&all_ranks);
     MPI_Finalize();
 }
@@ -122,6 +179,9 @@ static void finish(void)
 static const struct mpi_plugin table = {
     .built_with = BUILT_WITH,
     .start = start,
+    .split = split,
+    .tell = tell,
+    .told = told,
     .share = share,
     .swap = swap,
     .end = end,
