@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "data/offenders.h"
 #include "record/metrics.h"
@@ -277,11 +278,10 @@ static void check_config(struct chain *c)
 /* The train beside this eval may be another build: no fault of the run. */
 static void check_binary(struct chain *c)
 {
-    char own[PATH_LEN] = "", path[PATH_LEN], hex[SHA256_HEX];
+    char folder[PATH_LEN], path[PATH_LEN], hex[SHA256_HEX];
     struct err err;
 
-    if (!realpath("/proc/self/exe", own) || !strrchr(own, '/') ||
-        path_format(path, &err, "%.*s/train", (int)(strrchr(own, '/') - own), own) < 0 ||
+    if (program_folder(folder, &err) < 0 || path_format(path, &err, "%strain", folder) < 0 ||
         sha256_file(path, hex, NULL, &err) < 0 || !chain_recorded(c, "binary"))
         chain_say(c, "program", RESULT_UNCHECKED, "no train beside eval, or none in run.json");
     else if (strcmp(hex, chain_recorded(c, "binary")) == 0)

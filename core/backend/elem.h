@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/geometry.h"
+#include "base/philox.h"
 
 #ifdef __CUDACC__
 #define ELEM static __host__ __device__ __forceinline__
@@ -338,33 +339,9 @@ ELEM float elem_ema(float average, float x, float one_minus_decay)
     return average + one_minus_decay * (x - average);
 }
 
-/* --- random numbers ------------------------------------------------------------------------- */
+/* --- dropout -------------------------------------------------------------------------------- */
 
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, SC11): rng_words() of base/rng.h with counter
- * words (purpose, epoch, position, draw), for where that cannot be called. */
-ELEM void elem_philox(uint32_t out[4], uint64_t seed, uint32_t purpose, uint32_t epoch,
-                      uint32_t position, uint32_t draw)
-{
-    uint32_t c0 = purpose, c1 = epoch, c2 = position, c3 = draw;
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xd2511f53u * c0, b = (uint64_t)0xcd9e8d57u * c2;
-
-        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)b;
-        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)a;
-        k0 += 0x9e3779b9u;
-        k1 += 0xbb67ae85u;
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
-}
-
-/* Dropout of element e of a picture: word e % 4 of elem_philox(seed, RNG_DROPOUT = 4, epoch,
+/* Dropout of element e of a picture: word e % 4 of philox_words(seed, RNG_DROPOUT = 4, epoch,
  * position, layer << 24 | e / 4); kept when the word is at least rate 2^32. RATE in [0, 1). */
 ELEM uint32_t dropout_threshold(float rate)
 {

@@ -170,7 +170,7 @@ void ref_dropout(const struct ref_call *c)
             uint32_t draw = (uint32_t)c->op->layer << 24 | (uint32_t)(e / 4);
             uint32_t words[4];
 
-            elem_philox(words, c->step->seed, RNG_DROPOUT, c->step->epoch, position, draw);
+            philox_words(words, c->step->seed, RNG_DROPOUT, c->step->epoch, position, draw);
             ref_store(&c->out[0], at, words[e % 4] >= threshold ? x->v[at] / keep : 0.0);
         }
     }

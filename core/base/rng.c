@@ -5,34 +5,14 @@
 #include <math.h>
 
 #include "base/err.h"
+#include "base/philox.h"
 #include "base/real.h"
-
-/* Multipliers and Weyl increments: Salmon et al. 2011, section 3.3 and table 2. */
-#define MULTIPLIER_0 0xD2511F53U
-#define MULTIPLIER_1 0xCD9E8D57U
-#define WEYL_0 0x9E3779B9U
-#define WEYL_1 0xBB67AE85U
 
 static const double two_to_minus_32 = 1.0 / 4294967296.0;
 
 void rng_words(uint32_t out[4], uint64_t seed, struct rng_counter c)
 {
-    uint32_t x[4] = {c.purpose, c.epoch, c.position, c.draw};
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-
-    for (int round = 0; round < 10; round++) {
-        uint64_t p0 = (uint64_t)MULTIPLIER_0 * x[0], p1 = (uint64_t)MULTIPLIER_1 * x[2];
-        uint32_t y0 = (uint32_t)(p1 >> 32) ^ x[1] ^ k0, y2 = (uint32_t)(p0 >> 32) ^ x[3] ^ k1;
-
-        x[0] = y0;
-        x[1] = (uint32_t)p1;
-        x[2] = y2;
-        x[3] = (uint32_t)p0;
-        k0 += WEYL_0;
-        k1 += WEYL_1;
-    }
-    for (int i = 0; i < 4; i++)
-        out[i] = x[i];
+    philox_words(out, seed, c.purpose, c.epoch, c.position, c.draw);
 }
 
 struct rng rng_begin(uint64_t seed, enum rng_purpose purpose, uint32_t epoch, uint32_t position)

@@ -185,13 +185,13 @@ static void philox_is_base_rngs(void **state)
     uint32_t mine[4], theirs[4];
 
     (void)state;
-    elem_philox(mine, 0, 0, 0, 0, 0);
+    philox_words(mine, 0, 0, 0, 0, 0);
     assert_memory_equal(mine, zero, sizeof zero);
     for (uint32_t i = 0; i < 1000; i++) {
         uint64_t seed = 0x9e3779b97f4a7c15u * i;
         struct rng_counter c = {RNG_DROPOUT, i, i * i, i << 20};
 
-        elem_philox(mine, seed, c.purpose, c.epoch, c.position, c.draw);
+        philox_words(mine, seed, c.purpose, c.epoch, c.position, c.draw);
         rng_words(theirs, seed, c);
         assert_memory_equal(mine, theirs, sizeof mine);
     }
@@ -205,7 +205,7 @@ static void dropout_keeps_the_stated_share(void **state)
 
     (void)state;
     for (int i = 0; i < n / 4; i++) {
-        elem_philox(words, 7, RNG_DROPOUT, 0, 0, (uint32_t)i);
+        philox_words(words, 7, RNG_DROPOUT, 0, 0, (uint32_t)i);
         for (int k = 0; k < 4; k++) {
             float y = dropout_elem(3.0f, words[k], dropout_threshold(0.25f), dropout_scale(0.25f));
 

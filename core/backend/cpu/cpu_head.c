@@ -181,8 +181,8 @@ static void dropout_run(const struct job *j)
 
         for (size_t e = 0; e < n; e++) {
             if (e % 4 == 0)
-                elem_philox(words, step->seed, RNG_DROPOUT, step->epoch, position,
-                            (uint32_t)op->layer << 24 | (uint32_t)(e / 4));
+                philox_words(words, step->seed, RNG_DROPOUT, step->epoch, position,
+                             (uint32_t)op->layer << 24 | (uint32_t)(e / 4));
             y[e] = dropout_elem(x[e], words[e % 4], threshold, scale);
         }
     }
