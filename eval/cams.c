@@ -30,6 +30,15 @@ int cams_lay(uint8_t *out, int side, struct cam *c, const struct picture *pictur
     return rc;
 }
 
+int cams_check(const struct trained *t, struct err *err)
+{
+    if (t->experiment->augment.resize == RESIZE_CROP)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "class activation maps are drawn over the centre square, which this run's "
+                   "augment.resize does not take");
+}
+
 int cams_open(struct cams **out, const struct request *r, const char *folder, struct err *err)
 {
     struct cams *c = calloc(1, sizeof *c);
@@ -41,7 +50,7 @@ int cams_open(struct cams **out, const struct request *r, const char *folder, st
         return err_set(err, ERR_NOMEM, "class activation maps");
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (trained_open(&c->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0 ||
-        cam_new(&c->cam, c->t, err) < 0) {
+        cams_check(c->t, err) < 0 || cam_new(&c->cam, c->t, err) < 0) {
         cams_close(c);
         return -1;
     }
@@ -73,12 +82,12 @@ int cams_jpeg(uint8_t **jpeg, size_t *size, struct cams *c, const struct shard_s
     else if (class < 0 || class >= c->t->classes)
         err_set(err, ERR_INPUT, "%s: a class that the network does not have", p->path);
     else if (shard_set_read(shards, rank, pixels, true, err) == 0) {
-        augment_validation(&picture.map, c->t->experiment->augment.mode, picture.height,
-                           picture.width, c->t->size);
+        augment_validation(&picture.map, &c->t->experiment->augment, picture.height, picture.width,
+                           c->t->size);
         rc = cams_lay(laid, side, c->cam, &picture, 1, &class, err);
     }
     if (rc == 0)
-        rc = encode_jpeg(jpeg, size, laid, side, side, THUMB_QUALITY, err);
+        rc = encode_jpeg(jpeg, size, laid, side, side, THUMB_QUALITY, JPEG_420, err);
     free(pixels);
     free(laid);
     return rc;
