@@ -30,6 +30,15 @@ int cams_lay(uint8_t *out, int side, struct cam *c, const struct picture *pictur
     return rc;
 }
 
+int cams_check(const struct trained *t, struct err *err)
+{
+    if (t->experiment->augment.resize == RESIZE_CROP)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "class activation maps are drawn over the centre square, which this run's "
+                   "augment.resize does not take");
+}
+
 int cams_open(struct cams **out, const struct request *r, const char *folder, struct err *err)
 {
     struct cams *c = calloc(1, sizeof *c);
@@ -41,7 +50,7 @@ int cams_open(struct cams **out, const struct request *r, const char *folder, st
         return err_set(err, ERR_NOMEM, "class activation maps");
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (trained_open(&c->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0 ||
-        cam_new(&c->cam, c->t, err) < 0) {
+        cams_check(c->t, err) < 0 || cam_new(&c->cam, c->t, err) < 0) {
         cams_close(c);
         return -1;
     }

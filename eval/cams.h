@@ -12,6 +12,9 @@
 int cams_lay(uint8_t *out, int side, struct cam *c, const struct picture *pictures, int n,
              const int *classes, struct err *err) MUST_USE;
 
+/* ERR_UNSUPPORTED: T reads something else than the centre square. */
+int cams_check(const struct trained *t, struct err *err) MUST_USE;
+
 /* A run's network, opened to look at pictures of shards. */
 struct cams;
 /* ERR_INPUT, ERR_FORMAT, ... : the weights are not there, or cannot be used here. */

@@ -311,7 +311,8 @@ static int open_sheet(struct job *j, struct err *err)
 
     if (n > MAPS_MAX)
         return err_set(err, ERR_INPUT, "--cam draws at most %d files, not %zu", MAPS_MAX, n);
-    if (sheet_check_path(j->r->cam, err) < 0 || cam_new(&j->cam, j->t, err) < 0)
+    if (sheet_check_path(j->r->cam, err) < 0 || cams_check(j->t, err) < 0 ||
+        cam_new(&j->cam, j->t, err) < 0)
         return -1;
     return n == 0 ? 0 : sheet_new(&j->sheet, 2 * (int)n, n == 1 ? 2 : 4, MAP_SIDE, err);
 }
@@ -380,7 +381,8 @@ int predict_bytes(json_t **out, const struct request *r, const void *bytes, size
     *out = NULL;
     if (!j)
         return err_set(err, ERR_NOMEM, "predictions");
-    if (open_job(j, r, err) == 0 && cam_new(&j->cam, j->t, err) == 0 &&
+    if (open_job(j, r, err) == 0 &&
+        (cams_check(j->t, NULL) < 0 || cam_new(&j->cam, j->t, err) == 0) &&
         load_bytes(j, "the picture", bytes, size, err) == 0 && run_chunk(j, err) == 0) {
         *out = json_incref(json_array_get(j->list, 0));
         rc = 0;
