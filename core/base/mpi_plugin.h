@@ -18,8 +18,8 @@ struct mpi_plugin {         /* the table of its struct plugin */
     const char *(*start)(int *rank, int *ranks);
     /* NULL, or what is wrong. Those that give the same NUMBER exchange ACROSS, in the order of their ranks. */
     const char *(*split)(int number);
-    /* TEXT to rank 0, which has so many SECONDS to end all processes. Rank 0: whether another process has told it one, at OUT (MPI_TEXT bytes); what
-     * it waits for then ends as MPI_TOLD. */
+    /* TEXT to rank 0, which has so many SECONDS to end all processes. Rank 0: whether another process has told it one,
+     * at OUT (MPI_TEXT bytes); what it waits for then ends as MPI_TOLD. */
     void (*tell)(const char *text, int seconds);
     bool (*told)(char *out);
     /* The exchanges, of all or, ACROSS, of those that split() put together; MPI_LATE: not done LIMIT_S seconds after
