@@ -26,6 +26,7 @@
 #include "record/canvas.h"
 #include "record/run.h"
 #include "record/study.h"
+#include "remote/remote.h"
 #include "rights.h"
 #include "run_page.h"
 #include "serve.h"
@@ -558,14 +559,11 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    static const struct version_layer libraries[] = {{image_libraries},
-                                                     {data_libraries},
-                                                     {tensorfile_libraries},
-                                                     {backend_libraries},
-                                                     {record_libraries},
-                                                     {serve_libraries},
-                                                     {NULL}};
-    struct args a = {.common = {.tool = "eval", .libraries = libraries}, .request.beta = 0.25};
+    static const struct version_layer libraries[] = {
+        {image_libraries},   {data_libraries},   {remote_libraries}, {tensorfile_libraries},
+        {backend_libraries}, {record_libraries}, {serve_libraries},  {NULL}};
+    struct args a = {.common = {.tool = "eval", .libraries = libraries, .find_data = remote_data},
+                     .request.beta = 0.25};
     struct err err = {0};
     int status, rc;
     FILE *out;

@@ -11,7 +11,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/program.h"
 #include "base/text.h"
 #include "data/offenders.h"
 #include "record/metrics.h"
@@ -278,11 +277,11 @@ static void check_config(struct chain *c)
 /* The train beside this eval may be another build: no fault of the run. */
 static void check_binary(struct chain *c)
 {
-    char folder[PATH_LEN], path[PATH_LEN], hex[SHA256_HEX];
+    char path[PATH_LEN], hex[SHA256_HEX];
     struct err err;
 
-    if (program_folder(folder, &err) < 0 || path_format(path, &err, "%strain", folder) < 0 ||
-        sha256_file(path, hex, NULL, &err) < 0 || !chain_recorded(c, "binary"))
+    if (path_beside_program(path, "train", &err) < 0 || sha256_file(path, hex, NULL, &err) < 0 ||
+        !chain_recorded(c, "binary"))
         chain_say(c, "program", RESULT_UNCHECKED, "no train beside eval, or none in run.json");
     else if (strcmp(hex, chain_recorded(c, "binary")) == 0)
         chain_say(c, "program", RESULT_OK, "%s, %.12s", path, hex);

@@ -54,7 +54,7 @@ static int predict(const struct trained *t, const char *path, struct err *err)
     int best = 0, rc = -1;
 
     if (pixels) {
-        augment_validation(&p.map, t->experiment->augment.mode, p.height, p.width, t->size);
+        augment_validation(&p.map, &t->experiment->augment, p.height, p.width, t->size);
         rc = infer_run(t->infer, &p, 1, prob, NULL, err);
     }
     for (int c = 1; rc == 0 && c < t->classes; c++)

@@ -14,7 +14,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -23,11 +22,6 @@
 #include "base/path.h"
 #include "base/version.h"
 #include "partial.h"
-
-enum { REDIRECTS_MAX = 5, CONNECT_S = 30, WAIT_MAX_S = 60 };
-
-const struct download_rules download_rules_default = {
-    .attempts = 5, .slow_bytes = 1000, .slow_s = 60, .max_s = 0, .wait_s = 1};
 
 enum next { STOP, WAIT, AT_ONCE }; /* after a failed attempt: no other; another one, later; now */
 
@@ -231,27 +225,6 @@ static int ask_to_stop(void *ctx, curl_off_t down_all, curl_off_t down, curl_off
 
 /* --- one attempt --- */
 
-static bool may_pass(CURLcode code, long status)
-{
-    switch (code) {
-    case CURLE_OK:
-    case CURLE_HTTP_RETURNED_ERROR:
-        return status == 408 || status == 429 || status >= 500;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* Asks for what is missing, and only if the server's file is still the same. */
 static int ask_for_rest(struct transfer *t)
 {
@@ -269,46 +242,20 @@ static int ask_for_rest(struct transfer *t)
                                                                                                : -1;
 }
 
-static int set_limits(struct transfer *t)
-{
-    const struct download_rules *r = &t->d->rules;
-    const double left = t->until > 0 ? t->until - clock_seconds() : 0;
-    const long left_ms = t->until > 0 ? (left > 0.001 ? (long)(left * 1000) : 1) : 0;
-    const char *certificates = getenv("SSL_CERT_FILE");
-    CURL *c = t->curl;
-
-    if (curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, r->slow_bytes) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, r->slow_s) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, left_ms) != CURLE_OK)
-        return -1;
-    if (certificates && *certificates &&
-        curl_easy_setopt(c, CURLOPT_CAINFO, certificates) != CURLE_OK)
-        return -1;
-    return 0;
-}
-
 static int set_options(struct transfer *t, struct err *err)
 {
+    const double left = t->until > 0 ? t->until - clock_seconds() : 0;
+    const long left_ms = t->until > 0 ? (left > 0.001 ? (long)(left * 1000) : 1) : 0;
     CURL *c = t->curl;
-    /* never from https to http: bytes that someone on the way may have changed */
-    const char *schemes = strncmp(t->d->url, "https:", 6) == 0 ? "https" : "http,https";
 
-    if (curl_easy_setopt(c, CURLOPT_URL, t->d->url) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, schemes) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_USERAGENT, "presize/" PRESIZE_VERSION) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->text) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header) != CURLE_OK ||
+    if (transport_prepare(c, t->d->url, &t->d->rules, left_ms, t->text, err) < 0)
+        return -1;
+    if (curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_HEADERDATA, t) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_WRITEDATA, t) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, ask_to_stop) != CURLE_OK ||
-        curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) != CURLE_OK || set_limits(t) < 0 ||
+        curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) != CURLE_OK ||
         (t->from > 0 && ask_for_rest(t) < 0))
         return err_set(err, ERR_NETWORK, "%s: libcurl refuses it", t->d->url);
     return 0;
@@ -367,7 +314,7 @@ static enum next failed(struct transfer *t, CURLcode code, long status, struct e
     else
         err_set(err, ERR_NETWORK, "%s: %s", t->d->url,
                 t->text[0] ? t->text : curl_easy_strerror(code));
-    return !interrupted && !late && may_pass(code, status) ? WAIT : STOP;
+    return !interrupted && !late && transport_may_pass(code, status) ? WAIT : STOP;
 }
 
 /* Runs the transfer. 0: the bytes are there and right. *RETRY_S: the server named a time to wait (else 0). */
@@ -451,14 +398,6 @@ static int attempt(const struct download *d, double until, char hex[SHA256_HEX],
 
 /* --- all attempts --- */
 
-static void sleep_s(double seconds)
-{
-    struct timespec t = {.tv_sec = (time_t)seconds};
-
-    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-    nanosleep(&t, NULL); /* a signal ends it */
-}
-
 static int attempts(const struct download *d, char hex[SHA256_HEX], struct err *err)
 {
     const double until = d->rules.max_s > 0 ? clock_seconds() + (double)d->rules.max_s : 0;
@@ -477,13 +416,13 @@ static int attempts(const struct download *d, char hex[SHA256_HEX], struct err *
         if (next == STOP || n == d->rules.attempts)
             return n == 1 ? -1 : err_append(err, " (tried %d times)", n);
         pause = retry_s > wait ? retry_s : wait;
-        pause = pause > WAIT_MAX_S ? WAIT_MAX_S : pause;
+        pause = pause > TRANSPORT_WAIT_MAX_S ? TRANSPORT_WAIT_MAX_S : pause;
         if (until > 0 && clock_seconds() + pause >= until)
             return err_append(err, " (tried %d times, and --max-time %ld leaves no time for more)",
                               n, d->rules.max_s);
         log_warn("%s; trying again in %.0f s (%d of %d)", err->msg, pause, n + 1,
                  d->rules.attempts);
-        sleep_s(pause);
+        transport_sleep(pause);
         wait *= 2;
     }
 }
@@ -496,8 +435,8 @@ int download(const struct download *d, char hex[SHA256_HEX], struct err *err)
     int rc;
 
     BUG_IF(!err || d->rules.attempts < 1);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return err_set(err, ERR_NETWORK, "libcurl cannot be started");
+    if (transport_begin(err) < 0)
+        return -1;
     interrupted = 0;
     sigemptyset(&stop.sa_mask);
     for (int i = 0; i < N; i++) {

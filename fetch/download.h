@@ -8,16 +8,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
-
-/* When a download is given up. */
-struct download_rules {
-    int attempts;    /* >= 1; what may go away by itself is tried again */
-    long slow_bytes; /* a connection slower than so many bytes per second ... */
-    long slow_s;     /* ... for so many seconds is given up (and tried again); 0: never */
-    long max_s;      /* for one file, with all attempts and waits; 0: no limit */
-    double wait_s;   /* before the second attempt; doubled each time, at most 60 */
-};
-extern const struct download_rules download_rules_default; /* 5, 1000, 60, 0, 1 */
+#include "remote/transport.h"
 
 struct download {
     const char *url;    /* https, or http where the user asked for it; no redirection leads from the
@@ -26,7 +17,7 @@ struct download {
     uint64_t size;      /* expected bytes, 0: unknown */
     uint64_t max_bytes; /* refuse more than that */
     const char *sha256; /* expected, NULL: unknown */
-    struct download_rules rules;
+    struct transport_rules rules;
 };
 
 /* HEX gets the file's SHA-256. An earlier file at PATH is replaced, and stays when this fails. PATH.part of an earlier

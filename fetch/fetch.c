@@ -113,7 +113,7 @@ struct args {
     struct cli_common common;
     const char *name, *mirror;
     bool list, verify, repair;
-    struct download_rules rules;
+    struct transport_rules rules;
     struct obtain_from from[MANIFEST_ARCHIVES_MAX];
     const char *charset, *weights_key;
     size_t n_from;
@@ -502,7 +502,7 @@ int main(int argc, char **argv)
     static const struct version_layer libraries[] = {
         {tensorfile_libraries}, {download_libraries}, {demo_archive_libraries}, {NULL}};
     struct args a = {.common = {.tool = tool, .libraries = libraries},
-                     .rules = download_rules_default};
+                     .rules = transport_rules_default};
 
     cli_parse(&cli, argc, argv, &a.common, &a);
     if (a.list) {

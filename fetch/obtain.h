@@ -25,8 +25,8 @@ struct obtain {
     size_t n_from;
     /* address that has the source's files, instead of the published ones; NULL */
     const char *mirror;
-    struct download_rules rules; /* of each download */
-    const char *charset;         /* of names in the archives that are not UTF-8; NULL: none are */
+    struct transport_rules rules; /* of each download */
+    const char *charset;          /* of names in the archives that are not UTF-8; NULL: none are */
     struct unpack_limits limits;
 };
 

@@ -16,9 +16,9 @@ struct obtain_weights {
     const struct obtain_from *from; /* NULL: the published file */
     /* of one of several networks in the file, NULL: none is named; with from only */
     const char *key;
-    const char *mirror;          /* address that has it instead of the publisher; NULL */
-    struct download_rules rules; /* of a download */
-    bool repair;                 /* what is there is hashed, and rebuilt where it differs */
+    const char *mirror;           /* address that has it instead of the publisher; NULL */
+    struct transport_rules rules; /* of a download */
+    bool repair;                  /* what is there is hashed, and rebuilt where it differs */
 };
 
 int obtain_weights_path(char out[PATH_LEN], const char *data, const struct pretrained *what,

@@ -24,6 +24,7 @@
 #include "replay.h"
 #include "record/run.h"
 #include "record/sheet.h"
+#include "remote/remote.h"
 #include "selftest.h"
 #include "show_batch.h"
 #include "summary.h"
@@ -523,6 +524,14 @@ static void end_early(int number)
     _exit(1);
 }
 
+static const struct version_layer libraries[] = {{image_libraries},
+                                                 {data_libraries},
+                                                 {remote_libraries},
+                                                 {tensorfile_libraries},
+                                                 {backend_libraries},
+                                                 {record_libraries},
+                                                 {NULL}};
+
 int main(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
@@ -540,10 +549,7 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    static const struct version_layer libraries[] = {{image_libraries},      {data_libraries},
-                                                     {tensorfile_libraries}, {backend_libraries},
-                                                     {record_libraries},     {NULL}};
-    struct args a = {.common = {.tool = "train", .libraries = libraries}};
+    struct args a = {.common = {.tool = "train", .libraries = libraries, .find_data = remote_data}};
     struct group_place place;
     struct err err = {0};
     int kept;

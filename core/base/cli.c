@@ -32,7 +32,10 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"data", KEY_DATA, "DIR", 0, "where data lie (default: $PRESIZE_DATA, else data)", -2},
+    {"data", KEY_DATA, "DIR", 0,
+     "where data lie (default: $PRESIZE_DATA, else data); train and eval also take "
+     "https://HOST/PATH or s3://BUCKET/PREFIX",
+     -2},
     {"results", KEY_RESULTS, "DIR", 0, "where run folders lie (default: results)", -2},
     {"verbose", 'v', NULL, 0, "say more", -2},
     {"quiet", 'q', NULL, 0, "warnings and errors only, no progress bar", -2},
@@ -224,6 +227,20 @@ static void answer(const struct argp *argp, const struct cli_common *common)
     }
 }
 
+static void find_data(struct cli_common *common)
+{
+    static char folder[PATH_LEN];
+    struct err err = {0};
+
+    if (!common->find_data && strstr(common->data, "://"))
+        die_usage(common->tool,
+                  "--data %s: this tool writes there and wants a folder; train and eval also read "
+                  "from an address",
+                  common->data);
+    if (common->find_data && common->find_data(&common->data, folder, &err) < 0)
+        die(common->tool, &err);
+}
+
 void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
                void *input)
 {
@@ -247,6 +264,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
         exit(2);
     answer(argp, common);
+    find_data(common);
     if (isa_choose(&isa, NULL, &err) < 0)
         die_usage(common->tool, "%s", err.msg);
     log_begin(common->tool, common->verbose > 0   ? LOG_DEBUG

@@ -8,15 +8,19 @@
 #include <stdnoreturn.h>
 
 #include "base/err.h"
+#include "base/path.h"
 
 struct key_table;
 struct version_layer;
 
 /* Filled by cli_argp; its address is the child's input (state->child_inputs[0]). */
 struct cli_common {
-    const char *tool;    /* set by the tool before parsing: "fetch", ... */
-    const char *data;    /* --data DIR, else $PRESIZE_DATA, else "data" */
-    bool data_given;     /* --data was */
+    const char *tool; /* set by the tool before parsing: "fetch", ... */
+    const char *data; /* --data DIR, else $PRESIZE_DATA, else "data" */
+    bool data_given;  /* --data was */
+    /* Set by a tool that also takes an address for DIR: leads *DATA to the folder that stands for it, whose name lies
+     * in FOLDER. Others refuse an address. */
+    int (*find_data)(const char **data, char folder[PATH_LEN], struct err *err);
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
     bool version;        /* -V: cli_parse() prints it and ends the program */

@@ -339,6 +339,15 @@ int path_of_program(char out[PATH_LEN], struct err *err)
     return 0;
 }
 
+int path_beside_program(char out[PATH_LEN], const char *name, struct err *err)
+{
+    char program[PATH_LEN], folder[PATH_LEN];
+
+    if (path_of_program(program, err) < 0 || path_folder(folder, program, err) < 0)
+        return -1;
+    return path_format(out, err, "%s/%s", folder, name);
+}
+
 /* Whether FOLDER has experiments and descriptions of data sets. */
 static bool is_share_folder(const char *folder)
 {

@@ -71,6 +71,8 @@ void new_file_abort(struct new_file *f); /* nothing begun (all zero) is fine */
 
 /* The file of the running program, without links. ERR_IO. */
 int path_of_program(char out[PATH_LEN], struct err *err) MUST_USE;
+/* The file NAME in the folder of that. ERR_IO, ERR_INPUT. */
+int path_beside_program(char out[PATH_LEN], const char *name, struct err *err) MUST_USE;
 
 /* The kinds of files below, as folders of the share folder and of the working folder. */
 #define SHARE_DATASETS "prep/datasets"

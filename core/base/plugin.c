@@ -10,14 +10,10 @@
 static int plugin_path(char out[PATH_LEN], const struct plugin_place *place, struct err *err)
 {
     const char *given = getenv(place->variable);
-    char program[PATH_LEN];
 
     if (given && *given)
         return path_format(out, err, "%s", given);
-    if (path_of_program(program, err) < 0)
-        return -1;
-    *(strrchr(program, '/') + 1) = 0;
-    return path_format(out, err, "%s%s", program, place->file);
+    return path_beside_program(out, place->file, err);
 }
 
 static int check(const struct plugin *p, const char *path, struct err *err)

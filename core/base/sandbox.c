@@ -180,6 +180,14 @@ static void add_devices(int rules, int abi)
         add_if_there(rules, abi, path, SANDBOX_MOVE);
 }
 
+static char always[PATH_LEN];
+
+void sandbox_always(const char *path)
+{
+    if (path_format(always, NULL, "%s", path) < 0)
+        always[0] = 0;
+}
+
 static int enter(int abi, const struct sandbox_place *places, size_t n)
 {
     const int rules = new_ruleset(sandbox_handled(abi));
@@ -189,6 +197,8 @@ static int enter(int abi, const struct sandbox_place *places, size_t n)
         rc = add_place(rules, abi, &places[i]);
     if (rc == 0) {
         add_devices(rules, abi);
+        if (always[0])
+            add_if_there(rules, abi, always, SANDBOX_WRITE);
         rc = (int)syscall(CALL_RESTRICT, rules, 0);
     }
     why = errno;

@@ -30,6 +30,9 @@ void sandbox_off(void); /* --no-sandbox: sandbox_enter() and sandbox_seal_thread
  * needs (/dev/null, /dev/shm, NVIDIA's). Never fails; what hinders it is a line of -v. One thread at a time. */
 void sandbox_enter(const struct sandbox_place *places, size_t n);
 
+/* The folder PATH, where it is there, is written to as well, whatever sandbox_enter() is called with from then on. */
+void sandbox_always(const char *path);
+
 /* The calling thread can open nothing at all, neither to read nor to write, and execute nothing. Any thread. */
 void sandbox_seal_thread(void);
 

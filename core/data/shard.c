@@ -54,6 +54,39 @@ static int open_shards(struct shard_set *s, struct err *err)
     return 0;
 }
 
+static int hash_labels(const struct shard_set *s, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 *sha;
+
+    if (sha256_new(&sha, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < s->n; i++)
+        shard_hash_label(sha, s->pictures[i].path, s->vocab[s->pictures[i].stored_label],
+                         s->pictures[i].official);
+    sha256_hex(sha, hex);
+    sha256_free(sha);
+    return 0;
+}
+
+/* Rows that came from another machine: no checksum of HDF5 is over them, but index.json's over all labels is. */
+static int check_remote(const struct shard_set *s, struct err *err)
+{
+    const char *stated = json_string_value(json_object_get(s->index, "labels_sha256"));
+    char hex[SHA256_HEX];
+
+    if (hash_labels(s, hex, err) < 0)
+        return -1;
+    if (!stated)
+        return err_set(err, ERR_FORMAT,
+                       SHARD_INDEX_FILE " has no labels_sha256, by which shards of another machine "
+                                        "are checked: run prep again there");
+    return strcmp(stated, hex) == 0
+               ? 0
+               : err_set(err, ERR_FORMAT,
+                         "the rows of its shards are not those of " SHARD_INDEX_FILE
+                         " (labels_sha256): remove the folder to fetch it again");
+}
+
 int shard_set_open(struct shard_set **out, const char *folder, struct err *err)
 {
     static atomic_uint opened;
@@ -63,6 +96,10 @@ int shard_set_open(struct shard_set **out, const char *folder, struct err *err)
     if (shard_index_open(&s, folder, err) < 0)
         return err_wrap(err, "%s", folder);
     if (open_shards(s, err) < 0) {
+        shard_set_close(s);
+        return err_wrap(err, "%s", folder);
+    }
+    if (s->remote && check_remote(s, err) < 0) {
         shard_set_close(s);
         return err_wrap(err, "%s", folder);
     }
@@ -79,7 +116,9 @@ void shard_set_close(struct shard_set *s)
         if (s->shards[i].fd >= 0)
             close(s->shards[i].fd);
         free(s->shards[i].paths);
+        remote_file_close(s->shards[i].remote);
     }
+    remote_close(s->remote);
     free(s->shards);
     free(s->pictures);
     free(s->vocab);
@@ -166,6 +205,11 @@ int32_t shard_set_size(const struct shard_set *s)
     return s->size;
 }
 
+bool shard_set_is_remote(const struct shard_set *s)
+{
+    return s->remote != NULL;
+}
+
 int shard_set_storage(const struct shard_set *s)
 {
     return s->storage;
@@ -203,19 +247,10 @@ const json_t *shard_set_remarks(const struct shard_set *s)
 int shard_set_labels_sha256(const struct shard_set *s, char hex[SHA256_HEX], struct err *err)
 {
     const char *stated = s->record.labels_sha256;
-    struct sha256 *sha;
 
-    if (stated && strlen(stated) == SHA256_HEX - 1) {
-        memcpy(hex, stated, SHA256_HEX);
-        return 0;
-    }
-    if (sha256_new(&sha, err) < 0)
-        return -1;
-    for (uint32_t i = 0; i < s->n; i++)
-        shard_hash_label(sha, s->pictures[i].path, s->vocab[s->pictures[i].stored_label],
-                         s->pictures[i].official);
-    sha256_hex(sha, hex);
-    sha256_free(sha);
+    if (!stated || strlen(stated) != SHA256_HEX - 1)
+        return hash_labels(s, hex, err);
+    memcpy(hex, stated, SHA256_HEX);
     return 0;
 }
 
@@ -310,14 +345,17 @@ static int open_again(const struct shard_set *s, const struct shard *sh, struct 
     return fd < 0 ? err_errno(err, "cannot open") : fd;
 }
 
-int shard_read_picture(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
+static int read_stored(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
                        bool verify, struct err *err)
 {
     const struct shard *sh = &s->shards[p->shard];
-    int fd = sh->fd >= 0 ? sh->fd : open_again(s, sh, err), rc;
+    int fd, rc;
     size_t size = (size_t)p->height * p->width * 3;
     uint32_t crc = 0;
 
+    if (sh->remote && remote_file_need(sh->remote, p->address, p->stored, err) < 0)
+        return -1;
+    fd = sh->fd >= 0 ? sh->fd : open_again(s, sh, err);
     if (fd < 0)
         return -1;
     if (s->storage == STORAGE_RAW)
@@ -330,6 +368,23 @@ int shard_read_picture(const struct shard_set *s, const struct shard_picture *p,
         crc = crc32c(0, pixels, size);
     if (rc == 0 && verify && crc != p->crc32c)
         rc = other_pixels(s, p, crc, err);
+    return rc;
+}
+
+/* What came from another machine is always checked, and asked for a second time where it is wrong: the cache may have
+ * lost it, or the network changed it. */
+int shard_read_picture(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
+                       bool verify, struct err *err)
+{
+    struct remote_file *remote = s->shards[p->shard].remote;
+    int rc = read_stored(s, p, pixels, verify || remote, err);
+
+    if (rc == 0 || !remote || err->kind != ERR_FORMAT)
+        return rc;
+    remote_file_forget(remote, p->address, p->stored);
+    rc = read_stored(s, p, pixels, true, err);
+    if (rc < 0 && err->kind == ERR_FORMAT)
+        err_append(err, " (fetched twice: the server has these bytes)");
     return rc;
 }
 

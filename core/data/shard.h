@@ -52,6 +52,7 @@ int32_t shard_set_find_label(const struct shard_set *s, const char *name);
 void shard_set_relabel(struct shard_set *s, uint32_t rank, int32_t label);
 int32_t shard_set_size(const struct shard_set *s);             /* presized short side, px */
 int shard_set_storage(const struct shard_set *s);              /* enum shard_storage (dataset.h) */
+bool shard_set_is_remote(const struct shard_set *s);           /* of another machine */
 uint64_t shard_set_stored_bytes(const struct shard_set *s);    /* of all pictures, as stored */
 const char *shard_set_index_sha256(const struct shard_set *s); /* of index.json */
 const char *shard_set_manifest_sha256(const struct shard_set *s); /* of manifest.jsonl */

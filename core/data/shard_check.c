@@ -53,6 +53,10 @@ static bool check_bytes(struct check *c, uint32_t number)
         note(c, sh->file, "", why.msg);
         return false;
     }
+    if (shard_complete(c->set, number, &why) < 0) {
+        note(c, sh->file, "", why.msg);
+        return false;
+    }
     if (!path_exists(path)) {
         offenders_add(&c->wrong, "%s: missing", sh->file);
         return false;

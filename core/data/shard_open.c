@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/size.h"
+#include "data/shard_driver.h"
 
 enum {
     SIDE_MAX = 1 << 20,       /* pixels; more is damage */
@@ -408,17 +409,29 @@ static int read_rows(struct shard_set *s, uint32_t number, hid_t file, struct sh
     return rc;
 }
 
-int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture *out,
-                     struct err *err)
+/* Makes the place of a shard of another machine. */
+static int open_remote(const struct shard_set *s, struct shard *sh, struct err *err)
+{
+    if (!s->remote || sh->remote)
+        return 0;
+    return remote_file_open(&sh->remote, s->remote, sh->file, sh->bytes, err);
+}
+
+int shard_complete(struct shard_set *s, uint32_t number, struct err *err)
 {
     struct shard *sh = &s->shards[number];
-    char path[PATH_LEN];
-    struct stat st;
-    hid_t access, file;
-    int rc = -1;
 
-    if (path_format(path, err, "%s/%s", s->folder, sh->file) < 0)
-        return -1;
+    if (!s->remote)
+        return 0;
+    return open_remote(s, sh, err) < 0 ? -1 : remote_file_need(sh->remote, 0, sh->bytes, err);
+}
+
+static int open_checked(struct shard *sh, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (sh->fd >= 0)
+        return 0;
     sh->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
     if (sh->fd < 0 || fstat(sh->fd, &st) < 0)
         return errno == ENOENT
@@ -430,7 +443,21 @@ int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture 
                        "%lld bytes, " SHARD_INDEX_FILE " says %llu: cut short or "
                        "changed; run prep again",
                        (long long)st.st_size, (unsigned long long)sh->bytes);
-    access = shard_file_access();
+    return 0;
+}
+
+static int read_table(struct shard_set *s, uint32_t number, const char *path,
+                      struct shard_picture *out, struct err *err)
+{
+    struct shard *sh = &s->shards[number];
+    struct err why = {0};
+    hid_t access = shard_file_access(), file;
+    int rc = -1;
+
+    if (access >= 0 && sh->remote && shard_driver_set(access, sh->remote, &why) < 0) {
+        H5Pclose(access);
+        access = -1;
+    }
     file = access < 0 ? -1 : H5Fopen(path, H5F_ACC_RDONLY, access);
     if (file < 0)
         shard_hdf5_error(err, ERR_FORMAT, "cannot open as HDF5");
@@ -441,6 +468,28 @@ int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture 
         H5Fclose(file);
     if (access >= 0)
         H5Pclose(access);
+    if (rc < 0 && why.kind != ERR_NONE)
+        *err = why;
+    return rc;
+}
+
+int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture *out,
+                     struct err *err)
+{
+    struct shard *sh = &s->shards[number];
+    char path[PATH_LEN];
+    int rc;
+
+    if (path_format(path, err, "%s/%s", s->folder, sh->file) < 0 || open_remote(s, sh, err) < 0 ||
+        open_checked(sh, path, err) < 0)
+        return -1;
+    rc = read_table(s, number, path, out, err);
+    if (rc < 0 && sh->remote && err->kind == ERR_FORMAT) { /* a cache that lost what it had? */
+        free(sh->paths);
+        sh->paths = NULL;
+        remote_file_forget(sh->remote, 0, sh->bytes);
+        rc = read_table(s, number, path, out, err);
+    }
     if (number >= s->keep_open) {
         close(sh->fd);
         sh->fd = -1;
@@ -457,7 +506,7 @@ int shard_index_open(struct shard_set **out, const char *folder, struct err *err
         err_set(err, ERR_NOMEM, "shards: out of memory");
         goto fail;
     }
-    if (read_index_json(s, err) < 0)
+    if (remote_open(&s->remote, folder, err) < 0 || read_index_json(s, err) < 0)
         goto fail;
     if (read_index(s, err) < 0) {
         err_wrap(err, SHARD_INDEX_FILE);

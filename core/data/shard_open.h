@@ -5,13 +5,15 @@
 
 #include "data/dataset.h"
 #include "data/shard_format.h"
+#include "remote/remote.h"
 
 struct shard {
     char file[SHARD_FILE_TEXT];
     int fd;
     uint64_t bytes;
     uint32_t count;
-    char *paths; /* of its pictures, each 0-terminated */
+    char *paths;                /* of its pictures, each 0-terminated */
+    struct remote_file *remote; /* NULL: the file is whole */
 };
 
 struct shard_set {
@@ -28,6 +30,7 @@ struct shard_set {
     int storage; /* enum shard_storage */
     char sha256[SHA256_HEX];
     uint32_t number;
+    struct remote *remote; /* NULL: a folder of this machine */
 };
 
 /* Reads and checks FOLDER/index.json; no shard is opened (fd -1) and there are no pictures yet.
@@ -37,6 +40,8 @@ int shard_index_open(struct shard_set **out, const char *folder, struct err *err
  * rank still that of the whole listing. The messages name neither folder nor file. */
 int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture *out,
                      struct err *err) MUST_USE;
+/* All bytes of shard NUMBER are there, where it is of another machine. */
+int shard_complete(struct shard_set *s, uint32_t number, struct err *err) MUST_USE;
 /* As shard_set_read() of a picture that stands nowhere else; the message names neither. */
 int shard_read_picture(const struct shard_set *s, const struct shard_picture *p, uint8_t *pixels,
                        bool verify, struct err *err) MUST_USE;

@@ -30,7 +30,7 @@ enum {
     PICTURE_ALIGN = 64,
     TAIL = 64
 }; /* bytes: cache lines; vector loads may look behind the end */
-enum { READERS_MAX = 64 };
+enum { READERS_MAX = 64, READERS_REMOTE = 16 }; /* remote: mostly waiting for a server */
 
 struct unread { /* a picture whose pixels are to be read */
     int place;  /* in the batch */
@@ -369,6 +369,8 @@ static int count_readers(const struct stream *s)
 {
     int n = s->o.readers;
 
+    if (n == 0 && shard_set_is_remote(s->set))
+        n = READERS_REMOTE;
     if (n == 0 && (shard_set_storage(s->set) != STORAGE_RAW || stream_changes_pixels(&s->o)))
         n = cpu_count() < READERS_MAX ? cpu_count() : READERS_MAX;
     if (n == 0 || s->o.kept)

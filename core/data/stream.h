@@ -22,7 +22,9 @@ struct stream_options {
     uint32_t epoch;       /* counted over the whole run */
     uint32_t first_batch; /* to resume inside an epoch */
     int prefetch;         /* batches read ahead, >= 1 */
-    int readers; /* threads that prepare pixels; 0: one where pixels are only read, else one per processor */
+    /* threads that prepare pixels; 0: one where pixels are only read, else one per processor; 16 for shards of another
+     * machine */
+    int readers;
     /* train: of SLICES equal parts of each batch only number SLICE, and what is mixed into it, gets pixels; those of
      * the others are NULL. 0, 0: all do */
     int slice, slices;

@@ -10,7 +10,9 @@
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "data/dataset.h"
 #include "data/shard_choice.h"
+#include "remote/remote.h"
 
 enum { CHAIN_MAX = 8, GIVEN_MAX = 1 << 20, N_TABLES = 7 };
 
@@ -431,6 +433,22 @@ void experiment_document(FILE *file)
     keys_document(file, tables, N_TABLES);
 }
 
+/* A folder of another machine cannot be listed: without data.size, the size is that of the set's description. */
+static int fetch_index(int64_t *size, const struct experiment *e, const char *data, struct err *err)
+{
+    struct dataset_options set;
+    char sub[PATH_LEN];
+
+    if (!*size) {
+        if (dataset_read(&set, e->data.set, NULL, 0, err) < 0)
+            return err_append(err, "; or say which shards are there by data.size=N");
+        *size = set.size;
+    }
+    return path_format(sub, err, "%s/shards-%jd", e->data.set, (intmax_t)*size) < 0
+               ? -1
+               : remote_index(data, sub, err);
+}
+
 int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char *data,
                       struct err *err)
 {
@@ -442,6 +460,8 @@ int experiment_shards(char out[PATH_LEN], const struct experiment *e, const char
                        "data.set: which set of pictures? name one in the experiment or as "
                        "data.set=NAME");
     if (path_format(folder, err, "%s/%s", data, e->data.set) < 0)
+        return -1;
+    if (remote_is(data) && fetch_index(&size, e, data, err) < 0)
         return -1;
     if (!size && shard_choose(&size, folder, err) < 0)
         return -1;

@@ -22,17 +22,17 @@ enum { METRICS_BINS = 15 }; /* of Guo et al. 2017 */
  * - temperature: that makes the log loss lowest on these pictures (Guo et al. 2017); from 0.05 to 20;
  * - scaled_log_loss, scaled_ece: at that temperature: how they would be at best. */
 #define METRIC_MEMBER(id, member, key, label, direction, what) double member;
-struct metrics { // clang-format off
+/* And the 95 % interval of the calibration error: [2 ece - q.975, 2 ece - q.025] with quantiles of the ECE over
+ * resampled pictures, the basic bootstrap (Davison and Hinkley 1997, section 5.2.1), as both the ECE and its resamples
+ * are too large on average. The lower end is 0 where the ECE is at most the .975 quantile of a calibrated network's on
+ * these confidences (Broecker and Smith 2007, Weather and Forecasting 22). The draws are Philox's, of seed 0. NAN: not
+ * computed. */
+// clang-format off
+struct metrics {
     EACH_CHOSEN_METRIC(METRIC_MEMBER) EACH_FITTED_METRIC(METRIC_MEMBER)
-        // clang-format on
-        /* 95 % interval of the calibration error: [2 ece - q.975, 2 ece - q.025] with quantiles of the ECE over resampled
-     * pictures, the basic bootstrap (Davison and Hinkley 1997, section 5.2.1), as both the ECE and its resamples are
-     * too large on average. The lower end is 0 where the ECE is at most the .975 quantile of a calibrated network's on
-     * these confidences (Broecker and Smith 2007, Weather and Forecasting 22). The draws are Philox's, of seed 0. NAN:
-     * not computed */
-        double ece_low,
-        ece_high;
+    double ece_low, ece_high;
 };
+// clang-format on
 
 /* Bin of confidences: a METRICS_BINS-th of the pictures, by rising probability of the prediction, ties by place; the
  * first bins have one more where it does not divide (as numpy.array_split). */

@@ -3,8 +3,8 @@
  *   bench_large [FOLDER [PICTURES [no-duplicates]]]
  *
  * Writes shards that are all index: rows of made-up pictures of 1 x 1, whose three bytes are the first of the file.
- * That is the least that a reader of shards needs. Opens them, splits them in each way and reads the first batches of an
- * epoch. Prints processor time, the memory that each step added and the peak. FOLDER stays; where it is left out, a
+ * That is the least that a reader of shards needs. Opens them, splits them in each way and reads the first batches of
+ * an epoch. Prints processor time, the memory that each step added and the peak. FOLDER stays; where it is left out, a
  * scratch folder is used and removed. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdio.h>

@@ -14,7 +14,6 @@
 #include "base/path.h"
 #include "data/shard_choice.h"
 #include "experiment/experiment.h"
-#include "experiment/infer.h"
 
 static char scratch[PATH_LEN];
 
@@ -559,24 +558,6 @@ static void precision_falls_back_and_says_so(void **state)
     experiment_free(e);
 }
 
-static void scores_count_the_first_largest(void **state)
-{
-    static const float prob[] = {.5f, .5f, 0, .1f, .2f, .7f, .6f, .2f, .2f, .3f, .3f, .4f};
-    static const float loss[] = {1, 2, 3, 6};
-    static const int32_t labels[] = {0, 2, 1, 2};
-    int32_t predicted[4];
-    struct score s;
-
-    (void)state;
-    infer_score(&s, 4, 3, prob, loss, labels, predicted);
-    assert_int_equal(predicted[0], 0); /* a tie goes to the first */
-    assert_int_equal(predicted[2], 0);
-    assert_int_equal(s.errors, 1);
-    assert_true(s.loss == 3 && s.error_rate == 0.25 && s.accuracy == 0.75);
-    infer_score(&s, 0, 3, prob, loss, labels, NULL);
-    assert_true(s.loss == 0 && s.errors == 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -595,7 +576,6 @@ int main(void)
         cmocka_unit_test(shipped_experiments_read),
         cmocka_unit_test(shards_are_found_by_size),
         cmocka_unit_test(precision_falls_back_and_says_so),
-        cmocka_unit_test(scores_count_the_first_largest),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -241,9 +241,28 @@ static void blending_is_lerp(void **state)
     assert_true(isfinite(tta_loss(0)) && tta_loss(0) > 87);
 }
 
+static void scores_count_the_first_largest(void **state)
+{
+    static const float prob[] = {.5f, .5f, 0, .1f, .2f, .7f, .6f, .2f, .2f, .3f, .3f, .4f};
+    static const float loss[] = {1, 2, 3, 6};
+    static const int32_t labels[] = {0, 2, 1, 2};
+    int32_t predicted[4];
+    struct score s;
+
+    (void)state;
+    infer_score(&s, 4, 3, prob, loss, labels, predicted);
+    assert_int_equal(predicted[0], 0); /* a tie goes to the first */
+    assert_int_equal(predicted[2], 0);
+    assert_int_equal(s.errors, 1);
+    assert_true(s.loss == 3 && s.error_rate == 0.25 && s.accuracy == 0.75);
+    infer_score(&s, 0, 3, prob, loss, labels, NULL);
+    assert_true(s.loss == 0 && s.errors == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scores_count_the_first_largest),
         cmocka_unit_test(rows_add_up_and_losses_are_theirs),
         cmocka_unit_test(labels_are_the_networks),
         cmocka_unit_test(tta_is_fastais),

@@ -46,7 +46,7 @@ static __global__ void dropout(T *y, const T *x, unsigned pixels, unsigned c, un
     if (thread_number() >= total)
         return;
     philox_words(words, step->seed, RNG_DROPOUT, step->epoch, pictures[n].position,
-                (uint32_t)layer << 24 | quad);
+                 (uint32_t)layer << 24 | quad);
     for (unsigned i = 0; i < 4 && quad * 4 + i < pixels * c; i++) {
         unsigned e = quad * 4 + i;
         size_t at = ((size_t)n * pixels + e % pixels) * c + e / pixels;

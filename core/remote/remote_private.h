@@ -1,0 +1,13 @@
+/* remote_private.h - private to remote. SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_REMOTE_REMOTE_PRIVATE_H
+#define PRESIZE_REMOTE_REMOTE_PRIVATE_H
+
+#include "base/path.h"
+#include "remote/range.h"
+
+struct remote {
+    char folder[PATH_LEN]; /* in the cache */
+    struct requests *requests;
+};
+
+#endif
