@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/key.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/yaml.h"
@@ -25,6 +26,7 @@ static int read_params(struct look *l, struct err *err)
 {
     char path[PATH_LEN];
     struct experiment *e = NULL;
+    json_t *tree;
     int rc;
 
     if (path_format(path, err, "%s/resolved.yaml", l->run.folder) < 0)
@@ -45,11 +47,12 @@ static int read_params(struct look *l, struct err *err)
     if (path_exists(path)) {
         if (yaml_read(&l->params, path, err) < 0)
             return err_wrap(err, "%s", path);
-        if (json_is_object(l->params))
-            return 0;
-        json_decref(l->params);
+        tree = l->params;
+        l->params = json_is_object(tree) ? keys_flatten(tree) : NULL;
+        json_decref(tree);
     }
-    l->params = json_object();
+    if (!l->params)
+        l->params = json_object();
     return l->params ? 0 : err_set(err, ERR_NOMEM, "%s", path);
 }
 

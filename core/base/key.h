@@ -147,6 +147,10 @@ int keys_override(json_t *tree, const char *word, struct err *err) MUST_USE;
 /* OVER's maps merged into BASE, its lists and scalars replacing. */
 int keys_merge(json_t *base, const json_t *over, struct err *err) MUST_USE;
 
+/* TREE's maps and lists of maps as one map of dotted names, {"train.phases.0.epochs": ...}; what is flat stays. Owned
+ * by the caller; NULL: out of memory. */
+json_t *keys_flatten(json_t *tree);
+
 /* Every key of VERSION with its value, nested, in table order, and of younger keys those that are not
  * as VERSION implies; numbers as the shortest text that reads back equal. Owned by the caller; NULL when
  * out of memory. FLAT gives {"train.batch": ...} instead. */

@@ -10,7 +10,12 @@
 #include "base/key_private.h"
 #include "base/yaml.h"
 
-enum { WORD_MAX = 4096, DEPTH_MAX = 16, DEFAULT_MAX = 4096 /* bytes of the longest text */ };
+enum {
+    WORD_MAX = 4096,
+    FLAT_NAME_MAX = 4096,
+    DEPTH_MAX = 16,
+    DEFAULT_MAX = 4096 /* bytes of the longest text */
+};
 
 /* --- KEY=VALUE --- */
 
@@ -312,6 +317,48 @@ static json_t *pick_tree(const struct key_table *tables, size_t n, const void *o
 json_t *keys_tree(const struct key_table *tables, size_t n, int version, const void *obj, bool flat)
 {
     return pick_tree(tables, n, obj, &(struct pick){.version = version, .flat = flat});
+}
+
+/* Adds VALUE to OUT, of which NAME (SIZE bytes, changed and put back) is the dotted name: maps and lists of maps part
+ * by part. */
+static int flatten(json_t *out, char *name, size_t size, json_t *value)
+{
+    const size_t length = strlen(name);
+    const bool maps = json_is_object(json_array_get(value, 0));
+    const char *key;
+    json_t *part;
+    size_t i;
+    int rc = 0;
+
+    if (json_is_object(value)) {
+        json_object_foreach(value, key, part)
+        {
+            snprintf(name + length, size - length, "%s%s", length ? "." : "", key);
+            rc |= flatten(out, name, size, part);
+        }
+    } else if (maps) {
+        json_array_foreach(value, i, part)
+        {
+            snprintf(name + length, size - length, ".%zu", i);
+            rc |= flatten(out, name, size, part);
+        }
+    } else {
+        rc = json_object_set(out, name, value);
+    }
+    name[length] = '\0';
+    return rc;
+}
+
+json_t *keys_flatten(json_t *tree)
+{
+    char name[FLAT_NAME_MAX] = "";
+    json_t *out = json_object();
+
+    if (out && flatten(out, name, sizeof name, tree) < 0) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
 }
 
 json_t *keys_outdated(const struct key_table *tables, size_t n, int version, const void *obj)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/key.h"
 #include "base/path.h"
 #include "base/yaml.h"
 #include "draw/element.h"
@@ -13,15 +14,14 @@ static int read_params(struct report *r, struct err *err)
 {
     struct err why = {0};
     char path[PATH_LEN];
+    json_t *tree = NULL;
 
     if (path_format(path, err, "%s/params.yaml", r->run.folder) < 0)
         return -1;
-    if (path_exists(path) && yaml_read(&r->params, path, &why) < 0 && why.kind == ERR_NOMEM)
+    if (path_exists(path) && yaml_read(&tree, path, &why) < 0 && why.kind == ERR_NOMEM)
         return err_set(err, why.kind, "%s", why.msg);
-    if (!json_is_object(r->params)) {
-        json_decref(r->params);
-        r->params = json_object();
-    }
+    r->params = json_is_object(tree) ? keys_flatten(tree) : json_object();
+    json_decref(tree);
     return r->params ? 0 : err_set(err, ERR_NOMEM, "%s", path);
 }
 

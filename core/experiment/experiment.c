@@ -338,7 +338,8 @@ int experiment_write(const struct experiment *e, const char *folder, struct err 
         return -1;
     if (write_tree(record_tree(e), folder, "resolved.yaml", err) < 0)
         return -1;
-    return write_tree(keys_tree(tables, N_TABLES, e->version, e, true), folder, "params.yaml", err);
+    return write_tree(keys_tree(tables, N_TABLES, e->version, e, false), folder, "params.yaml",
+                      err);
 }
 
 int experiment_sha256(const struct experiment *e, char hex[SHA256_HEX], struct err *err)

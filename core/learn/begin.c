@@ -223,10 +223,19 @@ static void end_team(const struct request *r, int rc, const struct err *err)
     team_leave(r->team);
 }
 
-/* What the run was begun with, as files in its FOLDER. */
-static int write_inputs(const struct session *s, const char *folder, struct err *err)
+/* What the run was begun with, as files in its folder and for TensorBoard. */
+static int write_inputs(const struct session *s, struct run *run, struct err *err)
 {
-    return cleaned_write(s, folder, err) < 0 ? -1 : experiment_write(s->e, folder, err);
+    const char *folder = run_folder(run);
+    json_t *keys;
+    int rc;
+
+    if (cleaned_write(s, folder, err) < 0 || experiment_write(s->e, folder, err) < 0 ||
+        experiment_params(&keys, s->e, err) < 0)
+        return -1;
+    rc = run_hparams(run, keys, err);
+    json_decref(keys);
+    return rc;
 }
 
 int begin_open(struct session **s, struct state *st, struct run **run, char folder[PATH_LEN],
@@ -238,7 +247,7 @@ int begin_open(struct session **s, struct state *st, struct run **run, char fold
         open_session(s, e, r, err) < 0 || open_run(run, r, *s, st, folder, err) < 0)
         return -1;
     say_what_runs(*s);
-    return write_inputs(*s, folder, err);
+    return write_inputs(*s, *run, err);
 }
 
 int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
@@ -261,7 +270,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
     team_watch(r->team, run);
-    if (run && write_inputs(s, folder, err) < 0) {
+    if (run && write_inputs(s, run, err) < 0) {
         team_watch(r->team, NULL);
         run_fail(run, err);
         goto out;

@@ -57,6 +57,7 @@ out:
     return rc;
 }
 
+/* And history.csv. */
 static int write_plots(const char *folder, const struct curve *c, struct err *err)
 {
     struct plot_options loss = {
@@ -68,7 +69,7 @@ static int write_plots(const char *folder, const struct curve *c, struct err *er
     double *x = NULL;
     int n, points = (int)c->n, rc = -1;
 
-    if (epochs_read(&epochs, folder, err) < 0)
+    if (epochs_read(&epochs, folder, err) < 0 || epochs_write_csv(&epochs, folder, err) < 0)
         goto out;
     x = calloc(2 * epochs.n + 1, sizeof *x);
     if (!x) {

@@ -244,9 +244,11 @@ static int note_step(struct run *run, struct state *st, uint32_t k, uint32_t ste
         return 0;
     if (curve_add(&st->curve, x, shown, step->lr[2], step->lr[0], err) < 0)
         return -1;
-    if (run_scalar(run, "train/loss", st->step, shown, err) < 0)
+    if (run_scalar(run, "train/loss", st->step, shown, err) < 0 ||
+        run_scalar(run, "train/lr", st->step, step->lr[2], err) < 0 ||
+        run_scalar(run, "train/lr_first", st->step, step->lr[0], err) < 0)
         return -1;
-    return run_scalar(run, "train/lr", st->step, step->lr[2], err);
+    return run_scalar(run, "train/momentum", st->step, step->mom, err);
 }
 
 /* The hyper-parameters of step K of the phase's epoch in progress. */
@@ -348,8 +350,9 @@ out:
     return rc;
 }
 
-static int write_scalars(struct run *run, const struct state *st, const struct score *score,
-                         const struct monitored *m, double seconds, struct err *err)
+static int write_scalars(const struct session *s, struct run *run, const struct state *st,
+                         const struct score *score, const struct monitored *m,
+                         const struct epoch_times *times, struct err *err)
 {
     uint64_t at = st->step;
     char tag[64];
@@ -362,7 +365,9 @@ static int write_scalars(struct run *run, const struct state *st, const struct s
         run_scalar(run, "valid/error_rate", at, score->error_rate, err) < 0 ||
         run_scalar(run, "valid/accuracy", at, score->accuracy, err) < 0)
         return -1;
-    return run_scalar(run, "time/epoch_seconds", at, seconds, err);
+    if (run_scalar(run, "time/images_per_s", at, timing_rate(s, st, times), err) < 0)
+        return -1;
+    return run_scalar(run, "time/epoch_seconds", at, times->seconds, err);
 }
 
 static int write_metrics(const struct session *s, struct run *run, struct state *st, double shown,
@@ -453,7 +458,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     if (note_steps(s, run, err) < 0 ||
         write_metrics(s, run, st, shown, m.metric, step, sha256, err) < 0 ||
         timing_write(run, s, st, times, err) < 0 ||
-        write_scalars(run, st, score, &m, times->seconds, err) < 0)
+        write_scalars(s, run, st, score, &m, times, err) < 0)
         return -1;
     if (st->each_epoch && st->each_epoch(st->each_ctx, s, st, err) < 0)
         return -1;

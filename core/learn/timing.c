@@ -68,11 +68,16 @@ static void say_traffic(const struct state *st, const struct epoch_times *t)
             (double)t->traffic.meetings / steps);
 }
 
+double timing_rate(const struct session *s, const struct state *st, const struct epoch_times *t)
+{
+    return (double)t->steps * (double)s->e->train.accumulate * s->phases[st->at.phase].batch /
+           t->train_seconds;
+}
+
 int timing_write(struct run *run, const struct session *s, const struct state *st,
                  const struct epoch_times *t, struct err *err)
 {
     const struct run_phase *p = &s->phases[st->at.phase];
-    const double pictures = (double)t->steps * (double)s->e->train.accumulate * p->batch;
     double processors = t->processor_seconds;
     struct epoch_timing of;
     struct rusage usage;
@@ -87,7 +92,7 @@ int timing_write(struct run *run, const struct session *s, const struct state *s
                                .seconds = t->seconds,
                                .train_seconds = t->train_seconds,
                                .valid_seconds = t->seconds - t->train_seconds,
-                               .images_per_s = pictures / t->train_seconds,
+                               .images_per_s = timing_rate(s, st, t),
                                .wait_ms = 1e3 * t->wait_seconds,
                                .peak_bytes = (int64_t)usage.ru_maxrss * 1024,
                                .processor_seconds = processors,

@@ -17,6 +17,8 @@ struct epoch_times {
 /* Around the training steps. */
 void timing_begin(struct epoch_times *t, const struct session *s);
 void timing_end(struct epoch_times *t, const struct session *s);
+/* Training pictures in a second of training. */
+double timing_rate(const struct session *s, const struct state *st, const struct epoch_times *t);
 /* Also says, after the first epoch of a phase, what processes exchange. All processes call it; RUN is NULL in all but
  * the first. ERR_IO, ERR_NOMEM. */
 int timing_write(struct run *run, const struct session *s, const struct state *st,

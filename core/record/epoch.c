@@ -2,7 +2,10 @@
 #include "record/epoch.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/json.h"
 #include "base/path.h"
 
 static const double most = 1e300; /* of what has no bound */
@@ -118,4 +121,64 @@ int epochs_curve(double *x, double *y, const struct field_lines *epochs, const c
         y[n++] = value;
     }
     return n;
+}
+
+static bool is_column(const struct field *row, const struct field_lines *epochs)
+{
+    const struct epoch_line *lines = epochs->all;
+
+    if (row->type != FIELD_TYPE_INT && row->type != FIELD_TYPE_REAL &&
+        strcmp(row->name, "phase") != 0)
+        return false;
+    for (size_t i = 0; i < epochs->n; i++)
+        if (!field_is_missing(row, &lines[i]))
+            return true;
+    return false;
+}
+
+/* A cell: a number as metrics.jsonl has it, or the name of a phase. NULL: out of memory. */
+static char *cell(const struct field *row, const struct epoch_line *line)
+{
+    json_t *value;
+    char *text;
+
+    if (field_is_missing(row, line))
+        return strdup("");
+    if (row->type == FIELD_TYPE_TEXT)
+        return strdup(field_text(row, line));
+    value = field_json(row, line);
+    text = value ? json_text(value, 0) : NULL;
+    json_decref(value);
+    return text;
+}
+
+int epochs_write_csv(const struct field_lines *epochs, const char *folder, struct err *err)
+{
+    const struct epoch_line *lines = epochs->all;
+    struct new_file file = {0};
+    char path[PATH_LEN];
+
+    if (path_format(path, err, "%s/history.csv", folder) < 0 ||
+        new_file_begin(&file, path, err) < 0)
+        return -1;
+    for (size_t i = 0; i <= epochs->n; i++) { /* the header, then the epochs */
+        bool first = true;
+
+        for (const struct field *row = epoch_fields; row->name; row++) {
+            char *text;
+
+            if (!is_column(row, epochs))
+                continue;
+            text = i == 0 ? strdup(row->name) : cell(row, &lines[i - 1]);
+            if (!text) {
+                new_file_abort(&file);
+                return err_set(err, ERR_NOMEM, "%s", path);
+            }
+            fprintf(file.file, "%s%s", first ? "" : ",", text);
+            free(text);
+            first = false;
+        }
+        fputc('\n', file.file);
+    }
+    return new_file_finish(&file, err);
 }

@@ -55,6 +55,10 @@ extern const struct field metrics_fields[];
  * fields_read_lines(). */
 int epochs_read(struct field_lines *out, const char *folder, struct err *err) MUST_USE;
 int timings_read(struct field_lines *out, const char *folder, struct err *err) MUST_USE;
+/* FOLDER/history.csv: a row per epoch, the name of its phase and every number of EPOCHS that a line has; for programs
+ * that draw curves from tables. ERR_IO, ERR_NOMEM. */
+int epochs_write_csv(const struct field_lines *epochs, const char *folder,
+                     struct err *err) MUST_USE;
 /* Points of a curve: the epochs that are done at each line's end, and its MEMBER, a number; lines without it are left
  * out. X and Y: room for EPOCHS->n. How many. */
 int epochs_curve(double *x, double *y, const struct field_lines *epochs, const char *member);

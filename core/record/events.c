@@ -24,8 +24,30 @@ enum {
     SUMMARY_VALUE = 1,
     VALUE_TAG = 1,
     VALUE_SIMPLE = 2,
+    VALUE_TENSOR = 8,
+    VALUE_METADATA = 9,
     SESSION_STATUS = 1,
     SESSION_START = 1
+};
+/* Of the plug-in for hyper-parameters: SummaryMetadata and its PluginData, HParamsPluginData, SessionStartInfo, an
+ * entry of its map, google.protobuf.Value; TensorProto and its shape. */
+enum {
+    METADATA_PLUGIN = 1,
+    PLUGIN_NAME = 1,
+    PLUGIN_CONTENT = 2,
+    HPARAMS_VERSION = 1,
+    HPARAMS_START = 3,
+    START_HPARAMS = 1,
+    START_GROUP = 4,
+    ENTRY_KEY = 1,
+    ENTRY_VALUE = 2,
+    VALUE_NUMBER = 2,
+    VALUE_TEXT = 3,
+    VALUE_BOOL = 4,
+    TENSOR_TYPE = 1,
+    TENSOR_SHAPE = 2,
+    TENSOR_FLOAT = 1,
+    SHAPE_DIM = 2
 };
 
 struct events {
@@ -130,6 +152,51 @@ int events_scalar(struct events *e, const char *tag, uint64_t step, double value
     protobuf_message(&summary, SUMMARY_VALUE, &entry);
     begin_event(&m);
     protobuf_int(&m, EVENT_STEP, step);
+    protobuf_message(&m, EVENT_SUMMARY, &summary);
+    return write_record(e, &m, err);
+}
+
+/* One key of a map: a number, true or false, or text. */
+static void put_key(struct protobuf *start, const char *key, const char *text)
+{
+    struct protobuf entry = {0}, value = {0};
+    char *end;
+    const double number = strtod(text, &end);
+
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        protobuf_int(&value, VALUE_BOOL, text[0] == 't');
+    else if (*text && !*end)
+        protobuf_double(&value, VALUE_NUMBER, number);
+    else
+        protobuf_text(&value, VALUE_TEXT, text);
+    protobuf_text(&entry, ENTRY_KEY, key);
+    protobuf_message(&entry, ENTRY_VALUE, &value);
+    protobuf_message(start, START_HPARAMS, &entry);
+}
+
+int events_hparams(struct events *e, const char *name, const json_t *keys, struct err *err)
+{
+    struct protobuf m = {0}, entry = {0}, summary = {0}, metadata = {0}, plugin = {0},
+                    content = {0}, start = {0}, tensor = {0}, shape = {0}, dim = {0};
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)keys, key, value) if (json_is_string(value))
+        put_key(&start, key, json_string_value(value));
+    protobuf_text(&start, START_GROUP, name);
+    protobuf_int(&content, HPARAMS_VERSION, 0);
+    protobuf_message(&content, HPARAMS_START, &start);
+    protobuf_text(&plugin, PLUGIN_NAME, "hparams");
+    protobuf_message(&plugin, PLUGIN_CONTENT, &content);
+    protobuf_message(&metadata, METADATA_PLUGIN, &plugin);
+    protobuf_message(&shape, SHAPE_DIM, &dim); /* of length 0: the plug-in's data have no values */
+    protobuf_int(&tensor, TENSOR_TYPE, TENSOR_FLOAT);
+    protobuf_message(&tensor, TENSOR_SHAPE, &shape);
+    protobuf_text(&entry, VALUE_TAG, "_hparams_/session_start_info");
+    protobuf_message(&entry, VALUE_TENSOR, &tensor);
+    protobuf_message(&entry, VALUE_METADATA, &metadata);
+    protobuf_message(&summary, SUMMARY_VALUE, &entry);
+    begin_event(&m);
     protobuf_message(&m, EVENT_SUMMARY, &summary);
     return write_record(e, &m, err);
 }

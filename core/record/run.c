@@ -384,6 +384,11 @@ uint64_t run_metrics_bytes(const struct run *r)
     return r ? r->metrics_bytes : 0;
 }
 
+int run_hparams(struct run *r, const json_t *keys, struct err *err)
+{
+    return events_hparams(r->events, path_base(r->folder), keys, err);
+}
+
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value, struct err *err)
 {
     return r ? events_scalar(r->events, tag, step, value, err) : 0;

@@ -39,6 +39,8 @@ const char *run_folder(const struct run *r); /* path, borrowed */
 int run_metric(struct run *r, const json_t *line, struct err *err) MUST_USE;
 int run_timing(struct run *r, const json_t *line, struct err *err) MUST_USE;
 uint64_t run_metrics_bytes(const struct run *r); /* length of metrics.jsonl */
+/* KEYS, an object of texts, for TensorBoard's page of hyper-parameters. */
+int run_hparams(struct run *r, const json_t *keys, struct err *err) MUST_USE;
 /* A scalar for TensorBoard's events file; stored as float32. R: NULL is fine. */
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
                struct err *err) MUST_USE;

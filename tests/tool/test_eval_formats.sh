@@ -75,5 +75,5 @@ sed -i 's/"exif": "apply"/"exif": "sideways"/; s/^  "version": 3/  "version": 2/
 sed -i -z 's/},\n}/}\n}/' "$results/turned/checkpoints/last.json"
 "$BIN/eval" --results "$results" turned --predict "$scratch/turned/$file" > "$scratch/out" 2> "$scratch/err" &&
     fail "a checkpoint that turns pictures sideways predicts"
-grep -qF 'last.json: exif: expected apply or ignore' "$scratch/err" || fail "sideways: $(cat "$scratch/err")"
+grep -qF 'last.json: "exif": expected apply or ignore' "$scratch/err" || fail "sideways: $(cat "$scratch/err")"
 exit 0

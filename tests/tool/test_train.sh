@@ -27,7 +27,14 @@ for file in run.json experiment.yaml resolved.yaml params.yaml metrics.jsonl met
     report.html log.txt; do
     [ -s "$run/$file" ] || fail "$file is missing or empty"
 done
-ls "$run"/events.out.tfevents.* > /dev/null || fail "no events file"
+for tag in _hparams_/session_start_info train/lr_first train/momentum time/images_per_s; do
+    grep -qa "$tag" "$run"/events.out.tfevents.* || fail "no $tag in the events file"
+done
+grep -q '^  batch: ' "$run/params.yaml" && ! grep -q '\.' <(cut -d: -f1 "$run/params.yaml") || fail "params.yaml is not nested"
+[ "$(head -n 1 "$run/history.csv" | cut -d, -f1-4)" = epoch,phase,train_loss,valid_loss ] &&
+    [ "$(wc -l < "$run/history.csv")" = $(($(wc -l < "$run/metrics.jsonl") + 1)) ] || fail "history.csv: $(cat "$run/history.csv")"
+[ "$(sed -n 2p "$run/history.csv" | cut -d, -f4)" = "$(head -n 1 "$run/metrics.jsonl" | sed 's/.*"valid_loss": \([^,]*\),.*/\1/')" ] ||
+    fail "history.csv has other numbers than metrics.jsonl"
 cmp -s "$SOURCE/experiments/smoke.yaml" "$run/experiment.yaml" || fail "experiment.yaml as given"
 [ "$(wc -l < "$run/predictions.csv")" = 25 ] || fail "predictions: 8 classes x 3 and a header"
 for fact in argv host isa seed git binary manifest index initial_weights config asked ran; do

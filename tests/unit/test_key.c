@@ -296,6 +296,16 @@ static void values_read_back_the_same(void **state)
     assert_true(json_integer_value(json_object_get(tree, "train.phases.1.epochs")) == 7);
     assert_true(json_real_value(json_object_get(tree, "optim.lr")) == 0.1 + 0.2);
     assert_string_equal(json_object_iter_key(json_object_iter(tree)), "train.batch");
+    back = keys_tree(tables, N, KEYS_NEWEST, &a, false);
+    assert_false(json_equal(back, tree));
+    for (int i = 0; i < 2; i++) { /* what is flat stays */
+        json_t *flat = keys_flatten(back);
+
+        assert_true(json_equal(flat, tree));
+        json_decref(back);
+        back = flat;
+    }
+    json_decref(back);
     json_decref(tree);
 }
 
