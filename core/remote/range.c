@@ -207,6 +207,23 @@ static size_t receive(char *data, size_t one, size_t size, void *ctx)
     return bytes;
 }
 
+/* What S3 wants beside curl's signature. The token must not go to another server, so redirections are not followed. */
+static int sign(CURL *c, const struct requests *r, struct curl_slist **headers)
+{
+    struct curl_slist *more =
+        curl_slist_append(NULL, "x-amz-content-sha256: UNSIGNED-PAYLOAD"); /* GET has no payload */
+
+    *headers = more;
+    if (more && *r->token)
+        more = curl_slist_append(*headers, r->token);
+    return more && curl_easy_setopt(c, CURLOPT_HTTPHEADER, *headers) == CURLE_OK &&
+                   curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->signature) == CURLE_OK &&
+                   curl_easy_setopt(c, CURLOPT_USERPWD, r->keys) == CURLE_OK &&
+                   curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK
+               ? 0
+               : -1;
+}
+
 static int set_options(struct transfer *t, const struct requests *r, const char *name,
                        struct curl_slist **headers, char text[CURL_ERROR_SIZE], struct err *err)
 {
@@ -217,17 +234,12 @@ static int set_options(struct transfer *t, const struct requests *r, const char 
         transport_prepare(c, url, &transport_rules_default, 0, text, err) < 0)
         return -1;
     snprintf(range, sizeof range, "%" PRIu64 "-%" PRIu64, t->from, t->from + t->room - 1);
-    if (*r->token)
-        *headers = curl_slist_append(NULL, r->token);
     if (curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_HEADERDATA, t) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive) != CURLE_OK ||
         curl_easy_setopt(c, CURLOPT_WRITEDATA, t) != CURLE_OK ||
         (t->part && curl_easy_setopt(c, CURLOPT_RANGE, range) != CURLE_OK) ||
-        (*r->token &&
-         (!*headers || curl_easy_setopt(c, CURLOPT_HTTPHEADER, *headers) != CURLE_OK)) ||
-        (*r->keys && (curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->signature) != CURLE_OK ||
-                      curl_easy_setopt(c, CURLOPT_USERPWD, r->keys) != CURLE_OK)))
+        (*r->keys && sign(c, r, headers) < 0))
         return err_set(err, ERR_NETWORK, "libcurl refuses it");
     return 0;
 }
@@ -252,13 +264,21 @@ static int attempt(struct answer *a, struct requests *r, const char *name, uint6
         curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
         if (code == CURLE_OK && part && a->size != room)
             code = CURLE_PARTIAL_FILE;
-        if (code == CURLE_OK)
+        if (code == CURLE_OK && *r->keys && status >= 300)
+            rc = err_set(err, ERR_NETWORK,
+                         "the server names another place (status %ld): is AWS_REGION the region of "
+                         "the bucket?",
+                         status);
+        else if (code == CURLE_OK)
             rc = 0;
         else if (code == CURLE_WRITE_ERROR) /* a callback said why */
             rc = -1;
         else {
-            err_set(err, status == 404 || status == 403 ? ERR_INPUT : ERR_NETWORK, "%s",
-                    text[0] ? text : curl_easy_strerror(code));
+            err_set(err, status == 404 || status == 403 ? ERR_INPUT : ERR_NETWORK, "%s%s",
+                    text[0] ? text : curl_easy_strerror(code),
+                    status != 403 ? ""
+                    : *r->keys    ? ": the server refuses these keys, or has no such file"
+                                  : ": the server asks for keys, or has no such file");
             rc = transport_may_pass(code, status) ? 1 : -1;
         }
     }
