@@ -126,7 +126,8 @@ static const struct argp_option options[] = {
         "signing) with this private key of an elliptic curve", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
     {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
-    {"list",          OPT_LIST,      NULL,   0, "all runs, the latest last; of a study: eval STUDY --list", 0},
+    {"list",          OPT_LIST,      "HOW",  OPTION_ARG_OPTIONAL, "all runs, the latest last; --list=error_rate sorts "
+        "by a column, -error_rate the other way, --list=set=pets,error_rate filters first; eval STUDY --list", 0},
     {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
     {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
     {0},
@@ -197,6 +198,7 @@ static error_t parse_action(int key, char *arg, struct args *a)
         set_action(a, key, "verify");
         return 0;
     case OPT_LIST:
+        a->request.how = arg;
         set_action(a, key, "list");
         return 0;
     case OPT_PLOT:

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "arrange.h"
 #include "overview.h"
 #include "recipes.h"
 #include "record/study.h"
@@ -422,6 +423,8 @@ static int list_study(FILE *out, const struct request *r, const char *folder, st
                                 err);
         json_decref(metrics);
     }
+    if (rc == 0 && r->how)
+        rc = arrange_rows(rows, study_row_fields, r->how, err);
     if (rc == 0) {
         tabular_print_records(out, r->form, study_row_fields, rows);
         if (r->form == FORM_TEXT)

@@ -12,6 +12,7 @@
 #include "base/monitor.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "arrange.h"
 #include "look.h"
 #include "mistakes.h"
 #include "quality.h"
@@ -457,6 +458,8 @@ int overview_list(FILE *out, const struct request *r, struct err *err)
             log_warn("%s: %s", runs[i].name, runs[i].fault);
         rc = add_run(rows, &runs[i], err);
     }
+    if (rc == 0 && r->how)
+        rc = arrange_rows(rows, list_fields, r->how, err);
     study_names(studies, sizeof studies, r->results);
     if (rc == 0 && n == 0 && studies[0] && r->form == FORM_TEXT)
         ; /* the studies follow */

@@ -17,6 +17,7 @@ struct request {
     const char *run; /* name or folder, NULL: the latest */
     char **words;    /* runs to compare, files to predict */
     int n_words;
+    const char *how;     /* --list: sorted and filtered (arrange.h); NULL: all, by start */
     uint32_t min;        /* --most-confused */
     uint32_t count;      /* --top-losses, --issues */
     bool mlflow;         /* --export mlflow DIR: folder is a store of MLflow */

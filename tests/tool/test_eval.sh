@@ -78,6 +78,13 @@ json '"error_rate": 0.4166666666666667' '"n": 60' '"status": "done"' '"split": "
 evaluate 0 --list
 [ "$(wc -l < "$scratch/out")" = 5 ] || fail "--list: $(cat "$scratch/out")"
 tail -n 1 "$scratch/out" | grep -q '^again ' || fail "--list: the latest is not last"
+evaluate 0 --list=-error_rate --csv
+rates=$(sed 1d "$scratch/out" | cut -d, -f7)
+[ "$(printf '%s\n' $rates)" = "$(printf '%s\n' $rates | LC_ALL=C sort -gr)" ] && [ "$(printf '%s\n' $rates | sort -u | wc -l)" -gt 1 ] ||
+    fail "--list=-error_rate: $rates"
+evaluate 0 --list=run=eco,error_rate --csv
+[ "$(sed 1d "$scratch/out" | cut -d, -f1)" = second ] || fail "--list=run=eco: $(cat "$scratch/out")"
+refused 2 "there is no column errorrate; there are: run status" --list=errorrate
 evaluate 0 --list --csv
 grep -q '^second,done,[^,]*,made,made,2,0.1,0.4,60,random split (42),$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
 
