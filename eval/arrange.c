@@ -74,7 +74,7 @@ static void filter_rows(json_t *rows, size_t column, const char *text)
 
 static int no_column(const char *name, const struct field *fields, struct err *err)
 {
-    err_set(err, ERR_USAGE, "--list: there is no column %s; there are:", name);
+    err_set(err, ERR_USAGE, "--list: there is no column \"%s\"; there are:", name);
     for (const struct field *f = fields; f->name; f++)
         err_append(err, " %s", f->name);
     return -1;

@@ -158,21 +158,21 @@ int prep_check(struct prep *p, struct err *err)
         return -1;
     if (!path_exists(path))
         return err_set(err, ERR_INPUT, "%s: no finished shards there; run `prep %s` first",
-                       p->folder, p->name);
+                       p->folder, p->typed);
     rc = shard_check(&report, p->folder, show_progress, &begun, err);
     progress_end();
     if (rc < 0)
-        return err_wrap(err, "%u problems; `prep %s --repair` makes damaged shards again",
-                        report.problems, p->name);
+        return err_wrap(err, "%u problem%s; `prep %s --repair` makes damaged shards again",
+                        report.problems, PLURAL(report.problems), p->typed);
     if (sha256_file(path, hex, NULL, err) < 0)
         return -1;
     if (path_is_dir(p->tree)) {
         struct err now = {0};
 
         if (prep_list(p, &now) < 0 || prep_hash(p, &now) < 0)
-            log_warn("sound, but `prep %s` would make nothing now: %s", p->name, now.msg);
+            log_warn("sound, but `prep %s` would make nothing now: %s", p->typed, now.msg);
         else if (!prep_is_current(p, why))
-            log_warn("sound, but not what `prep %s` would make now: %s", p->name, why);
+            log_warn("sound, but not what `prep %s` would make now: %s", p->typed, why);
     }
     printf("sound     %u shard%s, %u picture%s, %ju bytes\nindex     %s\n%s\n", report.shards,
            PLURAL(report.shards), report.pictures, PLURAL(report.pictures), (uintmax_t)report.bytes,

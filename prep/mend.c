@@ -70,7 +70,7 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
     m.skipped = index.skipped;
     if (prep_index_differs(p, &index, why))
         return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` rebuilds it",
-                       p->folder, why, p->name);
+                       p->folder, why, p->typed);
     m.of = calloc(p->dataset->n + 1, 1);
     if (!m.of)
         return err_set(err, ERR_NOMEM, "%u pictures: out of memory", p->dataset->n);
@@ -81,7 +81,7 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
                      "%u of %u damaged shards could be rebuilt: the pictures differ now", n_made,
                      n_damaged);
     if (rc < 0 && err->kind == ERR_CHECKSUM)
-        err_append(err, "; `prep %s` rebuilds the shards", p->name);
+        err_append(err, "; `prep %s` rebuilds the shards", p->typed);
     if (rc < 0)
         return err_wrap(err, "%s", p->folder);
     for (uint32_t i = 0; i < n; i++)
@@ -105,7 +105,7 @@ int prep_repair(struct prep *p, struct err *err)
 
     if (!path_is_dir(p->folder))
         return err_set(err, ERR_INPUT, "%s: no finished shards there; run `prep %s` first",
-                       p->folder, p->name);
+                       p->folder, p->typed);
     if (shard_find_damaged(&damaged, &n, &index, p->folder, say, err) < 0) {
         if (err->kind == ERR_NOMEM)
             return -1;

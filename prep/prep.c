@@ -191,6 +191,8 @@ static int act(struct args *a, struct err *err)
         print_keys();
         return 0;
     }
+    if (a->common.data_given)
+        p->data = a->common.data;
     if ((a->action != INIT &&
          prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0) ||
         give_up_rights(a, err) < 0)

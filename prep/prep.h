@@ -17,8 +17,10 @@
 #include "image/resize.h"
 
 struct prep {
-    const char *name; /* as on the command line: NAME, or a FILE.yaml */
-    char set[256];    /* NAME without folder and .yaml */
+    const char *name;     /* as on the command line: NAME, or a FILE.yaml */
+    const char *data;     /* --data as it was typed, NULL: not at all */
+    char set[256];        /* NAME without folder and .yaml */
+    char typed[PATH_LEN]; /* --data, NAME and keys as they were typed, for "run `prep ...`" */
     struct dataset_options options;
     char tree[PATH_LEN];              /* the set's folder: DATA/NAME/tree, or the key root */
     char folder[PATH_LEN];            /* DATA/NAME/shards-SIZE */

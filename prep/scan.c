@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/entry_path.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
@@ -55,11 +56,30 @@ static int follow_link(struct prep *p, struct err *err)
     return rc;
 }
 
+/* Adds TEXT as one word of a shell's command line; what does not fit is left out. */
+static void add_typed(struct prep *p, const char *text)
+{
+    const size_t n = strlen(p->typed), blank = n > 0;
+
+    if (n + 5 > sizeof p->typed)
+        return;
+    memcpy(p->typed + n, " ", blank);
+    text_shell(p->typed + n + blank, sizeof p->typed - n - blank, text);
+}
+
 int prep_open(struct prep *p, const char *data, char *const *overrides, int n, struct err *err)
 {
+    struct dataset_options preset;
     char found[PATH_LEN];
     struct err lost = {0};
 
+    if (p->data) {
+        add_typed(p, "--data");
+        add_typed(p, p->data);
+    }
+    add_typed(p, p->name);
+    for (int i = 0; i < n; i++)
+        add_typed(p, overrides[i]);
     if (name_of_set(p, err) < 0 || path_format(p->tree, err, "%s/%s/tree", data, p->set) < 0 ||
         path_format(p->manifest, err, "%s/%s/manifest.jsonl", data, p->set) < 0)
         return -1;
@@ -69,6 +89,9 @@ int prep_open(struct prep *p, const char *data, char *const *overrides, int n, s
             return no_description(p, err);
         return -1;
     }
+    keys_default(&(struct key_table){dataset_keys, 0}, 1, KEYS_NEWEST, &preset);
+    if (p->options.storage != STORAGE_JPEG && p->options.quality != preset.quality)
+        log_warn("shard.quality has no effect without shard.storage=jpeg");
     if (p->options.root[0]) {
         p->manifest[0] = 0;
         if (path_format(p->tree, err, "%s", p->options.root) < 0)

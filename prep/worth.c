@@ -140,7 +140,7 @@ int prep_quality(struct prep *p, struct err *err)
         return -1;
     if (!path_exists(path))
         return err_set(err, ERR_INPUT, "%s: no finished shards there; run `prep %s` first",
-                       p->folder, p->name);
+                       p->folder, p->typed);
     l.rows = json_array();
     if (!l.rows)
         return err_set(err, ERR_NOMEM, "quality");

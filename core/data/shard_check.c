@@ -302,9 +302,8 @@ int shard_check(struct shard_check_report *out, const char *folder,
     }
     rc = check_set(&c, err);
     if (rc == 0 && c.wrong.n > 0) {
-        rc = err_set(err, c.only_missing ? ERR_IO : ERR_FORMAT,
-                     "%s: %u things are wrong; prep --repair makes damaged shards again", folder,
-                     c.wrong.n);
+        rc = err_set(err, c.only_missing ? ERR_IO : ERR_FORMAT, "%s: %u thing%s wrong", folder,
+                     c.wrong.n, c.wrong.n == 1 ? " is" : "s are");
         offenders_append(err, &c.wrong);
     }
     out->problems = c.wrong.n;

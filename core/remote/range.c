@@ -274,7 +274,7 @@ static int attempt(struct answer *a, struct requests *r, const char *name, uint6
         else if (code == CURLE_WRITE_ERROR) /* a callback said why */
             rc = -1;
         else {
-            err_set(err, status == 404 || status == 403 ? ERR_INPUT : ERR_NETWORK, "%s%s",
+            err_set(err, status == 404 ? ERR_INPUT : ERR_NETWORK, "%s%s",
                     text[0] ? text : curl_easy_strerror(code),
                     status != 403 ? ""
                     : *r->keys    ? ": the server refuses these keys, or has no such file"

@@ -74,6 +74,11 @@ int remote_data(const char **data, char folder[PATH_LEN], struct err *err)
     char cache[PATH_LEN], address[PATH_LEN], hex[SHA256_HEX];
     size_t length;
 
+    if (!is_address(*data) && strstr(*data, "://"))
+        return err_set(err, ERR_USAGE,
+                       "--data %s: expected a folder, or an address that begins with https://, "
+                       "http:// or s3://",
+                       *data);
     if (!is_address(*data)) {
         if (cache_folder(cache, NULL) == 0)
             sandbox_always(cache); /* a run may have been trained on what is there */

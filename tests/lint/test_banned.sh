@@ -41,7 +41,7 @@ check() {
             : $file =~ m{^core/} ? "$always|system|$exits|$prints"
             : $file =~ m{^(fetch|prep|train|eval)/\1\.c$} ? "$always|system"
             : "$always|system|$exits";
-        $words .= "|$reals" if $file =~ m{^core/(?:base|data|nn|experiment)/|^core/backend/(?!ref)|^core/record/metrics\.|^train/};
+        $words .= "|$reals" if $file =~ m{^core/(?:base|data|nn|experiment|learn)/|^core/backend/(?!ref)|^core/record/metrics\.|^train/};
         print "$file:$line: $1() is banned here\n" while $code =~ /(?<![\w.>])($words)\s*\(/g'
 }
 
@@ -55,6 +55,8 @@ must_find "exit in core" core/nn/planted.c 'void f(void) { exit(1); }
 must_find "exit in a module of a tool" eval/planted.c 'void f(void) { exit(1); }
 '
 must_find "a logarithm of the C library" core/nn/planted.c 'double f(double x) { return log(x); }
+'
+must_find "a power of the C library where trainings run" core/learn/planted.c 'double f(double x) { return pow(x, 2); }
 '
 must_find "two draws in a call" fetch/planted.c 'void f(struct rng *r) { g(rng_below(r, 3),
     2 * rng_below(r, 4)); }

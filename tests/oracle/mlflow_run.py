@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads what `eval RUN --export mlflow STORE` wrote by MLflow's own client (tried with 3.17.2), and compares every value with
-the run's metrics.jsonl and params.yaml. MLflow 3.17 reads file stores only with MLFLOW_ALLOW_FILE_STORE=true.
+"""Reads what `eval RUN --export mlflow STORE` wrote by MLflow's own client (tried with 3.17.2), and compares the
+parameters with params.yaml, and the losses, error rate and rates of every epoch with metrics.jsonl. Needs PyYAML. MLflow 3.17 reads file stores only with MLFLOW_ALLOW_FILE_STORE=true.
 
 Usage: mlflow_run.py STORE RUN-FOLDER
 SPDX-License-Identifier: MIT
@@ -10,7 +10,19 @@ import os
 import sys
 
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+import yaml
 from mlflow import MlflowClient  # after the variable
+
+
+def flat(tree, at=""):
+    """Maps and lists of maps as dotted names."""
+    if isinstance(tree, dict):
+        parts = tree.items()
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        parts = enumerate(tree)
+    else:
+        return {at[:-1]: tree}
+    return {key: value for name, part in parts for key, value in flat(part, f"{at}{name}.").items()}
 
 
 def main(store, folder):
@@ -21,8 +33,10 @@ def main(store, folder):
     run, record = runs[0], json.load(open(folder + "/run.json"))
     assert client.get_experiment(run.info.experiment_id).name == record["set"]
     assert run.info.status == "FINISHED" and run.info.start_time < run.info.end_time
-    params = dict(line.rstrip("\n").split(": ", 1) for line in open(folder + "/params.yaml"))
-    assert run.data.params["optim.lr"] == params["optim.lr"] and run.data.params["train.size"] == params["train.size"]
+    params = flat(yaml.load(open(folder + "/params.yaml"), yaml.BaseLoader))
+    for key, value in run.data.params.items():
+        assert key not in params or isinstance(params[key], list) or value == params[key], (key, value, params[key])
+    assert {key for key, value in params.items() if value not in ("", [])} <= set(run.data.params)
     n = 0
     for name in ("train_loss", "valid_loss", "error_rate", "lr", "lr_first"):
         history = sorted(client.get_metric_history(run.info.run_id, name), key=lambda m: m.step)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# test_large_set.sh - a set of ImageNet's size, 1,281,167 pictures in 2,503 shards, is opened and split within the memory
-# that docs/performance.md states, also where few files may be open. Needs BIN and BUILD. SPDX-License-Identifier: MIT
+# test_large_set.sh - a set of ImageNet's size, 1,281,167 pictures in 2,503 shards, is opened and split within 400 MB
+# (docs/performance.md: 283 MB), also where few files may be open. Needs BIN and BUILD. SPDX-License-Identifier: MIT
 set -u
 LIMIT_MB=400 # of bench_large's peak
 WORK=$(mktemp -d)

@@ -13,6 +13,7 @@ trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 fetch=$BIN/fetch
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/nginx.sh"
 RANDOM=${SEED:-1}
 
 mkdir -p big served temporary
@@ -23,47 +24,19 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 
     -addext subjectAltName=IP:127.0.0.1 2>/dev/null || fail "no certificate"
 export SSL_CERT_FILE=cert.pem
 
-# start: nginx at $plain and $tls; a small send buffer and 8 MB a second, for what is sent to be near what was received
-start() {
-    local port=$((RANDOM + 20000))
-    plain=http://127.0.0.1:$port tls=https://127.0.0.1:$((port + 1))
-    cat >nginx.conf <<NGINX
-$([ "$(id -u)" = 0 ] && echo "user root;")
-daemon off;
-pid $WORK/nginx.pid;
-error_log $WORK/error.log;
-worker_processes 1;
-events {}
-http {
-    log_format sent '\$body_bytes_sent \$status \$server_protocol';
-    access_log $WORK/sent sent;
-    client_body_temp_path $WORK/temporary;
-    proxy_temp_path $WORK/temporary;
-    fastcgi_temp_path $WORK/temporary;
-    uwsgi_temp_path $WORK/temporary;
-    scgi_temp_path $WORK/temporary;
-    root $WORK/served;
-    limit_rate 8m;
-    server {
-        listen 127.0.0.1:$port sndbuf=64k;
-        listen 127.0.0.1:$((port + 1)) ssl http2 sndbuf=64k;
-        ssl_certificate $WORK/cert.pem;
-        ssl_certificate_key $WORK/key.pem;
-        location /none/ { alias $WORK/served/; max_ranges 0; }
-    }
-}
+# A small send buffer and 8 MB a second, for what is sent to be near what was received.
+server() {
+    cat <<NGINX
+limit_rate 8m;
+listen 127.0.0.1:$1 sndbuf=64k;
+listen 127.0.0.1:$(($1 + 1)) ssl http2 sndbuf=64k;
+ssl_certificate $WORK/cert.pem;
+ssl_certificate_key $WORK/key.pem;
+location /none/ { alias $WORK/served/; max_ranges 0; }
 NGINX
-    nginx -p "$WORK" -c "$WORK/nginx.conf" 2>nginx.err &
-    SERVER=$!
-    for _ in $(seq 50); do
-        [ -s nginx.pid ] && return 0
-        kill -0 $SERVER 2>/dev/null || return 1
-        sleep 0.1
-    done
-    return 1
 }
-for _ in 1 2 3 4 5; do start && break; SERVER=; done
-[ -n "$SERVER" ] || { cat nginx.err; fail "nginx does not start"; exit 1; }
+nginx_start '$body_bytes_sent $status $server_protocol' || { fail "nginx does not start"; exit 1; }
+plain=http://127.0.0.1:$port tls=https://127.0.0.1:$((port + 1))
 
 # broken SIGNAL BYTE ADDRESS: a fetch that gets SIGNAL once BYTE bytes are on the disk
 broken() {

@@ -84,7 +84,7 @@ rates=$(sed 1d "$scratch/out" | cut -d, -f7)
     fail "--list=-error_rate: $rates"
 evaluate 0 --list=run=eco,error_rate --csv
 [ "$(sed 1d "$scratch/out" | cut -d, -f1)" = second ] || fail "--list=run=eco: $(cat "$scratch/out")"
-refused 2 "there is no column errorrate; there are: run status" --list=errorrate
+refused 2 "there is no column \"errorrate\"; there are: run status" --list=errorrate
 evaluate 0 --list --csv
 grep -q '^second,done,[^,]*,made,made,2,0.1,0.4,60,random split (42),$' "$scratch/out" || fail "--list --csv: $(cat "$scratch/out")"
 

@@ -251,7 +251,7 @@ cmp -s "$out/model.onnx" "$scratch/twice/model.onnx" && fail "--export: two runs
 exports first --best --export "$out"
 cmp "$out/model.safetensors" "$results/first/checkpoints/best.safetensors" || fail "--export --best"
 # A signature: OpenSSL accepts the signed text, and no other; a later export without a key takes it away.
-if command -v openssl python3 > /dev/null; then
+if command -v openssl > /dev/null && command -v python3 > /dev/null; then
     openssl ecparam -name prime256v1 -genkey -noout -out "$scratch/key.pem" 2> "$scratch/err" || fail "openssl"
     openssl ec -in "$scratch/key.pem" -pubout -out "$scratch/public.pem" 2> "$scratch/err" || fail "openssl"
     exports first --export "$out" --sign "$scratch/key.pem"

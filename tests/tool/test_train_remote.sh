@@ -11,6 +11,7 @@ SERVER=
 trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 . "$SOURCE/tests/tool/expect.sh"
+. "$SOURCE/tests/tool/nginx.sh"
 export PRESIZE_CACHE=$WORK/cache
 
 mkdir -p prep/datasets experiments
@@ -36,42 +37,8 @@ for storage in raw jpeg; do
     ok "$BIN/train" --exp e --data served/$storage --results r --name local_$storage
 done
 
-port=
-start() {
-    port=$((RANDOM % 20000 + 20000))
-    cat >nginx.conf <<NGINX
-$([ "$(id -u)" = 0 ] && echo "user root;")
-daemon off;
-pid $WORK/nginx.pid;
-error_log $WORK/error.log;
-worker_processes 1;
-events {}
-http {
-    log_format sent '\$status \$body_bytes_sent \$uri';
-    access_log $WORK/sent sent;
-    client_body_temp_path $WORK/temporary;
-    proxy_temp_path $WORK/temporary;
-    fastcgi_temp_path $WORK/temporary;
-    uwsgi_temp_path $WORK/temporary;
-    scgi_temp_path $WORK/temporary;
-    root $WORK/served;
-    server {
-        listen 127.0.0.1:$port;
-        location /whole/ { alias $WORK/served/; max_ranges 0; }
-    }
-}
-NGINX
-    nginx -p "$WORK" -c "$WORK/nginx.conf" 2>nginx.err &
-    SERVER=$!
-    for _ in $(seq 50); do
-        [ -s nginx.pid ] && return 0
-        kill -0 $SERVER 2>/dev/null || return 1
-        sleep 0.1
-    done
-    return 1
-}
-for _ in 1 2 3 4 5; do start && break; SERVER=; done
-[ -n "$SERVER" ] || { cat nginx.err; fail "nginx does not start"; exit 1; }
+server() { echo "listen 127.0.0.1:$1; location /whole/ { alias $WORK/served/; max_ranges 0; }"; }
+nginx_start '$status $body_bytes_sent $uri' || { fail "nginx does not start"; exit 1; }
 at=http://127.0.0.1:$port
 
 weights() { sed -n 's/.*"weights_sha256": *"\([0-9a-f]*\)".*/\1/p' "r/$1/metrics.jsonl" | tail -n 1; }

@@ -295,7 +295,6 @@ static void records_keep_their_hash(void **state)
     }
 }
 
-/* Of a name that was used again, an older record could not say which it means. */
 /* They tell neither recipes nor configurations apart. */
 static void keys_without_result_are_in_no_hash(void **state)
 {
@@ -329,6 +328,7 @@ static void keys_without_result_are_in_no_hash(void **state)
                 experiment_is_repeat("data.fold") && !experiment_is_repeat("data.folds"));
 }
 
+/* Of a name that was used again, an older record could not say which it means. */
 static void names_are_used_once(void **state)
 {
     char *text = NULL, *rest, *seen[256];

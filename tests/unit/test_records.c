@@ -113,8 +113,11 @@ static void every_metric_is_in_the_docs(void **state)
     assert_non_null(end);
     *end = 0;
     for (int i = 0; i < MONITORS; i++) {
-        const char *at = strstr(lower, monitor_rows[i].key);
+        char quoted[64];
+        const char *at;
 
+        snprintf(quoted, sizeof quoted, "`%s`", monitor_rows[i].key);
+        at = strstr(lower, quoted);
         if (!at || (at > higher) != monitor_rows[i].higher)
             fail_msg("docs/recipes.md does not say the direction of %s", monitor_rows[i].key);
     }
