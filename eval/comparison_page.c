@@ -284,7 +284,9 @@ static int take_curve(struct plot_series *s, const struct comparison *c, size_t 
     struct field_lines epochs;
     double *x = NULL, *y = NULL;
 
-    if (epochs_read(&epochs, c->runs[i].run.folder, err) == 0) {
+    const int rc = epochs_read(&epochs, c->runs[i].run.folder, err);
+
+    if (rc == 0) {
         x = calloc(epochs.n + 1, sizeof *x);
         y = calloc(epochs.n + 1, sizeof *y);
     }
@@ -292,7 +294,7 @@ static int take_curve(struct plot_series *s, const struct comparison *c, size_t 
     if (x && y)
         s->n = epochs_curve(x, y, &epochs, member);
     fields_free_lines(&epochs);
-    return x && y ? 0 : err_set(err, ERR_NOMEM, "curve");
+    return rc < 0 || (x && y) ? rc : err_set(err, ERR_NOMEM, "curve");
 }
 
 static int put_drawing(FILE *out, const struct comparison *c, const char *title, const char *label,

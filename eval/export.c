@@ -327,12 +327,14 @@ static int write_files(struct export *x, struct err *err)
     for (int i = 0; i < n; i++)
         if (prepare_file(x, (enum part)i, err) < 0)
             return -1;
+    /* An earlier signature goes first: a folder is an export's as long as none signs other files. */
+    if (path_format(old, err, "%s/%s", x->r->folder, names[SIGNATURE]) < 0)
+        return -1;
+    if (unlink(old) < 0 && errno != ENOENT)
+        return err_errno(err, "cannot remove %s", old);
     for (int i = 0; i < n; i++)
         if (new_file_finish(&x->files[i], err) < 0)
             return -1;
-    if (!x->key && path_format(old, err, "%s/%s", x->r->folder, names[SIGNATURE]) == 0 &&
-        path_is_file(old))
-        (void)unlink(old); /* check_folder() saw that it is an export's; it signs other files */
     return 0;
 }
 

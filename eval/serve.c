@@ -175,6 +175,7 @@ static enum MHD_Result on_question(void *of, struct MHD_Connection *c, const cha
     struct question *q = *state;
     struct answer a;
     enum MHD_Result sent;
+    double began;
 
     (void)version;
     if (!q)
@@ -194,7 +195,10 @@ static enum MHD_Result on_question(void *of, struct MHD_Connection *c, const cha
         return MHD_YES;
     }
     q->ask.body = q->body ? q->body : "";
+    began = clock_seconds();
     serve_answer(&server->serve, &q->ask, &a);
+    for (size_t i = 0; i < sizeof server->seats / sizeof *server->seats; i++)
+        server->seats[i].since += clock_seconds() - began; /* nobody could send or read meanwhile */
     sent = send_answer(c, &a);
     answer_free(&a);
     return sent;

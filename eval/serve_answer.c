@@ -49,20 +49,21 @@ static char **asked_runs(int *n, struct serve *s, const struct ask *q, struct er
         err_set(err, ERR_NOMEM, "runs");
         return NULL;
     }
-    for (int i = 0; i < q->n_arguments;
-         i++) /* looked up first: looking up may read the list again */
-        if (strcmp(q->arguments[i].name, "run") == 0 &&
-            !serve_find(s, q->arguments[i].value ? q->arguments[i].value : "")) {
+    for (int i = 0; i < q->n_arguments; i++) /* first of all: this may read the list again */
+        if (strcmp(q->arguments[i].name, "run") == 0 && q->arguments[i].value)
+            (void)serve_find(s, q->arguments[i].value);
+    for (int i = 0; i < q->n_arguments; i++) {
+        const struct served_run *run;
+
+        if (strcmp(q->arguments[i].name, "run") != 0)
+            continue;
+        run = q->arguments[i].value ? serve_listed(s, q->arguments[i].value) : NULL;
+        if (!run) {
             err_set(err, ERR_INPUT, "no such run in the results folder");
             free(words);
             return NULL;
         }
-    for (int i = 0; i < q->n_arguments; i++) {
-        const struct served_run *run =
-            strcmp(q->arguments[i].name, "run") == 0 ? serve_find(s, q->arguments[i].value) : NULL;
-
-        if (run)
-            words[(*n)++] = (char *)(uintptr_t)run->folder;
+        words[(*n)++] = (char *)(uintptr_t)run->folder;
     }
     if (*n > 0)
         return words;

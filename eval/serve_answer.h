@@ -69,6 +69,8 @@ void serve_end(struct serve *s); /* all zero is fine */
 int serve_list(struct serve *s, struct err *err) MUST_USE;
 /* The run NAME of the list, which is read again where there is none of that name; NULL. Borrowed until then. */
 const struct served_run *serve_find(struct serve *s, const char *name);
+/* The same from the list as it is, which then stays where it lies. */
+const struct served_run *serve_listed(const struct serve *s, const char *name);
 
 /* Most bytes that the body of Q may have; -1: Q is refused, and A says why. Before the body is read. */
 int64_t serve_admit(const struct serve *s, const struct ask *q, struct answer *a);

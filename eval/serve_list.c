@@ -57,16 +57,20 @@ int serve_list(struct serve *s, struct err *err)
     return rc < 0 ? -1 : add_runs(s, s->results, "", err);
 }
 
+const struct served_run *serve_listed(const struct serve *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_runs; i++)
+        if (strcmp(s->runs[i].name, name) == 0)
+            return &s->runs[i];
+    return NULL;
+}
+
 const struct served_run *serve_find(struct serve *s, const char *name)
 {
-    for (int again = 0; again < 2; again++) { /* a run may have begun since the list was read */
-        for (size_t i = 0; i < s->n_runs; i++)
-            if (strcmp(s->runs[i].name, name) == 0)
-                return &s->runs[i];
-        if (serve_list(s, NULL) < 0)
-            break;
-    }
-    return NULL;
+    const struct served_run *run = serve_listed(s, name);
+
+    /* a run may have begun since the list was read */
+    return run || serve_list(s, NULL) < 0 ? run : serve_listed(s, name);
 }
 
 /* --- begin and end -------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ static const char *type_of(const char *file)
     return n > 4 && strcmp(file + n - 4, ".zip") == 0 ? "application/zip" : "application/x-tar";
 }
 
-/* The endings of the listing, once each, as patterns below the set's pictures: "*images/?*.jpg". */
+/* The endings of the listing, once each, as patterns below the set's pictures: in images/, all that end with .jpg. */
 static json_t *patterns_of(const struct prep *p)
 {
     json_t *list = json_array(), *seen = json_object();
@@ -104,7 +104,7 @@ static json_t *label_field(const struct prep *p)
                         json_pack("{s:o}", "regex",
                                   folder            ? json_string(".*?([^/]+)/[^/]+$")
                                   : regex[0] == '^' ? json_string(regex)
-                                                    : json_sprintf(".*?%s", regex)));
+                                                    : json_sprintf(".*?(?:%s)", regex)));
     return json_pack("{s:s, s:s, s:s, s:s, s:o}", "@type", "cr:Field", "@id", "records/label",
                      "name", "label", "dataType", "sc:Text", "source", from);
 }

@@ -234,9 +234,8 @@ static void find_data(struct cli_common *common)
 
     if (!common->find_data && strstr(common->data, "://"))
         die_usage(common->tool,
-                  "--data %s: this tool writes there and wants a folder; train and eval also read "
-                  "from an address",
-                  common->data);
+                  "--data is an address: this tool writes there and wants a folder; train and eval "
+                  "also read from an address");
     if (common->find_data && common->find_data(&common->data, folder, &err) < 0)
         die(common->tool, &err);
 }

@@ -164,9 +164,12 @@ static int read_value(const struct field *row, int version, void *obj, const jso
 
     if (!is_of_type(row, value))
         return err_set(err, ERR_FORMAT, "\"%s\" is no %s", row->name, type_name(row->type));
-    range_text(row, range, sizeof range);
-    if (number && !(x >= row->min && x <= row->max))
+    if (number && !(x >= row->min && x <= row->max)) {
+        range_text(row, range, sizeof range);
+        if (x > row->max || !range[0])
+            snprintf(range, sizeof range, "%.15g to %.15g", row->min, row->max);
         return err_set(err, ERR_FORMAT, "\"%s\" is %.15g: expected %s", row->name, x, range);
+    }
     if (row->type != FIELD_TYPE_RECORD)
         store(row, target_of(row, obj), value);
     else if (fields_read(row->fields, version, target_of(row, obj), value, err) < 0)

@@ -4,11 +4,13 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/path.h"
 
-enum { KEY_MAX = 1 << 16, LONGEST_CURVE = 521 };
+enum { KEY_MAX = 1 << 16 };
 
 struct sign_key {
     EVP_PKEY *key;
@@ -22,6 +24,22 @@ static int no_password(char *out, int size, int writes, void *of)
     (void)writes;
     (void)of;
     return -1;
+}
+
+static bool is_nist_curve(EVP_PKEY *key)
+{
+    static const char *const names[] = {"prime256v1", "P-256",     "secp384r1",
+                                        "P-384",      "secp521r1", "P-521"};
+    char name[64];
+    size_t n;
+
+    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
+        EVP_PKEY_get_group_name(key, name, sizeof name, &n) != 1)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 int sign_key_read(struct sign_key **out, const char *path, struct err *err)
@@ -41,12 +59,11 @@ int sign_key_read(struct sign_key **out, const char *path, struct err *err)
     BIO_free(memory);
     OPENSSL_cleanse(text, size);
     free(text);
-    if (!key || EVP_PKEY_get_base_id(key) != EVP_PKEY_EC || EVP_PKEY_get_bits(key) < 256 ||
-        EVP_PKEY_get_bits(key) > LONGEST_CURVE) {
+    if (!key || !is_nist_curve(key)) {
         EVP_PKEY_free(key);
         return err_set(
             err, ERR_FORMAT,
-            "%s: expected the private key of an elliptic curve (P-256), as PEM without a "
+            "%s: expected the private key of a curve P-256, P-384 or P-521, as PEM without a "
             "password; `openssl ecparam -name prime256v1 -genkey -noout' makes one",
             path);
     }

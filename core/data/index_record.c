@@ -8,7 +8,7 @@ static const double most = 1e300, bytes_max = 9e18; /* of what has no bound */
 const struct field index_setting_fields[] = {
     FIELD_INT(struct index_settings, size, "size", 1, SIDE_MAX, "px", "`presize.size`"),
     FIELD_REAL(struct index_settings, max_aspect, "max_aspect", 1, most, "", "`presize.max_aspect`"),
-    FIELD_INT(struct index_settings, pictures, "pictures", 1, bytes_max, "", "`shards.pictures`: in a shard"),
+    FIELD_INT(struct index_settings, pictures, "pictures", 1, bytes_max, "", "`shard.pictures`: in a shard"),
     FIELD_TEXT(struct index_settings, storage, "storage", "`raw`, `zstd` or `jpeg`"),
     FIELD_TEXT(struct index_settings, exif, "exif", "`decode.exif`: `apply` or `ignore`", .implied = "ignore"),
     FIELD_INT(struct index_settings, quality, "quality", 1, 100, "", "`shard.quality`, of storage `jpeg`",

@@ -71,7 +71,7 @@ static int hash_labels(const struct shard_set *s, char hex[SHA256_HEX], struct e
 /* Rows that came from another machine: no checksum of HDF5 is over them, but index.json's over all labels is. */
 static int check_remote(const struct shard_set *s, struct err *err)
 {
-    const char *stated = json_string_value(json_object_get(s->index, "labels_sha256"));
+    const char *stated = s->record.labels_sha256;
     char hex[SHA256_HEX];
 
     if (hash_labels(s, hex, err) < 0)
@@ -320,7 +320,7 @@ static int read_coded(const struct shard_set *s, int fd, const struct shard_pict
 static int other_pixels(const struct shard_set *s, const struct shard_picture *p, uint32_t crc,
                         struct err *err)
 {
-    const char *decoder = json_string_value(json_object_get(s->index, "decoder"));
+    const char *decoder = s->record.decoder;
 
     if (s->storage != STORAGE_JPEG)
         return err_set(err, ERR_FORMAT,

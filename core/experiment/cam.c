@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HIDDEN = 512 };
+enum { HIDDEN = NETWORK_HIDDEN };
 
 /* A batch norm of the head with its running statistics: y = scale x + shift. */
 struct affine {

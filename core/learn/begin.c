@@ -265,8 +265,11 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err)
     if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0 ||
         open_session(&s, e, r, err) < 0 || open_run(&run, r, s, &st, folder, err) < 0)
         goto out;
-    if (share_folder(r, folder, err) < 0)
+    if (share_folder(r, folder, err) < 0) {
+        if (run)
+            run_fail(run, err);
         goto out;
+    }
     sandbox_enter(&(struct sandbox_place){folder, SANDBOX_WRITE}, run ? 1 : 0);
     say_what_runs(s);
     team_watch(r->team, run);

@@ -91,14 +91,14 @@ static const char *text_or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
-/* SPLIT and CLEAN: room. -1: a file cannot be read. */
+/* SPLIT and CLEAN: room. ERR_IO, ERR_NOMEM. */
 static int hash_parents(struct run_hashes *h, const struct session *s, char split[SHA256_HEX],
-                        char clean[SHA256_HEX])
+                        char clean[SHA256_HEX], struct err *err)
 {
     const char *table = split_clean_file(&s->e->data);
 
-    if (split_sha256(split, s->split, s->shards, NULL) < 0 ||
-        (table[0] && sha256_file(table, clean, NULL, NULL) < 0))
+    if (split_sha256(split, s->split, s->shards, err) < 0 ||
+        (table[0] && sha256_file(table, clean, NULL, err) < 0))
         return -1;
     h->manifest = shard_set_manifest_sha256(s->shards);
     h->index = shard_set_index_sha256(s->shards);
@@ -197,9 +197,7 @@ int facts_collect(json_t **out, const struct session *s, int argc, char *const *
     f.cleaning = lists[4];
     f.arithmetic = ARITHMETIC;
     f.ran = ran;
-    if (hash_parents(&f.sha256, s, split_hash, clean) < 0)
-        err_set(err, ERR_NOMEM, "run.json");
-    else
+    if (hash_parents(&f.sha256, s, split_hash, clean, err) == 0)
         rc = run_facts_json(out, &f, err);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         json_decref(lists[i]);

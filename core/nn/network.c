@@ -10,7 +10,7 @@
 
 #include "base/size.h"
 
-enum { HIDDEN = 512 /* width of the head's inner layer, fastai */, CLASSES_MAX = 65536 };
+enum { HIDDEN = NETWORK_HIDDEN, CLASSES_MAX = 65536 };
 
 // clang-format off
 const struct key model_keys[] = {

@@ -81,6 +81,7 @@ int network_train_list(struct op_list **out, const struct network *n, const stru
 /* Forward with running statistics, "prob" and "loss". */
 int network_infer_list(struct op_list **out, const struct network *n, const struct network_shape *s,
                        struct err *err) MUST_USE;
+enum { NETWORK_HIDDEN = 512 }; /* width of the head's inner layer, as fastai's */
 /* The tensor of LIST behind the body's last block, (batch, features, h, w). */
 int network_features(const struct network *n, const struct op_list *list);
 

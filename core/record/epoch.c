@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/path.h"
 
+enum { FIELDS_MAX = 64 };
 static const double most = 1e300; /* of what has no bound */
 
 // clang-format off
@@ -155,9 +156,14 @@ static char *cell(const struct field *row, const struct epoch_line *line)
 int epochs_write_csv(const struct field_lines *epochs, const char *folder, struct err *err)
 {
     const struct epoch_line *lines = epochs->all;
+    bool column[FIELDS_MAX] = {false};
     struct new_file file = {0};
     char path[PATH_LEN];
 
+    for (size_t k = 0; epoch_fields[k].name; k++) {
+        BUG_IF(k >= FIELDS_MAX);
+        column[k] = is_column(&epoch_fields[k], epochs);
+    }
     if (path_format(path, err, "%s/history.csv", folder) < 0 ||
         new_file_begin(&file, path, err) < 0)
         return -1;
@@ -167,7 +173,7 @@ int epochs_write_csv(const struct field_lines *epochs, const char *folder, struc
         for (const struct field *row = epoch_fields; row->name; row++) {
             char *text;
 
-            if (!is_column(row, epochs))
+            if (!column[row - epoch_fields])
                 continue;
             text = i == 0 ? strdup(row->name) : cell(row, &lines[i - 1]);
             if (!text) {

@@ -123,8 +123,6 @@ static double ece_of(struct confident *list, uint32_t n)
 /* --- interval of the calibration error --- */
 
 enum { DRAWS_MOST = 10000000, RESAMPLES_MOST = 1000, RESAMPLES_LEAST = 200 };
-/* RNG_BOOTSTRAP's epochs; stats.c and repeats.c have 0 to 2. */
-enum { ROUND_RESAMPLED = 3, ROUND_CALIBRATED };
 
 /* LIST in rising order, picture k of it COUNTS[k] times, N in all, in equal-mass bins. */
 static double resampled_ece(const struct confident *list, const uint32_t *counts, uint32_t n)
@@ -154,7 +152,7 @@ static double resampled_ece(const struct confident *list, const uint32_t *counts
 
 static void resample(uint32_t *counts, uint32_t n, uint32_t round)
 {
-    struct rng r = rng_begin(0, RNG_BOOTSTRAP, ROUND_RESAMPLED, round);
+    struct rng r = rng_begin(0, RNG_BOOTSTRAP, BOOTSTRAP_ECE, round);
 
     memset(counts, 0, n * sizeof *counts);
     for (uint32_t i = 0; i < n; i++)
@@ -164,17 +162,10 @@ static void resample(uint32_t *counts, uint32_t n, uint32_t round)
 /* Outcomes as a calibrated network has them. */
 static void calibrate(struct confident *list, uint32_t n, uint32_t round)
 {
-    struct rng r = rng_begin(0, RNG_BOOTSTRAP, ROUND_CALIBRATED, round);
+    struct rng r = rng_begin(0, RNG_BOOTSTRAP, BOOTSTRAP_CALIBRATED, round);
 
     for (uint32_t i = 0; i < n; i++)
         list[i].correct = rng_uniform(&r, 0, 1) < list[i].confidence;
-}
-
-static int rising(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* LIST of the N pictures, m->ece is known; LIST is left in rising order with other outcomes. */
@@ -197,7 +188,7 @@ static int ece_interval(struct metrics *m, struct confident *list, uint32_t n, s
         resample(counts, n, r);
         values[r] = resampled_ece(list, counts, n);
     }
-    qsort(values, rounds, sizeof *values, rising);
+    stats_sort(values, rounds);
     low = 2 * m->ece - stats_quantile(values, rounds, 0.975);
     high = 2 * m->ece - stats_quantile(values, rounds, 0.025);
     for (uint32_t i = 0; i < n; i++)
@@ -206,7 +197,7 @@ static int ece_interval(struct metrics *m, struct confident *list, uint32_t n, s
         calibrate(list, n, r);
         values[r] = resampled_ece(list, counts, n);
     }
-    qsort(values, rounds, sizeof *values, rising);
+    stats_sort(values, rounds);
     m->ece_low = low < 0 || m->ece <= stats_quantile(values, rounds, 0.975) ? 0 : low;
     m->ece_high = high < 0 ? 0 : high > 1 ? 1 : high;
     free(counts);
@@ -335,7 +326,7 @@ static int compute(struct metrics *out, const struct predictions *p, bool all, s
     int rc;
 
     BUG_IF(p->n == 0);
-    *out = (struct metrics){0};
+    *out = (struct metrics){.ece_low = NAN, .ece_high = NAN};
     if (!list)
         return err_set(err, ERR_NOMEM, "metrics");
     rc = plain_metrics(out, p, list, err);

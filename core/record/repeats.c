@@ -102,7 +102,7 @@ static double flip_drawn(const double *d, int n)
         observed += d[i];
     observed = fabs(observed) - near;
     for (uint32_t k = 0; k < DRAWS; k++) {
-        struct rng rng = rng_begin(REPEATS_SEED, RNG_BOOTSTRAP, 1, k);
+        struct rng rng = rng_begin(REPEATS_SEED, RNG_BOOTSTRAP, BOOTSTRAP_SIGNS, k);
         double sum = 0;
         uint32_t bits = 0;
 
@@ -165,7 +165,7 @@ double sign_flip_detectable(int n, double alpha)
     if (n == last.n && !(alpha < last.alpha) && !(alpha > last.alpha))
         return last.found;
     for (int k = 0; k < SIMULATIONS; k++) {
-        struct rng rng = rng_begin(REPEATS_SEED, RNG_BOOTSTRAP, 2, (uint32_t)k);
+        struct rng rng = rng_begin(REPEATS_SEED, RNG_BOOTSTRAP, BOOTSTRAP_POWER, (uint32_t)k);
 
         for (int i = 0; i < n; i++)
             normals[k * n + i] = rng_normal(&rng);

@@ -57,6 +57,11 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+void stats_sort(double *x, uint32_t n)
+{
+    qsort(x, n, sizeof *x, by_value);
+}
+
 double stats_quantile(const double *x, uint32_t n, double q)
 {
     double at = q * (double)(n - 1);
@@ -75,14 +80,14 @@ int stats_bootstrap(double *low, double *high, const double *difference, uint32_
     if (!means)
         return err_set(err, ERR_NOMEM, "bootstrap: %u resamples", resamples);
     for (uint32_t r = 0; r < resamples; r++) {
-        struct rng rng = rng_begin(seed, RNG_BOOTSTRAP, 0, r);
+        struct rng rng = rng_begin(seed, RNG_BOOTSTRAP, BOOTSTRAP_MEAN, r);
         double sum = 0;
 
         for (uint32_t i = 0; i < n; i++)
             sum += difference[rng_below(&rng, n)];
         means[r] = sum / n;
     }
-    qsort(means, resamples, sizeof *means, by_value);
+    stats_sort(means, resamples);
     *low = stats_quantile(means, resamples, 0.025);
     *high = stats_quantile(means, resamples, 0.975);
     free(means);

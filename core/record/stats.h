@@ -30,6 +30,16 @@ struct mcnemar stats_mcnemar(uint64_t b, uint64_t c);
 int stats_bootstrap(double *low, double *high, const double *difference, uint32_t n,
                     uint32_t resamples, uint64_t seed, struct err *err) MUST_USE;
 
+/* What is drawn with RNG_BOOTSTRAP, as the draws' epoch: two purposes never share numbers. */
+enum bootstrap {
+    BOOTSTRAP_MEAN,       /* stats_bootstrap() */
+    BOOTSTRAP_SIGNS,      /* repeats.c: sign flips */
+    BOOTSTRAP_POWER,      /* repeats.c: differences that a study can detect */
+    BOOTSTRAP_ECE,        /* metrics.c: resampled pictures */
+    BOOTSTRAP_CALIBRATED, /* metrics.c: outcomes of a calibrated network */
+};
+
+void stats_sort(double *x, uint32_t n); /* rising; no NAN */
 /* Quantile Q of N rising numbers X by linear interpolation (type 7 of Hyndman and Fan 1996). N > 0. */
 double stats_quantile(const double *x, uint32_t n, double q);
 

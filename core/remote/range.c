@@ -57,6 +57,9 @@ static int take_s3(struct requests *r, const char *address, struct err *err)
 
     if (length < 1)
         return err_set(err, ERR_INPUT, "%s: s3://BUCKET/PREFIX was expected", address);
+    if (strchr(endpoint, '@'))
+        return err_set(err, ERR_INPUT,
+                       "AWS_ENDPOINT_URL: an address without a user's name was expected");
     if (!*id != !*key)
         return err_set(err, ERR_INPUT,
                        "%s: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: set both, or "
@@ -64,6 +67,9 @@ static int take_s3(struct requests *r, const char *address, struct err *err)
                        address);
     if (*endpoint
             ? path_format(r->url, err, "%s/%.*s%s", endpoint, length, bucket, rest ? rest : "")
+        : memchr(bucket, '.', (size_t)length) /* the certificate has no such names */
+            ? path_format(r->url, err, "https://s3.%s.amazonaws.com/%.*s%s", region, length, bucket,
+                          rest ? rest : "")
             : path_format(r->url, err, "https://%.*s.s3.%s.amazonaws.com%s", length, bucket, region,
                           rest ? rest : ""))
         return -1;
@@ -114,14 +120,12 @@ static CURL *take_connection(struct requests *r)
     if (r->n_idle > 0)
         c = r->idle[--r->n_idle];
     pthread_mutex_unlock(&r->lock);
-    if (!c)
-        return curl_easy_init();
-    curl_easy_reset(c); /* options go, the connection stays */
-    return c;
+    return c ? c : curl_easy_init();
 }
 
 static void put_back(struct requests *r, CURL *c)
 {
+    curl_easy_reset(c); /* options go, with what they point to and the keys; the connection stays */
     pthread_mutex_lock(&r->lock);
     if (r->n_idle < IDLE_MAX) {
         r->idle[r->n_idle++] = c;

@@ -2,8 +2,12 @@
  * SPDX-License-Identifier: MIT */
 #include "remote/remote.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/json.h"
@@ -29,13 +33,13 @@ static int check_address(const char *address, struct err *err)
     const char *host = strstr(address, "://") + 3;
     const size_t length = strcspn(host, "/");
 
+    if (memchr(host, '@', length)) /* never printed */
+        return err_set(err, ERR_INPUT, "--data: an address without a user's name was expected");
     if (length == 0)
         return err_set(err, ERR_INPUT, "--data %s: no host", address);
     if (strpbrk(address, "?#"))
         return err_set(err, ERR_INPUT, "--data %s: an address without ? and # was expected",
                        address);
-    if (memchr(host, '@', length))
-        return err_set(err, ERR_INPUT, "--data: an address without a user's name was expected");
     return 0;
 }
 
@@ -121,7 +125,22 @@ bool remote_is(const char *data)
     return path_format(path, NULL, "%s/" MARK, data) == 0 && path_exists(path);
 }
 
-/* INDEX is the server's index.json of FOLDER. What was fetched under another one goes. */
+int remote_lock(const char *folder, struct err *err)
+{
+    char path[PATH_LEN];
+    int fd;
+
+    if (path_format(path, err, "%s.lock", folder) < 0 || path_make_dirs(folder, err) < 0)
+        return -1;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_errno(err, "%s: cannot open", path);
+    while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+        ; /* a file system without locks: what is there is checked anyway */
+    return fd;
+}
+
+/* INDEX is the server's index.json of FOLDER. What was fetched under another one goes. With the lock. */
 static int take_index(const char *folder, const char *address, const struct answer *index,
                       struct err *err)
 {
@@ -148,6 +167,7 @@ int remote_index(const char *data, const char *sub, struct err *err)
     struct requests *requests = NULL;
     struct answer answer = {0};
     const char *address;
+    int lock;
     json_t *mark = read_mark(&address, data, err);
     int rc = -1;
 
@@ -160,7 +180,10 @@ int remote_index(const char *data, const char *sub, struct err *err)
         requests_open(&requests, address, err) == 0) {
         rc = requests_whole(&answer, requests, name, INDEX_MAX, err);
         if (rc == 0) {
-            rc = take_index(folder, own, &answer, err);
+            lock = remote_lock(folder, err);
+            rc = lock < 0 ? -1 : take_index(folder, own, &answer, err);
+            if (lock >= 0)
+                close(lock);
         } else if (err->kind == ERR_NETWORK && path_exists(path)) {
             log_warn("%s; what is in %s already is used", err->msg, folder);
             rc = 0;

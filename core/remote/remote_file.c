@@ -103,7 +103,7 @@ static bool find_earlier(struct remote_file *f)
 
 static int make(const struct remote_file *f, struct err *err)
 {
-    const int fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const int fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     int rc = fd < 0 || ftruncate(fd, (off_t)f->bytes) < 0
                  ? err_errno(err, "%s: cannot make", f->path)
                  : 0;
@@ -117,6 +117,7 @@ int remote_file_open(struct remote_file **out, struct remote *r, const char *nam
                      struct err *err)
 {
     struct remote_file *f = calloc(1, sizeof *f);
+    int lock;
 
     *out = NULL;
     if (!f)
@@ -131,9 +132,12 @@ int remote_file_open(struct remote_file **out, struct remote *r, const char *nam
     else if (path_format(f->name, err, "%s", name) == 0 &&
              path_format(f->path, err, "%s/%s", r->folder, name) == 0 &&
              path_format(f->blocks, err, "%s/%s.blocks", r->folder, name) == 0 &&
-             (find_earlier(f) || make(f, err) == 0)) {
-        *out = f;
-        return 0;
+             (lock = remote_lock(r->folder, err)) >= 0) {
+        if (find_earlier(f) || make(f, err) == 0)
+            *out = f;
+        close(lock);
+        if (*out)
+            return 0;
     }
     remote_file_close(f);
     return -1;

@@ -10,4 +10,7 @@ struct remote {
     struct requests *requests;
 };
 
+/* A descriptor whose closing gives up the cache's folder FOLDER to other processes. ERR_IO. */
+int remote_lock(const char *folder, struct err *err) MUST_USE;
+
 #endif

@@ -23,6 +23,7 @@ bool transport_may_pass(CURLcode code, long status)
     case CURLE_OK:
     case CURLE_HTTP_RETURNED_ERROR:
         return status == 408 || status == 429 || status >= 500;
+    case CURLE_COULDNT_RESOLVE_HOST: /* of a name that was found before, too */
     case CURLE_COULDNT_CONNECT:
     case CURLE_PARTIAL_FILE:
     case CURLE_OPERATION_TIMEDOUT:

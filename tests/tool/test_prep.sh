@@ -245,7 +245,7 @@ rm one/flat/shards-32/shard-00002.h5
 refuse 1 "$prep" flat --data one --check
 says shard-00002.h5
 refuse 1 "$prep" flat --data none --check
-says "prep flat\` first"
+says "prep --data none flat\` first"
 
 # --- pictures that cannot be decoded: all named, nothing left behind; skipped when asked
 head -c 700 flat/dog_5.jpg >flat/dog_91.jpg
