@@ -13,7 +13,8 @@
  * ERR_NOMEM, ERR_IO, ERR_FULL. */
 int attest_statement(FILE *out, const struct look *l, const json_t *files,
                      struct err *err) MUST_USE;
-/* MODEL: the name that the signature has for them; FILES: all of the folder but the signature. */
+/* MODEL: the name that the signature has for them; FILES: all of the folder but the signature.
+ * ERR_NOMEM, ERR_IO, ERR_FULL. */
 int attest_sign(FILE *out, const struct sign_key *key, const char *model, const json_t *files,
                 struct err *err) MUST_USE;
 /* Whether the file at PATH is a signature whose list has SHA256 as that of the file NAME. */

@@ -57,6 +57,8 @@ int group_machine_size(const struct group *g);
 int group_machine_rank(const struct group *g);
 /* What the members of a machine do together, where there are several (machine.h); all of them in the same order. */
 void group_machine_meet(struct group *g);
+/* BYTES of zeros that these members share, as long as the group lasts; NULL: out of memory. Only where
+ * group_machine_size() is above 1, as the meeting is. */
 void *group_machine_memory(struct group *g, size_t bytes);
 void group_machine_populate(struct group *g, void *memory, size_t bytes);
 void group_machine_give_back(struct group *g, void *memory, size_t bytes);

@@ -12,11 +12,12 @@
 
 /* The head's parameters, read once. */
 struct cam_head;
-/* ERR_NOMEM. Released before the network. */
+/* ERR_NOMEM, and what the backend says when it reads parameters. Released before the network. */
 int cam_head_new(struct cam_head **out, const struct backend *be, struct be *b,
                  const struct network *n, struct err *err) MUST_USE;
 void cam_head_free(struct cam_head *h); /* NULL is fine */
-/* MAP (h, w), from 0 to 1 (all 0: nothing speaks for the class), of the FEATURES (channels, h, w) of one picture. */
+/* MAP (h, w), from 0 to 1 (all 0: nothing speaks for the class), of the FEATURES (channels, h, w) of one picture.
+ * ERR_NOMEM. */
 int cam_of_features(float *map, const struct cam_head *head, const float *features, int h, int w,
                     int class, struct err *err) MUST_USE;
 
@@ -27,7 +28,7 @@ int cam_new(struct cam **out, const struct trained *t, struct err *err) MUST_USE
 void cam_free(struct cam *c);      /* before T is closed; NULL is fine */
 int cam_side(const struct cam *c); /* px: maps are as high as wide */
 /* MAPS (n, side, side) of N pictures, any number, with their maps set as for infer_run(): of class CLASSES[i] of
- * picture I. */
+ * picture I. ERR_NOMEM, and what the backend says. */
 int cam_run(struct cam *c, const struct picture *pictures, int n, const int *classes, float *maps,
             struct err *err) MUST_USE;
 

@@ -49,7 +49,7 @@ int begin_run(const struct request *r, char folder[PATH_LEN], struct err *err) M
 int begin_resume(const struct request *r, char folder[PATH_LEN], struct err *err) MUST_USE;
 
 /* A run that is begun, for whoever trains it (learn.h): *S with its first weights, ST, and *RUN in FOLDER. All are the
- * caller's, also after an error. */
+ * caller's, also after an error. ERR_INPUT: experiment, shards or name; ERR_IO, ERR_FULL, ERR_NOMEM. */
 int begin_open(struct session **s, struct state *st, struct run **run, char folder[PATH_LEN],
                const struct request *r, struct err *err) MUST_USE;
 

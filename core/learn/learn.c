@@ -102,6 +102,7 @@ int learner_score(struct learner *l, enum learner_part part, struct score *out, 
                         &v, err);
     if (rc == 0 && !l->finished)
         rc = weights_swap_averages(l->s->backend, l->s->be, l->s->network, err);
+    l->failed = rc < 0; /* the averages may stand where the weights were */
     *out = v.score;
     verdict_free(&v);
     return rc;

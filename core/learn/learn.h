@@ -40,12 +40,14 @@ int learner_open(struct learner **out, const struct learner_options *o, struct e
 /* The next epoch. 1: LINE (NULL is fine) is its line of metrics.jsonl, whose texts stay until the next call; 0: the
  * recipe is over. ERR_NUMERIC: the loss is no number; ERR_FULL, ERR_IO. After an error only learner_close() is left. */
 int learner_epoch(struct learner *l, struct epoch_line *line, struct err *err) MUST_USE;
-/* After the last epoch: the files of a finished run, by the weights that the run ends with (train.finish). */
+/* After the last epoch: the files of a finished run, by the weights that the run ends with (train.finish).
+ * ERR_IO, ERR_FULL, ERR_NOMEM; only learner_close() is left then. */
 int learner_finish(struct learner *l, struct err *err) MUST_USE;
 
 enum learner_part { LEARN_TRAIN, LEARN_VALID };
 /* Loss, error rate and accuracy on PART, without augmentation, by the weights after the last epoch (with train.ema the
- * EMA weights). An epoch was trained. Test pictures are for `eval RUN --split test`, which counts evaluations. */
+ * EMA weights). An epoch was trained. Test pictures are for `eval RUN --split test`, which counts evaluations.
+ * ERR_FORMAT: a damaged picture; ERR_IO, ERR_NOMEM. After an error only learner_close() is left. */
 int learner_score(struct learner *l, enum learner_part part, struct score *out,
                   struct err *err) MUST_USE;
 const char *learner_folder(const struct learner *l); /* of the run; borrowed */

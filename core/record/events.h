@@ -17,7 +17,8 @@ int events_open(struct events **out, const char *folder, bool again, struct err 
 /* TAG at most 200 bytes. */
 int events_scalar(struct events *e, const char *tag, uint64_t step, double value,
                   struct err *err) MUST_USE;
-/* What TensorBoard's page of hyper-parameters lists for the run NAME: KEYS, an object of texts; lists are left out. */
+/* What TensorBoard's page of hyper-parameters lists for the run NAME: KEYS, an object of texts; lists are left
+ * out. ERR_IO, ERR_NOMEM. */
 int events_hparams(struct events *e, const char *name, const json_t *keys,
                    struct err *err) MUST_USE;
 int events_close(struct events *e, struct err *err) MUST_USE; /* NULL is fine; frees E anyway */

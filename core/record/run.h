@@ -39,7 +39,7 @@ const char *run_folder(const struct run *r); /* path, borrowed */
 int run_metric(struct run *r, const json_t *line, struct err *err) MUST_USE;
 int run_timing(struct run *r, const json_t *line, struct err *err) MUST_USE;
 uint64_t run_metrics_bytes(const struct run *r); /* length of metrics.jsonl */
-/* KEYS, an object of texts, for TensorBoard's page of hyper-parameters. */
+/* KEYS, an object of texts, for TensorBoard's page of hyper-parameters. R is not NULL. ERR_IO, ERR_NOMEM. */
 int run_hparams(struct run *r, const json_t *keys, struct err *err) MUST_USE;
 /* A scalar for TensorBoard's events file; stored as float32. R: NULL is fine. */
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
