@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
@@ -34,9 +35,9 @@ struct store {
 
 static int64_t milliseconds(const char *time)
 {
-    struct tm tm = {0};
+    const int64_t seconds = clock_read_utc(time);
 
-    return time && strptime(time, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
+    return seconds < 0 ? 0 : seconds * 1000;
 }
 
 static int write_text(const char *folder, const char *name, const char *text, struct err *err)

@@ -399,15 +399,15 @@ static const char *method_of(const struct ask *q)
     return strcmp(q->method, "HEAD") == 0 ? "GET" : q->method;
 }
 
-static const struct route *find_route(const struct ask *q, bool *other_method)
+static const struct route *find_route(const struct ask *q, const char **methods)
 {
-    *other_method = false;
+    *methods = NULL;
     for (int i = 0; i < ROUTES; i++) {
         if (strcmp(routes[i].path, q->path) != 0)
             continue;
         if (strcmp(routes[i].method, method_of(q)) == 0)
             return &routes[i];
-        *other_method = true;
+        *methods = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
     }
     return NULL;
 }
@@ -500,7 +500,7 @@ static int check_source(const struct serve *s, const struct ask *q, struct answe
 int64_t serve_admit(const struct serve *s, const struct ask *q, struct answer *a)
 {
     const struct route *route;
-    bool other_method;
+    const char *methods;
 
     memset(a, 0, sizeof *a);
     if (check_source(s, q, a) < 0)
@@ -519,9 +519,9 @@ int64_t serve_admit(const struct serve *s, const struct ask *q, struct answer *a
         return refuse(s, a, 403,
                       "Open the address that `eval --serve' printed: it has the token of this "
                       "server.");
-    route = find_route(q, &other_method);
-    if (!route && other_method) {
-        a->allow = strcmp(q->path, "/marks") && strcmp(q->path, "/predict") ? "GET, HEAD" : "POST";
+    route = find_route(q, &methods);
+    if (!route && methods) {
+        a->allow = methods;
         return refuse(s, a, 405, "There is nothing here for this method.");
     }
     if (!route)
@@ -552,8 +552,8 @@ static int status_of(const struct err *err)
 
 void serve_answer(struct serve *s, const struct ask *q, struct answer *a)
 {
-    bool other_method;
-    const struct route *route = find_route(q, &other_method);
+    const char *methods;
+    const struct route *route = find_route(q, &methods);
     struct err err = {0};
 
     BUG_IF(!route); /* serve_admit() was not asked */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "draw/element.h"
@@ -71,13 +72,13 @@ static double age_of(char out[32], const char *start)
         double seconds;
         const char *unit;
     } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-    struct tm tm = {0};
+    const int64_t began = clock_read_utc(start);
     double age;
 
     out[0] = 0;
-    if (!start || !strptime(start, "%Y-%m-%dT%H:%M:%S", &tm))
+    if (began < 0)
         return -1;
-    age = difftime(time(NULL), timegm(&tm));
+    age = difftime(time(NULL), (time_t)began);
     age = age < 0 ? 0 : age;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (age >= units[i].seconds || i + 1 == sizeof units / sizeof *units) {

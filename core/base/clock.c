@@ -22,6 +22,13 @@ void clock_utc(char *out, size_t size)
         out[0] = '\0';
 }
 
+int64_t clock_read_utc(const char *text)
+{
+    struct tm tm = {0};
+
+    return text && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : -1;
+}
+
 void clock_utc_compact(char *out, size_t size)
 {
     time_t now = time(NULL);

@@ -367,12 +367,13 @@ static int make_slots(struct stream *s, struct err *err)
 
 static int count_readers(const struct stream *s)
 {
+    const int own = cpu_count() / (s->o.sharers > 1 ? s->o.sharers : 1);
     int n = s->o.readers;
 
     if (n == 0 && shard_set_is_remote(s->set))
         n = READERS_REMOTE;
     if (n == 0 && (shard_set_storage(s->set) != STORAGE_RAW || stream_changes_pixels(&s->o)))
-        n = cpu_count() < READERS_MAX ? cpu_count() : READERS_MAX;
+        n = own < READERS_MAX ? own : READERS_MAX;
     if (n == 0 || s->o.kept)
         n = 1;
     return (uint32_t)n < s->o.n ? n : (int)s->o.n;

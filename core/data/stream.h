@@ -25,6 +25,7 @@ struct stream_options {
     /* threads that prepare pixels; 0: one where pixels are only read, else one per processor; 16 for shards of another
      * machine */
     int readers;
+    int sharers; /* processes that share this one's processors, with this one; 0: not known */
     /* train: of SLICES equal parts of each batch only number SLICE, and what is mixed into it, gets pixels; those of
      * the others are NULL. 0, 0: all do */
     int slice, slices;

@@ -486,6 +486,7 @@ void session_stream_options(struct stream_options *o, const struct session *s, i
                                  .slices = session_ranks(s),
                                  .prefetch = (int)s->e->exec.prefetch,
                                  .readers = (int)s->e->exec.readers,
+                                 .sharers = session_group(s) ? group_sharers(session_group(s)) : 1,
                                  .verify = s->e->data.verify == VERIFY_CRC};
 }
 

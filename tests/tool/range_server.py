@@ -5,7 +5,7 @@
 /broken.../FILE  ends half way the first time that it is asked for
 Each answer is noted as a line "FIRST COUNT" in ./sent: the first byte sent, and how many the system took.
 Where ./kill_at names a byte of the file, the process named in ./pid gets kill -9 (or the signal in
-./signal) once that byte was sent, and ./kill_at goes. With CERT KEY as arguments it speaks TLS.
+./signal) once that byte was sent, ./kill_at goes, and so does the connection. With CERT KEY as arguments it speaks TLS.
 SPDX-License-Identifier: MIT
 """
 import hashlib
@@ -27,13 +27,16 @@ def read(path, binary=False):
         return file.read()
 
 
-def kill_client():
+def kill_client(connection):
     while not (os.path.exists("pid") and read("pid").strip()):
         time.sleep(0.001)
     number = int(read("signal")) if os.path.exists("signal") else signal.SIGKILL
     os.remove("kill_at")
     os.kill(int(read("pid")), number)
-    time.sleep(0.05)
+    # not a byte more, however late the client gets the signal: it hangs up, or is dead
+    connection.settimeout(60)
+    connection.recv(1)
+    raise ConnectionError("the client got its signal")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if os.path.exists("kill_at"):
                     time.sleep(0.001)  # the client keeps up: what it was sent, it has
                     if at >= int(read("kill_at")):
-                        kill_client()
+                        kill_client(self.connection)
                 piece = data[at : min(at + PIECE, end)]
                 self.wfile.write(piece)
                 at += len(piece)
