@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "data/stream.h"
@@ -145,13 +146,13 @@ static int stage_of(const char *name)
 static void count_stages(struct stage stages[N_STAGES], const struct session *s)
 {
     const struct op_list *l = s->list;
-    bool forward = true;
 
     for (int i = 0; i < N_STAGES; i++)
         stages[i] = (struct stage){.output = -1};
     for (int i = 0; i < l->n_ops; i++) {
         const struct op *o = &l->ops[i];
         const int written = o->out[0];
+        const bool forward = op_traits[o->kind].pass == PASS_FORWARD;
         int stage = op_is_optimiser(o->kind) ? STAGE_OPTIMISER : STAGE_BACKWARD;
 
         if (forward && written >= 0)
@@ -159,7 +160,6 @@ static void count_stages(struct stage stages[N_STAGES], const struct session *s)
         stages[stage].ops++;
         if (forward && written >= 0 && l->tensors[written].role == TENSOR_ACT)
             stages[stage].output = written;
-        forward &= o->kind != OP_SOFTMAX_LOSS; /* the last op of the forward pass */
     }
     for (int i = 0; i < s->network->n_params; i++) {
         const struct param *p = &s->network->params[i];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/elem.h"
+#include "backend/op_traits.h"
 #include "base/size.h"
 
 struct op_list *op_list_new(int batch, int microbatch)
@@ -136,21 +137,6 @@ struct loss_target step_target(const struct step *s, int n)
     return t;
 }
 
-bool op_is_update(enum op_kind k)
-{
-    return k == OP_ADAM || k == OP_SGD;
-}
-
-bool op_is_optimiser(enum op_kind k)
-{
-    return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_EMA || op_is_update(k);
-}
-
-int op_in_place(enum op_kind k)
-{
-    return k == OP_BN_APPLY ? 4 : k == OP_BN_BWD_STATS ? 1 : -1;
-}
-
 struct op op_none(enum op_kind k)
 {
     return (struct op){.kind = k, .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}};
@@ -162,6 +148,20 @@ int op_list_find(const struct op_list *l, const char *name)
         if (strcmp(l->tensors[t].name, name) == 0)
             return t;
     return -1;
+}
+
+bool op_list_folds(const struct op_list *l, int i)
+{
+    const int y = l->ops[i].out[0];
+    int readers = 0;
+
+    if (l->ops[i].kind != OP_CONV || i + 1 >= l->n_ops || l->ops[i + 1].kind != OP_BN_INFER ||
+        l->ops[i + 1].in[0] != y)
+        return false;
+    for (int k = 0; k < l->n_ops; k++)
+        for (int n = 0; n < OP_MAX_IN; n++)
+            readers += l->ops[k].in[n] == y;
+    return readers == 1;
 }
 
 const char *dtype_name(enum dtype t)

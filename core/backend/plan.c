@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/size.h"
 
 enum { ALIGN = 64 };
@@ -41,8 +42,9 @@ static bool reads_open_sum(const struct op_list *l, int first, int o)
             for (int j = 0; j < OP_MAX_OUT; j++)
                 if (w->out[j] == t && l->tensors[t].role != TENSOR_ACT)
                     return true;
-            if (w->kind == OP_BN_STATS && (w->in[1] == t || w->in[2] == t))
-                return true;
+            for (int j = 0; j < OP_MAX_IN; j++)
+                if (op_traits[w->kind].in[j].changed && w->in[j] == t)
+                    return true;
         }
     }
     return false;
@@ -112,11 +114,6 @@ static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of
     return 0;
 }
 
-bool plan_runs_last(enum op_kind k)
-{
-    return k == OP_CONV_BWD_WEIGHT || k == OP_LINEAR_BWD_WEIGHT;
-}
-
 static void touch(struct life *life, int o)
 {
     if (life->first > life->last)
@@ -133,7 +130,7 @@ static void find_lives(struct life *lives, const struct op_list *l, bool in_orde
             if (l->ops[o].in[k] >= 0) {
                 touch(&lives[l->ops[o].in[k]], o);
                 lives[l->ops[o].in[k]].read = true;
-                lives[l->ops[o].in[k]].late |= !in_order && plan_runs_last(l->ops[o].kind);
+                lives[l->ops[o].in[k]].late |= !in_order && op_traits[l->ops[o].kind].runs_last;
             }
         for (int k = 0; k < OP_MAX_OUT; k++)
             if (l->ops[o].out[k] >= 0) {
@@ -148,8 +145,7 @@ static void find_lives(struct life *lives, const struct op_list *l, bool in_orde
 static void allow_folding(struct life *lives, const struct op_list *l)
 {
     for (int o = 1; o < l->n_ops; o++)
-        if (l->ops[o].kind == OP_BN_INFER && l->ops[o - 1].kind == OP_CONV &&
-            l->ops[o - 1].out[0] == l->ops[o].in[0])
+        if (op_list_folds(l, o - 1))
             lives[l->ops[o].out[0]].first = o - 1;
 }
 
@@ -235,8 +231,7 @@ static int settle(struct plan *p, const struct op_list *l, struct life *life, co
 static void work_in_place(const struct plan *p, const struct op_list *l, struct life *lives)
 {
     for (int o = 0; o < l->n_ops; o++) {
-        const int k = op_in_place(l->ops[o].kind), in = k < 0 ? -1 : l->ops[o].in[k],
-                  out = l->ops[o].out[0];
+        const int in = op_in_place(&l->ops[o]), out = l->ops[o].out[0];
         struct life *a, *b;
 
         if (in < 0 || out < 0)

@@ -40,8 +40,6 @@ struct plan {
     size_t arena_bytes, local_bytes; /* local: per worker */
 };
 
-/* Whether ops of kind K run after the others of their segment, once for a microbatch. */
-bool plan_runs_last(enum op_kind k);
 /* Whether tensors A and B (-1: none) have the same room in the arena. */
 bool plan_same_room(const struct plan *p, int a, int b);
 

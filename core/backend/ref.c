@@ -263,13 +263,6 @@ static double grad_norm(const struct be_program *p)
     return sqrt(sum);
 }
 
-static bool skipped(const struct op *o, const struct step *step)
-{
-    if (op_is_optimiser(o->kind) && o->kind != OP_GRAD_SUM && !step_is_last(step))
-        return true;
-    return step->only && !(step->only >> o->kind & 1);
-}
-
 static int ref_run(struct be_program *p, const struct step *step, struct err *err)
 {
     if (step->n_pictures < 0 || step->n_pictures > p->list->batch)
@@ -280,9 +273,9 @@ static int ref_run(struct be_program *p, const struct step *step, struct err *er
         struct ref_call c = {.op = o, .step = step, .batch = p->list->batch};
         double start = clock_seconds();
 
-        if (skipped(o, step))
+        if (!op_runs(o, step))
             continue;
-        if (o->kind == OP_GRAD_NORM)
+        if (op_traits[o->kind].whole_list)
             c.grad_norm = grad_norm(p);
         for (int k = 0; k < 6; k++)
             c.in[k] = tensor_of(p, o->in[k]);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"

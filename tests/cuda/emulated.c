@@ -8,6 +8,7 @@
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/cuda/emulate.h"
 #include "backend/elem.h"
+#include "backend/op_traits.h"
 
 struct store { /* a tensor's memory; persistent ones are in a list */
     struct store *next;
@@ -333,8 +334,6 @@ static int run_optimiser(struct be_program *p, const struct op *o)
     if (o->kind == OP_GRAD_SUM)
         return cuda_grad_sum(NULL, at(p, o->out[0]), at(p, in[0]), at(p, in[1]), elements, elements,
                              &p->step);
-    if (p->step.part + 1 < p->step.parts)
-        return 0;
     if (o->kind == OP_GRAD_NORM)
         return run_norm(p, o);
     add_chunks(&chunks, &n, 0, elements, (unsigned)(2 * o->group + o->decay), p->be->crooked);
@@ -464,10 +463,11 @@ static int emulated_run(struct be_program *p, const struct step *step, struct er
 {
     take_step(p, step);
     for (int i = 0; i < p->list->n_ops; i++) {
-        int rc = run_op(p, &p->list->ops[i]);
+        const struct op *o = &p->list->ops[i];
+        int rc = op_runs(o, step) ? run_op(p, o) : 0;
 
         if (rc != 0)
-            return err_set(err, ERR_NOMEM, "%s: %d %s", op_kind_name(p->list->ops[i].kind), rc,
+            return err_set(err, ERR_NOMEM, "%s: %d %s", op_kind_name(o->kind), rc,
                            emulate_fault() ? emulate_fault() : "");
     }
     return 0;

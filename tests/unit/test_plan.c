@@ -13,6 +13,7 @@
 #include <cmocka.h>
 // clang-format on
 
+#include "backend/op_traits.h"
 #include "backend/plan.h"
 #include "base/rng.h"
 
@@ -132,9 +133,8 @@ static bool is_followed_by(const struct plan *p, const struct op_list *l, int a,
 {
     while (a >= 0 && a != b) {
         const struct op *o = &l->ops[use_of(p, l, a).last_op];
-        const int k = op_in_place(o->kind);
 
-        a = k >= 0 && o->in[k] == a && p->tensors[a].offset == p->tensors[b].offset &&
+        a = op_in_place(o) == a && p->tensors[a].offset == p->tensors[b].offset &&
                     use_of(p, l, o->out[0]).first_op == o - l->ops
                 ? o->out[0]
                 : -1;
@@ -238,10 +238,10 @@ static bool loses_something(const struct plan *p, const struct op_list *l)
         for (int micro = 0; micro < BATCH; micro += MICRO) {
             for (int i = 0; i < MICRO; i += g->pictures)
                 for (int o = g->first; o < g->first + g->n; o++)
-                    if (!plan_runs_last(l->ops[o].kind))
+                    if (!op_traits[l->ops[o].kind].runs_last)
                         run_op(&m, &l->ops[o], micro + i, g->pictures);
             for (int o = g->first; o < g->first + g->n; o++)
-                if (plan_runs_last(l->ops[o].kind))
+                if (op_traits[l->ops[o].kind].runs_last)
                     run_op(&m, &l->ops[o], micro, MICRO);
         }
     }

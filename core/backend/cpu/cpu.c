@@ -354,7 +354,7 @@ static int prepare_ops(struct be_program *p, struct err *err)
 
         o->op = &l->ops[i];
         o->pictures =
-            plan_runs_last(o->op->kind) ? p->micro : p->plan->segments[o->segment].pictures;
+            op_traits[o->op->kind].runs_last ? p->micro : p->plan->segments[o->segment].pictures;
         if (i > 0 && p->ops[i - 1].runs_next)
             continue;
         if (prepare_op(p, o, err) < 0)

@@ -57,26 +57,13 @@ static void fold_run(const struct job *j)
                  job_data(j, f->norm->out[0]), &end, worker_scratch(j->p, j->worker));
 }
 
-bool cpu_foldable(const struct be_program *p, const struct cpu_op *o)
-{
-    const struct op_list *l = p->list;
-    const int i = (int)(o - p->ops), y = o->op->out[0];
-    int readers = 0;
-
-    for (int k = 0; k < l->n_ops; k++)
-        for (int n = 0; n < OP_MAX_IN; n++)
-            readers += l->ops[k].in[n] == y;
-    return i + 1 < l->n_ops && l->ops[i + 1].kind == OP_BN_INFER && l->ops[i + 1].in[0] == y &&
-           readers == 1;
-}
-
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     const struct op *norm = o->op + 1;
     const size_t k = (size_t)o->param[1]->dims[0];
     struct folded *f;
 
-    if (!cpu_foldable(p, o))
+    if (!op_list_folds(p->list, (int)(o - p->ops)))
         return 0;
     f = o->folded = calloc(1, sizeof *f);
     if (!f)

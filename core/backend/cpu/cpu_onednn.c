@@ -220,7 +220,8 @@ static void conv_run(const struct job *j)
 
 int dnn_conv(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    if (cpu_foldable(p, o) && op_tensor(p, o->op[1].out[0])->dims[1] % LANES == 0)
+    if (op_list_folds(p->list, (int)(o - p->ops)) &&
+        op_tensor(p, o->op[1].out[0])->dims[1] % LANES == 0)
         return fold(p, o, err);
     if (conv_of(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0)
         return -1;

@@ -136,8 +136,8 @@ static void finish(struct be_program *p, const struct cpu_op *o, int n_chunks)
 {
     double sum = 0;
 
-    for (int k = 1; k < 4; k++) /* what follows in[0] is what it changes */
-        if (o->param[k])
+    for (int k = 0; k < OP_MAX_IN; k++)
+        if (op_traits[o->op->kind].in[k].changed)
             o->param[k]->version++;
     if (o->op->kind != OP_GRAD_NORM)
         return;
@@ -150,13 +150,12 @@ void optimiser_run(struct be_program *p)
 {
     const struct segment *s = p->segment;
     const struct cpu_op *first = &p->ops[s->first];
-    const bool due = first->op->kind == OP_GRAD_SUM || step_is_last(p->step);
     int n = 0;
 
     while (p->first_chunk + n < p->chunks + p->n_chunks &&
            p->first_chunk[n].op < &p->ops[s->first + s->n])
         n++;
-    if (due && op_wanted(p, first)) {
+    if (op_runs(first->op, p->step)) {
         pool_run(p->be->pool, own_tasks(p->be->options.ranks, n), chunk_task, p);
         machine_meeting(p->be->options.ranks);
         for (int i = 0; i < s->n; i++)

@@ -19,6 +19,7 @@
 #include "backend/backend.h"
 #include "backend/cuda/conv_graph.h"
 #include "backend/cuda/cuda_kernels.h"
+#include "backend/op_traits.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
