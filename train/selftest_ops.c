@@ -40,7 +40,7 @@ static struct op_list *alone(const struct op_list *l, const struct op *o)
     BUG_IF(!one);
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int *place = i < OP_MAX_IN ? &copy.in[i] : &copy.out[i - OP_MAX_IN];
-        const struct tensor *t = *place < 0 ? NULL : &l->tensors[*place];
+        const struct tensor *t = *place ? &l->tensors[*place] : NULL;
         char name[64];
 
         if (!t)
@@ -61,7 +61,7 @@ static void describe(char *out, size_t size, const struct trial *t)
 
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int k = i < OP_MAX_IN ? t->op->in[i] : t->op->out[i - OP_MAX_IN];
-        const struct tensor *x = k < 0 ? NULL : &t->tensors[k];
+        const struct tensor *x = k ? &t->tensors[k] : NULL;
 
         if (x && at >= 0 && (size_t)at < size)
             at += snprintf(out + at, size - (size_t)at, " %dx%dx%dx%d", x->dims[0], x->dims[1],
@@ -117,14 +117,14 @@ static bool decides(const struct op *o)
     bool yes = traits->decides;
 
     for (int i = 0; i < OP_MAX_OUT; i++)
-        yes |= (traits->out[i].role | 0x20) == 'b' && o->out[i] >= 0;
+        yes |= (traits->out[i].role | 0x20) == 'b' && o->out[i] > 0;
     return yes;
 }
 
 static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
 {
     const struct tensor *x = &t->tensors[t->op->in[place]];
-    const struct tensor *out = t->op->out[0] < 0 ? NULL : &t->tensors[t->op->out[0]];
+    const struct tensor *out = &t->tensors[t->op->out[0]];
     const enum op_values values = op_traits[t->op->kind].in[place].values;
     const bool stat = values == VALUES_STAT, rstd = stat && i >= (size_t)x->dims[1];
     const float n = (float)rng_normal(r);
@@ -149,7 +149,7 @@ static int give(const struct trial *t, struct device *const devices[2],
                 struct be_program *const programs[2], struct err *err)
 {
     for (int i = 0; i < OP_MAX_IN; i++) {
-        const struct tensor *x = t->op->in[i] < 0 ? NULL : &t->tensors[t->op->in[i]];
+        const struct tensor *x = t->op->in[i] ? &t->tensors[t->op->in[i]] : NULL;
         struct rng r = rng_begin(2, RNG_TEST, 0, (uint32_t)i);
         size_t n = x ? tensor_elements(x) : 0;
         float *v = malloc((n + 1) * sizeof *v);
@@ -234,10 +234,10 @@ static int run_both(const struct trial *t, struct device *const devices[2], doub
     for (int d = 0; d < 2 && rc == 0; d++)
         rc = devices[d]->kind->run(programs[d], &t->step, err);
     for (int i = 0; i < OP_MAX_OUT && rc == 0; i++)
-        if (t->op->out[i] >= 0)
+        if (t->op->out[i])
             rc = compare(t, t->op->out[i], devices, programs, worst, err);
     for (int i = 0; i < OP_MAX_IN && rc == 0; i++)
-        if (t->op->in[i] >= 0 && is_persistent(&t->tensors[t->op->in[i]]))
+        if (is_persistent(&t->tensors[t->op->in[i]]))
             rc = compare(t, t->op->in[i], devices, programs, worst, err);
     for (int d = 0; d < 2; d++)
         if (programs[d])
@@ -252,7 +252,7 @@ static enum dtype type_of(const struct trial *t)
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int k = i < OP_MAX_IN ? t->op->in[i] : t->op->out[i - OP_MAX_IN];
 
-        if (k >= 0 && t->tensors[k].role == TENSOR_ACT && dtype_is_16(t->tensors[k].dtype))
+        if (t->tensors[k].role == TENSOR_ACT && dtype_is_16(t->tensors[k].dtype))
             return t->tensors[k].dtype;
     }
     return DTYPE_F32;

@@ -30,6 +30,7 @@ enum dtype {
 };
 
 enum tensor_role {
+    TENSOR_NONE,  /* tensor 0 of every list: none */
     TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
     TENSOR_PARAM, /* persistent by NAME over all programs of an open backend; f32, torch shape */
     TENSOR_STATE, /* the same, not trained: running statistics, optimiser moments, averages */
@@ -87,7 +88,7 @@ enum { OP_MAX_IN = 6, OP_MAX_OUT = 4 };
 
 struct op {
     enum op_kind kind;
-    int in[OP_MAX_IN], out[OP_MAX_OUT]; /* tensor numbers, -1 where absent */
+    int in[OP_MAX_IN], out[OP_MAX_OUT]; /* tensor numbers; 0: none */
     int stride, pad; /* CONV*, pixels, both axes; p = (h + 2 pad - r) / stride + 1 */
     bool relu;       /* BN_APPLY, BN_INFER */
     float rate;      /* DROPOUT: probability to drop, in [0, 1) */
@@ -148,13 +149,11 @@ struct op_list *op_list_new(int batch,
                             int microbatch);           /* NULL: out of memory; microbatch | batch */
 struct op_list *op_list_copy(const struct op_list *l); /* NULL: out of memory */
 void op_list_free(struct op_list *l);                  /* NULL is fine */
-/* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
+/* Number of the new tensor. Out of memory is remembered, and the number 0: op_list_check() reports it. */
 int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
                    int d0, int d1, int d2, int d3);
-void op_list_add(struct op_list *l, struct op op); /* absent tensors are -1 */
-/* An op of kind K without tensors: every in and out is -1. */
-struct op op_none(enum op_kind k);
-/* Finds a tensor by name; -1 when there is none. */
+void op_list_add(struct op_list *l, struct op op);
+/* Finds a tensor by name; 0: none. */
 int op_list_find(const struct op_list *l, const char *name);
 /* Every op has the tensors, roles and shapes that its row of op_traits[] asks for, and reads only what was written
  * before it. ERR_INPUT names the op; ERR_NOMEM. Backends call it first. */

@@ -74,11 +74,11 @@ static int check_places(const struct check *c)
         const int t = tensor_at(c->op, i), number = i < OP_MAX_IN ? i : i - OP_MAX_IN;
         const bool may_lack = !o->name || (o->role >= 'A' && o->role <= 'Z');
 
-        if (t < -1 || t >= c->l->n_tensors || (t < 0 && !may_lack) || (t >= 0 && !o->name))
+        if (t < 0 || t >= c->l->n_tensors || (t == 0 && !may_lack) || (t > 0 && !o->name))
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d is %s", op_number(c),
                            op_kind_name(c->op->kind), side, number,
-                           t < 0 ? "missing" : "not a tensor it takes");
-        if (t >= 0 && !role_fits((char)(o->role | 0x20), &c->l->tensors[t]))
+                           t == 0 ? "missing" : "not a tensor it takes");
+        if (t > 0 && !role_fits((char)(o->role | 0x20), &c->l->tensors[t]))
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d, %s, has the wrong role or type",
                            op_number(c), op_kind_name(c->op->kind), side, number,
                            c->l->tensors[t].name);
@@ -89,14 +89,14 @@ static int check_places(const struct check *c)
 /* Tensors that may be F32, BF16 or F16 are of one type within an op. */
 static int check_types(const struct check *c)
 {
-    int first = -1;
+    int first = 0;
 
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         const int t = tensor_at(c->op, i);
 
-        if (t < 0 || (operand_at(c->op, i)->role | 0x20) != 'a')
+        if (t == 0 || (operand_at(c->op, i)->role | 0x20) != 'a')
             continue;
-        if (first < 0)
+        if (first == 0)
             first = t;
         if (c->l->tensors[t].dtype != c->l->tensors[first].dtype)
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %s, but %s is %s", op_number(c),
@@ -122,7 +122,7 @@ static int check_shapes(const struct check *c)
     const char *wrong;
 
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++)
-        if (tensor_at(c->op, i) >= 0)
+        if (tensor_at(c->op, i) > 0)
             op_sizes_bind(sizes, operand_at(c->op, i)->shape,
                           c->l->tensors[tensor_at(c->op, i)].dims);
     if (op_traits[c->op->kind].rule && (wrong = op_traits[c->op->kind].rule(c->op, sizes)))
@@ -130,11 +130,10 @@ static int check_shapes(const struct check *c)
     op_sizes_derive(sizes, c->op);
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         const struct operand *o = operand_at(c->op, i);
-        const struct tensor *t =
-            tensor_at(c->op, i) < 0 ? NULL : &c->l->tensors[tensor_at(c->op, i)];
+        const struct tensor *t = &c->l->tensors[tensor_at(c->op, i)];
         int d[4];
 
-        if (!t)
+        if (t->role == TENSOR_NONE)
             continue;
         if (strstr(o->shape, "c/8") && sizes['c' - 'a'] % 8)
             return refuse(c, "a mask takes a multiple of 8 channels");
@@ -151,7 +150,7 @@ static int check_shapes(const struct check *c)
 
 static int check_tensors(const struct op_list *l, struct err *err)
 {
-    for (int i = 0; i < l->n_tensors; i++) {
+    for (int i = 1; i < l->n_tensors; i++) {
         const struct tensor *t = &l->tensors[i];
         size_t size = 8; /* bytes of the largest dtype, so that byte counts fit as well */
 
@@ -175,23 +174,23 @@ static int check_tensors(const struct op_list *l, struct err *err)
 /* Each tensor at most one writer, and no reader before it. WRITER has n_tensors entries. */
 static int check_order(const struct op_list *l, int *writer, struct err *err)
 {
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         writer[t] = -1;
     for (int i = 0; i < l->n_ops; i++)
         for (int k = 0; k < OP_MAX_OUT; k++) {
             int t = l->ops[i].out[k];
 
-            if (t >= 0 && writer[t] >= 0)
+            if (t > 0 && writer[t] >= 0)
                 return err_set(err, ERR_INPUT, "op %d (%s): %s was written by op %d already", i,
                                op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
-            if (t >= 0)
+            if (t > 0)
                 writer[t] = i;
         }
     for (int i = 0; i < l->n_ops; i++)
         for (int k = 0; k < OP_MAX_IN; k++) {
             int t = l->ops[i].in[k];
 
-            if (t >= 0 && writer[t] >= i)
+            if (t > 0 && writer[t] >= i)
                 return err_set(err, ERR_INPUT, "op %d (%s): reads %s, which op %d writes later", i,
                                op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
         }

@@ -25,19 +25,19 @@ static const char *conv_rule(const struct op *o, const int sizes[OP_LETTERS])
 static const char *bn_stats_rule(const struct op *o, const int sizes[OP_LETTERS])
 {
     (void)sizes;
-    return (o->in[1] < 0) != (o->in[2] < 0) ? "running mean and variance come together" : NULL;
+    return !o->in[1] != !o->in[2] ? "running mean and variance come together" : NULL;
 }
 
 static const char *bn_apply_rule(const struct op *o, const int sizes[OP_LETTERS])
 {
     (void)sizes;
-    return o->out[1] >= 0 && !o->relu ? "a mask is of a relu" : NULL;
+    return o->out[1] && !o->relu ? "a mask is of a relu" : NULL;
 }
 
 static const char *bn_bwd_stats_rule(const struct op *o, const int sizes[OP_LETTERS])
 {
     (void)sizes;
-    return (o->out[0] >= 0) != (o->in[1] >= 0 || o->in[2] >= 0)
+    return !o->out[0] != !(o->in[1] || o->in[2])
                ? "g is written where dz2 or a mask is given, and only there"
                : NULL;
 }
@@ -208,7 +208,7 @@ int op_in_place(const struct op *o)
     for (int i = 0; i < OP_MAX_IN; i++)
         if (op_traits[o->kind].in[i].in_place)
             return o->in[i];
-    return -1;
+    return 0;
 }
 
 bool op_runs(const struct op *o, const struct step *s)

@@ -78,7 +78,7 @@ bool op_is_optimiser(enum op_kind k);
 bool op_is_update(enum op_kind k);
 /* Whether a kind sums statistics over the batch: an output is STAT. */
 bool op_sums_batch(enum op_kind k);
-/* The tensor on which out[0] of O may lie; -1: none. */
+/* The tensor on which out[0] of O may lie; 0: none. */
 int op_in_place(const struct op *o);
 /* Whether the step runs O: step->only, and the last of several parts for most of the optimiser's. */
 bool op_runs(const struct op *o, const struct step *s);

@@ -164,7 +164,7 @@ static inline bool ops_has(const struct ops_case *c, const struct operand *o, bo
     return c->extra || o->role >= 'a';
 }
 
-/* A new tensor for operand O; -1 where it may be absent and is. */
+/* A new tensor for operand O; 0 where it may be absent and is. */
 static inline int ops_operand(struct op_list *l, const struct ops_case *c, const struct op *op,
                               const struct operand *o, bool input)
 {
@@ -172,7 +172,7 @@ static inline int ops_operand(struct op_list *l, const struct ops_case *c, const
     int sizes[OP_LETTERS], d[4];
 
     if (!o->name || !ops_has(c, o, input))
-        return -1;
+        return 0;
     ops_sizes(sizes, c, op);
     op_shape(d, o->shape, sizes);
     switch (role) {
@@ -201,7 +201,7 @@ static inline int ops_operand(struct op_list *l, const struct ops_case *c, const
 static inline struct op_list *ops_build(const struct ops_case *c)
 {
     struct op_list *l = op_list_new(c->n, c->micro);
-    struct op o = op_none(c->kind);
+    struct op o = {.kind = c->kind};
 
     assert_non_null(l);
     o.stride = c->stride;
@@ -284,7 +284,7 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         fail_msg("%s: %s", ops_case_name(c), err.msg);
     for (int i = 0; i < MAX_IN; i++) {
         struct rng r = rng_begin(seed, RNG_TEST, 0, (uint32_t)i);
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s.list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s.list->tensors[o->in[i]] : NULL;
 
         if (!t)
             continue;
@@ -298,7 +298,7 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         }
     }
     for (int i = 0; i < MAX_OUT; i++)
-        s.n_out[i] = o->out[i] < 0 ? 0 : tensor_elements(&s.list->tensors[o->out[i]]);
+        s.n_out[i] = tensor_elements(&s.list->tensors[o->out[i]]);
     s.pictures = calloc((size_t)c->n, sizeof *s.pictures);
     assert_non_null(s.pictures);
     s.mixes = calloc((size_t)c->n, sizeof *s.mixes);
@@ -380,7 +380,7 @@ static inline int ops_give(const struct backend *k, struct be *b, struct be_prog
     const struct op *o = &s->list->ops[0];
 
     for (int i = 0; i < MAX_IN; i++) {
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
         if (t && (ops_persistent(t) ? k->put(b, t->name, s->in[i], err)
                                     : k->write(p, o->in[i], s->in[i], err)) < 0)
@@ -395,14 +395,14 @@ static inline int ops_take(const struct backend *k, struct be *b, struct be_prog
     const struct op *o = &s->list->ops[0];
 
     for (int i = 0; i < MAX_OUT; i++) {
-        if (o->out[i] < 0)
+        if (!o->out[i])
             continue;
         r->out[i] = ops_guarded(s->n_out[i]);
         if (k->read(p, o->out[i], r->out[i], err) < 0)
             return -1;
     }
     for (int i = 0; i < MAX_IN; i++) {
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
         if (!t || !ops_persistent(t))
             continue;

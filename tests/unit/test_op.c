@@ -35,12 +35,10 @@ static struct net small_net(void)
     n.gamma = op_list_tensor(n.l, "gamma", TENSOR_PARAM, DTYPE_F32, 16, 1, 1, 1);
     n.beta = op_list_tensor(n.l, "beta", TENSOR_PARAM, DTYPE_F32, 16, 1, 1, 1);
     n.z = op_list_tensor(n.l, "z", TENSOR_ACT, DTYPE_F32, BATCH, 16, 5, 4);
-    op_list_add(n.l, OP(OP_CONV, .in = {n.x, n.w, -1, -1, -1, -1}, .out = {n.y, -1, -1, -1},
-                        .stride = 2, .pad = 1));
-    op_list_add(
-        n.l, OP(OP_BN_STATS, .in = {n.y, n.mean, n.var, -1, -1, -1}, .out = {n.stat, -1, -1, -1}));
-    op_list_add(n.l, OP(OP_BN_APPLY, .in = {n.y, n.stat, n.gamma, n.beta, -1, -1},
-                        .out = {n.z, -1, -1, -1}, .relu = true));
+    op_list_add(n.l, OP(OP_CONV, .in = {n.x, n.w}, .out = {n.y}, .stride = 2, .pad = 1));
+    op_list_add(n.l, OP(OP_BN_STATS, .in = {n.y, n.mean, n.var}, .out = {n.stat}));
+    op_list_add(n.l,
+                OP(OP_BN_APPLY, .in = {n.y, n.stat, n.gamma, n.beta}, .out = {n.z}, .relu = true));
     return n;
 }
 
@@ -79,7 +77,7 @@ static void masks(void **state)
     refused(masked_net(DTYPE_BITS, 16, true), "mask is 4x16x5x4, expected 4x2x5x4");
     refused(masked_net(DTYPE_U8, 2, true), "output 1, mask, has the wrong role or type");
     l = masked_net(DTYPE_BITS, 1, true);
-    for (int t = 0; t < l->n_tensors; t++) /* 12 channels in all */
+    for (int t = 1; t < l->n_tensors; t++) /* 12 channels in all */
         for (int k = 0; k < 2; k++)
             if (l->tensors[t].dims[k] == 16)
                 l->tensors[t].dims[k] = 12;
@@ -94,7 +92,7 @@ static void a_sound_list_passes(void **state)
     (void)state;
     assert_int_equal(op_list_check(n.l, &err), 0);
     assert_int_equal(op_list_find(n.l, "gamma"), n.gamma);
-    assert_int_equal(op_list_find(n.l, "gamm"), -1);
+    assert_int_equal(op_list_find(n.l, "gamm"), 0);
     op_list_free(n.l);
 }
 
@@ -127,16 +125,19 @@ static void roles_and_places_are_checked(void **state)
     n.l->ops[2].in[1] = n.mean;
     refused(n.l, "op 2 (bn_apply): input 1, mean, has the wrong role");
     n = small_net();
-    n.l->ops[0].in[1] = -1;
+    n.l->ops[0].in[1] = 0;
     refused(n.l, "op 0 (conv): input 1 is missing");
     n = small_net();
     n.l->ops[0].in[2] = n.gamma;
     refused(n.l, "not a tensor it takes");
     n = small_net();
+    n.l->ops[0].in[0] = -1;
+    refused(n.l, "not a tensor it takes");
+    n = small_net();
     n.l->ops[0].in[0] = 99;
     refused(n.l, "not a tensor it takes");
     n = small_net();
-    n.l->ops[1].in[2] = -1;
+    n.l->ops[1].in[2] = 0;
     refused(n.l, "come together");
     n = small_net();
     n.l->tensors[n.stat].dtype = DTYPE_F32;
@@ -144,6 +145,22 @@ static void roles_and_places_are_checked(void **state)
     n = small_net();
     memcpy(n.l->tensors[n.z].name, "y", 2);
     refused(n.l, "two of that name");
+}
+
+/* Index 0 is no tensor: what is not named in an initialiser is absent. */
+static void zeros_are_no_tensors(void **state)
+{
+    struct net n = small_net();
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(n.l->tensors[0].role, TENSOR_NONE);
+    assert_int_equal(n.x, 1);
+    op_list_add(n.l, OP(OP_GRAD_NORM, .max_norm = 1,
+                        .out = {op_list_tensor(n.l, "clip", TENSOR_STAT, DTYPE_F64, 1, 1, 1, 1)}));
+    assert_int_equal(op_list_check(n.l, &err), 0);
+    op_list_add(n.l, OP(OP_RELU, .stride = 0)); /* the control */
+    refused(n.l, "op 4 (relu): input 0 is missing");
 }
 
 static void order_is_checked(void **state)
@@ -177,7 +194,7 @@ static void types_agree_within_an_op(void **state)
 static void options_are_checked(void **state)
 {
     struct net n = small_net();
-    struct op drop = OP(OP_DROPOUT, .in = {n.z, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1});
+    struct op drop = OP(OP_DROPOUT, .in = {n.z});
 
     (void)state;
     drop.out[0] = op_list_tensor(n.l, "d", TENSOR_ACT, DTYPE_F32, BATCH, 16, 5, 4);
@@ -203,7 +220,7 @@ static void the_table_names_every_tensor(void **state)
     assert_non_null(file);
     op_list_print(file, n.l);
     fclose(file);
-    for (int t = 0; t < n.l->n_tensors; t++)
+    for (int t = 1; t < n.l->n_tensors; t++)
         assert_non_null(strstr(text, n.l->tensors[t].name));
     assert_non_null(strstr(text, "432")); /* 16 x 3 x 3 x 3 */
     free(text);
@@ -383,6 +400,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_sound_list_passes),
         cmocka_unit_test(shapes_are_checked),
         cmocka_unit_test(roles_and_places_are_checked),
+        cmocka_unit_test(zeros_are_no_tensors),
         cmocka_unit_test(order_is_checked),
         cmocka_unit_test(types_agree_within_an_op),
         cmocka_unit_test(options_are_checked),

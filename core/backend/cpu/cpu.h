@@ -174,7 +174,7 @@ size_t region_part(const struct region *r); /* bytes: of what is in common, one 
 int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct err *err) MUST_USE;
 void heap_free(struct heap *h);
 
-/* Address of tensor T's slice of the job's first picture. */
+/* Address of tensor T's slice of the job's first picture; NULL for 0. */
 void *job_data(const struct job *j, int tensor);
 char *worker_scratch(const struct be_program *p, int worker);
 float *worker_sum(const struct be_program *p, int worker);

@@ -50,8 +50,7 @@ static void fold_run(const struct job *j)
 {
     const struct folded *f = j->op->folded;
     const int residual = f->norm->in[5];
-    const struct conv_end end = {f->scale, f->bias, residual < 0 ? NULL : job_data(j, residual),
-                                 f->norm->relu};
+    const struct conv_end end = {f->scale, f->bias, job_data(j, residual), f->norm->relu};
 
     conv_forward(j->op->conv, job_data(j, j->op->op->in[0]), j->op->weight->data,
                  job_data(j, f->norm->out[0]), &end, worker_scratch(j->p, j->worker));

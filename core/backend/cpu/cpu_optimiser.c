@@ -67,7 +67,7 @@ static void run_adam(const struct be_program *p, const struct chunk *c)
     struct adam_k k = adam_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom,
                                      s->sqr_mom, s->eps, s->adam_step);
 
-    if (o->op->in[4] >= 0)
+    if (o->op->in[4])
         k.clip = (float)*(const double *)p->data[o->op->in[4]];
     p->be->kernels->adam(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
                          o->param[2]->data + c->first, o->param[3]->data + c->first);
@@ -80,7 +80,7 @@ static void run_sgd(const struct be_program *p, const struct chunk *c)
     struct sgd_k k =
         sgd_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom, o->op->nesterov);
 
-    if (o->op->in[3] >= 0)
+    if (o->op->in[3])
         k.clip = (float)*(const double *)p->data[o->op->in[3]];
     p->be->kernels->sgd(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
                         o->param[2]->data + c->first);

@@ -40,7 +40,7 @@ static struct conv_shape shape_of(const struct be_program *p, const struct cuda_
     s.pad = op->pad;
     if (o->norm) {
         s.bias = 1;
-        s.add = o->norm->in[5] >= 0;
+        s.add = o->norm->in[5] > 0;
         s.relu = o->norm->relu;
     }
     return s;
