@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/rng.h"
 #include "data/augment.h"
 #include "selftest_private.h"
@@ -39,7 +40,7 @@ static struct op_list *alone(const struct op_list *l, const struct op *o)
     BUG_IF(!one);
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int *place = i < OP_MAX_IN ? &copy.in[i] : &copy.out[i - OP_MAX_IN];
-        const struct tensor *t = *place < 0 ? NULL : &l->tensors[*place];
+        const struct tensor *t = *place ? &l->tensors[*place] : NULL;
         char name[64];
 
         if (!t)
@@ -60,7 +61,7 @@ static void describe(char *out, size_t size, const struct trial *t)
 
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int k = i < OP_MAX_IN ? t->op->in[i] : t->op->out[i - OP_MAX_IN];
-        const struct tensor *x = k < 0 ? NULL : &t->tensors[k];
+        const struct tensor *x = k ? &t->tensors[k] : NULL;
 
         if (x && at >= 0 && (size_t)at < size)
             at += snprintf(out + at, size - (size_t)at, " %dx%dx%dx%d", x->dims[0], x->dims[1],
@@ -109,45 +110,36 @@ static float coarse(float x, const struct tensor *t, bool beta, bool rstd)
     return roundf(8 * x) / 8;
 }
 
-/* Which input is gamma, before beta, of an op that decides by a norm's output what passes; 0: it is no such op. */
-static int gamma_of(const struct op *o)
+/* Whether the op decides by a norm's output what passes. */
+static bool decides(const struct op *o)
 {
-    switch (o->kind) {
-    case OP_BN_APPLY:
-        return o->out[1] < 0 ? 0 : 2;
-    case OP_BN_RELU_BWD_STATS:
-        return 3;
-    case OP_BN_RELU_BWD_APPLY:
-        return 4;
-    default:
-        return 0;
-    }
+    const struct op_traits *traits = &op_traits[o->kind];
+    bool yes = traits->decides;
+
+    for (int i = 0; i < OP_MAX_OUT; i++)
+        yes |= (traits->out[i].role | 0x20) == 'b' && o->out[i] > 0;
+    return yes;
 }
 
 static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
 {
     const struct tensor *x = &t->tensors[t->op->in[place]];
-    const enum op_kind kind = t->op->kind;
-    const bool rstd = x->role == TENSOR_STAT && i >= (size_t)x->dims[1];
-    const int gamma = gamma_of(t->op);
-    const bool variance = (kind == OP_BN_STATS || kind == OP_BN_INFER) && place == 2;
-    float n = (float)rng_normal(r);
+    const struct tensor *out = &t->tensors[t->op->out[0]];
+    const enum op_values values = op_traits[t->op->kind].in[place].values;
+    const bool stat = values == VALUES_STAT, rstd = stat && i >= (size_t)x->dims[1];
+    const float n = (float)rng_normal(r);
 
-    if (kind == OP_MAX_POOL_BWD && place == 2)
-        return tap(r, x, &t->tensors[t->op->out[0]], i);
-    if (kind == OP_CONCAT_POOL_BWD && place == 1) {
-        const struct tensor *dx = &t->tensors[t->op->out[0]];
-
-        return (float)rng_below(r, (uint32_t)(dx->dims[2] * dx->dims[3]));
-    }
+    if (values == VALUES_TAP)
+        return tap(r, x, out, i);
+    if (values == VALUES_PIXEL)
+        return (float)rng_below(r, (uint32_t)(out->dims[2] * out->dims[3]));
     if (x->dtype == DTYPE_BITS)
         return (float)rng_below(r, 256);
-    if (gamma && !(kind == OP_BN_RELU_BWD_APPLY && place == 3))
-        return coarse(n, x, place == gamma + 1, rstd);
-    if (rstd || variance || (kind == OP_ADAM && place == 3))
+    if (decides(t->op) && (stat || x->role != TENSOR_STAT))
+        return coarse(n, x, values == VALUES_SHIFT, rstd);
+    if (rstd || values == VALUES_VARIANCE || values == VALUES_SQUARES)
         return fabsf(n) + 0.5f;
-    if (kind == OP_BN_STATS &&
-        place == 0) /* no channel without a spread: two rows can be all it has */
+    if (values == VALUES_SPREAD) /* within two rows: they can be all that a channel has */
         return i / (tensor_elements(x) / (size_t)x->dims[0]) % 2 ? n + 4 : n - 4;
     return n;
 }
@@ -157,7 +149,7 @@ static int give(const struct trial *t, struct device *const devices[2],
                 struct be_program *const programs[2], struct err *err)
 {
     for (int i = 0; i < OP_MAX_IN; i++) {
-        const struct tensor *x = t->op->in[i] < 0 ? NULL : &t->tensors[t->op->in[i]];
+        const struct tensor *x = t->op->in[i] ? &t->tensors[t->op->in[i]] : NULL;
         struct rng r = rng_begin(2, RNG_TEST, 0, (uint32_t)i);
         size_t n = x ? tensor_elements(x) : 0;
         float *v = malloc((n + 1) * sizeof *v);
@@ -204,12 +196,6 @@ static double distance(const float *got, const float *want, size_t n, enum dtype
     return worst;
 }
 
-static bool adds(enum op_kind k)
-{
-    return k != OP_RELU && k != OP_RELU_BWD && k != OP_MAX_POOL && k != OP_DROPOUT &&
-           k != OP_DROPOUT_BWD && k != OP_EMA;
-}
-
 /* Reads tensor X of both; -1 with ERR. *WORST grows. */
 static int compare(const struct trial *t, int x, struct device *const devices[2],
                    struct be_program *const programs[2], double *worst, struct err *err)
@@ -226,7 +212,7 @@ static int compare(const struct trial *t, int x, struct device *const devices[2]
                                    : devices[d]->kind->read(programs[d], x, v[d], err);
     if (rc == 0) {
         off = exact ? (memcmp(v[0], v[1], n * sizeof(float)) == 0 ? 0 : INFINITY)
-                    : distance(v[0], v[1], n, t->type, adds(t->op->kind));
+                    : distance(v[0], v[1], n, t->type, op_traits[t->op->kind].sums != NULL);
         *worst = off > *worst ? off : *worst;
     }
     free(v[0]);
@@ -248,10 +234,10 @@ static int run_both(const struct trial *t, struct device *const devices[2], doub
     for (int d = 0; d < 2 && rc == 0; d++)
         rc = devices[d]->kind->run(programs[d], &t->step, err);
     for (int i = 0; i < OP_MAX_OUT && rc == 0; i++)
-        if (t->op->out[i] >= 0)
+        if (t->op->out[i])
             rc = compare(t, t->op->out[i], devices, programs, worst, err);
     for (int i = 0; i < OP_MAX_IN && rc == 0; i++)
-        if (t->op->in[i] >= 0 && is_persistent(&t->tensors[t->op->in[i]]))
+        if (is_persistent(&t->tensors[t->op->in[i]]))
             rc = compare(t, t->op->in[i], devices, programs, worst, err);
     for (int d = 0; d < 2; d++)
         if (programs[d])
@@ -266,7 +252,7 @@ static enum dtype type_of(const struct trial *t)
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
         int k = i < OP_MAX_IN ? t->op->in[i] : t->op->out[i - OP_MAX_IN];
 
-        if (k >= 0 && t->tensors[k].role == TENSOR_ACT && dtype_is_16(t->tensors[k].dtype))
+        if (t->tensors[k].role == TENSOR_ACT && dtype_is_16(t->tensors[k].dtype))
             return t->tensors[k].dtype;
     }
     return DTYPE_F32;
@@ -322,7 +308,7 @@ static void run_list(struct selftest *s, const struct op_list *l, struct device 
                                .ema_decay = 0.99};
         selftest_pictures(t.pictures, pixels, l->batch, AUGMENT_PRESIZE, SIDE, 32, CLASSES);
         describe(what, sizeof what, &t);
-        if (l->ops[i].kind != OP_GRAD_NORM && !json_object_get(seen, what)) { /* it needs ADAM's */
+        if (!op_traits[t.op->kind].whole_list && !json_object_get(seen, what)) {
             json_object_set_new(seen, what, json_true());
             run_trial(s, &t, partner, &tallies[t.op->kind]);
         }

@@ -96,7 +96,7 @@ static int augment(const struct device *d, int mode, const struct mix *mixes, fl
     struct picture pictures[8];
     struct step step = {.pictures = pictures, .n_pictures = 8, .mixes = mixes};
     struct op_list *l = op_list_new(8, 8);
-    struct op o = op_none(OP_AUGMENT);
+    struct op o = {.kind = OP_AUGMENT};
     struct be_program *p = NULL;
     int rc;
 
@@ -109,7 +109,7 @@ static int augment(const struct device *d, int mode, const struct mix *mixes, fl
     if (rc == 0)
         rc = d->kind->run(p, &step, err);
     if (rc == 0)
-        rc = d->kind->read(p, 0, x, err);
+        rc = d->kind->read(p, o.out[0], x, err);
     if (p)
         d->kind->release(p);
     op_list_free(l);

@@ -31,7 +31,7 @@ static int augmenter_new(struct augmenter *a, const struct session *s, int batch
 {
     const size_t plane = (size_t)size * (size_t)size;
     struct op_list *list = op_list_new(batch, 1);
-    struct op op = op_none(OP_AUGMENT);
+    struct op op = {.kind = OP_AUGMENT};
     int rc = -1;
 
     *a = (struct augmenter){.backend = s->backend};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "data/stream.h"
@@ -127,7 +128,7 @@ static int print_batch(FILE *out, const struct session *s, struct err *err)
 enum { STAGE_STEM, STAGE_LAYER1, STAGE_HEAD = 5, STAGE_BACKWARD, STAGE_OPTIMISER, N_STAGES };
 
 struct stage {
-    int ops, output; /* output: a tensor; -1: none */
+    int ops, output; /* output: a tensor; 0: none */
     size_t parameters, trained;
 };
 
@@ -145,21 +146,19 @@ static int stage_of(const char *name)
 static void count_stages(struct stage stages[N_STAGES], const struct session *s)
 {
     const struct op_list *l = s->list;
-    bool forward = true;
 
-    for (int i = 0; i < N_STAGES; i++)
-        stages[i] = (struct stage){.output = -1};
+    memset(stages, 0, N_STAGES * sizeof *stages);
     for (int i = 0; i < l->n_ops; i++) {
         const struct op *o = &l->ops[i];
         const int written = o->out[0];
+        const bool forward = op_traits[o->kind].pass == PASS_FORWARD;
         int stage = op_is_optimiser(o->kind) ? STAGE_OPTIMISER : STAGE_BACKWARD;
 
-        if (forward && written >= 0)
+        if (forward && written)
             stage = stage_of(l->tensors[written].name);
         stages[stage].ops++;
-        if (forward && written >= 0 && l->tensors[written].role == TENSOR_ACT)
+        if (forward && l->tensors[written].role == TENSOR_ACT)
             stages[stage].output = written;
-        forward &= o->kind != OP_SOFTMAX_LOSS; /* the last op of the forward pass */
     }
     for (int i = 0; i < s->network->n_params; i++) {
         const struct param *p = &s->network->params[i];
@@ -181,7 +180,7 @@ static void print_stages(FILE *out, const struct session *s)
     fprintf(out, "%-14s %5s  %-20s %12s %12s\n", "stage", "ops", "output", "parameters", "trained");
     for (int i = 0; i < N_STAGES; i++) {
         const struct stage *g = &stages[i];
-        const int *d = g->output < 0 ? NULL : s->list->tensors[g->output].dims;
+        const int *d = g->output ? s->list->tensors[g->output].dims : NULL;
         char shape[64] = "";
 
         if (i < STAGE_HEAD && g->ops == 0) /* this ResNet has fewer layers */

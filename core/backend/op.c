@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/elem.h"
+#include "backend/op_traits.h"
 #include "base/size.h"
 
 struct op_list *op_list_new(int batch, int microbatch)
@@ -19,6 +20,11 @@ struct op_list *op_list_new(int batch, int microbatch)
         return NULL;
     l->batch = batch;
     l->microbatch = microbatch;
+    op_list_tensor(l, "", TENSOR_NONE, DTYPE_F32, 0, 0, 0, 0);
+    if (l->cap_tensors == OP_LIST_FAILED) {
+        op_list_free(l);
+        return NULL;
+    }
     return l;
 }
 
@@ -136,32 +142,26 @@ struct loss_target step_target(const struct step *s, int n)
     return t;
 }
 
-bool op_is_update(enum op_kind k)
-{
-    return k == OP_ADAM || k == OP_SGD;
-}
-
-bool op_is_optimiser(enum op_kind k)
-{
-    return k == OP_GRAD_SUM || k == OP_GRAD_NORM || k == OP_EMA || op_is_update(k);
-}
-
-int op_in_place(enum op_kind k)
-{
-    return k == OP_BN_APPLY ? 4 : k == OP_BN_BWD_STATS ? 1 : -1;
-}
-
-struct op op_none(enum op_kind k)
-{
-    return (struct op){.kind = k, .in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1, -1}};
-}
-
 int op_list_find(const struct op_list *l, const char *name)
 {
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         if (strcmp(l->tensors[t].name, name) == 0)
             return t;
-    return -1;
+    return 0;
+}
+
+bool op_list_folds(const struct op_list *l, int i)
+{
+    const int y = l->ops[i].out[0];
+    int readers = 0;
+
+    if (l->ops[i].kind != OP_CONV || i + 1 >= l->n_ops || l->ops[i + 1].kind != OP_BN_INFER ||
+        l->ops[i + 1].in[0] != y)
+        return false;
+    for (int k = 0; k < l->n_ops; k++)
+        for (int n = 0; n < OP_MAX_IN; n++)
+            readers += l->ops[k].in[n] == y;
+    return readers == 1;
 }
 
 const char *dtype_name(enum dtype t)
@@ -239,11 +239,9 @@ static int print_names(char *line, size_t size, const struct op_list *l, const i
 
     line[0] = 0;
     for (int i = 0; i < n && at >= 0 && (size_t)at < size; i++) {
-        const struct tensor *t = place[i] < 0 ? NULL : &l->tensors[place[i]];
-
-        if (!t)
-            continue;
-        at += snprintf(line + at, size - (size_t)at, "%s%s", at ? ", " : "", t->name);
+        if (place[i] > 0)
+            at += snprintf(line + at, size - (size_t)at, "%s%s", at ? ", " : "",
+                           l->tensors[place[i]].name);
     }
     return at;
 }
@@ -254,13 +252,12 @@ void op_list_print(FILE *file, const struct op_list *l)
             "parameters");
     for (int i = 0; i < l->n_ops; i++) {
         const struct op *o = &l->ops[i];
-        const struct tensor *t = o->out[0] < 0 ? NULL : &l->tensors[o->out[0]];
+        const struct tensor *t = o->out[0] > 0 ? &l->tensors[o->out[0]] : NULL;
         char reads[512], names[300], writes[400], kind[40];
         size_t parameters = 0;
 
         for (int k = 0; k < OP_MAX_IN; k++)
-            if (o->in[k] >= 0 && l->tensors[o->in[k]].role == TENSOR_PARAM &&
-                !op_is_optimiser(o->kind))
+            if (l->tensors[o->in[k]].role == TENSOR_PARAM && !op_is_optimiser(o->kind))
                 parameters += tensor_elements(&l->tensors[o->in[k]]);
         print_names(reads, sizeof reads, l, o->in, OP_MAX_IN);
         print_names(names, sizeof names, l, o->out, OP_MAX_OUT);

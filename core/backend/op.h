@@ -30,6 +30,7 @@ enum dtype {
 };
 
 enum tensor_role {
+    TENSOR_NONE,  /* tensor 0 of every list: none */
     TENSOR_ACT,   /* one slice per picture, dims (batch, c, h, w); vectors are (batch, c, 1, 1) */
     TENSOR_PARAM, /* persistent by NAME over all programs of an open backend; f32, torch shape */
     TENSOR_STATE, /* the same, not trained: running statistics, optimiser moments, averages */
@@ -44,56 +45,9 @@ struct tensor {
     int dims[4]; /* unused ones are 1; dims[0] = batch for ACT */
 };
 
-/* in[] and out[] hold tensor numbers, -1 where absent. Columns in that order. "f32/16": the dtype of
- * the ACT tensors may be F32, BF16 or F16, one type within an op (what is said to be f32, and the loss, is
- * always f32); sums and arithmetic are at least f32; one rounding on store.
- *
- *  kind               in                                     out
- *  AUGMENT            (step pictures, mixes)                 x (n,3,h,w) f32/16
- *  CONV               x, weight (k,c/groups,r,s)             y            stride, pad
- *  BN_STATS           y, running_mean*, running_var*         stat (2,c) = mean, 1/sqrt(var + eps);
- *                     running (if given) updated: r = 0.9 r + 0.1 batch, variance unbiased
- *  BN_APPLY           y, stat, gamma, beta, residual*        z = relu?(y^ gamma + beta + residual), with relu
- *                                                            mask* bits (n,c/8,h,w) = z > 0
- *  BN_INFER           y, mean, var, gamma, beta, residual*   z, from running statistics
- *  RELU               x                                      y
- *  MAX_POOL           x                                      y, argmax u8 = r * 3 + s: 3x3/2 pad 1, first
- *                                                            maximum in row-major order
- *  CONCAT_POOL        x (n,c,h,w)                            y (n,2c) f32 = max, mean; argmax i32 (n,c) = h*W+w
- *  LINEAR             x (n,c), weight (k,c)                  y (n,k)
- *  DROPOUT            x                                      y = keep ? x / (1 - p) : 0;  rate, layer
- *  SOFTMAX_LOSS       logits (n,k)                           prob (n,k), loss (n), dlogits* (n,k)
- *                     nat per picture: elem.h elem_softmax_loss(), smoothing, focal; dlogits over
- *                     batch parts
- *
- *  LINEAR_BWD_DATA    dy, weight                             dx
- *  LINEAR_BWD_WEIGHT  x, dy                                  dweight GRAD
- *  DROPOUT_BWD        dy                                     dx           (same draws as DROPOUT)
- *  RELU_BWD           dy, y                                  dx = y > 0 ? dy : 0
- *  CONCAT_POOL_BWD    dy (n,2c) f32, argmax                  dx
- *  MAX_POOL_BWD       dy, dy2*, argmax                       dx of dy + dy2, scattered by argmax
- *  BN_BWD_STATS       dz, dz2*, mask*, y, stat               g* = mask ? dz + dz2 : 0, bstat (2,c) = sum g,
- *                                                            sum g y^; dgamma GRAD = bstat[1], dbeta
- *                                                            GRAD = bstat[0]; g where there is dz2 or mask
- *  BN_BWD_APPLY       g, y, stat, bstat, gamma               dy = gamma rstd (g - bstat0/m - y^ bstat1/m),
- *                                                            m = batch h w
- *  BN_RELU_BWD_STATS  dz, y, stat, gamma, beta               bstat, dgamma, dbeta of g = dz (gamma y^ + beta > 0)
- *  BN_RELU_BWD_APPLY  dz, y, stat, bstat, gamma, beta        dy of the same g: neither z nor g is kept
- *  CONV_BWD_DATA      dy, weight                             dx
- *  CONV_BWD_WEIGHT    x, dy                                  dweight GRAD
- *
- *  The optimiser's, element by element, no pictures:
- *  GRAD_SUM           grad, (levels, grad) STATE             sum GRAD
- *                     of the step.parts runs that make one step, in the tree of the microbatches; valid
- *                     in the last; 2^levels >= parts
- *  GRAD_NORM          (every gradient of ADAM and SGD)       clip STAT (1,1) = min(1, max_norm / (|g| + 1e-6))
- *  ADAM               grad, param, m STATE, v STATE, clip*   (param, m, v updated, g = clip grad); group, decay
- *  SGD                grad, param, m STATE, clip*            (param, m updated, g = clip grad); group, decay, nesterov
- *  EMA                x PARAM or STATE, average STATE        (average += (1 - step.ema_decay) (x - average))
- *
- * * optional. y^ = (y - mean) rstd. g is rounded to its stored type before it enters bstat. All gradients are of the
- * mean loss over the pictures of a step: the batch, or parts of them, one run each. Of these, GRAD_NORM, ADAM, SGD
- * and EMA run in the last alone. */
+/* What each takes, gives and computes: op_traits.h, printed in docs/ops.md. Sums and arithmetic are at least f32, with
+ * one rounding on store. All gradients are of the mean loss over the pictures of a step: the batch, or parts of them,
+ * one run each. */
 enum op_kind {
     OP_AUGMENT,
     OP_CONV,
@@ -134,7 +88,7 @@ enum { OP_MAX_IN = 6, OP_MAX_OUT = 4 };
 
 struct op {
     enum op_kind kind;
-    int in[OP_MAX_IN], out[OP_MAX_OUT];
+    int in[OP_MAX_IN], out[OP_MAX_OUT]; /* tensor numbers; 0: none */
     int stride, pad; /* CONV*, pixels, both axes; p = (h + 2 pad - r) / stride + 1 */
     bool relu;       /* BN_APPLY, BN_INFER */
     float rate;      /* DROPOUT: probability to drop, in [0, 1) */
@@ -190,33 +144,26 @@ int step_batch(const struct step *s);
 int step_pictures(const struct step *s, int batch);
 /* What the picture at place N of the whole batch should be told to be; unknown where there is none. */
 struct loss_target step_target(const struct step *s, int n);
-/* Whether a kind of op works on parameters alone, without pictures. */
-bool op_is_optimiser(enum op_kind k);
-/* Whether it is a step of an optimiser: in[0] is the gradient, in[1] the parameter. */
-bool op_is_update(enum op_kind k);
-/* The in[] on whose place out[0] may lie, as the op reads each of its elements right before it writes the
- * same one; -1: none. */
-int op_in_place(enum op_kind k);
 
 struct op_list *op_list_new(int batch,
                             int microbatch);           /* NULL: out of memory; microbatch | batch */
 struct op_list *op_list_copy(const struct op_list *l); /* NULL: out of memory */
 void op_list_free(struct op_list *l);                  /* NULL is fine */
-/* Number of the new tensor. Out of memory is remembered: op_list_check() reports it. */
+/* Number of the new tensor. Out of memory is remembered, and the number 0: op_list_check() reports it. */
 int op_list_tensor(struct op_list *l, const char *name, enum tensor_role role, enum dtype dtype,
                    int d0, int d1, int d2, int d3);
-void op_list_add(struct op_list *l, struct op op); /* absent tensors are -1 */
-/* An op of kind K without tensors: every in and out is -1. */
-struct op op_none(enum op_kind k);
-/* Finds a tensor by name; -1 when there is none. */
+void op_list_add(struct op_list *l, struct op op);
+/* Finds a tensor by name; 0: none. */
 int op_list_find(const struct op_list *l, const char *name);
-/* Every op has the tensors, roles and shapes its row above asks for, and reads only what was written
+/* Every op has the tensors, roles and shapes that its row of op_traits[] asks for, and reads only what was written
  * before it. ERR_INPUT names the op; ERR_NOMEM. Backends call it first. */
 int op_list_check(const struct op_list *l, struct err *err) MUST_USE;
+/* Whether op I is a CONV and the op after it the BN_INFER that alone reads what it writes: a backend may run both as
+ * one. */
+bool op_list_folds(const struct op_list *l, int i);
 /* The list as a table (train --summary). */
 void op_list_print(FILE *file, const struct op_list *l);
-const char *op_kind_name(enum op_kind k); /* "conv", "bn_bwd_stats", ... */
-const char *dtype_name(enum dtype t);     /* "fp32", "bf16", ... */
+const char *dtype_name(enum dtype t); /* "fp32", "bf16", ... */
 size_t dtype_size(enum dtype t);
 bool dtype_is_16(enum dtype t); /* BF16, F16 */
 /* Element I of dense DATA as a float, and from one (one rounding). */

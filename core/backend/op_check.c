@@ -1,61 +1,16 @@
-/* op_check.c - what each kind of op takes, and whether a list keeps to it.
+/* op_check.c - whether a list keeps to what op_traits.h says of each kind of op.
  *
  * Every tensor but PARAM and STATE has at most one writer, so a tensor's number names its value and
  * the planner may give its room to another once the last reader is through.
  * SPDX-License-Identifier: MIT */
-#include "backend/op.h"
+#include "backend/op_traits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
 
-enum { MAX_GROUPS = 8, MAX_DIM = 1 << 24, MAX_FILTER = 255 };
-
-/* What stands in each place of a row of the table in op.h:
- *   a ACT, F32 or 16 bits   f ACT, F32   u ACT, U8   b ACT, BITS   i ACT, I32   p PARAM   s STATE   g GRAD
- *   t STAT   e PARAM or STATE
- * a capital may be absent. */
-struct op_row {
-    const char *name, *in, *out;
-};
-// clang-format off
-static const struct op_row rows[OP_KINDS] = {
-    [OP_AUGMENT]           = {"augment",           "",       "a"},
-    [OP_CONV]              = {"conv",              "ap",     "a"},
-    [OP_BN_STATS]          = {"bn_stats",          "aSS",    "t"},
-    [OP_BN_APPLY]          = {"bn_apply",          "atppA",  "aB"},
-    [OP_BN_INFER]          = {"bn_infer",          "assppA", "a"},
-    [OP_RELU]              = {"relu",              "a",      "a"},
-    [OP_MAX_POOL]          = {"max_pool",          "a",      "au"},
-    [OP_CONCAT_POOL]       = {"concat_pool",       "a",      "fi"},
-    [OP_LINEAR]            = {"linear",            "ap",     "a"},
-    [OP_DROPOUT]           = {"dropout",           "a",      "a"},
-    [OP_SOFTMAX_LOSS]      = {"softmax_loss",      "a",      "afA"},
-    [OP_LINEAR_BWD_DATA]   = {"linear_bwd_data",   "ap",     "a"},
-    [OP_LINEAR_BWD_WEIGHT] = {"linear_bwd_weight", "aa",     "g"},
-    [OP_DROPOUT_BWD]       = {"dropout_bwd",       "a",      "a"},
-    [OP_RELU_BWD]          = {"relu_bwd",          "aa",     "a"},
-    [OP_CONCAT_POOL_BWD]   = {"concat_pool_bwd",   "fi",     "a"},
-    [OP_MAX_POOL_BWD]      = {"max_pool_bwd",      "aAu",    "a"},
-    [OP_BN_BWD_STATS]      = {"bn_bwd_stats",      "aABat",  "Atgg"},
-    [OP_BN_BWD_APPLY]      = {"bn_bwd_apply",      "aattp",  "a"},
-    [OP_BN_RELU_BWD_STATS] = {"bn_relu_bwd_stats", "aatpp",  "tgg"},
-    [OP_BN_RELU_BWD_APPLY] = {"bn_relu_bwd_apply", "aattpp", "a"},
-    [OP_CONV_BWD_DATA]     = {"conv_bwd_data",     "ap",     "a"},
-    [OP_CONV_BWD_WEIGHT]   = {"conv_bwd_weight",   "aa",     "g"},
-    [OP_GRAD_SUM]          = {"grad_sum",          "gs",     "g"},
-    [OP_GRAD_NORM]         = {"grad_norm",         "",       "t"},
-    [OP_ADAM]              = {"adam",              "gpssT",  ""},
-    [OP_SGD]               = {"sgd",               "gpsT",   ""},
-    [OP_EMA]               = {"ema",               "es",     ""},
-};
-// clang-format on
-
-const char *op_kind_name(enum op_kind k)
-{
-    return (unsigned)k < OP_KINDS ? rows[k].name : "unknown";
-}
+enum { MAX_DIM = 1 << 24 };
 
 struct check { /* one op under examination */
     const struct op_list *l;
@@ -72,26 +27,6 @@ static int refuse(const struct check *c, const char *what)
 {
     return err_set(c->err, ERR_INPUT, "op %d (%s): %s", op_number(c), op_kind_name(c->op->kind),
                    what);
-}
-
-/* Tensor T, when there is one, must have these dims. */
-static int want(const struct check *c, int t, int d0, int d1, int d2, int d3)
-{
-    const int *d;
-
-    if (t < 0)
-        return 0;
-    d = c->l->tensors[t].dims;
-    if (d[0] == d0 && d[1] == d1 && d[2] == d2 && d[3] == d3)
-        return 0;
-    return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %dx%dx%dx%d, expected %dx%dx%dx%d",
-                   op_number(c), op_kind_name(c->op->kind), c->l->tensors[t].name, d[0], d[1], d[2],
-                   d[3], d0, d1, d2, d3);
-}
-
-static int want_like(const struct check *c, int t, const int d[4])
-{
-    return want(c, t, d[0], d[1], d[2], d[3]);
 }
 
 static bool role_fits(char letter, const struct tensor *t)
@@ -120,25 +55,33 @@ static bool role_fits(char letter, const struct tensor *t)
     }
 }
 
-/* The places of one side of an op against its row's letters. */
-static int check_places(const struct check *c, const char *letters, const int *place, int n,
-                        const char *side)
+/* Operand number I of an op's inputs and then outputs. */
+static const struct operand *operand_at(const struct op *o, int i)
 {
-    int given = (int)strlen(letters);
+    return i < OP_MAX_IN ? &op_traits[o->kind].in[i] : &op_traits[o->kind].out[i - OP_MAX_IN];
+}
 
-    for (int i = 0; i < n; i++) {
-        bool may_lack = i >= given || (letters[i] >= 'A' && letters[i] <= 'Z');
-        char letter = i < given ? (char)(letters[i] | 0x20) : 0;
+static int tensor_at(const struct op *o, int i)
+{
+    return i < OP_MAX_IN ? o->in[i] : o->out[i - OP_MAX_IN];
+}
 
-        if (place[i] < -1 || place[i] >= c->l->n_tensors || (place[i] < 0 && !may_lack) ||
-            (place[i] >= 0 && !letter))
+static int check_places(const struct check *c)
+{
+    for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
+        const struct operand *o = operand_at(c->op, i);
+        const char *side = i < OP_MAX_IN ? "input" : "output";
+        const int t = tensor_at(c->op, i), number = i < OP_MAX_IN ? i : i - OP_MAX_IN;
+        const bool may_lack = !o->name || (o->role >= 'A' && o->role <= 'Z');
+
+        if (t < 0 || t >= c->l->n_tensors || (t == 0 && !may_lack) || (t > 0 && !o->name))
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d is %s", op_number(c),
-                           op_kind_name(c->op->kind), side, i,
-                           place[i] < 0 ? "missing" : "not a tensor it takes");
-        if (place[i] >= 0 && !role_fits(letter, &c->l->tensors[place[i]]))
+                           op_kind_name(c->op->kind), side, number,
+                           t == 0 ? "missing" : "not a tensor it takes");
+        if (t > 0 && !role_fits((char)(o->role | 0x20), &c->l->tensors[t]))
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s %d, %s, has the wrong role or type",
-                           op_number(c), op_kind_name(c->op->kind), side, i,
-                           c->l->tensors[place[i]].name);
+                           op_number(c), op_kind_name(c->op->kind), side, number,
+                           c->l->tensors[t].name);
     }
     return 0;
 }
@@ -146,269 +89,68 @@ static int check_places(const struct check *c, const char *letters, const int *p
 /* Tensors that may be F32, BF16 or F16 are of one type within an op. */
 static int check_types(const struct check *c)
 {
-    const struct op_row *row = &rows[c->op->kind];
-    int first = -1;
+    int first = 0;
 
     for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
-        bool input = i < OP_MAX_IN;
-        const char *letters = input ? row->in : row->out;
-        int k = input ? i : i - OP_MAX_IN, t = input ? c->op->in[k] : c->op->out[k];
+        const int t = tensor_at(c->op, i);
 
-        if (t < 0 || (letters[k] | 0x20) != 'a')
+        if (t == 0 || (operand_at(c->op, i)->role | 0x20) != 'a')
             continue;
-        if (first < 0)
+        if (first == 0)
             first = t;
         if (c->l->tensors[t].dtype != c->l->tensors[first].dtype)
             return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %s, but %s is %s", op_number(c),
-                           row->name, c->l->tensors[first].name,
+                           op_kind_name(c->op->kind), c->l->tensors[first].name,
                            dtype_name(c->l->tensors[first].dtype), c->l->tensors[t].name,
                            dtype_name(c->l->tensors[t].dtype));
     }
     return 0;
 }
 
-/* x (n,c,h,w), weight (k,c/groups,r,s), y (n,k,p,q) of any of the three convolutions. */
-static int check_conv(const struct check *c, int x, int weight, int y)
+/* The number of groups, by a weight of (k, c/g, r, s); 1 where those are no equal groups. */
+static int groups_of(const int weight[4], int channels)
 {
-    const int *dx = c->l->tensors[x].dims, *dw = c->l->tensors[weight].dims;
-    int stride = c->op->stride, pad = c->op->pad;
-    int p = 0, q = 0;
-
-    if (stride < 1 || pad < 0 || stride > MAX_FILTER || pad > MAX_FILTER)
-        return refuse(c, "stride must be at least 1 and pad at least 0");
-    if (dw[2] > MAX_FILTER || dw[3] > MAX_FILTER)
-        return refuse(c, "filter larger than 255");
-    if (dx[2] + 2 * pad < dw[2] || dx[3] + 2 * pad < dw[3] || pad >= dw[2] || pad >= dw[3])
-        return refuse(c, "the filter does not fit into the padded input");
-    p = (dx[2] + 2 * pad - dw[2]) / stride + 1;
-    q = (dx[3] + 2 * pad - dw[3]) / stride + 1;
-    if (dw[1] < 1 || dx[1] % dw[1] || dw[0] % (dx[1] / dw[1])) /* no equal groups */
-        return want(c, weight, dw[0], dx[1], dw[2], dw[3]);
-    if (want(c, weight, dw[0], dw[1], dw[2], dw[3]) < 0)
-        return -1;
-    return want(c, y, c->l->batch, dw[0], p, q);
+    if (weight[1] < 1 || channels % weight[1] || weight[0] % (channels / weight[1]))
+        return 1;
+    return channels / weight[1];
 }
 
-/* x (n,c), weight (k,c), y (n,k). */
-static int check_linear(const struct check *c, int x, int weight, int y)
-{
-    const int *dx = c->l->tensors[x].dims, *dy = c->l->tensors[y].dims;
-
-    if (want(c, x, c->l->batch, dx[1], 1, 1) < 0 || want(c, y, c->l->batch, dy[1], 1, 1) < 0)
-        return -1;
-    return want(c, weight, dy[1], dx[1], 1, 1);
-}
-
-/* STAT (2, c) and what else there is of a channel. */
-static int want_channels(const struct check *c, int channels, int stat, int a, int b)
-{
-    if (want(c, stat, 2, channels, 1, 1) < 0 || want(c, a, channels, 1, 1, 1) < 0)
-        return -1;
-    return want(c, b, channels, 1, 1, 1);
-}
-
-/* A bit for each element of a tensor of dims D. */
-static int want_mask(const struct check *c, int t, const int d[4])
-{
-    if (t >= 0 && d[1] % 8 != 0)
-        return refuse(c, "a mask takes a multiple of 8 channels");
-    return want(c, t, d[0], d[1] / 8, d[2], d[3]);
-}
-
-static int check_bn_bwd(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d = c->l->tensors[in[c->op->kind == OP_BN_BWD_STATS ? 3 : 1]].dims;
-
-    switch (c->op->kind) {
-    case OP_BN_BWD_STATS:
-        if ((out[0] >= 0) != (in[1] >= 0 || in[2] >= 0))
-            return refuse(c, "g is written where dz2 or a mask is given, and only there");
-        if (want_like(c, in[0], d) < 0 || want_like(c, in[1], d) < 0 || want_mask(c, in[2], d) < 0)
-            return -1;
-        if (want_channels(c, d[1], in[4], -1, -1) < 0 || want_like(c, out[0], d) < 0)
-            return -1;
-        return want_channels(c, d[1], out[1], out[2], out[3]);
-    case OP_BN_RELU_BWD_STATS:
-        if (want_like(c, in[0], d) < 0 || want_channels(c, d[1], in[2], in[3], in[4]) < 0)
-            return -1;
-        return want_channels(c, d[1], out[0], out[1], out[2]);
-    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
-        if (want_like(c, in[0], d) < 0 || want_channels(c, d[1], in[2], in[4], in[5]) < 0 ||
-            want_channels(c, d[1], in[3], -1, -1) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    }
-}
-
-static int check_bn(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
-    int channels;
-
-    switch (c->op->kind) {
-    case OP_BN_STATS:
-        channels = c->l->tensors[in[0]].dims[1];
-        if ((in[1] < 0) != (in[2] < 0))
-            return refuse(c, "running mean and variance come together");
-        if (want(c, in[1], channels, 1, 1, 1) < 0 || want(c, in[2], channels, 1, 1, 1) < 0)
-            return -1;
-        return want(c, out[0], 2, channels, 1, 1);
-    case OP_BN_APPLY:
-        d = c->l->tensors[in[0]].dims;
-        if (want(c, in[1], 2, d[1], 1, 1) < 0 || want(c, in[2], d[1], 1, 1, 1) < 0 ||
-            want(c, in[3], d[1], 1, 1, 1) < 0 || want_like(c, in[4], d) < 0)
-            return -1;
-        if (out[1] >= 0 && !c->op->relu)
-            return refuse(c, "a mask is of a relu");
-        if (want_mask(c, out[1], d) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    default: /* OP_BN_INFER */
-        d = c->l->tensors[in[0]].dims;
-        for (int i = 1; i <= 4; i++)
-            if (want(c, in[i], d[1], 1, 1, 1) < 0)
-                return -1;
-        if (want_like(c, in[5], d) < 0)
-            return -1;
-        return want_like(c, out[0], d);
-    }
-}
-
-static int check_pool(const struct check *c)
-{
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
-    bool backward = c->op->kind == OP_MAX_POOL_BWD || c->op->kind == OP_CONCAT_POOL_BWD;
-    int small = backward ? in[0] : out[0];
-
-    d = c->l->tensors[backward ? out[0] : in[0]].dims;
-    switch (c->op->kind) {
-    case OP_MAX_POOL:
-    case OP_MAX_POOL_BWD:
-        for (int i = 0; i < 3; i++) {
-            int t = backward ? in[i] : i < 2 ? out[i] : -1;
-
-            if (want(c, t, d[0], d[1], (d[2] - 1) / 2 + 1, (d[3] - 1) / 2 + 1) < 0)
-                return -1;
-        }
-        return 0;
-    default:
-        if (want(c, small, d[0], 2 * d[1], 1, 1) < 0)
-            return -1;
-        return want(c, backward ? in[1] : out[1], d[0], d[1], 1, 1);
-    }
-}
-
-static int check_loss(const struct check *c)
-{
-    const int *d = c->l->tensors[c->op->in[0]].dims;
-
-    if (!(c->op->smoothing >= 0.0f && c->op->smoothing < 1.0f) || !(c->op->focal >= 0.0f))
-        return refuse(c, "smoothing must lie in [0, 1), focal be at least 0");
-    if (want(c, c->op->in[0], c->l->batch, d[1], 1, 1) < 0 || want_like(c, c->op->out[0], d) < 0 ||
-        want(c, c->op->out[1], c->l->batch, 1, 1, 1) < 0)
-        return -1;
-    return want_like(c, c->op->out[2], d);
-}
-
-static int check_optimiser(const struct check *c)
-{
-    const int *in = c->op->in;
-    const int *d = in[0] < 0 ? NULL : c->l->tensors[in[0]].dims;
-
-    switch (c->op->kind) {
-    case OP_GRAD_SUM:
-        if (want(c, in[1], c->l->tensors[in[1]].dims[0],
-                 (int)tensor_elements(&c->l->tensors[in[0]]), 1, 1) < 0)
-            return -1;
-        return want_like(c, c->op->out[0], d);
-    case OP_GRAD_NORM:
-        if (!(c->op->max_norm > 0.0f))
-            return refuse(c, "max_norm must be above 0");
-        return want(c, c->op->out[0], 1, 1, 1, 1);
-    case OP_EMA:
-        return want_like(c, in[1], d);
-    default: /* OP_ADAM, OP_SGD */
-        if (c->op->group < 0 || c->op->group >= MAX_GROUPS)
-            return refuse(c, "group must lie in [0, 7]");
-        if (want_like(c, in[1], d) < 0 || want_like(c, in[2], d) < 0)
-            return -1;
-        if (c->op->kind == OP_SGD)
-            return want(c, in[3], 1, 1, 1, 1);
-        if (want_like(c, in[3], d) < 0)
-            return -1;
-        return want(c, in[4], 1, 1, 1, 1);
-    }
-}
-
+/* Every letter has one size in all of the op's shapes. */
 static int check_shapes(const struct check *c)
 {
-    const int *in = c->op->in, *out = c->op->out;
-    const int *d;
+    int sizes[OP_LETTERS] = {0};
+    const char *wrong;
 
-    switch (c->op->kind) {
-    case OP_AUGMENT:
-        d = c->l->tensors[out[0]].dims;
-        return want(c, out[0], c->l->batch, 3, d[2], d[2]);
-    case OP_CONV:
-        return check_conv(c, in[0], in[1], out[0]);
-    case OP_CONV_BWD_DATA:
-        return check_conv(c, out[0], in[1], in[0]);
-    case OP_CONV_BWD_WEIGHT:
-        return check_conv(c, in[0], out[0], in[1]);
-    case OP_BN_STATS:
-    case OP_BN_APPLY:
-    case OP_BN_INFER:
-        return check_bn(c);
-    case OP_BN_BWD_STATS:
-    case OP_BN_BWD_APPLY:
-    case OP_BN_RELU_BWD_STATS:
-    case OP_BN_RELU_BWD_APPLY:
-        return check_bn_bwd(c);
-    case OP_DROPOUT:
-    case OP_DROPOUT_BWD:
-        if (!(c->op->rate >= 0.0f && c->op->rate < 1.0f))
-            return refuse(c, "rate must lie in [0, 1)");
-        d = c->l->tensors[in[0]].dims;
-        if (c->op->layer < 0 || c->op->layer > 255 ||
-            tensor_elements(&c->l->tensors[in[0]]) / (size_t)d[0] > 4 << 24)
-            return refuse(c, "layer must lie in [0, 255], elements per picture below 2^26");
-        return want_like(c, out[0], d);
-    case OP_RELU:
-        return want_like(c, out[0], c->l->tensors[in[0]].dims);
-    case OP_RELU_BWD:
-        if (want_like(c, in[1], c->l->tensors[in[0]].dims) < 0)
-            return -1;
-        return want_like(c, out[0], c->l->tensors[in[0]].dims);
-    case OP_MAX_POOL:
-    case OP_MAX_POOL_BWD:
-    case OP_CONCAT_POOL:
-    case OP_CONCAT_POOL_BWD:
-        return check_pool(c);
-    case OP_LINEAR:
-        return check_linear(c, in[0], in[1], out[0]);
-    case OP_LINEAR_BWD_DATA:
-        return check_linear(c, out[0], in[1], in[0]);
-    case OP_LINEAR_BWD_WEIGHT:
-        return check_linear(c, in[0], out[0], in[1]);
-    case OP_SOFTMAX_LOSS:
-        return check_loss(c);
-    case OP_GRAD_SUM:
-    case OP_GRAD_NORM:
-    case OP_ADAM:
-    case OP_SGD:
-    case OP_EMA:
-        return check_optimiser(c);
-    default:
-        return refuse(c, "not an op");
+    for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++)
+        if (tensor_at(c->op, i) > 0)
+            op_sizes_bind(sizes, operand_at(c->op, i)->shape,
+                          c->l->tensors[tensor_at(c->op, i)].dims);
+    if (op_traits[c->op->kind].rule && (wrong = op_traits[c->op->kind].rule(c->op, sizes)))
+        return refuse(c, wrong);
+    op_sizes_derive(sizes, c->op);
+    for (int i = 0; i < OP_MAX_IN + OP_MAX_OUT; i++) {
+        const struct operand *o = operand_at(c->op, i);
+        const struct tensor *t = &c->l->tensors[tensor_at(c->op, i)];
+        int d[4];
+
+        if (t->role == TENSOR_NONE)
+            continue;
+        if (strstr(o->shape, "c/8") && sizes['c' - 'a'] % 8)
+            return refuse(c, "a mask takes a multiple of 8 channels");
+        if (strstr(o->shape, "c/g"))
+            sizes['g' - 'a'] = groups_of(t->dims, sizes['c' - 'a']);
+        op_shape(d, o->shape, sizes);
+        if (memcmp(d, t->dims, sizeof d) != 0)
+            return err_set(c->err, ERR_INPUT, "op %d (%s): %s is %dx%dx%dx%d, expected %dx%dx%dx%d",
+                           op_number(c), op_kind_name(c->op->kind), t->name, t->dims[0], t->dims[1],
+                           t->dims[2], t->dims[3], d[0], d[1], d[2], d[3]);
     }
+    return 0;
 }
 
 static int check_tensors(const struct op_list *l, struct err *err)
 {
-    for (int i = 0; i < l->n_tensors; i++) {
+    for (int i = 1; i < l->n_tensors; i++) {
         const struct tensor *t = &l->tensors[i];
         size_t size = 8; /* bytes of the largest dtype, so that byte counts fit as well */
 
@@ -432,23 +174,23 @@ static int check_tensors(const struct op_list *l, struct err *err)
 /* Each tensor at most one writer, and no reader before it. WRITER has n_tensors entries. */
 static int check_order(const struct op_list *l, int *writer, struct err *err)
 {
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         writer[t] = -1;
     for (int i = 0; i < l->n_ops; i++)
         for (int k = 0; k < OP_MAX_OUT; k++) {
             int t = l->ops[i].out[k];
 
-            if (t >= 0 && writer[t] >= 0)
+            if (t > 0 && writer[t] >= 0)
                 return err_set(err, ERR_INPUT, "op %d (%s): %s was written by op %d already", i,
                                op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
-            if (t >= 0)
+            if (t > 0)
                 writer[t] = i;
         }
     for (int i = 0; i < l->n_ops; i++)
         for (int k = 0; k < OP_MAX_IN; k++) {
             int t = l->ops[i].in[k];
 
-            if (t >= 0 && writer[t] >= i)
+            if (t > 0 && writer[t] >= i)
                 return err_set(err, ERR_INPUT, "op %d (%s): reads %s, which op %d writes later", i,
                                op_kind_name(l->ops[i].kind), l->tensors[t].name, writer[t]);
         }
@@ -469,9 +211,7 @@ int op_list_check(const struct op_list *l, struct err *err)
 
         if ((unsigned)c.op->kind >= OP_KINDS)
             return refuse(&c, "not an op");
-        if (check_places(&c, rows[c.op->kind].in, c.op->in, OP_MAX_IN, "input") < 0 ||
-            check_places(&c, rows[c.op->kind].out, c.op->out, OP_MAX_OUT, "output") < 0 ||
-            check_types(&c) < 0 || check_shapes(&c) < 0)
+        if (check_places(&c) < 0 || check_types(&c) < 0 || check_shapes(&c) < 0)
             return -1;
     }
     writer = malloc(sizeof *writer * ((size_t)l->n_tensors + 1));

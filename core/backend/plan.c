@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/size.h"
 
 enum { ALIGN = 64 };
@@ -33,7 +34,7 @@ static bool reads_open_sum(const struct op_list *l, int first, int o)
     for (int k = 0; k < OP_MAX_IN; k++) {
         int t = l->ops[o].in[k];
 
-        if (t < 0)
+        if (t == 0)
             continue;
         for (int i = first; i < o; i++) {
             const struct op *w = &l->ops[i];
@@ -41,8 +42,9 @@ static bool reads_open_sum(const struct op_list *l, int first, int o)
             for (int j = 0; j < OP_MAX_OUT; j++)
                 if (w->out[j] == t && l->tensors[t].role != TENSOR_ACT)
                     return true;
-            if (w->kind == OP_BN_STATS && (w->in[1] == t || w->in[2] == t))
-                return true;
+            for (int j = 0; j < OP_MAX_IN; j++)
+                if (op_traits[w->kind].in[j].changed && w->in[j] == t)
+                    return true;
         }
     }
     return false;
@@ -53,7 +55,7 @@ static bool has_sum(const struct segment *s, const struct op_list *l)
 {
     for (int o = s->first; o < s->first + s->n; o++)
         for (int k = 0; k < OP_MAX_OUT; k++)
-            if (l->ops[o].out[k] >= 0 && l->tensors[l->ops[o].out[k]].role != TENSOR_ACT)
+            if (l->ops[o].out[k] && l->tensors[l->ops[o].out[k]].role != TENSOR_ACT)
                 return true;
     return false;
 }
@@ -66,7 +68,7 @@ static size_t largest_slice(const struct segment *s, const struct op_list *l, co
         for (int k = 0; k < OP_MAX_IN + OP_MAX_OUT; k++) {
             const int t = k < OP_MAX_IN ? l->ops[o].in[k] : l->ops[o].out[k - OP_MAX_IN];
 
-            if (t >= 0 && slices[t] > most)
+            if (slices[t] > most)
                 most = slices[t];
         }
     return most;
@@ -112,11 +114,6 @@ static int cut_segments(struct plan *p, const struct op_list *l, int *segment_of
     return 0;
 }
 
-bool plan_runs_last(enum op_kind k)
-{
-    return k == OP_CONV_BWD_WEIGHT || k == OP_LINEAR_BWD_WEIGHT;
-}
-
 static void touch(struct life *life, int o)
 {
     if (life->first > life->last)
@@ -126,17 +123,17 @@ static void touch(struct life *life, int o)
 
 static void find_lives(struct life *lives, const struct op_list *l, bool in_order)
 {
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         lives[t] = (struct life){.tensor = t, .first = 0, .last = -1, .on = t};
     for (int o = 0; o < l->n_ops; o++) {
         for (int k = 0; k < OP_MAX_IN; k++)
-            if (l->ops[o].in[k] >= 0) {
+            if (l->ops[o].in[k]) {
                 touch(&lives[l->ops[o].in[k]], o);
                 lives[l->ops[o].in[k]].read = true;
-                lives[l->ops[o].in[k]].late |= !in_order && plan_runs_last(l->ops[o].kind);
+                lives[l->ops[o].in[k]].late |= !in_order && op_traits[l->ops[o].kind].runs_last;
             }
         for (int k = 0; k < OP_MAX_OUT; k++)
-            if (l->ops[o].out[k] >= 0) {
+            if (l->ops[o].out[k]) {
                 touch(&lives[l->ops[o].out[k]], o);
                 lives[l->ops[o].out[k]].written = true;
             }
@@ -148,8 +145,7 @@ static void find_lives(struct life *lives, const struct op_list *l, bool in_orde
 static void allow_folding(struct life *lives, const struct op_list *l)
 {
     for (int o = 1; o < l->n_ops; o++)
-        if (l->ops[o].kind == OP_BN_INFER && l->ops[o - 1].kind == OP_CONV &&
-            l->ops[o - 1].out[0] == l->ops[o].in[0])
+        if (op_list_folds(l, o - 1))
             lives[l->ops[o].out[0]].first = o - 1;
 }
 
@@ -235,11 +231,10 @@ static int settle(struct plan *p, const struct op_list *l, struct life *life, co
 static void work_in_place(const struct plan *p, const struct op_list *l, struct life *lives)
 {
     for (int o = 0; o < l->n_ops; o++) {
-        const int k = op_in_place(l->ops[o].kind), in = k < 0 ? -1 : l->ops[o].in[k],
-                  out = l->ops[o].out[0];
+        const int in = op_in_place(&l->ops[o]), out = l->ops[o].out[0];
         struct life *a, *b;
 
-        if (in < 0 || out < 0)
+        if (!in || !out)
             continue;
         a = &lives[in];
         b = &lives[out];
@@ -258,7 +253,7 @@ static int pick(struct life *out, const struct plan *p, const struct op_list *l,
 {
     int n = 0;
 
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         if (p->tensors[t].place == place && lives[t].on == t)
             out[n++] = lives[t];
     return n;
@@ -277,14 +272,14 @@ static int place_tensors(struct plan *p, const struct op_list *l, const int *seg
     }
     find_lives(lives, l, in_order);
     allow_folding(lives, l);
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         if (l->tensors[t].role == TENSOR_ACT && lives[t].first <= lives[t].last &&
             settle(p, l, &lives[t], segment_of, slices[t], err) < 0)
             goto out;
     work_in_place(p, l, lives);
     p->arena_bytes = place_all(p, some, pick(some, p, l, lives, PLACE_ARENA), busy);
     p->local_bytes = place_all(p, some, pick(some, p, l, lives, PLACE_LOCAL), busy);
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         p->tensors[t].offset = p->tensors[lives[t].on].offset;
     rc = 0;
 out:
@@ -295,8 +290,8 @@ out:
 
 bool plan_same_room(const struct plan *p, int a, int b)
 {
-    return a >= 0 && b >= 0 && p->tensors[a].place == PLACE_ARENA &&
-           p->tensors[b].place == PLACE_ARENA && p->tensors[a].offset == p->tensors[b].offset;
+    return a && b && p->tensors[a].place == PLACE_ARENA && p->tensors[b].place == PLACE_ARENA &&
+           p->tensors[a].offset == p->tensors[b].offset;
 }
 
 int plan_make(struct plan **out, const struct op_list *l,
@@ -316,7 +311,7 @@ int plan_make(struct plan **out, const struct op_list *l,
         err_set(err, ERR_NOMEM, "plan");
         goto out;
     }
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         if (l->tensors[t].role == TENSOR_ACT)
             slices[t] = size(ctx, t);
     if (cut_segments(p, l, segment_of, slices, cache, err) < 0 ||

@@ -40,9 +40,7 @@ struct plan {
     size_t arena_bytes, local_bytes; /* local: per worker */
 };
 
-/* Whether ops of kind K run after the others of their segment, once for a microbatch. */
-bool plan_runs_last(enum op_kind k);
-/* Whether tensors A and B (-1: none) have the same room in the arena. */
+/* Whether tensors A and B (0: none) have the same room in the arena. */
 bool plan_same_room(const struct plan *p, int a, int b);
 
 /* SIZE(ctx, t) gives the bytes of ONE picture's slice of ACT tensor t in the backend's layout

@@ -162,7 +162,7 @@ static void ref_release(struct be_program *p)
 {
     if (!p)
         return;
-    for (int i = 0; p->data && i < p->list->n_tensors; i++)
+    for (int i = 1; p->data && i < p->list->n_tensors; i++)
         if (!is_persistent(&p->list->tensors[i]))
             free(p->data[i]);
     free(p->data);
@@ -192,7 +192,7 @@ static int ref_prepare(struct be_program **out, struct be *b, const struct op_li
         err_set(err, ERR_NOMEM, "ref backend");
         goto fail;
     }
-    for (int i = 0; i < p->list->n_tensors; i++) {
+    for (int i = 1; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
 
         if (is_persistent(t)) {
@@ -219,7 +219,7 @@ fail:
 static void ref_memory(const struct be_program *p, struct be_memory *m)
 {
     memset(m, 0, sizeof *m);
-    for (int i = 0; i < p->list->n_tensors; i++) {
+    for (int i = 1; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
         size_t bytes = tensor_elements(t) * sizeof(double);
 
@@ -239,7 +239,7 @@ static struct ref_tensor tensor_of(const struct be_program *p, int t)
 {
     struct ref_tensor r = {0};
 
-    if (t < 0)
+    if (t == 0)
         return r;
     r.v = p->data[t];
     r.d = p->list->tensors[t].dims;
@@ -263,13 +263,6 @@ static double grad_norm(const struct be_program *p)
     return sqrt(sum);
 }
 
-static bool skipped(const struct op *o, const struct step *step)
-{
-    if (op_is_optimiser(o->kind) && o->kind != OP_GRAD_SUM && !step_is_last(step))
-        return true;
-    return step->only && !(step->only >> o->kind & 1);
-}
-
 static int ref_run(struct be_program *p, const struct step *step, struct err *err)
 {
     if (step->n_pictures < 0 || step->n_pictures > p->list->batch)
@@ -280,9 +273,9 @@ static int ref_run(struct be_program *p, const struct step *step, struct err *er
         struct ref_call c = {.op = o, .step = step, .batch = p->list->batch};
         double start = clock_seconds();
 
-        if (skipped(o, step))
+        if (!op_runs(o, step))
             continue;
-        if (o->kind == OP_GRAD_NORM)
+        if (op_traits[o->kind].whole_list)
             c.grad_norm = grad_norm(p);
         for (int k = 0; k < 6; k++)
             c.in[k] = tensor_of(p, o->in[k]);
@@ -323,7 +316,7 @@ static int ref_get(struct be *b, const char *name, float *dst, struct err *err)
 
 static int ref_read(struct be_program *p, int tensor, float *dst, struct err *err)
 {
-    if (tensor < 0 || tensor >= p->list->n_tensors)
+    if (tensor < 1 || tensor >= p->list->n_tensors)
         return err_set(err, ERR_INPUT, "no tensor %d", tensor);
     for (size_t i = 0; i < tensor_elements(&p->list->tensors[tensor]); i++)
         dst[i] = (float)p->data[tensor][i];
@@ -334,7 +327,7 @@ static int ref_write(struct be_program *p, int tensor, const float *src, struct 
 {
     struct ref_tensor t;
 
-    if (tensor < 0 || tensor >= p->list->n_tensors || is_persistent(&p->list->tensors[tensor]))
+    if (tensor < 1 || tensor >= p->list->n_tensors || is_persistent(&p->list->tensors[tensor]))
         return err_set(err, ERR_INPUT, "no tensor %d that can be written", tensor);
     for (int i = 0; i < p->list->n_ops; i++)
         for (int k = 0; k < 4; k++)
@@ -349,7 +342,7 @@ static int ref_write(struct be_program *p, int tensor, const float *src, struct 
 
 double *ref_values(struct be_program *p, int tensor)
 {
-    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors);
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors);
     return p->data[tensor];
 }
 

@@ -6,6 +6,7 @@
 #define PRESIZE_BACKEND_REF_H
 
 #include "backend/backend.h"
+#include "backend/op_traits.h"
 
 struct ref_tensor {
     double *v;    /* (d[0], d[1], d[2], d[3]) */

@@ -70,7 +70,7 @@ int infer_new(struct infer **out, const struct backend *be, struct be *b, const 
         goto fail;
     i->prob_tensor = op_list_find(list, "prob");
     i->loss_tensor = op_list_find(list, "loss");
-    BUG_IF(i->prob_tensor < 0 || i->loss_tensor < 0);
+    BUG_IF(!i->prob_tensor || !i->loss_tensor);
     if (be->prepare(&i->program, b, list, err) < 0)
         goto fail;
     op_list_free(list);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/op_traits.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -258,7 +259,7 @@ int session_phase(struct session *s, int phase, struct err *err)
     if (network_train_list(&s->list, s->network, &shape, err) < 0)
         goto fail;
     s->loss_tensor = op_list_find(s->list, "loss");
-    BUG_IF(s->loss_tensor < 0);
+    BUG_IF(!s->loss_tensor);
     if (s->backend->prepare(&s->program, s->be, s->list, err) < 0)
         goto fail;
     if (infer_new(&s->infer, s->backend, s->be, s->network, p->valid_size,
@@ -450,7 +451,7 @@ void session_culprit(struct session *s, char *out, size_t size)
     size_t most = 0;
     float *buffer;
 
-    for (int t = 0; t < s->list->n_tensors; t++)
+    for (int t = 1; t < s->list->n_tensors; t++)
         if (tensor_elements(&s->list->tensors[t]) > most)
             most = tensor_elements(&s->list->tensors[t]);
     out[0] = 0;
@@ -459,7 +460,7 @@ void session_culprit(struct session *s, char *out, size_t size)
         for (int k = 0; k < OP_MAX_OUT; k++) {
             const int t = s->list->ops[i].out[k];
 
-            if (t < 0 || is_finite(s, t, buffer))
+            if (!t || is_finite(s, t, buffer))
                 continue;
             snprintf(out, size, " The first such number is in %s, which op %d (%s) wrote.",
                      s->list->tensors[t].name, i, op_kind_name(s->list->ops[i].kind));

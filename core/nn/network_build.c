@@ -18,18 +18,15 @@ int build_tensor(struct build *b, const char *prefix, const char *suffix, enum t
 
 void build_dims(const struct build *b, int t, int d[4])
 {
-    static const int nothing[4] = {1, 1, 1, 1}; /* out of memory: op_list_check() will say so */
-
-    memcpy(d, t < b->l->n_tensors ? b->l->tensors[t].dims : nothing, 4 * sizeof *d);
+    memcpy(d, b->l->tensors[t].dims, 4 * sizeof *d);
 }
 
 int build_like(struct build *b, const char *prefix, const char *suffix, int t)
 {
-    enum dtype dtype = t < b->l->n_tensors ? b->l->tensors[t].dtype : DTYPE_F32;
     int d[4];
 
     build_dims(b, t, d);
-    return build_tensor(b, prefix, suffix, TENSOR_ACT, dtype, d);
+    return build_tensor(b, prefix, suffix, TENSOR_ACT, b->l->tensors[t].dtype, d);
 }
 
 int build_vectors(struct build *b, const char *name, int c, enum dtype dtype)
@@ -56,7 +53,7 @@ int build_param(struct build *b, const char *prefix, const char *part)
     p = network_param(b->n, name);
     BUG_IF(!p);
     t = op_list_find(b->l, name);
-    if (t >= 0)
+    if (t)
         return t;
     memcpy(d, p->dims, (size_t)p->n_dims * sizeof *d);
     return build_tensor(b, name, "", p->trained ? TENSOR_PARAM : TENSOR_STATE, DTYPE_F32, d);

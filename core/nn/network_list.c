@@ -17,7 +17,6 @@ static void conv(struct build *b, struct unit *u, const struct resnet_conv *c, i
 
     u->conv = *c;
     u->x = x;
-    u->z = -1;
     u->weight = build_param(b, c->name, "weight");
     build_dims(b, x, d);
     d[1] = c->k;
@@ -25,8 +24,8 @@ static void conv(struct build *b, struct unit *u, const struct resnet_conv *c, i
     d[3] = (d[3] + 2 * c->pad - c->side) / c->stride + 1;
     u->y = build_tensor(b, c->name, ".y", TENSOR_ACT, b->s->dtype, d);
     op_list_add(b->l, (struct op){.kind = OP_CONV,
-                                  .in = {x, u->weight, -1, -1, -1, -1},
-                                  .out = {u->y, -1, -1, -1},
+                                  .in = {x, u->weight},
+                                  .out = {u->y},
                                   .stride = c->stride,
                                   .pad = c->pad});
 }
@@ -37,17 +36,17 @@ static int norm_stats(struct build *b, const char *norm, int y)
     int d[4], t;
 
     if (b->infer)
-        return -1;
+        return 0;
     build_dims(b, y, d);
     t = build_stat(b, norm, ".stat", d[1]);
     op_list_add(b->l, (struct op){.kind = OP_BN_STATS,
                                   .in = {y, build_param(b, norm, "running_mean"),
-                                         build_param(b, norm, "running_var"), -1, -1, -1},
-                                  .out = {t, -1, -1, -1}});
+                                         build_param(b, norm, "running_var")},
+                                  .out = {t}});
     return t;
 }
 
-/* MASK: a tensor for where the ReLU lets through, or -1. */
+/* MASK: a tensor for where the ReLU lets through, or 0. */
 static int norm_apply(struct build *b, const char *norm, int y, int stats, bool relu, int residual,
                       int mask)
 {
@@ -59,12 +58,12 @@ static int norm_apply(struct build *b, const char *norm, int y, int stats, bool 
                     (struct op){.kind = OP_BN_INFER,
                                 .in = {y, build_param(b, norm, "running_mean"),
                                        build_param(b, norm, "running_var"), gamma, beta, residual},
-                                .out = {z, -1, -1, -1},
+                                .out = {z},
                                 .relu = relu});
     else
         op_list_add(b->l, (struct op){.kind = OP_BN_APPLY,
-                                      .in = {y, stats, gamma, beta, residual, -1},
-                                      .out = {z, mask, -1, -1},
+                                      .in = {y, stats, gamma, beta, residual},
+                                      .out = {z, mask},
                                       .relu = relu});
     return z;
 }
@@ -77,7 +76,7 @@ static void unit_stats(struct build *b, struct unit *u)
 
 static void unit_apply(struct build *b, struct unit *u, bool relu)
 {
-    u->z = norm_apply(b, u->conv.norm, u->y, u->stat, relu, -1, -1);
+    u->z = norm_apply(b, u->conv.norm, u->y, u->stat, relu, 0, 0);
 }
 
 /* What says where the ReLU behind U's norm let its input through; the backward pass alone needs that. */
@@ -86,7 +85,7 @@ static int relu_mask(struct build *b, const struct unit *u)
     int d[4];
 
     if (b->infer)
-        return -1;
+        return 0;
     build_dims(b, u->y, d);
     d[1] /= 8;
     return build_tensor(b, u->conv.norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
@@ -107,9 +106,7 @@ static int input(struct build *b)
     int x = build_tensor(b, "x", "", TENSOR_ACT, b->s->dtype, d);
 
     if (b->s->augment)
-        op_list_add(b->l, (struct op){.kind = OP_AUGMENT,
-                                      .in = {-1, -1, -1, -1, -1, -1},
-                                      .out = {x, -1, -1, -1}});
+        op_list_add(b->l, (struct op){.kind = OP_AUGMENT, .out = {x}});
     return x;
 }
 
@@ -122,10 +119,9 @@ static int stem(struct build *b)
 
     conv(b, u, &c, input(b));
     unit_stats(b, u);
-    b->argmax = b->stem_mask = -1;
     if (!pooled) { /* the next two gradients meet here, as behind a block */
         b->stem_mask = relu_mask(b, u);
-        return u->z = norm_apply(b, u->conv.norm, u->y, u->stat, true, -1, b->stem_mask);
+        return u->z = norm_apply(b, u->conv.norm, u->y, u->stat, true, 0, b->stem_mask);
     }
     unit_apply(b, u, true);
     build_dims(b, u->z, d);
@@ -133,9 +129,7 @@ static int stem(struct build *b)
     d[3] = (d[3] - 1) / 2 + 1;
     p = build_tensor(b, "maxpool", ".y", TENSOR_ACT, b->s->dtype, d);
     b->argmax = build_tensor(b, "maxpool", ".argmax", TENSOR_ACT, DTYPE_U8, d);
-    op_list_add(b->l, (struct op){.kind = OP_MAX_POOL,
-                                  .in = {u->z, -1, -1, -1, -1, -1},
-                                  .out = {p, b->argmax, -1, -1}});
+    op_list_add(b->l, (struct op){.kind = OP_MAX_POOL, .in = {u->z}, .out = {p, b->argmax}});
     return p;
 }
 
@@ -190,16 +184,14 @@ static int head_norm(struct build *b, int layer, int x)
     m->x = x;
     m->stat = norm_stats(b, m->name, x);
     m->gamma = build_param(b, m->name, "weight");
-    m->z = norm_apply(b, m->name, x, m->stat, false, -1, -1);
+    m->z = norm_apply(b, m->name, x, m->stat, false, 0, 0);
     b->head.dropped[layer] = m->z;
     if (!(rate > 0))
         return m->z;
     t = build_like(b, m->name, ".dropped", m->z);
-    op_list_add(b->l, (struct op){.kind = OP_DROPOUT,
-                                  .in = {m->z, -1, -1, -1, -1, -1},
-                                  .out = {t, -1, -1, -1},
-                                  .rate = rate,
-                                  .layer = layer});
+    op_list_add(
+        b->l,
+        (struct op){.kind = OP_DROPOUT, .in = {m->z}, .out = {t}, .rate = rate, .layer = layer});
     b->head.dropped[layer] = t;
     return t;
 }
@@ -212,32 +204,25 @@ static void head(struct build *b, int x)
 
     h->pooled = build_vectors(b, "pooled", 2 * b->n->features, DTYPE_F32);
     h->argmax = build_vectors(b, "pooled.argmax", b->n->features, DTYPE_I32);
-    op_list_add(b->l, (struct op){.kind = OP_CONCAT_POOL,
-                                  .in = {x, -1, -1, -1, -1, -1},
-                                  .out = {h->pooled, h->argmax, -1, -1}});
+    op_list_add(b->l,
+                (struct op){.kind = OP_CONCAT_POOL, .in = {x}, .out = {h->pooled, h->argmax}});
     t = head_norm(b, 0, h->pooled);
     w = build_param(b, "head.1", "weight");
     build_dims(b, w, d);
     hidden = build_vectors(b, "head.1.y", d[0], DTYPE_F32);
-    op_list_add(
-        b->l,
-        (struct op){.kind = OP_LINEAR, .in = {t, w, -1, -1, -1, -1}, .out = {hidden, -1, -1, -1}});
+    op_list_add(b->l, (struct op){.kind = OP_LINEAR, .in = {t, w}, .out = {hidden}});
     h->relu = build_like(b, "head.1", ".z", hidden);
-    op_list_add(b->l, (struct op){.kind = OP_RELU,
-                                  .in = {hidden, -1, -1, -1, -1, -1},
-                                  .out = {h->relu, -1, -1, -1}});
+    op_list_add(b->l, (struct op){.kind = OP_RELU, .in = {hidden}, .out = {h->relu}});
     t = head_norm(b, 1, h->relu);
     w = build_param(b, "head.3", "weight");
     logits = build_vectors(b, "logits", b->n->classes, DTYPE_F32);
-    op_list_add(
-        b->l,
-        (struct op){.kind = OP_LINEAR, .in = {t, w, -1, -1, -1, -1}, .out = {logits, -1, -1, -1}});
+    op_list_add(b->l, (struct op){.kind = OP_LINEAR, .in = {t, w}, .out = {logits}});
     prob = build_like(b, "prob", "", logits);
     loss = build_tensor(b, "loss", "", TENSOR_ACT, DTYPE_F32, one);
-    h->dlogits = b->infer ? -1 : build_like(b, "dlogits", "", logits);
+    h->dlogits = b->infer ? 0 : build_like(b, "dlogits", "", logits);
     op_list_add(b->l, (struct op){.kind = OP_SOFTMAX_LOSS,
-                                  .in = {logits, -1, -1, -1, -1, -1},
-                                  .out = {prob, loss, h->dlogits, -1},
+                                  .in = {logits},
+                                  .out = {prob, loss, h->dlogits},
                                   .smoothing = b->infer ? 0 : (float)b->s->smoothing,
                                   .focal = b->infer ? 0 : (float)b->s->focal});
 }

@@ -10,14 +10,14 @@ enum { MAX_BLOCKS = 64 };
 
 struct unit { /* a convolution and its batch norm */
     struct resnet_conv conv;
-    int x, weight, y, stat, gamma, z; /* tensors; z is -1 before it is applied */
+    int x, weight, y, stat, gamma, z; /* tensors; z is 0 before it is applied */
 };
 
 struct block {
     struct unit units[RESNET_CONVS], down;
     int n_units;
     bool has_down;
-    int z, mask; /* output; where it is above 0, -1 in inference */
+    int z, mask; /* output; where it is above 0; 0 in inference */
 };
 
 struct norm { /* a batch norm of the head */
@@ -35,7 +35,7 @@ struct build {
     const struct network_shape *s;
     struct op_list *l;
     bool infer;
-    int argmax;    /* of the max pool; -1: there is none, */
+    int argmax;    /* of the max pool; 0: there is none, */
     int stem_mask; /* and this is where the stem's ReLU let its input through */
     struct unit stem;
     struct block blocks[MAX_BLOCKS];

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "backend/backend.h"
+#include "backend/op_traits.h"
 #include "base/clock.h"
 #include "base/rng.h"
 #include "nn/network.h"

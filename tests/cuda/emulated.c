@@ -8,6 +8,7 @@
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/cuda/emulate.h"
 #include "backend/elem.h"
+#include "backend/op_traits.h"
 
 struct store { /* a tensor's memory; persistent ones are in a list */
     struct store *next;
@@ -100,7 +101,7 @@ static void emulated_release(struct be_program *p)
 {
     if (!p)
         return;
-    for (int i = 0; i < p->list->n_tensors; i++)
+    for (int i = 1; i < p->list->n_tensors; i++)
         if (!is_persistent(&p->list->tensors[i]))
             store_free(p->tensors[i]);
     free(p->tensors);
@@ -145,7 +146,7 @@ static int emulated_prepare(struct be_program **out, struct be *b, const struct 
     p->tensors = calloc((size_t)list->n_tensors + 1, sizeof(struct store *));
     p->pictures = calloc((size_t)list->batch, sizeof *p->pictures);
     BUG_IF(!p->list || !p->tensors || !p->pictures);
-    for (int i = 0; i < list->n_tensors; i++) {
+    for (int i = 1; i < list->n_tensors; i++) {
         const struct tensor *t = &list->tensors[i];
         struct store *s = is_persistent(t) ? find(b, t->name) : NULL;
 
@@ -278,7 +279,7 @@ static void take_step(struct be_program *p, const struct step *s)
 
 static void *at(const struct be_program *p, int t)
 {
-    return t < 0 ? NULL : p->tensors[t]->data;
+    return t ? p->tensors[t]->data : NULL;
 }
 
 /* (Re)made chunks of N elements whose FIRST offset starts at START; ODD: none starts on 16 bytes. */
@@ -327,14 +328,12 @@ static int run_optimiser(struct be_program *p, const struct op *o)
 {
     const int *in = o->in;
     struct cuda_chunk *chunks = NULL;
-    const size_t elements = in[0] < 0 ? 0 : tensor_elements(&p->list->tensors[in[0]]);
+    const size_t elements = tensor_elements(&p->list->tensors[in[0]]);
     int n = 0, rc = 0;
 
     if (o->kind == OP_GRAD_SUM)
         return cuda_grad_sum(NULL, at(p, o->out[0]), at(p, in[0]), at(p, in[1]), elements, elements,
                              &p->step);
-    if (p->step.part + 1 < p->step.parts)
-        return 0;
     if (o->kind == OP_GRAD_NORM)
         return run_norm(p, o);
     add_chunks(&chunks, &n, 0, elements, (unsigned)(2 * o->group + o->decay), p->be->crooked);
@@ -464,10 +463,11 @@ static int emulated_run(struct be_program *p, const struct step *step, struct er
 {
     take_step(p, step);
     for (int i = 0; i < p->list->n_ops; i++) {
-        int rc = run_op(p, &p->list->ops[i]);
+        const struct op *o = &p->list->ops[i];
+        int rc = op_runs(o, step) ? run_op(p, o) : 0;
 
         if (rc != 0)
-            return err_set(err, ERR_NOMEM, "%s: %d %s", op_kind_name(p->list->ops[i].kind), rc,
+            return err_set(err, ERR_NOMEM, "%s: %d %s", op_kind_name(o->kind), rc,
                            emulate_fault() ? emulate_fault() : "");
     }
     return 0;

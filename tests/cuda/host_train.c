@@ -30,34 +30,8 @@ static int activation(struct op_list *l, enum dtype t, int c, int side)
     return ops_tensor(l, TENSOR_ACT, t, PICTURES, c, side, side);
 }
 
-static void add(struct op_list *l, struct op o, const int in[6], const int out[4])
-{
-    memcpy(o.in, in, sizeof o.in);
-    memcpy(o.out, out, sizeof o.out);
-    op_list_add(l, o);
-}
-
-#define ADD(l, kind, attributes, ...) add((l), attributes(op_none(kind)), __VA_ARGS__)
-#define IN(...) ((const int[6]){__VA_ARGS__})
-#define OUT(...) ((const int[4]){__VA_ARGS__})
-
-static struct op plain(struct op o)
-{
-    return o;
-}
-
-static struct op same_size(struct op o)
-{
-    o.stride = 1;
-    o.pad = 1;
-    return o;
-}
-
-static struct op with_relu(struct op o)
-{
-    o.relu = true;
-    return o;
-}
+#define OP(...) op_list_add(l, (struct op){__VA_ARGS__})
+#define SAME_SIZE .stride = 1, .pad = 1
 
 /* Gradient G of parameter WHICH summed over the runs of a step. */
 static int add_sum(struct op_list *l, int which, int g)
@@ -67,9 +41,8 @@ static int add_sum(struct op_list *l, int which, int g)
     int sum = named(l, which, ".sum", TENSOR_GRAD);
 
     snprintf(name, sizeof name, "%s.parts", names[which]);
-    ADD(l, OP_GRAD_SUM, plain,
-        IN(g, op_list_tensor(l, name, TENSOR_STATE, DTYPE_F32, 1, n, 1, 1), -1, -1, -1, -1),
-        OUT(sum, -1, -1, -1));
+    OP(.kind = OP_GRAD_SUM, .in = {g, op_list_tensor(l, name, TENSOR_STATE, DTYPE_F32, 1, n, 1, 1)},
+       .out = {sum});
     return sum;
 }
 
@@ -82,22 +55,18 @@ static void add_backward(struct op_list *l, enum dtype t, int parts, const int p
 
     for (int i = 0; i < 4; i++)
         g[i] = named(l, i, ".grad", TENSOR_GRAD);
-    ADD(l, OP_LINEAR_BWD_WEIGHT, plain, IN(a[POOLED], a[DLOGITS], -1, -1, -1, -1),
-        OUT(g[3], -1, -1, -1));
-    ADD(l, OP_LINEAR_BWD_DATA, plain, IN(a[DLOGITS], p[3], -1, -1, -1, -1),
-        OUT(dpooled, -1, -1, -1));
-    ADD(l, OP_CONCAT_POOL_BWD, plain, IN(dpooled, a[ARGMAX], -1, -1, -1, -1), OUT(dz, -1, -1, -1));
-    ADD(l, OP_BN_BWD_STATS, plain, IN(dz, -1, a[MASK], a[Y], a[STAT], -1),
-        OUT(gz, bstat, g[1], g[2]));
-    ADD(l, OP_BN_BWD_APPLY, plain, IN(gz, a[Y], a[STAT], bstat, p[1], -1), OUT(dy, -1, -1, -1));
-    ADD(l, OP_CONV_BWD_WEIGHT, same_size, IN(a[X], dy, -1, -1, -1, -1), OUT(g[0], -1, -1, -1));
+    OP(.kind = OP_LINEAR_BWD_WEIGHT, .in = {a[POOLED], a[DLOGITS]}, .out = {g[3]});
+    OP(.kind = OP_LINEAR_BWD_DATA, .in = {a[DLOGITS], p[3]}, .out = {dpooled});
+    OP(.kind = OP_CONCAT_POOL_BWD, .in = {dpooled, a[ARGMAX]}, .out = {dz});
+    OP(.kind = OP_BN_BWD_STATS, .in = {dz, 0, a[MASK], a[Y], a[STAT]},
+       .out = {gz, bstat, g[1], g[2]});
+    OP(.kind = OP_BN_BWD_APPLY, .in = {gz, a[Y], a[STAT], bstat, p[1]}, .out = {dy});
+    OP(.kind = OP_CONV_BWD_WEIGHT, .in = {a[X], dy}, .out = {g[0]}, SAME_SIZE);
     for (int i = 0; i < 4 && parts > 1; i++)
         g[i] = add_sum(l, i, g[i]);
     for (int i = 0; i < 4; i++)
-        ADD(l, OP_ADAM, plain,
-            IN(g[i], p[i], named(l, i, ".m", TENSOR_STATE), named(l, i, ".v", TENSOR_STATE), -1,
-               -1),
-            OUT(-1, -1, -1, -1));
+        OP(.kind = OP_ADAM,
+           .in = {g[i], p[i], named(l, i, ".m", TENSOR_STATE), named(l, i, ".v", TENSOR_STATE)});
 }
 
 struct net host_net(enum dtype t, int parts)
@@ -116,13 +85,13 @@ struct net host_net(enum dtype t, int parts)
 
     for (int i = 0; i < 4; i++)
         p[i] = named(l, i, "", TENSOR_PARAM);
-    ADD(l, OP_AUGMENT, plain, IN(-1, -1, -1, -1, -1, -1), OUT(x, -1, -1, -1));
-    ADD(l, OP_CONV, same_size, IN(x, p[0], -1, -1, -1, -1), OUT(y, -1, -1, -1));
-    ADD(l, OP_BN_STATS, plain, IN(y, -1, -1, -1, -1, -1), OUT(stat, -1, -1, -1));
-    ADD(l, OP_BN_APPLY, with_relu, IN(y, stat, p[1], p[2], -1, -1), OUT(z, mask, -1, -1));
-    ADD(l, OP_CONCAT_POOL, plain, IN(z, -1, -1, -1, -1, -1), OUT(pooled, argmax, -1, -1));
-    ADD(l, OP_LINEAR, plain, IN(pooled, p[3], -1, -1, -1, -1), OUT(logits, -1, -1, -1));
-    ADD(l, OP_SOFTMAX_LOSS, plain, IN(logits, -1, -1, -1, -1, -1), OUT(prob, n.loss, dlogits, -1));
+    OP(.kind = OP_AUGMENT, .out = {x});
+    OP(.kind = OP_CONV, .in = {x, p[0]}, .out = {y}, SAME_SIZE);
+    OP(.kind = OP_BN_STATS, .in = {y}, .out = {stat});
+    OP(.kind = OP_BN_APPLY, .in = {y, stat, p[1], p[2]}, .out = {z, mask}, .relu = true);
+    OP(.kind = OP_CONCAT_POOL, .in = {z}, .out = {pooled, argmax});
+    OP(.kind = OP_LINEAR, .in = {pooled, p[3]}, .out = {logits});
+    OP(.kind = OP_SOFTMAX_LOSS, .in = {logits}, .out = {prob, n.loss, dlogits});
     add_backward(l, t, parts, p, (const int[8]){x, y, stat, mask, pooled, argmax, dlogits});
     return n;
 }

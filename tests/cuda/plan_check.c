@@ -85,7 +85,7 @@ static void add_list(struct check *c, const struct op_list *l)
         if (i + 1 < l->n_ops && o[1].kind == OP_BN_INFER) {
             s.pass = CONV_FORWARD;
             s.bias = 1;
-            s.add = o[1].in[5] >= 0;
+            s.add = o[1].in[5] > 0;
             s.relu = o[1].relu;
             add(c, &s);
         }

@@ -68,7 +68,7 @@ static void pictures_give_way(void **state)
     struct op_list *large = op_list_new(PICTURES, PICTURES);
     const int x = ops_tensor(large, TENSOR_ACT, DTYPE_F32, PICTURES, CHANNELS, 2048, 2048),
               y = ops_tensor(large, TENSOR_ACT, DTYPE_F32, PICTURES, CHANNELS, 2048, 2048);
-    struct op relu = op_none(OP_RELU);
+    struct op relu = {.kind = OP_RELU};
     struct picture pictures[PICTURES];
     struct step step = host_step(pictures, 0, true);
     struct be *b;

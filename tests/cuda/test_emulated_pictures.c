@@ -43,7 +43,7 @@ static struct device device_open(const struct backend *backend, enum dtype type)
     const struct exec_options options = {.threads = 1};
     struct device d = {.backend = backend, .x = malloc(VALUES * sizeof(float))};
     struct op_list *l = op_list_new(BATCH, BATCH);
-    struct op o = op_none(OP_AUGMENT);
+    struct op o = {.kind = OP_AUGMENT};
     struct err err = {0};
 
     assert_non_null(d.x);
@@ -67,7 +67,7 @@ static void device_run(const struct device *d, const struct step *step)
     struct err err = {0};
 
     if (d->backend->run(d->program, step, &err) < 0 ||
-        d->backend->read(d->program, 0, d->x, &err) < 0)
+        d->backend->read(d->program, 1, d->x, &err) < 0)
         fail_msg("%s", err.msg);
 }
 

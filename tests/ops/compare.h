@@ -11,34 +11,18 @@ static inline double gamma_of(double k)
     return k * unit / (1.0 - k * unit);
 }
 
-/* Terms in the longest sum of a case. */
+/* Terms in the longest sum of a case, and a few for what else is rounded. */
 static inline double ops_terms(const struct ops_case *c)
 {
-    int p = c->stride ? (c->h + 2 * c->pad - c->r) / c->stride + 1 : 1;
-    int q = c->stride ? (c->w + 2 * c->pad - c->r) / c->stride + 1 : 1;
+    const struct op o = {.kind = c->kind, .stride = c->stride, .pad = c->pad};
+    const char *sums = op_traits[c->kind].sums, *letter = sums;
+    int sizes[OP_LETTERS];
+    double terms = 1;
 
-    switch (c->kind) {
-    case OP_CONV:
-        return c->c * c->r * c->r;
-    case OP_CONV_BWD_DATA:
-        return c->k * c->r * c->r;
-    case OP_CONV_BWD_WEIGHT:
-        return c->n * p * q;
-    case OP_LINEAR:
-        return c->c;
-    case OP_LINEAR_BWD_DATA:
-        return c->k;
-    case OP_LINEAR_BWD_WEIGHT:
-        return c->n;
-    case OP_CONCAT_POOL:
-        return c->h * c->w + 2;
-    case OP_BN_STATS:
-    case OP_BN_BWD_STATS:
-    case OP_BN_RELU_BWD_STATS:
-        return c->n * c->h * c->w + 4;
-    default:
-        return 8;
-    }
+    ops_sizes(sizes, c, &o);
+    for (; letter && *letter; letter++)
+        terms *= sizes[*letter - 'a'];
+    return letter != sums ? terms + 4 : 8;
 }
 
 /* Linear ops: tol[i] = 2 gamma_K of the same op on absolute values. */

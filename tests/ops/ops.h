@@ -136,218 +136,88 @@ static inline int ops_tensor(struct op_list *l, enum tensor_role role, enum dtyp
     return op_list_tensor(l, name, role, t, d0, d1, d2, d3);
 }
 
-static inline int ops_act(struct op_list *l, const struct ops_case *c, enum dtype t, int ch, int h,
-                          int w)
-{
-    return ops_tensor(l, TENSOR_ACT, t, c->n, ch, h, w);
-}
-
 static inline int ops_vector(struct op_list *l, enum tensor_role role, int n)
 {
     return ops_tensor(l, role, role == TENSOR_STAT ? DTYPE_F64 : DTYPE_F32,
                       role == TENSOR_STAT ? 2 : n, role == TENSOR_STAT ? n : 1, 1, 1);
 }
 
-#define ACT ops_act(l, c, c->dtype, c->c, c->h, c->w)
-static inline void ops_build_norm_bwd(struct op_list *l, const struct ops_case *c, struct op *o)
+/* The sizes of a case by letter; l: of GRAD_SUM's levels. */
+static inline void ops_sizes(int sizes[OP_LETTERS], const struct ops_case *c, const struct op *o)
 {
-    switch (c->kind) {
-    case OP_BN_BWD_STATS:
-        o->in[0] = ACT;
-        o->in[1] = c->extra ? ACT : -1;
-        o->in[2] = c->relu ? ops_act(l, c, DTYPE_BITS, c->c / 8, c->h, c->w) : -1;
-        o->in[3] = ACT;
-        o->in[4] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[0] = c->extra || c->relu ? ACT : -1;
-        o->out[1] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
-        o->out[3] = ops_vector(l, TENSOR_GRAD, c->c);
-        return;
-    case OP_BN_RELU_BWD_STATS:
-        o->in[0] = ACT;
-        o->in[1] = ACT;
-        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
-        o->in[3] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
-        o->out[1] = ops_vector(l, TENSOR_GRAD, c->c);
-        o->out[2] = ops_vector(l, TENSOR_GRAD, c->c);
-        return;
-    default: /* OP_BN_BWD_APPLY, OP_BN_RELU_BWD_APPLY */
-        o->in[0] = ACT;
-        o->in[1] = ACT;
-        o->in[2] = ops_vector(l, TENSOR_STAT, c->c);
-        o->in[3] = ops_vector(l, TENSOR_STAT, c->c);
-        o->in[4] = ops_vector(l, TENSOR_PARAM, c->c);
-        if (c->kind == OP_BN_RELU_BWD_APPLY)
-            o->in[5] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->out[0] = ACT;
-    }
+    const int given[OP_LETTERS] = {
+        ['n' - 'a'] = c->n, ['c' - 'a'] = c->c, ['h' - 'a'] = c->h,
+        ['w' - 'a'] = c->w, ['k' - 'a'] = c->k, ['r' - 'a'] = c->r,
+        ['s' - 'a'] = c->r, ['l' - 'a'] = 4,    ['g' - 'a'] = c->groups ? c->groups : 1};
+
+    memcpy(sizes, given, sizeof given);
+    op_sizes_derive(sizes, o);
 }
 
-static inline void ops_build_norm(struct op_list *l, const struct ops_case *c, struct op *o)
+/* Whether the case has an operand that may be absent: a mask is written where MASKED and read where RELU. */
+static inline bool ops_has(const struct ops_case *c, const struct operand *o, bool input)
 {
-    switch (c->kind) {
-    case OP_BN_STATS:
-        o->in[0] = ACT;
-        if (c->extra) {
-            o->in[1] = ops_vector(l, TENSOR_STATE, c->c);
-            o->in[2] = ops_vector(l, TENSOR_STATE, c->c);
-        }
-        o->out[0] = ops_vector(l, TENSOR_STAT, c->c);
-        return;
-    case OP_BN_APPLY:
-    case OP_BN_INFER: {
-        int at = 1;
+    if (o->role == 'B')
+        return input ? c->relu : c->masked;
+    if (o->role == 'A' && !input && c->kind == OP_BN_BWD_STATS)
+        return c->extra || c->relu; /* g */
+    return c->extra || o->role >= 'a';
+}
 
-        o->in[0] = ACT;
-        if (c->kind == OP_BN_APPLY) {
-            o->in[at++] = ops_vector(l, TENSOR_STAT, c->c);
-        } else {
-            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
-            o->in[at++] = ops_vector(l, TENSOR_STATE, c->c);
-        }
-        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
-        o->in[at++] = ops_vector(l, TENSOR_PARAM, c->c);
-        if (c->extra)
-            o->in[at] = ACT;
-        o->out[0] = ACT;
-        if (c->masked)
-            o->out[1] = ops_act(l, c, DTYPE_BITS, c->c / 8, c->h, c->w);
-        return;
-    }
+/* A new tensor for operand O; 0 where it may be absent and is. */
+static inline int ops_operand(struct op_list *l, const struct ops_case *c, const struct op *op,
+                              const struct operand *o, bool input)
+{
+    const char role = (char)(o->role | 0x20);
+    int sizes[OP_LETTERS], d[4];
+
+    if (!o->name || !ops_has(c, o, input))
+        return 0;
+    ops_sizes(sizes, c, op);
+    op_shape(d, o->shape, sizes);
+    switch (role) {
+    case 'p':
+        return ops_tensor(l, TENSOR_PARAM, DTYPE_F32, d[0], d[1], d[2], d[3]);
+    case 's':
+        return ops_tensor(l, TENSOR_STATE, DTYPE_F32, d[0], d[1], d[2], d[3]);
+    case 'e':
+        return ops_tensor(l, c->extra ? TENSOR_PARAM : TENSOR_STATE, DTYPE_F32, d[0], d[1], d[2],
+                          d[3]);
+    case 'g':
+        return ops_tensor(l, TENSOR_GRAD, DTYPE_F32, d[0], d[1], d[2], d[3]);
+    case 't':
+        return ops_tensor(l, TENSOR_STAT, DTYPE_F64, d[0], d[1], d[2], d[3]);
     default:
-        ops_build_norm_bwd(l, c, o);
+        return ops_tensor(l, TENSOR_ACT,
+                          role == 'f'   ? DTYPE_F32
+                          : role == 'u' ? DTYPE_U8
+                          : role == 'b' ? DTYPE_BITS
+                          : role == 'i' ? DTYPE_I32
+                                        : c->dtype,
+                          d[0], d[1], d[2], d[3]);
     }
 }
-
-static inline void ops_build_conv(struct op_list *l, const struct ops_case *c, struct op *o)
-{
-    int p = (c->h + 2 * c->pad - c->r) / c->stride + 1,
-        q = (c->w + 2 * c->pad - c->r) / c->stride + 1;
-    enum tensor_role role = c->kind == OP_CONV_BWD_WEIGHT ? TENSOR_GRAD : TENSOR_PARAM;
-    int x = ops_act(l, c, c->dtype, c->c, c->h, c->w), y = ops_act(l, c, c->dtype, c->k, p, q);
-    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c / (c->groups ? c->groups : 1), c->r, c->r);
-
-    o->in[0] = c->kind == OP_CONV_BWD_DATA ? y : x;
-    o->in[1] = c->kind == OP_CONV_BWD_WEIGHT ? y : w;
-    o->out[0] = c->kind == OP_CONV ? y : c->kind == OP_CONV_BWD_DATA ? x : w;
-}
-
-static inline void ops_build_linear(struct op_list *l, const struct ops_case *c, struct op *o)
-{
-    enum tensor_role role = c->kind == OP_LINEAR_BWD_WEIGHT ? TENSOR_GRAD : TENSOR_PARAM;
-    int x = ops_act(l, c, c->dtype, c->c, 1, 1), y = ops_act(l, c, c->dtype, c->k, 1, 1);
-    int w = ops_tensor(l, role, DTYPE_F32, c->k, c->c, 1, 1);
-
-    o->in[0] = c->kind == OP_LINEAR_BWD_DATA ? y : x;
-    o->in[1] = c->kind == OP_LINEAR_BWD_WEIGHT ? y : w;
-    o->out[0] = c->kind == OP_LINEAR ? y : c->kind == OP_LINEAR_BWD_DATA ? x : w;
-}
-
-static inline void ops_build_other(struct op_list *l, const struct ops_case *c, struct op *o)
-{
-    int p = (c->h - 1) / 2 + 1, q = (c->w - 1) / 2 + 1;
-
-    switch (c->kind) {
-    case OP_AUGMENT:
-        o->out[0] = ops_act(l, c, c->dtype, 3, c->h, c->h);
-        return;
-    case OP_MAX_POOL:
-        o->in[0] = ACT;
-        o->out[0] = ops_act(l, c, c->dtype, c->c, p, q);
-        o->out[1] = ops_act(l, c, DTYPE_U8, c->c, p, q);
-        return;
-    case OP_MAX_POOL_BWD:
-        o->in[0] = ops_act(l, c, c->dtype, c->c, p, q);
-        o->in[1] = c->extra ? ops_act(l, c, c->dtype, c->c, p, q) : -1;
-        o->in[2] = ops_act(l, c, DTYPE_U8, c->c, p, q);
-        o->out[0] = ACT;
-        return;
-    case OP_CONCAT_POOL:
-        o->in[0] = ACT;
-        o->out[0] = ops_act(l, c, DTYPE_F32, 2 * c->c, 1, 1);
-        o->out[1] = ops_act(l, c, DTYPE_I32, c->c, 1, 1);
-        return;
-    case OP_CONCAT_POOL_BWD:
-        o->in[0] = ops_act(l, c, DTYPE_F32, 2 * c->c, 1, 1);
-        o->in[1] = ops_act(l, c, DTYPE_I32, c->c, 1, 1);
-        o->out[0] = ACT;
-        return;
-    case OP_SOFTMAX_LOSS:
-        o->in[0] = ops_act(l, c, c->dtype, c->k, 1, 1);
-        o->out[0] = ops_act(l, c, c->dtype, c->k, 1, 1);
-        o->out[1] = ops_act(l, c, DTYPE_F32, 1, 1, 1);
-        o->out[2] = c->extra ? ops_act(l, c, c->dtype, c->k, 1, 1) : -1;
-        return;
-    case OP_GRAD_SUM:
-        o->in[0] = ops_tensor(l, TENSOR_GRAD, DTYPE_F32, c->k, c->c, c->r, c->r);
-        o->in[1] = ops_tensor(l, TENSOR_STATE, DTYPE_F32, 4, c->k * c->c * c->r * c->r, 1, 1);
-        o->out[0] = ops_tensor(l, TENSOR_GRAD, DTYPE_F32, c->k, c->c, c->r, c->r);
-        return;
-    case OP_ADAM:
-    case OP_SGD:
-        for (int i = 0; i < (c->kind == OP_ADAM ? 4 : 3); i++)
-            o->in[i] = ops_tensor(l,
-                                  i == 0   ? TENSOR_GRAD
-                                  : i == 1 ? TENSOR_PARAM
-                                           : TENSOR_STATE,
-                                  DTYPE_F32, c->k, c->c, c->r, c->r);
-        if (c->extra)
-            o->in[c->kind == OP_ADAM ? 4 : 3] = ops_tensor(l, TENSOR_STAT, DTYPE_F64, 1, 1, 1, 1);
-        o->nesterov = c->relu;
-        return;
-    case OP_EMA:
-        for (int i = 0; i < 2; i++)
-            o->in[i] = ops_tensor(l, i == 0 && c->extra ? TENSOR_PARAM : TENSOR_STATE, DTYPE_F32,
-                                  c->k, c->c, c->r, c->r);
-        return;
-    default: /* relu, dropout and theirs */
-        o->in[0] = ACT;
-        o->in[1] = c->kind == OP_RELU_BWD ? ACT : -1;
-        o->out[0] = ACT;
-    }
-}
-#undef ACT
 
 static inline struct op_list *ops_build(const struct ops_case *c)
 {
     struct op_list *l = op_list_new(c->n, c->micro);
-    struct op o = op_none(c->kind);
+    struct op o = {.kind = c->kind};
 
     assert_non_null(l);
     o.stride = c->stride;
     o.pad = c->pad;
     o.relu = c->relu && c->kind != OP_BN_BWD_STATS;
+    o.nesterov = c->relu;
     o.rate = 0.3f;
     o.layer = 2;
     o.group = 1;
     o.decay = c->extra;
     o.smoothing = c->smoothing;
     o.focal = c->focal;
-    switch (c->kind) {
-    case OP_CONV:
-    case OP_CONV_BWD_DATA:
-    case OP_CONV_BWD_WEIGHT:
-        ops_build_conv(l, c, &o);
-        break;
-    case OP_LINEAR:
-    case OP_LINEAR_BWD_DATA:
-    case OP_LINEAR_BWD_WEIGHT:
-        ops_build_linear(l, c, &o);
-        break;
-    case OP_BN_STATS:
-    case OP_BN_APPLY:
-    case OP_BN_INFER:
-    case OP_BN_BWD_STATS:
-    case OP_BN_BWD_APPLY:
-    case OP_BN_RELU_BWD_STATS:
-    case OP_BN_RELU_BWD_APPLY:
-        ops_build_norm(l, c, &o);
-        break;
-    default:
-        ops_build_other(l, c, &o);
-    }
+    for (int i = 0; i < OP_MAX_IN; i++)
+        o.in[i] = ops_operand(l, c, &o, &op_traits[c->kind].in[i], true);
+    for (int i = 0; i < OP_MAX_OUT; i++)
+        o.out[i] = ops_operand(l, c, &o, &op_traits[c->kind].out[i], false);
     op_list_add(l, o);
     return l;
 }
@@ -367,38 +237,31 @@ static inline float ops_tap(struct rng *r, const struct ops_case *c, int i, int 
 
 static inline float ops_value(struct rng *r, const struct ops_case *c, int which, size_t i)
 {
-    float x = (float)rng_normal(r);
-    int q = (c->w - 1) / 2 + 1, p = (c->h - 1) / 2 + 1;
-    bool rstd = i >= (size_t)c->c;
+    const float x = (float)rng_normal(r);
+    const int q = (c->w - 1) / 2 + 1, p = (c->h - 1) / 2 + 1;
+    const struct operand *o = &op_traits[c->kind].in[which];
 
-    switch (c->kind) {
-    case OP_BN_STATS: /* channels with means of several deviations; running variances positive */
-        return which == 2 ? fabsf(x) + 0.5f
-                          : x + 3.0f * (float)(i / ((size_t)c->h * (size_t)c->w) % 3);
-    case OP_BN_APPLY:
-        return which == 1 && rstd ? 0.5f + fabsf(x) : x;
-    case OP_BN_INFER:
-        return which == 2 ? 0.2f + fabsf(x) : x;
-    case OP_BN_BWD_STATS:
-        return which == 2 ? (float)rng_below(r, 256) : which == 4 && rstd ? 0.5f + fabsf(x) : x;
-    case OP_BN_BWD_APPLY:
-    case OP_BN_RELU_BWD_STATS:
-    case OP_BN_RELU_BWD_APPLY:
-        return which == 2 && rstd ? 0.5f + fabsf(x) : x;
-    case OP_MAX_POOL: /* few levels, so that maxima are often shared */
-    case OP_CONCAT_POOL:
+    switch (o->values) {
+    case VALUES_SPREAD: /* means of several deviations */
+        return x + 3.0f * (float)(i / ((size_t)c->h * (size_t)c->w) % 3);
+    case VALUES_VARIANCE: /* smaller ones where the op divides by their root */
+        return fabsf(x) + (o->changed ? 0.5f : 0.2f);
+    case VALUES_STAT:
+        return i >= (size_t)c->c ? 0.5f + fabsf(x) : x;
+    case VALUES_TIES: /* few levels, so that maxima are often shared */
         return floorf(2.0f * x) - 1.0f;
-    case OP_MAX_POOL_BWD:
-        return which == 2 ? ops_tap(r, c, (int)(i / (size_t)q % (size_t)p), (int)(i % (size_t)q))
-                          : x;
-    case OP_CONCAT_POOL_BWD:
-        return which == 1 ? (float)rng_below(r, (uint32_t)(c->h * c->w)) : x;
-    case OP_SOFTMAX_LOSS:
+    case VALUES_TAP:
+        return ops_tap(r, c, (int)(i / (size_t)q % (size_t)p), (int)(i % (size_t)q));
+    case VALUES_PIXEL:
+        return (float)rng_below(r, (uint32_t)(c->h * c->w));
+    case VALUES_LOGITS:
         return i / (size_t)c->k == 1 ? 30.0f * x : 4.0f * x;
-    case OP_ADAM:
-        return which == 3 ? x * x : which == 4 ? 0.25f : x;
+    case VALUES_SQUARES:
+        return x * x;
     default:
-        return x;
+        if ((o->role | 0x20) == 'b')
+            return (float)rng_below(r, 256);
+        return c->kind == OP_ADAM && which == 4 ? 0.25f : x; /* 0.25: a clip */
     }
 }
 
@@ -421,7 +284,7 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         fail_msg("%s: %s", ops_case_name(c), err.msg);
     for (int i = 0; i < MAX_IN; i++) {
         struct rng r = rng_begin(seed, RNG_TEST, 0, (uint32_t)i);
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s.list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s.list->tensors[o->in[i]] : NULL;
 
         if (!t)
             continue;
@@ -435,7 +298,7 @@ static inline struct ops_setup ops_begin(const struct ops_case *c, uint64_t seed
         }
     }
     for (int i = 0; i < MAX_OUT; i++)
-        s.n_out[i] = o->out[i] < 0 ? 0 : tensor_elements(&s.list->tensors[o->out[i]]);
+        s.n_out[i] = tensor_elements(&s.list->tensors[o->out[i]]);
     s.pictures = calloc((size_t)c->n, sizeof *s.pictures);
     assert_non_null(s.pictures);
     s.mixes = calloc((size_t)c->n, sizeof *s.mixes);
@@ -517,7 +380,7 @@ static inline int ops_give(const struct backend *k, struct be *b, struct be_prog
     const struct op *o = &s->list->ops[0];
 
     for (int i = 0; i < MAX_IN; i++) {
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
         if (t && (ops_persistent(t) ? k->put(b, t->name, s->in[i], err)
                                     : k->write(p, o->in[i], s->in[i], err)) < 0)
@@ -532,14 +395,14 @@ static inline int ops_take(const struct backend *k, struct be *b, struct be_prog
     const struct op *o = &s->list->ops[0];
 
     for (int i = 0; i < MAX_OUT; i++) {
-        if (o->out[i] < 0)
+        if (!o->out[i])
             continue;
         r->out[i] = ops_guarded(s->n_out[i]);
         if (k->read(p, o->out[i], r->out[i], err) < 0)
             return -1;
     }
     for (int i = 0; i < MAX_IN; i++) {
-        const struct tensor *t = o->in[i] < 0 ? NULL : &s->list->tensors[o->in[i]];
+        const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
         if (!t || !ops_persistent(t))
             continue;

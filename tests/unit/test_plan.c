@@ -13,6 +13,7 @@
 #include <cmocka.h>
 // clang-format on
 
+#include "backend/op_traits.h"
 #include "backend/plan.h"
 #include "base/rng.h"
 
@@ -43,17 +44,17 @@ static int other(struct op_list *l, const char *prefix, enum tensor_role role, i
     return op_list_tensor(l, name, role, role == TENSOR_STAT ? DTYPE_F64 : DTYPE_F32, d0, d1, 1, 1);
 }
 
-/* bn_stats, bn_apply of X and, where it is not -1, RESIDUAL; the new activation. */
+/* bn_stats, bn_apply of X and, where it is not 0, RESIDUAL; the new activation. */
 static int batch_norm(struct op_list *l, int x, int residual, int channels, int *stat)
 {
     int z = act(l, channels);
 
     *stat = other(l, "s", TENSOR_STAT, 2, channels);
-    op_list_add(l, OP(OP_BN_STATS, .in = {x, -1, -1, -1, -1, -1}, .out = {*stat, -1, -1, -1}));
+    op_list_add(l, OP(OP_BN_STATS, .in = {x}, .out = {*stat}));
     op_list_add(l, OP(OP_BN_APPLY,
                       .in = {x, *stat, other(l, "g", TENSOR_PARAM, channels, 1),
-                             other(l, "b", TENSOR_PARAM, channels, 1), residual, -1},
-                      .out = {z, -1, -1, -1}));
+                             other(l, "b", TENSOR_PARAM, channels, 1), residual},
+                      .out = {z}));
     return z;
 }
 
@@ -71,25 +72,23 @@ static struct op_list *random_list(struct rng *r, int n_ops)
         switch (rng_below(r, 5)) {
         case 0:
             to = act(l, channels);
-            op_list_add(l, OP(OP_RELU, .in = {from, -1, -1, -1, -1, -1}, .out = {to, -1, -1, -1}));
+            op_list_add(l, OP(OP_RELU, .in = {from}, .out = {to}));
             break;
         case 1:
-            to = batch_norm(l, from, l->tensors[before].dims[1] == channels ? before : -1, channels,
+            to = batch_norm(l, from, l->tensors[before].dims[1] == channels ? before : 0, channels,
                             &stat);
             break;
         case 2:
-            op_list_add(l,
-                        OP(OP_LINEAR_BWD_WEIGHT, .in = {from, before, -1, -1, -1, -1},
-                           .out = {other(l, "d", TENSOR_GRAD, l->tensors[before].dims[1], channels),
-                                   -1, -1, -1}));
+            op_list_add(
+                l, OP(OP_LINEAR_BWD_WEIGHT, .in = {from, before},
+                      .out = {other(l, "d", TENSOR_GRAD, l->tensors[before].dims[1], channels)}));
             continue;
         default:
             to = act(l, 1 + (int)rng_below(r, 200));
             op_list_add(
                 l, OP(OP_LINEAR,
-                      .in = {from, other(l, "w", TENSOR_PARAM, l->tensors[to].dims[1], channels),
-                             -1, -1, -1, -1},
-                      .out = {to, -1, -1, -1}));
+                      .in = {from, other(l, "w", TENSOR_PARAM, l->tensors[to].dims[1], channels)},
+                      .out = {to}));
         }
         x[n++] = to;
     }
@@ -130,14 +129,13 @@ static struct use use_of(const struct plan *p, const struct op_list *l, int t)
 /* Whether B has the room of A because ops worked in place, the first of them the last that touches A. */
 static bool is_followed_by(const struct plan *p, const struct op_list *l, int a, int b)
 {
-    while (a >= 0 && a != b) {
+    while (a && a != b) {
         const struct op *o = &l->ops[use_of(p, l, a).last_op];
-        const int k = op_in_place(o->kind);
 
-        a = k >= 0 && o->in[k] == a && p->tensors[a].offset == p->tensors[b].offset &&
+        a = op_in_place(o) == a && p->tensors[a].offset == p->tensors[b].offset &&
                     use_of(p, l, o->out[0]).first_op == o - l->ops
                 ? o->out[0]
-                : -1;
+                : 0;
     }
     return a == b;
 }
@@ -154,7 +152,7 @@ static const char *fault(const struct plan *p, const struct op_list *l)
     }
     if (next != l->n_ops)
         return "segments do not cover the list";
-    for (int a = 0; a < l->n_tensors; a++) {
+    for (int a = 1; a < l->n_tensors; a++) {
         struct use ua = use_of(p, l, a);
         bool outside = !ua.read || !ua.written, local;
         size_t bytes;
@@ -171,7 +169,7 @@ static const char *fault(const struct plan *p, const struct op_list *l)
         if (p->tensors[a].offset % 64 ||
             p->tensors[a].offset + bytes > (local ? p->local_bytes : p->arena_bytes))
             return "offset out of bounds or not aligned";
-        for (int b = 0; b < a; b++) {
+        for (int b = 1; b < a; b++) {
             struct use ub = use_of(p, l, b);
             bool shared = !ub.read || !ub.written || outside, meet;
             size_t other_bytes = slice(l, b) * (local ? MICRO : BATCH);
@@ -219,8 +217,7 @@ static void run_op(struct memory *m, const struct op *o, int first, int pictures
         for (int k = 0; k < (write ? OP_MAX_OUT : OP_MAX_IN); k++) {
             const int t = write ? o->out[k] : o->in[k];
 
-            for (int n = first;
-                 t >= 0 && m->l->tensors[t].role == TENSOR_ACT && n < first + pictures; n++)
+            for (int n = first; m->l->tensors[t].role == TENSOR_ACT && n < first + pictures; n++)
                 access_slice(m, t, n, write);
         }
 }
@@ -231,17 +228,17 @@ static bool loses_something(const struct plan *p, const struct op_list *l)
     struct memory m = {p, l, calloc(p->arena_bytes + 4, 1), calloc(p->local_bytes + 4, 1), false};
 
     for (int n = 0; n < BATCH; n++)
-        access_slice(&m, 0, n, true); /* the list's input */
+        access_slice(&m, 1, n, true); /* the list's input */
     for (int s = 0; s < p->n_segments; s++) {
         const struct segment *g = &p->segments[s];
 
         for (int micro = 0; micro < BATCH; micro += MICRO) {
             for (int i = 0; i < MICRO; i += g->pictures)
                 for (int o = g->first; o < g->first + g->n; o++)
-                    if (!plan_runs_last(l->ops[o].kind))
+                    if (!op_traits[l->ops[o].kind].runs_last)
                         run_op(&m, &l->ops[o], micro + i, g->pictures);
             for (int o = g->first; o < g->first + g->n; o++)
-                if (plan_runs_last(l->ops[o].kind))
+                if (op_traits[l->ops[o].kind].runs_last)
                     run_op(&m, &l->ops[o], micro, MICRO);
         }
     }
@@ -303,7 +300,7 @@ static void random_lists_never_overlap(void **state)
         if (what)
             fail_msg("seed %u: %s", seed, what);
         /* the control: a tensor put on top of another one must be noticed */
-        for (int t = 0; t < l->n_tensors; t++)
+        for (int t = 1; t < l->n_tensors; t++)
             if (p->tensors[t].place == PLACE_ARENA && p->tensors[t].offset > 0) {
                 p->tensors[t].offset = 0;
                 caught += fault(p, l) != NULL;
@@ -327,7 +324,7 @@ static void memory_is_shared(void **state)
     for (int i = 0; i < 10; i++) {
         int y = act(l, 64);
 
-        op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
+        op_list_add(l, OP(OP_RELU, .in = {x}, .out = {y}));
         x = batch_norm(l, y, -1, 64, &stat);
     }
     assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
@@ -352,19 +349,17 @@ static void a_stream_of_blocks_is_one_tensor(void **state)
         int z[6], stat, shared = 0;
 
         z[0] = act(l, 64);
-        op_list_add(l,
-                    OP(OP_RELU, .in = {act(l, 64), -1, -1, -1, -1, -1}, .out = {z[0], -1, -1, -1}));
+        op_list_add(l, OP(OP_RELU, .in = {act(l, 64)}, .out = {z[0]}));
         for (int i = 0; i < 5; i++) {
             int y = act(l, 64);
 
-            op_list_add(l, OP(OP_RELU, .in = {z[i], -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
+            op_list_add(l, OP(OP_RELU, .in = {z[i]}, .out = {y}));
             z[i + 1] = batch_norm(l, y, z[i], 64, &stat);
         }
         if (trained)
-            op_list_add(l, OP(OP_LINEAR_BWD_WEIGHT, .in = {z[2], z[5], -1, -1, -1, -1},
-                              .out = {other(l, "d", TENSOR_GRAD, 64, 64), -1, -1, -1}));
-        op_list_add(l,
-                    OP(OP_RELU, .in = {z[5], -1, -1, -1, -1, -1}, .out = {act(l, 64), -1, -1, -1}));
+            op_list_add(l, OP(OP_LINEAR_BWD_WEIGHT, .in = {z[2], z[5]},
+                              .out = {other(l, "d", TENSOR_GRAD, 64, 64)}));
+        op_list_add(l, OP(OP_RELU, .in = {z[5]}, .out = {act(l, 64)}));
         assert_int_equal(op_list_check(l, &err), 0);
         assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
         assert_null(fault(p, l));
@@ -387,10 +382,9 @@ static void segments_end_where_a_sum_is_read(void **state)
     int v = other(l, "v", TENSOR_STATE, 8, 16);
 
     (void)state;
-    op_list_add(l,
-                OP(OP_LINEAR_BWD_WEIGHT, .in = {x, dy, -1, -1, -1, -1}, .out = {grad, -1, -1, -1}));
-    op_list_add(l, OP(OP_LINEAR_BWD_DATA, .in = {dy, w, -1, -1, -1, -1}, .out = {dx, -1, -1, -1}));
-    op_list_add(l, OP(OP_ADAM, .in = {grad, w, m, v, -1, -1}, .out = {-1, -1, -1, -1}));
+    op_list_add(l, OP(OP_LINEAR_BWD_WEIGHT, .in = {x, dy}, .out = {grad}));
+    op_list_add(l, OP(OP_LINEAR_BWD_DATA, .in = {dy, w}, .out = {dx}));
+    op_list_add(l, OP(OP_ADAM, .in = {grad, w, m, v}));
     assert_int_equal(op_list_check(l, &err), 0);
     assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     assert_int_equal(p->n_segments, 2); /* the gradient, unread so far, does not end it */
@@ -419,10 +413,8 @@ static void a_folded_norm_does_not_overwrite_its_input(void **state)
         for (int k = 0; k < 4; k++)
             v[k] = other(l, "v", k < 2 ? TENSOR_STATE : TENSOR_PARAM, 16, 1);
         x[i + 1] = act(l, 16);
-        op_list_add(
-            l, OP(OP_CONV, .in = {x[i], w, -1, -1, -1, -1}, .out = {y, -1, -1, -1}, .stride = 1));
-        op_list_add(l, OP(OP_BN_INFER, .in = {y, v[0], v[1], v[2], v[3], -1},
-                          .out = {x[i + 1], -1, -1, -1}));
+        op_list_add(l, OP(OP_CONV, .in = {x[i], w}, .out = {y}, .stride = 1));
+        op_list_add(l, OP(OP_BN_INFER, .in = {y, v[0], v[1], v[2], v[3]}, .out = {x[i + 1]}));
     }
     assert_int_equal(op_list_check(l, &err), 0);
     assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
@@ -449,7 +441,7 @@ static void sizes_that_overflow_are_refused(void **state)
     int x = act(l, 4), y = act(l, 4);
 
     (void)state;
-    op_list_add(l, OP(OP_RELU, .in = {x, -1, -1, -1, -1, -1}, .out = {y, -1, -1, -1}));
+    op_list_add(l, OP(OP_RELU, .in = {x}, .out = {y}));
     assert_true(plan_make(&p, l, huge, NULL, 0, &err) < 0);
     assert_int_equal(err.kind, ERR_NOMEM);
     assert_null(p);

@@ -31,6 +31,9 @@ bool is_persistent(const struct tensor *t)
 
 char *act_data(const struct be_program *p, int tensor, int worker, int picture)
 {
+    if (tensor == 0)
+        return NULL;
+
     const int room = p->plan->tensors[tensor].pictures;
     const size_t at = p->plan->tensors[tensor].offset + (size_t)(picture % room) * p->slice[tensor];
 
@@ -253,13 +256,13 @@ static int place_tensors(struct be_program *p, struct err *err)
     p->data = calloc((size_t)l->n_tensors, sizeof *p->data);
     if (!p->slice || !p->data)
         return err_set(err, ERR_NOMEM, "list of %d tensors", l->n_tensors);
-    for (int i = 0; i < l->n_tensors; i++)
+    for (int i = 1; i < l->n_tensors; i++)
         *(l->tensors[i].role == TENSOR_GRAD ? &gradients : &stats) += own_bytes(&l->tensors[i]);
     if (region_share(&p->gradients, p->be->options.ranks, gradients, "gradients", err) < 0 ||
         region_map(&p->stats, stats, "statistics", err) < 0)
         return -1;
     gradients = stats = 0;
-    for (int i = 0; i < l->n_tensors; i++) {
+    for (int i = 1; i < l->n_tensors; i++) {
         const struct tensor *t = &l->tensors[i];
 
         if (t->role == TENSOR_ACT)
@@ -312,7 +315,7 @@ static const struct {
 static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     for (int i = 0; i < 6; i++)
-        if (o->op->in[i] >= 0 && is_persistent(op_tensor(p, o->op->in[i])) &&
+        if (is_persistent(op_tensor(p, o->op->in[i])) &&
             persistent_get(&o->param[i], p->be, op_tensor(p, o->op->in[i]), err) < 0)
             return -1;
     if (!kinds[o->op->kind].prepare)
@@ -354,7 +357,7 @@ static int prepare_ops(struct be_program *p, struct err *err)
 
         o->op = &l->ops[i];
         o->pictures =
-            plan_runs_last(o->op->kind) ? p->micro : p->plan->segments[o->segment].pictures;
+            op_traits[o->op->kind].runs_last ? p->micro : p->plan->segments[o->segment].pictures;
         if (i > 0 && p->ops[i - 1].runs_next)
             continue;
         if (prepare_op(p, o, err) < 0)
@@ -464,7 +467,7 @@ static void cpu_release(struct be_program *p)
 
 static int check_precision(const struct be *b, const struct op_list *l, struct err *err)
 {
-    for (int i = 0; i < l->n_tensors; i++)
+    for (int i = 1; i < l->n_tensors; i++)
         if (l->tensors[i].dtype == DTYPE_BF16 && !b->has_bf16)
             return err_set(err, ERR_UNSUPPORTED,
                            "%s: this processor has no bf16 kernels; use train.precision=fp32",
@@ -511,7 +514,7 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
     m->activations = p->arena.bytes;
     m->workspace =
         p->local.bytes + region_part(&p->leaves) + p->scratch.bytes + ranks_bytes(p->ranks);
-    for (int i = 0; i < p->list->n_tensors; i++) {
+    for (int i = 1; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
         const size_t bytes = tensor_elements(t) * sizeof(float);
 

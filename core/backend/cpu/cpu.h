@@ -15,6 +15,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/conv/conv.h"
 #include "backend/cpu/kernels.h"
+#include "backend/op_traits.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
@@ -173,7 +174,7 @@ size_t region_part(const struct region *r); /* bytes: of what is in common, one 
 int heap_take(void **out, struct heap *h, size_t bytes, const char *what, struct err *err) MUST_USE;
 void heap_free(struct heap *h);
 
-/* Address of tensor T's slice of the job's first picture. */
+/* Address of tensor T's slice of the job's first picture; NULL for 0. */
 void *job_data(const struct job *j, int tensor);
 char *worker_scratch(const struct be_program *p, int worker);
 float *worker_sum(const struct be_program *p, int worker);
@@ -199,12 +200,9 @@ int weight_copy_new(struct weight_copy **out, struct be *b, struct persistent *w
 int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w,
                     const struct conv_format *format, struct err *err) MUST_USE;
 
-bool op_wanted(const struct be_program *p, const struct cpu_op *o); /* by step->only */
 /* ERR_UNSUPPORTED unless the op's first input is fp32. */
 int f32_only(const struct be_program *p, const struct cpu_op *o, struct err *err) MUST_USE;
-/* Whether the op after the CONV at O is the BN_INFER that alone reads what it writes. */
-bool cpu_foldable(const struct be_program *p, const struct cpu_op *o);
-/* Makes the CONV at O and the BN_INFER after it one, where cpu_foldable(). */
+/* Makes the CONV at O and the BN_INFER after it one, where op_list_folds(). */
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err) MUST_USE;
 void folded_free(struct folded *f); /* NULL is fine */
 struct subtree {                    /* of the microbatches' tree */

@@ -50,24 +50,10 @@ static void fold_run(const struct job *j)
 {
     const struct folded *f = j->op->folded;
     const int residual = f->norm->in[5];
-    const struct conv_end end = {f->scale, f->bias, residual < 0 ? NULL : job_data(j, residual),
-                                 f->norm->relu};
+    const struct conv_end end = {f->scale, f->bias, job_data(j, residual), f->norm->relu};
 
     conv_forward(j->op->conv, job_data(j, j->op->op->in[0]), j->op->weight->data,
                  job_data(j, f->norm->out[0]), &end, worker_scratch(j->p, j->worker));
-}
-
-bool cpu_foldable(const struct be_program *p, const struct cpu_op *o)
-{
-    const struct op_list *l = p->list;
-    const int i = (int)(o - p->ops), y = o->op->out[0];
-    int readers = 0;
-
-    for (int k = 0; k < l->n_ops; k++)
-        for (int n = 0; n < OP_MAX_IN; n++)
-            readers += l->ops[k].in[n] == y;
-    return i + 1 < l->n_ops && l->ops[i + 1].kind == OP_BN_INFER && l->ops[i + 1].in[0] == y &&
-           readers == 1;
 }
 
 int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
@@ -76,7 +62,7 @@ int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
     const size_t k = (size_t)o->param[1]->dims[0];
     struct folded *f;
 
-    if (!cpu_foldable(p, o))
+    if (!op_list_folds(p->list, (int)(o - p->ops)))
         return 0;
     f = o->folded = calloc(1, sizeof *f);
     if (!f)

@@ -208,7 +208,7 @@ static void softmax_loss_run(const struct job *j)
     const int k = op_tensor(j->p, op->in[0])->dims[1];
     const float *logits = job_data(j, op->in[0]);
     float *prob = job_data(j, op->out[0]), *loss = job_data(j, op->out[1]),
-          *dlogits = op->out[2] < 0 ? NULL : job_data(j, op->out[2]);
+          *dlogits = job_data(j, op->out[2]);
     const struct loss_k c = {op->smoothing, op->focal,
                              1.0F / (float)step_pictures(j->p->step, j->p->list->batch)};
 

@@ -117,9 +117,8 @@ static void apply_run(const struct job *j)
     const struct cpu_op *o = j->op;
     const int residual = o->op->in[o->op->kind == OP_BN_INFER ? 5 : 4], mask = o->op->out[1];
 
-    j->p->be->kernels->bn_apply(&o->slab, job_data(j, o->op->out[0]),
-                                mask < 0 ? NULL : job_data(j, mask), job_data(j, o->op->in[0]),
-                                residual < 0 ? NULL : job_data(j, residual), o->coef,
+    j->p->be->kernels->bn_apply(&o->slab, job_data(j, o->op->out[0]), job_data(j, mask),
+                                job_data(j, o->op->in[0]), job_data(j, residual), o->coef,
                                 o->coef + channels(o), o->op->relu);
 }
 
@@ -214,9 +213,8 @@ static void bwd_stats_run(const struct job *j)
         k->bn_relu_bwd_stats(&o->slab, job_data(j, in[0]), job_data(j, in[1]), row(o, STATS_ROWS),
                              row(o, STATS_ROWS + 1), o->coef, begins(j), sums, sums + channels(o));
     else
-        k->bn_bwd_stats(&o->slab, o->op->out[0] < 0 ? NULL : job_data(j, o->op->out[0]), o->past,
-                        job_data(j, in[0]), in[1] < 0 ? NULL : job_data(j, in[1]),
-                        in[2] < 0 ? NULL : job_data(j, in[2]), job_data(j, in[3]), o->coef,
+        k->bn_bwd_stats(&o->slab, job_data(j, o->op->out[0]), o->past, job_data(j, in[0]),
+                        job_data(j, in[1]), job_data(j, in[2]), job_data(j, in[3]), o->coef,
                         begins(j), sums, sums + channels(o));
 }
 

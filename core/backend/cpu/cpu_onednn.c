@@ -220,7 +220,8 @@ static void conv_run(const struct job *j)
 
 int dnn_conv(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    if (cpu_foldable(p, o) && op_tensor(p, o->op[1].out[0])->dims[1] % LANES == 0)
+    if (op_list_folds(p->list, (int)(o - p->ops)) &&
+        op_tensor(p, o->op[1].out[0])->dims[1] % LANES == 0)
         return fold(p, o, err);
     if (conv_of(p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], o->op->out[0], err) < 0)
         return -1;
@@ -321,7 +322,7 @@ static void fold_run(const struct job *j)
 {
     const struct dnn_fold *f = j->op->dnn->fold;
     const int number = f->norm->in[5];
-    void *residual = number < 0 ? NULL : job_data(j, number), *z = job_data(j, f->norm->out[0]);
+    void *residual = job_data(j, number), *z = job_data(j, f->norm->out[0]);
 
     if (dnn_conv_run_folded(j->op->dnn->conv, j->worker, job_data(j, j->op->op->in[0]), f->weight,
                             f->bias, f->add_after ? NULL : residual, z,
@@ -379,9 +380,9 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
             return -1;
     if (conv_desc(&c, p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0], err) < 0)
         return -1;
-    f->add_after = c.winograd && norm->in[5] >= 0;
+    f->add_after = c.winograd && norm->in[5];
     c.folded = true;
-    c.residual = norm->in[5] >= 0 && !f->add_after;
+    c.residual = norm->in[5] && !f->add_after;
     c.relu = norm->relu && !f->add_after;
     if (f->add_after && unit_coef(p, o, norm->out[0], err) < 0)
         return -1;

@@ -67,7 +67,7 @@ static void run_adam(const struct be_program *p, const struct chunk *c)
     struct adam_k k = adam_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom,
                                      s->sqr_mom, s->eps, s->adam_step);
 
-    if (o->op->in[4] >= 0)
+    if (o->op->in[4])
         k.clip = (float)*(const double *)p->data[o->op->in[4]];
     p->be->kernels->adam(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
                          o->param[2]->data + c->first, o->param[3]->data + c->first);
@@ -80,7 +80,7 @@ static void run_sgd(const struct be_program *p, const struct chunk *c)
     struct sgd_k k =
         sgd_constants(s->lr[o->op->group], o->op->decay ? s->wd : 0, s->mom, o->op->nesterov);
 
-    if (o->op->in[3] >= 0)
+    if (o->op->in[3])
         k.clip = (float)*(const double *)p->data[o->op->in[3]];
     p->be->kernels->sgd(&k, c->n, c->grad + c->first, o->param[1]->data + c->first,
                         o->param[2]->data + c->first);
@@ -136,8 +136,8 @@ static void finish(struct be_program *p, const struct cpu_op *o, int n_chunks)
 {
     double sum = 0;
 
-    for (int k = 1; k < 4; k++) /* what follows in[0] is what it changes */
-        if (o->param[k])
+    for (int k = 0; k < OP_MAX_IN; k++)
+        if (op_traits[o->op->kind].in[k].changed)
             o->param[k]->version++;
     if (o->op->kind != OP_GRAD_NORM)
         return;
@@ -150,13 +150,12 @@ void optimiser_run(struct be_program *p)
 {
     const struct segment *s = p->segment;
     const struct cpu_op *first = &p->ops[s->first];
-    const bool due = first->op->kind == OP_GRAD_SUM || step_is_last(p->step);
     int n = 0;
 
     while (p->first_chunk + n < p->chunks + p->n_chunks &&
            p->first_chunk[n].op < &p->ops[s->first + s->n])
         n++;
-    if (due && op_wanted(p, first)) {
+    if (op_runs(first->op, p->step)) {
         pool_run(p->be->pool, own_tasks(p->be->options.ranks, n), chunk_task, p);
         machine_meeting(p->be->options.ranks);
         for (int i = 0; i < s->n; i++)

@@ -28,9 +28,9 @@ static void max_pool_bwd_run(const struct job *j)
 {
     const struct op *op = j->op->op;
 
-    j->p->be->kernels->max_pool_bwd(
-        &j->op->slab, &j->op->out, job_data(j, op->out[0]), job_data(j, op->in[0]),
-        op->in[1] < 0 ? NULL : job_data(j, op->in[1]), job_data(j, op->in[2]));
+    j->p->be->kernels->max_pool_bwd(&j->op->slab, &j->op->out, job_data(j, op->out[0]),
+                                    job_data(j, op->in[0]), job_data(j, op->in[1]),
+                                    job_data(j, op->in[2]));
 }
 
 int cpu_max_pool_bwd(struct be_program *p, struct cpu_op *o, struct err *err)

@@ -199,12 +199,11 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
     for (int i = 0; i < list->n_ops; i++) {
         const struct op *o = &list->ops[i];
 
-        if (o->kind == OP_BN_STATS || o->kind == OP_BN_BWD_STATS ||
-            o->kind == OP_BN_RELU_BWD_STATS) {
+        if (op_sums_batch(o->kind)) {
             t->exchanges++;
             t->bytes +=
                 (size_t)(each * 2 * list->tensors[o->in[0]].dims[1]) * sizeof(double) * others;
-        } else if (o->kind == OP_CONV_BWD_WEIGHT || o->kind == OP_LINEAR_BWD_WEIGHT) {
+        } else if (op_traits[o->kind].runs_last) {
             n += align_up(tensor_elements(&list->tensors[o->out[0]]), LINE);
         }
     }

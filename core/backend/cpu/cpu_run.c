@@ -9,11 +9,6 @@
 #include "backend/cpu/cpu.h"
 #include "base/clock.h"
 
-bool op_wanted(const struct be_program *p, const struct cpu_op *o)
-{
-    return p->step->only == 0 || (p->step->only >> o->op->kind & 1);
-}
-
 static void refill(void *ctx, int i, int worker)
 {
     struct be_program *p = ctx;
@@ -48,7 +43,7 @@ static void run_ops(struct be_program *p, bool last, int micro, int first, int w
         const struct job j = {p, o, worker, micro, micro * p->micro + first};
         double start;
 
-        if (!o->run || plan_runs_last(o->op->kind) != last || !op_wanted(p, o))
+        if (!o->run || op_traits[o->op->kind].runs_last != last || !op_runs(o->op, p->step))
             continue;
         start = clock_seconds();
         o->run(&j);
@@ -92,7 +87,7 @@ static void run_pictures(struct be_program *p)
     int count = 0;
 
     for (int i = 0; i < s->n; i++)
-        if (p->ops[s->first + i].begin && op_wanted(p, &p->ops[s->first + i]))
+        if (p->ops[s->first + i].begin && op_runs(p->ops[s->first + i].op, p->step))
             p->ops[s->first + i].begin(p, &p->ops[s->first + i]);
     pool_run(p->be->pool, p->active + p->n_due, segment_task, p);
     p->n_due = 0;
@@ -100,7 +95,7 @@ static void run_pictures(struct be_program *p)
     for (int i = 0; i < s->n; i++) {
         struct cpu_op *o = &p->ops[s->first + i];
 
-        if (o->finish && op_wanted(p, o))
+        if (o->finish && op_runs(o->op, p->step))
             o->finish(p, o);
         if (o->fill && p->step->only == 0)
             add_fills(p, o, &count);

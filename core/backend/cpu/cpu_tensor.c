@@ -182,7 +182,7 @@ static void exchange(struct be_program *p, int tensor, float *get, const float *
 int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err)
 {
     (void)err;
-    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
     exchange(p, tensor, dst, NULL);
     return 0;
 }
@@ -190,7 +190,7 @@ int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err)
 int cpu_write(struct be_program *p, int tensor, const float *src, struct err *err)
 {
     (void)err;
-    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
     exchange(p, tensor, NULL, src);
     return 0;
 }

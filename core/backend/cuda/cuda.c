@@ -215,7 +215,7 @@ size_t device_elements(const struct tensor *t)
 
 void *act(const struct be_program *p, int tensor)
 {
-    return tensor < 0 ? NULL : p->memory + p->at[tensor];
+    return tensor == 0 ? NULL : p->memory + p->at[tensor];
 }
 
 float *param(const struct be_program *p, const struct persistent *t)
@@ -276,7 +276,7 @@ static int check_channels(const struct be_program *p, const struct op *o, struct
     for (int i = 0; !padded && i < OP_MAX_IN + OP_MAX_OUT; i++) {
         const int t = i < OP_MAX_IN ? o->in[i] : o->out[i - OP_MAX_IN];
 
-        if (t >= 0 && op_tensor(p, t)->role == TENSOR_ACT &&
+        if (op_tensor(p, t)->role == TENSOR_ACT &&
             device_channels(op_tensor(p, t)) != op_tensor(p, t)->dims[1])
             return err_set(err, ERR_UNSUPPORTED, "%s: pictures of 3 channels are for convolutions",
                            op_tensor(p, t)->name);
@@ -287,7 +287,7 @@ static int check_channels(const struct be_program *p, const struct op *o, struct
 static int prepare_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
     for (int i = 0; i < OP_MAX_IN; i++)
-        if (o->op->in[i] >= 0 && is_persistent(op_tensor(p, o->op->in[i])) &&
+        if (is_persistent(op_tensor(p, o->op->in[i])) &&
             persistent_get(&o->param[i], p->be, op_tensor(p, o->op->in[i]), err) < 0)
             return -1;
     if (check_channels(p, o->op, err) < 0)
@@ -338,7 +338,7 @@ static void cuda_release(struct be_program *p)
 
 static int check_precision(const struct be *b, const struct op_list *l, struct err *err)
 {
-    for (int i = 0; i < l->n_tensors; i++)
+    for (int i = 1; i < l->n_tensors; i++)
         if (l->tensors[i].dtype == DTYPE_BF16 && !b->info.has_bf16)
             return err_set(err, ERR_UNSUPPORTED,
                            "%s: %s has no bf16; use train.precision=fp16 or fp32",
@@ -351,10 +351,10 @@ static bool needs_scale(const struct op_list *l)
 {
     bool half = false, backward = false;
 
-    for (int i = 0; i < l->n_tensors; i++)
+    for (int i = 1; i < l->n_tensors; i++)
         half |= l->tensors[i].dtype == DTYPE_F16;
     for (int i = 0; i < l->n_ops; i++)
-        backward |= l->ops[i].kind == OP_SOFTMAX_LOSS && l->ops[i].out[2] >= 0;
+        backward |= l->ops[i].kind == OP_SOFTMAX_LOSS && l->ops[i].out[2] > 0;
     return half && backward;
 }
 

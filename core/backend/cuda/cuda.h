@@ -19,6 +19,7 @@
 #include "backend/backend.h"
 #include "backend/cuda/conv_graph.h"
 #include "backend/cuda/cuda_kernels.h"
+#include "backend/op_traits.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
@@ -158,7 +159,7 @@ struct be_program {
 int cuda_check(int code, const char *what, struct err *err) MUST_USE;
 
 const struct tensor *op_tensor(const struct be_program *p, int tensor);
-void *act(const struct be_program *p, int tensor); /* device address; NULL for -1 */
+void *act(const struct be_program *p, int tensor); /* device address; NULL for 0 */
 float *param(const struct be_program *p, const struct persistent *t);
 enum dtype type_of(const struct be_program *p, int tensor);
 size_t rows_of(const struct be_program *p, int tensor); /* n h w */

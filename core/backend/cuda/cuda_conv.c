@@ -40,7 +40,7 @@ static struct conv_shape shape_of(const struct be_program *p, const struct cuda_
     s.pad = op->pad;
     if (o->norm) {
         s.bias = 1;
-        s.add = o->norm->in[5] >= 0;
+        s.add = o->norm->in[5] > 0;
         s.relu = o->norm->relu;
     }
     return s;
@@ -316,24 +316,11 @@ static int run_conv(struct be_program *p, const struct cuda_op *o, struct err *e
                       op_tensor(p, op->out[0])->name, err);
 }
 
-/* Whether op I + 1 is the BN_INFER that alone reads what op I writes. */
-static bool foldable(const struct op_list *l, int i)
-{
-    const int y = l->ops[i].out[0];
-    int readers = 0;
-
-    for (int k = 0; k < l->n_ops; k++)
-        for (int n = 0; n < OP_MAX_IN; n++)
-            readers += l->ops[k].in[n] == y;
-    return i + 1 < l->n_ops && l->ops[i + 1].kind == OP_BN_INFER && l->ops[i + 1].in[0] == y &&
-           readers == 1;
-}
-
 int cuda_conv_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
     struct conv_shape s;
 
-    if (o->op->kind == OP_CONV && foldable(p->list, (int)(o - p->ops))) {
+    if (op_list_folds(p->list, (int)(o - p->ops))) {
         o->norm = o->op + 1;
         for (int k = 1; k <= 4; k++)
             if (persistent_get(&o->norm_param[k], p->be, op_tensor(p, o->norm->in[k]), err) < 0)

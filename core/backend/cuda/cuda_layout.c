@@ -35,7 +35,7 @@ static bool is_written(const struct op_list *l, int tensor)
 
 static void place_grad(struct be_program *p, int tensor)
 {
-    if (tensor >= 0 && op_tensor(p, tensor)->role == TENSOR_GRAD)
+    if (op_tensor(p, tensor)->role == TENSOR_GRAD)
         p->at[tensor] = place(p, tensor_elements(op_tensor(p, tensor)) * sizeof(float));
 }
 
@@ -46,7 +46,7 @@ static void place_grads(struct be_program *p)
     const struct op_list *l = p->list;
 
     p->grads = p->bytes;
-    for (int t = 0; t < l->n_tensors; t++)
+    for (int t = 1; t < l->n_tensors; t++)
         if (!is_written(l, t))
             place_grad(p, t);
     for (int sums = 0; sums < 2; sums++) {
@@ -64,7 +64,7 @@ static size_t sums_bytes(const struct be_program *p)
 {
     int c = 0;
 
-    for (int t = 0; ranks_count(p->be) > 1 && t < p->list->n_tensors; t++)
+    for (int t = 1; ranks_count(p->be) > 1 && t < p->list->n_tensors; t++)
         if (op_tensor(p, t)->role == TENSOR_STAT && op_tensor(p, t)->dims[1] > c)
             c = op_tensor(p, t)->dims[1];
     return (size_t)ranks_count(p->be) * 2 * (size_t)c * sizeof(double);
@@ -81,7 +81,7 @@ static int place_tensors(struct be_program *p, struct err *err)
         return -1;
     arena = place(p, p->plan->arena_bytes);
     local = place(p, p->plan->local_bytes);
-    for (int t = 0; t < p->list->n_tensors; t++) {
+    for (int t = 1; t < p->list->n_tensors; t++) {
         if (op_tensor(p, t)->role == TENSOR_ACT)
             p->at[t] = (p->plan->tensors[t].place == PLACE_LOCAL ? local : arena) +
                        p->plan->tensors[t].offset;
@@ -176,7 +176,7 @@ void cuda_memory(const struct be_program *p, struct be_memory *m)
     m->gradients = p->n_grads * sizeof(float);
     m->parameters = copies;
     m->workspace = p->bytes - m->activations - m->gradients - copies;
-    for (int i = 0; i < p->list->n_tensors; i++)
+    for (int i = 1; i < p->list->n_tensors; i++)
         if (is_persistent(op_tensor(p, i)))
             m->parameters += tensor_elements(op_tensor(p, i)) * sizeof(float);
     for (int i = 0; i < p->list->n_ops; i++)

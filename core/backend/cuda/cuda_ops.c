@@ -54,11 +54,6 @@ static int run_norm(struct be_program *p, const struct cuda_op *o, struct err *e
     return fail_if(code, p, o->op->kind == OP_BN_BWD_STATS ? out[1] : out[0], err);
 }
 
-static bool has_sums(enum op_kind k)
-{
-    return k == OP_BN_STATS || k == OP_BN_BWD_STATS || k == OP_BN_RELU_BWD_STATS;
-}
-
 int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
     const int c = op_tensor(p, o->op->in[0])->dims[1];
@@ -67,7 +62,7 @@ int cuda_norm_op(struct be_program *p, struct cuda_op *o, struct err *err)
     (void)err;
     if (p->workspace_bytes < bytes)
         p->workspace_bytes = bytes;
-    o->run = ranks_count(p->be) > 1 && has_sums(o->op->kind) ? ranks_norm : run_norm;
+    o->run = ranks_count(p->be) > 1 && op_sums_batch(o->op->kind) ? ranks_norm : run_norm;
     return 0;
 }
 

@@ -196,7 +196,7 @@ int buckets_make(struct be_program *p, struct err *err)
         for (int k = 0; l->ops[i].kind != OP_GRAD_SUM && k < OP_MAX_OUT; k++) {
             const int t = l->ops[i].out[k];
 
-            if (t >= 0 && op_tensor(p, t)->role == TENSOR_GRAD)
+            if (op_tensor(p, t)->role == TENSOR_GRAD)
                 end = (p->at[t] - p->grads) / sizeof(float) + tensor_elements(op_tensor(p, t));
         }
         if (end == 0)

@@ -5,15 +5,6 @@
 
 #include "backend/cuda/cuda.h"
 
-static bool wanted(const struct be_program *p, const struct cuda_op *o)
-{
-    const enum op_kind kind = o->op->kind;
-
-    if (p->step->only && !(p->step->only >> kind & 1))
-        return false;
-    return !op_is_optimiser(kind) || kind == OP_GRAD_SUM || step_is_last(p->step);
-}
-
 /* Adds a run's times to the profile, once the run is over. */
 static int gather(struct be_program *p, struct timing *t, struct err *err)
 {
@@ -66,12 +57,9 @@ static void count_changes(struct be_program *p)
 {
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cuda_op *o = &p->ops[i];
-        const enum op_kind kind = o->op->kind;
 
-        if (!wanted(p, o) || (kind != OP_BN_STATS && !op_is_update(kind) && kind != OP_EMA))
-            continue;
-        for (int k = 1; k < OP_MAX_IN; k++)
-            if (o->param[k])
+        for (int k = 0; op_runs(o->op, p->step) && k < OP_MAX_IN; k++)
+            if (op_traits[o->op->kind].in[k].changed && o->param[k])
                 o->param[k]->version++;
     }
 }
@@ -83,7 +71,7 @@ int ops_run(struct be_program *p, bool timed, struct err *err)
 
     for (int i = 0; i < p->list->n_ops; i++) {
         const struct cuda_op *o = &p->ops[i];
-        const bool runs = o->run && wanted(p, o);
+        const bool runs = o->run && op_runs(o->op, p->step);
 
         if (!unscaled && op_is_optimiser(o->op->kind)) {
             unscaled = true;

@@ -166,7 +166,7 @@ int cuda_read(struct be_program *p, int tensor, float *dst, struct err *err)
     char *data;
     int rc;
 
-    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(t));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(t));
     data = malloc(tensor_bytes(t));
     if (!data)
         return err_set(err, ERR_NOMEM, "%s", t->name);
@@ -183,7 +183,7 @@ int cuda_write(struct be_program *p, int tensor, const float *src, struct err *e
     char *data;
     int rc;
 
-    BUG_IF(tensor < 0 || tensor >= p->list->n_tensors || is_persistent(t));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(t));
     data = calloc(1, tensor_bytes(t));
     if (!data)
         return err_set(err, ERR_NOMEM, "%s", t->name);
