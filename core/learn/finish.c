@@ -15,14 +15,47 @@
 #include "record/plot.h"
 #include "record/predictions.h"
 
-static int write_predictions(const struct session *s, const char *folder, const struct verdict *v,
-                             struct err *err)
+/* For TensorBoard. */
+static int write_picture(struct run *run, uint64_t step, const char *title, const uint32_t *counts,
+                         const struct predictions *p, struct err *err)
+{
+    struct plot_png png;
+    struct err why;
+    int rc;
+
+    if (plot_confusion_png(&png, title, counts, p->vocab, p->classes, &why) < 0) {
+        if (why.kind != ERR_INPUT)
+            return err_set(err, why.kind, "%s", why.msg);
+        log_info("TensorBoard gets no picture of the confusion matrix: %s", why.msg);
+        return 0;
+    }
+    rc = run_image(run, "confusion_matrix", step, png.bytes, png.size, png.width, png.height, err);
+    free(png.bytes);
+    return rc;
+}
+
+static int write_confusion(struct run *run, const char *folder, uint64_t step, const char *title,
+                           const struct predictions *p, struct err *err)
+{
+    uint32_t *counts = NULL;
+    char path[PATH_LEN];
+    int rc = -1;
+
+    if (path_format(path, err, "%s/plots/confusion.svg", folder) == 0 &&
+        confusion_count(&counts, p, err) == 0 &&
+        plot_confusion(path, title, counts, p->vocab, p->classes, err) == 0)
+        rc = write_picture(run, step, title, counts, p, err);
+    free(counts);
+    return rc;
+}
+
+static int write_predictions(const struct session *s, struct run *run, const char *folder,
+                             uint64_t step, const struct verdict *v, struct err *err)
 {
     uint32_t n = s->split->n_valid;
     int classes = s->network->classes, rc = -1;
     struct predictions *p;
-    uint32_t *counts = NULL;
-    char path[PATH_LEN], split[PATH_LEN], title[PATH_LEN + 300];
+    char split[PATH_LEN], title[PATH_LEN + 300];
 
     if (predictions_new(&p, n, classes, err) < 0)
         return -1;
@@ -40,19 +73,16 @@ static int write_predictions(const struct session *s, const char *folder, const 
     memcpy(p->predicted, v->predicted, n * sizeof *p->predicted);
     memcpy(p->prob, v->prob, (size_t)n * (size_t)classes * sizeof *p->prob);
     memcpy(p->loss, v->loss, n * sizeof *p->loss);
-    if (predictions_write(p, folder, err) < 0 || confusion_count(&counts, p, err) < 0)
-        goto out;
-    if (path_format(path, err, "%s/plots/confusion.svg", folder) < 0)
+    if (predictions_write(p, folder, err) < 0)
         goto out;
     split_text(split, sizeof split, &s->e->data);
     snprintf(title, sizeof title, "Confusion matrix, validation pictures of %s, %s", s->e->data.set,
              split);
-    rc = plot_confusion(path, title, counts, p->vocab, classes, err);
+    rc = write_confusion(run, folder, step, title, p, err);
     goto out;
 nomem:
     err_set(err, ERR_NOMEM, "predictions");
 out:
-    free(counts);
     predictions_free(p);
     return rc;
 }
@@ -178,8 +208,8 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
         return -1;
-    if (run &&
-        (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0))
+    if (run && (write_predictions(s, run, folder, st->step, v, err) < 0 ||
+                write_plots(folder, &st->curve, err) < 0))
         return -1;
     if (leaks_find(&clean, s->split->n_valid, v->labels, v->predicted, leak, s, err) < 0)
         return -1;
