@@ -18,10 +18,16 @@ enum {
     SERVE_PICTURE_MAX = 64 << 20
 };
 
-/* A run that pages may show. */
+/* A run that pages may show, and what the list says of it. */
 struct served_run {
     char name[512]; /* below the results folder: "first", of a study "sizes/seed=1" */
     char folder[PATH_LEN];
+    const char *status;                                    /* as of struct run_entry */
+    bool readable;                                         /* it has a page */
+    char fault[512], start[64], set[256], experiment[256]; /* "": there is none */
+    int64_t seed,
+        epoch; /* FIELD_NO_INT: not known; epoch: the last of a run without final figures */
+    double error_rate, valid_loss; /* NAN: not known */
 };
 
 struct serve {

@@ -1,13 +1,55 @@
 /* serve_list.c - what the server knows: its secrets, and the runs. SPDX-License-Identifier: MIT */
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "cams.h"
+#include "record/epoch.h"
 #include "record/run.h"
 #include "record/study.h"
 #include "serve_answer.h"
+
+/* Of a run without final figures: those of its last epoch. */
+static void take_last_epoch(struct served_run *run)
+{
+    struct field_lines lines;
+
+    if (epochs_read(&lines, run->folder, NULL) == 0 && lines.n > 0) {
+        const struct epoch_line *last = (const struct epoch_line *)lines.all + lines.n - 1;
+
+        run->epoch = last->epoch;
+        run->error_rate = last->metric[MONITOR_ERROR_RATE];
+        run->valid_loss = last->metric[MONITOR_VALID_LOSS];
+    }
+    fields_free_lines(&lines);
+}
+
+static void copy_text(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%.*s", (int)size - 1, text ? text : "");
+}
+
+static void fill_in(struct served_run *run, const struct run_entry *e, const char *study)
+{
+    const struct run_facts *f = &e->facts;
+
+    snprintf(run->name, sizeof run->name, "%.250s%s%.255s", study, study[0] ? "/" : "", e->name);
+    memcpy(run->folder, e->folder, sizeof run->folder);
+    run->status = e->status;
+    run->readable = e->run != NULL;
+    copy_text(run->fault, sizeof run->fault, e->fault[0] ? e->fault : f->error);
+    copy_text(run->start, sizeof run->start, f->start);
+    copy_text(run->set, sizeof run->set, f->set);
+    copy_text(run->experiment, sizeof run->experiment, f->experiment);
+    run->seed = f->seed;
+    run->epoch = FIELD_NO_INT;
+    run->error_rate = e->figures.final.metric[MONITOR_ERROR_RATE];
+    run->valid_loss = e->figures.final.metric[MONITOR_VALID_LOSS];
+    if (e->run && !e->metrics)
+        take_last_epoch(run);
+}
 
 static int add_runs(struct serve *s, const char *folder, const char *study, struct err *err)
 {
@@ -23,13 +65,8 @@ static int add_runs(struct serve *s, const char *folder, const char *study, stru
         return err_set(err, ERR_NOMEM, "%zu runs", n);
     }
     s->runs = more;
-    for (size_t i = 0; i < n; i++) {
-        struct served_run *run = &more[s->n_runs++];
-
-        snprintf(run->name, sizeof run->name, "%.250s%s%.255s", study, study[0] ? "/" : "",
-                 runs[i].name);
-        memcpy(run->folder, runs[i].folder, sizeof run->folder);
-    }
+    for (size_t i = 0; i < n; i++)
+        fill_in(&more[s->n_runs++], &runs[i], study);
     run_list_free(runs, n);
     return 0;
 }

@@ -1,16 +1,14 @@
 /* serve_pages.c - see serve_pages.h. SPDX-License-Identifier: MIT */
 #include "serve_pages.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "draw/element.h"
-#include "look.h"
 #include "record/markup.h"
-#include "record/run.h"
 
 /* --- a message ------------------------------------------------------------------------------------- */
 
@@ -88,35 +86,13 @@ static double age_of(char out[32], const char *start)
     return age;
 }
 
-/* The last epoch of a run in progress; NULL: none yet. Owned by the caller. */
-static json_t *last_epoch(const char *folder)
-{
-    json_t *lines = NULL, *line;
-    char path[PATH_LEN];
-
-    if (path_format(path, NULL, "%s/metrics.jsonl", folder) < 0 || !path_exists(path) ||
-        json_read_lines(&lines, path, NULL) < 0)
-        return NULL;
-    line = json_incref(json_array_get(lines, json_array_size(lines) - 1));
-    json_decref(lines);
-    return line;
-}
-
 /* <td> of a number, and a word after it. */
-static void put_number(FILE *out, const json_t *value, const char *after)
+static void put_number(FILE *out, double value, const char *after)
 {
-    if (json_is_number(value))
-        fprintf(out, "<td class=\"n\">%.4f%s</td>", json_number_value(value), after);
-    else
+    if (isnan(value))
         fputs("<td class=\"n\"></td>", out);
-}
-
-static void put_value(FILE *out, const json_t *value, bool number)
-{
-    fprintf(out, "<td%s>", number ? " class=\"n\"" : "");
-    if (value && !json_is_null(value))
-        element_value(out, value);
-    fputs("</td>", out);
+    else
+        fprintf(out, "<td class=\"n\">%.4f%s</td>", value, after);
 }
 
 /* NAME in an address: all but letters and digits as %XX (RFC 3986, 2.1). */
@@ -130,24 +106,23 @@ static void put_address(FILE *out, const char *name)
     }
 }
 
-static void put_name(FILE *out, const struct served_run *run, const struct run_entry *e,
-                     const char *fault)
+static void put_name(FILE *out, const struct served_run *run)
 {
     fputs("<td><input type=\"checkbox\" name=\"run\" value=\"", out);
     markup_text(out, run->name);
     fputs("\" aria-label=\"choose ", out);
     markup_text(out, run->name);
-    fprintf(out, "\"%s></td><th scope=\"row\">", e->run ? "" : " disabled");
-    if (e->run) {
+    fprintf(out, "\"%s></td><th scope=\"row\">", run->readable ? "" : " disabled");
+    if (run->readable) {
         fputs("<a href=\"/run?run=", out);
         put_address(out, run->name);
         fputs("\">", out);
     }
     element_name(out, run->name);
-    fputs(e->run ? "</a>" : "", out);
-    if (fault) {
+    fputs(run->readable ? "</a>" : "", out);
+    if (run->fault[0]) {
         fputs("<br><span class=\"note bad\">", out);
-        element_name(out, fault);
+        element_name(out, run->fault);
         fputs("</span>", out);
     }
     fputs("</th>", out);
@@ -155,45 +130,30 @@ static void put_name(FILE *out, const struct served_run *run, const struct run_e
 
 static void put_run(FILE *out, const struct served_run *run)
 {
-    struct run_entry e = {.status = "unreadable"};
-    struct err why = {0};
-    const bool open = run_open(&e, run->folder, &why) == 0;
-    json_t *epoch = NULL;
-    const json_t *error, *loss;
     char age[32], after[64] = "";
-    double seconds;
+    const double seconds = age_of(age, run->start);
 
-    if (!open)
-        e.status = "unreadable";
-    seconds = age_of(age, look_text(e.run, "start", NULL, NULL));
-    if (e.metrics) {
-        error = look_get(e.metrics, "final", "error_rate");
-        loss = look_get(e.metrics, "final", "valid_loss");
-    } else {
-        epoch = last_epoch(run->folder);
-        error = json_object_get(epoch, "error_rate");
-        loss = json_object_get(epoch, "valid_loss");
-        if (epoch)
-            snprintf(after, sizeof after, " <span class=\"note\">epoch %lld</span>",
-                     (long long)json_integer_value(json_object_get(epoch, "epoch")) + 1);
-    }
-    fprintf(out, "<tr data-status=\"%s\">", e.status);
-    put_name(out, run, &e, open ? look_text(e.run, "error", NULL, NULL) : why.msg);
+    if (run->epoch != FIELD_NO_INT)
+        snprintf(after, sizeof after, " <span class=\"note\">epoch %lld</span>",
+                 (long long)run->epoch + 1);
+    fprintf(out, "<tr data-status=\"%s\">", run->status);
+    put_name(out, run);
     fprintf(out, "<td><span class=\"badge %s\">%s</span></td>",
-            strcmp(e.status, "done") == 0      ? "good"
-            : strcmp(e.status, "running") == 0 ? "running"
-                                               : "bad",
-            e.status);
-    put_number(out, error, after);
-    put_number(out, loss, "");
-    put_value(out, look_get(e.run, "set", NULL), false);
-    put_value(out, look_get(e.run, "experiment", NULL), false);
-    put_value(out, look_get(e.run, "seed", NULL), true);
+            strcmp(run->status, "done") == 0      ? "good"
+            : strcmp(run->status, "running") == 0 ? "running"
+                                                  : "bad",
+            run->status);
+    put_number(out, run->error_rate, after);
+    put_number(out, run->valid_loss, "");
+    element_td(out, run->set);
+    element_td(out, run->experiment);
+    if (run->seed == FIELD_NO_INT)
+        fputs("<td class=\"n\"></td>", out);
+    else
+        fprintf(out, "<td class=\"n\">%lld</td>", (long long)run->seed);
     fprintf(out, "<td class=\"n\" data-sort=\"%.0f\" title=\"", seconds);
-    markup_text(out, look_text(e.run, "start", NULL, ""));
+    markup_text(out, run->start);
     fprintf(out, "\">%s</td></tr>\n", age);
-    json_decref(epoch);
-    run_entry_free(&e);
 }
 
 static int put_list_title(FILE *out, void *of, struct err *err)
