@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "groups.h"
 #include "option.h"
+#include "record/study.h"
 
 enum {
     DEFAULT_LOSSES = 9,
@@ -30,8 +31,8 @@ const struct argp_option arguments_options[] = {
     {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress and redraw its curves, until the "
         "run ends (status 1 when it is not done) or Ctrl-C (status 0); into a pipe, print a line "
         "per epoch", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
-        "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
+    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run or study (with "
+        "--compare: of the comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
     {"serve",         OPT_SERVE,     "PORT", OPTION_ARG_OPTIONAL, "show all runs in a browser of this machine, at PORT "
         "(8127; 0: a free one), and print the address", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
@@ -357,7 +358,8 @@ static void check_options(const struct args *a)
                   "--issues goes without --set and --tta, and --with-train without --split");
     if (a->action == OPT_EXPORT && (r->set || r->rounds > 0))
         die_usage("eval", "--export goes without --set and --tta");
-    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
+    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run) &&
+        !(a->action == OPT_REPORT && study_find(folder, r->results, r->run)))
         die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
     if (r->strict && a->action != OPT_VERIFY)
         die_usage("eval", "--strict goes with --verify");

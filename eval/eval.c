@@ -30,6 +30,7 @@
 #include "rights.h"
 #include "run_page.h"
 #include "serve.h"
+#include "study_page.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
@@ -77,6 +78,7 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
     struct request groups = a->request;
+    char study[PATH_LEN];
     bool regression = false;
     int rc, unchecked = 0;
 
@@ -99,7 +101,9 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     case OPT_ISSUES:
         return issues_print(out, r, err);
     case OPT_REPORT:
-        return run_page_write(r, err);
+        return r->run && study_find(study, r->results, r->run)
+                   ? study_page_write(out, r, study, err)
+                   : run_page_write(r, err);
     case OPT_COMPARE:
         rc = comparison_print(out, r, &regression, err);
         *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;

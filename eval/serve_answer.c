@@ -17,6 +17,7 @@
 #include "run_page.h"
 #include "saved_marks.h"
 #include "serve_pages.h"
+#include "study_page.h"
 
 enum { SIDE_MIN = 16, SIDE_MAX = 2048 };
 
@@ -192,6 +193,7 @@ static int put_run(struct page_job *job, struct page_served *served, struct err 
 
     if (!run)
         return -1;
+    served->study = run->study[0] ? run->study : NULL;
     r.run = run->folder;
     r.served = served;
     r.verify = argument(job->q, "verify") != NULL;
@@ -203,6 +205,25 @@ static int get_run(struct serve *s, const struct ask *q, struct answer *a, struc
     struct page_job job = {.s = s, .q = q};
 
     return answer_page(a, &job, argument(q, "run"), put_run, err);
+}
+
+static int put_study(struct page_job *job, struct page_served *served, struct err *err)
+{
+    const char *name = argument(job->q, "study");
+    const struct served_study *study = name ? serve_find_study(job->s, name) : NULL;
+    struct request r = job->s->r;
+
+    if (!study)
+        return err_set(err, ERR_INPUT, "no such study in the results folder");
+    r.served = served;
+    return study_page_write(NULL, &r, study->folder, err);
+}
+
+static int get_study(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    return answer_page(a, &job, NULL, put_study, err);
 }
 
 static int put_comparison(struct page_job *job, struct page_served *served, struct err *err)
@@ -385,6 +406,7 @@ struct route {
 static const struct route routes[] = {
     {"GET", "/", NULL, 0, get_runs},
     {"GET", "/run", NULL, 0, get_run},
+    {"GET", "/study", NULL, 0, get_study},
     {"GET", "/compare", NULL, 0, get_comparison},
     {"GET", "/issues", NULL, 0, get_issues},
     {"GET", "/picture", NULL, 0, get_picture},

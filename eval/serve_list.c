@@ -1,4 +1,4 @@
-/* serve_list.c - what the server knows: its secrets, and the runs. SPDX-License-Identifier: MIT */
+/* serve_list.c - what the server knows: its secrets, the runs and the studies. SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +35,9 @@ static void fill_in(struct served_run *run, const struct run_entry *e, const cha
 {
     const struct run_facts *f = &e->facts;
 
-    snprintf(run->name, sizeof run->name, "%.250s%s%.255s", study, study[0] ? "/" : "", e->name);
+    snprintf(run->name, sizeof run->name, "%.255s%s%.255s", study, study[0] ? "/" : "", e->name);
     memcpy(run->folder, e->folder, sizeof run->folder);
+    copy_text(run->study, sizeof run->study, study);
     run->status = e->status;
     run->readable = e->run != NULL;
     copy_text(run->fault, sizeof run->fault, e->fault[0] ? e->fault : f->error);
@@ -71,27 +72,51 @@ static int add_runs(struct serve *s, const char *folder, const char *study, stru
     return 0;
 }
 
+static int add_study(struct serve *s, const char *name, const char *folder, struct err *err)
+{
+    struct served_study *more = realloc(s->studies, (s->n_studies + 1) * sizeof *more);
+
+    if (!more)
+        return err_set(err, ERR_NOMEM, "studies");
+    s->studies = more;
+    copy_text(more[s->n_studies].name, sizeof more->name, name);
+    memcpy(more[s->n_studies++].folder, folder, sizeof more->folder);
+    return add_runs(s, folder, name, err);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct served_run *x = a, *y = b;
+    const int order = strcmp(x->start, y->start);
+
+    return order ? order : strcmp(x->name, y->name);
+}
+
 int serve_list(struct serve *s, struct err *err)
 {
     struct dirent **entries;
     int n, rc;
 
-    s->n_runs = 0;
+    s->n_runs = s->n_studies = 0;
     n = scandir(s->results, &entries, NULL, alphasort);
     rc = 0;
-    for (int i = 0; i < n; i++) { /* studies first, as all that is latest comes last */
+    for (int i = 0; i < n; i++) {
         char folder[PATH_LEN];
         struct err why = {0};
 
         if (rc == 0 && entries[i]->d_name[0] != '.' &&
             study_find(folder, s->results, entries[i]->d_name) &&
-            add_runs(s, folder, entries[i]->d_name, &why) < 0)
+            add_study(s, entries[i]->d_name, folder, &why) < 0)
             rc = why.kind == ERR_NOMEM ? err_set(err, why.kind, "%s", why.msg) : 0;
         free(entries[i]);
     }
     if (n >= 0)
         free(entries);
-    return rc < 0 ? -1 : add_runs(s, s->results, "", err);
+    if (rc < 0 || add_runs(s, s->results, "", err) < 0)
+        return -1;
+    if (s->n_runs > 0)
+        qsort(s->runs, s->n_runs, sizeof *s->runs, by_start);
+    return 0;
 }
 
 const struct served_run *serve_listed(const struct serve *s, const char *name)
@@ -108,6 +133,21 @@ const struct served_run *serve_find(struct serve *s, const char *name)
 
     /* a run may have begun since the list was read */
     return run || serve_list(s, NULL) < 0 ? run : serve_listed(s, name);
+}
+
+static const struct served_study *listed_study(const struct serve *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_studies; i++)
+        if (strcmp(s->studies[i].name, name) == 0)
+            return &s->studies[i];
+    return NULL;
+}
+
+const struct served_study *serve_find_study(struct serve *s, const char *name)
+{
+    const struct served_study *study = listed_study(s, name);
+
+    return study || serve_list(s, NULL) < 0 ? study : listed_study(s, name);
 }
 
 /* --- begin and end -------------------------------------------------------------------------------- */
@@ -142,6 +182,7 @@ int serve_begin(struct serve *s, const struct request *r, struct err *err)
 void serve_end(struct serve *s)
 {
     free(s->runs);
+    free(s->studies);
     shard_set_close(s->shards);
     cams_close(s->cams);
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "draw/element.h"
 #include "record/markup.h"
+#include "record/study.h"
 
 /* --- a message ------------------------------------------------------------------------------------- */
 
@@ -95,30 +96,32 @@ static void put_number(FILE *out, double value, const char *after)
         fprintf(out, "<td class=\"n\">%.4f%s</td>", value, after);
 }
 
-/* NAME in an address: all but letters and digits as %XX (RFC 3986, 2.1). */
-static void put_address(FILE *out, const char *name)
+/* The address of PAGE with its argument. */
+static void put_link(FILE *out, const char *page, const char *name)
 {
-    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
-        if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z'))
-            fputc(*c, out);
-        else
-            fprintf(out, "%%%02X", *c);
-    }
+    fprintf(out, "<a href=\"/%s?%s=", page, page);
+    markup_address(out, name);
+    fputs("\">", out);
 }
 
+/* A run of a study: "STUDY/RUN", both of which lead somewhere. */
 static void put_name(FILE *out, const struct served_run *run)
 {
+    const char *own = run->name + (run->study[0] ? strlen(run->study) + 1 : 0);
+
     fputs("<td><input type=\"checkbox\" name=\"run\" value=\"", out);
     markup_text(out, run->name);
     fputs("\" aria-label=\"choose ", out);
     markup_text(out, run->name);
     fprintf(out, "\"%s></td><th scope=\"row\">", run->readable ? "" : " disabled");
-    if (run->readable) {
-        fputs("<a href=\"/run?run=", out);
-        put_address(out, run->name);
-        fputs("\">", out);
+    if (run->study[0]) {
+        put_link(out, "study", run->study);
+        element_name(out, run->study);
+        fputs("</a>/", out);
     }
-    element_name(out, run->name);
+    if (run->readable)
+        put_link(out, "run", run->name);
+    element_name(out, own);
     fputs(run->readable ? "</a>" : "", out);
     if (run->fault[0]) {
         fputs("<br><span class=\"note bad\">", out);
@@ -138,11 +141,9 @@ static void put_run(FILE *out, const struct served_run *run)
                  (long long)run->epoch + 1);
     fprintf(out, "<tr data-status=\"%s\">", run->status);
     put_name(out, run);
-    fprintf(out, "<td><span class=\"badge %s\">%s</span></td>",
-            strcmp(run->status, "done") == 0      ? "good"
-            : strcmp(run->status, "running") == 0 ? "running"
-                                                  : "bad",
-            run->status);
+    fputs("<td>", out);
+    element_badge(out, run->status);
+    fputs("</td>", out);
     put_number(out, run->error_rate, after);
     put_number(out, run->valid_loss, "");
     element_td(out, run->set);
@@ -187,6 +188,50 @@ static int put_list_summary(FILE *out, void *of, struct err *err)
     return 0;
 }
 
+/* How many of a study's runs are done, of all that it lists. */
+static void put_study(FILE *out, const struct serve *s, const struct served_study *study)
+{
+    struct err why = {0};
+    struct study read;
+    size_t done = 0;
+
+    fputs("<li>", out);
+    put_link(out, "study", study->name);
+    element_name(out, study->name);
+    fputs("</a>", out);
+    if (study_read(&read, study->folder, &why) < 0) {
+        fputs(": <span class=\"bad\">", out);
+        element_name(out, why.msg);
+        fputs("</span></li>\n", out);
+        return;
+    }
+    for (size_t i = 0; i < s->n_runs; i++)
+        done +=
+            strcmp(s->runs[i].study, study->name) == 0 && strcmp(s->runs[i].status, "done") == 0;
+    fprintf(out, ": %zu of %zu runs done", done, read.n);
+    if (read.record.title && read.record.title[0]) {
+        fputs(" <span class=\"note\">", out);
+        element_name(out, read.record.title);
+        fputs("</span>", out);
+    }
+    fputs("</li>\n", out);
+    study_free(&read);
+}
+
+static int put_studies(FILE *out, void *of, struct err *err)
+{
+    const struct serve *s = of;
+
+    (void)err;
+    if (s->n_studies == 0)
+        return 0;
+    fputs("<section id=\"studies\">\n<h2>Studies</h2>\n<ul class=\"remarks\">\n", out);
+    for (size_t i = 0; i < s->n_studies; i++)
+        put_study(out, s, &s->studies[i]);
+    fputs("</ul>\n</section>\n", out);
+    return 0;
+}
+
 static int put_list(FILE *out, void *of, struct err *err)
 {
     static const struct {
@@ -212,7 +257,8 @@ int serve_runs_page(const struct serve *s, struct page_served *served, struct er
     static const struct page_part parts[] = {{"title", put_list_title},
                                              {"heading", put_list_heading},
                                              {"summary", put_list_summary},
+                                             {"studies", put_studies},
                                              {"list", put_list}};
 
-    return print_page(served, "runs", parts, 4, (void *)(uintptr_t)s, err);
+    return print_page(served, "runs", parts, 5, (void *)(uintptr_t)s, err);
 }

@@ -22,6 +22,7 @@ command -v python3 >"$scratch/out" || { echo "skipped: no python3"; exit 77; }
 tiny_experiment 6 4 8 "{kind: one_cycle, epochs: 2, lr: 1e-3}"
 train_run first $tiny
 train_run second $tiny seed=2
+"$BIN/train" --data "$data" --results "$results" --name pair $tiny --seeds 2 >"$scratch/out" 2>"$scratch/err" || fail "a study"
 picture=$(awk -F, '$2 == "valid" { print $1; exit }' "$scratch/split.csv")
 # Class activation maps, in the page of one file and of files that are predicted; the same twice.
 for i in 1 2; do
@@ -57,11 +58,11 @@ port=${port%%/*}
 [ $? = 1 ] && grep -q "cannot listen at port $port" "$scratch/err" || fail "a port that is in use"
 
 label=$(sed -n '2s/,.*//p' "$results/first/per_class.csv")
-python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" >"$scratch/out" ||
+python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" pair >"$scratch/out" ||
     fail "refusals: $(cat "$scratch/out" "$scratch/served")"
 cat "$scratch/out"
 grep -qx "$picture,drop,,'=1+1" "$results/clean-demo.csv" || fail "clean-demo.csv: $(cat "$results/clean-demo.csv")"
-[ "$(ls "$results")" = "$(printf 'clean-demo.csv\nfirst\nsecond')" ] || fail "the server left other files: $(ls "$results")"
+[ "$(ls "$results")" = "$(printf 'clean-demo.csv\nfirst\npair\nsecond')" ] || fail "the server left other files: $(ls "$results")"
 
 # What it saved is a table that data.clean takes.
 train_run cleaned $tiny data.clean="$results/clean-demo.csv"
@@ -70,7 +71,7 @@ grep -q "1 dropped" "$scratch/out" || fail "the saved table drops nothing: $(cat
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -n "$browser" ]; then
-    python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second \
+    python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second pair \
         "$data/demo/tree/images/$picture" >"$scratch/out" || fail "pages in $browser: $(cat "$scratch/out" "$scratch/served")"
 else
     echo "not run: served pages in a browser (no chromium)"
