@@ -8,9 +8,9 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "cams.h"
 #include "comparison.h"
 #include "draw/thumb.h"
+#include "experiment/cams.h"
 #include "issues_page.h"
 #include "look.h"
 #include "predict.h"
@@ -351,7 +351,7 @@ static int get_cam(struct serve *s, const struct ask *q, struct answer *a, struc
         return -1;
     if (!s->cams || strcmp(s->cams_of, p.run->folder) != 0) {
         cams_close(s->cams);
-        if (cams_open(&s->cams, &s->r, p.run->folder, err) < 0)
+        if (cams_open(&s->cams, p.run->folder, NULL, NULL, 0, err) < 0)
             return -1;
         snprintf(s->cams_of, sizeof s->cams_of, "%s", p.run->folder);
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cams.h"
+#include "experiment/cams.h"
 #include "record/epoch.h"
 #include "record/run.h"
 #include "record/study.h"

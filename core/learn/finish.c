@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "draw/report.h"
+#include "experiment/cams.h"
 #include "experiment/checkpoint.h"
 #include "experiment/momentum.h"
 #include "nn/weights.h"
@@ -193,17 +194,62 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     return rc;
 }
 
+int finish_phase(const struct session *s, const struct state *st)
+{
+    return s->e->train.watch.finish == FINISH_BEST ? st->at.best_phase : s->n_phases - 1;
+}
+
+/* Class activation maps of the page, by the network as it is; where they cannot be had, the page is without them. What
+ * the training took is released first, so that this never needs more memory. */
+static void open_maps(struct cams_source *maps, struct trained *t, struct session *s,
+                      const struct state *st)
+{
+    struct err why;
+
+    if (session_ranks(s) > 1) { /* the network is run by all processes together, and this is one */
+        log_info("the report has no class activation maps after a training by several processes; "
+                 "`eval --report' adds them");
+        return;
+    }
+    *t = (struct trained){.experiment = s->e,
+                          .network = s->network,
+                          .backend = s->backend,
+                          .be = s->be,
+                          .classes = s->network->classes,
+                          .size = s->phases[finish_phase(s, st)].valid_size};
+    session_release(s);
+    if (cams_new(&maps->cams, t, &why) < 0)
+        log_info("the report has no class activation maps: %s", why.msg);
+}
+
+static int write_report(struct session *s, const char *folder, const struct state *st,
+                        struct err *err)
+{
+    struct cams_source maps = {.shards = s->shards};
+    json_t *momentum = experiment_momentum(s->e);
+    struct report_sources from = {.shards = s->shards, .momentum = momentum, .cam_of = &maps};
+    struct trained t;
+    int rc;
+
+    open_maps(&maps, &t, s, st);
+    if (maps.cams)
+        from.cam = cams_for_report;
+    rc = report_write(folder, &from, err);
+    cams_close(maps.cams);
+    json_decref(momentum);
+    return rc;
+}
+
 int finish_run(struct session *s, struct run *run, const char *folder, const struct state *st,
                struct verdict *v, struct err *err)
 {
-    const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN], text[96];
     struct leaks_record leaks;
-    json_t *clean, *momentum;
+    json_t *clean;
     int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
-    if (session_phase(s, best ? st->at.best_phase : s->n_phases - 1, err) < 0 ||
+    if (session_phase(s, finish_phase(s, st), err) < 0 ||
         put_final_weights(s, folder, st, v, err) < 0)
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
@@ -227,9 +273,5 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
         log_info("error rate %s", text);
     }
     json_decref(clean);
-    momentum = experiment_momentum(s->e);
-    rc = report_write(folder, &(struct report_sources){.shards = s->shards, .momentum = momentum},
-                      err);
-    json_decref(momentum);
-    return rc;
+    return write_report(s, folder, st, err);
 }
