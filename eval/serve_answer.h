@@ -48,8 +48,11 @@ struct serve {
     size_t n_studies;
     struct shard_set *shards; /* of the run SHARDS_OF; NULL: none is open */
     char shards_of[PATH_LEN];
-    struct cams *cams; /* likewise, of the run CAMS_OF */
-    char cams_of[PATH_LEN];
+    /* Likewise the network of the run MODEL_OF with its maps and predictions, made when they are first asked for. */
+    struct trained *model;
+    char model_of[PATH_LEN + 200];
+    struct cams *cams;
+    struct predictor *predictor;
 };
 
 /* A question as it came; strings are borrowed, NULL where the client sent none. */
@@ -85,6 +88,8 @@ int serve_list(struct serve *s, struct err *err) MUST_USE;
 const struct served_run *serve_find(struct serve *s, const char *name);
 /* A study likewise. */
 const struct served_study *serve_find_study(struct serve *s, const char *name);
+/* Closes the network. */
+void serve_close_model(struct serve *s);
 /* A run from the list as it is, which then stays where it lies. */
 const struct served_run *serve_listed(const struct serve *s, const char *name);
 

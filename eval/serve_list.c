@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "experiment/cams.h"
+#include "predict.h"
 #include "record/epoch.h"
 #include "record/run.h"
 #include "record/study.h"
@@ -179,10 +180,20 @@ int serve_begin(struct serve *s, const struct request *r, struct err *err)
     return serve_list(s, err);
 }
 
+void serve_close_model(struct serve *s)
+{
+    predictor_free(s->predictor);
+    cams_close(s->cams);
+    trained_close(s->model);
+    s->predictor = NULL;
+    s->cams = NULL;
+    s->model = NULL;
+}
+
 void serve_end(struct serve *s)
 {
     free(s->runs);
     free(s->studies);
     shard_set_close(s->shards);
-    cams_close(s->cams);
+    serve_close_model(s);
 }

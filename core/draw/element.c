@@ -36,6 +36,22 @@ json_t *element_string(const char *text)
     return out;
 }
 
+json_t *element_base64(const void *data, size_t size)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    json_t *value = NULL;
+
+    if (memory) {
+        markup_base64(memory, data, size);
+        if (fclose(memory) == 0)
+            value = json_stringn_nocheck(text, length);
+    }
+    free(text);
+    return value;
+}
+
 void element_name(FILE *out, const char *text)
 {
     char begun[NAME_SHOWN + 1];

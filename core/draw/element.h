@@ -13,6 +13,9 @@ const char *element_text(const json_t *object, const char *a, const char *b);
 /* TEXT as a JSON string; what is not UTF-8 becomes U+FFFD. NULL: out of memory. */
 json_t *element_string(const char *text);
 
+/* SIZE bytes in base64, as a JSON string; NULL: out of memory. */
+json_t *element_base64(const void *data, size_t size);
+
 /* TEXT, escaped; of a very long one the beginning, with all of it as a title. */
 void element_name(FILE *out, const char *text);
 /* <th> and <td> with such a text; NUMBER: the column has numbers. */

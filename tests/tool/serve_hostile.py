@@ -1,7 +1,9 @@
-# serve_hostile.py ADDRESS RUN FOLDER PICTURE LABEL STUDY - what eval --serve must refuse, spoken over a plain socket; what it does
-# not refuse is printed. ADDRESS is the line that eval prints; RUN a run, FOLDER its folder, PICTURE and LABEL of its set, STUDY a study.
+# serve_hostile.py ADDRESS RUN FOLDER PICTURE LABEL STUDY - what eval --serve must refuse, spoken over a plain socket; what it
+# does not refuse is printed. ADDRESS is the line that eval prints; RUN a run, FOLDER its folder, PICTURE and LABEL of its set,
+# STUDY a study. Beside FOLDER lies the run "second" of the same network.
 # Control: the same questions in the right form are answered. SPDX-License-Identifier: MIT
 import json
+import os
 import socket
 import sys
 import time
@@ -188,6 +190,32 @@ bad("a text as a picture", ask("POST", path=f"/predict?run={quote(run, safe='')}
                               body=b"no picture"), 400)
 bad("nothing as a picture", ask("POST", path=f"/predict?run={quote(run, safe='')}", headers=TOKEN + ["Content-Type: application/octet-stream"],
                                length=0), 400)
+
+# The right form: a picture is predicted, twice the same; by the weights that the run has now, should they have changed.
+seen = good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}")).split(b"\r\n\r\n", 1)[1]
+
+
+def predict():
+    answer = good("a prediction", ask("POST", path=f"/predict?run={quote(run, safe='')}", body=seen,
+                                      headers=TOKEN + ["Content-Type: application/octet-stream"]))
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+def swap(one, two):
+    for a, b in ((one, one + ".away"), (two, one), (one + ".away", two)):
+        os.rename(a, b)
+
+
+mine, theirs = folder + "/checkpoints", os.path.dirname(folder) + "/second/checkpoints"
+first = predict()
+if predict() != first or b'"cam"' not in first or b'"best"' not in first:
+    failed.append(f"a picture is predicted otherwise the second time: {first[:200]!r}")
+swap(mine, theirs)
+if predict() == first:
+    failed.append("other weights, the same prediction")
+swap(mine, theirs)
+if predict() != first:
+    failed.append("the first weights again, another prediction")
 
 # The right form: a reason that a spreadsheet would run does not stay one.
 answer = good("marks", post([[picture, "relabel", label, "=1+1"]]))
