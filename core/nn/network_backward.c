@@ -154,17 +154,33 @@ static int head_bwd(struct build *b, int features)
     return t;
 }
 
-void build_backward(struct build *b)
+/* The gradient of what the stem gives is DZ + DZ2. */
+static void stem_bwd(struct build *b, int dz, int dz2)
 {
-    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = -1, pool;
+    const struct unit *u = &b->stem;
+    int pool, g, bstat;
 
-    for (int i = b->n_blocks - 1; i >= 0; i--)
-        block_bwd(b, &b->blocks[i], &dz, &dz2);
-    pool = build_like(b, "maxpool", ".dx", b->stem.z);
+    if (b->argmax < 0) { /* no max pool */
+        bstat = norm_bwd_stats(b, u->conv.norm, dz, dz2, b->stem_mask, u->y, u->stat, &g);
+        if (build_trains_weight(b, u->conv.name))
+            conv_bwd(b, u, norm_bwd_apply(b, u->conv.norm, g, u->y, u->stat, bstat, u->gamma),
+                     false);
+        return;
+    }
+    pool = build_like(b, "maxpool", ".dx", u->z);
     op_list_add(b->l, (struct op){.kind = OP_MAX_POOL_BWD,
                                   .in = {dz, dz2, b->argmax, -1, -1, -1},
                                   .out = {pool, -1, -1, -1}});
-    relu_unit_bwd(b, &b->stem, pool, false);
+    relu_unit_bwd(b, u, pool, false);
+}
+
+void build_backward(struct build *b)
+{
+    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = -1;
+
+    for (int i = b->n_blocks - 1; i >= 0; i--)
+        block_bwd(b, &b->blocks[i], &dz, &dz2);
+    stem_bwd(b, dz, dz2);
 }
 
 /* Tensor PREFIX then SUFFIX; -1 where memory ran out before it: op_list_check() will say so. */

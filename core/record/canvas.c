@@ -87,13 +87,23 @@ int canvas_new_png(struct canvas **out, double width, double height, int scale, 
     cairo_select_font_face(c->cairo, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
                            CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_source_rgb(c->cairo, 1, 1, 1);
-    cairo_paint(
-        c->cairo); /* a rectangle would leave the last pixel dark where a side is no whole number */
+    cairo_paint(c->cairo); /* a rectangle leaves the last pixel dark where a side is broken */
     return 0;
 fail:
     canvas_free(c);
     *out = NULL;
     return -1;
+}
+
+void canvas_find_font(void)
+{
+    struct canvas *c;
+    cairo_text_extents_t size;
+
+    if (canvas_new_png(&c, 1, 1, 1, NULL) < 0)
+        return;
+    cairo_text_extents(c->cairo, "0", &size);
+    canvas_free(c);
 }
 
 void canvas_end_svg(struct canvas *c)
