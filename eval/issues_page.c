@@ -185,6 +185,12 @@ static int put_summary(FILE *out, void *of, struct err *err)
               "than they are",
               out);
     fputs(".</p>\n", out);
+    suspects_doubt(text, sizeof text, s);
+    if (text[0]) {
+        fputs("<p class=\"bad\">", out);
+        markup_text(out, text);
+        fputs(".</p>\n", out);
+    }
     put_how(out, p);
     if (s->n_planted > 0)
         fprintf(out,
