@@ -86,7 +86,7 @@ int charts_put(FILE *out, const struct chart_line *lines, size_t n, struct err *
     fputs("<div class=\"charts\">\n", out);
     for (size_t i = 0; i < sizeof drawings / sizeof *drawings && rc == 0; i++) {
         const struct plot_options o = {.title = drawings[i].title,
-                                       .x_label = "epoch",
+                                       .x_label = "epochs trained",
                                        .y_label = drawings[i].label,
                                        .calm = true,
                                        .width = 480,

@@ -138,7 +138,7 @@ static void put_run(FILE *out, const struct served_run *run)
 
     if (run->epoch != FIELD_NO_INT)
         snprintf(after, sizeof after, " <span class=\"note\">epoch %lld</span>",
-                 (long long)run->epoch + 1);
+                 (long long)run->epoch);
     fprintf(out, "<tr data-status=\"%s\">", run->status);
     put_name(out, run);
     fputs("<td>", out);

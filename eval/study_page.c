@@ -214,9 +214,9 @@ static int put_tests(FILE *out, void *of, struct err *err)
             fputs(".</p>\n", out);
             continue;
         }
-        fputs("<br>\n", out);
-        groups_put_contrast(out, g, i, "<br>\n");
-        fputs(".</p>\n", out);
+        fputs("</p>\n<ul class=\"remarks\">\n<li>", out);
+        groups_put_contrast(out, g, i, "</li>\n<li>");
+        fputs("</li>\n</ul>\n", out);
     }
     fputs("</section>\n", out);
     return 0;

@@ -91,9 +91,12 @@ out:
 /* And history.csv. */
 static int write_plots(const char *folder, const struct curve *c, struct err *err)
 {
-    struct plot_options loss = {
-        .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true};
-    struct plot_options lr = {.title = "Learning rate", .x_label = "epoch", .y_label = "rate"};
+    struct plot_options loss = {.title = "Loss",
+                                .x_label = "epochs trained",
+                                .y_label = "cross-entropy, nat",
+                                .calm = true};
+    struct plot_options lr = {
+        .title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"};
     struct plot_series series[2];
     struct field_lines epochs;
     char path[PATH_LEN];

@@ -204,7 +204,7 @@ while browser.js("document.querySelector('#curves').innerHTML") == drawn and tim
 holds("its curves grow", browser.js("document.querySelector('#curves').innerHTML") != drawn)
 holds("without a reload", browser.js("window.here") == 1)
 browser.open(browser.server)
-holds("the list has its epoch", "epoch 2" in browser.js("document.querySelector('#list').textContent"))
+holds("the list has its epoch", "epoch 1" in browser.js("document.querySelector('#list').textContent"))
 lock.close()
 browser.look(scripts=False)
 browser.open(browser.server)
