@@ -407,6 +407,20 @@ static void base64_meets_rfc_4648(void **state)
     }
 }
 
+static void an_address_has_no_other_characters(void **state)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    markup_address(out, "a-B_9.~ /?&=#%\"<\xc3\xa9");
+    fclose(out);
+    assert_string_equal(text, "a-B_9.~%20%2F%3F%26%3D%23%25%22%3C%C3%A9");
+    free(text);
+}
+
 /* Returns what plot_lines_text() writes; released by the caller. */
 static char *as_text(const struct plot_series *series, int n, bool calm, struct plot_screen screen)
 {
@@ -564,6 +578,7 @@ int main(void)
         cmocka_unit_test(text_fits_the_screen),
         cmocka_unit_test(text_is_cleaned),
         cmocka_unit_test(base64_meets_rfc_4648),
+        cmocka_unit_test(an_address_has_no_other_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
