@@ -151,10 +151,10 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     int rc;
 
     if (s->e->train.watch.finish == FINISH_LAST || st->at.best_epoch + 1 == (int64_t)st->at.epoch)
-        return weights_swap_averages(s->backend, s->be, s->network, err);
+        return weights_swap_averages(&s->device, s->network, err);
     if (checkpoint_state(&json, folder, "best", err) < 0)
         return -1;
-    rc = checkpoint_load(folder, "best", json, s->backend, s->be, s->network, false, NULL, err);
+    rc = checkpoint_load(folder, "best", json, &s->device, s->network, false, NULL, err);
     json_decref(json);
     v->fresh = false;
     if (rc == 0)

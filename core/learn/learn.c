@@ -95,13 +95,13 @@ int learner_score(struct learner *l, enum learner_part part, struct score *out, 
     BUG_IF(l->failed || l->st.at.epoch == 0);
     /* A finished run's weights are in place; before, the averages stand beside those that are trained. */
     if (!l->finished)
-        rc = weights_swap_averages(l->s->backend, l->s->be, l->s->network, err);
+        rc = weights_swap_averages(&l->s->device, l->s->network, err);
     if (rc == 0)
         rc = loop_score(l->s, train ? split->train : split->valid,
                         train ? split->n_train : split->n_valid, train ? "Training" : "Validation",
                         &v, err);
     if (rc == 0 && !l->finished)
-        rc = weights_swap_averages(l->s->backend, l->s->be, l->s->network, err);
+        rc = weights_swap_averages(&l->s->device, l->s->network, err);
     l->failed = rc < 0; /* the averages may stand where the weights were */
     *out = v.score;
     verdict_free(&v);
