@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "base/sandbox.h"
 #include "groups.h"
+#include "record/canvas.h"
 #include "record/run.h"
 #include "verify.h"
 
@@ -64,6 +65,8 @@ int rights_give_up(const struct request *r, const struct writing *w, struct err 
 
     if (rc == 0) {
         backend_wake_driver();
+        if (l.n > 0)
+            canvas_find_font();
         sandbox_enter(l.all, l.n);
     }
     free(l.all);

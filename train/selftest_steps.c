@@ -335,7 +335,7 @@ void selftest_curve(struct selftest *s)
     static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
     struct device *partner = selftest_partner(s, DTYPE_F32);
     struct network_shape shape = small_shape(s, DTYPE_F32);
-    const int n = s->quick ? 5 : 20;
+    const int n = s->quick ? 3 : 20;
     double want[20], got[20];
     struct err err = {0};
 

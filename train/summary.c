@@ -183,6 +183,8 @@ static void print_stages(FILE *out, const struct session *s)
         const int *d = g->output ? s->list->tensors[g->output].dims : NULL;
         char shape[64] = "";
 
+        if (i < STAGE_HEAD && g->ops == 0) /* this ResNet has fewer layers */
+            continue;
         if (d)
             snprintf(shape, sizeof shape, "%dx%dx%dx%d", d[0], d[1], d[2], d[3]);
         fprintf(out, "%-14s %5d  %-20s", names[i], g->ops, shape);

@@ -447,6 +447,8 @@ static int give_up_rights(struct args *a, struct err *err)
         writes = false;
     }
     backend_wake_driver();
+    if (writes)
+        canvas_find_font();
     sandbox_enter(&place, writes ? 1 : 0);
     return 0;
 }

@@ -16,19 +16,27 @@ const char *const arch_names[ARCHS + 1] = {
     [RESNET152] = "resnet152",
     [WIDE_RESNET50_2] = "wide_resnet50_2",
     [RESNEXT50_32X4D] = "resnext50_32x4d",
+    [RESNET20] = "resnet20",
+    [RESNET32] = "resnet32",
+    [RESNET44] = "resnet44",
+    [RESNET56] = "resnet56",
 };
 
 /* groups and width are torchvision's groups and width_per_group */
 static const struct resnet rows[ARCHS] = {
-    [RESNET18] = {{2, 2, 2, 2}, false, 1, 64},
-    [RESNET34] = {{3, 4, 6, 3}, false, 1, 64},
-    [RESNET50] = {{3, 4, 6, 3}, true, 1, 64},
-    [RESNET101] = {{3, 4, 23, 3}, true, 1, 64},
-    [RESNET152] = {{3, 8, 36, 3}, true, 1, 64},
-    [WIDE_RESNET50_2] = {{3, 4, 6, 3}, true, 1, 128},
-    [RESNEXT50_32X4D] = {{3, 4, 6, 3}, true, 32, 4},
+    [RESNET18] = {{2, 2, 2, 2}, false, 1, 64, 7, 64},
+    [RESNET34] = {{3, 4, 6, 3}, false, 1, 64, 7, 64},
+    [RESNET50] = {{3, 4, 6, 3}, true, 1, 64, 7, 64},
+    [RESNET101] = {{3, 4, 23, 3}, true, 1, 64, 7, 64},
+    [RESNET152] = {{3, 8, 36, 3}, true, 1, 64, 7, 64},
+    [WIDE_RESNET50_2] = {{3, 4, 6, 3}, true, 1, 128, 7, 64},
+    [RESNEXT50_32X4D] = {{3, 4, 6, 3}, true, 32, 4, 7, 64},
+    [RESNET20] = {{3, 3, 3, 0}, false, 1, 64, 3, 16},
+    [RESNET32] = {{5, 5, 5, 0}, false, 1, 64, 3, 16},
+    [RESNET44] = {{7, 7, 7, 0}, false, 1, 64, 3, 16},
+    [RESNET56] = {{9, 9, 9, 0}, false, 1, 64, 3, 16},
 };
-enum { STEM_C = 64, WIDENING = 4 /* of a bottleneck's last convolution */ };
+enum { WIDENING = 4 /* of a bottleneck's last convolution */ };
 
 const char *arch_name(int arch)
 {
@@ -53,19 +61,30 @@ const struct resnet *resnet_of(int arch)
 /* --- blocks --------------------------------------------------------------------------------------- */
 
 /* What torchvision calls planes: 64, 128, 256, 512. */
-static int planes(int layer)
+static int planes(const struct resnet *r, int layer)
 {
-    return 32 << layer;
+    return r->planes << (layer - 1);
 }
 
 static int layer_out(const struct resnet *r, int layer)
 {
-    return layer == 0 ? STEM_C : r->bottleneck ? WIDENING * planes(layer) : planes(layer);
+    if (layer == 0)
+        return r->planes; /* the stem */
+    return (r->bottleneck ? WIDENING : 1) * planes(r, layer);
+}
+
+int resnet_last_layer(int arch)
+{
+    int layer = RESNET_LAYERS;
+
+    while (resnet_of(arch)->blocks[layer - 1] == 0)
+        layer--;
+    return layer;
 }
 
 int resnet_features(int arch)
 {
-    return layer_out(resnet_of(arch), RESNET_LAYERS);
+    return layer_out(resnet_of(arch), resnet_last_layer(arch));
 }
 
 static struct resnet_conv conv(int c, int k, int side, int stride, int groups)
@@ -74,11 +93,15 @@ static struct resnet_conv conv(int c, int k, int side, int stride, int groups)
         .c = c, .k = k, .side = side, .stride = stride, .pad = side / 2, .groups = groups};
 }
 
-void resnet_stem(struct resnet_conv *out)
+bool resnet_stem(struct resnet_conv *out, int arch)
 {
-    *out = conv(3, STEM_C, 7, 2, 1);
+    const struct resnet *r = resnet_of(arch);
+    const bool pooled = r->stem_side == 7;
+
+    *out = conv(3, r->planes, r->stem_side, pooled ? 2 : 1, 1);
     snprintf(out->name, sizeof out->name, "conv1");
     snprintf(out->norm, sizeof out->norm, "bn1");
+    return pooled;
 }
 
 void resnet_block(struct resnet_block *out, int arch, int layer, int block)
@@ -86,7 +109,7 @@ void resnet_block(struct resnet_block *out, int arch, int layer, int block)
     const struct resnet *r = resnet_of(arch);
     const int stride = layer > 1 && block == 0 ? 2 : 1, to = layer_out(r, layer),
               from = block == 0 ? layer_out(r, layer - 1) : to,
-              width = planes(layer) * r->width / 64 * r->groups;
+              width = planes(r, layer) * r->width / 64 * r->groups;
 
     BUG_IF(layer < 1 || layer > RESNET_LAYERS || block < 0 || block >= r->blocks[layer - 1]);
     *out = (struct resnet_block){.n_convs = r->bottleneck ? 3 : 2,
@@ -147,7 +170,7 @@ struct resnet_tensor *resnet_tensors(int arch, size_t *n)
     all = calloc(EACH * (1 + blocks * (RESNET_CONVS + 1)), sizeof *all);
     if (!all)
         return NULL;
-    resnet_stem(&stem);
+    resnet_stem(&stem, arch);
     put_tensors(all, &stem, 0);
     *n = EACH;
     for (int layer = 1; layer <= RESNET_LAYERS; layer++)
@@ -176,7 +199,7 @@ size_t resnet_parameters(int arch, int classes)
     struct resnet_block b;
     size_t n = (size_t)classes * ((size_t)resnet_features(arch) + 1);
 
-    resnet_stem(&stem);
+    resnet_stem(&stem, arch);
     n += conv_parameters(&stem);
     for (int layer = 1; layer <= RESNET_LAYERS; layer++)
         for (int i = 0; i < r->blocks[layer - 1]; i++) {

@@ -8,7 +8,7 @@
 
 double clock_seconds(void);             /* monotonic */
 void clock_utc(char *out, size_t size); /* "2026-01-31T23:59:59Z" */
-/* Seconds since 1970 of such a text, a fraction of a second and what follows left out; -1: it is none, or NULL. */
+/* Seconds since 1970 of such a text, a fraction of a second and what follows left out; -1: not such a text, or NULL. */
 int64_t clock_read_utc(const char *text);
 void clock_utc_compact(char *out, size_t size);              /* "20260131-235959", for names */
 void clock_duration(double seconds, char *out, size_t size); /* "mm:ss" or "h:mm:ss", truncated */

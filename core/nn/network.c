@@ -15,7 +15,7 @@ enum { HIDDEN = NETWORK_HIDDEN, CLASSES_MAX = 65536 };
 // clang-format off
 const struct key model_keys[] = {
     KEY_CHOICE(struct model_options, arch, "model.arch", "resnet34", arch_names,
-               "body of the network, torchvision's v1.5"),
+               "body of the network: torchvision's v1.5; resnet20 to resnet56: for pictures of 32 px"),
     KEY_STR(struct model_options, weights, "model.weights", "imagenet",
             "where training starts: none, imagenet, imagenet-v2, a FILE, or run:NAME"),
     KEY_STR(struct model_options, weights_key, "model.weights_key", "",

@@ -144,16 +144,32 @@ static int head_bwd(struct build *b, int features)
     return t;
 }
 
+/* The gradient of what the stem gives is DZ + DZ2. */
+static void stem_bwd(struct build *b, int dz, int dz2)
+{
+    const struct unit *u = &b->stem;
+    int pool, g, bstat;
+
+    if (!b->argmax) { /* no max pool */
+        bstat = norm_bwd_stats(b, u->conv.norm, dz, dz2, b->stem_mask, u->y, u->stat, &g);
+        if (build_trains_weight(b, u->conv.name))
+            conv_bwd(b, u, norm_bwd_apply(b, u->conv.norm, g, u->y, u->stat, bstat, u->gamma),
+                     false);
+        return;
+    }
+    pool = build_like(b, "maxpool", ".dx", u->z);
+    op_list_add(b->l,
+                (struct op){.kind = OP_MAX_POOL_BWD, .in = {dz, dz2, b->argmax}, .out = {pool}});
+    relu_unit_bwd(b, u, pool, false);
+}
+
 void build_backward(struct build *b)
 {
-    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = 0, pool;
+    int dz = head_bwd(b, b->blocks[b->n_blocks - 1].z), dz2 = 0;
 
     for (int i = b->n_blocks - 1; i >= 0; i--)
         block_bwd(b, &b->blocks[i], &dz, &dz2);
-    pool = build_like(b, "maxpool", ".dx", b->stem.z);
-    op_list_add(b->l,
-                (struct op){.kind = OP_MAX_POOL_BWD, .in = {dz, dz2, b->argmax}, .out = {pool}});
-    relu_unit_bwd(b, &b->stem, pool, false);
+    stem_bwd(b, dz, dz2);
 }
 
 /* Tensor PREFIX then SUFFIX; 0 where memory ran out before it: op_list_check() will say so. */

@@ -79,16 +79,24 @@ static void unit_apply(struct build *b, struct unit *u, bool relu)
     u->z = norm_apply(b, u->conv.norm, u->y, u->stat, relu, 0, 0);
 }
 
+/* What says where the ReLU behind U's norm let its input through; the backward pass alone needs that. */
+static int relu_mask(struct build *b, const struct unit *u)
+{
+    int d[4];
+
+    if (b->infer)
+        return 0;
+    build_dims(b, u->y, d);
+    d[1] /= 8;
+    return build_tensor(b, u->conv.norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
+}
+
 /* A block's last norm, its shortcut added. */
 static void block_apply(struct build *b, struct block *k, int shortcut)
 {
     const struct unit *last = &k->units[k->n_units - 1];
-    int d[4];
 
-    build_dims(b, last->y, d);
-    d[1] /= 8;
-    if (!b->infer)
-        k->mask = build_tensor(b, last->conv.norm, ".mask", TENSOR_ACT, DTYPE_BITS, d);
+    k->mask = relu_mask(b, last);
     k->z = norm_apply(b, last->conv.norm, last->y, last->stat, true, shortcut, k->mask);
 }
 
@@ -106,11 +114,15 @@ static int stem(struct build *b)
 {
     struct unit *u = &b->stem;
     struct resnet_conv c;
+    const bool pooled = resnet_stem(&c, b->n->arch);
     int d[4], p;
 
-    resnet_stem(&c);
     conv(b, u, &c, input(b));
     unit_stats(b, u);
+    if (!pooled) { /* the next two gradients meet here, as behind a block */
+        b->stem_mask = relu_mask(b, u);
+        return u->z = norm_apply(b, u->conv.norm, u->y, u->stat, true, 0, b->stem_mask);
+    }
     unit_apply(b, u, true);
     build_dims(b, u->z, d);
     d[2] = (d[2] - 1) / 2 + 1;
@@ -307,11 +319,11 @@ int network_infer_list(struct op_list **out, const struct network *n, const stru
 
 int network_features(const struct network *n, const struct op_list *list)
 {
-    const int blocks = resnet_of(n->arch)->blocks[RESNET_LAYERS - 1];
+    const int layer = resnet_last_layer(n->arch);
     struct resnet_block last;
     char name[64];
 
-    resnet_block(&last, n->arch, RESNET_LAYERS, blocks - 1);
+    resnet_block(&last, n->arch, layer, resnet_of(n->arch)->blocks[layer - 1] - 1);
     snprintf(name, sizeof name, "%s.z", last.convs[last.n_convs - 1].norm);
     return op_list_find(list, name);
 }

@@ -258,13 +258,16 @@ static void add_network(struct graph *g)
     struct protobuf pool = {0};
     struct resnet_conv first;
     struct resnet_block r;
-    char x[NAME] = "maxpool", prefix[32];
+    char x[NAME] = "relu", prefix[32];
+    const bool pooled = resnet_stem(&first, g->n->arch);
 
-    resnet_stem(&first);
     add_conv(g, &first, "image");
-    add_plain(g, "Relu", "relu", first.name);
-    put_window(&pool, 3, 2);
-    add_node(g, &pool, "MaxPool", x, (const char *[]){"relu", NULL});
+    add_plain(g, "Relu", x, first.name);
+    if (pooled) {
+        snprintf(x, sizeof x, "maxpool");
+        put_window(&pool, 3, 2);
+        add_node(g, &pool, "MaxPool", x, (const char *[]){"relu", NULL});
+    }
     for (int layer = 1; layer <= RESNET_LAYERS; layer++)
         for (int block = 0; block < resnet_of(g->n->arch)->blocks[layer - 1]; block++) {
             resnet_block(&r, g->n->arch, layer, block);

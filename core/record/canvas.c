@@ -94,6 +94,17 @@ fail:
     return -1;
 }
 
+void canvas_find_font(void)
+{
+    struct canvas *c;
+    cairo_text_extents_t size;
+
+    if (canvas_new_png(&c, 1, 1, NULL) < 0)
+        return;
+    cairo_text_extents(c->cairo, "0", &size);
+    canvas_free(c);
+}
+
 void canvas_end_svg(struct canvas *c)
 {
     fputs("</svg>\n", c->svg);

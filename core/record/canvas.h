@@ -14,6 +14,10 @@
 struct canvas;
 enum anchor { ANCHOR_START, ANCHOR_MIDDLE, ANCHOR_END };
 
+/* Finds the font, for which fontconfig writes its cache: before sandbox_enter(), where a PNG may be drawn behind it.
+ * Takes 10 ms. */
+void canvas_find_font(void);
+
 /* White, WIDTH x HEIGHT. svg: onto OUT, borrowed; png: in memory, 2 x 2 pixels for each unit. */
 int canvas_new_svg(struct canvas **out, FILE *file, double width, double height,
                    struct err *err) MUST_USE;

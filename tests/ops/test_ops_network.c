@@ -286,6 +286,12 @@ static void train_fp32(void **state)
     compare(&(struct case_of){"train fp32", RESNET18, DTYPE_F32, true, 0, 0.5, 0.02});
 }
 
+static void train_small(void **state)
+{
+    (void)state;
+    compare(&(struct case_of){"train resnet20 fp32", RESNET20, DTYPE_F32, true, 0, 0.5, 0.02});
+}
+
 static void train_bf16(void **state)
 {
     (void)state;
@@ -312,10 +318,8 @@ static void infer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(train_fp32),
-        cmocka_unit_test(train_bf16),
-        cmocka_unit_test(train_frozen),
-        cmocka_unit_test(infer),
+        cmocka_unit_test(train_fp32),   cmocka_unit_test(train_small), cmocka_unit_test(train_bf16),
+        cmocka_unit_test(train_frozen), cmocka_unit_test(infer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

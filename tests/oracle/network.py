@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
 BATCH, CLASSES = 8, 5
 PURPOSE_INIT, PURPOSE_TEST = 1, 10  # core/base/rng.h
@@ -54,13 +55,35 @@ def signs(n):
     return torch.from_numpy(np.unpackbits(w.ravel(), bitorder="little")[:n] * 2.0 - 1)
 
 
+class Small(nn.Module):
+    """He et al. 2016, section 4.2, for pictures of 32 px, from torchvision's blocks: three layers of N."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.Identity()
+        self.layer1, self.layer2, self.layer3 = self.layer(n, 16, 16, 1), self.layer(n, 16, 32, 2), self.layer(n, 32, 64, 2)
+        self.layer4 = nn.Identity()
+        self.fc = nn.Linear(64, CLASSES)
+
+    @staticmethod
+    def layer(n, c, k, stride):
+        down = nn.Sequential(nn.Conv2d(c, k, 1, stride, bias=False), nn.BatchNorm2d(k)) if stride > 1 else None
+        return nn.Sequential(*(BasicBlock(k if i else c, k, 1 if i else stride, None if i else down) for i in range(n)))
+
+
+SMALL = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
+
+
 class Net(nn.Module):
-    """body: torchvision's, its fc dropped; head: concat pool (max first), norm, linear, relu, norm,
+    """body: torchvision's or a Small one, its fc dropped; head: concat pool (max first), norm, linear, relu, norm,
     linear, without dropout. The bits of a fresh presize network of that seed."""
 
     def __init__(self, arch, classes=CLASSES, seed=42):
         super().__init__()
-        self.body = getattr(torchvision.models, arch)(weights=None)
+        self.body = Small(SMALL[arch]) if arch in SMALL else getattr(torchvision.models, arch)(weights=None)
         features = self.body.fc.in_features
         self.body.fc = nn.Identity()
         self.head = nn.Sequential(nn.BatchNorm1d(2 * features), nn.Linear(2 * features, 512, bias=False),

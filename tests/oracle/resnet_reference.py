@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A step of ResNet-18, 34 and 50, ResNeXt-50 32x4d and Wide ResNet-50-2, and the first three's weights after three
+"""A step of ResNet-18, 34 and 50, ResNeXt-50 32x4d, Wide ResNet-50-2 and ResNet-20, and the first three's weights after three
 steps of Adam, in double.
 
 Writes FOLDER/ARCH_reference.txt for tests/unit/test_reference.c, which draws the same weights
@@ -26,7 +26,7 @@ from network import Net, decide_clearly, labels, made_with, pictures, plain_name
 
 # Seed and side of the pictures; see rounding.py
 PICTURES = {"resnet18": (1, 40), "resnet34": (1, 40), "resnet50": (236, 40), "resnext50_32x4d": (39, 24),
-            "wide_resnet50_2": (36, 24)}
+            "wide_resnet50_2": (36, 24), "resnet20": (36, 32)}
 TRAINED = ("resnet18", "resnet34", "resnet50")  # Adam does not know the architecture
 STEPS = (((1e-5, 1e-4, 1e-3), 0.95), ((2e-5, 2e-4, 2e-3), 0.9), ((3e-5, 3e-4, 3e-3), 0.85))
 

@@ -33,7 +33,8 @@ class Decisions:
         for module in net.body.modules():
             if hasattr(module, "relu"):
                 module.relu = self.module(self.relu)
-        net.body.maxpool = self.module(self.pool)
+        if not isinstance(net.body.maxpool, nn.Identity):
+            net.body.maxpool = self.module(self.pool)
         net.relu, net.peak = self.relu, self.peak
 
     @staticmethod

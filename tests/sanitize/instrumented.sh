@@ -4,6 +4,8 @@
 # damaged HDF5 files make that library ask for any amount; as without a sanitizer, it is refused
 export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS-}
 export LSAN_OPTIONS=suppressions=$SOURCE/tests/sanitize/lsan.supp:print_suppressions=0
+# the widest instruction set whose kernels are instrumented (CMakeLists.txt)
+grep -qw avx2 /proc/cpuinfo && export PRESIZE_ISA=avx2
 
 # instrumented_tree NAME SANITIZERS TARGET: configures tree=BUILD/NAME, builds TARGET (instrumented or
 # instrumented_long).
@@ -27,5 +29,5 @@ instrumented_tree() {
 # instrumented NAME SANITIZERS TARGET: the same, and runs its tests.
 instrumented() {
     instrumented_tree "$@" || return 1
-    ctest --test-dir "$tree" --output-on-failure -L "^$3\$" --no-tests=error
+    ctest --test-dir "$tree" --parallel "$(nproc)" --output-on-failure -L "^$3\$" --no-tests=error
 }

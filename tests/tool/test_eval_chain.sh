@@ -5,7 +5,7 @@
 . "$SOURCE/tests/tool/flip_byte.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 3
-tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8"
+tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8 model.arch=resnet20"
 train_run first $tiny
 train_run seed43 $tiny seed=43
 eval="$BIN/eval --data $data --results $results"
@@ -73,7 +73,7 @@ sed -i '1s/"presize"/"resizep"/' "$scratch/alone.safetensors"
 $eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file without facts"
 grep -q "it lacks the names of its classes and its sizes" "$scratch/err" || fail "without facts: $(cat "$scratch/err")"
 cp "$results/first/checkpoints/last.safetensors" "$scratch/alone.safetensors"
-sed -i '1s/resnet18/resnet99/' "$scratch/alone.safetensors"
+sed -i '1s/resnet20/resnet99/' "$scratch/alone.safetensors"
 $eval "$scratch/alone.safetensors" --predict "$one" > "$scratch/out" 2> "$scratch/err" && fail "a file of no network"
 grep -q "model.arch" "$scratch/err" || fail "of no network: $(cat "$scratch/err")"
 

@@ -3,7 +3,7 @@
 . "$SOURCE/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 2 1
-train_run run --exp smoke data.split=csv data.split_csv="$scratch/split.csv" train.batch=8 train.phases.0.freeze_epochs=1
+train_run run --exp smoke data.split=csv data.split_csv="$scratch/split.csv" train.batch=8 model.arch=resnet20 train.phases.0.freeze_epochs=1
 mkdir "$scratch/forms"
 "$BIN/test_decode" --write "$scratch/forms" || fail "test_decode --write"
 cd "$scratch/forms" || exit 1

@@ -8,7 +8,7 @@ unset PRESIZE_DATA
 mkdir -p prep/datasets experiments s/red s/green s/blue
 cat >experiments/e.yaml <<'END'
 # is the colour learnt?
-model: {arch: resnet18, weights: none}
+model: {arch: resnet20, weights: none}
 train: {size: 16, batch: 6, phases: [{kind: one_cycle, epochs: 2, lr: 1e-3}]}
 exec: {threads: 1}
 data: {set: s, duplicates: as_split}

@@ -2,10 +2,10 @@
 # augmentation: what is stored, counted, taken again and refused. SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 demo_set
-official="--exp smoke data.split=official data.stratify=true train.phases.0.freeze_epochs=1"
+official="--exp smoke data.split=official data.stratify=true train.phases.0.freeze_epochs=1 model.arch=resnet20"
 train_run off $official
 demo_split "$scratch/split.csv" 4 3
-train_run csv --exp smoke data.split=csv data.split_csv="$scratch/split.csv" train.batch=8
+train_run csv --exp smoke data.split=csv data.split_csv="$scratch/split.csv" train.batch=8 model.arch=resnet20
 
 # evaluate STATUS ARGS...
 evaluate() {

@@ -42,8 +42,9 @@ refused 1 "train.size: 2048 px is more than the shards hold (128 px" $tiny train
 refused 1 "train.phases.0.size: 2048 px is more" $tiny train.phases.0.size=2048
 refused 1 "prep demo presize.size=2048" $tiny train.phases.0.size=2048
 refused 1 "4 rates for 3 parameter groups" $tiny "train.phases.0.lr=[1e-6,1e-5,1e-4,1e-3]"
-refused 1 "weights/resnet18.safetensors is missing" $tiny model.weights=imagenet
-refused 1 "model.weights=none" $tiny model.weights=imagenet
+refused 1 "weights/resnet18.safetensors is missing" $tiny model.arch=resnet18 model.weights=imagenet
+refused 1 "model.weights=none" $tiny model.arch=resnet18 model.weights=imagenet
+refused 1 "torchvision has no weights for resnet20: train from nothing" $tiny model.weights=imagenet
 refused 1 "no such file" $tiny model.weights=nothing.safetensors
 refused 1 "model.weights=: no such file (none, imagenet" $tiny model.weights=
 refused 1 "run:none" $tiny model.weights=run:none

@@ -3,6 +3,7 @@
 # release; RELEASE_BITS=1 prints those of here. SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 6 2 16 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 4}"
+tiny="$tiny model.arch=resnet18"
 
 # A shard names the versions of the decoders. Those are left out, and the checksum behind them.
 shard_hash() { # FILE

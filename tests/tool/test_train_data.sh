@@ -8,7 +8,7 @@ unset PRESIZE_DATA
 mkdir -p prep/datasets experiments
 cat >experiments/e.yaml <<'END'
 # does it run?
-model: {arch: resnet18, weights: none}
+model: {arch: resnet20, weights: none}
 train: {size: 16, batch: 8, phases: [{kind: one_cycle, epochs: 1, lr: 1e-3}]}
 exec: {threads: 1}
 END

@@ -3,7 +3,7 @@
 . "$SOURCE/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 2
-tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8 exec.microbatch=8"
+tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8 model.arch=resnet20 exec.microbatch=8"
 
 # 4 batches a pass, so many passes; a table on stdout, the folder's path last.
 train_run curve $tiny --lr-find

@@ -133,7 +133,7 @@ refused 1 "last.safetensors" --resume changed
 # A disk that is full while a checkpoint is written: the one before it stays.
 mkdir -p "$scratch/small"
 cat > "$scratch/full.sh" <<'SH'
-mount -t tmpfs -o size=260m none "$1/small" || exit 99
+mount -t tmpfs -o size=7600k none "$1/small" || exit 99
 shift_results="$1/small"
 shift
 "$@" --results "$shift_results" --name full > "$shift_results/../out" 2> "$shift_results/../err"
@@ -141,7 +141,7 @@ status=$?
 [ $status = 1 ] || { echo "full disk: status $status"; exit 1; }
 grep -q "checkpoint" "$shift_results/../err" || { echo "full disk: the checkpoint is not named"; exit 1; }
 grep -q '"status": "failed"' "$shift_results/full/run.json" || { echo "full disk: status of the run"; exit 1; }
-mount -o remount,size=900m "$shift_results" || exit 1
+mount -o remount,size=30m "$shift_results" || exit 1
 "$1" "$2" "$3" --results "$shift_results" --resume full > "$shift_results/../out" 2> "$shift_results/../err" ||
     { echo "full disk: --resume"; cat "$shift_results/../err"; exit 1; }
 cp "$shift_results/full/metrics.jsonl" "$shift_results/../full.jsonl"

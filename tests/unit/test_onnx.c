@@ -267,7 +267,8 @@ static void structure(void **state)
     } rows[] = {{RESNET18, 20, 18, 8, 56, 0},
                 {RESNET34, 36, 34, 16, 96, 0},
                 {RESNET50, 53, 50, 16, 129, 0},
-                {RESNEXT50_32X4D, 53, 50, 16, 129, 16}};
+                {RESNEXT50_32X4D, 53, 50, 16, 129, 16},
+                {RESNET20, 21, 20, 9, 59, 0}};
     struct parts *p = malloc(sizeof *p);
 
     (void)state;
@@ -297,9 +298,9 @@ static void structure(void **state)
                           ? n->params[k].n
                           : n->params[k].n / 4;
         assert_int_equal(p->floats, floats);
-        planted = memmem(bytes, size, "maxpool", 7); /* control: an input that nobody makes */
+        planted = memmem(bytes, size, "image", 5); /* control: an input that nobody makes */
         assert_non_null(planted);
-        planted[0] = 'M';
+        planted[0] = 'I';
         take_model(p, bytes, size);
         assert_true(p->unknown > 0);
         free(bytes);

@@ -35,7 +35,7 @@ static struct tensor tensor(const char *name, enum tensor_role role, int n)
 {
     struct tensor t = {.role = role, .dims = {n, 2, 1, 1}};
 
-    strcpy(t.name, name);
+    snprintf(t.name, sizeof t.name, "%s", name);
     return t;
 }
 

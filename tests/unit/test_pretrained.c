@@ -62,7 +62,7 @@ static void rows_are_consistent(void **state)
     assert_null(pretrained_by_hash("00000000"));
 }
 
-/* Every architecture has the first weights, those with bottlenecks the second. */
+/* Every architecture but those for small pictures has the first weights, those with bottlenecks the second. */
 static void first_and_second_weights(void **state)
 {
     char name[32];
@@ -70,7 +70,10 @@ static void first_and_second_weights(void **state)
     (void)state;
     assert_null(pretrained_find(""));
     for (int arch = 0; arch < ARCHS; arch++) {
-        assert_int_equal(pretrained_find(arch_name(arch))->arch, arch);
+        if (resnet_of(arch)->stem_side == 3)
+            assert_null(pretrained_find(arch_name(arch)));
+        else
+            assert_int_equal(pretrained_find(arch_name(arch))->arch, arch);
         snprintf(name, sizeof name, "%s-v2", arch_name(arch));
         if (resnet_of(arch)->bottleneck)
             assert_int_equal(pretrained_find(name)->arch, arch);

@@ -65,7 +65,7 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
 {
     const struct exec_options options = {
         .backend = BACKEND_CPU, .threads = 1 + rank % 2, .ranks = j->ranks > 1 ? ranks : NULL};
-    const struct model_options model = {.arch = RESNET18, .dropout = 0.5};
+    const struct model_options model = {.arch = RESNET20, .dropout = 0.5};
     const struct network_shape shape = {.batch = j->batch / j->ranks,
                                         .shared = j->ranks > 1,
                                         .microbatch = 1,

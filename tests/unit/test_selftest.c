@@ -1,5 +1,5 @@
-/* test_selftest.c - the self-test passes a backend that is right, and names what is wrong with others: the
- * cpu backend with one planted mistake each. SPDX-License-Identifier: MIT */
+/* test_selftest.c - the self-test names what is wrong with a backend: the cpu backend with one planted mistake each.
+ * That a right one passes: tests/tool/test_train_selftest.sh. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,19 +100,6 @@ static struct outcome outcome_of(void (*part)(struct selftest *))
     return out;
 }
 
-static void a_right_backend_passes(void **state)
-{
-    struct outcome ops = outcome_of(selftest_ops), augment = outcome_of(selftest_augment);
-
-    (void)state;
-    if (ops.failed || augment.failed)
-        fail_msg("%s%s", ops.page, augment.page);
-    assert_true(ops.passed >= 20);
-    assert_int_equal(augment.passed, 4);
-    free(ops.page);
-    free(augment.page);
-}
-
 static void a_wrong_op_is_named(void **state)
 {
     struct outcome o;
@@ -122,6 +109,7 @@ static void a_wrong_op_is_named(void **state)
     o = outcome_of(selftest_ops);
     wrong = OP_KINDS;
     assert_true(o.failed >= 1 && o.failed <= 2); /* in fp32, and in bf16 where there is that */
+    assert_true(o.passed >= 20);                 /* the others; test_train_selftest.sh: all */
     assert_non_null(strstr(o.page, "FAILED    op bn_apply fp32"));
     assert_non_null(strstr(o.page, "passed    op bn_stats fp32"));
     free(o.page);
@@ -182,7 +170,6 @@ static void graphs_with_other_bits_are_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_right_backend_passes),
         cmocka_unit_test(a_wrong_op_is_named),
         cmocka_unit_test(other_bits_of_augmentation_are_seen),
         cmocka_unit_test(bits_that_do_not_repeat_are_seen),

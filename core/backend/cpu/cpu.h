@@ -88,17 +88,17 @@ struct cpu_op {
     struct folded *folded;      /* CONV and its BN_INFER in one (cpu_fold.c), owned */
     size_t scratch_bytes;       /* of a worker's scratch, that a run needs */
     bool runs_next;             /* does the op after it, too */
-    struct persistent
-        *param[OP_MAX_IN]; /* of in[], NULL where in[] is no persistent tensor; borrowed */
-    double *sums;          /* BN: (microbatches of all processes, 2, c), owned */
-    float *coef;           /* BN: (4, c), per channel, owned */
-    size_t leaf_bytes;     /* weight gradients: one microbatch's share */
-    char *leaves;          /* (microbatches of this machine, leaf_bytes), borrowed */
-    size_t gradient;       /* several processes: its place in what they exchange, in floats */
-    int parts;             /* of a leaf, summed one by one, */
-    size_t part_n;         /* of so many numbers */
-    int segment;           /* that the op is in */
-    bool past;             /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
+    /* Of in[], NULL where in[] is no persistent tensor; borrowed. */
+    struct persistent *param[OP_MAX_IN];
+    double *sums;      /* BN: (microbatches of all processes, 2, c), owned */
+    float *coef;       /* BN: (4, c), per channel, owned */
+    size_t leaf_bytes; /* weight gradients: one microbatch's share */
+    char *leaves;      /* (microbatches of this machine, leaf_bytes), borrowed */
+    size_t gradient;   /* several processes: its place in what they exchange, in floats */
+    int parts;         /* of a leaf, summed one by one, */
+    size_t part_n;     /* of so many numbers */
+    int segment;       /* that the op is in */
+    bool past;         /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
 };
 
 struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD_NORM reads */
