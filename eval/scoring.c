@@ -83,17 +83,17 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
 {
     char backend[80];
     char *words[] = {backend};
-    struct be_info info;
-    struct be *be;
+    struct device device;
 
     *j = (struct job){.r = r, .run = run};
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (experiment_reopen(&j->e, run->folder, words, r->backend ? 1 : 0, err) < 0)
         return -1;
     infer_exec(&j->e->exec);
-    if (backend_open(&j->backend, &be, &info, &j->e->exec, err) < 0)
+    if (device_open(&device, &j->e->exec, err) < 0)
         return -1;
-    j->backend->close(be); /* its name is part of what a score says of itself; computed is later */
+    j->backend = device.kind;
+    device_close(&device); /* its name is part of what a score says of itself; computed is later */
     j->which = r->which ? r->which : experiment_final(j->e);
     if (checkpoint_state(&j->state, run->folder, j->which, err) < 0)
         return -1;

@@ -66,10 +66,10 @@ static void check_initial(struct chain *c, struct trained *t, const struct check
     }
     if (file[0])
         chain_compare_file(c, "weights file", "weights_file", file);
-    if (weights_init(t->backend, t->be, t->network, (uint64_t)e->seed, false, &err) < 0 ||
-        (file[0] && weights_load(file, e->model.weights_key, t->backend, t->be, t->network,
+    if (weights_init(&t->device, t->network, (uint64_t)e->seed, false, &err) < 0 ||
+        (file[0] && weights_load(file, e->model.weights_key, &t->device, t->network,
                                  !run || !same_classes(r, folder), NULL, &err) < 0) ||
-        weights_sha256(hex, t->backend, t->be, t->network, &err) < 0)
+        weights_sha256(hex, &t->device, t->network, &err) < 0)
         chain_say(c, "first weights", RESULT_FAILED, "%s", err.msg);
     else
         chain_compare(c, "first weights", "initial_weights", hex,
@@ -98,7 +98,7 @@ static void check_checkpoint(struct chain *c, const char *which, const struct ep
     if (!expected)
         expected = r.weights_sha256 ? r.weights_sha256 : "nothing";
     if (trained_open(&t, c->l->run.folder, which, words, 0, &err) < 0 ||
-        weights_sha256(hex, t->backend, t->be, t->network, &err) < 0)
+        weights_sha256(hex, &t->device, t->network, &err) < 0)
         chain_say(c, link, RESULT_FAILED, "%s", err.msg);
     else if (strcmp(hex, expected) == 0)
         chain_say(c, link, RESULT_OK, "the tensors of %s, %.12s", source, hex);

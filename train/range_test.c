@@ -94,10 +94,10 @@ int range_test(struct range_test *t, struct session *s, uint32_t epoch, uint32_t
     struct err second = {0};
     int rc;
 
-    if (snapshot_take(&before, s->backend, s->be, s->network, err) < 0)
+    if (snapshot_take(&before, &s->device, s->network, err) < 0)
         return -1;
     rc = range_sweep(t, s, epoch, adam_step, err);
-    if (snapshot_put(before, s->backend, s->be, &second) < 0) {
+    if (snapshot_put(before, &s->device, &second) < 0) {
         if (rc == 0 && err)
             *err = second;
         rc = -1;
@@ -202,8 +202,7 @@ int range_run(struct session *s, struct run *run, struct err *err)
     char pictures[32];
     bool found;
 
-    if (session_phase(s, 0, err) < 0 ||
-        weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
+    if (session_phase(s, 0, err) < 0 || weights_clear_optimiser(&s->device, s->network, err) < 0)
         return -1;
     log_info("lr_find: %d steps of %s pictures at %d px on the network of phase %s%s, %u step%s a "
              "pass",

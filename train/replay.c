@@ -113,7 +113,7 @@ static int compare_tensors(struct replay *p, struct session *s, const struct sta
         if (record.epochs != (int64_t)st->at.epoch + 1)
             continue;
         if (path_format(path, err, "%s/checkpoints/%s.safetensors", p->folder, which[i]) < 0 ||
-            weights_compare(path, s->backend, s->be, s->network, first, &n, &of, err) < 0)
+            weights_compare(path, &s->device, s->network, first, &n, &of, err) < 0)
             return -1;
         if (n > 0)
             err_append(&p->found, " %d of %d tensors differ after epoch %u, the first is %s", n, of,

@@ -95,18 +95,12 @@ void selftest_pictures(struct picture *pictures, uint8_t *pixels, int n, int mod
 static int open_device(struct device *d, struct exec_options o, int kind, struct err *err)
 {
     o.backend = kind;
-    return backend_open(&d->kind, &d->be, &d->info, &o, err);
+    return device_open(d, &o, err);
 }
 
 int selftest_open(struct device *d, const struct selftest *t, struct err *err)
 {
     return open_device(d, t->exec, t->exec.backend, err);
-}
-
-void selftest_close(struct device *d)
-{
-    if (d->be)
-        d->kind->close(d->be);
 }
 
 static int read_words(struct exec_options *o, const struct selftest_options *s, struct err *err)
@@ -216,9 +210,9 @@ out:
         fclose(t.page);
     free(page);
     json_decref(t.checks);
-    selftest_close(&t.under);
-    selftest_close(&t.eager);
-    selftest_close(&t.cpu);
-    selftest_close(&t.ref);
+    device_close(&t.under);
+    device_close(&t.eager);
+    device_close(&t.cpu);
+    device_close(&t.ref);
     return rc;
 }

@@ -74,11 +74,6 @@ static void describe(char *out, size_t size, const struct trial *t)
 
 /* --- inputs ---------------------------------------------------------------------------------- */
 
-static bool is_persistent(const struct tensor *t)
-{
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
-}
-
 static bool is_whole(enum dtype t)
 {
     return t == DTYPE_U8 || t == DTYPE_BITS || t == DTYPE_I32;
@@ -167,8 +162,9 @@ static int give(const struct trial *t, struct device *const devices[2],
             }
         }
         for (int d = 0; x && d < 2 && rc == 0; d++)
-            rc = is_persistent(x) ? devices[d]->kind->put(devices[d]->be, x->name, v, err)
-                                  : devices[d]->kind->write(programs[d], t->op->in[i], v, err);
+            rc = tensor_is_persistent(x)
+                     ? devices[d]->kind->put(devices[d]->be, x->name, v, err)
+                     : devices[d]->kind->write(programs[d], t->op->in[i], v, err);
         free(v);
         if (rc < 0)
             return -1;
@@ -208,8 +204,9 @@ static int compare(const struct trial *t, int x, struct device *const devices[2]
     int rc = v[0] && v[1] ? 0 : err_set(err, ERR_NOMEM, "selftest");
 
     for (int d = 0; d < 2 && rc == 0; d++)
-        rc = is_persistent(tensor) ? devices[d]->kind->get(devices[d]->be, tensor->name, v[d], err)
-                                   : devices[d]->kind->read(programs[d], x, v[d], err);
+        rc = tensor_is_persistent(tensor)
+                 ? devices[d]->kind->get(devices[d]->be, tensor->name, v[d], err)
+                 : devices[d]->kind->read(programs[d], x, v[d], err);
     if (rc == 0) {
         off = exact ? (memcmp(v[0], v[1], n * sizeof(float)) == 0 ? 0 : INFINITY)
                     : distance(v[0], v[1], n, t->type, op_traits[t->op->kind].sums != NULL);
@@ -237,7 +234,7 @@ static int run_both(const struct trial *t, struct device *const devices[2], doub
         if (t->op->out[i])
             rc = compare(t, t->op->out[i], devices, programs, worst, err);
     for (int i = 0; i < OP_MAX_IN && rc == 0; i++)
-        if (is_persistent(&t->tensors[t->op->in[i]]))
+        if (tensor_is_persistent(&t->tensors[t->op->in[i]]))
             rc = compare(t, t->op->in[i], devices, programs, worst, err);
     for (int d = 0; d < 2; d++)
         if (programs[d])

@@ -8,12 +8,6 @@
 #include "nn/network.h"
 #include "selftest.h"
 
-struct device {
-    const struct backend *kind;
-    struct be *be;
-    struct be_info info;
-};
-
 struct selftest {
     struct exec_options exec; /* of the one under test */
     struct device under;      /* test */
@@ -39,7 +33,6 @@ struct device *selftest_partner(struct selftest *t, enum dtype type);
 bool selftest_has(const struct selftest *t, enum dtype type); /* the device under test */
 /* That device opened once more, with no parameters yet. */
 int selftest_open(struct device *d, const struct selftest *t, struct err *err) MUST_USE;
-void selftest_close(struct device *d); /* not opened is fine */
 
 /* N pictures of SIDE x SIDE noise with the draws of a training epoch in MODE, to SIZE; borrowed pixels
  * at PIXELS, 3 SIDE SIDE bytes. */

@@ -45,8 +45,8 @@ static int trainer_open(struct trainer *t, int arch, const struct network_shape 
     if (network_new(&t->net, &model, CLASSES, err) < 0 ||
         network_train_list(&t->list, t->net, shape, err) < 0 ||
         t->device->kind->prepare(&t->program, t->device->be, t->list, err) < 0 ||
-        weights_init(t->device->kind, t->device->be, t->net, seed, false, err) < 0 ||
-        weights_clear_optimiser(t->device->kind, t->device->be, t->net, err) < 0)
+        weights_init(t->device, t->net, seed, false, err) < 0 ||
+        weights_clear_optimiser(t->device, t->net, err) < 0)
         return -1;
     t->loss = op_list_find(t->list, "loss");
     selftest_pictures(t->pictures, t->pixels, shape->batch, AUGMENT_PRESIZE, side, shape->size,
@@ -162,7 +162,7 @@ static int steps(struct selftest *s, struct device *d, int n, enum dtype type, u
     for (int i = 0; i < n && rc == 0; i++)
         rc = trainer_step(&t, 0, &loss, err);
     if (rc == 0)
-        rc = weights_sha256(hex, d->kind, d->be, t.net, err);
+        rc = weights_sha256(hex, d, t.net, err);
     trainer_close(&t);
     return rc;
 }
@@ -230,21 +230,19 @@ void selftest_graphs(struct selftest *s)
 /* Running statistics to zero: an infinite step leaves nothing else behind. The weights' hash after that. */
 static int weights_alone(struct trainer *t, char hex[SHA256_HEX], struct err *err)
 {
-    const struct backend *kind = t->device->kind;
-
     for (int k = 0; k < t->net->n_params; k++) {
         const struct param *p = &t->net->params[k];
         float *zeros = p->trained ? NULL : calloc(p->n, sizeof *zeros);
         int rc = 0;
 
         if (!p->trained)
-            rc = zeros ? kind->put(t->device->be, p->name, zeros, err)
+            rc = zeros ? t->device->kind->put(t->device->be, p->name, zeros, err)
                        : err_set(err, ERR_NOMEM, "selftest");
         free(zeros);
         if (rc < 0)
             return -1;
     }
-    return weights_sha256(hex, kind, t->device->be, t->net, err);
+    return weights_sha256(hex, t->device, t->net, err);
 }
 
 /* A step on input that is INFINITE in one place or nowhere. */
@@ -424,7 +422,7 @@ static void rate(struct selftest *s, int arch, enum dtype type, int batch)
     if (rc == 0)
         rc = seconds_of(&t, convolutions, &bare, &err);
     trainer_close(&t);
-    selftest_close(&own);
+    device_close(&own);
     if (rc < 0 && err.kind == ERR_NOMEM && batch > 1)
         rate(s, arch, type, batch / 2);
     else if (rc < 0)

@@ -11,7 +11,7 @@
 enum { CELLS = 9, COLUMNS = 3, SIDE_MIN = 160, SIDE_MAX = 512 };
 
 struct augmenter { /* the program and what it gave */
-    const struct backend *backend;
+    const struct device *device;
     struct be_program *program;
     int x;         /* the tensor */
     float *values; /* (batch, 3, size, size) */
@@ -21,7 +21,7 @@ struct augmenter { /* the program and what it gave */
 static void augmenter_free(struct augmenter *a)
 {
     if (a->program)
-        a->backend->release(a->program);
+        a->device->kind->release(a->program);
     free(a->values);
     free(a->pixels);
 }
@@ -34,7 +34,7 @@ static int augmenter_new(struct augmenter *a, const struct session *s, int batch
     struct op op = {.kind = OP_AUGMENT};
     int rc = -1;
 
-    *a = (struct augmenter){.backend = s->backend};
+    *a = (struct augmenter){.device = &s->device};
     a->values = calloc((size_t)batch * 3 * plane, sizeof *a->values);
     a->pixels = calloc(3, plane);
     if (!list || !a->values || !a->pixels) {
@@ -44,7 +44,7 @@ static int augmenter_new(struct augmenter *a, const struct session *s, int batch
     a->x = op_list_tensor(list, "x", TENSOR_ACT, s->dtype, batch, 3, size, size);
     op.out[0] = a->x;
     op_list_add(list, op);
-    rc = s->backend->prepare(&a->program, s->be, list, err);
+    rc = s->device.kind->prepare(&a->program, s->device.be, list, err);
 out:
     op_list_free(list);
     return rc;
@@ -85,8 +85,8 @@ static int put_batch(FILE *out, struct sheet *sheet, struct augmenter *a, const 
 {
     const int size = s->phases[0].size;
 
-    if (a->backend->run(a->program, step, err) < 0 ||
-        a->backend->read(a->program, a->x, a->values, err) < 0)
+    if (a->device->kind->run(a->program, step, err) < 0 ||
+        a->device->kind->read(a->program, a->x, a->values, err) < 0)
         return -1;
     for (int i = 0; i < step->n_pictures && i < CELLS; i++) {
         const char *path = shard_set_picture(s->shards, ranks[i])->path;

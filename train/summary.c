@@ -62,9 +62,9 @@ static void print_parts(FILE *out, const struct session *s)
     fprintf(out, "model       %s, weights %s, %zu parameters\n", arch_name(e->model.arch),
             e->model.weights, trained);
     print_loss(out, &e->train.loss, s->network->classes);
-    fprintf(out, "device      %s: %s, %s, %s, %d thread%s, %s\n", s->backend->name, s->info.device,
-            s->info.isa, s->info.library, s->info.threads, PLURAL(s->info.threads),
-            dtype_name(s->dtype));
+    fprintf(out, "device      %s: %s, %s, %s, %d thread%s, %s\n", s->device.kind->name,
+            s->device.info.device, s->device.info.isa, s->device.info.library,
+            s->device.info.threads, PLURAL(s->device.info.threads), dtype_name(s->dtype));
     if (s->precision_note)
         fprintf(out, "            %s\n", s->precision_note);
     fprintf(out, "phases      ");
@@ -213,7 +213,7 @@ int summary_print(FILE *out, struct session *s, bool ops, struct err *err)
     else
         print_stages(out, s);
     fputc('\n', out);
-    s->backend->memory(s->program, &m);
+    s->device.kind->memory(s->program, &m);
     print_memory(out, "a training step needs", &m);
     infer_memory(s->infer, &m);
     print_memory(out, "inference needs", &m);
@@ -229,7 +229,7 @@ static int measure(struct session *s, int phase, double *step_s, double *picture
     const uint32_t *ranks;
     double start = 0, loss;
     int rc = -1;
-    uint32_t n = (uint32_t)infer_batch(&s->e->exec, &s->info);
+    uint32_t n = (uint32_t)infer_batch(&s->e->exec, &s->device.info);
     float *prob;
 
     *step_s = *picture_s = 0;
@@ -348,7 +348,7 @@ int summary_plan(FILE *out, struct session *s, int ranks, const char *data, cons
 
         if (measure_phase(s, i, &step, &epoch, data, results, err) < 0)
             return -1;
-        s->backend->memory(s->program, &m);
+        s->device.kind->memory(s->program, &m);
         print_memory(out, p->name, &m);
         total += epoch * p->epochs;
         clock_duration(epoch, text, sizeof text);
@@ -360,9 +360,9 @@ int summary_plan(FILE *out, struct session *s, int ranks, const char *data, cons
     }
     clock_duration(total, text, sizeof text);
     fprintf(out, "about %s in all\n", text);
-    if (s->info.slow[0])
-        fprintf(out, "slow: %s\n", s->info.slow);
-    if (s->info.hint[0] && s->dtype == DTYPE_BF16)
-        fprintf(out, "hint: %s\n", s->info.hint);
+    if (s->device.info.slow[0])
+        fprintf(out, "slow: %s\n", s->device.info.slow);
+    if (s->device.info.hint[0] && s->dtype == DTYPE_BF16)
+        fprintf(out, "hint: %s\n", s->device.info.hint);
     return 0;
 }

@@ -127,8 +127,7 @@ void backend_wake_driver(void)
 }
 
 /* Opens the plug-in's device. AUTO: only where a driver is, as loading CUDA's libraries takes long. */
-static int open_cuda(const struct backend **kind, struct be **out, const struct exec_options *o,
-                     struct err *err)
+static int open_cuda(struct device *out, const struct exec_options *o, struct err *err)
 {
     void *driver = NULL;
 
@@ -138,23 +137,30 @@ static int open_cuda(const struct backend **kind, struct be **out, const struct 
             return err_set(err, ERR_UNSUPPORTED, "no NVIDIA driver on this machine");
         dlclose(driver);
     }
-    return cuda_plugin(kind, err) < 0 ? -1 : (*kind)->open(out, o, err);
+    return cuda_plugin(&out->kind, err) < 0 ? -1 : out->kind->open(&out->be, o, err);
 }
 
-int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
-                 const struct exec_options *o, struct err *err)
+int device_open(struct device *out, const struct exec_options *o, struct err *err)
 {
     struct err why = {0};
 
-    *out = NULL;
-    *kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
-    if (o->backend == BACKEND_CUDA && open_cuda(kind, out, o, err) < 0)
+    memset(out, 0, sizeof *out);
+    out->kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
+    if (o->backend == BACKEND_CUDA && open_cuda(out, o, err) < 0)
         return err_wrap(err, "exec.backend=cuda");
-    if (o->backend == BACKEND_AUTO && open_cuda(kind, out, o, &why) < 0)
-        *kind = &cpu_backend;
-    if (!*out && (*kind)->open(out, o, err) < 0)
+    if (o->backend == BACKEND_AUTO && open_cuda(out, o, &why) < 0)
+        out->kind = &cpu_backend;
+    if (!out->be && out->kind->open(&out->be, o, err) < 0)
         return -1;
-    (*kind)->info(*out, info);
-    snprintf(info->note, sizeof info->note, "%.*s", (int)sizeof info->note - 1, why.msg);
+    out->kind->info(out->be, &out->info);
+    snprintf(out->info.note, sizeof out->info.note, "%.*s", (int)sizeof out->info.note - 1,
+             why.msg);
     return 0;
+}
+
+void device_close(struct device *d)
+{
+    if (d->be)
+        d->kind->close(d->be);
+    d->be = NULL;
 }

@@ -169,10 +169,16 @@ const struct backend *backend_find(const char *name);
 /* Where NVIDIA's driver is installed and its kernel module not yet loaded, has the driver load it, for which it runs a
  * program (nvidia-modprobe): before sandbox_enter(). Nothing elsewhere. */
 void backend_wake_driver(void);
-/* Opens what o->backend asks for; INFO is its. auto: the GPU if there is one, otherwise the cpu, and
- * info->note says why. ERR_UNSUPPORTED. */
-int backend_open(const struct backend **kind, struct be **out, struct be_info *info,
-                 const struct exec_options *o, struct err *err) MUST_USE;
+
+struct device { /* an open backend */
+    const struct backend *kind;
+    struct be *be; /* NULL: not open */
+    struct be_info info;
+};
+/* Opens what o->backend asks for. auto: the GPU if there is one, otherwise the cpu, and info.note says why. Nothing is
+ * open on failure. ERR_UNSUPPORTED, ERR_NOMEM. */
+int device_open(struct device *out, const struct exec_options *o, struct err *err) MUST_USE;
+void device_close(struct device *d); /* after its programs; not open is fine */
 extern const struct backend ref_backend, cpu_backend;
 /* Whether this build has oneDNN, for exec.conv=onednn. */
 bool backend_has_onednn(void);

@@ -232,6 +232,11 @@ size_t tensor_elements(const struct tensor *t)
     return (size_t)t->dims[0] * (size_t)t->dims[1] * (size_t)t->dims[2] * (size_t)t->dims[3];
 }
 
+bool tensor_is_persistent(const struct tensor *t)
+{
+    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
+}
+
 /* The names of the N tensors in PLACE, joined by commas and cut to SIZE bytes; what that took. */
 static int print_names(char *line, size_t size, const struct op_list *l, const int *place, int n)
 {

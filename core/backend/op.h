@@ -170,5 +170,6 @@ bool dtype_is_16(enum dtype t); /* BF16, F16 */
 float dtype_get(const void *data, size_t i, enum dtype t);
 void dtype_put(void *data, size_t i, enum dtype t, float x);
 size_t tensor_elements(const struct tensor *t);
+bool tensor_is_persistent(const struct tensor *t); /* PARAM, STATE */
 
 #endif

@@ -9,16 +9,11 @@
 #include <string.h>
 
 #include "backend/elem.h"
+#include "backend/persistent.h"
 #include "base/clock.h"
 
-struct persistent {
-    struct persistent *next;
-    struct tensor t;
-    double *v;
-};
-
 struct be {
-    struct persistent *persistents;
+    struct persistents persistents;
     bool exact;
 };
 
@@ -74,9 +69,16 @@ void ref_store(const struct ref_tensor *t, size_t i, double x)
         t->v[i] = x;
 }
 
-static bool is_persistent(const struct tensor *t)
+static int place(struct be *b, struct persistent *t, struct err *err)
 {
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
+    (void)b;
+    t->values = calloc(t->n, sizeof *t->values);
+    return t->values ? 0 : err_set(err, ERR_NOMEM, "%s", t->name);
+}
+
+static void drop(struct persistent *t)
+{
+    free(t->values);
 }
 
 static int open_ref(struct be **out, bool exact, struct err *err)
@@ -85,6 +87,7 @@ static int open_ref(struct be **out, bool exact, struct err *err)
     if (!*out)
         return err_set(err, ERR_NOMEM, "ref backend");
     (*out)->exact = exact;
+    (*out)->persistents.place = place;
     return 0;
 }
 
@@ -104,13 +107,7 @@ static void ref_close(struct be *b)
 {
     if (!b)
         return;
-    while (b->persistents) {
-        struct persistent *next = b->persistents->next;
-
-        free(b->persistents->v);
-        free(b->persistents);
-        b->persistents = next;
-    }
+    persistents_free(&b->persistents, drop);
     free(b);
 }
 
@@ -125,45 +122,12 @@ static void ref_info(const struct be *b, struct be_info *info)
     info->has_bf16 = true;
 }
 
-static struct persistent *find(const struct be *b, const char *name)
-{
-    for (struct persistent *s = b->persistents; s; s = s->next)
-        if (strcmp(s->t.name, name) == 0)
-            return s;
-    return NULL;
-}
-
-/* The persistent tensor of T's name, made when there is none; NULL with ERR. */
-static struct persistent *persistent_of(struct be *b, const struct tensor *t, struct err *err)
-{
-    struct persistent *s = find(b, t->name);
-
-    if (s && memcmp(s->t.dims, t->dims, sizeof t->dims) != 0) {
-        err_set(err, ERR_INPUT, "%s has another shape in an earlier program", t->name);
-        return NULL;
-    }
-    if (s)
-        return s;
-    s = calloc(1, sizeof *s);
-    if (s)
-        s->v = calloc(tensor_elements(t), sizeof *s->v);
-    if (!s || !s->v) {
-        free(s);
-        err_set(err, ERR_NOMEM, "%s", t->name);
-        return NULL;
-    }
-    s->t = *t;
-    s->next = b->persistents;
-    b->persistents = s;
-    return s;
-}
-
 static void ref_release(struct be_program *p)
 {
     if (!p)
         return;
     for (int i = 1; p->data && i < p->list->n_tensors; i++)
-        if (!is_persistent(&p->list->tensors[i]))
+        if (!tensor_is_persistent(&p->list->tensors[i]))
             free(p->data[i]);
     free(p->data);
     op_list_free(p->list);
@@ -195,12 +159,12 @@ static int ref_prepare(struct be_program **out, struct be *b, const struct op_li
     for (int i = 1; i < p->list->n_tensors; i++) {
         const struct tensor *t = &p->list->tensors[i];
 
-        if (is_persistent(t)) {
-            struct persistent *s = persistent_of(b, t, err);
+        if (tensor_is_persistent(t)) {
+            struct persistent *s;
 
-            if (!s)
+            if (persistents_get(&s, &b->persistents, t, err) < 0)
                 goto fail;
-            p->data[i] = s->v;
+            p->data[i] = s->values;
             continue;
         }
         p->data[i] = calloc(tensor_elements(t), sizeof **p->data);
@@ -294,23 +258,23 @@ static void ref_profile(const struct be_program *p, double seconds[OP_KINDS])
 
 static int ref_put(struct be *b, const char *name, const float *src, struct err *err)
 {
-    struct persistent *s = find(b, name);
+    const struct persistent *s = persistents_find(&b->persistents, name, err);
 
     if (!s)
-        return err_set(err, ERR_INPUT, "no prepared program has a parameter %s", name);
-    for (size_t i = 0; i < tensor_elements(&s->t); i++)
-        s->v[i] = (double)src[i];
+        return -1;
+    for (size_t i = 0; i < s->n; i++)
+        s->values[i] = (double)src[i];
     return 0;
 }
 
 static int ref_get(struct be *b, const char *name, float *dst, struct err *err)
 {
-    struct persistent *s = find(b, name);
+    const struct persistent *s = persistents_find(&b->persistents, name, err);
 
     if (!s)
-        return err_set(err, ERR_INPUT, "no prepared program has a parameter %s", name);
-    for (size_t i = 0; i < tensor_elements(&s->t); i++)
-        dst[i] = (float)s->v[i];
+        return -1;
+    for (size_t i = 0; i < s->n; i++)
+        dst[i] = (float)s->values[i];
     return 0;
 }
 
@@ -327,7 +291,8 @@ static int ref_write(struct be_program *p, int tensor, const float *src, struct 
 {
     struct ref_tensor t;
 
-    if (tensor < 1 || tensor >= p->list->n_tensors || is_persistent(&p->list->tensors[tensor]))
+    if (tensor < 1 || tensor >= p->list->n_tensors ||
+        tensor_is_persistent(&p->list->tensors[tensor]))
         return err_set(err, ERR_INPUT, "no tensor %d that can be written", tensor);
     for (int i = 0; i < p->list->n_ops; i++)
         for (int k = 0; k < 4; k++)

@@ -19,7 +19,7 @@ struct cam_head {
 };
 
 /* Parameter NAME, owned by the caller; NULL: ERR says why. */
-static float *get(const struct backend *be, struct be *b, const struct network *n, const char *name,
+static float *get(const struct device *device, const struct network *n, const char *name,
                   struct err *err)
 {
     const struct param *p = network_param(n, name);
@@ -31,15 +31,15 @@ static float *get(const struct backend *be, struct be *b, const struct network *
         err_set(err, ERR_NOMEM, "%s", name);
         return NULL;
     }
-    if (be->get(b, name, values, err) < 0) {
+    if (device->kind->get(device->be, name, values, err) < 0) {
         free(values);
         return NULL;
     }
     return values;
 }
 
-static int get_norm(struct affine *a, const struct backend *be, struct be *b,
-                    const struct network *n, const char *name, int channels, struct err *err)
+static int get_norm(struct affine *a, const struct device *device, const struct network *n,
+                    const char *name, int channels, struct err *err)
 {
     static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
     float *values[4] = {NULL};
@@ -53,7 +53,7 @@ static int get_norm(struct affine *a, const struct backend *be, struct be *b,
         char full[64];
 
         snprintf(full, sizeof full, "%s.%s", name, parts[i]);
-        values[i] = get(be, b, n, full, err);
+        values[i] = get(device, n, full, err);
         rc = values[i] ? 0 : -1;
     }
     for (int k = 0; k < channels && rc == 0; k++) {
@@ -65,8 +65,8 @@ static int get_norm(struct affine *a, const struct backend *be, struct be *b,
     return rc;
 }
 
-int cam_head_new(struct cam_head **out, const struct backend *be, struct be *b,
-                 const struct network *n, struct err *err)
+int cam_head_new(struct cam_head **out, const struct device *device, const struct network *n,
+                 struct err *err)
 {
     struct cam_head *h = calloc(1, sizeof *h);
 
@@ -75,10 +75,10 @@ int cam_head_new(struct cam_head **out, const struct backend *be, struct be *b,
         return err_set(err, ERR_NOMEM, "head");
     h->features = n->features;
     h->classes = n->classes;
-    if (get_norm(&h->norms[0], be, b, n, "head.0", 2 * n->features, err) < 0 ||
-        get_norm(&h->norms[1], be, b, n, "head.2", HIDDEN, err) < 0 ||
-        !(h->first = get(be, b, n, "head.1.weight", err)) ||
-        !(h->last = get(be, b, n, "head.3.weight", err))) {
+    if (get_norm(&h->norms[0], device, n, "head.0", 2 * n->features, err) < 0 ||
+        get_norm(&h->norms[1], device, n, "head.2", HIDDEN, err) < 0 ||
+        !(h->first = get(device, n, "head.1.weight", err)) ||
+        !(h->last = get(device, n, "head.3.weight", err))) {
         cam_head_free(h);
         return -1;
     }
@@ -197,13 +197,13 @@ int cam_new(struct cam **out, const struct trained *t, struct err *err)
     *out = NULL;
     if (!c)
         return err_set(err, ERR_NOMEM, "class activation maps");
-    t->backend->info(t->be, &info);
+    t->device.kind->info(t->device.be, &info);
     shape.batch = infer_batch(exec, &info);
     shape.microbatch = (int)exec->microbatch;
     shape.dtype = experiment_dtype(t->experiment, &info, &note);
     c->t = t;
     c->batch = shape.batch;
-    if (cam_head_new(&c->head, t->backend, t->be, t->network, err) < 0 ||
+    if (cam_head_new(&c->head, &t->device, t->network, err) < 0 ||
         network_infer_list(&list, t->network, &shape, err) < 0)
         goto fail;
     c->tensor = network_features(t->network, list);
@@ -212,7 +212,7 @@ int cam_new(struct cam **out, const struct trained *t, struct err *err)
                          (size_t)c->side * sizeof *c->features);
     if (!c->features)
         err_set(err, ERR_NOMEM, "class activation maps");
-    if (!c->features || t->backend->prepare(&c->program, t->be, list, err) < 0)
+    if (!c->features || t->device.kind->prepare(&c->program, t->device.be, list, err) < 0)
         goto fail;
     op_list_free(list);
     *out = c;
@@ -227,7 +227,7 @@ void cam_free(struct cam *c)
 {
     if (!c)
         return;
-    c->t->backend->release(c->program);
+    c->t->device.kind->release(c->program);
     cam_head_free(c->head);
     free(c->features);
     free(c);
@@ -248,8 +248,8 @@ int cam_run(struct cam *c, const struct picture *pictures, int n, const int *cla
         const int count = n - first < c->batch ? n - first : c->batch;
         const struct step step = {.pictures = pictures + first, .n_pictures = count};
 
-        if (c->t->backend->run(c->program, &step, err) < 0 ||
-            c->t->backend->read(c->program, c->tensor, c->features, err) < 0)
+        if (c->t->device.kind->run(c->program, &step, err) < 0 ||
+            c->t->device.kind->read(c->program, c->tensor, c->features, err) < 0)
             return err_wrap(err, "class activation maps");
         for (int i = 0; i < count; i++)
             if (cam_of_features(maps + (size_t)(first + i) * pixels, c->head,

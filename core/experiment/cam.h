@@ -13,8 +13,8 @@
 /* The head's parameters, read once. */
 struct cam_head;
 /* ERR_NOMEM, and what the backend says when it reads parameters. Released before the network. */
-int cam_head_new(struct cam_head **out, const struct backend *be, struct be *b,
-                 const struct network *n, struct err *err) MUST_USE;
+int cam_head_new(struct cam_head **out, const struct device *device, const struct network *n,
+                 struct err *err) MUST_USE;
 void cam_head_free(struct cam_head *h); /* NULL is fine */
 /* MAP (h, w), from 0 to 1 (all 0: nothing speaks for the class), of the FEATURES (channels, h, w) of one picture.
  * ERR_NOMEM. */

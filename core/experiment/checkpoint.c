@@ -126,7 +126,7 @@ static char *about_model(const json_t *state)
     return text;
 }
 
-int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
+int checkpoint_save(const char *folder, const char *which, const struct device *device,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err)
 {
@@ -139,14 +139,14 @@ int checkpoint_save(const char *folder, const char *which, const struct backend 
     }
     if (part_path(path, folder, which, true, PART_WEIGHTS, err) < 0)
         goto fail;
-    if (weights_save(path, be, b, n, batches, about, err) < 0)
+    if (weights_save(path, device, n, batches, about, err) < 0)
         goto fail;
     if (add_hash(files, folder, which, PART_WEIGHTS, err) < 0)
         goto fail;
     if (optimiser) {
         if (part_path(path, folder, which, true, PART_OPTIMISER, err) < 0)
             goto fail;
-        if (weights_save_optimiser(path, be, b, n, err) < 0)
+        if (weights_save_optimiser(path, device, n, err) < 0)
             goto fail;
         if (add_hash(files, folder, which, PART_OPTIMISER, err) < 0)
             goto fail;
@@ -249,20 +249,20 @@ int checkpoint_weights(char out[PATH_LEN], const char *folder, const char *which
 }
 
 int checkpoint_load(const char *folder, const char *which, const json_t *state,
-                    const struct backend *be, struct be *b, const struct network *n, bool optimiser,
+                    const struct device *device, const struct network *n, bool optimiser,
                     uint64_t *batches, struct err *err)
 {
     char path[PATH_LEN];
 
     if (checked_path(path, folder, which, state, PART_WEIGHTS, err) < 0)
         return -1;
-    if (weights_load(path, "", be, b, n, false, batches, err) < 0)
+    if (weights_load(path, "", device, n, false, batches, err) < 0)
         return -1;
     if (!optimiser)
         return 0;
     if (checked_path(path, folder, which, state, PART_OPTIMISER, err) < 0)
         return -1;
-    return weights_load_optimiser(path, be, b, n, err);
+    return weights_load_optimiser(path, device, n, err);
 }
 
 int checkpoint_settle(const char *folder, const char *which, struct err *err)

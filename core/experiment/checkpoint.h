@@ -25,7 +25,7 @@ enum {
 
 /* Saves the open backend's weights (and Adam moments) with STATE, an object that is given the
  * members "files": {name: sha256} and "sha256". ERR_FULL, ERR_IO: the previous checkpoint is as it was. */
-int checkpoint_save(const char *folder, const char *which, const struct backend *be, struct be *b,
+int checkpoint_save(const char *folder, const char *which, const struct device *device,
                     const struct network *n, uint64_t batches, bool optimiser, json_t *state,
                     struct err *err) MUST_USE;
 
@@ -43,7 +43,7 @@ int checkpoint_sha256(char hex[SHA256_HEX], const char *folder, const char *whic
  * those tensors must be prepared. ERR_CHECKSUM when a file is not the one STATE was written with.
  * *BATCHES (may be NULL) is the number of training batches the weights have seen. */
 int checkpoint_load(const char *folder, const char *which, const json_t *state,
-                    const struct backend *be, struct be *b, const struct network *n, bool optimiser,
+                    const struct device *device, const struct network *n, bool optimiser,
                     uint64_t *batches, struct err *err) MUST_USE;
 
 /* Path of the safetensors file with the weights that STATE belongs to. ERR_CHECKSUM when the file is not the one that

@@ -14,7 +14,7 @@
 enum { MICROBATCH_AUTO = 8, BATCH_MAX = 64 };
 
 struct infer {
-    const struct backend *be; /* borrowed */
+    const struct device *device; /* borrowed */
     struct be_program *program;
     int batch, size, classes;
     struct augment_options plain; /* mode, resize and pad alone */
@@ -45,8 +45,8 @@ int infer_batch(const struct exec_options *o, const struct be_info *info)
     return micro * (pieces ? pieces : 1);
 }
 
-int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
-              int size, int batch, int microbatch, enum dtype dtype, struct err *err)
+int infer_new(struct infer **out, const struct device *device, const struct network *n, int size,
+              int batch, int microbatch, enum dtype dtype, struct err *err)
 {
     struct network_shape shape = {
         .batch = batch, .microbatch = microbatch, .size = size, .dtype = dtype, .augment = true};
@@ -56,7 +56,7 @@ int infer_new(struct infer **out, const struct backend *be, struct be *b, const 
     *out = NULL;
     if (!i)
         return err_set(err, ERR_NOMEM, "inference: %zu bytes", sizeof *i);
-    i->be = be;
+    i->device = device;
     i->batch = batch;
     i->size = size;
     i->classes = n->classes;
@@ -71,7 +71,7 @@ int infer_new(struct infer **out, const struct backend *be, struct be *b, const 
     i->prob_tensor = op_list_find(list, "prob");
     i->loss_tensor = op_list_find(list, "loss");
     BUG_IF(!i->prob_tensor || !i->loss_tensor);
-    if (be->prepare(&i->program, b, list, err) < 0)
+    if (device->kind->prepare(&i->program, device->be, list, err) < 0)
         goto fail;
     op_list_free(list);
     *out = i;
@@ -86,7 +86,7 @@ void infer_free(struct infer *i)
 {
     if (!i)
         return;
-    i->be->release(i->program);
+    i->device->kind->release(i->program);
     free(i->prob);
     free(i->loss);
     free(i);
@@ -99,7 +99,7 @@ void infer_augment(struct infer *i, const struct augment_options *o)
 
 void infer_memory(const struct infer *i, struct be_memory *m)
 {
-    i->be->memory(i->program, m);
+    i->device->kind->memory(i->program, m);
 }
 
 /* infer_run(); NEXT: pictures that it will be called with after this, NULL where nobody knows. */
@@ -114,14 +114,14 @@ static int run_some(struct infer *i, const struct picture *pictures, int n,
         struct step step = {
             .pictures = pictures + first, .n_pictures = count, .next = next, .n_next = n_next};
 
-        if (i->be->run(i->program, &step, err) < 0)
+        if (i->device->kind->run(i->program, &step, err) < 0)
             return err_wrap(err, "inference");
-        if (i->be->read(i->program, i->prob_tensor, i->prob, err) < 0)
+        if (i->device->kind->read(i->program, i->prob_tensor, i->prob, err) < 0)
             return err_wrap(err, "inference");
         memcpy(prob + (size_t)first * classes, i->prob, (size_t)count * classes * sizeof *prob);
         if (!loss)
             continue;
-        if (i->be->read(i->program, i->loss_tensor, i->loss, err) < 0)
+        if (i->device->kind->read(i->program, i->loss_tensor, i->loss, err) < 0)
             return err_wrap(err, "inference");
         for (int k = 0; k < count; k++)
             loss[first + k] = pictures[first + k].label < 0 ? 0 : i->loss[k];

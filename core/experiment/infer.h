@@ -15,8 +15,8 @@ struct infer; /* a prepared inference list over an open backend's parameters */
 
 /* BATCH pictures per call, a multiple of MICROBATCH (0: as network_shape). ERR_NOMEM,
  * ERR_UNSUPPORTED. Release before the backend is closed. */
-int infer_new(struct infer **out, const struct backend *be, struct be *b, const struct network *n,
-              int size, int batch, int microbatch, enum dtype dtype, struct err *err) MUST_USE;
+int infer_new(struct infer **out, const struct device *device, const struct network *n, int size,
+              int batch, int microbatch, enum dtype dtype, struct err *err) MUST_USE;
 void infer_free(struct infer *i); /* NULL is fine */
 /* How infer_ranks() shrinks pictures: mode, resize and pad of the training's O; the first of each until it is said. */
 void infer_augment(struct infer *i, const struct augment_options *o);
@@ -78,8 +78,7 @@ void infer_score(struct score *s, uint32_t n, int classes, const float *prob, co
 struct trained {
     struct experiment *experiment;
     struct network *network;
-    const struct backend *backend;
-    struct be *be;
+    struct device device;
     struct infer *infer;
     char **vocab;
     int classes, size; /* size: network input, px */

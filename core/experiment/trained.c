@@ -47,16 +47,16 @@ static int read_state(struct trained *t, const json_t *state, struct err *err)
 static int open_model(struct trained *t, struct err *err)
 {
     const struct exec_options *exec = &t->experiment->exec;
-    struct be_info info;
     const char *note;
 
     infer_exec(&t->experiment->exec);
-    if (backend_open(&t->backend, &t->be, &info, exec, err) < 0)
+    if (device_open(&t->device, exec, err) < 0)
         return -1;
     if (network_new(&t->network, &t->experiment->model, t->classes, err) < 0)
         return -1;
-    if (infer_new(&t->infer, t->backend, t->be, t->network, t->size, infer_batch(exec, &info),
-                  (int)exec->microbatch, experiment_dtype(t->experiment, &info, &note), err) < 0)
+    if (infer_new(&t->infer, &t->device, t->network, t->size, infer_batch(exec, &t->device.info),
+                  (int)exec->microbatch, experiment_dtype(t->experiment, &t->device.info, &note),
+                  err) < 0)
         return -1;
     infer_augment(t->infer, &t->experiment->augment);
     return 0;
@@ -81,7 +81,7 @@ int trained_open(struct trained **out, const char *folder, const char *which, ch
         goto fail;
     }
     if (open_model(t, err) < 0 ||
-        checkpoint_load(folder, which, state, t->backend, t->be, t->network, false, NULL, err) < 0)
+        checkpoint_load(folder, which, state, &t->device, t->network, false, NULL, err) < 0)
         goto fail;
     json_decref(state);
     *out = t;
@@ -166,7 +166,7 @@ int trained_open_file(struct trained **out, const char *file, char *const *words
         return err_set(err, ERR_NOMEM, "%s", file);
     if (file_state(&state, file, err) == 0 && file_experiment(t, state, words, n_words, err) == 0 &&
         read_state(t, state, err) == 0 && open_model(t, err) == 0)
-        rc = weights_load(file, "", t->backend, t->be, t->network, false, NULL, err);
+        rc = weights_load(file, "", &t->device, t->network, false, NULL, err);
     json_decref(state);
     if (rc < 0)
         trained_close(t);
@@ -180,8 +180,7 @@ void trained_close(struct trained *t)
     if (!t)
         return;
     infer_free(t->infer);
-    if (t->be)
-        t->backend->close(t->be);
+    device_close(&t->device);
     network_free(t->network);
     for (int i = 0; i < t->classes; i++)
         free(t->vocab[i]);

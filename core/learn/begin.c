@@ -126,12 +126,13 @@ static void say_what_runs(const struct session *s)
              "thread%s",
              s->e->name, arch_name(s->e->model.arch), s->split->n_train, s->e->data.set,
              s->split->n_valid, rest, split, s->network->classes, dtype_name(s->dtype),
-             s->backend->name, s->info.library, s->info.threads, PLURAL(s->info.threads));
+             s->device.kind->name, s->device.info.library, s->device.info.threads,
+             PLURAL(s->device.info.threads));
     remarks_print(&s->split->remarks);
     if (s->precision_note)
         log_warn("train.precision: %s", s->precision_note);
-    if (s->info.slow[0])
-        log_warn("%s", s->info.slow);
+    if (s->device.info.slow[0])
+        log_warn("%s", s->device.info.slow);
 }
 
 /* The one experiment E, by all processes. */
@@ -146,19 +147,21 @@ static int open_session(struct session **s, struct experiment *e, const struct r
         return -1;
     if (!g)
         return 0;
-    if (r->gpus && (*s)->backend->shares != SHARES_PICTURES)
+    if (r->gpus && (*s)->device.kind->shares != SHARES_PICTURES)
         return err_set(err, ERR_INPUT,
                        "--gpus N trains on GPUs (-B cuda), and this is %s%s%s: --ranks N trains in "
                        "N processes on the CPU",
-                       (*s)->backend->name, (*s)->info.note[0] ? ": " : "", (*s)->info.note);
-    if ((*s)->backend->shares == SHARES_MICROBATCHES)
-        snprintf(text, sizeof text, "%d thread%s, %.120s", (*s)->info.threads,
-                 PLURAL((*s)->info.threads), (*s)->info.device);
+                       (*s)->device.kind->name, (*s)->device.info.note[0] ? ": " : "",
+                       (*s)->device.info.note);
+    if ((*s)->device.kind->shares == SHARES_MICROBATCHES)
+        snprintf(text, sizeof text, "%d thread%s, %.120s", (*s)->device.info.threads,
+                 PLURAL((*s)->device.info.threads), (*s)->device.info.device);
     else
-        snprintf(text, sizeof text, "device %d, %.120s", (*s)->info.number, (*s)->info.device);
+        snprintf(text, sizeof text, "device %d, %.120s", (*s)->device.info.number,
+                 (*s)->device.info.device);
     if (group_introduce(g, text, err) < 0)
         return -1;
-    snprintf(backend, sizeof backend, "%s", (*s)->backend->name);
+    snprintf(backend, sizeof backend, "%s", (*s)->device.kind->name);
     if (team_same(g, "backend", backend, err) < 0 ||
         team_same(g, "keys", (*s)->config_sha256, err) < 0 ||
         team_same(g, "shards", shard_set_index_sha256((*s)->shards), err) < 0)
@@ -194,7 +197,7 @@ static int open_run(struct run **run, const struct request *r, struct session *s
     if (fit_check(s, NULL, err) < 0 || session_phase(s, 0, err) < 0 ||
         session_weights(s, r->data, r->results, err) < 0)
         return -1;
-    if (weights_sha256(st->initial_sha256, s->backend, s->be, s->network, err) < 0)
+    if (weights_sha256(st->initial_sha256, &s->device, s->network, err) < 0)
         return -1;
     if (team_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
         return -1;
@@ -371,9 +374,9 @@ static int load_last(const struct request *r, struct session *s, const char *fol
         return -1;
     if (session_phase(s, phase, err) < 0)
         return -1;
-    if (checkpoint_load(folder, "last", json, s->backend, s->be, s->network, true, NULL, err) < 0)
+    if (checkpoint_load(folder, "last", json, &s->device, s->network, true, NULL, err) < 0)
         return -1;
-    return weights_swap_averages(s->backend, s->be, s->network, err); /* the averages were stored */
+    return weights_swap_averages(&s->device, s->network, err); /* the averages were stored */
 }
 
 /* FOLDER's last checkpoint as JSON; NULL where the run has none yet and begins again from its record. */
@@ -491,10 +494,9 @@ int begin_recorded(struct session **s, struct state *st, const struct request *r
     if (rc == 0)
         rc = same_as_recorded(&run, "tables", (*s)->tables_sha256,
                               "a table that the experiment names", err);
-    if (rc == 0 &&
-        (fit_check(*s, NULL, err) < 0 || session_phase(*s, 0, err) < 0 ||
-         session_weights(*s, r->data, r->results, err) < 0 ||
-         weights_sha256(st->initial_sha256, (*s)->backend, (*s)->be, (*s)->network, err) < 0))
+    if (rc == 0 && (fit_check(*s, NULL, err) < 0 || session_phase(*s, 0, err) < 0 ||
+                    session_weights(*s, r->data, r->results, err) < 0 ||
+                    weights_sha256(st->initial_sha256, &(*s)->device, (*s)->network, err) < 0))
         rc = -1;
     if (rc == 0)
         rc = same_as_recorded(&run, "initial_weights", st->initial_sha256,

@@ -51,7 +51,7 @@ static json_t *arguments(int argc, char *const *argv)
 /* What the device's libraries chose, a string each; null where they have no choice. */
 static json_t *plans(const struct session *s)
 {
-    char *text = s->backend->plans ? s->backend->plans(s->be) : NULL, *rest = NULL;
+    char *text = s->device.kind->plans ? s->device.kind->plans(s->device.be) : NULL, *rest = NULL;
     json_t *list = text ? json_array() : json_null();
 
     for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line;
@@ -136,22 +136,22 @@ static void session_facts(struct run_facts *f, const struct session *s)
 
     f->experiment = s->e->name;
     f->title = s->e->title;
-    f->machine.device = s->info.device;
-    f->machine.threads = s->info.threads;
-    f->machine.isa = s->info.isa;
-    f->libraries = (struct run_libraries){presize_version, s->info.library, JANSSON_VERSION};
+    f->machine.device = s->device.info.device;
+    f->machine.threads = s->device.info.threads;
+    f->machine.isa = s->device.info.isa;
+    f->libraries = (struct run_libraries){presize_version, s->device.info.library, JANSSON_VERSION};
     f->set = s->e->data.set;
     f->shards = s->shards_folder;
     f->seed = s->e->seed;
     f->precision = (struct run_precision){precisions[s->e->train.precision], dtype_name(s->dtype),
                                           s->precision_note};
-    f->backend = s->backend->name;
+    f->backend = s->device.kind->name;
     f->microbatch = s->list->microbatch;
     f->classes = s->network->classes;
     f->pictures = (struct run_pictures){s->split->n_train, s->split->n_valid, s->split->n_test,
                                         s->split->n_left_out};
-    f->backend_note = text_or_null(s->info.note);
-    f->steps = text_or_null(s->info.steps);
+    f->backend_note = text_or_null(s->device.info.note);
+    f->steps = text_or_null(s->device.info.steps);
 }
 
 /* Null is nothing. Taken over. */

@@ -185,10 +185,10 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     int rc;
 
     if (s->e->train.watch.finish == FINISH_LAST || st->at.best_epoch + 1 == (int64_t)st->at.epoch)
-        return weights_swap_averages(s->backend, s->be, s->network, err);
+        return weights_swap_averages(&s->device, s->network, err);
     if (checkpoint_state(&json, folder, "best", err) < 0)
         return -1;
-    rc = checkpoint_load(folder, "best", json, s->backend, s->be, s->network, false, NULL, err);
+    rc = checkpoint_load(folder, "best", json, &s->device, s->network, false, NULL, err);
     json_decref(json);
     v->fresh = false;
     if (rc == 0)
@@ -216,8 +216,7 @@ static void open_maps(struct cams_source *maps, struct trained *t, struct sessio
     }
     *t = (struct trained){.experiment = s->e,
                           .network = s->network,
-                          .backend = s->backend,
-                          .be = s->be,
+                          .device = s->device,
                           .classes = s->network->classes,
                           .size = s->phases[finish_phase(s, st)].valid_size};
     session_release(s);

@@ -47,7 +47,7 @@ static int plan(struct need *need, struct session *s, int phase, int batch, stru
     p->batch = own;
     if (rc < 0)
         return -1;
-    s->backend->memory(s->program, &train);
+    s->device.kind->memory(s->program, &train);
     infer_memory(s->infer, &infer); /* weights are shared */
     need->batch = train.activations + train.workspace + picture_bytes(s, batch);
     need->total = need->batch + train.parameters + train.gradients + train.optimiser +
@@ -154,8 +154,8 @@ static size_t weights_need(const struct session *s)
 
 uint64_t fit_available(const struct session *s)
 {
-    return s->info.memory ? s->info.memory
-                          : memory_available() / (uint64_t)session_machine_ranks(s);
+    return s->device.info.memory ? s->device.info.memory
+                                 : memory_available() / (uint64_t)session_machine_ranks(s);
 }
 
 int fit_check(struct session *s, size_t *bytes, struct err *err)

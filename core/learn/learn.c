@@ -97,13 +97,13 @@ int learner_score(struct learner *l, enum learner_part part, struct score *out, 
     if (l->finished)
         rc = session_phase(l->s, finish_phase(l->s, &l->st), err);
     else
-        rc = weights_swap_averages(l->s->backend, l->s->be, l->s->network, err);
+        rc = weights_swap_averages(&l->s->device, l->s->network, err);
     if (rc == 0)
         rc = loop_score(l->s, train ? split->train : split->valid,
                         train ? split->n_train : split->n_valid, train ? "Training" : "Validation",
                         &v, err);
     if (rc == 0 && !l->finished)
-        rc = weights_swap_averages(l->s->backend, l->s->be, l->s->network, err);
+        rc = weights_swap_averages(&l->s->device, l->s->network, err);
     l->failed = rc < 0; /* the averages may stand where the weights were */
     *out = v.score;
     verdict_free(&v);

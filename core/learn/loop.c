@@ -277,8 +277,8 @@ static int write_checkpoint(struct session *s, struct run *run, struct state *st
         return 0;
     if (state_json(&json, st, s, size, sha256, last ? run_folder(run) : NULL, err) < 0)
         return -1;
-    rc = checkpoint_save(run_folder(run), last ? "last" : "best", s->backend, s->be, s->network,
-                         batches, last, json, err);
+    rc = checkpoint_save(run_folder(run), last ? "last" : "best", &s->device, s->network, batches,
+                         last, json, err);
     json_decref(json);
     return rc;
 }
@@ -294,10 +294,10 @@ static int keep_step(struct session *s, struct run *run, struct state *st, doubl
 
     if (!stops && (every == 0 || clock_seconds() - *kept < every))
         return 0;
-    if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
-        weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
+    if (weights_swap_averages(&s->device, s->network, err) < 0 ||
+        weights_sha256(sha256, &s->device, s->network, err) < 0 ||
         write_checkpoint(s, run, st, true, sha256, s->phases[st->at.phase].valid_size, err) < 0 ||
-        weights_swap_averages(s->backend, s->be, s->network, err) < 0)
+        weights_swap_averages(&s->device, s->network, err) < 0)
         return -1;
     *kept = clock_seconds();
     return stops ? stopped(s, run, st, loop_signal(), err) : 0;
@@ -400,10 +400,10 @@ static int note_steps(struct session *s, struct run *run, struct err *err)
     json_t *note;
     int rc;
 
-    s->backend->info(s->be, &now);
-    if (strcmp(now.steps, s->info.steps) == 0)
+    s->device.kind->info(s->device.be, &now);
+    if (strcmp(now.steps, s->device.info.steps) == 0)
         return 0;
-    memcpy(s->info.steps, now.steps, sizeof now.steps);
+    memcpy(s->device.info.steps, now.steps, sizeof now.steps);
     log_info("steps ran as %s", now.steps);
     note = json_pack("{s:s}", "steps", now.steps);
     if (!note)
@@ -447,7 +447,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     int size = p->valid_size;
     bool best;
 
-    if (weights_sha256(sha256, s->backend, s->be, s->network, err) < 0 ||
+    if (weights_sha256(sha256, &s->device, s->network, err) < 0 ||
         team_same(session_group(s), "weights", sha256, err) < 0 ||
         monitored_find(&m, s, v, err) < 0)
         return -1;
@@ -484,7 +484,7 @@ static int begin_phase(struct session *s, struct state *st, struct err *err)
     if (st->at.phase_epoch == 0 && st->epoch_step == 0) {
         st->smooth = (struct smooth_loss){0};
         if (p->clears) {
-            if (weights_clear_optimiser(s->backend, s->be, s->network, err) < 0)
+            if (weights_clear_optimiser(&s->device, s->network, err) < 0)
                 return -1;
             st->adam_step = 0;
         }
@@ -524,7 +524,7 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
     if (train_epoch(s, run, st, &shown, &step, pace, &times, err) < 0)
         return -1;
     v->fresh = false;
-    if (weights_swap_averages(s->backend, s->be, s->network, err) < 0 ||
+    if (weights_swap_averages(&s->device, s->network, err) < 0 ||
         loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
         return -1;
     times.seconds = clock_seconds() - start;
@@ -533,7 +533,7 @@ static int run_epoch(struct session *s, struct run *run, struct state *st, struc
                             v->score.loss, "", err);
     if (end_epoch(s, run, st, shown, v, &step, &times, err) < 0)
         return -1;
-    return weights_swap_averages(s->backend, s->be, s->network, err);
+    return weights_swap_averages(&s->device, s->network, err);
 }
 
 void loop_begin(struct pace *pace, const struct session *s, const struct state *st)

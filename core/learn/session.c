@@ -172,10 +172,11 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (experiment_sha256(e, s->config_sha256, err) < 0)
         goto fail;
-    if (backend_open(&s->backend, &s->be, &s->info, &e->exec, err) < 0)
+    if (device_open(&s->device, &e->exec, err) < 0)
         goto fail;
-    if (session_ranks(s) > 1 && s->backend->shares == SHARES_NOTHING) {
-        err_set(err, ERR_INPUT, "several processes need -B cpu or cuda, not %s", s->backend->name);
+    if (session_ranks(s) > 1 && s->device.kind->shares == SHARES_NOTHING) {
+        err_set(err, ERR_INPUT, "several processes need -B cpu or cuda, not %s",
+                s->device.kind->name);
         goto fail;
     }
     if (open_pictures(s, data, err) < 0)
@@ -184,7 +185,7 @@ int session_open(struct session **out, struct experiment *e, const char *data, c
         goto fail;
     if (network_new(&s->network, &e->model, shard_set_classes(s->shards), err) < 0)
         goto fail;
-    s->dtype = experiment_dtype(e, &s->info, &s->precision_note);
+    s->dtype = experiment_dtype(e, &s->device.info, &s->precision_note);
     *out = s;
     return 0;
 fail:
@@ -196,7 +197,7 @@ static void release_phase(struct session *s)
 {
     infer_free(s->infer);
     if (s->program)
-        s->backend->release(s->program);
+        s->device.kind->release(s->program);
     op_list_free(s->list);
     free(s->losses);
     free(s->weights);
@@ -218,8 +219,7 @@ void session_close(struct session *s)
     if (!s)
         return;
     release_phase(s);
-    if (s->be)
-        s->backend->close(s->be);
+    device_close(&s->device);
     network_free(s->network);
     split_free(s->split);
     free(s->class_weights);
@@ -260,10 +260,10 @@ int session_phase(struct session *s, int phase, struct err *err)
         goto fail;
     s->loss_tensor = op_list_find(s->list, "loss");
     BUG_IF(!s->loss_tensor);
-    if (s->backend->prepare(&s->program, s->be, s->list, err) < 0)
+    if (s->device.kind->prepare(&s->program, s->device.be, s->list, err) < 0)
         goto fail;
-    if (infer_new(&s->infer, s->backend, s->be, s->network, p->valid_size,
-                  infer_batch(&s->e->exec, &s->info), (int)s->e->exec.microbatch, s->dtype,
+    if (infer_new(&s->infer, &s->device, s->network, p->valid_size,
+                  infer_batch(&s->e->exec, &s->device.info), (int)s->e->exec.microbatch, s->dtype,
                   err) < 0)
         goto fail;
     infer_augment(s->infer, &s->e->augment);
@@ -341,10 +341,10 @@ int session_weights(struct session *s, const char *data, const char *results, st
 
     if (weights_path(path, s->e, data, results, err) < 0)
         return -1;
-    if (weights_init(s->backend, s->be, s->network, (uint64_t)s->e->seed, false, err) < 0)
+    if (weights_init(&s->device, s->network, (uint64_t)s->e->seed, false, err) < 0)
         return -1;
     if (!*path)
-        return weights_begin_averages(s->backend, s->be, s->network, err);
+        return weights_begin_averages(&s->device, s->network, err);
     if (sha256_file(path, s->source_sha256, NULL, err) < 0 ||
         check_named_hash(path, s->source_sha256, err) < 0)
         return -1;
@@ -353,15 +353,14 @@ int session_weights(struct session *s, const char *data, const char *results, st
         return err_wrap(err, "model.weights=%s", w);
     if (is_run)
         warn_of_seed(s, folder);
-    if (weights_load(path, s->e->model.weights_key, s->backend, s->be, s->network, !whole, NULL,
-                     err) < 0)
+    if (weights_load(path, s->e->model.weights_key, &s->device, s->network, !whole, NULL, err) < 0)
         return strcmp(path, w) == 0 ? err_wrap(err, "model.weights")
                                     : err_wrap(err, "model.weights=%s", w);
     log_info("model.weights=%s: %s", w,
              whole    ? "body and head, the classes are the same"
              : is_run ? "the body; other classes, the head starts afresh"
                       : "the body; the head starts afresh");
-    return weights_begin_averages(s->backend, s->be, s->network, err);
+    return weights_begin_averages(&s->device, s->network, err);
 }
 
 uint32_t session_steps(const struct session *s, int phase)
@@ -396,9 +395,9 @@ int session_run(struct session *s, struct step *step, double *loss_nat, struct e
         step->n_pictures = share;
         step->n_batch = n;
     }
-    rc = s->backend->run(s->program, step, err);
+    rc = s->device.kind->run(s->program, step, err);
     step->n_pictures = n;
-    if (rc < 0 || s->backend->read(s->program, s->loss_tensor, s->losses + first, err) < 0)
+    if (rc < 0 || s->device.kind->read(s->program, s->loss_tensor, s->losses + first, err) < 0)
         return -1;
     if (session_group(s))
         group_share(session_group(s), s->losses, (size_t)share * sizeof *s->losses);
@@ -438,7 +437,7 @@ static bool is_finite(struct session *s, int t, float *buffer)
     struct err ignored = {0};
 
     if ((s->list->tensors[t].role != TENSOR_STAT && t != s->loss_tensor) ||
-        s->backend->read(s->program, t, buffer, &ignored) < 0)
+        s->device.kind->read(s->program, t, buffer, &ignored) < 0)
         return true;
     for (size_t i = 0; i < n; i++)
         if (!isfinite(buffer[i]))
@@ -526,9 +525,9 @@ static int keep_pictures(struct session *s, struct err *err)
     const double start = clock_seconds();
     int kept;
 
-    if (!s->backend->keep)
+    if (!s->device.kind->keep)
         return 0;
-    kept = s->backend->keep(s->be, &set, err);
+    kept = s->device.kind->keep(s->device.be, &set, err);
     if (kept > 0 && atomic_load(&k.begun))
         log_info("they stay in the GPU's memory; it took %.1f s", clock_seconds() - start);
     s->kept = kept > 0;

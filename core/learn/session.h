@@ -19,9 +19,7 @@ struct session {
     struct split *split;
     double max_aspect; /* the shards' presize.max_aspect */
     bool exif;         /* their decode.exif is apply */
-    const struct backend *backend;
-    struct be *be;
-    struct be_info info;
+    struct device device;
     bool kept;                  /* the device keeps the pictures, as of the last stream */
     enum dtype dtype;           /* what train.precision became */
     const char *precision_note; /* why it is another; NULL */

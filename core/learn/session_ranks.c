@@ -20,7 +20,7 @@ int session_rank(const struct session *s)
 /* Whether what the processes compute is what one would, bit by bit. */
 static bool shares_microbatches(const struct session *s)
 {
-    return s->backend->shares == SHARES_MICROBATCHES;
+    return s->device.kind->shares == SHARES_MICROBATCHES;
 }
 
 int session_machine_ranks(const struct session *s)
@@ -82,9 +82,9 @@ bool session_traffic(const struct session *s, int phase, int ranks, struct be_tr
 {
     const int batch = s->phases[phase].batch, parts = (int)s->e->train.accumulate;
 
-    if (!s->backend->traffic || batch / s->list->microbatch % ranks)
+    if (!s->device.kind->traffic || batch / s->list->microbatch % ranks)
         return false;
-    s->backend->traffic(s->list, ranks, t);
+    s->device.kind->traffic(s->list, ranks, t);
     t->exchanges = parts * (t->exchanges + 1) + 1; /* the losses; whether to stop */
     t->bytes =
         (size_t)parts * (t->bytes + (size_t)(batch / ranks) * sizeof(float) * (size_t)(ranks - 1)) +

@@ -21,8 +21,8 @@ static void copy_name(char out[NAME_LEN], const struct param *p, int which)
 }
 
 /* What has no moments or average: the backend knows no tensor of that name. */
-static int take_one(float **out, const struct backend *be, struct be *b, const struct param *p,
-                    int which, struct err *err)
+static int take_one(float **out, const struct device *device, const struct param *p, int which,
+                    struct err *err)
 {
     char name[NAME_LEN];
     struct err missing = {0};
@@ -31,7 +31,7 @@ static int take_one(float **out, const struct backend *be, struct be *b, const s
     if (!*out)
         return err_set(err, ERR_NOMEM, "a copy of %s: %zu numbers", p->name, p->n);
     copy_name(name, p, which);
-    if (be->get(b, name, *out, which ? &missing : err) == 0)
+    if (device->kind->get(device->be, name, *out, which ? &missing : err) == 0)
         return 0;
     free(*out);
     *out = NULL;
@@ -42,8 +42,8 @@ static int take_one(float **out, const struct backend *be, struct be *b, const s
     return -1;
 }
 
-int snapshot_take(struct snapshot **out, const struct backend *be, struct be *b,
-                  const struct network *n, struct err *err)
+int snapshot_take(struct snapshot **out, const struct device *device, const struct network *n,
+                  struct err *err)
 {
     struct snapshot *s = calloc(1, sizeof *s);
 
@@ -58,7 +58,7 @@ int snapshot_take(struct snapshot **out, const struct backend *be, struct be *b,
     }
     for (int i = 0; i < n->n_params; i++)
         for (int k = 0; k < COPIES; k++)
-            if (take_one(&s->copies[i * COPIES + k], be, b, &n->params[i], k, err) < 0)
+            if (take_one(&s->copies[i * COPIES + k], device, &n->params[i], k, err) < 0)
                 goto fail;
     *out = s;
     return 0;
@@ -67,7 +67,7 @@ fail:
     return -1;
 }
 
-int snapshot_put(const struct snapshot *s, const struct backend *be, struct be *b, struct err *err)
+int snapshot_put(const struct snapshot *s, const struct device *device, struct err *err)
 {
     for (int i = 0; i < s->network->n_params * COPIES; i++) {
         char name[NAME_LEN];
@@ -75,7 +75,7 @@ int snapshot_put(const struct snapshot *s, const struct backend *be, struct be *
         if (!s->copies[i])
             continue;
         copy_name(name, &s->network->params[i / COPIES], i % COPIES);
-        if (be->put(b, name, s->copies[i], err) < 0)
+        if (device->kind->put(device->be, name, s->copies[i], err) < 0)
             return -1;
     }
     return 0;

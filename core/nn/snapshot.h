@@ -10,10 +10,9 @@
 struct snapshot; /* opaque; borrows the network */
 
 /* Copies what the open backend has; a program with the tensors must be prepared. ERR_NOMEM. */
-int snapshot_take(struct snapshot **out, const struct backend *be, struct be *b,
-                  const struct network *n, struct err *err) MUST_USE;
-int snapshot_put(const struct snapshot *s, const struct backend *be, struct be *b,
-                 struct err *err) MUST_USE;
+int snapshot_take(struct snapshot **out, const struct device *device, const struct network *n,
+                  struct err *err) MUST_USE;
+int snapshot_put(const struct snapshot *s, const struct device *device, struct err *err) MUST_USE;
 void snapshot_free(struct snapshot *s); /* NULL is fine */
 
 #endif

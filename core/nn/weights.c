@@ -97,7 +97,7 @@ static void fresh(float *v, const struct param *p, uint64_t seed, int tensor)
         v[i] = value;
 }
 
-int weights_init(const struct backend *be, struct be *b, const struct network *n, uint64_t seed,
+int weights_init(const struct device *device, const struct network *n, uint64_t seed,
                  bool head_only, struct err *err)
 {
     float *buffer = weights_buffer(n, err);
@@ -109,7 +109,7 @@ int weights_init(const struct backend *be, struct be *b, const struct network *n
         if (head_only && !in_head(p->name))
             continue;
         fresh(buffer, p, seed, i);
-        rc = be->put(b, p->name, buffer, err);
+        rc = device->kind->put(device->be, p->name, buffer, err);
     }
     free(buffer);
     return rc;
@@ -144,7 +144,7 @@ static int declare_all(struct safetensors_writer *w, const struct network *n, st
     return safetensors_note(w, "format", "pt", err);
 }
 
-static int write_all(struct safetensors_writer *w, const struct backend *be, struct be *b,
+static int write_all(struct safetensors_writer *w, const struct device *device,
                      const struct network *n, uint64_t batches, float *buffer, struct err *err)
 {
     for (int i = 0; i < n->n_params; i++)
@@ -152,13 +152,13 @@ static int write_all(struct safetensors_writer *w, const struct backend *be, str
             safetensors_write(w, &batches, sizeof batches, err) < 0)
             return -1;
     for (int i = 0; i < n->n_params; i++)
-        if (be->get(b, n->params[i].name, buffer, err) < 0 ||
+        if (device->kind->get(device->be, n->params[i].name, buffer, err) < 0 ||
             safetensors_write(w, buffer, n->params[i].n * sizeof *buffer, err) < 0)
             return -1;
     return 0;
 }
 
-int weights_save(const char *path, const struct backend *be, struct be *b, const struct network *n,
+int weights_save(const char *path, const struct device *device, const struct network *n,
                  uint64_t batches_tracked, const char *about, struct err *err)
 {
     struct safetensors_writer *w = NULL;
@@ -167,7 +167,7 @@ int weights_save(const char *path, const struct backend *be, struct be *b, const
 
     if (!buffer || safetensors_create(&w, path, err) < 0 || declare_all(w, n, err) < 0 ||
         (about && safetensors_note(w, "presize", about, err) < 0) ||
-        write_all(w, be, b, n, batches_tracked, buffer, err) < 0 || safetensors_finish(w, err) < 0)
+        write_all(w, device, n, batches_tracked, buffer, err) < 0 || safetensors_finish(w, err) < 0)
         goto out;
     w = NULL;
     rc = 0;
@@ -279,8 +279,8 @@ static int check_finite(const struct source *s, const struct param *p, const flo
     return 0;
 }
 
-static int load_params(const struct source *s, const struct backend *be, struct be *b,
-                       const struct network *n, bool body_only, struct err *err)
+static int load_params(const struct source *s, const struct device *device, const struct network *n,
+                       bool body_only, struct err *err)
 {
     float *buffer = weights_buffer(n, err);
     int rc = buffer ? 0 : -1;
@@ -294,13 +294,13 @@ static int load_params(const struct source *s, const struct backend *be, struct 
         if (rc == 0 && body_only) /* others' weights; our own were finite when they were stored */
             rc = check_finite(s, p, buffer, err);
         if (rc == 0)
-            rc = be->put(b, p->name, buffer, err);
+            rc = device->kind->put(device->be, p->name, buffer, err);
     }
     free(buffer);
     return rc;
 }
 
-int weights_load(const char *path, const char *key, const struct backend *be, struct be *b,
+int weights_load(const char *path, const char *key, const struct device *device,
                  const struct network *n, bool body_only, uint64_t *batches_tracked,
                  struct err *err)
 {
@@ -318,7 +318,7 @@ int weights_load(const char *path, const char *key, const struct backend *be, st
     if (rc == 0)
         rc = read_batches(&s, &batches, err);
     if (rc == 0)
-        rc = load_params(&s, be, b, n, body_only, err);
+        rc = load_params(&s, device, n, body_only, err);
     if (rc == 0 && batches_tracked)
         *batches_tracked = batches;
     tensorfile_close(file);
@@ -334,8 +334,8 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-int weights_sha256(char hex[SHA256_HEX], const struct backend *be, struct be *b,
-                   const struct network *n, struct err *err)
+int weights_sha256(char hex[SHA256_HEX], const struct device *device, const struct network *n,
+                   struct err *err)
 {
     const struct param **sorted = malloc((size_t)n->n_params * sizeof(*sorted));
     struct sha256 *hash = NULL;
@@ -354,7 +354,7 @@ int weights_sha256(char hex[SHA256_HEX], const struct backend *be, struct be *b,
         sorted[i] = &n->params[i];
     qsort((void *)sorted, (size_t)n->n_params, sizeof *sorted, by_name);
     for (int i = 0; i < n->n_params; i++) {
-        if (be->get(b, sorted[i]->name, buffer, err) < 0)
+        if (device->kind->get(device->be, sorted[i]->name, buffer, err) < 0)
             goto out;
         sha256_update(hash, buffer, sorted[i]->n * sizeof *buffer);
     }

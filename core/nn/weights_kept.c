@@ -22,27 +22,26 @@ static void with_ending(char out[NAME_LEN], const struct param *p, const char *e
 }
 
 /* Whether the backend keeps it of P, then in BUFFER: it does once a list with that tensor was prepared. */
-static bool keeps(const struct backend *be, struct be *b, const struct param *p, int which,
-                  float *buffer)
+static bool keeps(const struct device *device, const struct param *p, int which, float *buffer)
 {
     char name[NAME_LEN];
     struct err ignored = {0};
 
     with_ending(name, p, kept[which]);
-    return be->get(b, name, buffer, &ignored) == 0;
+    return device->kind->get(device->be, name, buffer, &ignored) == 0;
 }
 
-static int put_kept(const struct backend *be, struct be *b, const struct param *p, int which,
+static int put_kept(const struct device *device, const struct param *p, int which,
                     const float *values, struct err *err)
 {
     char name[NAME_LEN];
 
     with_ending(name, p, kept[which]);
-    return be->put(b, name, values, err);
+    return device->kind->put(device->be, name, values, err);
 }
 
-int weights_compare(const char *path, const struct backend *be, struct be *b,
-                    const struct network *n, char first[96], int *differ, int *of, struct err *err)
+int weights_compare(const char *path, const struct device *device, const struct network *n,
+                    char first[96], int *differ, int *of, struct err *err)
 {
     struct tensorfile *file = NULL;
     float *here = weights_buffer(n, err), *there = here ? weights_buffer(n, err) : NULL;
@@ -60,7 +59,7 @@ int weights_compare(const char *path, const struct backend *be, struct be *b,
         }
         rc = tensorfile_read_f32(file, t, there, err);
         if (rc == 0)
-            rc = be->get(b, p->name, here, err);
+            rc = device->kind->get(device->be, p->name, here, err);
         ++*of;
         if (rc == 0 && memcmp(here, there, p->n * sizeof *here) != 0 && (*differ)++ == 0)
             snprintf(first, 96, "%s", p->name);
@@ -71,13 +70,13 @@ int weights_compare(const char *path, const struct backend *be, struct be *b,
     return rc;
 }
 
-int weights_save_optimiser(const char *path, const struct backend *be, struct be *b,
-                           const struct network *n, struct err *err)
+int weights_save_optimiser(const char *path, const struct device *device, const struct network *n,
+                           struct err *err)
 {
     struct safetensors_writer *w = NULL;
     float *buffer = weights_buffer(n, err), scale[BACKEND_SCALE_VALUES];
     struct err ignored = {0};
-    bool scaled = be->get(b, loss_scale.name, scale, &ignored) == 0;
+    bool scaled = device->kind->get(device->be, loss_scale.name, scale, &ignored) == 0;
     char name[NAME_LEN];
     int rc = -1;
 
@@ -86,14 +85,14 @@ int weights_save_optimiser(const char *path, const struct backend *be, struct be
         goto out;
     for (int i = 0; i < n->n_params * KEPT; i++) {
         with_ending(name, &n->params[i / KEPT], stored[i % KEPT]);
-        if (keeps(be, b, &n->params[i / KEPT], i % KEPT, buffer) &&
+        if (keeps(device, &n->params[i / KEPT], i % KEPT, buffer) &&
             weights_declare(w, name, &n->params[i / KEPT], err) < 0)
             goto out;
     }
     if (scaled && weights_declare(w, loss_scale.name, &loss_scale, err) < 0)
         goto out;
     for (int i = 0; i < n->n_params * KEPT; i++)
-        if (keeps(be, b, &n->params[i / KEPT], i % KEPT, buffer) &&
+        if (keeps(device, &n->params[i / KEPT], i % KEPT, buffer) &&
             safetensors_write(w, buffer, n->params[i / KEPT].n * sizeof *buffer, err) < 0)
             goto out;
     if ((scaled && safetensors_write(w, scale, sizeof scale, err) < 0) ||
@@ -146,14 +145,13 @@ static int check_kept(const struct safetensors *s, const char *path, const struc
 }
 
 /* Puts back the loss scale, where both the file and the backend have one. */
-static int load_scale(const struct safetensors *s, const struct backend *be, struct be *b,
-                      struct err *err)
+static int load_scale(const struct safetensors *s, const struct device *device, struct err *err)
 {
     const struct st_tensor *t = safetensors_find(s, loss_scale.name);
     float scale[BACKEND_SCALE_VALUES];
     struct err ignored = {0};
 
-    if (!t || be->get(b, loss_scale.name, scale, &ignored) < 0)
+    if (!t || device->kind->get(device->be, loss_scale.name, scale, &ignored) < 0)
         return 0;
     if (safetensors_read_f32(s, t, scale, err) < 0)
         return -1;
@@ -162,11 +160,11 @@ static int load_scale(const struct safetensors *s, const struct backend *be, str
         return err_set(err, ERR_FORMAT, "%s is no valid state of a loss scale: %g %g %g %g",
                        loss_scale.name, (double)scale[0], (double)scale[1], (double)scale[2],
                        (double)scale[3]);
-    return be->put(b, loss_scale.name, scale, err);
+    return device->kind->put(device->be, loss_scale.name, scale, err);
 }
 
-int weights_load_optimiser(const char *path, const struct backend *be, struct be *b,
-                           const struct network *n, struct err *err)
+int weights_load_optimiser(const char *path, const struct device *device, const struct network *n,
+                           struct err *err)
 {
     struct safetensors *s;
     float *buffer = NULL;
@@ -182,24 +180,23 @@ int weights_load_optimiser(const char *path, const struct backend *be, struct be
         char name[NAME_LEN];
         const struct st_tensor *t;
 
-        if (!keeps(be, b, p, i % KEPT, buffer))
+        if (!keeps(device, p, i % KEPT, buffer))
             continue;
         with_ending(name, p, stored[i % KEPT]);
         t = safetensors_find(s, name);
         memset(buffer, 0, p->n * sizeof *buffer); /* not in the file: never trained before it */
         if ((t && safetensors_read_f32(s, t, buffer, err) < 0) ||
-            put_kept(be, b, p, i % KEPT, buffer, err) < 0)
+            put_kept(device, p, i % KEPT, buffer, err) < 0)
             goto out;
     }
-    rc = load_scale(s, be, b, err);
+    rc = load_scale(s, device, err);
 out:
     free(buffer);
     safetensors_close(s);
     return rc;
 }
 
-int weights_clear_optimiser(const struct backend *be, struct be *b, const struct network *n,
-                            struct err *err)
+int weights_clear_optimiser(const struct device *device, const struct network *n, struct err *err)
 {
     float *buffer = weights_buffer(n, err);
     int rc = buffer ? 0 : -1;
@@ -207,17 +204,17 @@ int weights_clear_optimiser(const struct backend *be, struct be *b, const struct
     for (int i = 0; i < n->n_params * MOMENTS && rc == 0; i++) {
         const struct param *p = &n->params[i / MOMENTS];
 
-        if (!keeps(be, b, p, i % MOMENTS, buffer))
+        if (!keeps(device, p, i % MOMENTS, buffer))
             continue;
         memset(buffer, 0, p->n * sizeof *buffer);
-        rc = put_kept(be, b, p, i % MOMENTS, buffer, err);
+        rc = put_kept(device, p, i % MOMENTS, buffer, err);
     }
     free(buffer);
     return rc;
 }
 
 /* Gives every average the weights' values, and with SWAP the weights those of the average. */
-static int move_averages(const struct backend *be, struct be *b, const struct network *n, bool swap,
+static int move_averages(const struct device *device, const struct network *n, bool swap,
                          struct err *err)
 {
     float *averages = weights_buffer(n, err), *weights = averages ? weights_buffer(n, err) : NULL;
@@ -226,11 +223,11 @@ static int move_averages(const struct backend *be, struct be *b, const struct ne
     for (int i = 0; i < n->n_params && rc == 0; i++) {
         const struct param *p = &n->params[i];
 
-        if (!keeps(be, b, p, MOMENTS, averages))
+        if (!keeps(device, p, MOMENTS, averages))
             continue;
-        if (be->get(b, p->name, weights, err) < 0 ||
-            put_kept(be, b, p, MOMENTS, weights, err) < 0 ||
-            (swap && be->put(b, p->name, averages, err) < 0))
+        if (device->kind->get(device->be, p->name, weights, err) < 0 ||
+            put_kept(device, p, MOMENTS, weights, err) < 0 ||
+            (swap && device->kind->put(device->be, p->name, averages, err) < 0))
             rc = -1;
     }
     free(averages);
@@ -238,14 +235,12 @@ static int move_averages(const struct backend *be, struct be *b, const struct ne
     return rc;
 }
 
-int weights_begin_averages(const struct backend *be, struct be *b, const struct network *n,
-                           struct err *err)
+int weights_begin_averages(const struct device *device, const struct network *n, struct err *err)
 {
-    return move_averages(be, b, n, false, err);
+    return move_averages(device, n, false, err);
 }
 
-int weights_swap_averages(const struct backend *be, struct be *b, const struct network *n,
-                          struct err *err)
+int weights_swap_averages(const struct device *device, const struct network *n, struct err *err)
 {
-    return move_averages(be, b, n, true, err);
+    return move_averages(device, n, true, err);
 }

@@ -160,7 +160,8 @@ static void measure(struct bench *x, int arch, enum dtype dtype)
     check(network_new(&x->net, &m, CLASSES, &err), &err);
     check(network_train_list(&list, x->net, &shape, &err), &err);
     train = prepared(x, list);
-    check(weights_init(&cpu_backend, x->b, x->net, 1, false, &err), &err);
+    check(weights_init(&(struct device){.kind = &cpu_backend, .be = x->b}, x->net, 1, false, &err),
+          &err);
     compare(x, "step", train, train, convs);
     check(network_infer_list(&list, x->net, &shape, &err), &err);
     infer = prepared(x, list);

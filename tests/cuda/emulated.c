@@ -31,11 +31,6 @@ struct be_program {
     struct adam_k constants[2 * CUDA_GROUPS];
 };
 
-static bool is_persistent(const struct tensor *t)
-{
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
-}
-
 static size_t bytes_of(const struct tensor *t)
 {
     return tensor_elements(t) * dtype_size(t->dtype);
@@ -58,7 +53,8 @@ static struct store *store_new(const struct tensor *t, bool crooked)
     s->memory = malloc(bytes_of(t) + shift);
     BUG_IF(!s->memory);
     s->data = s->memory + shift;
-    memset(s->data, is_persistent(t) ? 0 : 0xff, bytes_of(t)); /* NaN: nothing may lean on it */
+    memset(s->data, tensor_is_persistent(t) ? 0 : 0xff,
+           bytes_of(t)); /* NaN: nothing may lean on it */
     return s;
 }
 
@@ -102,7 +98,7 @@ static void emulated_release(struct be_program *p)
     if (!p)
         return;
     for (int i = 1; i < p->list->n_tensors; i++)
-        if (!is_persistent(&p->list->tensors[i]))
+        if (!tensor_is_persistent(&p->list->tensors[i]))
             store_free(p->tensors[i]);
     free(p->tensors);
     free(p->pictures);
@@ -148,11 +144,11 @@ static int emulated_prepare(struct be_program **out, struct be *b, const struct 
     BUG_IF(!p->list || !p->tensors || !p->pictures);
     for (int i = 1; i < list->n_tensors; i++) {
         const struct tensor *t = &list->tensors[i];
-        struct store *s = is_persistent(t) ? find(b, t->name) : NULL;
+        struct store *s = tensor_is_persistent(t) ? find(b, t->name) : NULL;
 
         if (!s) {
             s = store_new(t, b->crooked);
-            if (is_persistent(t)) {
+            if (tensor_is_persistent(t)) {
                 s->next = b->persistents;
                 b->persistents = s;
             }

@@ -31,17 +31,17 @@ enum {
     VALUES = BATCH * 3 * SIZE * SIZE
 };
 
-struct device { /* one backend with the program that only augments */
+struct pictures_device { /* one backend with the program that only augments */
     const struct backend *backend;
     struct be *be;
     struct be_program *program;
     float *x;
 };
 
-static struct device device_open(const struct backend *backend, enum dtype type)
+static struct pictures_device pictures_open(const struct backend *backend, enum dtype type)
 {
     const struct exec_options options = {.threads = 1};
-    struct device d = {.backend = backend, .x = malloc(VALUES * sizeof(float))};
+    struct pictures_device d = {.backend = backend, .x = malloc(VALUES * sizeof(float))};
     struct op_list *l = op_list_new(BATCH, BATCH);
     struct op o = {.kind = OP_AUGMENT};
     struct err err = {0};
@@ -55,14 +55,14 @@ static struct device device_open(const struct backend *backend, enum dtype type)
     return d;
 }
 
-static void device_close(struct device *d)
+static void pictures_close(struct pictures_device *d)
 {
     d->backend->release(d->program);
     d->backend->close(d->be);
     free(d->x);
 }
 
-static void device_run(const struct device *d, const struct step *step)
+static void pictures_run(const struct pictures_device *d, const struct step *step)
 {
     struct err err = {0};
 
@@ -126,7 +126,7 @@ static void draw_mixes(struct mix mixes[BATCH], uint32_t epoch, uint32_t first)
     }
 }
 
-static void check_batch(const struct device devices[2], struct picture *pictures, int n,
+static void check_batch(const struct pictures_device devices[2], struct picture *pictures, int n,
                         uint32_t first)
 {
     struct mix mixes[BATCH];
@@ -142,8 +142,8 @@ static void check_batch(const struct device devices[2], struct picture *pictures
 
             draw(pictures, n, mode, epoch, first);
             draw_mixes(mixes, epoch, first);
-            device_run(&devices[0], &step);
-            device_run(&devices[1], &step);
+            pictures_run(&devices[0], &step);
+            pictures_run(&devices[1], &step);
             if (memcmp(devices[0].x, devices[1].x, VALUES * sizeof(float)) != 0)
                 fail_msg("pictures from %u on, mode %d, epoch %u: other bits than the cpu's", first,
                          mode, epoch);
@@ -151,21 +151,21 @@ static void check_batch(const struct device devices[2], struct picture *pictures
 }
 
 /* The control: one source pixel of another brightness is noticed. */
-static void check_control(const struct device devices[2], struct picture *pictures, int n)
+static void check_control(const struct pictures_device devices[2], struct picture *pictures, int n)
 {
     const struct step step = {.pictures = pictures, .n_pictures = n};
     uint8_t *pixel = (uint8_t *)(uintptr_t)pictures[0].pixels + PRESIZED * PRESIZED * 3 / 2;
 
     draw(pictures, n, AUGMENT_PRESIZE, 0, 0);
-    device_run(&devices[0], &step);
+    pictures_run(&devices[0], &step);
     *pixel = (uint8_t)(*pixel ^ 128);
-    device_run(&devices[1], &step);
+    pictures_run(&devices[1], &step);
     *pixel = (uint8_t)(*pixel ^ 128);
     assert_memory_not_equal(devices[0].x, devices[1].x, VALUES * sizeof(float));
 }
 
 /* At most LIMIT pictures through both devices; how many. */
-static int check_all(const struct device devices[2], int limit)
+static int check_all(const struct pictures_device devices[2], int limit)
 {
     struct archive *a = open_pictures();
     struct image img = {0};
@@ -198,16 +198,16 @@ static void the_cpus_bits(void **state)
     static const int limits[] = {PICTURES_F32, PICTURES_BF16};
 
     for (int i = 0; i < 2; i++) {
-        struct device devices[2] = {device_open(&cpu_backend, types[i]),
-                                    device_open(&emulated_backend, types[i])};
+        struct pictures_device devices[2] = {pictures_open(&cpu_backend, types[i]),
+                                             pictures_open(&emulated_backend, types[i])};
         int done = check_all(devices, limits[i]);
 
         if (done > 0)
             print_message("%d pictures, %d epochs in two modes, %s\n", done, EPOCHS,
                           dtype_name(types[i]));
         *(int *)*state += done;
-        device_close(&devices[0]);
-        device_close(&devices[1]);
+        pictures_close(&devices[0]);
+        pictures_close(&devices[1]);
     }
 }
 

@@ -29,10 +29,9 @@ static void must(int rc, const struct err *err)
 }
 
 /* The network of the run in FOLDER in an open device, its weights as the seed draws them. */
-static void draw(const struct backend **kind, struct be **b, struct network **n, const char *folder)
+static void draw(struct device *d, struct network **n, const char *folder)
 {
     struct experiment *e;
-    struct be_info info;
     struct infer *infer;
     struct err err;
     json_t *state, *vocab;
@@ -41,16 +40,15 @@ static void draw(const struct backend **kind, struct be **b, struct network **n,
     must(checkpoint_state(&state, folder, "last", &err), &err);
     must(json_get_array(state, "vocab", &vocab, &err), &err);
     must(network_new(n, &e->model, (int)json_array_size(vocab), &err), &err);
-    must(backend_open(kind, b, &info, &(struct exec_options){.backend = BACKEND_CPU}, &err), &err);
-    must(infer_new(&infer, *kind, *b, *n, SIZE, 8, 8, DTYPE_F32, &err), &err);
-    must(weights_init(*kind, *b, *n, (uint64_t)e->seed, false, &err), &err);
+    must(device_open(d, &(struct exec_options){.backend = BACKEND_CPU}, &err), &err);
+    must(infer_new(&infer, d, *n, SIZE, 8, 8, DTYPE_F32, &err), &err);
+    must(weights_init(d, *n, (uint64_t)e->seed, false, &err), &err);
     infer_free(infer);
     json_decref(state);
     experiment_free(e);
 }
 
-static void change(const struct backend *kind, struct be *b, const struct network *n,
-                   const char *path)
+static void change(const struct device *device, const struct network *n, const char *path)
 {
     struct safetensors *s;
     struct err err;
@@ -69,7 +67,7 @@ static void change(const struct backend *kind, struct be *b, const struct networ
         float *drawn = malloc(p->n * sizeof *drawn);
 
         BUG_IF(!drawn || !t || t->bytes != p->n * sizeof *drawn);
-        must(kind->get(b, p->name, drawn, &err), &err);
+        must(device->kind->get(device->be, p->name, drawn, &err), &err);
         for (size_t k = 0; k < t->bytes; k++)
             bytes[t->offset + k] ^= ((const uint8_t *)drawn)[k];
         free(drawn);
@@ -81,18 +79,17 @@ static void change(const struct backend *kind, struct be *b, const struct networ
 
 int main(int argc, char **argv)
 {
-    const struct backend *kind;
+    struct device d;
     struct network *n;
-    struct be *b;
 
     if (argc < 3) {
         fputs("usage: drawn_weights RUN FILE...\n", stderr);
         return 2;
     }
-    draw(&kind, &b, &n, argv[1]);
+    draw(&d, &n, argv[1]);
     for (int i = 2; i < argc; i++)
-        change(kind, b, n, argv[i]);
+        change(&d, n, argv[i]);
     network_free(n);
-    kind->close(b);
+    device_close(&d);
     return 0;
 }

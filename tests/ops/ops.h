@@ -340,11 +340,6 @@ static inline void ops_end(struct ops_setup *s)
 
 /* --- runs ----------------------------------------------------------------------------------- */
 
-static inline bool ops_persistent(const struct tensor *t)
-{
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
-}
-
 static inline float *ops_guarded(size_t n)
 {
     float *v = malloc((n + 2 * GUARD) * sizeof *v);
@@ -382,8 +377,8 @@ static inline int ops_give(const struct backend *k, struct be *b, struct be_prog
     for (int i = 0; i < MAX_IN; i++) {
         const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
-        if (t && (ops_persistent(t) ? k->put(b, t->name, s->in[i], err)
-                                    : k->write(p, o->in[i], s->in[i], err)) < 0)
+        if (t && (tensor_is_persistent(t) ? k->put(b, t->name, s->in[i], err)
+                                          : k->write(p, o->in[i], s->in[i], err)) < 0)
             return -1;
     }
     return 0;
@@ -404,7 +399,7 @@ static inline int ops_take(const struct backend *k, struct be *b, struct be_prog
     for (int i = 0; i < MAX_IN; i++) {
         const struct tensor *t = o->in[i] ? &s->list->tensors[o->in[i]] : NULL;
 
-        if (!t || !ops_persistent(t))
+        if (!t || !tensor_is_persistent(t))
             continue;
         r->state[i] = ops_guarded(s->n_in[i]);
         if (k->get(b, t->name, r->state[i], err) < 0)

@@ -68,7 +68,8 @@ static void infer(struct model *m, int batch, const struct picture *pictures, in
     assert_non_null(all);
     if (network_infer_list(&l, m->net, &shape, &err) < 0 ||
         cpu_backend.prepare(&p, m->b, l, &err) < 0 ||
-        weights_init(&cpu_backend, m->b, m->net, 1, false, &err) < 0)
+        weights_init(&(struct device){.kind = &cpu_backend, .be = m->b}, m->net, 1, false, &err) <
+            0)
         fail_msg("%s", err.msg);
     for (int i = 0; i < n; i += batch) {
         const int count = n - i < batch ? n - i : batch;

@@ -24,7 +24,7 @@ enum {
     SEED = 3,
     PIXELS = PICTURES * 3 * SIZE * SIZE
 };
-static const struct exec_options options = {0};
+static const struct exec_options options = {.backend = BACKEND_CPU};
 
 /* decide_clearly() of tests/oracle/network.py. */
 static void decide_clearly(struct be *b, const struct network *n)
@@ -57,7 +57,7 @@ static float *run_body(struct cam_head **head, int arch, int *channels)
     const struct step step = {.pictures = pictures, .n_pictures = PICTURES};
     struct network *n;
     struct op_list *list;
-    struct be *b;
+    struct device d;
     struct be_program *program;
     struct err err = {0};
     float *features;
@@ -70,12 +70,12 @@ static float *run_body(struct cam_head **head, int arch, int *channels)
             x[i + k] = (float)(words[k] * 0x1p-32 * 4 - 2);
     }
     if (network_new(&n, &model, CLASSES, &err) < 0 ||
-        network_infer_list(&list, n, &shape, &err) < 0 || cpu_backend.open(&b, &options, &err) < 0)
+        network_infer_list(&list, n, &shape, &err) < 0 || device_open(&d, &options, &err) < 0)
         fail_msg("%s", err.msg);
     *channels = n->features;
     features = malloc((size_t)PICTURES * (size_t)n->features * SIDE * SIDE * sizeof *features);
     assert_non_null(features);
-    if (cpu_backend.prepare(&program, b, list, &err) < 0)
+    if (cpu_backend.prepare(&program, d.be, list, &err) < 0)
         fail_msg("%s", err.msg);
     /* the head is not in this list: its parameters are those of a whole one, as a run has it */
     {
@@ -84,20 +84,20 @@ static float *run_body(struct cam_head **head, int arch, int *channels)
         struct be_program *unused;
 
         if (network_infer_list(&all, n, &whole, &err) < 0 ||
-            cpu_backend.prepare(&unused, b, all, &err) < 0 ||
-            weights_init(&cpu_backend, b, n, 42, false, &err) < 0)
+            cpu_backend.prepare(&unused, d.be, all, &err) < 0 ||
+            weights_init(&d, n, 42, false, &err) < 0)
             fail_msg("%s", err.msg);
         cpu_backend.release(unused);
         op_list_free(all);
     }
-    decide_clearly(b, n);
+    decide_clearly(d.be, n);
     if (cpu_backend.write(program, op_list_find(list, "x"), x, &err) < 0 ||
         cpu_backend.run(program, &step, &err) < 0 ||
         cpu_backend.read(program, network_features(n, list), features, &err) < 0 ||
-        cam_head_new(head, &cpu_backend, b, n, &err) < 0)
+        cam_head_new(head, &d, n, &err) < 0)
         fail_msg("%s", err.msg);
     cpu_backend.release(program);
-    cpu_backend.close(b);
+    device_close(&d);
     op_list_free(list);
     network_free(n);
     return features;

@@ -73,7 +73,8 @@ static int get(struct be *b, const char *name, float *dst, struct err *err)
     return 0;
 }
 
-static const struct backend device = {.name = "memory", .put = put, .get = get};
+static const struct backend backend = {.name = "memory", .put = put, .get = get};
+static const struct device device = {.kind = &backend};
 static struct param params[] = {
     {.name = "head.1.weight", .dims = {2, 3, 1, 1}, .n_dims = 2, .n = WEIGHTS, .trained = true}};
 static const struct network network = {
@@ -92,8 +93,8 @@ static int save(int value, const char *which, struct err *err)
     int rc;
 
     set_weights((float)value);
-    rc = checkpoint_save(scratch, which, &device, NULL, &network, 5, strcmp(which, "last") == 0,
-                         state, err);
+    rc = checkpoint_save(scratch, which, &device, &network, 5, strcmp(which, "last") == 0, state,
+                         err);
     json_decref(state);
     return rc;
 }
@@ -109,7 +110,7 @@ static int load(const char *which)
     if (checkpoint_state(&state, scratch, which, &err) < 0)
         fail_msg("%s", err.msg);
     set_weights(-1);
-    if (checkpoint_load(scratch, which, state, &device, NULL, &network, all, NULL, &err) < 0)
+    if (checkpoint_load(scratch, which, state, &device, &network, all, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     value = (int)json_integer_value(json_object_get(state, "value"));
     for (int t = 0; t < (all ? 3 : 1); t++)
@@ -244,8 +245,7 @@ static void a_changed_file_is_refused(void **state)
     fputc(0x11, file);
     fclose(file);
     assert_int_equal(checkpoint_state(&json, scratch, "best", &err), 0);
-    assert_true(checkpoint_load(scratch, "best", json, &device, NULL, &network, false, NULL, &err) <
-                0);
+    assert_true(checkpoint_load(scratch, "best", json, &device, &network, false, NULL, &err) < 0);
     assert_int_equal(err.kind, ERR_CHECKSUM);
     assert_non_null(strstr(err.msg, "best.safetensors"));
     json_decref(json);

@@ -17,28 +17,28 @@ struct opened {
     struct augment_options augment;
     struct tta tta;
     struct network *network;
-    struct be *b;
+    struct device device;
     struct infer *i;
 };
 
 /* A network of seeded weights on THREADS threads, BATCH pictures at a time. */
 static void open_network(struct opened *o, int threads, int batch)
 {
-    const struct exec_options exec = {.threads = threads};
+    const struct exec_options exec = {.backend = BACKEND_CPU, .threads = threads};
     const struct model_options model = {.arch = RESNET18, .dropout = 0.5};
-    const struct backend *be = backend_find("cpu");
     struct err err = {0};
 
-    if (be->open(&o->b, &exec, &err) < 0 || network_new(&o->network, &model, CLASSES, &err) < 0 ||
-        infer_new(&o->i, be, o->b, o->network, SIZE, batch, 4, DTYPE_F32, &err) < 0 ||
-        weights_init(be, o->b, o->network, 5, false, &err) < 0)
+    if (device_open(&o->device, &exec, &err) < 0 ||
+        network_new(&o->network, &model, CLASSES, &err) < 0 ||
+        infer_new(&o->i, &o->device, o->network, SIZE, batch, 4, DTYPE_F32, &err) < 0 ||
+        weights_init(&o->device, o->network, 5, false, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
 static void close_network(struct opened *o)
 {
     infer_free(o->i);
-    backend_find("cpu")->close(o->b);
+    device_close(&o->device);
     network_free(o->network);
 }
 

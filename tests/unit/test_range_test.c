@@ -50,7 +50,7 @@ static struct session *begin(int phase, char *batch)
         session_open(&s, e, shards.scratch, shards.scratch, &err) < 0 ||
         session_phase(s, phase, &err) < 0 ||
         session_weights(s, shards.scratch, shards.scratch, &err) < 0 ||
-        weights_clear_optimiser(s->backend, s->be, s->network, &err) < 0)
+        weights_clear_optimiser(&s->device, s->network, &err) < 0)
         fail_msg("%s", err.msg);
     return s;
 }
@@ -83,7 +83,7 @@ static const char *weights_hash(struct session *s)
     struct err err = {0};
     char *out = hex[next++ % 4];
 
-    if (weights_sha256(out, s->backend, s->be, s->network, &err) < 0)
+    if (weights_sha256(out, &s->device, s->network, &err) < 0)
         fail_msg("%s", err.msg);
     return out;
 }

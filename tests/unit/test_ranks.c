@@ -63,8 +63,8 @@ static void fill_step(struct step *s, struct picture *pictures, struct mix *mixe
 
 static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks, struct err *err)
 {
-    const struct exec_options options = {.threads = 1 + rank % 2,
-                                         .ranks = j->ranks > 1 ? ranks : NULL};
+    const struct exec_options options = {
+        .backend = BACKEND_CPU, .threads = 1 + rank % 2, .ranks = j->ranks > 1 ? ranks : NULL};
     const struct model_options model = {.arch = RESNET20, .dropout = 0.5};
     const struct network_shape shape = {.batch = j->batch / j->ranks,
                                         .shared = j->ranks > 1,
@@ -76,27 +76,27 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
                                         .dropout = 0.5,
                                         .max_norm = 1,
                                         .parts = j->parts};
-    const struct backend *be = backend_find("cpu");
+    struct device d;
     struct picture pictures[BATCH_MAX];
     struct mix mixes[BATCH_MAX];
     struct network *network;
     struct op_list *list;
     struct be_program *program;
     struct step step;
-    struct be *b;
 
-    if (be->open(&b, &options, err) < 0 || network_new(&network, &model, CLASSES, err) < 0 ||
+    if (device_open(&d, &options, err) < 0 || network_new(&network, &model, CLASSES, err) < 0 ||
         network_train_list(&list, network, &shape, err) < 0 ||
-        be->prepare(&program, b, list, err) < 0 || weights_init(be, b, network, 1, false, err) < 0)
+        d.kind->prepare(&program, d.be, list, err) < 0 ||
+        weights_init(&d, network, 1, false, err) < 0)
         return -1;
     fill_step(&step, pictures, mixes, j, rank);
     for (step.adam_step = 1; step.adam_step <= STEPS; step.adam_step++)
         for (step.part = 0; step.part < j->parts; step.part++)
-            if (be->run(program, &step, err) < 0)
+            if (d.kind->run(program, &step, err) < 0)
                 return -1;
-    if (be->read(program, op_list_find(list, "loss"), results->loss + step.first, err) < 0)
+    if (d.kind->read(program, op_list_find(list, "loss"), results->loss + step.first, err) < 0)
         return -1;
-    return weights_sha256(results->sha256[rank], be, b, network, err);
+    return weights_sha256(results->sha256[rank], &d, network, err);
 }
 
 static int process(void *ctx, int rank)

@@ -100,7 +100,8 @@ static void begin(struct net *s, int arch, enum dtype dtype, int freeze_to)
         network_train_list(&s->list, s->network, &shape, &err) < 0 ||
         cpu_backend.open(&s->be, &options, &err) < 0 ||
         cpu_backend.prepare(&s->program, s->be, s->list, &err) < 0 ||
-        weights_init(&cpu_backend, s->be, s->network, 42, false, &err) < 0)
+        weights_init(&(struct device){.kind = &cpu_backend, .be = s->be}, s->network, 42, false,
+                     &err) < 0)
         fail_msg("%s", err.msg);
     decide_clearly(s);
 }

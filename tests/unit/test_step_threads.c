@@ -47,11 +47,11 @@ static struct tasks tasks_now(void)
 static void steps_start_no_thread(void **state)
 {
     static uint8_t pixels[BATCH][SIDE * SIDE * 3];
-    const struct exec_options options = {.threads = 3};
+    const struct exec_options options = {.backend = BACKEND_CPU, .threads = 3};
     const struct model_options model = {.arch = RESNET18, .dropout = 0.5};
     const struct network_shape shape = {
         .batch = BATCH, .microbatch = 4, .size = SIZE, .augment = true, .dropout = 0.5};
-    const struct backend *be = backend_find("cpu");
+    struct device d;
     struct picture pictures[BATCH] = {0};
     struct step step = {.pictures = pictures,
                         .n_pictures = BATCH,
@@ -63,11 +63,9 @@ static void steps_start_no_thread(void **state)
     struct tasks before = tasks_now(), opened, after;
     struct network *network;
     struct op_list *list;
-    struct be *b;
     struct be_program *program;
 
     (void)state;
-    assert_non_null(be);
     for (int i = 0; i < BATCH; i++) {
         memset(pixels[i], 20 * i, sizeof pixels[i]);
         pictures[i] = (struct picture){.pixels = pixels[i],
@@ -77,23 +75,23 @@ static void steps_start_no_thread(void **state)
                                        .position = (uint32_t)i};
         augment_centre(&pictures[i].map, SIDE, SIDE, SIZE);
     }
-    if (be->open(&b, &options, &err) < 0 || network_new(&network, &model, 3, &err) < 0 ||
+    if (device_open(&d, &options, &err) < 0 || network_new(&network, &model, 3, &err) < 0 ||
         network_train_list(&list, network, &shape, &err) < 0 ||
-        be->prepare(&program, b, list, &err) < 0 ||
-        weights_init(be, b, network, 1, false, &err) < 0)
+        d.kind->prepare(&program, d.be, list, &err) < 0 ||
+        weights_init(&d, network, 1, false, &err) < 0)
         fail_msg("%s", err.msg);
     opened = tasks_now();
     assert_int_equal(opened.n, before.n + 2); /* the caller is the third */
     for (uint32_t i = 1; i <= 3; i++) {
         step.adam_step = i;
-        if (be->run(program, &step, &err) < 0)
+        if (d.kind->run(program, &step, &err) < 0)
             fail_msg("%s", err.msg);
         after = tasks_now();
         assert_int_equal(after.n, opened.n);
         assert_memory_equal(after.id, opened.id, (size_t)after.n * sizeof *after.id);
     }
-    be->release(program);
-    be->close(b);
+    d.kind->release(program);
+    device_close(&d);
     op_list_free(list);
     network_free(network);
     assert_int_equal(tasks_now().n, before.n);

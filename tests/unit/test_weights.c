@@ -17,33 +17,32 @@
 static char folder[64], file[PATH_LEN];
 
 struct world { /* a resnet18 with 3 classes in an open backend */
-    const struct backend *be;
-    struct be *b;
+    struct device d;
     struct network *n;
 };
 
 static struct world opened(int classes, bool training, int freeze_to)
 {
     const struct model_options o = {.arch = RESNET18};
-    const struct exec_options exec = {.threads = 1};
+    const struct exec_options exec = {.backend = BACKEND_CPU, .threads = 1};
     const struct network_shape shape = {.batch = 2, .size = 16, .freeze_to = freeze_to};
-    struct world w = {.be = backend_find("cpu")};
+    struct world w = {0};
     struct be_program *p;
     struct op_list *l;
     struct err err = {0};
 
-    if (network_new(&w.n, &o, classes, &err) < 0 || w.be->open(&w.b, &exec, &err) < 0 ||
+    if (network_new(&w.n, &o, classes, &err) < 0 || device_open(&w.d, &exec, &err) < 0 ||
         (training ? network_train_list : network_infer_list)(&l, w.n, &shape, &err) < 0 ||
-        w.be->prepare(&p, w.b, l, &err) < 0)
+        w.d.kind->prepare(&p, w.d.be, l, &err) < 0)
         fail_msg("%s", err.msg);
-    w.be->release(p); /* its parameters stay */
+    w.d.kind->release(p); /* its parameters stay */
     op_list_free(l);
     return w;
 }
 
 static void closed(struct world *w)
 {
-    w->be->close(w->b);
+    device_close(&w->d);
     network_free(w->n);
 }
 
@@ -51,7 +50,7 @@ static void init(const struct world *w, uint64_t seed, bool head_only)
 {
     struct err err = {0};
 
-    if (weights_init(w->be, w->b, w->n, seed, head_only, &err) < 0)
+    if (weights_init(&w->d, w->n, seed, head_only, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -59,7 +58,7 @@ static void hash(const struct world *w, char hex[SHA256_HEX])
 {
     struct err err = {0};
 
-    if (weights_sha256(hex, w->be, w->b, w->n, &err) < 0)
+    if (weights_sha256(hex, &w->d, w->n, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -73,7 +72,7 @@ static float *value(const struct world *w, const char *name, size_t *n)
     *n = p->n;
     v = malloc(p->n * sizeof *v);
     assert_non_null(v);
-    if (w->be->get(w->b, name, v, &err) < 0)
+    if (w->d.kind->get(w->d.be, name, v, &err) < 0)
         fail_msg("%s", err.msg);
     return v;
 }
@@ -206,14 +205,13 @@ static void saved_and_loaded_again(void **state)
     (void)state;
     init(&w, 1, false);
     hash(&w, saved);
-    if (weights_save(file, w.be, w.b, w.n, 77, NULL, &err) < 0 ||
+    if (weights_save(file, &w.d, w.n, 77, NULL, &err) < 0 ||
         sha256_file(file, one, NULL, &err) < 0 ||
-        weights_save(file, w.be, w.b, w.n, 77, NULL, &err) < 0 ||
-        sha256_file(file, two, NULL, &err) < 0)
+        weights_save(file, &w.d, w.n, 77, NULL, &err) < 0 || sha256_file(file, two, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     assert_string_equal(one, two);
     init(&w, 2, false);
-    if (weights_load(file, "", w.be, w.b, w.n, false, &batches, &err) < 0)
+    if (weights_load(file, "", &w.d, w.n, false, &batches, &err) < 0)
         fail_msg("%s", err.msg);
     hash(&w, loaded);
     assert_string_equal(saved, loaded);
@@ -247,15 +245,15 @@ static void a_body_fits_another_head(void **state)
     (void)state;
     init(&w, 1, false);
     init(&other, 2, false);
-    if (weights_save(file, w.be, w.b, w.n, 0, NULL, &err) < 0)
+    if (weights_save(file, &w.d, w.n, 0, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     hash(&other, before);
-    assert_true(weights_load(file, "", other.be, other.b, other.n, false, NULL, &err) < 0);
+    assert_true(weights_load(file, "", &other.d, other.n, false, NULL, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     assert_non_null(strstr(err.msg, "misshapen head.3.weight (3x512, expected 5x512)"));
     hash(&other, after);
     assert_string_equal(before, after); /* nothing was loaded */
-    if (weights_load(file, "", other.be, other.b, other.n, true, NULL, &err) < 0)
+    if (weights_load(file, "", &other.d, other.n, true, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     a = value(&w, "layer4.1.conv2.weight", &n);
     b = value(&other, "layer4.1.conv2.weight", &m);
@@ -287,7 +285,7 @@ static void misfits_are_listed(void **state)
         safetensors_write(f, zeros, sizeof zeros, &err) < 0 ||
         safetensors_write(f, zeros, sizeof zeros, &err) < 0 || safetensors_finish(f, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_true(weights_load(file, "", w.be, w.b, w.n, true, NULL, &err) < 0);
+    assert_true(weights_load(file, "", &w.d, w.n, true, NULL, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     assert_non_null(strstr(err.msg, "missing conv1.weight"));
     assert_non_null(strstr(err.msg, "misshapen bn1.weight (4, expected 64)"));
@@ -350,7 +348,7 @@ static void a_prefix_is_found(void **state)
     before = value(&w, "layer4.1.conv2.weight", &n);
     save_prefixed(&w, "model.backbone.");
     init(&w, 2, false);
-    if (weights_load(file, "", w.be, w.b, w.n, true, &batches, &err) < 0)
+    if (weights_load(file, "", &w.d, w.n, true, &batches, &err) < 0)
         fail_msg("%s", err.msg);
     assert_int_equal(batches, 0);
     after = value(&w, "layer4.1.conv2.weight", &n);
@@ -370,10 +368,9 @@ static void another_architecture_is_recognised(void **state)
 
     (void)state;
     init(&w, 1, false);
-    if (weights_save(file, w.be, w.b, w.n, 0, NULL, &err) < 0 ||
-        network_new(&other, &o, 3, &err) < 0)
+    if (weights_save(file, &w.d, w.n, 0, NULL, &err) < 0 || network_new(&other, &o, 3, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_true(weights_load(file, "", w.be, w.b, other, true, NULL, &err) < 0);
+    assert_true(weights_load(file, "", &w.d, other, true, NULL, &err) < 0);
     assert_non_null(strstr(err.msg, "looks like resnet18, not like resnet34"));
     assert_non_null(strstr(err.msg, "model.arch=resnet18"));
     network_free(other);
@@ -389,29 +386,29 @@ static void moments_come_back(void **state)
     (void)state;
     for (int i = 0; i < 64; i++)
         values[i] = (float)i / 7;
-    if (w.be->put(w.b, "bn1.weight.m", values, &err) < 0 ||
-        weights_save_optimiser(file, w.be, w.b, w.n, &err) < 0 ||
-        weights_clear_optimiser(w.be, w.b, w.n, &err) < 0 ||
-        w.be->get(w.b, "bn1.weight.m", back, &err) < 0)
+    if (w.d.kind->put(w.d.be, "bn1.weight.m", values, &err) < 0 ||
+        weights_save_optimiser(file, &w.d, w.n, &err) < 0 ||
+        weights_clear_optimiser(&w.d, w.n, &err) < 0 ||
+        w.d.kind->get(w.d.be, "bn1.weight.m", back, &err) < 0)
         fail_msg("%s", err.msg);
     for (int i = 0; i < 64; i++)
         assert_true(back[i] == 0);
-    if (weights_load_optimiser(file, w.be, w.b, w.n, &err) < 0 ||
-        w.be->get(w.b, "bn1.weight.m", back, &err) < 0)
+    if (weights_load_optimiser(file, &w.d, w.n, &err) < 0 ||
+        w.d.kind->get(w.d.be, "bn1.weight.m", back, &err) < 0)
         fail_msg("%s", err.msg);
     assert_memory_equal(values, back, sizeof back);
     /* into one that trains more: what the file does not have was never trained, so 0 */
-    if (all.be->put(all.b, "layer1.0.bn1.bias.v", values, &err) < 0 ||
-        weights_load_optimiser(file, all.be, all.b, all.n, &err) < 0 ||
-        all.be->get(all.b, "bn1.weight.m", back, &err) < 0)
+    if (all.d.kind->put(all.d.be, "layer1.0.bn1.bias.v", values, &err) < 0 ||
+        weights_load_optimiser(file, &all.d, all.n, &err) < 0 ||
+        all.d.kind->get(all.d.be, "bn1.weight.m", back, &err) < 0)
         fail_msg("%s", err.msg);
     assert_memory_equal(values, back, sizeof back);
-    assert_int_equal(all.be->get(all.b, "layer1.0.bn1.bias.v", back, &err), 0);
+    assert_int_equal(all.d.kind->get(all.d.be, "layer1.0.bn1.bias.v", back, &err), 0);
     assert_true(back[5] == 0);
     /* weights are no moments */
-    if (weights_save(file, w.be, w.b, w.n, 0, NULL, &err) < 0)
+    if (weights_save(file, &w.d, w.n, 0, NULL, &err) < 0)
         fail_msg("%s", err.msg);
-    assert_true(weights_load_optimiser(file, w.be, w.b, w.n, &err) < 0);
+    assert_true(weights_load_optimiser(file, &w.d, w.n, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     closed(&w);
     closed(&all);
@@ -440,21 +437,22 @@ static void the_loss_scale_comes_back(void **state)
 {
     static const float scale[BACKEND_SCALE_VALUES] = {1024, 7, 3, 5}, none[BACKEND_SCALE_VALUES];
     struct world w = opened(3, true, 2);
-    struct backend with = *w.be;
+    struct backend backend = *w.d.kind;
+    const struct device with = {.kind = &backend, .be = w.d.be};
     struct err err = {0};
 
     (void)state;
-    with.get = scaled_get;
-    with.put = scaled_put;
+    backend.get = scaled_get;
+    backend.put = scaled_put;
     memcpy(scale_there, scale, sizeof scale);
-    assert_int_equal(weights_save_optimiser(file, &with, w.b, w.n, &err), 0);
+    assert_int_equal(weights_save_optimiser(file, &with, w.n, &err), 0);
     memcpy(scale_there, none, sizeof none);
-    assert_int_equal(weights_load_optimiser(file, w.be, w.b, w.n, &err), 0);
-    assert_int_equal(weights_load_optimiser(file, &with, w.b, w.n, &err), 0);
+    assert_int_equal(weights_load_optimiser(file, &w.d, w.n, &err), 0);
+    assert_int_equal(weights_load_optimiser(file, &with, w.n, &err), 0);
     assert_memory_equal(scale_there, scale, sizeof scale);
     memcpy(scale_there, none, sizeof none); /* a scale of 0 is invalid */
-    assert_int_equal(weights_save_optimiser(file, &with, w.b, w.n, &err), 0);
-    assert_true(weights_load_optimiser(file, &with, w.b, w.n, &err) < 0);
+    assert_int_equal(weights_save_optimiser(file, &with, w.n, &err), 0);
+    assert_true(weights_load_optimiser(file, &with, w.n, &err) < 0);
     assert_int_equal(err.kind, ERR_FORMAT);
     closed(&w);
 }

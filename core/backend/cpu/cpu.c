@@ -24,11 +24,6 @@ const struct tensor *op_tensor(const struct be_program *p, int tensor)
     return &p->list->tensors[tensor];
 }
 
-bool is_persistent(const struct tensor *t)
-{
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
-}
-
 char *act_data(const struct be_program *p, int tensor, int worker, int picture)
 {
     if (tensor == 0)
@@ -101,7 +96,7 @@ static void cpu_close(struct be *b)
     if (!b)
         return;
     pool_free(b->pool);
-    persistents_free(b);
+    cpu_drop(b);
     heap_free(&b->heap);
     cpu_dnn_close(b);
     free(b);
@@ -154,6 +149,7 @@ static int cpu_open(struct be **out, const struct exec_options *o, struct err *e
         return err_set(err, ERR_NOMEM, "cpu backend");
     b->options = *o;
     b->heap.sharers = o->ranks;
+    b->persistents = (struct persistents){.be = b, .place = cpu_place};
     b->threads = o->threads > 0 ? (int)o->threads : processors(o->ranks);
     b->blocked = true;
     b->has_bf16 = true;
@@ -242,7 +238,7 @@ static size_t slice_bytes(const void *ctx, int tensor)
 /* Of a gradient or statistic, in whole cache lines. */
 static size_t own_bytes(const struct tensor *t)
 {
-    return t->role == TENSOR_ACT || is_persistent(t)
+    return t->role == TENSOR_ACT || tensor_is_persistent(t)
                ? 0
                : align_up(tensor_elements(t) * dtype_size(t->dtype), 64);
 }
@@ -269,7 +265,7 @@ static int place_tensors(struct be_program *p, struct err *err)
             p->slice[i] = tensor_elements(t) / (size_t)l->batch * dtype_size(t->dtype);
         else if (t->role == TENSOR_GRAD)
             p->data[i] = p->gradients.data + gradients;
-        else if (!is_persistent(t))
+        else if (!tensor_is_persistent(t))
             p->data[i] = p->stats.data + stats;
         *(t->role == TENSOR_GRAD ? &gradients : &stats) += own_bytes(t);
     }
@@ -314,10 +310,8 @@ static const struct {
 
 static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    for (int i = 0; i < 6; i++)
-        if (is_persistent(op_tensor(p, o->op->in[i])) &&
-            persistent_get(&o->param[i], p->be, op_tensor(p, o->op->in[i]), err) < 0)
-            return -1;
+    if (persistents_of_op(o->param, &p->be->persistents, p->list, o->op, err) < 0)
+        return -1;
     if (!kinds[o->op->kind].prepare)
         return err_set(err, ERR_UNSUPPORTED, "the cpu backend has no such op");
     if (p->be->dnn && kinds[o->op->kind].dnn)
@@ -520,7 +514,7 @@ static void cpu_memory(const struct be_program *p, struct be_memory *m)
 
         if (t->role == TENSOR_GRAD)
             m->gradients += bytes;
-        else if (is_persistent(t))
+        else if (tensor_is_persistent(t))
             m->parameters += bytes;
     }
     for (int i = 0; i < p->list->n_ops; i++)

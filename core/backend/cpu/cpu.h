@@ -16,6 +16,7 @@
 #include "backend/cpu/conv/conv.h"
 #include "backend/cpu/kernels.h"
 #include "backend/op_traits.h"
+#include "backend/persistent.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
@@ -35,7 +36,7 @@ struct
     size_t left; /* of the last */
 };
 
-/* A persistent tensor in plain layout, and the copies that convolutions read. */
+/* A copy of a persistent tensor, as convolutions read it. */
 struct weight_copy {
     struct weight_copy *next;
     struct persistent *of;
@@ -48,16 +49,6 @@ struct weight_copy {
     struct conv_format format;   /* ours */
     struct dnn_reorder *reorder; /* oneDNN's, owned; NULL: ours */
 };
-struct persistent {
-    struct persistent *next;
-    char name[64];
-    int dims[4];
-    size_t n;
-    float *data;
-    uint64_t version; /* counts changes from 1; copies made from an older one are stale */
-    struct weight_copy *copies;
-};
-
 struct be {
     struct exec_options options;
     int threads;
@@ -69,7 +60,7 @@ struct be {
     struct dnn *dnn; /* NULL: convolutions are ours */
     const struct kernels *kernels;
     struct heap heap;
-    struct persistent *persistents;
+    struct persistents persistents;
     struct weight_copy *spares; /* that no list reads, for others of the same size */
 };
 
@@ -87,26 +78,27 @@ struct cpu_op {
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
     void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
-    int pictures;                /* taken at a time */
-    struct slab slab;            /* so many of the op's main tensor */
-    struct slab out;             /* pools: of the pooled one */
-    struct conv *conv;           /* owned */
-    struct conv_format linear;   /* LINEAR, LINEAR_BWD_DATA: of their weight */
-    struct dnn_op *dnn;          /* oneDNN's part of it, owned (cpu_onednn.c) */
-    struct weight_copy *weight;  /* CONV, LINEAR and their BWD_DATA; borrowed */
-    struct folded *folded;       /* CONV and its BN_INFER in one (cpu_fold.c), owned */
-    size_t scratch_bytes;        /* of a worker's scratch, that a run needs */
-    bool runs_next;              /* does the op after it, too */
-    struct persistent *param[6]; /* of in[], NULL where in[] is no persistent tensor; borrowed */
-    double *sums;                /* BN: (microbatches of all processes, 2, c), owned */
-    float *coef;                 /* BN: (4, c), per channel, owned */
-    size_t leaf_bytes;           /* weight gradients: one microbatch's share */
-    char *leaves;                /* (microbatches of this machine, leaf_bytes), borrowed */
-    size_t gradient;             /* several processes: its place in what they exchange, in floats */
-    int parts;                   /* of a leaf, summed one by one, */
-    size_t part_n;               /* of so many numbers */
-    int segment;                 /* that the op is in */
-    bool past; /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
+    int pictures;               /* taken at a time */
+    struct slab slab;           /* so many of the op's main tensor */
+    struct slab out;            /* pools: of the pooled one */
+    struct conv *conv;          /* owned */
+    struct conv_format linear;  /* LINEAR, LINEAR_BWD_DATA: of their weight */
+    struct dnn_op *dnn;         /* oneDNN's part of it, owned (cpu_onednn.c) */
+    struct weight_copy *weight; /* CONV, LINEAR and their BWD_DATA; borrowed */
+    struct folded *folded;      /* CONV and its BN_INFER in one (cpu_fold.c), owned */
+    size_t scratch_bytes;       /* of a worker's scratch, that a run needs */
+    bool runs_next;             /* does the op after it, too */
+    /* Of in[], NULL where in[] is no persistent tensor; borrowed. */
+    struct persistent *param[OP_MAX_IN];
+    double *sums;      /* BN: (microbatches of all processes, 2, c), owned */
+    float *coef;       /* BN: (4, c), per channel, owned */
+    size_t leaf_bytes; /* weight gradients: one microbatch's share */
+    char *leaves;      /* (microbatches of this machine, leaf_bytes), borrowed */
+    size_t gradient;   /* several processes: its place in what they exchange, in floats */
+    int parts;         /* of a leaf, summed one by one, */
+    size_t part_n;     /* of so many numbers */
+    int segment;       /* that the op is in */
+    bool past;         /* BN_BWD_STATS: no op of the segment reads g, and it lies on no input */
 };
 
 struct chunk { /* part of one of the optimiser's ops, or of a gradient that GRAD_NORM reads */
@@ -187,10 +179,9 @@ int tensor_slab(struct slab *s, const struct be *b, const struct tensor *t, int 
                 struct err *err) MUST_USE;
 /* act_data: the same without a job. */
 char *act_data(const struct be_program *p, int tensor, int worker, int picture);
-bool is_persistent(const struct tensor *t);
-int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
-                   struct err *err) MUST_USE; /* finds or makes it */
-void persistents_free(struct be *b);
+/* Of the store of persistent tensors. */
+int cpu_place(struct be *b, struct persistent *t, struct err *err) MUST_USE;
+void cpu_drop(struct be *b); /* all of them, with their copies */
 /* Makes the copies of weights that no prepared list reads spares. */
 void weight_copies_sweep(struct be *b);
 /* A copy of W of so many BYTES, without contents and fill(); new or a spare. ERR_NOMEM. */

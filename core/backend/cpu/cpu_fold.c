@@ -69,7 +69,8 @@ int cpu_fold(struct be_program *p, struct cpu_op *o, struct err *err)
         return err_set(err, ERR_NOMEM, "folded convolution");
     f->norm = norm;
     for (int i = 0; i < 4; i++)
-        if (persistent_get(&f->from[i], p->be, op_tensor(p, norm->in[1 + i]), err) < 0)
+        if (persistents_get(&f->from[i], &p->be->persistents, op_tensor(p, norm->in[1 + i]), err) <
+            0)
             return -1;
     f->scale = aligned_alloc(64, align_up(k * sizeof *f->scale, 64));
     f->bias = aligned_alloc(64, align_up(k * sizeof *f->bias, 64));

@@ -376,7 +376,7 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
     f->norm = norm;
     f->from[0] = o->param[1];
     for (int k = 1; k <= 4; k++)
-        if (persistent_get(&f->from[k], p->be, op_tensor(p, norm->in[k]), err) < 0)
+        if (persistents_get(&f->from[k], &p->be->persistents, op_tensor(p, norm->in[k]), err) < 0)
             return -1;
     if (conv_desc(&c, p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0], err) < 0)
         return -1;

@@ -5,40 +5,13 @@
 
 #include "backend/cpu/cpu.h"
 
-static struct persistent *persistent_find(const struct be *b, const char *name)
+int cpu_place(struct be *b, struct persistent *t, struct err *err)
 {
-    struct persistent *t = b->persistents;
+    void *data = NULL;
+    const int rc = heap_take(&data, &b->heap, t->n * sizeof(float), t->name, err);
 
-    while (t && strcmp(t->name, name) != 0)
-        t = t->next;
-    return t;
-}
-
-int persistent_get(struct persistent **out, struct be *b, const struct tensor *t, struct err *err)
-{
-    struct persistent *p = persistent_find(b, t->name);
-    void *data;
-
-    if (p && memcmp(p->dims, t->dims, sizeof p->dims) != 0)
-        return err_set(err, ERR_INPUT, "%s has another shape than before", t->name);
-    if (!p) {
-        p = calloc(1, sizeof *p);
-        if (!p)
-            return err_set(err, ERR_NOMEM, "%s", t->name);
-        memcpy(p->name, t->name, sizeof p->name);
-        memcpy(p->dims, t->dims, sizeof p->dims);
-        p->n = tensor_elements(t);
-        p->version = 1;
-        if (heap_take(&data, &b->heap, p->n * sizeof(float), t->name, err) < 0) {
-            free(p);
-            return -1;
-        }
-        p->data = data;
-        p->next = b->persistents;
-        b->persistents = p;
-    }
-    *out = p;
-    return 0;
+    t->data = data;
+    return rc;
 }
 
 int weight_copy_new(struct weight_copy **out, struct be *b, struct persistent *w, size_t bytes,
@@ -97,7 +70,7 @@ int weight_copy_get(struct weight_copy **out, struct be *b, struct persistent *w
 
 void weight_copies_sweep(struct be *b)
 {
-    for (struct persistent *t = b->persistents; t; t = t->next)
+    for (struct persistent *t = b->persistents.first; t; t = t->next)
         for (struct weight_copy **at = &t->copies, *c; (c = *at);)
             if (c->users == 0) {
                 *at = c->next;
@@ -119,13 +92,14 @@ static void copies_free(struct weight_copy *c)
     }
 }
 
-void persistents_free(struct be *b)
+static void drop(struct persistent *t)
 {
-    for (struct persistent *t = b->persistents, *next; t; t = next) {
-        next = t->next;
-        copies_free(t->copies);
-        free(t);
-    }
+    copies_free(t->copies);
+}
+
+void cpu_drop(struct be *b)
+{
+    persistents_free(&b->persistents, drop);
     copies_free(b->spares);
 }
 
@@ -133,10 +107,10 @@ void persistents_free(struct be *b)
 
 int cpu_put(struct be *b, const char *name, const float *src, struct err *err)
 {
-    struct persistent *t = persistent_find(b, name);
+    struct persistent *t = persistents_find(&b->persistents, name, err);
 
     if (!t)
-        return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
+        return -1;
     machine_meeting(b->options.ranks); /* all have read what they wanted of the old values */
     if (machine_rank(b->options.ranks) == 0)
         memcpy(t->data, src, t->n * sizeof *src);
@@ -147,10 +121,10 @@ int cpu_put(struct be *b, const char *name, const float *src, struct err *err)
 
 int cpu_get(struct be *b, const char *name, float *dst, struct err *err)
 {
-    const struct persistent *t = persistent_find(b, name);
+    const struct persistent *t = persistents_find(&b->persistents, name, err);
 
     if (!t)
-        return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
+        return -1;
     memcpy(dst, t->data, t->n * sizeof *dst);
     return 0;
 }
@@ -182,7 +156,8 @@ static void exchange(struct be_program *p, int tensor, float *get, const float *
 int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err)
 {
     (void)err;
-    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors ||
+           tensor_is_persistent(op_tensor(p, tensor)));
     exchange(p, tensor, dst, NULL);
     return 0;
 }
@@ -190,7 +165,8 @@ int cpu_read(struct be_program *p, int tensor, float *dst, struct err *err)
 int cpu_write(struct be_program *p, int tensor, const float *src, struct err *err)
 {
     (void)err;
-    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(op_tensor(p, tensor)));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors ||
+           tensor_is_persistent(op_tensor(p, tensor)));
     exchange(p, tensor, NULL, src);
     return 0;
 }

@@ -139,7 +139,8 @@ static void cuda_close(struct be *b)
     cudaFree(b->cublas_workspace);
     cudaFree(b->scale);
     slots_close(b);
-    persistents_free(b);
+    persistents_free(&b->persistents, NULL);
+    cudaFree(b->store);
     if (b->copy)
         cudaStreamDestroy(b->copy);
     if (b->compute)
@@ -166,6 +167,7 @@ static int cuda_open(struct be **out, const struct exec_options *o, struct err *
     if (!b)
         return err_set(err, ERR_NOMEM, "cuda backend");
     b->options = *o;
+    b->persistents = (struct persistents){.be = b, .place = cuda_place};
     b->rules = (struct conv_rules){
         .deterministic = o->deterministic, .tf32 = o->tf32, .workspace = CONV_WORKSPACE};
     b->wait = getenv("PRESIZE_CUDA_WAIT") != NULL;
@@ -196,11 +198,6 @@ static void cuda_info(const struct be *b, struct be_info *info)
 const struct tensor *op_tensor(const struct be_program *p, int tensor)
 {
     return &p->list->tensors[tensor];
-}
-
-bool is_persistent(const struct tensor *t)
-{
-    return t->role == TENSOR_PARAM || t->role == TENSOR_STATE;
 }
 
 int device_channels(const struct tensor *t)
@@ -286,11 +283,8 @@ static int check_channels(const struct be_program *p, const struct op *o, struct
 
 static int prepare_op(struct be_program *p, struct cuda_op *o, struct err *err)
 {
-    for (int i = 0; i < OP_MAX_IN; i++)
-        if (is_persistent(op_tensor(p, o->op->in[i])) &&
-            persistent_get(&o->param[i], p->be, op_tensor(p, o->op->in[i]), err) < 0)
-            return -1;
-    if (check_channels(p, o->op, err) < 0)
+    if (persistents_of_op(o->param, &p->be->persistents, p->list, o->op, err) < 0 ||
+        check_channels(p, o->op, err) < 0)
         return -1;
     return kinds[o->op->kind](p, o, err);
 }

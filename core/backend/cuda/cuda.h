@@ -20,18 +20,11 @@
 #include "backend/cuda/conv_graph.h"
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/op_traits.h"
+#include "backend/persistent.h"
 #include "backend/plan.h"
 #include "base/thread.h"
 
 enum { SLOTS = 3, DEVICE_ALIGN = 256, GRAPHS = 2 * SLOTS };
-
-struct persistent {
-    struct persistent *next;
-    char name[64];
-    int dims[4];
-    size_t n, at;     /* elements; where in the store, in elements */
-    uint64_t version; /* counts changes from 1; copies made from an older one are stale */
-};
 
 struct kept_plan { /* of one shape, shared by all programs */
     struct kept_plan *next;
@@ -76,7 +69,7 @@ struct be {
     struct conv_rules rules;
     struct pool *pool; /* fills slots, builds plans */
     struct kept_plan *plans;
-    struct persistent *persistents;
+    struct persistents persistents;
     float *store;
     size_t store_used, store_room; /* elements */
     struct cuda_scale *scale;
@@ -163,16 +156,13 @@ void *act(const struct be_program *p, int tensor); /* device address; NULL for 0
 float *param(const struct be_program *p, const struct persistent *t);
 enum dtype type_of(const struct be_program *p, int tensor);
 size_t rows_of(const struct be_program *p, int tensor); /* n h w */
-bool is_persistent(const struct tensor *t);
-int device_channels(const struct tensor *t); /* of pictures and filters: 4 for 3 */
+int device_channels(const struct tensor *t);            /* of pictures and filters: 4 for 3 */
 size_t device_elements(const struct tensor *t);
 
 /* cuda_tensor.c */
-int persistent_get(struct persistent **out, struct be *b, const struct tensor *t,
-                   struct err *err) MUST_USE; /* finds or makes it */
-/* Room on the device for what persistent_get() made; zeros. */
+/* Of the store of persistent tensors: the next place; room for all places on the device, zeros. */
+int cuda_place(struct be *b, struct persistent *t, struct err *err) MUST_USE;
 int store_grow(struct be *b, struct err *err) MUST_USE;
-void persistents_free(struct be *b);
 int cuda_put(struct be *b, const char *name, const float *src, struct err *err) MUST_USE;
 int cuda_get(struct be *b, const char *name, float *dst, struct err *err) MUST_USE;
 int cuda_read(struct be_program *p, int tensor, float *dst, struct err *err) MUST_USE;

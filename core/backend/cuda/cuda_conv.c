@@ -322,9 +322,8 @@ int cuda_conv_op(struct be_program *p, struct cuda_op *o, struct err *err)
 
     if (op_list_folds(p->list, (int)(o - p->ops))) {
         o->norm = o->op + 1;
-        for (int k = 1; k <= 4; k++)
-            if (persistent_get(&o->norm_param[k], p->be, op_tensor(p, o->norm->in[k]), err) < 0)
-                return -1;
+        if (persistents_of_op(o->norm_param, &p->be->persistents, p->list, o->norm, err) < 0)
+            return -1;
     }
     o->run = run_conv;
     s = shape_of(p, o);

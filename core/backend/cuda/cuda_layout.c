@@ -177,7 +177,7 @@ void cuda_memory(const struct be_program *p, struct be_memory *m)
     m->parameters = copies;
     m->workspace = p->bytes - m->activations - m->gradients - copies;
     for (int i = 1; i < p->list->n_tensors; i++)
-        if (is_persistent(op_tensor(p, i)))
+        if (tensor_is_persistent(op_tensor(p, i)))
             m->parameters += tensor_elements(op_tensor(p, i)) * sizeof(float);
     for (int i = 0; i < p->list->n_ops; i++)
         for (int k = 1; op_is_optimiser(p->list->ops[i].kind) && k < 4; k++) {

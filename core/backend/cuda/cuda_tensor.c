@@ -11,35 +11,11 @@ enum { STORE_ALIGN = 64 }; /* elements */
 
 /* ---- store ----------------------------------------------------------------------------------- */
 
-static struct persistent *persistent_find(const struct be *b, const char *name)
+int cuda_place(struct be *b, struct persistent *t, struct err *err)
 {
-    struct persistent *t = b->persistents;
-
-    while (t && strcmp(t->name, name) != 0)
-        t = t->next;
-    return t;
-}
-
-int persistent_get(struct persistent **out, struct be *b, const struct tensor *t, struct err *err)
-{
-    struct persistent *p = persistent_find(b, t->name);
-
-    if (p && memcmp(p->dims, t->dims, sizeof p->dims) != 0)
-        return err_set(err, ERR_INPUT, "%s has another shape than before", t->name);
-    if (!p) {
-        p = calloc(1, sizeof *p);
-        if (!p)
-            return err_set(err, ERR_NOMEM, "%s", t->name);
-        memcpy(p->name, t->name, sizeof p->name);
-        memcpy(p->dims, t->dims, sizeof p->dims);
-        p->n = tensor_elements(t);
-        p->at = b->store_used;
-        p->version = 1;
-        p->next = b->persistents;
-        b->persistents = p;
-        b->store_used += align_up(p->n, STORE_ALIGN);
-    }
-    *out = p;
+    (void)err;
+    t->at = b->store_used;
+    b->store_used += align_up(t->n, STORE_ALIGN);
     return 0;
 }
 
@@ -67,15 +43,6 @@ int store_grow(struct be *b, struct err *err)
     return 0;
 }
 
-void persistents_free(struct be *b)
-{
-    for (struct persistent *t = b->persistents, *next; t; t = next) {
-        next = t->next;
-        free(t);
-    }
-    cudaFree(b->store);
-}
-
 /* ---- from and to outside --------------------------------------------------------------------- */
 
 static int move(struct be *b, void *to, const void *from, size_t bytes, enum cudaMemcpyKind way,
@@ -89,10 +56,8 @@ static int move(struct be *b, void *to, const void *from, size_t bytes, enum cud
 /* The tensor NAME, in a store that has room for it. */
 static int find_stored(struct persistent **out, struct be *b, const char *name, struct err *err)
 {
-    *out = persistent_find(b, name);
-    if (!*out)
-        return err_set(err, ERR_INPUT, "%s: no prepared list has such a tensor", name);
-    return store_grow(b, err);
+    *out = persistents_find(&b->persistents, name, err);
+    return *out ? store_grow(b, err) : -1;
 }
 
 /* BACKEND_LOSS_SCALE: scale, steps since it grew, steps left out since the first and in all. */
@@ -166,7 +131,7 @@ int cuda_read(struct be_program *p, int tensor, float *dst, struct err *err)
     char *data;
     int rc;
 
-    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(t));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || tensor_is_persistent(t));
     data = malloc(tensor_bytes(t));
     if (!data)
         return err_set(err, ERR_NOMEM, "%s", t->name);
@@ -183,7 +148,7 @@ int cuda_write(struct be_program *p, int tensor, const float *src, struct err *e
     char *data;
     int rc;
 
-    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || is_persistent(t));
+    BUG_IF(tensor < 1 || tensor >= p->list->n_tensors || tensor_is_persistent(t));
     data = calloc(1, tensor_bytes(t));
     if (!data)
         return err_set(err, ERR_NOMEM, "%s", t->name);

@@ -99,7 +99,8 @@ static void make(struct peer *p, int arch, enum dtype dtype, bool train,
     x = op_list_find(list, "x");
     check(cpu_backend.prepare(&p->program, p->b, list, &err), &err);
     op_list_free(list);
-    check(weights_init(&cpu_backend, p->b, p->net, 1, false, &err), &err);
+    check(weights_init(&(struct device){.kind = &cpu_backend, .be = p->b}, p->net, 1, false, &err),
+          &err);
     fill_input(p->program, x, p->batch);
 }
 
