@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 #include "base/path.h"
+#include "draw/element.h"
 #include "experiment/experiment.h"
-#include "record/markup.h"
 
 #define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
 #define PAYLOAD_TYPE "application/vnd.in-toto+json"
@@ -183,22 +183,6 @@ static int sign_payload(unsigned char **signature, size_t *size, const struct si
     return rc;
 }
 
-static json_t *base64(const void *data, size_t size)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&text, &length);
-    json_t *value = NULL;
-
-    if (memory) {
-        markup_base64(memory, data, size);
-        if (fclose(memory) == 0)
-            value = json_string(text);
-    }
-    free(text);
-    return value;
-}
-
 int attest_sign(FILE *out, const struct sign_key *key, const char *model, const json_t *files,
                 struct err *err)
 {
@@ -213,9 +197,9 @@ int attest_sign(FILE *out, const struct sign_key *key, const char *model, const 
                       json_pack("{s:s, s:{s:{s:s}, s:[]}, s:{s:o, s:s, s:[{s:o, s:s}]}}",
                                 "mediaType", "application/vnd.dev.sigstore.bundle.v0.3+json",
                                 "verificationMaterial", "publicKey", "hint", hint, "tlogEntries",
-                                "dsseEnvelope", "payload", base64(payload, strlen(payload)),
+                                "dsseEnvelope", "payload", element_base64(payload, strlen(payload)),
                                 "payloadType", PAYLOAD_TYPE, "signatures", "sig",
-                                base64(signature, size), "keyid", ""),
+                                element_base64(signature, size), "keyid", ""),
                       0, err);
     free(signature);
     free(payload);

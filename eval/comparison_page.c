@@ -6,14 +6,14 @@
 
 #include "base/json.h"
 #include "base/path.h"
+#include "charts.h"
 #include "comparison_private.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/thumb.h"
 #include "record/markup.h"
-#include "record/plot.h"
 
-enum { CURVES = 6, PICTURES = 400, PICTURES_EACH = 60, NAME_LENGTH = 200 };
+enum { PICTURES = 400, PICTURES_EACH = 60, NAME_LENGTH = 200 };
 
 struct page_of {
     const struct comparison *c;
@@ -188,20 +188,6 @@ static int put_summary(FILE *out, void *of, struct err *err)
 
 /* --- figures -------------------------------------------------------------------------------------- */
 
-/* A dot at VALUE and a line from LOW to HIGH on a scale that ends at MOST. */
-static void put_range(FILE *out, double value, double low, double high, double most)
-{
-    const double width = 200 / most;
-
-    fprintf(out,
-            "<td><svg class=\"range\" viewBox=\"0 0 212 16\" width=\"212\" height=\"16\" "
-            "aria-hidden=\"true\"><line x1=\"6\" x2=\"206\" y1=\"8\" y2=\"8\" "
-            "stroke=\"#e6e6e6\"/><line x1=\"%.1f\" x2=\"%.1f\" y1=\"8\" y2=\"8\" "
-            "stroke=\"#0072b2\" stroke-width=\"2\"/><circle cx=\"%.1f\" cy=\"8\" r=\"5\" "
-            "fill=\"#0072b2\"/></svg></td>",
-            6 + low * width, 6 + high * width, 6 + value * width);
-}
-
 static int put_figures(FILE *out, void *of, struct err *err)
 {
     const struct comparison *c = ((struct page_of *)of)->c;
@@ -233,7 +219,7 @@ static int put_figures(FILE *out, void *of, struct err *err)
         }
         element_td_number(out, value[2], 4);
         fprintf(out, "<td class=\"n\">%.4f to %.4f</td>", value[3], value[4]);
-        put_range(out, value[2], value[3], value[4], most > 0 ? most : 1);
+        element_td_range(out, value[2], value[3], value[4], most, NULL, 0);
         element_td_number(out, value[5], 0);
         for (size_t k = 6; k < 8; k++) {
             if (json_is_number(json_array_get(row, k)))
@@ -278,65 +264,20 @@ static int put_groups(FILE *out, void *of, struct err *err)
 
 /* --- curves --------------------------------------------------------------------------------------- */
 
-static int take_curve(struct plot_series *s, const struct comparison *c, size_t i,
-                      const char *member, struct err *err)
-{
-    struct field_lines epochs;
-    double *x = NULL, *y = NULL;
-
-    const int rc = epochs_read(&epochs, c->runs[i].run.folder, err);
-
-    if (rc == 0) {
-        x = calloc(epochs.n + 1, sizeof *x);
-        y = calloc(epochs.n + 1, sizeof *y);
-    }
-    *s = (struct plot_series){name_of(c, i), x, y, 0, true};
-    if (x && y)
-        s->n = epochs_curve(x, y, &epochs, member);
-    fields_free_lines(&epochs);
-    return rc < 0 || (x && y) ? rc : err_set(err, ERR_NOMEM, "curve");
-}
-
-static int put_drawing(FILE *out, const struct comparison *c, const char *title, const char *label,
-                       const char *member, struct err *err)
-{
-    const struct plot_options o = {.title = title,
-                                   .x_label = "epoch",
-                                   .y_label = label,
-                                   .calm = true,
-                                   .width = 480,
-                                   .height = 320};
-    struct plot_series series[CURVES] = {{0}};
-    int n = 0, rc = 0;
-
-    for (; n < CURVES && (size_t)n < c->n && rc == 0; n++)
-        rc = take_curve(&series[n], c, (size_t)n, member, err);
-    if (rc == 0) {
-        fputs("<figure class=\"chart\">\n", out);
-        rc = plot_lines_svg(out, &o, series, n, err);
-        fputs("</figure>\n", out);
-    }
-    for (int k = 0; k < n; k++) {
-        free((double *)(uintptr_t)series[k].x);
-        free((double *)(uintptr_t)series[k].y);
-    }
-    return rc;
-}
-
 static int put_curves(FILE *out, void *of, struct err *err)
 {
     const struct comparison *c = ((struct page_of *)of)->c;
+    struct chart_line lines[CHARTS_LINES];
+    char *folders[CHARTS_LINES];
+    size_t n = 0;
 
-    if (c->n > CURVES)
-        fprintf(out, "<p class=\"note\">Of the first %d runs.</p>\n", CURVES);
-    fputs("<div class=\"charts\">\n", out);
-    if (put_drawing(out, c, "Validation loss", "cross-entropy, nat", "valid_loss", err) < 0 ||
-        put_drawing(out, c, "Error rate", "share of pictures", "error_rate", err) < 0 ||
-        put_drawing(out, c, "Training loss", "cross-entropy, nat", "train_loss", err) < 0 ||
-        put_drawing(out, c, "Learning rate", "rate", "lr", err) < 0)
-        return -1;
-    fputs("</div>\n", out);
-    return 0;
+    if (c->n > CHARTS_LINES)
+        fprintf(out, "<p class=\"note\">Of the first %d runs.</p>\n", CHARTS_LINES);
+    for (; n < CHARTS_LINES && n < c->n; n++) {
+        folders[n] = c->runs[n].run.folder;
+        lines[n] = (struct chart_line){name_of(c, n), &folders[n], 1};
+    }
+    return charts_put(out, lines, n, err);
 }
 
 /* --- keys ----------------------------------------------------------------------------------------- */

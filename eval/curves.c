@@ -130,11 +130,11 @@ static int put_plots(FILE *out, const struct curves *c, const struct plot_screen
                      struct err *err)
 {
     const struct plot_options loss = {
-        .title = "Loss", .x_label = "epoch", .y_label = "nat", .calm = true};
+        .title = "Loss", .x_label = "epochs trained", .y_label = "nat", .calm = true};
     const struct plot_options error = {
-        .title = "Error rate", .x_label = "epoch", .y_label = "share of pictures"};
+        .title = "Error rate", .x_label = "epochs trained", .y_label = "share of pictures"};
     const struct plot_options rate = {
-        .title = "Learning rate", .x_label = "epoch", .y_label = "of the head"};
+        .title = "Learning rate", .x_label = "epochs trained", .y_label = "of the head"};
     const size_t room = json_array_size(c->points) + c->epochs.n + 1;
     double *values = calloc(4 * room, sizeof *values);
     struct plot_series series[2];

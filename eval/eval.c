@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "backend/backend.h"
 #include "base/cli.h"
 #include "base/fold.h"
@@ -19,7 +20,6 @@
 #include "look.h"
 #include "mistakes.h"
 #include "mlflow.h"
-#include "option.h"
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
@@ -30,424 +30,11 @@
 #include "rights.h"
 #include "run_page.h"
 #include "serve.h"
+#include "study_page.h"
 #include "tensorfile/tensorfile.h"
 #include "verify.h"
 
-enum {
-    OPT_CONFUSED = 256,
-    OPT_CONFUSION,
-    OPT_LOSSES,
-    OPT_SHOW,
-    OPT_REPORT,
-    OPT_COMPARE,
-    OPT_FAIL,
-    OPT_PREDICT,
-    OPT_BEST,
-    OPT_VERIFY,
-    OPT_LIST,
-    OPT_JSON,
-    OPT_CSV,
-    OPT_SPLIT,
-    OPT_SET,
-    OPT_TTA,
-    OPT_BETA,
-    OPT_STRICT,
-    OPT_TOP,
-    OPT_ISSUES,
-    OPT_WITH_TRAIN,
-    OPT_CLEAN,
-    OPT_GROUPS,
-    OPT_PLOT,
-    OPT_WATCH,
-    OPT_EXPORT,
-    OPT_SERVE,
-    OPT_CAM,
-    OPT_SIGN
-};
-enum {
-    STATUS_REGRESSION = 3,
-    STATUS_UNCHECKED = 4,
-    DEFAULT_LOSSES = 9,
-    DEFAULT_ISSUES = 20,
-    DEFAULT_ROUNDS = 4,
-    MOST_ROUNDS = 1000,
-    DEFAULT_PORT = 8127
-};
-
-struct args {
-    struct cli_common common;
-    struct request request;
-    int action; /* an OPT_, 0: the overview */
-    const char *action_name;
-    char **before, **after; /* words before and after the action, room for argc */
-    int n_before, n_after;
-    char backend[64];
-    bool has_beta;
-    bool has_losses;    /* the overview's run: --top-losses shows something */
-    int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
-    const char *number; /* a word that was taken for one */
-};
-
-// clang-format off
-static const struct argp_option options[] = {
-    {"most-confused", OPT_CONFUSED,  "MIN",  OPTION_ARG_OPTIONAL, "classes confused MIN times or more (1)", 0},
-    {"confusion",     OPT_CONFUSION, NULL,   0, "draw the confusion matrix and print it where it is small", 0},
-    {"top-losses",    OPT_LOSSES,    "K",    OPTION_ARG_OPTIONAL, "the K pictures with the highest loss (9)", 0},
-    {"show",          OPT_SHOW,      "FILE.png", 0, "with --top-losses: draw them", 0},
-    {"issues",        OPT_ISSUES,    "K",    OPTION_ARG_OPTIONAL, "labels that are likely wrong, by the runs named "
-        "(folds of a split) or a folder of runs; shows K (20), writes issues.csv", 0},
-    {"with-train",    OPT_WITH_TRAIN, NULL,  0, "with --issues: training pictures, too (the network has seen them)", 0},
-    {"plot",          OPT_PLOT,      NULL,   0, "curves of loss, error rate and learning rate in the terminal, also "
-        "of a run in progress", 0},
-    {"watch",         OPT_WATCH,     NULL,   0, "follow a run in progress and redraw its curves, until the "
-        "run ends (status 1 when it is not done) or Ctrl-C (status 0); into a pipe, print a line "
-        "per epoch", 0},
-    {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run (with --compare: of the "
-        "comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
-    {"serve",         OPT_SERVE,     "PORT", OPTION_ARG_OPTIONAL, "show all runs in a browser of this machine, at PORT "
-        "(8127; 0: a free one), and print the address", 0},
-    {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
-    {"groups",        OPT_GROUPS,    NULL,   0, "runs and studies by recipe, tested over seeds", 0},
-    {"clean",         OPT_CLEAN,     "FILE", 0, "with --compare: judge all runs by the labels of this table", 0},
-    {"fail-on-regression", OPT_FAIL, NULL,   0, "with --compare: status 3 when a run is worse than the first", 0},
-    {"predict",       OPT_PREDICT,   NULL,   0, "predict pictures: eval [RUN] --predict FILE...", 0},
-    {"cam",           OPT_CAM,       "FILE.png", 0, "with --predict: draw where the network saw the predicted class "
-        "(Grad-CAM)", 0},
-    {"top",           OPT_TOP,       "K",    0, "with --predict: the K most probable labels, or all (5)", 0},
-    {"split",         OPT_SPLIT,     "PART", 0, "score the run on its train, valid or test pictures", 0},
-    {"set",           OPT_SET,       "NAME", 0, "score the run on another prepared set with the same classes", 0},
-    {"tta",           OPT_TTA,       "N",    OPTION_ARG_OPTIONAL, "average over N augmented rounds as well (4)", 0},
-    {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
-    {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
-    {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
-    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, a "
-        "model card, a statement of origin; --export mlflow DIR: add the run to a store that MLflow reads", 0},
-    {"sign",          OPT_SIGN,      "KEY.pem", 0, "with --export: sign the files (model.sig, OpenSSF model "
-        "signing) with this private key of an elliptic curve", 0},
-    {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
-    {"strict",        OPT_STRICT,    NULL,   0, "with --verify: status 4 when a link could not be checked", 0},
-    {"list",          OPT_LIST,      "HOW",  OPTION_ARG_OPTIONAL, "all runs, the latest last; --list=error_rate sorts "
-        "by a column, -error_rate the other way, --list=set=pets,error_rate filters first; eval STUDY --list", 0},
-    {"json",          OPT_JSON,      NULL,   0, "print tables as JSON", 0},
-    {"csv",           OPT_CSV,       NULL,   0, "print tables as CSV", 0},
-    {0},
-};
-// clang-format on
-
-static void set_action(struct args *a, int action, const char *name)
-{
-    if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
-        a->action = 0;
-    if (a->action && a->action != action)
-        die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
-    a->action = action;
-    a->action_name = name;
-}
-
-static void set_form(struct args *a, enum form form)
-{
-    if (a->request.form != FORM_TEXT && a->request.form != form)
-        die_usage("eval", "--json and --csv: one at a time");
-    a->request.form = form;
-}
-
-static error_t parse_action(int key, char *arg, struct args *a)
-{
-    switch (key) {
-    case OPT_CONFUSED:
-        a->request.min = arg ? option_count("--most-confused", arg) : 1;
-        set_action(a, key, "most-confused");
-        return 0;
-    case OPT_CONFUSION:
-        set_action(a, key, "confusion");
-        return 0;
-    case OPT_LOSSES:
-        a->request.count = arg ? option_count("--top-losses", arg) : DEFAULT_LOSSES;
-        set_action(a, key, "top-losses");
-        return 0;
-    case OPT_ISSUES:
-        a->request.count = arg ? option_count("--issues", arg) : DEFAULT_ISSUES;
-        set_action(a, key, "issues");
-        return 0;
-    case OPT_REPORT: /* with --compare and --issues it says in which form */
-        a->request.report = true;
-        a->request.page_file = arg;
-        if (a->action != OPT_ISSUES && a->action != OPT_COMPARE)
-            set_action(a, key, "report");
-        return 0;
-    case OPT_COMPARE:
-        set_action(a, key, "compare");
-        return 0;
-    case OPT_SERVE:
-        a->request.port = arg ? option_port(arg) : DEFAULT_PORT;
-        set_action(a, key, "serve");
-        return 0;
-    case OPT_GROUPS:
-        set_action(a, key, "groups");
-        return 0;
-    case OPT_PREDICT:
-        set_action(a, key, "predict");
-        return 0;
-    case OPT_EXPORT:
-        if (!*arg)
-            die_usage("eval", "--export: expected a folder");
-        a->request.folder = arg;
-        set_action(a, key, "export");
-        return 0;
-    case OPT_VERIFY:
-        set_action(a, key, "verify");
-        return 0;
-    case OPT_LIST:
-        a->request.how = arg;
-        set_action(a, key, "list");
-        return 0;
-    case OPT_PLOT:
-        set_action(a, key, "plot");
-        return 0;
-    case OPT_WATCH:
-        set_action(a, key, "watch");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-/* What is scored. */
-static error_t parse_scoring(int key, char *arg, struct args *a)
-{
-    struct request *r = &a->request;
-
-    switch (key) {
-    case OPT_SHOW:
-        r->show = arg;
-        return 0;
-    case OPT_CAM:
-        r->cam = arg;
-        return 0;
-    case OPT_SIGN:
-        r->key = arg;
-        return 0;
-    case OPT_SPLIT:
-        r->split = option_part(arg);
-        return 0;
-    case OPT_SET:
-        r->set = arg;
-        return 0;
-    case OPT_TTA:
-        r->rounds = arg ? (int)option_count("--tta", arg) : DEFAULT_ROUNDS;
-        if (r->rounds > MOST_ROUNDS)
-            die_usage("eval", "--tta=%s: at most %d rounds", arg, MOST_ROUNDS);
-        return 0;
-    case OPT_BETA:
-        r->beta = option_beta(arg);
-        a->has_beta = true;
-        return 0;
-    case OPT_BEST:
-        r->which = "best";
-        return 0;
-    case OPT_TOP:
-        r->top = option_top(arg);
-        return 0;
-    default:
-        return parse_action(key, arg, a);
-    }
-}
-
-static bool takes_number(int key)
-{
-    return key == OPT_CONFUSED || key == OPT_LOSSES || key == OPT_ISSUES || key == OPT_TTA ||
-           key == OPT_SERVE;
-}
-
-/* A number that stands behind an option which may have one, as in "--top-losses 5". */
-static bool take_number(struct args *a, int option, char *word)
-{
-    if (option == 0 || strspn(word, "0123456789") != strlen(word))
-        return false;
-    a->number = word;
-    parse_scoring(option, word, a);
-    return true;
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct args *a = state->input;
-    const int open = a->open;
-
-    a->open = !arg && takes_number(key) ? key : 0;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->common;
-        return 0;
-    case OPT_FAIL:
-        a->request.fail_on_regression = true;
-        return 0;
-    case OPT_STRICT:
-        a->request.strict = true;
-        return 0;
-    case OPT_CLEAN:
-        a->request.clean = arg;
-        return 0;
-    case OPT_WITH_TRAIN:
-        a->request.with_train = true;
-        return 0;
-    case OPT_JSON:
-        set_form(a, FORM_JSON);
-        return 0;
-    case OPT_CSV:
-        set_form(a, FORM_CSV);
-        return 0;
-    case 'B':
-        if (snprintf(a->backend, sizeof a->backend, "exec.backend=%s", arg) >=
-            (int)sizeof a->backend)
-            die_usage("eval", "--backend %s: no such backend", arg);
-        a->request.backend = a->backend;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (take_number(a, open, arg))
-            return 0;
-        if (a->action)
-            a->after[a->n_after++] = arg;
-        else
-            a->before[a->n_before++] = arg;
-        return 0;
-    default:
-        return parse_scoring(key, arg, a);
-    }
-}
-
-/* `--issues RUN --report FILE.html` is meant as --report=FILE.html. */
-static void take_page_file(struct args *a)
-{
-    struct request *r = &a->request;
-    const size_t length = r->n_words ? strlen(r->words[r->n_words - 1]) : 0;
-
-    if (!r->report || r->page_file || length < 6 ||
-        strcmp(r->words[r->n_words - 1] + length - 5, ".html") != 0)
-        return;
-    r->page_file = r->words[--r->n_words];
-}
-
-/* Words into runs and files: RUN comes first, FILEs last. */
-static void share_words(struct args *a)
-{
-    struct request *r = &a->request;
-    char folder[PATH_LEN];
-
-    if (a->action == OPT_COMPARE || a->action == OPT_GROUPS ||
-        a->action == OPT_ISSUES) { /* all are runs */
-        for (int i = 0; i < a->n_after; i++)
-            a->before[a->n_before++] = a->after[i];
-        r->words = a->before;
-        r->n_words = a->n_before;
-        if (a->action == OPT_ISSUES)
-            take_page_file(a);
-        else if (r->n_words < (a->action == OPT_COMPARE ? 2 : 1))
-            die_usage("eval", a->action == OPT_COMPARE
-                                  ? "--compare takes two runs or more: eval --compare RUN RUN..."
-                                  : "--groups takes runs, studies and folders of runs: eval "
-                                    "--groups RUN...");
-        return;
-    }
-    if (a->action == OPT_EXPORT && strcmp(r->folder, "mlflow") == 0 && a->n_after > 0) {
-        r->mlflow = true;
-        r->folder = a->after[--a->n_after];
-    }
-    if (a->action == OPT_PREDICT) {
-        r->words = a->after;
-        r->n_words = a->n_after;
-        if (r->n_words == 0)
-            die_usage("eval", "--predict: which pictures? eval [RUN] --predict FILE...");
-    } else {
-        for (int i = 0; i < a->n_after; i++)
-            a->before[a->n_before++] = a->after[i];
-    }
-    if (a->n_before > 1)
-        die_usage("eval", "%s and %s: one run at a time (or --compare)", a->before[0],
-                  a->before[1]);
-    r->run = a->n_before ? a->before[0] : NULL;
-    if (a->action == OPT_LIST && r->run && !groups_find(folder, r, r->run))
-        die_usage("eval", "--list shows all runs; `eval %s' shows one", r->run);
-}
-
-static bool is_curves(const struct args *a)
-{
-    return a->action == OPT_PLOT || a->action == OPT_WATCH;
-}
-
-/* --json and --csv want tables. */
-static void check_form(const struct args *a)
-{
-    const struct request *r = &a->request;
-    char folder[PATH_LEN];
-
-    if (r->form != FORM_TEXT && r->report && a->action != OPT_ISSUES)
-        die_usage("eval", "--report prints a path only");
-    if (r->form != FORM_TEXT && is_curves(a))
-        die_usage("eval", "--%s draws; the numbers are in RUN/metrics.jsonl", a->action_name);
-    if (a->action == OPT_SERVE && (r->form != FORM_TEXT || r->run))
-        die_usage("eval", "--serve shows all runs of --results, and prints an address only");
-    if (r->form == FORM_CSV && a->action == 0 && !request_is_scoring(r) &&
-        !(r->run && groups_find(folder, r, r->run)))
-        die_usage("eval", "the overview is no table; take --json");
-}
-
-static void check_options(const struct args *a)
-{
-    const struct request *r = &a->request;
-    char path[PATH_LEN], folder[PATH_LEN];
-
-    if (a->number && path_format(path, NULL, "%s/%s", r->results, a->number) == 0 &&
-        path_exists(path))
-        die_usage("eval", "%s is a number, and a run: write --OPTION=%s, or `eval %s --OPTION'",
-                  a->number, a->number, a->number);
-    if (r->top > 0 && a->action != OPT_PREDICT)
-        die_usage("eval", "--top goes with --predict");
-    if (request_is_file(r) && a->action != OPT_PREDICT)
-        die_usage("eval",
-                  "%s: a checkpoint's file alone predicts pictures: eval %s --predict FILE...; "
-                  "for all else name its run folder",
-                  r->run, r->run);
-    if (request_is_file(r) && (r->rounds > 0 || r->which))
-        die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
-    if (r->cam && a->action != OPT_PREDICT)
-        die_usage("eval", "--cam goes with --predict; reports have such maps of the top losses");
-    if (r->key && (a->action != OPT_EXPORT || r->mlflow))
-        die_usage("eval", "--sign goes with --export DIR");
-    if (r->mlflow && (r->which || r->split))
-        die_usage("eval", "--export mlflow goes without --best and --split");
-    if (r->fail_on_regression && a->action != OPT_COMPARE)
-        die_usage("eval", "--fail-on-regression goes with --compare");
-    if (r->clean && a->action != OPT_COMPARE)
-        die_usage("eval", "--clean goes with --compare; training takes data.clean=FILE");
-    if (r->page_file && a->action != OPT_ISSUES)
-        die_usage("eval", "--report=FILE goes with --issues; a run's report is RUN/report.html");
-    if (r->with_train && a->action != OPT_ISSUES)
-        die_usage("eval", "--with-train goes with --issues");
-    if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
-        die_usage("eval",
-                  "--issues goes without --set and --tta, and --with-train without --split");
-    if (a->action == OPT_EXPORT && (r->set || r->rounds > 0))
-        die_usage("eval", "--export goes without --set and --tta");
-    if (r->run && a->action && a->action != OPT_LIST && groups_find(folder, r, r->run))
-        die_usage("eval", "%s is a study; name one of its runs: eval %s --list", r->run, r->run);
-    if (r->strict && a->action != OPT_VERIFY)
-        die_usage("eval", "--strict goes with --verify");
-    if (r->show && a->action != OPT_LOSSES)
-        die_usage("eval", "--show goes with --top-losses");
-    if (request_is_scoring(r) && a->action &&
-        (a->action == OPT_REPORT || a->action == OPT_VERIFY || a->action == OPT_LIST ||
-         a->action == OPT_SERVE || is_curves(a)))
-        die_usage("eval", "--split, --set, --tta and --best go with predictions, not with --%s",
-                  a->action_name);
-    if ((r->split || r->set) && a->action == OPT_PREDICT)
-        die_usage("eval", "--predict takes files; --split and --set score pictures with labels");
-    if (r->backend && a->action != OPT_PREDICT && !request_is_scoring(r))
-        die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
-    if (a->has_beta && r->rounds == 0)
-        die_usage("eval", "--beta goes with --tta");
-    check_form(a);
-}
+enum { STATUS_REGRESSION = 3, STATUS_UNCHECKED = 4 };
 
 /* Only folders of the runs in question are written, and the file that an option names; --list, --plot and --watch
  * write nothing. */
@@ -458,7 +45,7 @@ static int give_up_rights(const struct args *a, struct err *err)
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
     const struct writing w = {
         .run = a->action != OPT_LIST && a->action != OPT_VERIFY && a->action != OPT_PREDICT &&
-               a->action != OPT_SERVE && !is_curves(a),
+               a->action != OPT_SERVE && !arguments_draw_curves(a),
         .runs = runs,
         .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
         .file = a->action == OPT_ISSUES ? r->page_file
@@ -491,6 +78,7 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
 {
     const struct request *r = &a->request;
     struct request groups = a->request;
+    char study[PATH_LEN];
     bool regression = false;
     int rc, unchecked = 0;
 
@@ -513,7 +101,9 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     case OPT_ISSUES:
         return issues_print(out, r, err);
     case OPT_REPORT:
-        return run_page_write(r, err);
+        return r->run && study_find(study, r->results, r->run)
+                   ? study_page_write(out, r, study, err)
+                   : run_page_write(r, err);
     case OPT_COMPARE:
         rc = comparison_print(out, r, &regression, err);
         *status = r->fail_on_regression && regression ? STATUS_REGRESSION : 0;
@@ -544,8 +134,8 @@ int main(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
     static const struct argp cli = {
-        options,
-        parse,
+        arguments_options,
+        arguments_parse,
         "[RUN]\n[RUN] --split PART\n[RUN] --predict FILE...\n--compare RUN RUN...\n--issues "
         "[RUN|STUDY...]\n--serve [PORT]\nSTUDY",
         "Show a run: its folder, its name below --results, or the latest when none is named. For a "
@@ -581,8 +171,7 @@ int main(int argc, char **argv)
     a.request.data = a.common.data;
     a.request.data_given = a.common.data_given;
     a.request.results = a.common.results;
-    share_words(&a);
-    check_options(&a);
+    arguments_finish(&a);
     out = a.request.form == FORM_TEXT ? fold_begin(stdout) : stdout;
     rc = give_up_rights(&a, &err) < 0 ? -1 : eval(out, &a, &status, &err);
     fold_end(out, stdout);

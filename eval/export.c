@@ -11,16 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "attest.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "experiment/checkpoint.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/experiment.h"
 #include "look.h"
 #include "model_card.h"
 #include "nn/onnx.h"
+#include "record/markup.h"
 
-enum { EXPORT_VERSION = 1, N_FILES = 6, COPIED = 1 << 20 };
+enum { N_FILES = 6, COPIED = 1 << 20 };
 enum part { WEIGHTS, ONNX, CARD, STATEMENT, CONFIG, SIGNATURE };
 static const char *const names[N_FILES] = {"model.safetensors", "model.onnx",  "README.md",
                                            "model.intoto.json", "config.json", "model.sig"};
@@ -32,10 +34,11 @@ struct export
     struct experiment *e;
     struct network *n;
     struct safetensors *weights;
-    char path[PATH_LEN]; /* of the weights */
-    json_t *state;       /* of the checkpoint */
-    json_t *facts;       /* what ONNX's metadata and config.json say */
-    json_t *config, *rows;
+    char path[PATH_LEN];        /* of the weights */
+    json_t *state;              /* of the checkpoint */
+    struct export_record facts; /* its texts are STATE's and the experiment's */
+    char set[256];
+    json_t *hashes, *rows; /* of the files */
     struct new_file files[N_FILES];
     struct sign_key *key; /* NULL: nothing is signed */
     bool made;            /* the folder was not there */
@@ -50,8 +53,7 @@ static void export_free(struct export *x)
     network_free(x->n);
     experiment_free(x->e);
     json_decref(x->state);
-    json_decref(x->facts);
-    json_decref(x->config);
+    json_decref(x->hashes);
     json_decref(x->rows);
     look_close(&x->l);
 }
@@ -68,32 +70,47 @@ static const char *shrink_name(const struct augment_options *o)
     return o->resize == RESIZE_SQUISH ? "squish" : "presize";
 }
 
+/* The object that says what the checkpoint was made from, with all members that it has; NULL. */
+static const json_t *parents_of(const json_t *state)
+{
+    struct parents {
+        const json_t *all;
+    } p;
+    static const struct field rows[] = {FIELD_OBJECT(struct parents, all, "parents", ""),
+                                        FIELD_END};
+
+    fields_read(rows, 0, &p, state, NULL);
+    return p.all;
+}
+
 static int make_facts(struct export *x, struct err *err)
 {
-    const json_t *state = x->state, *pixels = json_object_get(state, "normalisation");
-    const json_t *classes = json_object_get(state, "vocab");
-    const char *exif = look_text(state, "exif", NULL, "ignore");
+    struct checkpoint_record r;
 
-    if (!json_is_array(classes) || !json_is_integer(json_object_get(state, "size")) ||
-        !json_is_integer(json_object_get(state, "presize")) ||
-        !json_is_number(json_object_get(state, "max_aspect")) ||
-        json_array_size(json_object_get(pixels, "mean")) != 3 ||
-        json_array_size(json_object_get(pixels, "std")) != 3)
-        return err_set(err, ERR_FORMAT,
-                       "the checkpoint does not say its vocab, size, presize, max_aspect and "
-                       "normalisation");
-    x->facts = json_pack(
-        "{s:s, s:o, s:O, s:O, s:O, s:O, s:s, s:s, s:O, s:O, s:s, s:o, s:s, s:O*}", "architecture",
-        arch_name(x->e->model.arch), "set", tabular_string(x->e->data.set), "classes", classes,
-        "size", json_object_get(state, "size"), "presize", json_object_get(state, "presize"),
-        "max_aspect", json_object_get(state, "max_aspect"), "exif", exif, "shrink",
-        shrink_name(&x->e->augment), "mean", json_object_get(pixels, "mean"), "std",
-        json_object_get(pixels, "std"), "input",
-        "RGB, float32, (batch, 3, size, size), (value / 255 - mean) / std", "precision",
-        tabular_string(look_text(state, "precision", NULL, "fp32")), "weights_sha256",
-        look_text(state, "weights_sha256", NULL, "unknown"), "parents",
-        json_object_get(state, "parents"));
-    return x->facts ? 0 : err_set(err, ERR_NOMEM, "facts of the model");
+    checkpoint_record_read(&r, x->state);
+    if (checkpoint_record_predicts(&r, err) < 0)
+        return -1;
+    if (json_array_size(r.normalisation.mean) != 3 || json_array_size(r.normalisation.std) != 3)
+        return err_set(err, ERR_FORMAT, "\"normalisation\": expected three numbers each");
+    markup_clean(x->set, sizeof x->set, x->e->data.set);
+    x->facts = (struct export_record){
+        .version = FIELD_NO_INT,
+        .architecture = arch_name(x->e->model.arch),
+        .set = x->set,
+        .classes = r.vocab,
+        .size = r.size,
+        .presize = r.presize,
+        .max_aspect = r.max_aspect,
+        .exif = r.exif,
+        .shrink = shrink_name(&x->e->augment),
+        .mean = r.normalisation.mean,
+        .std = r.normalisation.std,
+        .input = "RGB, float32, (batch, 3, size, size), (value / 255 - mean) / std",
+        .precision = r.precision ? r.precision : "fp32",
+        .weights_sha256 = r.weights_sha256 ? r.weights_sha256 : "unknown",
+        .parents = parents_of(x->state),
+    };
+    return 0;
 }
 
 static int open_run(struct export *x, struct err *err)
@@ -111,8 +128,7 @@ static int open_run(struct export *x, struct err *err)
         checkpoint_weights(x->path, folder, which, x->state, err) < 0)
         return -1;
     if (make_facts(x, err) < 0 ||
-        network_new(&x->n, &x->e->model, (int)json_array_size(json_object_get(x->facts, "classes")),
-                    err) < 0)
+        network_new(&x->n, &x->e->model, (int)json_array_size(x->facts.classes), err) < 0)
         return err_wrap(err, "%s/checkpoints/%s.json", folder, which);
     return safetensors_open(&x->weights, x->path, err);
 }
@@ -132,8 +148,12 @@ static int known_name(const char *name)
 /* Whether the file NAME is as the export that wrote CONFIG (NULL: none) left it. */
 static bool is_own(const char *folder, const char *name, const json_t *config)
 {
-    const char *expected = look_text(config, "files", name, "");
+    struct export_record r;
+    const char *expected;
     char path[PATH_LEN], hex[SHA256_HEX];
+
+    fields_read(export_fields, EXPORT_VERSION, &r, config, NULL);
+    expected = json_string_value(json_object_get(r.files, name));
 
     if (strcmp(name, names[CONFIG]) == 0)
         return config != NULL;
@@ -143,20 +163,22 @@ static bool is_own(const char *folder, const char *name, const json_t *config)
                path_format(path, NULL, "%s/%s", folder, name) == 0 &&
                attest_signs(path, names[CONFIG], hex);
     return known_name(name) < N_FILES && path_format(path, NULL, "%s/%s", folder, name) == 0 &&
-           sha256_file(path, hex, NULL, NULL) == 0 && strcmp(hex, expected) == 0;
+           sha256_file(path, hex, NULL, NULL) == 0 && expected && strcmp(hex, expected) == 0;
 }
 
 /* An earlier export's config.json; NULL: there is none, or it was changed. */
 static json_t *read_config(const char *folder)
 {
     char path[PATH_LEN], hex[SHA256_HEX];
+    struct export_record r;
     json_t *config = NULL;
 
     if (path_format(path, NULL, "%s/%s", folder, names[CONFIG]) < 0 || !path_is_file(path) ||
         json_read(&config, path, NULL) < 0)
         return NULL;
-    if (json_sha256_without(hex, config, "sha256", NULL) == 0 &&
-        strcmp(hex, look_text(config, "sha256", NULL, "")) == 0)
+    fields_read(export_fields, EXPORT_VERSION, &r, config, NULL);
+    if (json_sha256_without(hex, config, "sha256", NULL) == 0 && r.sha256 &&
+        strcmp(hex, r.sha256) == 0)
         return config;
     json_decref(config);
     return NULL;
@@ -218,14 +240,24 @@ static int copy_weights(FILE *out, const struct export *x, struct err *err)
 /* config.json: the facts, the other files' hashes, its own. */
 static int put_config(FILE *out, struct export *x, struct err *err)
 {
+    struct export_record r = x->facts;
     char hex[SHA256_HEX], *text = NULL;
-    json_t *config = x->config;
+    json_t *config;
     int rc;
 
-    if (json_sha256_without(hex, config, "sha256", err) < 0)
+    r.format = "presize export";
+    r.version = EXPORT_VERSION;
+    r.files = x->hashes;
+    config = fields_json(export_fields, &r);
+    rc = config ? json_sha256_without(hex, config, "sha256", err)
+                : err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
+    json_decref(config);
+    if (rc < 0)
         return -1;
-    if (json_object_set_new(config, "sha256", json_string(hex)) == 0)
-        text = json_text(config, 2);
+    r.sha256 = hex;
+    config = fields_json(export_fields, &r);
+    text = config ? json_text(config, 2) : NULL;
+    json_decref(config);
     if (!text)
         return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
     rc = fputs(text, out) < 0 || fputc('\n', out) < 0
@@ -235,10 +267,20 @@ static int put_config(FILE *out, struct export *x, struct err *err)
     return rc;
 }
 
+static int put_onnx(FILE *out, struct export *x, struct err *err)
+{
+    json_t *metadata = fields_json(export_fields, &x->facts);
+    const int rc = metadata ? onnx_write(out, x->n, x->weights, (int)x->facts.size, metadata, err)
+                            : err_set(err, ERR_NOMEM, "%s", names[ONNX]);
+
+    json_decref(metadata);
+    return rc;
+}
+
 /* About the network in its two forms. */
 static int put_statement(FILE *out, const struct export *x, struct err *err)
 {
-    const json_t *hashes = json_object_get(x->config, "files");
+    const json_t *hashes = x->hashes;
     json_t *files = json_pack("{s:O, s:O}", names[WEIGHTS], json_object_get(hashes, names[WEIGHTS]),
                               names[ONNX], json_object_get(hashes, names[ONNX]));
     const int rc = files ? attest_statement(out, &x->l, files, err)
@@ -275,11 +317,9 @@ static int put_file(struct export *x, enum part part, struct err *err)
     case WEIGHTS:
         return copy_weights(out, x, err);
     case ONNX:
-        return onnx_write(out, x->n, x->weights,
-                          (int)json_integer_value(json_object_get(x->facts, "size")), x->facts,
-                          err);
+        return put_onnx(out, x, err);
     case CARD:
-        return model_card_write(out, &x->l, x->facts, x->r->split ? x->r->split : "validation",
+        return model_card_write(out, &x->l, &x->facts, x->r->split ? x->r->split : "validation",
                                 err);
     case STATEMENT:
         return put_statement(out, x, err);
@@ -305,8 +345,7 @@ static int prepare_file(struct export *x, enum part part, struct err *err)
         return err_errno(err, "cannot write %s", path);
     if (sha256_file(f->tmp, hex, &bytes, err) < 0)
         return -1;
-    if (part < CONFIG &&
-        json_object_set_new(json_object_get(x->config, "files"), names[part], json_string(hex)) < 0)
+    if (part < CONFIG && json_object_set_new(x->hashes, names[part], json_string(hex)) < 0)
         return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
     return tabular_add(x->rows, json_pack("[s, I, s]", names[part], (json_int_t)bytes, hex), err);
 }
@@ -317,9 +356,8 @@ static int write_files(struct export *x, struct err *err)
     char old[PATH_LEN];
 
     x->rows = json_array();
-    x->config = json_pack("{s:s, s:i}", "format", "presize export", "version", EXPORT_VERSION);
-    if (!x->rows || !x->config || json_object_update(x->config, x->facts) < 0 ||
-        json_object_set_new(x->config, "files", json_object()) < 0)
+    x->hashes = json_object();
+    if (!x->rows || !x->hashes)
         return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
     x->made = !path_exists(x->r->folder);
     if (path_make_dirs(x->r->folder, err) < 0)

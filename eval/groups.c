@@ -1,6 +1,6 @@
 /* groups.c - recipes printed: a table of figures, a sentence for each test.
  * SPDX-License-Identifier: MIT */
-#include "groups.h"
+#include "groups_private.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -12,15 +12,6 @@
 #include "base/text.h"
 #include "arrange.h"
 #include "overview.h"
-#include "recipes.h"
-#include "record/study.h"
-
-struct view {
-    struct trials trials;
-    struct recipe_groups groups;
-    json_t *studies; /* {FOLDER: {"done": n, ...}} */
-    json_t *figures, *tests;
-};
 
 struct recipe_row {
     const char *recipe;
@@ -94,7 +85,7 @@ bool groups_find(char folder[PATH_LEN], const struct request *r, const char *wor
     return false;
 }
 
-static int add_study(struct view *v, const struct request *r, const char *folder, struct err *err)
+int view_add_study(struct view *v, const struct request *r, const char *folder, struct err *err)
 {
     struct study s;
     json_t *counts;
@@ -143,7 +134,7 @@ static int add_word(struct view *v, const struct request *r, const char *word, s
     char folder[PATH_LEN];
 
     if (study_find(folder, r->results, word))
-        return add_study(v, r, folder, err);
+        return view_add_study(v, r, folder, err);
     if (groups_find(folder, r, word))
         return add_folder(v, r, folder, err);
     if (run_find(folder, r->results, word, err) < 0)
@@ -196,8 +187,27 @@ static struct contrast_row contrast_row(const struct recipe_groups *g, size_t i)
     };
 }
 
-static int make_rows(struct view *v, struct err *err)
+int view_begin(struct view *v, struct err *err)
 {
+    *v = (struct view){.studies = json_object(), .figures = json_array(), .tests = json_array()};
+    if (trials_begin(&v->trials, err) < 0)
+        return -1;
+    return v->studies && v->figures && v->tests ? 0 : err_set(err, ERR_NOMEM, "recipes");
+}
+
+void view_free(struct view *v)
+{
+    json_decref(v->studies);
+    json_decref(v->figures);
+    json_decref(v->tests);
+    recipe_groups_free(&v->groups);
+    trials_free(&v->trials);
+}
+
+int view_make(struct view *v, struct err *err)
+{
+    if (recipe_groups_make(&v->groups, &v->trials, err) < 0)
+        return -1;
     for (size_t i = 0; i < v->groups.n; i++) {
         const struct recipe_row row = recipe_row(&v->groups.all[i]);
 
@@ -215,7 +225,7 @@ static int make_rows(struct view *v, struct err *err)
 
 /* --- output --------------------------------------------------------------------------------------- */
 
-static void print_counts(FILE *out, const char *name, const json_t *counts)
+void groups_put_counts(FILE *out, const json_t *counts)
 {
     json_int_t all = 0;
     const char *status;
@@ -225,14 +235,20 @@ static void print_counts(FILE *out, const char *name, const json_t *counts)
     {
         all += json_integer_value(n);
     }
-    tabular_text(out, name);
-    fprintf(out, ": %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " runs done",
+    fprintf(out, "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " runs done",
             json_integer_value(json_object_get(counts, "done")), all);
     json_object_foreach((json_t *)(uintptr_t)counts, status, n)
     {
         if (strcmp(status, "done") != 0)
             fprintf(out, ", %" JSON_INTEGER_FORMAT " %s", json_integer_value(n), status);
     }
+}
+
+static void print_counts(FILE *out, const char *name, const json_t *counts)
+{
+    tabular_text(out, name);
+    fputs(": ", out);
+    groups_put_counts(out, counts);
     fputc('\n', out);
 }
 
@@ -254,6 +270,28 @@ static void print_left_out(const struct view *v)
     }
 }
 
+void groups_put_contrast(FILE *out, const struct recipe_groups *g, size_t i, const char *next)
+{
+    const struct contrast *c = &g->contrasts[i];
+
+    fprintf(out, "error rate %+.4f", c->difference);
+    if (c->low < c->high) /* one of no width says nothing */
+        fprintf(out, " (95 %% interval %+.4f to %+.4f, for new seeds%s)", c->low, c->high,
+                c->new_pictures ? " and new pictures" : "");
+    fprintf(out, " over %d seed%s x %u pictures%ssign flips over seeds p %.4g", c->n, PLURAL(c->n),
+            c->pictures, next, c->p);
+    if (g->n_tests > 1)
+        fprintf(out, "; %.4g for %zu tests at once (Holm), which decides", c->adjusted, g->n_tests);
+    if (c->verdict == SEEDS_FEW && c->needed > 0)
+        fprintf(out,
+                "%s%d seed%s cannot decide: p cannot fall below %.4g%sno test over seeds can tell "
+                "these apart; at least %d seeds of each are needed",
+                next, c->n, PLURAL(c->n), ldexp(1, 1 - c->n), next, c->needed);
+    else if (c->verdict == SEEDS_SAME && isfinite(c->missed))
+        fprintf(out, "%sa difference below %.4f is missed in more than 1 of 5 such studies", next,
+                c->missed);
+}
+
 static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
 {
     const struct contrast *c = &g->contrasts[i];
@@ -266,23 +304,9 @@ static void print_contrast(FILE *out, const struct recipe_groups *g, size_t i)
         fprintf(out, ": %s\n", c->why_not);
         return;
     }
-    fprintf(out, "\n  error rate %+.4f", c->difference);
-    if (c->low < c->high) /* one of no width says nothing */
-        fprintf(out, " (95 %% interval %+.4f to %+.4f, for new seeds%s)", c->low, c->high,
-                c->new_pictures ? " and new pictures" : "");
-    fprintf(out, " over %d seed%s x %u pictures\n  sign flips over seeds p %.4g", c->n,
-            PLURAL(c->n), c->pictures, c->p);
-    if (g->n_tests > 1)
-        fprintf(out, "; %.4g for %zu tests at once (Holm), which decides", c->adjusted, g->n_tests);
+    fputs("\n  ", out);
+    groups_put_contrast(out, g, i, "\n  ");
     fputc('\n', out);
-    if (c->verdict == SEEDS_FEW && c->needed > 0)
-        fprintf(out,
-                "  %d seed%s cannot decide: p cannot fall below %.4g. No test over seeds can tell "
-                "these apart;\n  at least %d seeds of each are needed\n",
-                c->n, PLURAL(c->n), ldexp(1, 1 - c->n), c->needed);
-    else if (c->verdict == SEEDS_SAME && isfinite(c->missed))
-        fprintf(out, "  a difference below %.4f is missed in more than 1 of 5 such studies\n",
-                c->missed);
 }
 
 static void print_text(FILE *out, const struct view *v)
@@ -358,38 +382,42 @@ static int print(FILE *out, const struct request *r, struct view *v, struct err 
 
 int groups_print(FILE *out, const struct request *r, struct err *err)
 {
-    struct view v = {.studies = json_object(), .figures = json_array(), .tests = json_array()};
-    int rc = trials_begin(&v.trials, err);
+    struct view v;
+    int rc = view_begin(&v, err);
 
-    if (rc == 0 && (!v.studies || !v.figures || !v.tests))
-        rc = err_set(err, ERR_NOMEM, "recipes");
     for (int i = 0; i < r->n_words && rc == 0; i++)
         rc = add_word(&v, r, r->words[i], err);
     if (rc == 0)
-        rc = recipe_groups_make(&v.groups, &v.trials, err);
-    if (rc == 0)
-        rc = make_rows(&v, err);
+        rc = view_make(&v, err);
     if (rc == 0)
         rc = print(out, r, &v, err);
-    json_decref(v.studies);
-    json_decref(v.figures);
-    json_decref(v.tests);
-    recipe_groups_free(&v.groups);
-    trials_free(&v.trials);
+    view_free(&v);
     return rc;
 }
 
-struct study_row {
-    const char *run;
-    int64_t number;
-    const char *status;
-    double error_rate;
-    const char *error;
-};
 static const struct field study_row_fields[] = {
     CELL_TEXT(study_row, run),        CELL_INT(study_row, number), CELL_TEXT(study_row, status),
     CELL_REAL(study_row, error_rate), CELL_TEXT(study_row, error), FIELD_END,
 };
+
+void groups_read_run(struct study_row *row, const struct study *s, size_t i, char fault[512])
+{
+    const char *name = study_run_name(s, i);
+    struct metrics_record m;
+    json_t *metrics = NULL;
+    char path[PATH_LEN];
+
+    *row = (struct study_row){.run = name, .number = (int64_t)i + 1};
+    row->status = study_status(s, i, fault);
+    if (strcmp(row->status, "done") == 0 &&
+        path_format(path, NULL, "%s/%s/metrics.json", s->folder, name) == 0 &&
+        json_read(&metrics, path, NULL) < 0)
+        metrics = NULL;
+    fields_read(metrics_fields, 0, &m, metrics, NULL);
+    row->error_rate = m.final.metric[MONITOR_ERROR_RATE];
+    row->error = fault[0] ? fault : NULL;
+    json_decref(metrics);
+}
 
 static int list_study(FILE *out, const struct request *r, const char *folder, struct err *err)
 {
@@ -404,24 +432,14 @@ static int list_study(FILE *out, const struct request *r, const char *folder, st
     }
     rc = rows && counts ? 0 : err_set(err, ERR_NOMEM, "study");
     for (size_t i = 0; i < s.n && rc == 0; i++) {
-        char path[PATH_LEN], fault[512];
-        const char *status = study_status(&s, i, fault);
-        struct metrics_record m;
-        json_t *metrics = NULL;
+        struct study_row row;
+        char fault[512];
 
-        json_object_set_new(counts, status,
-                            json_integer(json_integer_value(json_object_get(counts, status)) + 1));
-        if (strcmp(status, "done") == 0 &&
-            path_format(path, NULL, "%s/%s/metrics.json", folder, study_run_name(&s, i)) == 0 &&
-            json_read(&metrics, path, NULL) < 0)
-            metrics = NULL;
-        fields_read(metrics_fields, 0, &m, metrics, NULL);
-        rc = tabular_add_record(rows, study_row_fields,
-                                &(struct study_row){study_run_name(&s, i), (int64_t)i + 1, status,
-                                                    m.final.metric[MONITOR_ERROR_RATE],
-                                                    fault[0] ? fault : NULL},
-                                err);
-        json_decref(metrics);
+        groups_read_run(&row, &s, i, fault);
+        json_object_set_new(
+            counts, row.status,
+            json_integer(json_integer_value(json_object_get(counts, row.status)) + 1));
+        rc = tabular_add_record(rows, study_row_fields, &row, err);
     }
     if (rc == 0 && r->how)
         rc = arrange_rows(rows, study_row_fields, r->how, err);

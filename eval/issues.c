@@ -150,14 +150,11 @@ static void print_source(FILE *out, const struct suspects *s)
 
 static void warn(const struct suspects *s, const struct request *r)
 {
-    uint32_t otherwise = 0;
+    char text[400];
 
-    for (uint32_t k = 0; k < s->n; k++)
-        otherwise += s->list[k].suggested != s->list[k].given;
-    if (otherwise > s->n / 2)
-        log_warn("%u of %u pictures are predicted otherwise: these networks have not learnt the "
-                 "classes, so the list says little of the labels; train longer first",
-                 otherwise, s->n);
+    suspects_doubt(text, sizeof text, s);
+    if (text[0])
+        log_warn("%s", text);
     if (r->with_train || (r->split && strcmp(r->split, "train") == 0))
         log_warn("training pictures are judged by a network that has seen their labels, so wrong "
                  "ones look better than they are; with folds, no network judges a picture that it "

@@ -6,8 +6,6 @@
 
 #include "base/log.h"
 #include "base/path.h"
-#include "data/csv.h"
-#include "data/split.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/thumb.h"
@@ -76,21 +74,10 @@ static int add_pictures(struct issues_page *p, const struct shard_set *shards, s
 static int add_before(json_t *before, const struct look *l, struct err *err)
 {
     char path[PATH_LEN];
-    struct csv csv;
 
     if (path_format(path, err, "%s/clean.csv", l->run.folder) < 0)
         return -1;
-    if (!path_is_file(path))
-        return 0;
-    if (csv_read(&csv, path, &split_clean_columns, err) < 0)
-        return -1;
-    for (size_t i = 0; i < csv.n; i++)
-        json_array_append_new(before,
-                              json_pack("{s:o, s:o, s:o}", "path", tabular_string(csv.rows[i].key),
-                                        "action", tabular_string(csv.rows[i].value), "label",
-                                        tabular_string(csv.rows[i].extra)));
-    csv_free(&csv);
-    return 0;
+    return path_is_file(path) ? saved_marks_add(before, path, err) : 0;
 }
 
 static json_t *names_of(char **vocab, int32_t n)
@@ -198,6 +185,12 @@ static int put_summary(FILE *out, void *of, struct err *err)
               "than they are",
               out);
     fputs(".</p>\n", out);
+    suspects_doubt(text, sizeof text, s);
+    if (text[0]) {
+        fputs("<p class=\"bad\">", out);
+        markup_text(out, text);
+        fputs(".</p>\n", out);
+    }
     put_how(out, p);
     if (s->n_planted > 0)
         fprintf(out,

@@ -11,13 +11,15 @@
 #include "base/json.h"
 #include "data/dataset.h"
 #include "draw/page.h"
+#include "experiment/checkpoint_record.h"
 #include "record/leaks.h"
 #include "record/metrics.h"
 #include "record/stats.h"
 
 struct card {
     const struct look *l;
-    const json_t *facts;
+    const struct export_record *facts;
+    struct checkpoint_parents parents; /* of them */
     const char *part;
     struct metrics m;
     struct dataset_options *set; /* the set's description; all zero where it is not there */
@@ -44,14 +46,9 @@ static void put_quoted(FILE *out, const char *text)
     json_decref(value);
 }
 
-static const char *fact(const struct card *c, const char *name)
-{
-    return look_text(c->facts, name, NULL, "");
-}
-
 static const char *set_title(const struct card *c)
 {
-    return c->set->title[0] ? c->set->title : fact(c, "set");
+    return c->set->title[0] ? c->set->title : c->facts->set;
 }
 
 /* The licences that Hugging Face knows by these names (hub documentation, "Licenses"), as descriptions of sets begin
@@ -104,7 +101,7 @@ static void put_name(FILE *out, const struct card *c)
 {
     char name[256];
 
-    snprintf(name, sizeof name, "%s-%s", fact(c, "architecture"), fact(c, "set"));
+    snprintf(name, sizeof name, "%s-%s", c->facts->architecture, c->facts->set);
     put_quoted(out, name);
 }
 
@@ -142,8 +139,7 @@ static bool put_figure(FILE *out, const struct card *c, const char *name)
     else if (strcmp(name, "classes") == 0)
         fprintf(out, "%d", p->classes);
     else if (strcmp(name, "size") == 0)
-        fprintf(out, "%" JSON_INTEGER_FORMAT,
-                json_integer_value(json_object_get(c->facts, "size")));
+        fprintf(out, "%lld", (long long)c->facts->size);
     else
         return false;
     return true;
@@ -168,7 +164,7 @@ static void put_part(FILE *out, const struct card *c, const char *name)
     if (put_figure(out, c, name))
         return;
     if (strcmp(name, "set") == 0)
-        put_quoted(out, fact(c, "set"));
+        put_quoted(out, c->facts->set);
     else if (strcmp(name, "set_title") == 0)
         put_quoted(out, set_title(c));
     else if (strcmp(name, "set_text") == 0)
@@ -178,15 +174,17 @@ static void put_part(FILE *out, const struct card *c, const char *name)
     else if (strcmp(name, "pictures") == 0)
         put_markdown(out, c->l->pictures);
     else if (strcmp(name, "arch") == 0)
-        fputs(fact(c, "architecture"), out);
+        fputs(c->facts->architecture, out);
     else if (strcmp(name, "version") == 0)
         fputs(PRESIZE_VERSION, out);
-    else if (strcmp(name, "precision") == 0 || strcmp(name, "weights_sha256") == 0)
-        put_markdown(out, fact(c, name));
+    else if (strcmp(name, "precision") == 0)
+        put_markdown(out, c->facts->precision);
+    else if (strcmp(name, "weights_sha256") == 0)
+        put_markdown(out, c->facts->weights_sha256);
     else if (strcmp(name, "config_sha256") == 0)
-        put_markdown(out, look_text(c->facts, "parents", "config", "unknown"));
+        put_markdown(out, c->parents.config ? c->parents.config : "unknown");
     else if (strcmp(name, "index_sha256") == 0)
-        put_markdown(out, look_text(c->facts, "parents", "index", "unknown"));
+        put_markdown(out, c->parents.index ? c->parents.index : "unknown");
     else
         BUG_IF("a part of the template that nobody fills in");
 }
@@ -212,17 +210,18 @@ static void fill_in(FILE *out, const struct card *c, const char *text, size_t si
     }
 }
 
-int model_card_write(FILE *out, const struct look *l, const json_t *facts, const char *part,
-                     struct err *err)
+int model_card_write(FILE *out, const struct look *l, const struct export_record *facts,
+                     const char *part, struct err *err)
 {
     struct card c = {.l = l, .facts = facts, .part = part};
     const struct page_file *f = page_files;
     int rc = -1;
 
+    fields_read(checkpoint_parent_fields, 0, &c.parents, facts->parents, NULL);
     c.set = calloc(1, sizeof *c.set);
     if (!c.set)
         return err_set(err, ERR_NOMEM, "README.md");
-    if (dataset_read(c.set, fact(&c, "set"), NULL, 0, NULL) < 0)
+    if (dataset_read(c.set, facts->set, NULL, 0, NULL) < 0)
         *c.set = (struct dataset_options){0};
     while (f->name && strcmp(f->name, "model_card.md") != 0)
         f++;

@@ -8,9 +8,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "cams.h"
 #include "data/augment.h"
 #include "draw/thumb.h"
+#include "experiment/cams.h"
 #include "experiment/infer.h"
 #include "file_list.h"
 #include "image/decode.h"
@@ -24,7 +24,8 @@ enum { CHUNK = 32, DEFAULT_TOP = 5, FILE_MAX = 1 << 30, MAPS_MAX = 100, MAP_SIDE
 
 struct job {
     const struct request *r;
-    struct trained *t;
+    struct trained *owned; /* NULL: the network is the caller's */
+    const struct trained *t;
     struct resizer resizer;
     struct image image;
     uint8_t *pixels[CHUNK]; /* presized */
@@ -50,7 +51,7 @@ static void job_free(struct job *j)
     image_free(&j->image);
     cam_free(j->cam);
     sheet_free(j->sheet);
-    trained_close(j->t);
+    trained_close(j->owned);
     free(j->prob);
     free(j->sum);
     free(j->once);
@@ -292,14 +293,16 @@ static int open_model(struct job *j, const struct request *r, struct err *err)
 
     snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
     if (request_is_file(r)) {
-        if (trained_open_file(&j->t, r->run, words, r->backend ? 1 : 0, err) < 0)
+        if (trained_open_file(&j->owned, r->run, words, r->backend ? 1 : 0, err) < 0)
             return strstr(err->msg, r->run) ? -1 : err_wrap(err, "%s", r->run);
+        j->t = j->owned;
         return 0;
     }
     if (run_find(folder, r->results, r->run, err) < 0)
         return -1;
-    if (trained_open(&j->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
+    if (trained_open(&j->owned, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
         return err_wrap(err, "%s", folder);
+    j->t = j->owned;
     return r->rounds > 0 ? scoring_check_tta(&j->t->experiment->augment, path_base(folder), err)
                          : 0;
 }
@@ -317,12 +320,10 @@ static int open_sheet(struct job *j, struct err *err)
     return n == 0 ? 0 : sheet_new(&j->sheet, 2 * (int)n, n == 1 ? 2 : 4, MAP_SIDE, err);
 }
 
-static int open_job(struct job *j, const struct request *r, struct err *err)
+/* Room for what the network says. */
+static int open_room(struct job *j, const struct request *r, struct err *err)
 {
     j->r = r;
-    if (open_model(j, r, err) < 0 || file_list_read(&j->files_given, r, err) < 0)
-        return -1;
-    j->failed = j->files_given.failed;
     log_debug("%d classes, %d px of %d px", j->t->classes, j->t->size, j->t->presize);
     j->top = r->top == 0 ? DEFAULT_TOP : r->top;
     j->top = j->top > j->t->classes ? j->t->classes : j->top;
@@ -334,6 +335,15 @@ static int open_job(struct job *j, const struct request *r, struct err *err)
     j->list = json_array();
     if (!j->order || !j->prob || !j->sum || !j->once || !j->rows || !j->list)
         return err_set(err, ERR_NOMEM, "predictions");
+    return 0;
+}
+
+static int open_job(struct job *j, const struct request *r, struct err *err)
+{
+    if (open_model(j, r, err) < 0 || file_list_read(&j->files_given, r, err) < 0 ||
+        open_room(j, r, err) < 0)
+        return -1;
+    j->failed = j->files_given.failed;
     return r->cam ? open_sheet(j, err) : 0;
 }
 
@@ -372,22 +382,48 @@ out:
     return rc;
 }
 
-int predict_bytes(json_t **out, const struct request *r, const void *bytes, size_t size,
+struct predictor {
+    struct job job;
+};
+
+int predictor_new(struct predictor **out, const struct trained *t, struct err *err)
+{
+    static const struct request plain = {0};
+    struct predictor *p = calloc(1, sizeof *p);
+
+    *out = NULL;
+    if (!p)
+        return err_set(err, ERR_NOMEM, "predictions");
+    p->job.t = t;
+    if (open_room(&p->job, &plain, err) < 0 ||
+        (cams_check(t, NULL) == 0 && cam_new(&p->job.cam, t, err) < 0)) {
+        predictor_free(p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+void predictor_free(struct predictor *p)
+{
+    if (p)
+        job_free(&p->job);
+    free(p);
+}
+
+int predict_bytes(json_t **out, struct predictor *p, const void *bytes, size_t size,
                   struct err *err)
 {
-    struct job *j = calloc(1, sizeof *j);
+    struct job *j = &p->job;
     int rc = -1;
 
     *out = NULL;
-    if (!j)
-        return err_set(err, ERR_NOMEM, "predictions");
-    if (open_job(j, r, err) == 0 &&
-        (cams_check(j->t, NULL) < 0 || cam_new(&j->cam, j->t, err) == 0) &&
-        load_bytes(j, "the picture", bytes, size, err) == 0 && run_chunk(j, err) == 0) {
+    if (load_bytes(j, "the picture", bytes, size, err) == 0 && run_chunk(j, err) == 0) {
         *out = json_incref(json_array_get(j->list, 0));
         rc = 0;
     }
-    job_free(j);
-    free(j);
+    j->n = 0;
+    json_array_clear(j->rows);
+    json_array_clear(j->list);
     return rc;
 }

@@ -4,43 +4,31 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "cams.h"
 #include "draw/report.h"
 #include "draw/thumb.h"
+#include "experiment/cams.h"
 #include "experiment/experiment.h"
 #include "experiment/momentum.h"
 #include "look.h"
 #include "verify.h"
 
-struct maps {
-    struct cams *cams;
-    const struct shard_set *shards;
-};
-
-static int make_map(void *of, uint8_t **jpeg, size_t *size, uint32_t rank, int class,
-                    struct err *err)
-{
-    const struct maps *m = of;
-
-    return cams_jpeg(jpeg, size, m->cams, m->shards, rank, class, THUMB_SIDE, err);
-}
-
 /* Class activation maps, where the weights are there. A served page asks for each when it is looked at. */
-static int add_maps(struct report_sources *from, struct maps *maps, const struct look *l,
+static int add_maps(struct report_sources *from, struct cams_source *maps, const struct look *l,
                     const struct request *r, struct err *err)
 {
+    char *words[1] = {(char *)(uintptr_t)r->backend};
     struct err why = {0};
 
     maps->shards = from->shards;
     if (!l->p || !from->shards || r->served)
         return 0;
-    if (cams_open(&maps->cams, r, l->run.folder, &why) < 0) {
+    if (cams_open(&maps->cams, l->run.folder, r->which, words, r->backend ? 1 : 0, &why) < 0) {
         if (why.kind == ERR_NOMEM)
             return err_set(err, why.kind, "%s", why.msg);
         log_warn("the page is without class activation maps: %s", why.msg);
         return 0;
     }
-    from->cam = make_map;
+    from->cam = cams_for_report;
     from->cam_of = maps;
     return 0;
 }
@@ -53,7 +41,7 @@ int run_page_write(const struct request *r, struct err *err)
     json_t *verify = NULL, *momentum = NULL;
     struct experiment *e = NULL;
     int rc, failed, unchecked;
-    struct maps maps = {0};
+    struct cams_source maps = {0};
     struct look l;
 
     if (look_open(&l, r, r->run, err) < 0)

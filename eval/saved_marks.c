@@ -28,28 +28,36 @@ int saved_marks_path(char path[PATH_LEN], const struct look *l, const struct req
     return path_format(path, err, "%s/clean-%s.csv", r->results, set);
 }
 
-int saved_marks_read(json_t **rows, char sha256[SHA256_HEX], const char *path, struct err *err)
+int saved_marks_add(json_t *rows, const char *path, struct err *err)
 {
     struct csv csv;
+    int rc = 0;
 
+    if (csv_read(&csv, path, &split_clean_columns, err) < 0)
+        return -1;
+    for (size_t i = 0; i < csv.n && rc == 0; i++)
+        rc = tabular_add(rows,
+                         json_pack("{s:o, s:o, s:o}", "path", tabular_string(csv.rows[i].key),
+                                   "action", tabular_string(csv.rows[i].value), "label",
+                                   tabular_string(csv.rows[i].extra)),
+                         err);
+    csv_free(&csv);
+    return rc;
+}
+
+int saved_marks_read(json_t **rows, char sha256[SHA256_HEX], const char *path, struct err *err)
+{
     *rows = json_array();
     sha256[0] = 0;
     if (!*rows)
         return err_set(err, ERR_NOMEM, "marks");
     if (!path_exists(path))
         return 0;
-    if (sha256_file(path, sha256, NULL, err) < 0 ||
-        csv_read(&csv, path, &split_clean_columns, err) < 0) {
+    if (sha256_file(path, sha256, NULL, err) < 0 || saved_marks_add(*rows, path, err) < 0) {
         json_decref(*rows);
         *rows = NULL;
         return -1;
     }
-    for (size_t i = 0; i < csv.n; i++)
-        json_array_append_new(*rows,
-                              json_pack("{s:o, s:o, s:o}", "path", tabular_string(csv.rows[i].key),
-                                        "action", tabular_string(csv.rows[i].value), "label",
-                                        tabular_string(csv.rows[i].extra)));
-    csv_free(&csv);
     return 0;
 }
 

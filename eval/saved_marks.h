@@ -10,6 +10,8 @@
 /* The table of the set that L was trained on. */
 int saved_marks_path(char path[PATH_LEN], const struct look *l, const struct request *r,
                      struct err *err) MUST_USE;
+/* Rows {"path", "action", "label"} of a table for data.clean, appended to ROWS. ERR_IO, ERR_FORMAT, ERR_NOMEM. */
+int saved_marks_add(json_t *rows, const char *path, struct err *err) MUST_USE;
 /* Rows {"path", "action", "label"} of PATH, owned by the caller, and the hash of the file, "" where there is none.
  * ERR_IO, ERR_FORMAT, ERR_NOMEM. */
 int saved_marks_read(json_t **rows, char sha256[SHA256_HEX], const char *path,

@@ -1,22 +1,24 @@
 /* serve_answer.c - see serve_answer.h. SPDX-License-Identifier: MIT */
-#include "serve_answer.h"
+#include "serve_private.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "cams.h"
 #include "comparison.h"
 #include "draw/thumb.h"
+#include "experiment/cams.h"
 #include "issues_page.h"
 #include "look.h"
 #include "predict.h"
 #include "run_page.h"
 #include "saved_marks.h"
 #include "serve_pages.h"
+#include "study_page.h"
 
 enum { SIDE_MIN = 16, SIDE_MAX = 2048 };
 
@@ -31,7 +33,7 @@ void answer_free(struct answer *a)
 
 /* --- what is asked for ---------------------------------------------------------------------------- */
 
-static const char *argument(const struct ask *q, const char *name)
+const char *ask_argument(const struct ask *q, const char *name)
 {
     for (int i = 0; i < q->n_arguments; i++)
         if (strcmp(q->arguments[i].name, name) == 0)
@@ -74,7 +76,7 @@ static char **asked_runs(int *n, struct serve *s, const struct ask *q, struct er
 
 static const struct served_run *asked_run(struct serve *s, const struct ask *q, struct err *err)
 {
-    const char *name = argument(q, "run");
+    const char *name = ask_argument(q, "run");
     const struct served_run *run = name ? serve_find(s, name) : NULL;
 
     if (!run)
@@ -97,6 +99,40 @@ static const struct shard_set *open_shards(struct serve *s, const char *folder, 
     look_close(&l);
     snprintf(s->shards_of, sizeof s->shards_of, "%s", folder);
     return s->shards;
+}
+
+/* The run's checkpoints as they are now: a run in progress writes others, and one may be made again under its name. */
+static void name_model(char *out, size_t size, const char *folder)
+{
+    static const char *const files[] = {"last", "best"};
+    size_t used = (size_t)snprintf(out, size, "%s", folder);
+    char path[PATH_LEN];
+
+    for (size_t i = 0; i < 2 && used < size; i++) {
+        struct stat st = {0};
+
+        if (path_format(path, NULL, "%s/checkpoints/%s.json", folder, files[i]) < 0 ||
+            stat(path, &st) < 0)
+            continue;
+        used += (size_t)snprintf(out + used, size - used, " %s %llu %lld.%09ld", files[i],
+                                 (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
+                                 st.st_mtim.tv_nsec);
+    }
+}
+
+/* The network of the run in FOLDER, opened once for the questions that come one after the other. */
+static int open_model(struct serve *s, const char *folder, struct err *err)
+{
+    char name[sizeof s->model_of];
+
+    name_model(name, sizeof name, folder);
+    if (s->model && strcmp(s->model_of, name) == 0)
+        return 0;
+    serve_close_model(s);
+    if (trained_open(&s->model, folder, NULL, NULL, 0, err) < 0)
+        return err_wrap(err, "%s", path_base(folder));
+    snprintf(s->model_of, sizeof s->model_of, "%s", name);
+    return 0;
 }
 
 /* --- answers -------------------------------------------------------------------------------------- */
@@ -151,8 +187,8 @@ static int put_message(struct page_job *job, struct page_served *served, struct 
 }
 
 /* Without words where there is no memory for them. A page, so that the list of runs is one click away. */
-static void answer_message(struct answer *a, const struct serve *s, int status, const char *title,
-                           const char *text)
+void answer_message(struct answer *a, const struct serve *s, int status, const char *title,
+                    const char *text)
 {
     struct page_job job = {(struct serve *)(uintptr_t)s, NULL, title, text};
 
@@ -192,9 +228,10 @@ static int put_run(struct page_job *job, struct page_served *served, struct err 
 
     if (!run)
         return -1;
+    served->study = run->study[0] ? run->study : NULL;
     r.run = run->folder;
     r.served = served;
-    r.verify = argument(job->q, "verify") != NULL;
+    r.verify = ask_argument(job->q, "verify") != NULL;
     return run_page_write(&r, err);
 }
 
@@ -202,7 +239,26 @@ static int get_run(struct serve *s, const struct ask *q, struct answer *a, struc
 {
     struct page_job job = {.s = s, .q = q};
 
-    return answer_page(a, &job, argument(q, "run"), put_run, err);
+    return answer_page(a, &job, ask_argument(q, "run"), put_run, err);
+}
+
+static int put_study(struct page_job *job, struct page_served *served, struct err *err)
+{
+    const char *name = ask_argument(job->q, "study");
+    const struct served_study *study = name ? serve_find_study(job->s, name) : NULL;
+    struct request r = job->s->r;
+
+    if (!study)
+        return err_set(err, ERR_INPUT, "no such study in the results folder");
+    r.served = served;
+    return study_page_write(NULL, &r, study->folder, err);
+}
+
+static int get_study(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
+{
+    struct page_job job = {.s = s, .q = q};
+
+    return answer_page(a, &job, NULL, put_study, err);
 }
 
 static int put_comparison(struct page_job *job, struct page_served *served, struct err *err)
@@ -226,7 +282,7 @@ static int get_comparison(struct serve *s, const struct ask *q, struct answer *a
 {
     struct page_job job = {.s = s, .q = q};
 
-    return answer_page(a, &job, argument(q, "run"), put_comparison, err);
+    return answer_page(a, &job, ask_argument(q, "run"), put_comparison, err);
 }
 
 static int put_issues(struct page_job *job, struct page_served *served, struct err *err)
@@ -250,7 +306,7 @@ static int get_issues(struct serve *s, const struct ask *q, struct answer *a, st
 {
     struct page_job job = {.s = s, .q = q};
 
-    return answer_page(a, &job, argument(q, "run"), put_issues, err);
+    return answer_page(a, &job, ask_argument(q, "run"), put_issues, err);
 }
 
 /* run=NAME&id=PICTURE[&side=PX]: a picture of a run. */
@@ -263,7 +319,7 @@ struct asked_picture {
 static int asked_picture(struct asked_picture *p, struct serve *s, const struct ask *q,
                          struct err *err)
 {
-    const char *id = argument(q, "id"), *side = argument(q, "side");
+    const char *id = ask_argument(q, "id"), *side = ask_argument(q, "side");
     long px = SIDE_MAX;
     int64_t rank;
     char *end;
@@ -328,13 +384,9 @@ static int get_cam(struct serve *s, const struct ask *q, struct answer *a, struc
     look_close(&l);
     if (class < 0)
         return -1;
-    if (!s->cams || strcmp(s->cams_of, p.run->folder) != 0) {
-        cams_close(s->cams);
-        if (cams_open(&s->cams, &s->r, p.run->folder, err) < 0)
-            return -1;
-        snprintf(s->cams_of, sizeof s->cams_of, "%s", p.run->folder);
-    }
-    if (cams_jpeg(&jpeg, &a->size, s->cams, p.shards, p.rank, class, (int)p.side, err) < 0)
+    if (open_model(s, p.run->folder, err) < 0 ||
+        (!s->cams && cams_new(&s->cams, s->model, err) < 0) ||
+        cams_jpeg(&jpeg, &a->size, s->cams, p.shards, p.rank, class, (int)p.side, err) < 0)
         return -1;
     return answer_jpeg(a, jpeg);
 }
@@ -363,13 +415,11 @@ static int post_marks(struct serve *s, const struct ask *q, struct answer *a, st
 static int post_picture(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
 {
     const struct served_run *run = asked_run(s, q, err);
-    struct request r = s->r;
     json_t *found;
 
-    if (!run)
-        return -1;
-    r.run = run->folder;
-    if (predict_bytes(&found, &r, q->body, q->size, err) < 0)
+    if (!run || open_model(s, run->folder, err) < 0 ||
+        (!s->predictor && predictor_new(&s->predictor, s->model, err) < 0) ||
+        predict_bytes(&found, s->predictor, q->body, q->size, err) < 0)
         return -1;
     json_object_del(found, "file");
     return answer_json(a, found, err);
@@ -377,14 +427,10 @@ static int post_picture(struct serve *s, const struct ask *q, struct answer *a, 
 
 /* --- which question is answered by what ----------------------------------------------------------- */
 
-struct route {
-    const char *method, *path, *type; /* type: what the body must be; NULL: there is no body */
-    int body_max;
-    int (*answer)(struct serve *, const struct ask *, struct answer *, struct err *);
-};
 static const struct route routes[] = {
     {"GET", "/", NULL, 0, get_runs},
     {"GET", "/run", NULL, 0, get_run},
+    {"GET", "/study", NULL, 0, get_study},
     {"GET", "/compare", NULL, 0, get_comparison},
     {"GET", "/issues", NULL, 0, get_issues},
     {"GET", "/picture", NULL, 0, get_picture},
@@ -394,146 +440,25 @@ static const struct route routes[] = {
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
-static const char *method_of(const struct ask *q)
+const char *ask_method(const struct ask *q)
 {
     return strcmp(q->method, "HEAD") == 0 ? "GET" : q->method;
 }
 
-static const struct route *find_route(const struct ask *q, const char **methods)
+const struct route *route_find(const struct ask *q, const char **methods)
 {
     *methods = NULL;
     for (int i = 0; i < ROUTES; i++) {
         if (strcmp(routes[i].path, q->path) != 0)
             continue;
-        if (strcmp(routes[i].method, method_of(q)) == 0)
+        if (strcmp(routes[i].method, ask_method(q)) == 0)
             return &routes[i];
         *methods = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
     }
     return NULL;
 }
 
-/* --- who may ask ---------------------------------------------------------------------------------- */
-
-/* Takes as long for every TEXT of one length. */
-static bool is_secret(const char *text, const char *secret)
-{
-    unsigned differs = 0;
-
-    if (!text || strlen(text) != strlen(secret))
-        return false;
-    for (size_t i = 0; secret[i]; i++)
-        differs |= (unsigned char)text[i] ^ (unsigned char)secret[i];
-    return differs == 0;
-}
-
-/* HOST:PORT as a browser on this machine writes it. Any other name may be one that a foreign server has let point here
- * (DNS rebinding). */
-static bool is_ours(const struct serve *s, const char *host)
-{
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
-    char full[32];
-
-    for (size_t i = 0; host && i < sizeof names / sizeof *names; i++) {
-        snprintf(full, sizeof full, "%s:%d", names[i], s->port);
-        if (strcmp(host, full) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_origin(const struct serve *s, const char *origin)
-{
-    return strncmp(origin, "http://", 7) == 0 && is_ours(s, origin + 7);
-}
-
-static void cookie_name(char out[32], const struct serve *s)
-{
-    snprintf(out, 32, "presize-%d=", s->port); /* cookies are not kept apart by port */
-}
-
-/* Whether the cookie of this session is among those that were sent. */
-static bool has_session(const struct serve *s, const char *cookies)
-{
-    char name[32], value[SERVE_SECRET];
-
-    cookie_name(name, s);
-    for (const char *at = cookies; at && *at; at = strchr(at, ';'), at += at ? 1 : 0) {
-        at += strspn(at, " ");
-        if (strncmp(at, name, strlen(name)) != 0)
-            continue;
-        snprintf(value, sizeof value, "%.*s", (int)strcspn(at + strlen(name), ";"),
-                 at + strlen(name));
-        if (strcspn(at + strlen(name), ";") == strlen(value) && is_secret(value, s->session))
-            return true;
-    }
-    return false;
-}
-
-/* The address that was printed, opened: the session becomes a cookie, and leaves the address. */
-static bool is_entry(const struct serve *s, const struct ask *q)
-{
-    return strcmp(q->path, "/") == 0 && strcmp(method_of(q), "GET") == 0 &&
-           is_secret(argument(q, "token"), s->session);
-}
-
-static int refuse(const struct serve *s, struct answer *a, int status, const char *text)
-{
-    answer_message(a, s, status, "Refused", text);
-    return -1;
-}
-
-/* Where the question comes from. */
-static int check_source(const struct serve *s, const struct ask *q, struct answer *a)
-{
-    if (q->fault)
-        return refuse(s, a, 400, q->fault);
-    if (!is_ours(s, q->host))
-        return refuse(s, a, 403, "The Host header is not that of this server.");
-    if (q->origin && !is_origin(s, q->origin))
-        return refuse(s, a, 403, "Another site's page asked.");
-    if (q->site && strcmp(q->site, "same-origin") != 0 && strcmp(q->site, "none") != 0 &&
-        !(q->mode && strcmp(q->mode, "navigate") == 0 && strcmp(q->method, "GET") == 0))
-        return refuse(s, a, 403, "Another site's page asked.");
-    return 0;
-}
-
-int64_t serve_admit(const struct serve *s, const struct ask *q, struct answer *a)
-{
-    const struct route *route;
-    const char *methods;
-
-    memset(a, 0, sizeof *a);
-    if (check_source(s, q, a) < 0)
-        return -1;
-    if (is_entry(s, q)) {
-        char name[32];
-
-        cookie_name(name, s);
-        a->status = 303;
-        snprintf(a->location, sizeof a->location, "/");
-        snprintf(a->cookie, sizeof a->cookie, "%s%s; Path=/; HttpOnly; SameSite=Strict", name,
-                 s->session);
-        return -1;
-    }
-    if (!has_session(s, q->cookie))
-        return refuse(s, a, 403,
-                      "Open the address that `eval --serve' printed: it has the token of this "
-                      "server.");
-    route = find_route(q, &methods);
-    if (!route && methods) {
-        a->allow = methods;
-        return refuse(s, a, 405, "There is nothing here for this method.");
-    }
-    if (!route)
-        return refuse(s, a, 404, "There is no such page.");
-    if (route->type && !is_secret(q->token, s->token))
-        return refuse(s, a, 403, "The token of the page is missing or an older server's; reload.");
-    if (route->type && (!q->type || strcmp(q->type, route->type) != 0))
-        return refuse(s, a, 415, "The body has another type than is expected here.");
-    if (q->announced > (uint64_t)route->body_max)
-        return refuse(s, a, 413, "The body is too large.");
-    return route->body_max;
-}
+/* --- answered ------------------------------------------------------------------------------------- */
 
 static int status_of(const struct err *err)
 {
@@ -553,7 +478,7 @@ static int status_of(const struct err *err)
 void serve_answer(struct serve *s, const struct ask *q, struct answer *a)
 {
     const char *methods;
-    const struct route *route = find_route(q, &methods);
+    const struct route *route = route_find(q, &methods);
     struct err err = {0};
 
     BUG_IF(!route); /* serve_admit() was not asked */

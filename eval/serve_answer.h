@@ -18,9 +18,21 @@ enum {
     SERVE_PICTURE_MAX = 64 << 20
 };
 
-/* A run that pages may show. */
+/* A run that pages may show, and what the list says of it. */
 struct served_run {
     char name[512]; /* below the results folder: "first", of a study "sizes/seed=1" */
+    char folder[PATH_LEN];
+    char study[256];                                       /* "sizes"; "": of none */
+    const char *status;                                    /* as of struct run_entry */
+    bool readable;                                         /* it has a page */
+    char fault[512], start[64], set[256], experiment[256]; /* "": there is none */
+    int64_t seed,
+        epoch; /* FIELD_NO_INT: not known; epoch: the last of a run without final figures */
+    double error_rate, valid_loss; /* NAN: not known */
+};
+
+struct served_study {
+    char name[256];
     char folder[PATH_LEN];
 };
 
@@ -32,10 +44,15 @@ struct serve {
     int port;                   /* that the server listens at */
     struct served_run *runs;    /* n_runs, newest last */
     size_t n_runs;
+    struct served_study *studies; /* n_studies, by name */
+    size_t n_studies;
     struct shard_set *shards; /* of the run SHARDS_OF; NULL: none is open */
     char shards_of[PATH_LEN];
-    struct cams *cams; /* likewise, of the run CAMS_OF */
-    char cams_of[PATH_LEN];
+    /* Likewise the network of the run MODEL_OF with its maps and predictions, made when they are first asked for. */
+    struct trained *model;
+    char model_of[PATH_LEN + 200];
+    struct cams *cams;
+    struct predictor *predictor;
 };
 
 /* A question as it came; strings are borrowed, NULL where the client sent none. */
@@ -62,14 +79,18 @@ struct answer {
     size_t size;
 };
 
-/* Fills in session, token and the list of runs. ERR_IO, ERR_INPUT, ERR_NOMEM. */
+/* Fills in session, token and the lists of runs and studies. ERR_IO, ERR_INPUT, ERR_NOMEM. */
 int serve_begin(struct serve *s, const struct request *r, struct err *err) MUST_USE;
 void serve_end(struct serve *s); /* all zero is fine */
-/* Reads the list of runs again. ERR_IO, ERR_NOMEM. */
+/* Reads the lists of runs and studies again. ERR_IO, ERR_NOMEM. */
 int serve_list(struct serve *s, struct err *err) MUST_USE;
 /* The run NAME of the list, which is read again where there is none of that name; NULL. Borrowed until then. */
 const struct served_run *serve_find(struct serve *s, const char *name);
-/* The same from the list as it is, which then stays where it lies. */
+/* A study likewise. */
+const struct served_study *serve_find_study(struct serve *s, const char *name);
+/* Closes the network. */
+void serve_close_model(struct serve *s);
+/* A run from the list as it is, which then stays where it lies. */
 const struct served_run *serve_listed(const struct serve *s, const char *name);
 
 /* Most bytes that the body of Q may have; -1: Q is refused, and A says why. Before the body is read. */

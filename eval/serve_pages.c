@@ -1,16 +1,15 @@
 /* serve_pages.c - see serve_pages.h. SPDX-License-Identifier: MIT */
 #include "serve_pages.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "draw/element.h"
-#include "look.h"
 #include "record/markup.h"
-#include "record/run.h"
+#include "record/study.h"
 
 /* --- a message ------------------------------------------------------------------------------------- */
 
@@ -88,66 +87,45 @@ static double age_of(char out[32], const char *start)
     return age;
 }
 
-/* The last epoch of a run in progress; NULL: none yet. Owned by the caller. */
-static json_t *last_epoch(const char *folder)
-{
-    json_t *lines = NULL, *line;
-    char path[PATH_LEN];
-
-    if (path_format(path, NULL, "%s/metrics.jsonl", folder) < 0 || !path_exists(path) ||
-        json_read_lines(&lines, path, NULL) < 0)
-        return NULL;
-    line = json_incref(json_array_get(lines, json_array_size(lines) - 1));
-    json_decref(lines);
-    return line;
-}
-
 /* <td> of a number, and a word after it. */
-static void put_number(FILE *out, const json_t *value, const char *after)
+static void put_number(FILE *out, double value, const char *after)
 {
-    if (json_is_number(value))
-        fprintf(out, "<td class=\"n\">%.4f%s</td>", json_number_value(value), after);
-    else
+    if (isnan(value))
         fputs("<td class=\"n\"></td>", out);
+    else
+        fprintf(out, "<td class=\"n\">%.4f%s</td>", value, after);
 }
 
-static void put_value(FILE *out, const json_t *value, bool number)
+/* The address of PAGE with its argument. */
+static void put_link(FILE *out, const char *page, const char *name)
 {
-    fprintf(out, "<td%s>", number ? " class=\"n\"" : "");
-    if (value && !json_is_null(value))
-        element_value(out, value);
-    fputs("</td>", out);
+    fprintf(out, "<a href=\"/%s?%s=", page, page);
+    markup_address(out, name);
+    fputs("\">", out);
 }
 
-/* NAME in an address: all but letters and digits as %XX (RFC 3986, 2.1). */
-static void put_address(FILE *out, const char *name)
+/* A run of a study: "STUDY/RUN", both of which lead somewhere. */
+static void put_name(FILE *out, const struct served_run *run)
 {
-    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
-        if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z'))
-            fputc(*c, out);
-        else
-            fprintf(out, "%%%02X", *c);
-    }
-}
+    const char *own = run->name + (run->study[0] ? strlen(run->study) + 1 : 0);
 
-static void put_name(FILE *out, const struct served_run *run, const struct run_entry *e,
-                     const char *fault)
-{
     fputs("<td><input type=\"checkbox\" name=\"run\" value=\"", out);
     markup_text(out, run->name);
     fputs("\" aria-label=\"choose ", out);
     markup_text(out, run->name);
-    fprintf(out, "\"%s></td><th scope=\"row\">", e->run ? "" : " disabled");
-    if (e->run) {
-        fputs("<a href=\"/run?run=", out);
-        put_address(out, run->name);
-        fputs("\">", out);
+    fprintf(out, "\"%s></td><th scope=\"row\">", run->readable ? "" : " disabled");
+    if (run->study[0]) {
+        put_link(out, "study", run->study);
+        element_name(out, run->study);
+        fputs("</a>/", out);
     }
-    element_name(out, run->name);
-    fputs(e->run ? "</a>" : "", out);
-    if (fault) {
+    if (run->readable)
+        put_link(out, "run", run->name);
+    element_name(out, own);
+    fputs(run->readable ? "</a>" : "", out);
+    if (run->fault[0]) {
         fputs("<br><span class=\"note bad\">", out);
-        element_name(out, fault);
+        element_name(out, run->fault);
         fputs("</span>", out);
     }
     fputs("</th>", out);
@@ -155,45 +133,28 @@ static void put_name(FILE *out, const struct served_run *run, const struct run_e
 
 static void put_run(FILE *out, const struct served_run *run)
 {
-    struct run_entry e = {.status = "unreadable"};
-    struct err why = {0};
-    const bool open = run_open(&e, run->folder, &why) == 0;
-    json_t *epoch = NULL;
-    const json_t *error, *loss;
     char age[32], after[64] = "";
-    double seconds;
+    const double seconds = age_of(age, run->start);
 
-    if (!open)
-        e.status = "unreadable";
-    seconds = age_of(age, look_text(e.run, "start", NULL, NULL));
-    if (e.metrics) {
-        error = look_get(e.metrics, "final", "error_rate");
-        loss = look_get(e.metrics, "final", "valid_loss");
-    } else {
-        epoch = last_epoch(run->folder);
-        error = json_object_get(epoch, "error_rate");
-        loss = json_object_get(epoch, "valid_loss");
-        if (epoch)
-            snprintf(after, sizeof after, " <span class=\"note\">epoch %lld</span>",
-                     (long long)json_integer_value(json_object_get(epoch, "epoch")) + 1);
-    }
-    fprintf(out, "<tr data-status=\"%s\">", e.status);
-    put_name(out, run, &e, open ? look_text(e.run, "error", NULL, NULL) : why.msg);
-    fprintf(out, "<td><span class=\"badge %s\">%s</span></td>",
-            strcmp(e.status, "done") == 0      ? "good"
-            : strcmp(e.status, "running") == 0 ? "running"
-                                               : "bad",
-            e.status);
-    put_number(out, error, after);
-    put_number(out, loss, "");
-    put_value(out, look_get(e.run, "set", NULL), false);
-    put_value(out, look_get(e.run, "experiment", NULL), false);
-    put_value(out, look_get(e.run, "seed", NULL), true);
+    if (run->epoch != FIELD_NO_INT)
+        snprintf(after, sizeof after, " <span class=\"note\">epoch %lld</span>",
+                 (long long)run->epoch);
+    fprintf(out, "<tr data-status=\"%s\">", run->status);
+    put_name(out, run);
+    fputs("<td>", out);
+    element_badge(out, run->status);
+    fputs("</td>", out);
+    put_number(out, run->error_rate, after);
+    put_number(out, run->valid_loss, "");
+    element_td(out, run->set);
+    element_td(out, run->experiment);
+    if (run->seed == FIELD_NO_INT)
+        fputs("<td class=\"n\"></td>", out);
+    else
+        fprintf(out, "<td class=\"n\">%lld</td>", (long long)run->seed);
     fprintf(out, "<td class=\"n\" data-sort=\"%.0f\" title=\"", seconds);
-    markup_text(out, look_text(e.run, "start", NULL, ""));
+    markup_text(out, run->start);
     fprintf(out, "\">%s</td></tr>\n", age);
-    json_decref(epoch);
-    run_entry_free(&e);
 }
 
 static int put_list_title(FILE *out, void *of, struct err *err)
@@ -227,6 +188,50 @@ static int put_list_summary(FILE *out, void *of, struct err *err)
     return 0;
 }
 
+/* How many of a study's runs are done, of all that it lists. */
+static void put_study(FILE *out, const struct serve *s, const struct served_study *study)
+{
+    struct err why = {0};
+    struct study read;
+    size_t done = 0;
+
+    fputs("<li>", out);
+    put_link(out, "study", study->name);
+    element_name(out, study->name);
+    fputs("</a>", out);
+    if (study_read(&read, study->folder, &why) < 0) {
+        fputs(": <span class=\"bad\">", out);
+        element_name(out, why.msg);
+        fputs("</span></li>\n", out);
+        return;
+    }
+    for (size_t i = 0; i < s->n_runs; i++)
+        done +=
+            strcmp(s->runs[i].study, study->name) == 0 && strcmp(s->runs[i].status, "done") == 0;
+    fprintf(out, ": %zu of %zu runs done", done, read.n);
+    if (read.record.title && read.record.title[0]) {
+        fputs(" <span class=\"note\">", out);
+        element_name(out, read.record.title);
+        fputs("</span>", out);
+    }
+    fputs("</li>\n", out);
+    study_free(&read);
+}
+
+static int put_studies(FILE *out, void *of, struct err *err)
+{
+    const struct serve *s = of;
+
+    (void)err;
+    if (s->n_studies == 0)
+        return 0;
+    fputs("<section id=\"studies\">\n<h2>Studies</h2>\n<ul class=\"remarks\">\n", out);
+    for (size_t i = 0; i < s->n_studies; i++)
+        put_study(out, s, &s->studies[i]);
+    fputs("</ul>\n</section>\n", out);
+    return 0;
+}
+
 static int put_list(FILE *out, void *of, struct err *err)
 {
     static const struct {
@@ -252,7 +257,8 @@ int serve_runs_page(const struct serve *s, struct page_served *served, struct er
     static const struct page_part parts[] = {{"title", put_list_title},
                                              {"heading", put_list_heading},
                                              {"summary", put_list_summary},
+                                             {"studies", put_studies},
                                              {"list", put_list}};
 
-    return print_page(served, "runs", parts, 4, (void *)(uintptr_t)s, err);
+    return print_page(served, "runs", parts, 5, (void *)(uintptr_t)s, err);
 }

@@ -349,6 +349,20 @@ void suspects_text(char *out, size_t size, const struct suspects *s)
                                               : ", which have not trained on them");
 }
 
+void suspects_doubt(char *out, size_t size, const struct suspects *s)
+{
+    uint32_t otherwise = 0;
+
+    out[0] = 0;
+    for (uint32_t k = 0; k < s->n; k++)
+        otherwise += s->list[k].suggested != s->list[k].given;
+    if (otherwise > s->n / 2)
+        snprintf(out, size,
+                 "%u of %u pictures are predicted otherwise: these networks have not learnt the "
+                 "classes, so the list says little of the labels; train longer first",
+                 otherwise, s->n);
+}
+
 void suspects_free(struct suspects *s)
 {
     for (size_t i = 0; i < s->n_runs; i++)

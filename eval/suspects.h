@@ -34,6 +34,8 @@ struct suspects {
 int suspects_find(struct suspects *s, const struct request *r, struct err *err) MUST_USE;
 /* "N of M pictures are judged by ...": which pictures were judged, and by whom. */
 void suspects_text(char *out, size_t size, const struct suspects *s);
+/* A warning where the networks have not learnt the classes: more than half are predicted otherwise; "" elsewhere. */
+void suspects_doubt(char *out, size_t size, const struct suspects *s);
 void suspects_free(struct suspects *s); /* all zero is fine */
 
 #endif

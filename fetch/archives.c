@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #include "base/log.h"
+#include "demo_archive.h"
 #include "download.h"
 #include "data/entry_path.h"
 
@@ -77,7 +78,7 @@ static int is_archive(const struct source_archive *a, const char *path, uint64_t
 
 static bool has_published(const struct source *s)
 {
-    return s && s->archives[0].file && !s->make;
+    return s && s->archives[0].file && !s->made;
 }
 
 static int not_of_source(const struct source *s, const char *path, uint64_t size, const char *hex,
@@ -293,7 +294,7 @@ static int make(struct archives *a, struct manifest *m, const struct obtain *o, 
 
     log_info("draw the pictures of %s", o->name);
     a->doubtful[0] = false;
-    if (o->source->make(a->path[0], err) < 0 || sha256_file(a->path[0], hex, &size, err) < 0)
+    if (demo_archive_write(a->path[0], err) < 0 || sha256_file(a->path[0], hex, &size, err) < 0)
         return -1;
     return record(m, 0, o->source->archives[0].file, size, hex, err);
 }
@@ -309,7 +310,7 @@ static int gather_source(struct archives *a, struct manifest *m, const struct ob
         return -1;
     for (size_t i = 0; i < source_archives(s); i++) {
         if (path_format(a->path[i], err, "%s/%s", folder, s->archives[i].file) < 0 ||
-            (s->make ? make(a, m, o, err) : download_one(a, m, o, i, err)) < 0)
+            (s->made ? make(a, m, o, err) : download_one(a, m, o, i, err)) < 0)
             return -1;
         m->n_archives = i + 1;
     }

@@ -18,13 +18,13 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "data/manifest.h"
+#include "data/source.h"
 #include "demo_archive.h"
 #include "download.h"
 #include "obtain.h"
 #include "obtain_weights.h"
 #include "recheck.h"
 #include "repair.h"
-#include "source.h"
 #include "tensorfile/tensorfile.h"
 
 enum {
@@ -369,7 +369,7 @@ static void check_way(const struct args *a, const struct source *s)
 
     if (a->mirror && (!published || a->n_from > 0))
         die_usage(tool, "--mirror goes with a source that is downloaded, and not with --from");
-    if (s && s->make && a->n_from > 0)
+    if (s && s->made && a->n_from > 0)
         die_usage(tool, "%s is made on the spot; for an archive of your own take another name",
                   a->name);
     if (s && s->how && a->n_from == 0 && strcmp(state_of(a->common.data, a->name), "here") != 0)

@@ -224,7 +224,7 @@ static const char *trust_text(const struct obtain *o, size_t i)
 {
     const struct source *s = o->source;
 
-    if (s && s->make)
+    if (s && s->made)
         return "made here";
     if (s && i < source_archives(s))
         return s->archives[i].sha256 ? "as published" : "recorded; size and MD5 are as published";

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "download.h"
-#include "source.h"
+#include "data/source.h"
 #include "unpack.h"
 
 struct obtain_from {

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
+#include "data/label.h"
 #include "data/manifest.h"
+#include "data/source.h"
 #include "prep.h"
 
 /* Terms of the specification's context that are "cr:TERM". */
@@ -42,8 +45,8 @@ static const char *type_of(const char *file)
     return n > 4 && strcmp(file + n - 4, ".zip") == 0 ? "application/zip" : "application/x-tar";
 }
 
-/* The endings of the listing, once each, as patterns below the set's pictures: in images/, all that end with .jpg. */
-static json_t *patterns_of(const struct prep *p)
+/* The endings of the listing without their dot, once each. */
+static json_t *endings_of(const struct prep *p)
 {
     json_t *list = json_array(), *seen = json_object();
 
@@ -52,112 +55,302 @@ static json_t *patterns_of(const struct prep *p)
 
         if (dot && !json_object_get(seen, dot)) {
             json_object_set_new(seen, dot, json_true());
-            json_array_append_new(list, json_sprintf("*%s%s*%s", p->options.images,
-                                                     p->options.images[0] ? "/" : "", dot));
+            json_array_append_new(list, json_string(dot + 1));
         }
     }
     json_decref(seen);
     return list;
 }
 
-static json_t *distribution(const struct prep *p, const struct manifest *m)
+/* Patterns below the set's pictures: in images/, all that end with .jpg. */
+static json_t *patterns_of(const struct prep *p)
 {
+    json_t *list = json_array(), *endings = endings_of(p), *ending;
+    size_t i;
+
+    json_array_foreach(endings, i, ending)
+    {
+        json_array_append_new(list, json_sprintf("*%s%s*.%s", p->options.images,
+                                                 p->options.images[0] ? "/" : "",
+                                                 json_string_value(ending)));
+    }
+    json_decref(endings);
+    return list;
+}
+
+/* What the pictures are by their first bytes: a text, or a list where they are of several formats. */
+static json_t *formats_of(const struct prep *p)
+{
+    static const char *const types[] = {
+        [IMAGE_JPEG] = "image/jpeg", [IMAGE_PNG] = "image/png",
+        [IMAGE_GIF] = "image/gif",   [IMAGE_WEBP] = "image/webp",
+        [IMAGE_BMP] = "image/bmp",   [IMAGE_PPM] = "image/x-portable-anymap",
+        [IMAGE_TIFF] = "image/tiff", [IMAGE_HEIF] = "image/heic",
+        [IMAGE_AVIF] = "image/avif"};
+    json_t *list = json_array(), *one;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i] && p->formats >> i & 1)
+            json_array_append_new(list, json_string(types[i]));
+    if (json_array_size(list) > 1)
+        return list;
+    one = json_array_size(list) ? json_incref(json_array_get(list, 0)) : json_string("image/*");
+    json_decref(list);
+    return one;
+}
+
+static void add_file(json_t *list, const char *id, const char *url, uint64_t size, const char *type,
+                     const char *sha256)
+{
+    json_array_append_new(list,
+                          json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s}", "@type", "cr:FileObject",
+                                    "@id", id, "name", id, "contentUrl", url, "contentSize",
+                                    json_sprintf("%llu B", (unsigned long long)size),
+                                    "encodingFormat", type, "sha256", sha256));
+}
+
+/* The table with the labels, as a file beside the archives. Where it lies inside of an archive is not known: fetch may
+ * have taken a folder off all paths. */
+static int add_table(json_t *list, const struct prep *p, const struct manifest *m,
+                     const struct csv *table, struct err *err)
+{
+    const char *const name = p->options.label_csv;
+
+    for (size_t i = 0; i < m->n_files; i++)
+        if (strcmp(m->files[i].path, name) == 0) {
+            add_file(list, path_base(name), path_base(name), m->files[i].size,
+                     table->separator == '\t' ? "text/tab-separated-values" : "text/csv",
+                     m->files[i].sha256);
+            log_info("the labels are in %s/%s: put this file beside the description", p->tree,
+                     name);
+            return 0;
+        }
+    return err_set(err, ERR_INPUT, "label.csv: the manifest has no file %s", name);
+}
+
+/* TABLE: NULL where the labels are in the names of the files. */
+static int distribution(json_t **out, const struct prep *p, const struct manifest *m,
+                        const struct csv *table, struct err *err)
+{
+    const struct source *known = source_find(m->source);
     json_t *list = json_array(), *within = json_array();
 
+    *out = list;
     for (size_t i = 0; i < m->n_archives; i++) {
         const struct manifest_archive *a = &m->archives[i];
+        const char *url = known ? source_url(known, a->file, a->sha256) : NULL;
 
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s}", "@type", "cr:FileObject", "@id",
-                            a->file, "name", a->file, "contentUrl", a->file, "contentSize",
-                            json_sprintf("%llu B", (unsigned long long)a->size), "encodingFormat",
-                            type_of(a->file), "sha256", a->sha256));
+        add_file(list, a->file, url ? url : a->file, a->size, type_of(a->file), a->sha256);
         json_array_append_new(within, json_pack("{s:s}", "@id", a->file));
     }
     json_array_append_new(list,
-                          json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "@type", "cr:FileSet", "@id",
+                          json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "@type", "cr:FileSet", "@id",
                                     "pictures", "name", "pictures", "containedIn", within,
-                                    "encodingFormat", "image/jpeg", "includes", patterns_of(p)));
-    return list;
+                                    "encodingFormat", formats_of(p), "includes", patterns_of(p)));
+    return table ? add_table(list, p, m, table, err) : 0;
 }
 
 /* --- records --------------------------------------------------------------------------------------- */
 
-static json_t *source(json_t *extract)
+/* KIND "fileSet" or "fileObject", its name, what is taken of it; REGEX, owned, may be NULL. A Croissant expression is
+ * matched from the beginning, and group 1 counts. */
+static json_t *source(const char *kind, const char *id, const char *what, const char *of,
+                      json_t *regex)
 {
-    return json_pack("{s:{s:s}, s:o}", "fileSet", "@id", "pictures", "extract", extract);
+    json_t *s = json_pack("{s:{s:s}, s:{s:s}}", kind, "@id", id, "extract", what, of);
+
+    if (regex)
+        json_object_set_new(s, "transform", json_pack("{s:o}", "regex", regex));
+    return s;
 }
 
-/* How the label follows from the file; NULL: by a table, which Croissant would need as a file of its own. A Croissant
- * expression is matched from the beginning, and group 1 counts. The field does not refer to the classes, as mlcroissant
- * 1.1.1 would apply the expression to the label once more. */
-static json_t *label_field(const struct prep *p)
+static json_t *field(const char *set, const char *name, const char *type, json_t *from)
+{
+    return json_pack("{s:s, s:o, s:s, s:s, s:o}", "@type", "cr:Field", "@id",
+                     json_sprintf("%s/%s", set, name), "name", name, "dataType", type, "source",
+                     from);
+}
+
+/* A label in the name of the file or of its folder. The field does not refer to the classes, as mlcroissant 1.1.1 would
+ * apply the expression to the label once more. */
+static json_t *name_field(const struct prep *p)
 {
     const bool folder = p->options.label_from == LABEL_FOLDER;
     const char *regex = p->options.label_regex;
-    json_t *from;
 
-    if (p->options.label_from == LABEL_CSV)
-        return NULL;
-    from = source(json_pack("{s:s}", "fileProperty", folder ? "fullpath" : "filename"));
-    json_object_set_new(from, "transform",
-                        json_pack("{s:o}", "regex",
-                                  folder            ? json_string(".*?([^/]+)/[^/]+$")
-                                  : regex[0] == '^' ? json_string(regex)
-                                                    : json_sprintf(".*?(?:%s)", regex)));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "@type", "cr:Field", "@id", "records/label",
-                     "name", "label", "dataType", "sc:Text", "source", from);
+    return field("records", "label", "sc:Text",
+                 source("fileSet", "pictures", "fileProperty", folder ? "fullpath" : "filename",
+                        folder            ? json_string(".*?([^/]+)/[^/]+$")
+                        : regex[0] == '^' ? json_string(regex)
+                                          : json_sprintf(".*?(?:%s)", regex)));
 }
 
-static json_t *records(const struct prep *p)
+/* What a path of the table and that of a file have in common: the last part, without the ending of a picture. The
+ * expression changes nothing the second time, as mlcroissant 1.1.1 applies it to what is joined once more. */
+static json_t *stem_regex(const struct prep *p)
 {
-    json_t *fields = json_array(), *label = label_field(p), *classes = json_array();
+    json_t *endings = endings_of(p), *ending, *regex;
+    char any[1024] = "";
+    size_t i, used = 0;
 
-    json_array_append_new(fields, json_pack("{s:s, s:s, s:s, s:s, s:o}", "@type", "cr:Field", "@id",
-                                            "records/picture", "name", "picture", "dataType",
-                                            "sc:ImageObject", "source",
-                                            source(json_pack("{s:s}", "fileProperty", "content"))));
+    json_array_foreach(endings, i, ending)
+    {
+        const char *text = json_string_value(ending);
+
+        /* an ending with other characters stays part of the name, on both sides */
+        if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
+                strlen(text) &&
+            used + strlen(text) + 2 < sizeof any)
+            used += (size_t)snprintf(any + used, sizeof any - used, "%s%s", used ? "|" : "", text);
+    }
+    regex =
+        used ? json_sprintf(".*?([^/\\\\]+?)(?:\\.(?:%s))?$", any) : json_string(".*?([^/\\\\]+)$");
+    json_decref(endings);
+    return regex;
+}
+
+/* A record set of the table's rows, to RECORDS; and the fields that join them with the pictures, to FIELDS. */
+static void add_table_records(json_t *records, json_t *fields, const struct prep *p,
+                              const struct csv *table)
+{
+    const char *const file = path_base(p->options.label_csv);
+    json_t *join = field("records", "name", "sc:Text",
+                         source("fileSet", "pictures", "fileProperty", "fullpath", stem_regex(p)));
+
+    json_object_set_new(join, "references", json_pack("{s:{s:s}}", "field", "@id", "labels/name"));
+    json_array_append_new(fields, join);
+    json_array_append_new(fields, field("records", "label", "sc:Text",
+                                        json_pack("{s:{s:s}}", "field", "@id", "labels/label")));
+    json_array_append_new(
+        records, json_pack("{s:s, s:s, s:s, s:{s:s}, s:[o, o]}", "@type", "cr:RecordSet", "@id",
+                           "labels", "name", "labels", "key", "@id", "labels/name", "field",
+                           field("labels", "name", "sc:Text",
+                                 source("fileObject", file, "column", table->key, stem_regex(p))),
+                           field("labels", "label", "sc:Text",
+                                 source("fileObject", file, "column", table->value, NULL))));
+}
+
+static json_t *records(const struct prep *p, const struct csv *table)
+{
+    json_t *fields = json_array(), *classes = json_array(), *all;
+
     json_array_append_new(fields,
-                          json_pack("{s:s, s:s, s:s, s:s, s:o}", "@type", "cr:Field", "@id",
-                                    "records/file", "name", "file", "dataType", "sc:Text", "source",
-                                    source(json_pack("{s:s}", "fileProperty", "filename"))));
-    if (label)
-        json_array_append_new(fields, label);
+                          field("records", "picture", "sc:ImageObject",
+                                source("fileSet", "pictures", "fileProperty", "content", NULL)));
+    json_array_append_new(fields,
+                          field("records", "file", "sc:Text",
+                                source("fileSet", "pictures", "fileProperty", "filename", NULL)));
     for (int32_t c = 0; c < p->dataset->n_classes; c++)
         json_array_append_new(classes, json_pack("{s:s}", "classes/name", p->dataset->vocab[c]));
-    return json_pack(
-        "[{s:s, s:s, s:s, s:{s:s}, s:s, s:[{s:s, s:s, s:s, s:s}], s:o}, {s:s, s:s, s:s, s:o}]",
-        "@type", "cr:RecordSet", "@id", "classes", "name", "classes", "key", "@id", "classes/name",
-        "dataType", "sc:Enumeration", "field", "@type", "cr:Field", "@id", "classes/name", "name",
-        "name", "dataType", "sc:Text", "data", classes, "@type", "cr:RecordSet", "@id", "records",
-        "name", "records", "field", fields);
+    all = json_pack("[{s:s, s:s, s:s, s:{s:s}, s:s, s:[{s:s, s:s, s:s, s:s}], s:o}]", "@type",
+                    "cr:RecordSet", "@id", "classes", "name", "classes", "key", "@id",
+                    "classes/name", "dataType", "sc:Enumeration", "field", "@type", "cr:Field",
+                    "@id", "classes/name", "name", "name", "dataType", "sc:Text", "data", classes);
+    if (table)
+        add_table_records(all, fields, p, table);
+    else if (p->options.label_from != LABEL_CSV)
+        json_array_append_new(fields, name_field(p));
+    json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:o}", "@type", "cr:RecordSet", "@id",
+                                         "records", "name", "records", "field", fields));
+    return all;
+}
+
+/* --- the table of labels --------------------------------------------------------------------------- */
+
+/* A picture whose name without folder and ending another one has, too; NULL: there is none. */
+static const char *twice(const struct prep *p)
+{
+    json_t *seen = json_object();
+    const char *found = NULL;
+
+    for (uint32_t i = 0; i < p->dataset->n && !found; i++) {
+        const char *base = path_base(p->dataset->items[i].path), *dot = strrchr(base, '.');
+        char stem[256];
+
+        snprintf(stem, sizeof stem, "%.*s", (int)(dot && dot > base ? dot - base : 255), base);
+        if (json_object_get(seen, stem))
+            found = base;
+        json_object_set_new_nocheck(seen, stem, json_true());
+    }
+    json_decref(seen);
+    return found;
+}
+
+/* 1: TABLE is read; 0: there is none, or none that Croissant can join with the pictures, which is said. */
+static int open_table(struct csv *table, const struct prep *p, struct err *err)
+{
+    const struct csv_columns columns = label_columns(&p->options);
+    const char *name = p->options.label_csv, *same;
+    char path[PATH_LEN];
+
+    if (p->options.label_from != LABEL_CSV)
+        return 0;
+    if (path_format(path, err, "%s/%s", p->tree, name) < 0 ||
+        csv_read(table, path, &columns, err) < 0)
+        return -1;
+    same = twice(p);
+    if (same)
+        log_warn(
+            "the records have no labels: Croissant joins pictures and %s by the names of files, "
+            "and there are several %s",
+            name, same);
+    else if (table->separator != ',' && table->separator != '\t')
+        log_warn("the records have no labels: the columns of %s are parted by %c, where Croissant "
+                 "knows commas and tabs",
+                 name, table->separator);
+    else
+        return 1;
+    return 0;
+}
+
+static json_t *describe(const struct prep *p, const struct manifest *m, const struct csv *table,
+                        struct err *err)
+{
+    const struct source *known = source_find(m->source);
+    json_t *files, *all;
+
+    if (distribution(&files, p, m, table, err) < 0) {
+        json_decref(files);
+        return NULL;
+    }
+    all = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:s*, s:s, s:o, s:o}", "@context",
+                    make_context(), "@type", "sc:Dataset", "conformsTo",
+                    "http://mlcommons.org/croissant/1.1", "name", p->set, "description",
+                    json_sprintf("%s: %u pictures of %d classes",
+                                 p->options.title[0] ? p->options.title : p->set, p->dataset->n,
+                                 (int)p->dataset->n_classes),
+                    "license", p->options.licence[0] ? p->options.licence : "unknown", "url",
+                    known ? known->page : NULL, "version", "1.0.0", "distribution", files,
+                    "recordSet", records(p, table));
+    if (!all)
+        err_set(err, ERR_NOMEM, "Croissant");
+    return all;
 }
 
 int prep_croissant(struct prep *p, struct err *err)
 {
     struct manifest m = {0};
-    json_t *all;
-    char *text;
+    struct csv table = {0};
+    json_t *all = NULL;
+    char *text = NULL;
+    int has;
 
     if (!p->manifest[0] || !path_exists(p->manifest))
         return err_set(err, ERR_INPUT,
                        "--croissant names the archive of a set that was fetched; %s has none",
                        p->name);
-    if (prep_list(p, err) < 0 || manifest_read(&m, p->manifest, err) < 0)
+    if (prep_list(p, err) < 0)
         return -1;
-    all = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:o}", "@context", make_context(),
-                    "@type", "sc:Dataset", "conformsTo", "http://mlcommons.org/croissant/1.1",
-                    "name", p->set, "description",
-                    json_sprintf("%s: %u pictures of %d classes",
-                                 p->options.title[0] ? p->options.title : p->set, p->dataset->n,
-                                 (int)p->dataset->n_classes),
-                    "license", p->options.licence[0] ? p->options.licence : "unknown", "version",
-                    "1.0.0", "distribution", distribution(p, &m), "recordSet", records(p));
+    has = open_table(&table, p, err);
+    if (has >= 0 && manifest_read(&m, p->manifest, err) == 0)
+        all = describe(p, &m, has ? &table : NULL, err);
     manifest_free(&m);
-    text = all ? json_text(all, 2) : NULL;
+    csv_free(&table);
+    if (all && !(text = json_text(all, 2)))
+        err_set(err, ERR_NOMEM, "Croissant");
     json_decref(all);
     if (!text)
-        return err_set(err, ERR_NOMEM, "Croissant");
+        return -1;
     puts(text);
     free(text);
     return 0;

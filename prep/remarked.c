@@ -126,14 +126,15 @@ int shardset_remark(struct shard_writer *w, const struct prep *p, struct remarks
                     struct err *err)
 {
     const struct dataset *d = p->dataset;
+    const int reached = size_to_propose(sides, d->n);
 
     for (int32_t c = 0; c < d->n_classes; c++)
         if (kept[c] == 0)
             remarks_add(r, REMARK_EMPTY_CLASSES, "%s", d->vocab[c]);
-    if (r->of[REMARK_ENLARGED].n > 0)
+    if (r->of[REMARK_ENLARGED].n > 0 && reached < p->options.size)
         remarks_advise(r, REMARK_ENLARGED,
                        "presize.size=%d is what nine in ten pictures reach, and takes less room",
-                       size_to_propose(sides, d->n));
+                       reached);
     if (find_duplicates(w, p, r, ids, err) < 0)
         return -1;
     return shard_writer_record(w, "remarks", remarks_json(r), err);

@@ -10,12 +10,34 @@
 #include "base/json.h"
 #include "learn/begin.h"
 #include "learn/useful.h"
+#include "record/study.h"
 
 enum { RUNS_MOST = 100000, NAME_SHOWN = 120 };
 
 /* --- recipes -------------------------------------------------------------------------------------- */
 
-/* RECIPES := each of them with each of OPTIONS, {"words", "label"}. Both are taken over. NULL: out of memory. */
+/* A recipe, a repeat or what one axis adds to them, as a run that is not named yet: NAME is its label. NAME (a string)
+ * and WORDS are taken over. NULL: out of memory. */
+static json_t *make_run(json_t *name, const char *experiment, json_t *words)
+{
+    const struct study_run r = {json_string_value(name), experiment, words};
+    json_t *run = fields_json(study_run_fields, &r);
+
+    json_decref(name);
+    json_decref(words);
+    return run;
+}
+
+/* The words of A, then those of B. */
+static json_t *join_words(const json_t *a, const json_t *b)
+{
+    json_t *words = json_copy((json_t *)(uintptr_t)a);
+
+    json_array_extend(words, (json_t *)(uintptr_t)b);
+    return words;
+}
+
+/* RECIPES := each of them with each of OPTIONS. Both are taken over. NULL: out of memory. */
 static json_t *multiply(json_t *recipes, json_t *options)
 {
     json_t *all = json_array();
@@ -26,15 +48,11 @@ static json_t *multiply(json_t *recipes, json_t *options)
     {
         json_array_foreach(options, k, option)
         {
-            const char *a = json_string_value(json_object_get(recipe, "label"));
-            const char *b = json_string_value(json_object_get(option, "label"));
-            json_t *words = json_copy(json_object_get(recipe, "words"));
+            const struct study_run a = study_run_of(recipe), b = study_run_of(option);
 
-            json_array_extend(words, json_object_get(option, "words"));
             json_array_append_new(
-                all, json_pack("{s:O, s:o, s:o}", "experiment",
-                               json_object_get(recipe, "experiment"), "words", words, "label",
-                               json_sprintf("%s%s%s", a, *a && *b ? "," : "", b)));
+                all, make_run(json_sprintf("%s%s%s", a.name, *a.name && *b.name ? "," : "", b.name),
+                              a.experiment, join_words(a.words, b.words)));
         }
     }
     json_decref(recipes);
@@ -60,8 +78,8 @@ static const char *short_key(const char *key, const json_t *keys)
 
 static json_t *option_of(const char *key, const char *value, const json_t *keys)
 {
-    return json_pack("{s:[o], s:o}", "words", json_sprintf("%s=%s", key, value), "label",
-                     json_sprintf("%s=%s", short_key(key, keys), value));
+    return make_run(json_sprintf("%s=%s", short_key(key, keys), value), "",
+                    json_pack("[o]", json_sprintf("%s=%s", key, value)));
 }
 
 /* Each set of keys of the file's list as an option. */
@@ -76,8 +94,7 @@ static json_t *list_options(const json_t *list, const json_t *keys)
     {
         json_t *both = json_array();
 
-        json_array_append_new(
-            both, json_pack("{s:s, s:[], s:s}", "experiment", "", "words", "label", ""));
+        json_array_append_new(both, make_run(json_string(""), "", json_array()));
         json_object_foreach((json_t *)(uintptr_t)entry, key, value)
         {
             json_t *one = json_array();
@@ -102,10 +119,10 @@ static json_t *make_recipes(const struct axes_file *f)
     {
         const char *name = json_string_value(value);
 
-        json_array_append_new(
-            recipes, json_pack("{s:O, s:O, s:o}", "experiment", value, "words", f->words, "label",
-                               json_array_size(f->experiments) > 1 ? axes_experiment_name(name)
-                                                                   : json_string("")));
+        json_array_append_new(recipes, make_run(json_array_size(f->experiments) > 1
+                                                    ? axes_experiment_name(name)
+                                                    : json_string(""),
+                                                name, json_incref(f->words)));
     }
     json_array_foreach(f->list, i, entry)
     {
@@ -132,14 +149,13 @@ static json_t *make_recipes(const struct axes_file *f)
 /* Every repeat as an option: its words, and what its runs' names end in. */
 static json_t *make_repeats(const struct axes_file *f)
 {
-    json_t *all = json_array(), *none;
+    json_t *all = json_array();
     const struct {
         const json_t *numbers;
         const char *key, *label;
     } axes[] = {{f->seeds, "seed", "seed"}, {f->split_seeds, "data.split_seed", "split_seed"}};
 
-    none = json_pack("{s:s, s:[], s:s}", "experiment", "", "words", "label", "");
-    json_array_append_new(all, none);
+    json_array_append_new(all, make_run(json_string(""), "", json_array()));
     for (size_t a = 0; a < 2; a++) {
         json_t *options = json_array();
         const json_t *number;
@@ -150,10 +166,9 @@ static json_t *make_repeats(const struct axes_file *f)
             const json_int_t n = json_integer_value(number);
 
             json_array_append_new(
-                options,
-                json_pack("{s:[o], s:o}", "words",
-                          json_sprintf("%s=%" JSON_INTEGER_FORMAT, axes[a].key, n), "label",
-                          json_sprintf("%s=%" JSON_INTEGER_FORMAT, axes[a].label, n)));
+                options, make_run(json_sprintf("%s=%" JSON_INTEGER_FORMAT, axes[a].label, n), "",
+                                  json_pack("[o]", json_sprintf("%s=%" JSON_INTEGER_FORMAT,
+                                                                axes[a].key, n))));
         }
         if (json_array_size(options) > 0)
             all = multiply(all, options);
@@ -164,10 +179,10 @@ static json_t *make_repeats(const struct axes_file *f)
         json_t *options = json_array();
 
         for (int i = 1; i <= f->folds; i++)
-            json_array_append_new(options, json_pack("{s:[o, o], s:o}", "words",
-                                                     json_sprintf("data.folds=%d", f->folds),
-                                                     json_sprintf("data.fold=%d", i), "label",
-                                                     json_sprintf("fold=%d", i)));
+            json_array_append_new(
+                options, make_run(json_sprintf("fold=%d", i), "",
+                                  json_pack("[o, o]", json_sprintf("data.folds=%d", f->folds),
+                                            json_sprintf("data.fold=%d", i))));
         all = multiply(all, options);
     }
     return all;
@@ -215,16 +230,16 @@ static int check_once(const json_t *words, const char *origin, struct err *err)
 /* One recipe can be trained, and is not the same as one before it. SEEN: labels by hash of configuration. */
 static int check_recipe(json_t *seen, const json_t *recipe, const char *origin, struct err *err)
 {
-    const char *label = json_string_value(json_object_get(recipe, "label")), *before;
-    char **words = word_array(json_object_get(recipe, "words"));
+    const struct study_run r = study_run_of(recipe);
+    char **words = word_array(r.words);
+    const char *before;
     struct experiment *e = NULL;
     char hex[SHA256_HEX];
     int rc;
 
     if (!words)
         return err_set(err, ERR_NOMEM, "study");
-    rc = useful_read(&e, json_string_value(json_object_get(recipe, "experiment")), words,
-                     (int)json_array_size(json_object_get(recipe, "words")), err);
+    rc = useful_read(&e, r.experiment, words, (int)json_array_size(r.words), err);
     free(words);
     if (rc < 0)
         return origin ? err_usage_of(err, origin) : -1;
@@ -235,9 +250,10 @@ static int check_recipe(json_t *seen, const json_t *recipe, const char *origin, 
     before = json_string_value(json_object_get(seen, hex));
     if (before)
         return err_in(err, origin, "%s and %s are the same recipe: their runs would be duplicates",
-                      before, label);
-    return json_object_set_new(seen, hex, json_string(label)) < 0 ? err_set(err, ERR_NOMEM, "study")
-                                                                  : 0;
+                      before, r.name);
+    return json_object_set_new(seen, hex, json_string(r.name)) < 0
+               ? err_set(err, ERR_NOMEM, "study")
+               : 0;
 }
 
 static int check_recipes(const json_t *recipes, const json_t *repeats, const char *origin,
@@ -250,13 +266,15 @@ static int check_recipes(const json_t *recipes, const json_t *repeats, const cha
 
     json_array_foreach(recipes, i, recipe)
     {
-        json_t *one = json_deep_copy(recipe);
+        const struct study_run r = study_run_of(recipe),
+                               first = study_run_of(json_array_get(repeats, 0));
+        json_t *words = join_words(r.words, first.words);
+        json_t *one = make_run(json_string(r.name), r.experiment, json_incref(words));
 
-        json_array_extend(json_object_get(one, "words"),
-                          json_object_get(json_array_get(repeats, 0), "words"));
-        rc = check_once(json_object_get(one, "words"), origin, err);
+        rc = check_once(words, origin, err);
         if (rc == 0)
             rc = check_recipe(seen, one, origin, err);
+        json_decref(words);
         json_decref(one);
         if (rc < 0)
             break;
@@ -302,18 +320,13 @@ static json_t *list_runs(const json_t *recipes, const json_t *repeats)
     {
         json_array_foreach(recipes, i, recipe)
         {
-            const char *a = json_string_value(json_object_get(recipe, "label"));
-            const char *b = json_string_value(json_object_get(repeat, "label"));
-            json_t *words = json_copy(json_object_get(recipe, "words")), *label;
+            const struct study_run a = study_run_of(recipe), b = study_run_of(repeat);
+            json_t *label = *a.name || *b.name ? json_sprintf("%s%s%s", a.name,
+                                                              *a.name && *b.name ? "," : "", b.name)
+                                               : axes_experiment_name(a.experiment);
 
-            json_array_extend(words, json_object_get(repeat, "words"));
-            label = *a || *b ? json_sprintf("%s%s%s", a, *a && *b ? "," : "", b)
-                             : axes_experiment_name(
-                                   json_string_value(json_object_get(recipe, "experiment")));
-            json_array_append_new(runs,
-                                  json_pack("{s:o, s:O, s:o}", "name",
-                                            run_name(json_string_value(label), names), "experiment",
-                                            json_object_get(recipe, "experiment"), "words", words));
+            json_array_append_new(runs, make_run(run_name(json_string_value(label), names),
+                                                 a.experiment, join_words(a.words, b.words)));
             json_decref(label);
         }
     }
@@ -388,7 +401,7 @@ int axes_plan(json_t **out, char name[256], const struct axes_request *r, struct
 {
     const char *origin = r->file;
     struct axes_file f = {0};
-    json_t *recipes = NULL, *repeats = NULL, *base = NULL, *labels = json_array();
+    json_t *recipes = NULL, *repeats = NULL, *base = NULL, *runs = NULL, *labels = json_array();
     const json_t *recipe;
     size_t i;
     int rc = -1;
@@ -407,17 +420,23 @@ int axes_plan(json_t **out, char name[256], const struct axes_request *r, struct
         goto out;
     json_array_foreach(recipes, i, recipe)
     {
-        json_array_append(labels, json_object_get(recipe, "label"));
+        json_array_append_new(labels, json_string(study_run_of(recipe).name));
     }
-    *out = json_pack("{s:o, s:s, s:O, s:O, s:o*, s:o*, s:i, s:o}", "version", json_integer(1),
-                     "title", f.title, "base", base, "recipes", labels, "seeds",
-                     json_incref(f.seeds), "split_seeds", json_incref(f.split_seeds), "folds",
-                     f.folds, "runs", list_runs(recipes, repeats));
+    runs = list_runs(recipes, repeats);
+    *out = fields_json(study_fields, &(struct study_record){.version = STUDY_VERSION,
+                                                            .title = f.title,
+                                                            .base = base,
+                                                            .recipes = labels,
+                                                            .seeds = f.seeds,
+                                                            .split_seeds = f.split_seeds,
+                                                            .folds = f.folds,
+                                                            .runs = runs});
     rc = *out ? 0 : err_set(err, ERR_NOMEM, "study");
 out:
     json_decref(recipes);
     json_decref(repeats);
     json_decref(base);
+    json_decref(runs);
     json_decref(labels);
     axes_file_free(&f);
     return rc;
@@ -456,10 +475,12 @@ static int same_base(const char *name, const json_t *then, const json_t *now, st
 
 int axes_check_base(const json_t *study, struct err *err)
 {
-    json_t *base = json_object_get(study, "base"), *then, *now;
+    struct study_record r;
+    json_t *then, *now;
     const char *name;
 
-    json_object_foreach(base, name, then)
+    fields_read(study_fields, STUDY_VERSION, &r, study, NULL);
+    json_object_foreach((json_t *)(uintptr_t)r.base, name, then)
     {
         int rc;
 
@@ -481,15 +502,15 @@ static json_t *by_name(const json_t *runs)
 
     json_array_foreach(runs, i, run)
     {
-        json_object_set(all, json_string_value(json_object_get(run, "name")), run);
+        json_object_set(all, study_run_of(run).name, run);
     }
     return all;
 }
 
-/* RUN without words whose keys change no result. */
-static json_t *essence(const json_t *run)
+/* The words of a run whose keys change a result. */
+static json_t *essence(const json_t *of)
 {
-    json_t *all = json_deep_copy(run), *words = json_object_get(all, "words");
+    json_t *words = json_copy((json_t *)(uintptr_t)of);
 
     for (size_t i = json_array_size(words); i-- > 0;) {
         const char *word = json_string_value(json_array_get(words, i));
@@ -499,28 +520,28 @@ static json_t *essence(const json_t *run)
         if (experiment_is_harmless(key))
             json_array_remove(words, i);
     }
-    return all;
+    return words;
 }
 
-static bool same_run(const json_t *a, const json_t *b)
+static bool same_run(const struct study_run *a, const struct study_run *b)
 {
-    json_t *x = essence(a), *y = essence(b);
-    const bool same = x && y && json_equal(x, y);
+    json_t *x = essence(a->words), *y = essence(b->words);
+    const bool same = x && y && json_equal(x, y) && strcmp(a->name, b->name) == 0 &&
+                      strcmp(a->experiment, b->experiment) == 0;
 
     json_decref(x);
     json_decref(y);
     return same;
 }
 
-static int other_words(const char *name, const json_t *a, const json_t *b, struct err *err)
+static int other_words(const struct study_run *a, const struct study_run *b, struct err *err)
 {
-    char *x = json_text(json_object_get(a, "words"), 0),
-         *y = json_text(json_object_get(b, "words"), 0);
+    char *x = json_text(a->words, 0), *y = json_text(b->words, 0);
 
     err_set(err, ERR_INPUT,
             "the study was begun with other keys: run %s has %.500s there and %.500s now; begin "
             "another study (--name)",
-            name, x ? x : "?", y ? y : "?");
+            a->name, x ? x : "?", y ? y : "?");
     free(x);
     free(y);
     return -1;
@@ -529,37 +550,40 @@ static int other_words(const char *name, const json_t *a, const json_t *b, struc
 int axes_extend(json_t *plan, const json_t *old, bool (*is_made)(void *ctx, const char *run),
                 void *ctx, struct err *err)
 {
-    json_t *now = by_name(json_object_get(plan, "runs")), *runs = json_array();
-    const json_t *list = json_object_get(old, "runs");
-    json_t *run;
+    struct study_record before, after;
+    json_t *now, *runs = json_array(), *run;
     int rc = -1;
     size_t i;
 
-    json_array_foreach(list, i, run)
+    fields_read(study_fields, STUDY_VERSION, &before, old, NULL);
+    fields_read(study_fields, STUDY_VERSION, &after, plan, NULL);
+    now = by_name(after.runs);
+    json_array_foreach((json_t *)(uintptr_t)before.runs, i, run)
     {
-        const char *name = json_string_value(json_object_get(run, "name"));
-        json_t *same = json_object_get(now, name);
+        const struct study_run was = study_run_of(run);
+        json_t *same = json_object_get(now, was.name);
+        struct study_run is;
 
-        if (!same && is_made(ctx, name)) {
+        if (!same && is_made(ctx, was.name)) {
             err_set(err, ERR_INPUT,
                     "run %s of the study is in no axis any more; a study only grows: add to its "
                     "axes, or begin another one (--name)",
-                    name);
+                    was.name);
             goto out;
         }
         if (!same)
             continue;
-        if (!same_run(same, run)) {
-            other_words(name, run, same, err);
+        is = study_run_of(same);
+        if (!same_run(&is, &was)) {
+            other_words(&was, &is, err);
             goto out;
         }
         json_array_append(runs, same);
-        json_object_del(now, name);
+        json_object_del(now, was.name);
     }
-    list = json_object_get(plan, "runs");
-    json_array_foreach(list, i, run)
+    json_array_foreach((json_t *)(uintptr_t)after.runs, i, run)
     {
-        if (json_object_get(now, json_string_value(json_object_get(run, "name"))))
+        if (json_object_get(now, study_run_of(run).name))
             json_array_append(runs, run);
     }
     rc = json_object_set(plan, "runs", runs) < 0 ? err_set(err, ERR_NOMEM, "study") : 0;

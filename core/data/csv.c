@@ -302,6 +302,7 @@ static int cut_rows(struct csv *c, const struct csv_columns *columns, struct err
     if (find_columns(&r, columns, column, err) < 0)
         return -1;
     n = r.n;
+    c->separator = r.separator;
     snprintf(c->key, sizeof c->key, "%s", r.fields[column[0]]);
     snprintf(c->value, sizeof c->value, "%s", r.fields[column[1]]);
     find_other(c->other, sizeof c->other, &r, columns->value, column[1]);

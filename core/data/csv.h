@@ -40,6 +40,7 @@ struct csv {
     size_t n;
     char *text;              /* the file, cut up in place */
     char key[64], value[64]; /* the columns that were found, as the table calls them */
+    char separator;          /* of the columns: , ; tab or | */
     char other[64];          /* a further column that would do for value; "": none */
 };
 

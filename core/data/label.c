@@ -91,12 +91,17 @@ static int choose_names(struct labeller *l, const struct dataset *d, struct err 
     return offenders_append(err, &twice);
 }
 
+struct csv_columns label_columns(const struct dataset_options *o)
+{
+    return (struct csv_columns){o->label_path_column[0] ? o->label_path_column : CSV_PATH_COLUMNS,
+                                o->label_column[0] ? o->label_column : CSV_LABEL_COLUMNS,
+                                .paths = true};
+}
+
 static int open_labeller(struct labeller *l, const struct dataset *d,
                          const struct dataset_options *o, const char *tree, struct err *err)
 {
-    const struct csv_columns columns = {
-        o->label_path_column[0] ? o->label_path_column : CSV_PATH_COLUMNS,
-        o->label_column[0] ? o->label_column : CSV_LABEL_COLUMNS, .paths = true};
+    const struct csv_columns columns = label_columns(o);
     char path[PATH_LEN];
 
     memset(l, 0, sizeof *l);

@@ -1,6 +1,7 @@
 /* element.c - HTML of small things. SPDX-License-Identifier: MIT */
 #include "draw/element.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,22 @@ json_t *element_string(const char *text)
     }
     free(clean);
     return out;
+}
+
+json_t *element_base64(const void *data, size_t size)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    json_t *value = NULL;
+
+    if (memory) {
+        markup_base64(memory, data, size);
+        if (fclose(memory) == 0)
+            value = json_stringn_nocheck(text, length);
+    }
+    free(text);
+    return value;
 }
 
 void element_name(FILE *out, const char *text)
@@ -70,6 +87,27 @@ void element_td_number(FILE *out, double value, int decimals)
     fprintf(out, "<td class=\"n\">%.*f</td>", decimals, value);
 }
 
+void element_td_range(FILE *out, double value, double low, double high, double most,
+                      const double *each, int n)
+{
+    const double width = 200 / (most > 0 ? most : 1), left = 6;
+    const double end = left + fmin(high * width, 205); /* an interval may reach beyond the scale */
+
+    fputs("<td><svg class=\"range\" viewBox=\"0 0 212 16\" width=\"212\" height=\"16\" "
+          "aria-hidden=\"true\"><line x1=\"6\" x2=\"206\" y1=\"8\" y2=\"8\" stroke=\"#e6e6e6\"/>",
+          out);
+    if (low <= high)
+        fprintf(out,
+                "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"8\" y2=\"8\" stroke=\"#0072b2\" "
+                "stroke-width=\"2\"/>",
+                left + fmax(low * width, 0), end);
+    for (int i = 0; i < n; i++)
+        fprintf(out, "<circle cx=\"%.1f\" cy=\"8\" r=\"3.5\" fill=\"none\" stroke=\"#d55e00\"/>",
+                left + each[i] * width);
+    fprintf(out, "<circle cx=\"%.1f\" cy=\"8\" r=\"5\" fill=\"#0072b2\"/></svg></td>",
+            left + value * width);
+}
+
 void element_value(FILE *out, const json_t *value)
 {
     char *text;
@@ -90,6 +128,15 @@ void element_value(FILE *out, const json_t *value)
     text = json_text(value, 0);
     markup_text(out, text);
     free(text);
+}
+
+void element_badge(FILE *out, const char *status)
+{
+    fprintf(out, "<span class=\"badge %s\">%s</span>",
+            strcmp(status, "done") == 0                                    ? "good"
+            : strcmp(status, "running") == 0 || strcmp(status, "due") == 0 ? status
+                                                                           : "bad",
+            status);
 }
 
 void element_row(FILE *out, const char *name, const json_t *value)

@@ -129,6 +129,22 @@ static int put_data(FILE *out, const struct page *p, struct err *err)
     return 0;
 }
 
+/* Links up: to the list of runs, and to a run's study. */
+static void put_home(FILE *out, const struct page *p)
+{
+    if (!p->served || strcmp(p->name, "runs") == 0)
+        return;
+    fputs("<p class=\"home\"><a href=\"/\">All runs</a>", out);
+    if (p->served->study) {
+        fputs(" / <a href=\"/study?study=", out);
+        markup_address(out, p->served->study);
+        fputs("\">", out);
+        markup_text(out, p->served->study);
+        fputs("</a>", out);
+    }
+    fputs("</p>\n", out);
+}
+
 static int put_template(FILE *out, const struct page *p, const char *name, struct err *err);
 
 static int put_part(FILE *out, const struct page *p, const char *name, size_t length,
@@ -154,8 +170,7 @@ static int put_part(FILE *out, const struct page *p, const char *name, size_t le
         return 0;
     }
     if (strcmp(part, "home") == 0) {
-        if (p->served && strcmp(p->name, "runs") != 0)
-            fputs("<p class=\"home\"><a href=\"/\">All runs</a></p>\n", out);
+        put_home(out, p);
         return 0;
     }
     for (size_t i = 0; i < p->n; i++)

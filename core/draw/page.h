@@ -28,6 +28,7 @@ struct page_served {
     const char *name;  /* out: the page's, for page_policy(); NULL: none was printed */
     const char *token; /* what the script sends with all that writes; NULL: it may not */
     const char *run;   /* whose pictures and predictions the script may ask for; NULL: nobody's */
+    const char *study; /* that the page belongs to, and leads to; NULL: none */
 };
 
 /* Replaces PATH by page NAME, whole or not at all; where SERVED is not NULL, the page is printed there, and PATH is not

@@ -58,8 +58,9 @@ static int put_heading(FILE *out, void *of, struct err *err)
     (void)err;
     fputs("<h1>", out);
     markup_text(out, r->run.name);
-    fprintf(out, " <span class=\"badge %s\">%s</span></h1>\n<p class=\"note\">",
-            strcmp(r->run.status, "done") ? "bad" : "good", r->run.status);
+    fputc(' ', out);
+    element_badge(out, r->run.status);
+    fputs("</h1>\n<p class=\"note\">", out);
     if (title && title[0]) {
         markup_text(out, title);
         fputs(". ", out);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "draw/element.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
 #include "record/markup.h"
@@ -40,18 +41,9 @@ static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *sha
 
 int thumb_set(json_t *object, const char *member, const uint8_t *jpeg, size_t size, struct err *err)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&text, &length);
-    int rc = -1;
-
-    if (memory) {
-        markup_base64(memory, jpeg, size);
-        if (fclose(memory) == 0)
-            rc = json_object_set_new(object, member, json_stringn_nocheck(text, length));
-    }
-    free(text);
-    return rc < 0 ? err_set(err, ERR_NOMEM, "picture") : 0;
+    return json_object_set_new(object, member, element_base64(jpeg, size)) < 0
+               ? err_set(err, ERR_NOMEM, "picture")
+               : 0;
 }
 
 int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uint32_t rank,

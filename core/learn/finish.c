@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "draw/report.h"
+#include "experiment/cams.h"
 #include "experiment/checkpoint.h"
 #include "experiment/momentum.h"
 #include "nn/weights.h"
@@ -15,14 +16,47 @@
 #include "record/plot.h"
 #include "record/predictions.h"
 
-static int write_predictions(const struct session *s, const char *folder, const struct verdict *v,
-                             struct err *err)
+/* For TensorBoard. */
+static int write_picture(struct run *run, uint64_t step, const char *title, const uint32_t *counts,
+                         const struct predictions *p, struct err *err)
+{
+    struct plot_png png;
+    struct err why;
+    int rc;
+
+    if (plot_confusion_png(&png, title, counts, p->vocab, p->classes, &why) < 0) {
+        if (why.kind != ERR_INPUT)
+            return err_set(err, why.kind, "%s", why.msg);
+        log_info("TensorBoard gets no picture of the confusion matrix: %s", why.msg);
+        return 0;
+    }
+    rc = run_image(run, "confusion_matrix", step, png.bytes, png.size, png.width, png.height, err);
+    free(png.bytes);
+    return rc;
+}
+
+static int write_confusion(struct run *run, const char *folder, uint64_t step, const char *title,
+                           const struct predictions *p, struct err *err)
+{
+    uint32_t *counts = NULL;
+    char path[PATH_LEN];
+    int rc = -1;
+
+    if (path_format(path, err, "%s/plots/confusion.svg", folder) == 0 &&
+        confusion_count(&counts, p, err) == 0 &&
+        plot_confusion(path, title, counts, p->vocab, p->classes, err) == 0)
+        rc = write_picture(run, step, title, counts, p, err);
+    free(counts);
+    return rc;
+}
+
+static int write_predictions(const struct session *s, struct run *run, const char *folder,
+                             uint64_t step, const struct verdict *v, struct err *err)
 {
     uint32_t n = s->split->n_valid;
     int classes = s->network->classes, rc = -1;
     struct predictions *p;
-    uint32_t *counts = NULL;
-    char path[PATH_LEN], split[PATH_LEN], title[PATH_LEN + 300];
+    char split[PATH_LEN], title[PATH_LEN + 300];
 
     if (predictions_new(&p, n, classes, err) < 0)
         return -1;
@@ -40,19 +74,16 @@ static int write_predictions(const struct session *s, const char *folder, const 
     memcpy(p->predicted, v->predicted, n * sizeof *p->predicted);
     memcpy(p->prob, v->prob, (size_t)n * (size_t)classes * sizeof *p->prob);
     memcpy(p->loss, v->loss, n * sizeof *p->loss);
-    if (predictions_write(p, folder, err) < 0 || confusion_count(&counts, p, err) < 0)
-        goto out;
-    if (path_format(path, err, "%s/plots/confusion.svg", folder) < 0)
+    if (predictions_write(p, folder, err) < 0)
         goto out;
     split_text(split, sizeof split, &s->e->data);
     snprintf(title, sizeof title, "Confusion matrix, validation pictures of %s, %s", s->e->data.set,
              split);
-    rc = plot_confusion(path, title, counts, p->vocab, classes, err);
+    rc = write_confusion(run, folder, step, title, p, err);
     goto out;
 nomem:
     err_set(err, ERR_NOMEM, "predictions");
 out:
-    free(counts);
     predictions_free(p);
     return rc;
 }
@@ -60,9 +91,12 @@ out:
 /* And history.csv. */
 static int write_plots(const char *folder, const struct curve *c, struct err *err)
 {
-    struct plot_options loss = {
-        .title = "Loss", .x_label = "epoch", .y_label = "cross-entropy, nat", .calm = true};
-    struct plot_options lr = {.title = "Learning rate", .x_label = "epoch", .y_label = "rate"};
+    struct plot_options loss = {.title = "Loss",
+                                .x_label = "epochs trained",
+                                .y_label = "cross-entropy, nat",
+                                .calm = true};
+    struct plot_options lr = {
+        .title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"};
     struct plot_series series[2];
     struct field_lines epochs;
     char path[PATH_LEN];
@@ -163,23 +197,67 @@ static int put_final_weights(struct session *s, const char *folder, const struct
     return rc;
 }
 
+int finish_phase(const struct session *s, const struct state *st)
+{
+    return s->e->train.watch.finish == FINISH_BEST ? st->at.best_phase : s->n_phases - 1;
+}
+
+/* Class activation maps of the page, by the network as it is; where they cannot be had, the page is without them. What
+ * the training took is released first, so that this never needs more memory. */
+static void open_maps(struct cams_source *maps, struct trained *t, struct session *s,
+                      const struct state *st)
+{
+    struct err why;
+
+    if (session_ranks(s) > 1) { /* the network is run by all processes together, and this is one */
+        log_info("the report has no class activation maps after a training by several processes; "
+                 "`eval --report' adds them");
+        return;
+    }
+    *t = (struct trained){.experiment = s->e,
+                          .network = s->network,
+                          .device = s->device,
+                          .classes = s->network->classes,
+                          .size = s->phases[finish_phase(s, st)].valid_size};
+    session_release(s);
+    if (cams_new(&maps->cams, t, &why) < 0)
+        log_info("the report has no class activation maps: %s", why.msg);
+}
+
+static int write_report(struct session *s, const char *folder, const struct state *st,
+                        struct err *err)
+{
+    struct cams_source maps = {.shards = s->shards};
+    json_t *momentum = experiment_momentum(s->e);
+    struct report_sources from = {.shards = s->shards, .momentum = momentum, .cam_of = &maps};
+    struct trained t;
+    int rc;
+
+    open_maps(&maps, &t, s, st);
+    if (maps.cams)
+        from.cam = cams_for_report;
+    rc = report_write(folder, &from, err);
+    cams_close(maps.cams);
+    json_decref(momentum);
+    return rc;
+}
+
 int finish_run(struct session *s, struct run *run, const char *folder, const struct state *st,
                struct verdict *v, struct err *err)
 {
-    const bool best = s->e->train.watch.finish == FINISH_BEST;
     char split[PATH_LEN], text[96];
     struct leaks_record leaks;
-    json_t *clean, *momentum;
+    json_t *clean;
     int rc;
 
     /* The best epoch may have had another size; a run resumed after its last has no program yet. */
-    if (session_phase(s, best ? st->at.best_phase : s->n_phases - 1, err) < 0 ||
+    if (session_phase(s, finish_phase(s, st), err) < 0 ||
         put_final_weights(s, folder, st, v, err) < 0)
         return -1;
     if (!v->fresh && loop_score(s, s->split->valid, s->split->n_valid, "Validation", v, err) < 0)
         return -1;
-    if (run &&
-        (write_predictions(s, folder, v, err) < 0 || write_plots(folder, &st->curve, err) < 0))
+    if (run && (write_predictions(s, run, folder, st->step, v, err) < 0 ||
+                write_plots(folder, &st->curve, err) < 0))
         return -1;
     if (leaks_find(&clean, s->split->n_valid, v->labels, v->predicted, leak, s, err) < 0)
         return -1;
@@ -197,9 +275,5 @@ int finish_run(struct session *s, struct run *run, const char *folder, const str
         log_info("error rate %s", text);
     }
     json_decref(clean);
-    momentum = experiment_momentum(s->e);
-    rc = report_write(folder, &(struct report_sources){.shards = s->shards, .momentum = momentum},
-                      err);
-    json_decref(momentum);
-    return rc;
+    return write_report(s, folder, st, err);
 }

@@ -94,7 +94,9 @@ int learner_score(struct learner *l, enum learner_part part, struct score *out, 
 
     BUG_IF(l->failed || l->st.at.epoch == 0);
     /* A finished run's weights are in place; before, the averages stand beside those that are trained. */
-    if (!l->finished)
+    if (l->finished)
+        rc = session_phase(l->s, finish_phase(l->s, &l->st), err);
+    else
         rc = weights_swap_averages(&l->s->device, l->s->network, err);
     if (rc == 0)
         rc = loop_score(l->s, train ? split->train : split->valid,

@@ -12,7 +12,7 @@
 #include "base/version.h"
 #include "record/markup.h"
 
-enum { PNG_SCALE = 2, TEXT_MAX = 512, SIDE_MAX = 16000 };
+enum { TEXT_MAX = 512, SIDE_MAX = 16000 };
 
 struct canvas {
     FILE *svg; /* one of the two */
@@ -65,10 +65,10 @@ int canvas_new_svg(struct canvas **out, FILE *file, double width, double height,
     return 0;
 }
 
-int canvas_new_png(struct canvas **out, double width, double height, struct err *err)
+int canvas_new_png(struct canvas **out, double width, double height, int scale, struct err *err)
 {
     struct canvas *c;
-    int w = (int)ceil(width * PNG_SCALE), h = (int)ceil(height * PNG_SCALE);
+    int w = (int)ceil(width * scale), h = (int)ceil(height * scale);
 
     if (canvas_new(out, err) < 0)
         return -1;
@@ -83,10 +83,11 @@ int canvas_new_png(struct canvas **out, double width, double height, struct err 
         err_set(err, ERR_NOMEM, "plot: %s", cairo_status_to_string(cairo_status(c->cairo)));
         goto fail;
     }
-    cairo_scale(c->cairo, PNG_SCALE, PNG_SCALE);
+    cairo_scale(c->cairo, scale, scale);
     cairo_select_font_face(c->cairo, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
                            CAIRO_FONT_WEIGHT_NORMAL);
-    canvas_rect(c, 0, 0, width, height, 0xffffff, NULL);
+    cairo_set_source_rgb(c->cairo, 1, 1, 1);
+    cairo_paint(c->cairo); /* a rectangle leaves the last pixel dark where a side is broken */
     return 0;
 fail:
     canvas_free(c);
@@ -99,7 +100,7 @@ void canvas_find_font(void)
     struct canvas *c;
     cairo_text_extents_t size;
 
-    if (canvas_new_png(&c, 1, 1, NULL) < 0)
+    if (canvas_new_png(&c, 1, 1, 1, NULL) < 0)
         return;
     cairo_text_extents(c->cairo, "0", &size);
     canvas_free(c);
@@ -115,17 +116,24 @@ static cairo_status_t append(void *file, const unsigned char *data, unsigned siz
     return fwrite(data, 1, size, file) == size ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
+int canvas_put_png(struct canvas *c, FILE *file, struct err *err)
+{
+    const cairo_status_t status = cairo_surface_write_to_png_stream(c->surface, append, file);
+
+    if (status != CAIRO_STATUS_SUCCESS && !ferror(file))
+        return err_set(err, ERR_IO, "cannot make a PNG: %s", cairo_status_to_string(status));
+    return 0;
+}
+
 int canvas_write_png(struct canvas *c, const char *path, struct err *err)
 {
     struct new_file f;
-    cairo_status_t status;
 
     if (new_file_begin(&f, path, err) < 0)
         return -1;
-    status = cairo_surface_write_to_png_stream(c->surface, append, f.file);
-    if (status != CAIRO_STATUS_SUCCESS && !ferror(f.file)) {
+    if (canvas_put_png(c, f.file, err) < 0) {
         new_file_abort(&f);
-        return err_set(err, ERR_IO, "cannot write %s: %s", path, cairo_status_to_string(status));
+        return err_wrap(err, "%s", path);
     }
     return new_file_finish(&f, err);
 }

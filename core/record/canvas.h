@@ -18,12 +18,15 @@ enum anchor { ANCHOR_START, ANCHOR_MIDDLE, ANCHOR_END };
  * Takes 10 ms. */
 void canvas_find_font(void);
 
-/* White, WIDTH x HEIGHT. svg: onto OUT, borrowed; png: in memory, 2 x 2 pixels for each unit. */
+/* White, WIDTH x HEIGHT. svg: onto FILE, borrowed; png: in memory, SCALE x SCALE pixels for each unit. */
 int canvas_new_svg(struct canvas **out, FILE *file, double width, double height,
                    struct err *err) MUST_USE;
-int canvas_new_png(struct canvas **out, double width, double height, struct err *err) MUST_USE;
+int canvas_new_png(struct canvas **out, double width, double height, int scale,
+                   struct err *err) MUST_USE;
 /* Ends the SVG; a write error stays in the FILE. */
 void canvas_end_svg(struct canvas *c);
+/* Onto FILE. A write error stays in FILE. ERR_IO: cairo cannot make the PNG. */
+int canvas_put_png(struct canvas *c, FILE *file, struct err *err) MUST_USE;
 /* Replaces PATH. ERR_IO, ERR_FULL, ERR_NOMEM. */
 int canvas_write_png(struct canvas *c, const char *path, struct err *err) MUST_USE;
 void canvas_free(struct canvas *c); /* NULL is fine */

@@ -1,4 +1,4 @@
-/* events.c - event.proto and summary.proto of TensorFlow, the few fields that a scalar needs.
+/* events.c - event.proto and summary.proto of TensorFlow, the few fields that scalars and pictures need.
  *
  * A record is length (u64), masked CRC-32C of it, data, masked CRC-32C of the data, all
  * little-endian (tensorflow/core/lib/io/record_writer.cc). SPDX-License-Identifier: MIT */
@@ -14,7 +14,7 @@
 #include "base/protobuf.h"
 
 enum { TAG_MAX = 200 };
-/* field numbers: Event, Summary, Summary.Value, SessionLog */
+/* field numbers: Event, Summary, Summary.Value, Summary.Image, SessionLog */
 enum {
     EVENT_WALL_TIME = 1,
     EVENT_STEP = 2,
@@ -24,8 +24,14 @@ enum {
     SUMMARY_VALUE = 1,
     VALUE_TAG = 1,
     VALUE_SIMPLE = 2,
+    VALUE_IMAGE = 4,
     VALUE_TENSOR = 8,
     VALUE_METADATA = 9,
+    IMAGE_HEIGHT = 1,
+    IMAGE_WIDTH = 2,
+    IMAGE_COLORSPACE = 3,
+    IMAGE_ENCODED = 4,
+    COLORSPACE_RGB = 3,
     SESSION_STATUS = 1,
     SESSION_START = 1
 };
@@ -140,20 +146,44 @@ fail:
     return -1;
 }
 
+/* Frees ENTRY, a value with its tag. */
+static int write_value(struct events *e, uint64_t step, struct protobuf *entry, struct err *err)
+{
+    struct protobuf m = {0}, summary = {0};
+
+    protobuf_message(&summary, SUMMARY_VALUE, entry);
+    begin_event(&m);
+    protobuf_int(&m, EVENT_STEP, step);
+    protobuf_message(&m, EVENT_SUMMARY, &summary);
+    return write_record(e, &m, err);
+}
+
 int events_scalar(struct events *e, const char *tag, uint64_t step, double value, struct err *err)
 {
-    struct protobuf m = {0}, entry = {0}, summary = {0};
+    struct protobuf entry = {0};
 
     BUG_IF(strlen(tag) > TAG_MAX);
     if (e->again && write_session_start(e, step, err) < 0)
         return -1;
     protobuf_text(&entry, VALUE_TAG, tag);
     protobuf_float(&entry, VALUE_SIMPLE, (float)value);
-    protobuf_message(&summary, SUMMARY_VALUE, &entry);
-    begin_event(&m);
-    protobuf_int(&m, EVENT_STEP, step);
-    protobuf_message(&m, EVENT_SUMMARY, &summary);
-    return write_record(e, &m, err);
+    return write_value(e, step, &entry, err);
+}
+
+/* No session start before it: a run resumed after its last step would lose that step's scalars. */
+int events_image(struct events *e, const char *tag, uint64_t step, const void *png, size_t size,
+                 int width, int height, struct err *err)
+{
+    struct protobuf entry = {0}, image = {0};
+
+    BUG_IF(strlen(tag) > TAG_MAX);
+    protobuf_int(&image, IMAGE_HEIGHT, (uint64_t)height);
+    protobuf_int(&image, IMAGE_WIDTH, (uint64_t)width);
+    protobuf_int(&image, IMAGE_COLORSPACE, COLORSPACE_RGB);
+    protobuf_bytes(&image, IMAGE_ENCODED, png, size);
+    protobuf_text(&entry, VALUE_TAG, tag);
+    protobuf_message(&entry, VALUE_IMAGE, &image);
+    return write_value(e, step, &entry, err);
 }
 
 /* One key of a map: a number, true or false, or text. */

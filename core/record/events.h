@@ -17,6 +17,9 @@ int events_open(struct events **out, const char *folder, bool again, struct err 
 /* TAG at most 200 bytes. */
 int events_scalar(struct events *e, const char *tag, uint64_t step, double value,
                   struct err *err) MUST_USE;
+/* A picture under TAG: PNG of SIZE bytes, WIDTH x HEIGHT pixels, RGB. ERR_IO, ERR_NOMEM. */
+int events_image(struct events *e, const char *tag, uint64_t step, const void *png, size_t size,
+                 int width, int height, struct err *err) MUST_USE;
 /* What TensorBoard's page of hyper-parameters lists for the run NAME: KEYS, an object of texts; lists are left
  * out. ERR_IO, ERR_NOMEM. */
 int events_hparams(struct events *e, const char *name, const json_t *keys,

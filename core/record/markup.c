@@ -127,6 +127,17 @@ void markup_csv(FILE *out, const char *text)
     free(safe);
 }
 
+void markup_address(FILE *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+            strchr("-._~", *c))
+            fputc(*c, out);
+        else
+            fprintf(out, "%%%02X", *c);
+    }
+}
+
 void markup_base64(FILE *out, const void *data, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

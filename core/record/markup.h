@@ -18,6 +18,8 @@ size_t markup_length(const char *text);
  * would run (it begins with = + - @ and is no number) gets a ' before it. */
 void markup_csv(FILE *out, const char *text);
 void markup_csv_as_it_is(FILE *out, const char *text); /* without the ' */
+/* TEXT as a part of an address: all but letters, digits, - . _ and ~ as %XX (RFC 3986, 2.1). */
+void markup_address(FILE *out, const char *text);
 /* SIZE bytes as base64 (RFC 4648, section 4), for data: addresses. */
 void markup_base64(FILE *out, const void *data, size_t size);
 

@@ -12,6 +12,7 @@
 
 /* Page, px; the frame lies inside the margins. The left one is as wide as the ticks' texts need. */
 enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7, LEGEND_ROW = 18 };
+enum { PNG_SCALE = 2 };
 
 /* Okabe and Ito 2008, "Color universal design": told apart by colour-blind readers. */
 static const uint32_t colours[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9};
@@ -35,7 +36,7 @@ int plot_page(const char *path, struct plot_page page,
     int rc;
 
     if (length > 4 && strcmp(path + length - 4, ".png") == 0) {
-        if (canvas_new_png(&c, page.width, page.height, err) < 0)
+        if (canvas_new_png(&c, page.width, page.height, PNG_SCALE, err) < 0)
             return err_wrap(err, "%s", path);
         rc = draw(c, what, err);
         if (rc == 0)

@@ -43,5 +43,15 @@ int plot_lines_text(FILE *file, const struct plot_options *o, const struct plot_
  * blue, mistakes red; counts printed where there is room; labels rotated below. */
 int plot_confusion(const char *path, const char *title, const uint32_t *counts, char *const *vocab,
                    int32_t classes, struct err *err) MUST_USE;
+/* The same as a PNG in memory, one pixel for each unit. The caller frees BYTES. ERR_INPUT: a side would have more than
+ * PLOT_PNG_MOST pixels; ERR_NOMEM, ERR_IO. */
+enum { PLOT_PNG_MOST = 4096 };
+struct plot_png {
+    char *bytes;
+    size_t size;
+    int width, height; /* px */
+};
+int plot_confusion_png(struct plot_png *out, const char *title, const uint32_t *counts,
+                       char *const *vocab, int32_t classes, struct err *err) MUST_USE;
 
 #endif

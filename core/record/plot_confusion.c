@@ -1,6 +1,7 @@
 /* plot_confusion.c - the confusion matrix, from two classes to thousands.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "record/canvas.h"
@@ -172,4 +173,33 @@ int plot_confusion(const char *path, const char *title, const uint32_t *counts, 
     struct plot_page page = lay_out(&m);
 
     return plot_page(path, page, draw_matrix, &m, err);
+}
+
+int plot_confusion_png(struct plot_png *out, const char *title, const uint32_t *counts,
+                       char *const *vocab, int32_t classes, struct err *err)
+{
+    struct matrix m = {.title = title, .counts = counts, .vocab = vocab, .classes = classes};
+    const struct plot_page page = lay_out(&m);
+    struct canvas *c;
+    FILE *memory;
+    int rc;
+
+    *out = (struct plot_png){.width = (int)ceil(page.width), .height = (int)ceil(page.height)};
+    if (out->width > PLOT_PNG_MOST || out->height > PLOT_PNG_MOST)
+        return err_set(err, ERR_INPUT, "%d x %d pixels are too many (%d each)", out->width,
+                       out->height, PLOT_PNG_MOST);
+    if (canvas_new_png(&c, page.width, page.height, 1, err) < 0)
+        return -1;
+    memory = open_memstream(&out->bytes, &out->size);
+    rc = memory ? draw_matrix(c, &m, err) : err_set(err, ERR_NOMEM, "confusion matrix");
+    if (rc == 0)
+        rc = canvas_put_png(c, memory, err);
+    canvas_free(c);
+    if (memory && fclose(memory) != 0 && rc == 0)
+        rc = err_set(err, ERR_NOMEM, "confusion matrix");
+    if (rc < 0) {
+        free(out->bytes);
+        out->bytes = NULL;
+    }
+    return rc;
 }

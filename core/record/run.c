@@ -394,6 +394,12 @@ int run_scalar(struct run *r, const char *tag, uint64_t step, double value, stru
     return r ? events_scalar(r->events, tag, step, value, err) : 0;
 }
 
+int run_image(struct run *r, const char *tag, uint64_t step, const void *png, size_t size,
+              int width, int height, struct err *err)
+{
+    return r ? events_image(r->events, tag, step, png, size, width, height, err) : 0;
+}
+
 int run_note(struct run *r, const json_t *facts, struct err *err)
 {
     if (json_object_update(r->json, (json_t *)(uintptr_t)facts) < 0)

@@ -44,6 +44,9 @@ int run_hparams(struct run *r, const json_t *keys, struct err *err) MUST_USE;
 /* A scalar for TensorBoard's events file; stored as float32. R: NULL is fine. */
 int run_scalar(struct run *r, const char *tag, uint64_t step, double value,
                struct err *err) MUST_USE;
+/* A picture likewise: PNG of SIZE bytes, WIDTH x HEIGHT pixels, RGB. R: NULL is fine. */
+int run_image(struct run *r, const char *tag, uint64_t step, const void *png, size_t size,
+              int width, int height, struct err *err) MUST_USE;
 /* Adds FACTS to run.json (atomically), replacing members of the same name. */
 int run_note(struct run *r, const json_t *facts, struct err *err) MUST_USE;
 

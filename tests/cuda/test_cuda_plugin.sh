@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: MIT
 . "$SOURCE/tests/tool/train_common.sh"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
+tiny="$tiny model.arch=resnet18" # plans and memory are those of a large network
 same_weights() {
     cmp "$results/$1/checkpoints/last.safetensors" "$results/$2/checkpoints/last.safetensors" ||
         fail "other weights: $1, $2"

@@ -12,6 +12,7 @@ if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
     exit 77
 fi
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
+tiny="$tiny model.arch=resnet18"
 tiny="$tiny -B cuda"
 unset OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so PRESIZE_NCCL=$BIN/libpresize_cuda_sim.so SIM_DEVICES=4

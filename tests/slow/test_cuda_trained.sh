@@ -7,6 +7,7 @@ if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
     exit 77
 fi
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
+tiny="$tiny model.arch=resnet18"
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so
 same_weights() {
     cmp "$results/$1/checkpoints/last.safetensors" "$results/$2/checkpoints/last.safetensors" ||

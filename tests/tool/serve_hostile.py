@@ -1,13 +1,15 @@
-# serve_hostile.py ADDRESS RUN FOLDER PICTURE LABEL - what eval --serve must refuse, spoken over a plain socket; what it does
-# not refuse is printed. ADDRESS is the line that eval prints; RUN a run, FOLDER its folder, PICTURE and LABEL of its set.
+# serve_hostile.py ADDRESS RUN FOLDER PICTURE LABEL STUDY - what eval --serve must refuse, spoken over a plain socket; what it
+# does not refuse is printed. ADDRESS is the line that eval prints; RUN a run, FOLDER its folder, PICTURE and LABEL of its set,
+# STUDY a study. Beside FOLDER lies the run "second" of the same network.
 # Control: the same questions in the right form are answered. SPDX-License-Identifier: MIT
 import json
+import os
 import socket
 import sys
 import time
 from urllib.parse import quote, urlsplit
 
-address, run, folder, picture, label = sys.argv[1:6]
+address, run, folder, picture, label, study = sys.argv[1:7]
 port, entry = urlsplit(address).port, urlsplit(address).query.split("=")[1]
 failed, refused = [], 0
 
@@ -79,6 +81,7 @@ trickle.sendall(b"GET / HTTP/1.1\r\nHost: ")
 good("a run", ask(path=f"/run?run={quote(run, safe='')}"))
 good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
 good("a map", ask(path=f"/cam?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
+good("a study", ask(path=f"/study?study={quote(study, safe='')}"))
 good("HEAD", ask("HEAD"))
 good("localhost", ask(host=f"localhost:{port}"))
 if socket.has_ipv6:
@@ -91,6 +94,7 @@ if socket.has_ipv6:
 # Who asks.
 bad("no cookie", ask(cookie=False), 403)
 bad("no cookie, a run", ask(path=f"/run?run={run}", cookie=False), 403)
+bad("no cookie, a study", ask(path=f"/study?study={study}", cookie=False), 403)
 bad("no cookie, an unknown page", ask(path="/nothing", cookie=False), 403)
 bad("a wrong token in the address", ask(path="/?token=" + "0" * 32, cookie=False), 403)
 bad("the beginning of the token", ask(path="/?token=" + entry[:16], cookie=False), 403)
@@ -117,6 +121,14 @@ for path in ("/etc/passwd", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/
     bad(path, ask(path=path), 400, 404)
 for name in ("", ".", "..", "../" + run, f"{run}/../{run}", f"./{run}", "/etc", folder, f"{run}/", f"{run}\0", "%2e%2e", "\u202e", "<script>", "x" * 9000):
     bad(f"run={name[:40]!r}", ask(path="/run?run=" + quote(name, safe="")), 400)
+for name in ("", ".", "..", run, f"{run}/../{study}", f"./{study}", f"{study}/", f"{study}\0", "/etc", folder, folder.rsplit("/", 1)[0] + "/" + study,
+             "%2e%2e", "<script>", "x" * 9000):
+    bad(f"study={name[:40]!r}", ask(path="/study?study=" + quote(name, safe="")), 400)
+bad("no study", ask(path="/study"), 400)
+bad("a run's argument", ask(path=f"/study?run={study}"), 400)
+bad("a study as a run", ask(path=f"/run?run={study}"), 400)
+bad("a file of a study", ask(path="/run?run=" + quote(study + "/study.json", safe="")), 400)
+bad("a study that is written", ask("POST", path=f"/study?study={study}", headers=[f"X-Presize-Token: {token}"]), 405)
 bad("no run", ask(path="/run"), 400)
 bad("one run compared", ask(path=f"/compare?run={quote(run, safe='')}"), 400)
 bad("a comparison with a folder", ask(path=f"/compare?run={quote(run, safe='')}&run={quote(folder, safe='')}"), 400)
@@ -178,6 +190,32 @@ bad("a text as a picture", ask("POST", path=f"/predict?run={quote(run, safe='')}
                               body=b"no picture"), 400)
 bad("nothing as a picture", ask("POST", path=f"/predict?run={quote(run, safe='')}", headers=TOKEN + ["Content-Type: application/octet-stream"],
                                length=0), 400)
+
+# The right form: a picture is predicted, twice the same; by the weights that the run has now, should they have changed.
+seen = good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}")).split(b"\r\n\r\n", 1)[1]
+
+
+def predict():
+    answer = good("a prediction", ask("POST", path=f"/predict?run={quote(run, safe='')}", body=seen,
+                                      headers=TOKEN + ["Content-Type: application/octet-stream"]))
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+def swap(one, two):
+    for a, b in ((one, one + ".away"), (two, one), (one + ".away", two)):
+        os.rename(a, b)
+
+
+mine, theirs = folder + "/checkpoints", os.path.dirname(folder) + "/second/checkpoints"
+first = predict()
+if predict() != first or b'"cam"' not in first or b'"best"' not in first:
+    failed.append(f"a picture is predicted otherwise the second time: {first[:200]!r}")
+swap(mine, theirs)
+if predict() == first:
+    failed.append("other weights, the same prediction")
+swap(mine, theirs)
+if predict() != first:
+    failed.append("the first weights again, another prediction")
 
 # The right form: a reason that a spreadsheet would run does not stay one.
 answer = good("marks", post([[picture, "relabel", label, "=1+1"]]))

@@ -1,6 +1,6 @@
-# serve_pages.py CHROMIUM ADDRESS RESULTS FIRST SECOND PICTURE-FILE [PICTURES] - pages of eval --serve in a browser; what does
-# not hold is printed. ADDRESS is the line that eval prints, FIRST and SECOND are runs of one set. PICTURES: a folder for what
-# a person should look at. SPDX-License-Identifier: MIT
+# serve_pages.py CHROMIUM ADDRESS RESULTS FIRST SECOND STUDY PICTURE-FILE [PICTURES] - pages of eval --serve in a browser; what
+# does not hold is printed. ADDRESS is the line that eval prints, FIRST and SECOND are runs of one set, STUDY has two runs.
+# PICTURES: a folder for what a person should look at. SPDX-License-Identifier: MIT
 import csv
 import fcntl
 import glob
@@ -13,8 +13,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser
 
-program, address, results, first, second, file = sys.argv[1:7]
-pictures = sys.argv[7] if len(sys.argv) > 7 else None
+program, address, results, first, second, study, file = sys.argv[1:8]
+pictures = sys.argv[8] if len(sys.argv) > 8 else None
 browser = Browser(program)
 browser.server = address.split("?")[0]
 failed = []
@@ -112,7 +112,33 @@ holds("probabilities are shown", browser.js("/\\d\\s*%/.test(document.querySelec
 silent("the run is used")
 look("run")
 
+# A study: from the list to its page, to a run of it, and back.
+browser.open(browser.server)
+goes("#studies a", "the list leads to the study", "document.querySelector('#recipes') !== null")
+silent("the study opens")
+holds("its runs are counted", "2 of 2 runs done" in browser.js("document.querySelector('#summary').textContent"))
+holds("seeds are drawn", browser.js("document.querySelectorAll('#recipes circle').length") == 3)
+holds("curves are drawn", browser.js("document.querySelectorAll('#curves polyline').length") >= 4)
+look("study")
+goes("#runs tbody a", "the study leads to a run", "document.querySelector('#losses') !== null")
+silent("a run of the study opens")
+goes(".home a:nth-of-type(2)", "the run leads to its study", "document.querySelector('#recipes') !== null")
+browser.open(browser.server)
+goes(f"#list a[href='/study?study={study}']", "so does its name in the list", "document.querySelector('#recipes') !== null")
+
+# A run of it is deleted, which another process would train again: the page sees it come back.
+names = browser.js("[...document.querySelectorAll('#runs tbody a')].map((a) => a.textContent)")
+shutil.move(f"{results}/{study}/{names[1]}", f"{results}/.{names[1]}")
+browser.open(browser.js("location.href"))
+holds("a run is due", "1 of 2 runs done, 1 due" in browser.js("document.querySelector('#summary').textContent"))
+browser.js("window.here = 1; document.querySelector('#runs thead th:nth-of-type(2) button').click()")
+shutil.move(f"{results}/.{names[1]}", f"{results}/{study}/{names[1]}")
+waits("and is done", "/2 of 2 runs done/.test(document.querySelector('#summary').textContent)")
+holds("without a reload, still sorted", browser.js("window.here === 1 && document.querySelector('#runs [aria-sort]') !== null"))
+silent("the study is used")
+
 # Marks are saved at once, and are there after a reload.
+browser.open(browser.server + f"run?run={first}")
 goes("nav a[href^='/issues']", "the run leads to its labels", "document.querySelector('#work .card') !== null")
 silent("the labels open")
 table = glob.glob(f"{results}/clean-*.csv")
@@ -178,7 +204,7 @@ while browser.js("document.querySelector('#curves').innerHTML") == drawn and tim
 holds("its curves grow", browser.js("document.querySelector('#curves').innerHTML") != drawn)
 holds("without a reload", browser.js("window.here") == 1)
 browser.open(browser.server)
-holds("the list has its epoch", "epoch 2" in browser.js("document.querySelector('#list').textContent"))
+holds("the list has its epoch", "epoch 1" in browser.js("document.querySelector('#list').textContent"))
 lock.close()
 browser.look(scripts=False)
 browser.open(browser.server)

@@ -62,6 +62,7 @@ says "cleaning" out
 look --issues=3 f1 f2 --report page.html
 says "37 of 37 pictures are judged by 2 runs, each by those that did not train on it" out
 says "these networks have not learnt the classes" err
+says "these networks have not learnt the classes" page.html
 says "4 of these pictures have a label that is wrong on purpose" out
 head -1 r/issues.csv | grep -qx "rank,path,given,suggested,score,probability,reason,part" || fail "issues.csv: $(head -1 r/issues.csv)"
 awk -F, '$7 == "planted" { print $2 }' r/issues.csv | sort >planted

@@ -21,17 +21,24 @@ command -v python3 >"$scratch/out" || { echo "skipped: no python3"; exit 77; }
 
 tiny_experiment 6 4 8 "{kind: one_cycle, epochs: 2, lr: 1e-3}"
 train_run first $tiny
-train_run second $tiny seed=2
+train_run second $tiny seed=2 train.finish=best
+"$BIN/train" --data "$data" --results "$results" --name pair $tiny --seeds 2 >"$scratch/out" 2>"$scratch/err" || fail "a study"
 picture=$(awk -F, '$2 == "valid" { print $1; exit }' "$scratch/split.csv")
-# Class activation maps, in the page of one file and of files that are predicted; the same twice.
+# Class activation maps, in the page that train wrote, of one file and of files that are predicted; the same each time.
+maps() { grep -o '<img class="cam" hidden[^>]*>' "$results/$1/report.html"; }
+maps first >"$scratch/maps0"
+maps second >"$scratch/maps3"
 for i in 1 2; do
     "$BIN/eval" --data "$data" --results "$results" first --report >"$scratch/out" 2>"$scratch/err" || fail "--report"
     "$BIN/eval" --data "$data" --results "$results" first --predict "$data/demo/tree/images/$picture" \
         --cam "$scratch/cam$i.png" >"$scratch/out" 2>"$scratch/err" || fail "--cam"
-    grep -o '<img class="cam" hidden[^>]*>' "$results/first/report.html" >"$scratch/maps$i"
+    maps first >"$scratch/maps$i"
 done
 [ "$(wc -l <"$scratch/maps1")" = 25 ] || fail "maps in the page: $(wc -l <"$scratch/maps1")"
 [ "$(sort -u "$scratch/maps1" | wc -l)" = 25 ] || fail "pictures have the same map"
+"$BIN/eval" --data "$data" --results "$results" second --report >"$scratch/out" 2>"$scratch/err" || fail "--report"
+cmp -s "$scratch/maps0" "$scratch/maps1" && maps second | cmp -s - "$scratch/maps3" || fail "train's page has other maps than eval's"
+cmp -s "$scratch/maps0" "$scratch/maps3" && fail "two networks have the same maps"
 cmp -s "$scratch/maps1" "$scratch/maps2" && cmp -s "$scratch/cam1.png" "$scratch/cam2.png" || fail "other maps the second time"
 head -c 4 "$scratch/cam1.png" | grep -q PNG || fail "--cam wrote no PNG"
 "$BIN/eval" --results "$results" first --cam "$scratch/cam1.png" >"$scratch/out" 2>"$scratch/err"
@@ -57,11 +64,11 @@ port=${port%%/*}
 [ $? = 1 ] && grep -q "cannot listen at port $port" "$scratch/err" || fail "a port that is in use"
 
 label=$(sed -n '2s/,.*//p' "$results/first/per_class.csv")
-python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" >"$scratch/out" ||
+python3 "$SOURCE/tests/tool/serve_hostile.py" "$address" first "$results/first" "$picture" "$label" pair >"$scratch/out" ||
     fail "refusals: $(cat "$scratch/out" "$scratch/served")"
 cat "$scratch/out"
 grep -qx "$picture,drop,,'=1+1" "$results/clean-demo.csv" || fail "clean-demo.csv: $(cat "$results/clean-demo.csv")"
-[ "$(ls "$results")" = "$(printf 'clean-demo.csv\nfirst\nsecond')" ] || fail "the server left other files: $(ls "$results")"
+[ "$(ls "$results")" = "$(printf 'clean-demo.csv\nfirst\npair\nsecond')" ] || fail "the server left other files: $(ls "$results")"
 
 # What it saved is a table that data.clean takes.
 train_run cleaned $tiny data.clean="$results/clean-demo.csv"
@@ -70,7 +77,7 @@ grep -q "1 dropped" "$scratch/out" || fail "the saved table drops nothing: $(cat
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -n "$browser" ]; then
-    python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second \
+    python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second pair \
         "$data/demo/tree/images/$picture" >"$scratch/out" || fail "pages in $browser: $(cat "$scratch/out" "$scratch/served")"
 else
     echo "not run: served pages in a browser (no chromium)"

@@ -48,6 +48,48 @@ grep -qF "\"sha256\": \"$(sha256sum "$WORK/data/archives/demo.tar" | cut -d ' ' 
 [ "$(grep -c '"classes/name": ' "$WORK/croissant1")" = "$(wc -l <"$WORK/data/demo/kinds")" ] || fail "--croissant: classes"
 grep -qF '"conformsTo": "http://mlcommons.org/croissant/1.1"' "$WORK/croissant1" || fail "--croissant: its version"
 grep -qF '"*images/*.jpg"' "$WORK/croissant1" || fail "--croissant: pictures"
+grep -qF '"encodingFormat": "image/jpeg"' "$WORK/croissant1" || fail "--croissant: the pictures' format"
+grep -q '"url"' "$WORK/croissant1" && fail "--croissant: an address of a set that is published nowhere"
+
+# Labels of a table, pictures of two formats, whatever their names end with.
+cd "$WORK" || exit 1
+mkdir -p own/images
+cp data/demo/tree/images/Classic_Tabby_1.jpg own/images/a.jpg
+printf '\211PNG\r\n\032\n\0\0\0\rIHDR\0\0\0\010\0\0\0\010\010\002\0\0\0' >own/images/b.jpg
+head -c 64 /dev/zero >>own/images/b.jpg
+printf 'id,breed,why\na,cat,x\nb,dog,y\n' >own/labels.csv
+printf 'title: own\nimages: images\nlabel: {from: csv, csv: labels.csv}\n' >own.yaml
+tar -cf own.tar own
+"$fetch" -q own --from own.tar >out 2>err || fail "fetch own: $(cat err)"
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a table: $(cat err)"
+tr -d ' \n' <own.json >own.flat
+for text in '"encodingFormat":["image/jpeg","image/png"]' \
+    "\"contentUrl\":\"labels.csv\",\"contentSize\":\"29B\",\"encodingFormat\":\"text/csv\",\"sha256\":\"$(sha256sum own/labels.csv | cut -d ' ' -f 1)\"" \
+    '"extract":{"column":"id"}' '"extract":{"column":"breed"}' '"references":{"field":{"@id":"labels/name"}}' \
+    '"source":{"field":{"@id":"labels/label"}}'; do
+    grep -qF "$text" own.flat || fail "--croissant of a table lacks $text: $(cat own.flat)"
+done
+grep -q "labels are in data/own/tree/labels.csv" err || fail "--croissant: where the table is: $(cat err)"
+# What Croissant cannot say is said: other separators, names that are there twice.
+sed -i 's/,/;/g' data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q "have no labels: the columns of labels.csv are parted by ;" err || fail "a table with semicolons: $(cat err)"
+grep -q '"records/label"' own.json && fail "labels of a table with semicolons"
+sed -i 's/;/,/g' data/own/tree/labels.csv
+mkdir data/own/tree/images/more
+cp data/own/tree/images/a.jpg data/own/tree/images/more/a.jpg
+echo more/a,cat,z >>data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q "have no labels: .* several a.jpg" err || fail "a name that is there twice: $(cat err)"
+rm -r data/own/tree/images/more
+# A published archive has its address, one of the same name and another hash has none.
+sed -i '1s/"source": "own"/"source": "pets"/; 1s/"file": "own.tar"/"file": "images.tar.gz"/; 1s/, "sha256": "[0-9a-f]*"}$/}/' data/own/manifest.jsonl
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
+grep -q '"contentUrl": "images.tar.gz"' own.json || fail "another archive than the published one"
+sed -i '1s/"sha256": "[0-9a-f]*"/"sha256": "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d"/' data/own/manifest.jsonl
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
+grep -q '"contentUrl": "https://www.robots.ox.ac.uk/.*/images.tar.gz"' own.json && grep -q '"url": "https://www.robots' own.json ||
+    fail "no address of a published archive"
 
 [ $FAILED = 0 ] && echo "fetch demo: all good"
 exit $FAILED

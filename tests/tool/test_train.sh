@@ -27,7 +27,7 @@ for file in run.json experiment.yaml resolved.yaml params.yaml metrics.jsonl met
     report.html log.txt; do
     [ -s "$run/$file" ] || fail "$file is missing or empty"
 done
-for tag in _hparams_/session_start_info train/lr_first train/momentum time/images_per_s; do
+for tag in _hparams_/session_start_info confusion_matrix train/lr_first train/momentum time/images_per_s; do
     grep -qa "$tag" "$run"/events.out.tfevents.* || fail "no $tag in the events file"
 done
 grep -q '^  batch: ' "$run/params.yaml" && ! grep -q '\.' <(cut -d: -f1 "$run/params.yaml") || fail "params.yaml is not nested"

@@ -18,6 +18,9 @@ grep -q 'phase frozen:' "$results/three-fp32/log.txt" || fail "log.txt does not 
 [ "$(grep -c '"rank [012] (.*pid [0-9]*, 2 threads, ' "$results/three-fp32/run.json")" = 3 ] ||
     fail "run.json does not name the ranks"
 grep -q '^  "ranks": null' "$results/one-fp32/run.json" || fail "ranks of a single process"
+grep -q '<img class="cam"' "$results/one-fp32/report.html" || fail "one process: no class activation maps"
+grep -q '<img class="cam"' "$results/two-fp32/report.html" && fail "two processes made maps"
+grep -q "no class activation maps after a training by several processes" "$results/two-fp32/log.txt" || fail "two processes: no word of the maps"
 "$BIN/train" --data "$data" --results "$results" --replay two-fp32 > "$scratch/out" 2> "$scratch/err" ||
     fail "one process replays two"
 # The control: what the comparison must see.

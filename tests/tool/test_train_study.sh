@@ -78,6 +78,15 @@ grep -q "^tiny,1,[0-9.]*,,,,1,16," "$scratch/out" || fail "eval of a folder: $(c
 $evaluate --compare smooth plain > "$scratch/out" 2> "$scratch/err" || fail "--compare of a study"
 grep -q "sign flips over seeds p" "$scratch/out" || fail "--compare of a study: $(cat "$scratch/out")"
 
+# The page of the study; a folder of runs has none.
+[ "$($evaluate smooth --report 2> "$scratch/err")" = "$study/report.html" ] || fail "--report of a study: $(cat "$scratch/err")"
+for text in "4 of 4 runs done" "2 seeds cannot decide" 'href="smoothing%3D0%2Cseed%3D42/report.html"' "smoothing=0.1</b>: <span"; do
+    grep -qF "$text" "$study/report.html" || fail "the study's page lacks \"$text\""
+done
+[ "$(grep -c '<tr data-status="done">' "$study/report.html")" = 4 ] || fail "not four runs in the study's page"
+$evaluate "$results" --report > "$scratch/out" 2> "$scratch/err"
+[ $? = 2 ] || fail "--report of a folder is no misuse"
+
 # Done: nothing is trained again. Another experiment, other keys, fewer seeds: answered, and nothing changes.
 $train --study "$scratch/smooth.yaml" exec.threads=2 > "$scratch/out" 2> "$scratch/err" || fail "a study that is done: status $?"
 grep -q "4 of 4 runs done" "$scratch/err" || fail "a study that is done: $(cat "$scratch/err")"
@@ -119,6 +128,9 @@ statuses due 3
 $evaluate smooth > "$scratch/out" 2> "$scratch/err" || fail "eval of a damaged study: status $?"
 grep -q "smooth: 2 of 6 runs done, 1 unreadable, 3 due" "$scratch/out" || fail "eval: $(cat "$scratch/out")"
 grep -q "smoothing=0.1,seed=42 is left out" "$scratch/err" || fail "eval does not name the damaged run"
+$evaluate smooth --report > "$scratch/out" 2> "$scratch/err" || fail "--report of a damaged study: $(cat "$scratch/err")"
+grep -q "2 of 6 runs done, 1 unreadable, 3 due" "$study/report.html" && grep -q "Left out of the figures" "$study/report.html" ||
+    fail "the page of a damaged study"
 $evaluate --list > "$scratch/out" 2> "$scratch/err" || fail "--list"
 grep -q "study smooth: 2 of 6 runs done" "$scratch/out" || fail "--list has no studies: $(cat "$scratch/out")"
 

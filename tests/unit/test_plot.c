@@ -254,6 +254,40 @@ static void texts_have_their_room(void **state)
     free(text);
 }
 
+/* A PNG's size is in its first chunk, most significant byte first. */
+static int png_number(const char *at)
+{
+    const unsigned char *b = (const unsigned char *)at;
+
+    return b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3];
+}
+
+static void confusion_is_a_png_in_memory(void **state)
+{
+    char a[] = "a", b[] = "b", *vocab[] = {a, b}, **many;
+    const uint32_t counts[] = {3, 1, 0, 4};
+    struct plot_png png;
+    uint32_t *zeros;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(plot_confusion_png(&png, "Title", counts, vocab, 2, &err), 0);
+    assert_memory_equal(png.bytes, "\x89PNG\r\n\x1a\n", 8);
+    assert_int_equal(png_number(png.bytes + 16), png.width);
+    assert_int_equal(png_number(png.bytes + 20), png.height);
+    assert_memory_equal(png.bytes + png.size - 8, "IEND", 4);
+    free(png.bytes);
+
+    many = calloc(PLOT_PNG_MOST, sizeof *many);
+    zeros = calloc((size_t)PLOT_PNG_MOST * PLOT_PNG_MOST, sizeof *zeros);
+    for (int i = 0; i < PLOT_PNG_MOST; i++)
+        many[i] = a;
+    assert_true(plot_confusion_png(&png, "Title", zeros, many, PLOT_PNG_MOST, &err) < 0);
+    assert_int_equal(err.kind, ERR_INPUT);
+    free(many);
+    free(zeros);
+}
+
 static void confusion_says_what_it_shows(void **state)
 {
     char *vocab[] = {"<script>alert('a')</script>", "b & c", "\xff\x01 not UTF-8"};
@@ -371,6 +405,20 @@ static void base64_meets_rfc_4648(void **state)
         assert_string_equal(text, cases[i][1]);
         free(text);
     }
+}
+
+static void an_address_has_no_other_characters(void **state)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    markup_address(out, "a-B_9.~ /?&=#%\"<\xc3\xa9");
+    fclose(out);
+    assert_string_equal(text, "a-B_9.~%20%2F%3F%26%3D%23%25%22%3C%C3%A9");
+    free(text);
 }
 
 /* Returns what plot_lines_text() writes; released by the caller. */
@@ -521,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_high_loss_flattens_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_curve_hides_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_have_their_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(confusion_is_a_png_in_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(confusion_says_what_it_shows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_classes_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_name_the_file, set_up, tear_down),
@@ -529,6 +578,7 @@ int main(void)
         cmocka_unit_test(text_fits_the_screen),
         cmocka_unit_test(text_is_cleaned),
         cmocka_unit_test(base64_meets_rfc_4648),
+        cmocka_unit_test(an_address_has_no_other_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

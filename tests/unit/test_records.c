@@ -16,6 +16,7 @@
 #include "data/cleaning_record.h"
 #include "data/index_record.h"
 #include "experiment/checkpoint_record.h"
+#include "export_record.h"
 #include "record/epoch.h"
 #include "record/run_facts.h"
 #include "record/score.h"
@@ -39,6 +40,7 @@ static const struct record {
     {"study_run", study_run_fields, sizeof(struct study_run)},
     {"checkpoint", checkpoint_fields, sizeof(struct checkpoint_record)},
     {"resume", resume_fields, sizeof(struct resume_record)},
+    {"export", export_fields, sizeof(struct export_record)},
 };
 enum { RECORDS = sizeof records / sizeof *records };
 

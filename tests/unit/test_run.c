@@ -403,6 +403,10 @@ static void events_are_what_tensorboard_reads(void **state)
     static const uint8_t scalar[] = {0x10, 0xac, 0x02, 0x2a, 0x0f, 0x0a, 0x0d, 0x0a, 0x06, 'v',
                                      '/',  'l',  'o',  's',  's',  0x15, 0x00, 0x00, 0x80, 0x3e};
     static const uint8_t session[] = {0x10, 0x05, 0x3a, 0x02, 0x08, 0x01};
+    /* value { tag: "cm", image { height: 300, width: 2, colorspace: 3, encoded_image_string: "PNG" } } */
+    static const uint8_t image[] = {0x10, 0x07, 0x2a, 0x14, 0x0a, 0x12, 0x0a, 0x02,
+                                    'c',  'm',  0x22, 0x0c, 0x08, 0xac, 0x02, 0x10,
+                                    0x02, 0x18, 0x03, 0x22, 0x03, 'P',  'N',  'G'};
     const uint8_t *data[8];
     size_t sizes[8];
     char *hold[4] = {NULL};
@@ -415,9 +419,11 @@ static void events_are_what_tensorboard_reads(void **state)
     assert_int_equal(run_resume(&r, at("events"), 0, 0, &err), 0);
     assert_int_equal(run_scalar(r, "v/loss", 5, 0.25, &err), 0);
     assert_int_equal(run_scalar(r, "v/loss", 6, 0.25, &err), 0);
+    assert_int_equal(run_image(r, "cm", 7, "PNG", 3, 2, 300, &err), 0);
+    assert_int_equal(run_image(NULL, "cm", 7, "PNG", 3, 2, 300, &err), 0);
     assert_int_equal(run_finish(r, &err), 0);
-    assert_int_equal(records(at("events"), data, sizes, 8, hold), 6);
-    for (int i = 0; i < 6; i++)
+    assert_int_equal(records(at("events"), data, sizes, 8, hold), 7);
+    for (int i = 0; i < 7; i++)
         assert_int_equal(data[i][0], 0x09);
     assert_int_equal(sizes[0], 9 + strlen(version));
     assert_memory_equal(data[0] + 9, version, strlen(version));
@@ -426,6 +432,8 @@ static void events_are_what_tensorboard_reads(void **state)
     assert_memory_equal(data[2] + 9, version, strlen(version));
     assert_int_equal(sizes[3], 9 + sizeof session);
     assert_memory_equal(data[3] + 9, session, sizeof session);
+    assert_int_equal(sizes[6], 9 + sizeof image);
+    assert_memory_equal(data[6] + 9, image, sizeof image);
     for (int i = 0; i < 4; i++)
         free(hold[i]);
 }

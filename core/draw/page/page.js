@@ -91,13 +91,16 @@ for (const box of document.querySelectorAll(".wide")) {
 
 // --- what only a served page does ----------------------------------------------------------------------
 
-// Asks for this page again every SECONDS() (0: no more) and gives what came to TAKE(document). Quiet while nobody looks.
+// Asks for this page again every SECONDS() (0: no more) and gives what came to TAKE(document). Quiet while nobody looks;
+// less often where the page takes long to make, as others wait meanwhile.
 async function refresh(seconds, take) {
+  let took = 0;
   while (served && seconds() > 0) {
-    await new Promise((done) => setTimeout(done, 1000 * seconds()));
+    await new Promise((done) => setTimeout(done, 1000 * Math.max(seconds(), 5 * took)));
     if (document.hidden || seconds() === 0) continue;
     try {
-      const answer = await fetch(location.href);
+      const began = performance.now(), answer = await fetch(location.href);
+      took = (performance.now() - began) / 1000;
       if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch (error) { /* the server is not there; it may come back */ }
   }

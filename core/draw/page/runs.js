@@ -25,7 +25,11 @@ function take(fresh) {
     box.checked = ticked.has(box.value);
     if (focused && box.value === focused) box.focus();
   }
-  document.querySelector("#summary").replaceChildren(...fresh.querySelector("#summary").childNodes);
+  for (const part of ["#summary", "#studies"]) {
+    const here = document.querySelector(part), there = fresh.querySelector(part);
+    if (here && there) here.replaceChildren(...there.childNodes);
+    else if (there) document.querySelector("#summary").after(there);
+  }
   if (table.sortAgain) table.sortAgain();
   sift();
 }

@@ -3,14 +3,14 @@
  * Oxford's two archives: SHA-256 from TensorFlow Datasets' checksums.tsv (oxford_iiit_pet). fastai's
  * one: size and MD5 of the first MiB from fastai's download_checks.py; nobody published more.
  * SPDX-License-Identifier: MIT */
-#include "source.h"
+#include "data/source.h"
 
 #include <string.h>
 
 #include "base/key.h"
-#include "demo_archive.h"
 
-#define OXFORD "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
+#define PETS_PAGE "https://www.robots.ox.ac.uk/~vgg/data/pets/"
+#define OXFORD PETS_PAGE "data/"
 #define PETS_LICENCE "CC BY-SA 4.0"
 
 size_t source_archives(const struct source *s)
@@ -40,6 +40,17 @@ const char *source_near(const char *name)
     return nearest_name(name, names, n);
 }
 
+const char *source_url(const struct source *s, const char *file, const char *sha256)
+{
+    for (size_t i = 0; i < source_archives(s); i++) {
+        const struct source_archive *a = &s->archives[i];
+
+        if (strcmp(a->file, file) == 0 && (!a->sha256 || strcmp(a->sha256, sha256) == 0))
+            return a->url;
+    }
+    return NULL;
+}
+
 const char *source_hash_text(const struct source_archive *a)
 {
     if (a->sha256)
@@ -53,6 +64,7 @@ const struct source sources[] = {
         .top = TOP_KEEP, /* images.tar.gz has the one top folder images/, which must stay */
         .title = "Oxford-IIIT Pet, 37 breeds, 7,390 pictures, the authors' archives",
         .licence = PETS_LICENCE,
+        .page = PETS_PAGE,
         .archives = {{.file = "images.tar.gz",
                       .url = OXFORD "images.tar.gz",
                       .size = 791918971,
@@ -68,6 +80,7 @@ const struct source sources[] = {
         .top = TOP_STRIP,
         .title = "the same pictures as fastai packs them, one archive",
         .licence = PETS_LICENCE,
+        .page = PETS_PAGE,
         .archives = {{.file = "oxford-iiit-pet.tgz",
                       .url = "https://s3.amazonaws.com/fast-ai-imageclas/oxford-iiit-pet.tgz",
                       .size = 811706944,
@@ -78,6 +91,7 @@ const struct source sources[] = {
         .top = TOP_STRIP,
         .title = "695 pictures of Oxford-IIIT Pet, for tests; only with --from FILE",
         .licence = PETS_LICENCE,
+        .page = PETS_PAGE,
         .how =
             "pets-mini is published nowhere: it is a cut of Oxford-IIIT Pet that is passed on as "
             "oxford-iiit-pet-mini.tgz. If you have that file: "
@@ -91,7 +105,7 @@ const struct source sources[] = {
         .title = "8 kinds of drawn animals' coats, 800 pictures, made on the spot",
         .licence = "CC0",
         .archives = {{.file = "demo.tar"}},
-        .make = demo_archive_write,
+        .made = true,
     },
 };
 const size_t n_sources = sizeof sources / sizeof sources[0];

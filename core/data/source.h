@@ -1,8 +1,10 @@
-/* source.h - the picture sets that fetch knows by name: one const table. (Weights: pretrained.h.)
+/* source.h - the picture sets that are known by name, and where they are published: one const table. (Weights:
+ * arch/pretrained.h.)
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_FETCH_SOURCE_H
-#define PRESIZE_FETCH_SOURCE_H
+#ifndef PRESIZE_DATA_SOURCE_H
+#define PRESIZE_DATA_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +31,8 @@ struct source {
     enum source_top top;
     const char *title, *licence;
     struct source_archive archives[SOURCE_ARCHIVES_MAX]; /* file NULL ends them */
-    /* Writes the archive archives[0].file itself, the same bytes at each call, in place of a
-     * download; NULL for the others. Kinds as of demo_archive_write(). */
-    int (*make)(const char *path, struct err *err);
+    const char *page;                                    /* of the set, for readers; NULL: none */
+    bool made;                                           /* fetch draws archives[0].file itself */
     const char *how; /* what to do where there is nothing to download; NULL otherwise */
 };
 
@@ -42,6 +43,8 @@ const struct source *source_find(const char *name); /* NULL: not in the table */
 const char *source_near(const char *name);          /* the name that was meant, or NULL */
 size_t source_archives(const struct source *s);     /* how many */
 
+/* Where an archive of S with this name and SHA-256 is published; NULL: nowhere that is known. */
+const char *source_url(const struct source *s, const char *file, const char *sha256);
 /* How an archive is known, for the list: "SHA-256 67195c5e1c01…", "size and MD5 of the first MiB". */
 const char *source_hash_text(const struct source_archive *a);
 

@@ -1,16 +1,16 @@
 /* cams.c - see cams.h. SPDX-License-Identifier: MIT */
-#include "cams.h"
+#include "experiment/cams.h"
 
 #include <stdlib.h>
 
-#include "base/path.h"
 #include "data/augment.h"
 #include "draw/heat.h"
 #include "draw/thumb.h"
 #include "image/encode_jpeg.h"
 
 struct cams {
-    struct trained *t;
+    struct trained *owned; /* NULL: the caller's */
+    const struct trained *t;
     struct cam *cam;
 };
 
@@ -39,22 +39,35 @@ int cams_check(const struct trained *t, struct err *err)
                    "augment.resize does not take");
 }
 
-int cams_open(struct cams **out, const struct request *r, const char *folder, struct err *err)
+int cams_new(struct cams **out, const struct trained *t, struct err *err)
 {
     struct cams *c = calloc(1, sizeof *c);
-    char backend[80];
-    char *words[1] = {backend};
 
     *out = NULL;
     if (!c)
         return err_set(err, ERR_NOMEM, "class activation maps");
-    snprintf(backend, sizeof backend, "%s", r->backend ? r->backend : "");
-    if (trained_open(&c->t, folder, r->which, words, r->backend ? 1 : 0, err) < 0 ||
-        cams_check(c->t, err) < 0 || cam_new(&c->cam, c->t, err) < 0) {
+    c->t = t;
+    if (cams_check(t, err) < 0 || cam_new(&c->cam, t, err) < 0) {
         cams_close(c);
         return -1;
     }
     *out = c;
+    return 0;
+}
+
+int cams_open(struct cams **out, const char *folder, const char *which, char *const *words,
+              int n_words, struct err *err)
+{
+    struct trained *t;
+
+    *out = NULL;
+    if (trained_open(&t, folder, which, words, n_words, err) < 0)
+        return -1;
+    if (cams_new(out, t, err) < 0) {
+        trained_close(t);
+        return -1;
+    }
+    (*out)->owned = t;
     return 0;
 }
 
@@ -63,7 +76,7 @@ void cams_close(struct cams *c)
     if (!c)
         return;
     cam_free(c->cam);
-    trained_close(c->t);
+    trained_close(c->owned);
     free(c);
 }
 
@@ -91,4 +104,12 @@ int cams_jpeg(uint8_t **jpeg, size_t *size, struct cams *c, const struct shard_s
     free(pixels);
     free(laid);
     return rc;
+}
+
+int cams_for_report(void *of, uint8_t **jpeg, size_t *size, uint32_t rank, int class,
+                    struct err *err)
+{
+    const struct cams_source *s = of;
+
+    return cams_jpeg(jpeg, size, s->cams, s->shards, rank, class, THUMB_SIDE, err);
 }

@@ -1,0 +1,22 @@
+/* charts.h - curves over each other in a page: a line for each run, or for the runs of a recipe their mean.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_EVAL_CHARTS_H
+#define PRESIZE_EVAL_CHARTS_H
+
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum { CHARTS_LINES = 6 }; /* so many colours are told apart */
+
+struct chart_line {
+    const char *name;
+    char **folders; /* of N runs; the line is their mean, as far as all of them have epochs */
+    size_t n;
+};
+
+/* The drawings of N lines, at most CHARTS_LINES: losses, error rate, learning rate. A write error stays in OUT. ERR_IO,
+ * ERR_FORMAT, ERR_NOMEM. */
+int charts_put(FILE *out, const struct chart_line *lines, size_t n, struct err *err) MUST_USE;
+
+#endif
