@@ -45,40 +45,23 @@ struct tensor {
     int dims[4]; /* unused ones are 1; dims[0] = batch for ACT */
 };
 
-/* What each takes, gives and computes: op_traits.h, printed in docs/ops.md. Sums and arithmetic are at least f32, with
- * one rounding on store. All gradients are of the mean loss over the pictures of a step: the batch, or parts of them,
- * one run each. */
-enum op_kind {
-    OP_AUGMENT,
-    OP_CONV,
-    OP_BN_STATS,
-    OP_BN_APPLY,
-    OP_BN_INFER,
-    OP_RELU,
-    OP_MAX_POOL,
-    OP_CONCAT_POOL,
-    OP_LINEAR,
-    OP_DROPOUT,
-    OP_SOFTMAX_LOSS,
-    OP_LINEAR_BWD_DATA,
-    OP_LINEAR_BWD_WEIGHT,
-    OP_DROPOUT_BWD,
-    OP_RELU_BWD,
-    OP_CONCAT_POOL_BWD,
-    OP_MAX_POOL_BWD,
-    OP_BN_BWD_STATS,
-    OP_BN_BWD_APPLY,
-    OP_BN_RELU_BWD_STATS,
-    OP_BN_RELU_BWD_APPLY,
-    OP_CONV_BWD_DATA,
-    OP_CONV_BWD_WEIGHT,
-    OP_GRAD_SUM,
-    OP_GRAD_NORM,
-    OP_ADAM,
-    OP_SGD,
-    OP_EMA,
-    OP_KINDS
-};
+/* All kinds of ops; OP_EACH(X) is X(CONV, conv) and so on. What each takes, gives and computes: op_traits.h, printed in
+ * docs/ops.md. Sums and arithmetic are at least f32, with one rounding on store. All gradients are of the mean loss
+ * over the pictures of a step: the batch, or parts of them, one run each. */
+// clang-format off
+#define OP_EACH(X) \
+    X(AUGMENT, augment) X(CONV, conv) X(BN_STATS, bn_stats) X(BN_APPLY, bn_apply) \
+    X(BN_INFER, bn_infer) X(RELU, relu) X(MAX_POOL, max_pool) X(CONCAT_POOL, concat_pool) \
+    X(LINEAR, linear) X(DROPOUT, dropout) X(SOFTMAX_LOSS, softmax_loss) \
+    X(LINEAR_BWD_DATA, linear_bwd_data) X(LINEAR_BWD_WEIGHT, linear_bwd_weight) \
+    X(DROPOUT_BWD, dropout_bwd) X(RELU_BWD, relu_bwd) X(CONCAT_POOL_BWD, concat_pool_bwd) \
+    X(MAX_POOL_BWD, max_pool_bwd) X(BN_BWD_STATS, bn_bwd_stats) X(BN_BWD_APPLY, bn_bwd_apply) \
+    X(BN_RELU_BWD_STATS, bn_relu_bwd_stats) X(BN_RELU_BWD_APPLY, bn_relu_bwd_apply) \
+    X(CONV_BWD_DATA, conv_bwd_data) X(CONV_BWD_WEIGHT, conv_bwd_weight) X(GRAD_SUM, grad_sum) \
+    X(GRAD_NORM, grad_norm) X(ADAM, adam) X(SGD, sgd) X(EMA, ema)
+// clang-format on
+#define OP_ENUMERATOR(KIND, name) OP_##KIND,
+enum op_kind { OP_EACH(OP_ENUMERATOR) OP_KINDS };
 
 /* torch.nn.BatchNorm2d's defaults, fastai's too. */
 #define BN_EPS 1e-5

@@ -42,7 +42,6 @@ struct operand {
 enum { OP_LETTERS = 26 };
 
 struct op_traits {
-    const char *name; /* "conv", "bn_bwd_stats", ... */
     enum op_pass pass;
     struct operand in[OP_MAX_IN], out[OP_MAX_OUT];
     const char *does; /* for docs/ops.md, in Markdown; attributes are in backticks */

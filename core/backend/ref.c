@@ -24,36 +24,8 @@ struct be_program {
     double seconds[OP_KINDS];
 };
 
-static void (*const ref_ops[OP_KINDS])(const struct ref_call *) = {
-    [OP_AUGMENT] = ref_augment,
-    [OP_CONV] = ref_conv,
-    [OP_BN_STATS] = ref_bn_stats,
-    [OP_BN_APPLY] = ref_bn_apply,
-    [OP_BN_INFER] = ref_bn_infer,
-    [OP_RELU] = ref_relu,
-    [OP_MAX_POOL] = ref_max_pool,
-    [OP_CONCAT_POOL] = ref_concat_pool,
-    [OP_LINEAR] = ref_linear,
-    [OP_DROPOUT] = ref_dropout,
-    [OP_SOFTMAX_LOSS] = ref_softmax_loss,
-    [OP_LINEAR_BWD_DATA] = ref_linear_bwd_data,
-    [OP_LINEAR_BWD_WEIGHT] = ref_linear_bwd_weight,
-    [OP_DROPOUT_BWD] = ref_dropout,
-    [OP_RELU_BWD] = ref_relu_bwd,
-    [OP_CONCAT_POOL_BWD] = ref_concat_pool_bwd,
-    [OP_MAX_POOL_BWD] = ref_max_pool_bwd,
-    [OP_BN_BWD_STATS] = ref_bn_bwd_stats,
-    [OP_BN_BWD_APPLY] = ref_bn_bwd_apply,
-    [OP_BN_RELU_BWD_STATS] = ref_bn_relu_bwd_stats,
-    [OP_BN_RELU_BWD_APPLY] = ref_bn_relu_bwd_apply,
-    [OP_CONV_BWD_DATA] = ref_conv_bwd_data,
-    [OP_CONV_BWD_WEIGHT] = ref_conv_bwd_weight,
-    [OP_GRAD_SUM] = ref_grad_sum,
-    [OP_GRAD_NORM] = ref_grad_norm,
-    [OP_ADAM] = ref_adam,
-    [OP_SGD] = ref_sgd,
-    [OP_EMA] = ref_ema,
-};
+#define ENTRY(KIND, name) [OP_##KIND] = ref_##name,
+static void (*const ref_ops[OP_KINDS])(const struct ref_call *) = {OP_EACH(ENTRY)};
 
 void ref_store(const struct ref_tensor *t, size_t i, double x)
 {

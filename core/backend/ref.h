@@ -27,34 +27,9 @@ struct ref_call { /* one op of one step */
 /* out.v[i] = x, rounded to the tensor's dtype. */
 void ref_store(const struct ref_tensor *t, size_t i, double x);
 
-/* op.h's rows, one function each */
-void ref_augment(const struct ref_call *c);
-void ref_conv(const struct ref_call *c);
-void ref_conv_bwd_data(const struct ref_call *c);
-void ref_conv_bwd_weight(const struct ref_call *c);
-void ref_linear(const struct ref_call *c);
-void ref_linear_bwd_data(const struct ref_call *c);
-void ref_linear_bwd_weight(const struct ref_call *c);
-void ref_bn_stats(const struct ref_call *c);
-void ref_bn_apply(const struct ref_call *c);
-void ref_bn_infer(const struct ref_call *c);
-void ref_bn_bwd_stats(const struct ref_call *c);
-void ref_bn_bwd_apply(const struct ref_call *c);
-void ref_bn_relu_bwd_stats(const struct ref_call *c);
-void ref_bn_relu_bwd_apply(const struct ref_call *c);
-void ref_relu(const struct ref_call *c);
-void ref_relu_bwd(const struct ref_call *c);
-void ref_max_pool(const struct ref_call *c);
-void ref_max_pool_bwd(const struct ref_call *c);
-void ref_concat_pool(const struct ref_call *c);
-void ref_concat_pool_bwd(const struct ref_call *c);
-void ref_dropout(const struct ref_call *c);
-void ref_softmax_loss(const struct ref_call *c);
-void ref_grad_sum(const struct ref_call *c);
-void ref_grad_norm(const struct ref_call *c);
-void ref_adam(const struct ref_call *c);
-void ref_sgd(const struct ref_call *c);
-void ref_ema(const struct ref_call *c);
+/* A function for each kind of op: ref_conv(), ... */
+#define REF_FUNCTION(KIND, name) void ref_##name(const struct ref_call *c);
+OP_EACH(REF_FUNCTION)
 
 /* As ref_backend, but nothing is rounded on a store: for central differences. */
 extern const struct backend ref_exact_backend;

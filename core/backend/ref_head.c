@@ -154,7 +154,7 @@ void ref_concat_pool_bwd(const struct ref_call *c)
 }
 
 /* Forward and backward alike: the same draws, x or dy scaled. */
-void ref_dropout(const struct ref_call *c)
+static void drop(const struct ref_call *c)
 {
     const struct ref_tensor *x = &c->in[0];
     size_t per_picture = x->n / (size_t)x->d[0];
@@ -174,6 +174,16 @@ void ref_dropout(const struct ref_call *c)
             ref_store(&c->out[0], at, words[e % 4] >= threshold ? x->v[at] / keep : 0.0);
         }
     }
+}
+
+void ref_dropout(const struct ref_call *c)
+{
+    drop(c);
+}
+
+void ref_dropout_bwd(const struct ref_call *c)
+{
+    drop(c);
 }
 
 /* log(softmax(LOGITS)) into P. */

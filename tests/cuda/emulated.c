@@ -431,9 +431,12 @@ static int run_picture_op(const struct be_program *p, const struct op *o)
     case OP_SOFTMAX_LOSS:
         return cuda_softmax_loss(NULL, at(p, out[0]), at(p, out[1]), at(p, out[2]), at(p, in[0]), n,
                                  c, o->smoothing, o->focal, p->pictures, &p->step, NULL);
-    default: /* OP_DROPOUT, OP_DROPOUT_BWD */
+    case OP_DROPOUT:
+    case OP_DROPOUT_BWD:
         return cuda_dropout(NULL, at(p, out[0]), at(p, in[0]), x->dtype, n, h * w, c, o->rate,
                             o->layer, p->pictures, &p->step);
+    default:
+        return -1; /* no such op */
     }
 }
 

@@ -281,7 +281,7 @@ static char *table_of(enum op_pass pass)
 
         if (t->pass != pass)
             continue;
-        fprintf(file, "| %s | ", t->name);
+        fprintf(file, "| %s | ", op_kind_name((enum op_kind)k));
         print_operands(file, t->in, OP_MAX_IN);
         fprintf(file, " | ");
         print_operands(file, t->out, OP_MAX_OUT);
@@ -325,8 +325,8 @@ static const char *wrong_row(const struct op_traits *t)
     const struct operand *all[] = {t->in, t->out};
     int tensors = 0;
 
-    if (!t->name || !t->does)
-        return "no name or no text";
+    if (!t->does)
+        return "no text";
     for (int side = 0; side < 2; side++)
         for (int i = 0; i < (side ? OP_MAX_OUT : OP_MAX_IN); i++) {
             const struct operand *o = &all[side][i];
@@ -359,8 +359,6 @@ static void every_row_is_whole(void **state)
     for (int k = 0; k < OP_KINDS; k++) {
         if (wrong_row(&op_traits[k]))
             fail_msg("%s: %s", op_kind_name((enum op_kind)k), wrong_row(&op_traits[k]));
-        for (int j = 0; j < k; j++)
-            assert_string_not_equal(op_traits[j].name, op_traits[k].name);
     }
     bad.in[1].role = 'x'; /* the controls */
     assert_non_null(wrong_row(&bad));

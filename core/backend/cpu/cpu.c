@@ -275,48 +275,23 @@ static int place_tensors(struct be_program *p, struct err *err)
     return region_map(&p->local, p->plan->local_bytes * (size_t)p->be->threads, "workspace", err);
 }
 
-static const struct {
-    cpu_prepare *prepare, *dnn; /* DNN: in its place where oneDNN is asked for */
-} kinds[OP_KINDS] = {
-    [OP_AUGMENT] = {cpu_augment},
-    [OP_CONV] = {cpu_conv, dnn_conv},
-    [OP_BN_STATS] = {cpu_bn_stats},
-    [OP_BN_APPLY] = {cpu_bn_apply},
-    [OP_BN_INFER] = {cpu_bn_infer},
-    [OP_RELU] = {cpu_relu},
-    [OP_MAX_POOL] = {cpu_max_pool},
-    [OP_CONCAT_POOL] = {cpu_concat_pool},
-    [OP_LINEAR] = {cpu_linear, dnn_linear},
-    [OP_DROPOUT] = {cpu_dropout},
-    [OP_SOFTMAX_LOSS] = {cpu_softmax_loss},
-    [OP_LINEAR_BWD_DATA] = {cpu_linear_bwd_data, dnn_linear_bwd_data},
-    [OP_LINEAR_BWD_WEIGHT] = {cpu_linear_bwd_weight, dnn_linear_bwd_weight},
-    [OP_DROPOUT_BWD] = {cpu_dropout_bwd},
-    [OP_RELU_BWD] = {cpu_relu_bwd},
-    [OP_CONCAT_POOL_BWD] = {cpu_concat_pool_bwd},
-    [OP_MAX_POOL_BWD] = {cpu_max_pool_bwd},
-    [OP_BN_BWD_STATS] = {cpu_bn_bwd_stats},
-    [OP_BN_BWD_APPLY] = {cpu_bn_bwd_apply},
-    [OP_BN_RELU_BWD_STATS] = {cpu_bn_bwd_stats},
-    [OP_BN_RELU_BWD_APPLY] = {cpu_bn_bwd_apply},
-    [OP_CONV_BWD_DATA] = {cpu_conv_bwd_data, dnn_conv_bwd_data},
-    [OP_CONV_BWD_WEIGHT] = {cpu_conv_bwd_weight, dnn_conv_bwd_weight},
-    [OP_GRAD_SUM] = {cpu_optimiser},
-    [OP_GRAD_NORM] = {cpu_optimiser},
-    [OP_ADAM] = {cpu_optimiser},
-    [OP_SGD] = {cpu_optimiser},
-    [OP_EMA] = {cpu_optimiser},
+#define ENTRY(KIND, name) [OP_##KIND] = cpu_##name,
+static cpu_prepare *const own[OP_KINDS] = {OP_EACH(ENTRY)};
+/* In their place where oneDNN is asked for. */
+static cpu_prepare *const dnn[OP_KINDS] = {
+    [OP_CONV] = dnn_conv,
+    [OP_LINEAR] = dnn_linear,
+    [OP_LINEAR_BWD_DATA] = dnn_linear_bwd_data,
+    [OP_LINEAR_BWD_WEIGHT] = dnn_linear_bwd_weight,
+    [OP_CONV_BWD_DATA] = dnn_conv_bwd_data,
+    [OP_CONV_BWD_WEIGHT] = dnn_conv_bwd_weight,
 };
 
 static int prepare_op(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     if (persistents_of_op(o->param, &p->be->persistents, p->list, o->op, err) < 0)
         return -1;
-    if (!kinds[o->op->kind].prepare)
-        return err_set(err, ERR_UNSUPPORTED, "the cpu backend has no such op");
-    if (p->be->dnn && kinds[o->op->kind].dnn)
-        return kinds[o->op->kind].dnn(p, o, err);
-    return kinds[o->op->kind].prepare(p, o, err);
+    return (p->be->dnn && dnn[o->op->kind] ? dnn : own)[o->op->kind](p, o, err);
 }
 
 static int place_refills(struct be_program *p, struct err *err)

@@ -65,6 +65,7 @@ struct be {
 };
 
 struct cpu_op;
+struct chunk;
 struct job { /* one op of op->pictures pictures */
     struct be_program *p;
     const struct cpu_op *op;
@@ -78,7 +79,8 @@ struct cpu_op {
     void (*run)(const struct job *j);
     void (*finish)(struct be_program *p, struct cpu_op *o);
     void (*fill)(struct be_program *p, const struct cpu_op *o, int part, int worker);
-    int pictures;               /* taken at a time */
+    void (*chunk)(const struct be_program *p, const struct chunk *c); /* the optimiser's, alone */
+    int pictures;                                                     /* taken at a time */
     struct slab slab;           /* so many of the op's main tensor */
     struct slab out;            /* pools: of the pooled one */
     struct conv *conv;          /* owned */
@@ -226,16 +228,12 @@ int cpu_write(struct be_program *p, int tensor, const float *src, struct err *er
 
 void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t); /* cpu_ranks.c */
 
-/* One row per kind: what this device can do, prepared into the op (NULL: nothing it can do). */
+/* What this device can do, prepared into the op, for each kind: cpu_conv(), ... */
 typedef int cpu_prepare(struct be_program *p, struct cpu_op *o, struct err *err);
-cpu_prepare cpu_conv, cpu_conv_bwd_data, cpu_conv_bwd_weight;
-cpu_prepare cpu_linear, cpu_linear_bwd_data, cpu_linear_bwd_weight;
+#define CPU_FUNCTION(KIND, name) cpu_prepare cpu_##name;
+OP_EACH(CPU_FUNCTION)
 cpu_prepare dnn_conv, dnn_conv_bwd_data, dnn_conv_bwd_weight; /* cpu_onednn.c */
 cpu_prepare dnn_linear, dnn_linear_bwd_data, dnn_linear_bwd_weight;
-cpu_prepare cpu_bn_stats, cpu_bn_apply, cpu_bn_infer, cpu_bn_bwd_stats, cpu_bn_bwd_apply;
-cpu_prepare cpu_max_pool, cpu_max_pool_bwd, cpu_concat_pool, cpu_concat_pool_bwd;
-cpu_prepare cpu_augment, cpu_relu, cpu_relu_bwd, cpu_dropout, cpu_dropout_bwd, cpu_softmax_loss;
-cpu_prepare cpu_optimiser;
 
 /* cpu_ranks.c. The processes of this machine that share memory: how many, and this one's number; 1 and 0: alone. */
 int machine_ranks(const struct be_ranks *r);

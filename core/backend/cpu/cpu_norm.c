@@ -246,14 +246,24 @@ static bool read_in_segment(const struct be_program *p, const struct cpu_op *o, 
     return false;
 }
 
-int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
+static int bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
 {
-    o->past = !through_relu(o) && !plan_same_room(p->plan, o->op->in[1], o->op->out[0]) &&
-              !read_in_segment(p, o, o->op->out[0]);
     o->begin = bwd_stats_begin;
     o->run = bwd_stats_run;
     o->finish = bwd_stats_finish;
     return norm_init(p, o, o->op->in[0], true, STATS_ROWS + (through_relu(o) ? RELU_ROWS : 0), err);
+}
+
+int cpu_bn_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    o->past = !plan_same_room(p->plan, o->op->in[1], o->op->out[0]) &&
+              !read_in_segment(p, o, o->op->out[0]);
+    return bwd_stats(p, o, err);
+}
+
+int cpu_bn_relu_bwd_stats(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    return bwd_stats(p, o, err);
 }
 
 /* dy = a g + b (y - mean) + d with a = gamma rstd, b = -a rstd bstat1 / m, d = -a bstat0 / m:
@@ -286,10 +296,20 @@ static void bwd_apply_run(const struct job *j)
                                     row(o, 2), row(o, 3));
 }
 
-int cpu_bn_bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
+static int bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     o->begin = bwd_apply_begin;
     o->run = bwd_apply_run;
     return norm_init(p, o, o->op->in[0], false, APPLY_ROWS + (through_relu(o) ? RELU_ROWS : 0),
                      err);
+}
+
+int cpu_bn_bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    return bwd_apply(p, o, err);
+}
+
+int cpu_bn_relu_bwd_apply(struct be_program *p, struct cpu_op *o, struct err *err)
+{
+    return bwd_apply(p, o, err);
 }

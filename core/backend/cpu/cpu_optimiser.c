@@ -12,14 +12,6 @@
 
 enum { CHUNK_ELEMENTS = 1 << 16 };
 
-int cpu_optimiser(struct be_program *p, struct cpu_op *o, struct err *err)
-{
-    (void)p;
-    (void)o;
-    (void)err;
-    return 0;
-}
-
 /* Appends the chunks of N elements; CHUNKS is NULL while they are counted. */
 static void add_chunks(struct be_program *p, const struct cpu_op *o, const float *grad, size_t n)
 {
@@ -33,11 +25,9 @@ static void chunks_of(struct be_program *p, const struct cpu_op *o)
 {
     const int *in = o->op->in;
 
-    if (o->op->kind == OP_EMA)
-        add_chunks(p, o, NULL, o->param[0]->n);
-    else if (o->op->kind != OP_GRAD_NORM)
+    if (!op_traits[o->op->kind].whole_list) /* EMA reads no gradient: its data is NULL */
         add_chunks(p, o, p->data[in[0]], tensor_elements(op_tensor(p, in[0])));
-    for (int i = 0; o->op->kind == OP_GRAD_NORM && i < p->list->n_ops; i++)
+    for (int i = 0; op_traits[o->op->kind].whole_list && i < p->list->n_ops; i++)
         if (op_is_update(p->list->ops[i].kind)) {
             const int g = p->list->ops[i].in[0];
 
@@ -110,25 +100,19 @@ static double *squares(const struct be_program *p)
     return (double *)(void *)p->squares.data + (p->first_chunk - p->chunks);
 }
 
+static void run_squares(const struct be_program *p, const struct chunk *c)
+{
+    squares(p)[c - p->first_chunk] = p->be->kernels->squares(c->n, c->grad + c->first);
+}
+
 static void chunk_task(void *ctx, int task, int worker)
 {
     struct be_program *p = ctx;
-    const int i = own_task(p->be->options.ranks, task);
-    const struct chunk *c = &p->first_chunk[i];
-    const enum op_kind kind = c->op->op->kind;
+    const struct chunk *c = &p->first_chunk[own_task(p->be->options.ranks, task)];
     const double start = clock_seconds();
 
-    if (kind == OP_ADAM)
-        run_adam(p, c);
-    else if (kind == OP_SGD)
-        run_sgd(p, c);
-    else if (kind == OP_GRAD_SUM)
-        run_grad_sum(p, c);
-    else if (kind == OP_EMA)
-        run_ema(p, c);
-    else
-        squares(p)[i] = p->be->kernels->squares(c->n, c->grad + c->first);
-    p->seconds[worker][kind] += clock_seconds() - start;
+    c->op->chunk(p, c);
+    p->seconds[worker][c->op->op->kind] += clock_seconds() - start;
 }
 
 /* The whole op is done: what follows from all its chunks. */
@@ -163,3 +147,19 @@ void optimiser_run(struct be_program *p)
     }
     p->first_chunk += n;
 }
+
+/* ---- what each kind does to a chunk ---------------------------------------------------------- */
+
+#define PREPARE(name, run)                                                                         \
+    int name(struct be_program *p, struct cpu_op *o, struct err *err)                              \
+    {                                                                                              \
+        (void)p;                                                                                   \
+        (void)err;                                                                                 \
+        o->chunk = run;                                                                            \
+        return 0;                                                                                  \
+    }
+PREPARE(cpu_grad_sum, run_grad_sum)
+PREPARE(cpu_grad_norm, run_squares)
+PREPARE(cpu_adam, run_adam)
+PREPARE(cpu_sgd, run_sgd)
+PREPARE(cpu_ema, run_ema)

@@ -286,6 +286,8 @@ static int prepare_op(struct be_program *p, struct cuda_op *o, struct err *err)
     if (persistents_of_op(o->param, &p->be->persistents, p->list, o->op, err) < 0 ||
         check_channels(p, o->op, err) < 0)
         return -1;
+    if (!kinds[o->op->kind])
+        return err_set(err, ERR_UNSUPPORTED, "the cuda backend has no such op");
     return kinds[o->op->kind](p, o, err);
 }
 

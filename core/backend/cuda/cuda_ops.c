@@ -134,9 +134,13 @@ static int run_head(struct be_program *p, const struct cuda_op *o, struct err *e
                                  act(p, in[0]), d[0], d[1], o->op->smoothing, o->op->focal,
                                  p->pictures, p->device_step, p->scaled ? p->be->scale : NULL);
         break;
-    default: /* OP_DROPOUT, OP_DROPOUT_BWD */
+    case OP_DROPOUT:
+    case OP_DROPOUT_BWD:
         code = cuda_dropout(stream, act(p, out[0]), act(p, in[0]), type, d[0], d[2] * d[3], d[1],
                             o->op->rate, o->op->layer, p->pictures, p->device_step);
+        break;
+    default:
+        code = cudaErrorNotSupported;
     }
     return fail_if(code, p, out[0], err);
 }
