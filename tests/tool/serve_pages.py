@@ -141,6 +141,33 @@ silent("the labels of a study open")
 holds("they are judged by its runs", "judged by 2 runs" in browser.js("document.querySelector('#summary').textContent"))
 holds("marks are those of one of them", browser.js("document.querySelector('meta[name=presize-run]').content").startswith(study + "/"))
 
+# A study begins with no run done; runs of two recipes come one after the other. Each time the page is what a reload shows.
+SHOWN = """(document) => JSON.stringify([...document.querySelectorAll('main > section')].map((s) => [s.id, s.textContent.replace(/\\s+/g, '')]))"""
+grows, order = f"{results}/grows", ["other", *names]
+os.mkdir(grows)
+for name in order:
+    shutil.copytree(f"{results}/{second}" if name == "other" else f"{results}/{study}/{name}", f"{results}/.grows-{name}")
+with open(grows + "/study.json", "w") as f:
+    json.dump({"version": 1, "runs": [{"name": name, "experiment": "tiny", "words": []} for name in order]}, f)
+quick = browser.call("Page.addScriptToEvaluateOnNewDocument",  # what the page waits for comes sooner
+                     source="{ const later = setTimeout; window.setTimeout = (what, ms) => later(what, Math.min(ms, 200)); }")
+browser.open(browser.server + "study?study=grows")
+holds("no run is done", "0 of 3 runs done" in browser.js("document.querySelector('#summary').textContent"))
+browser.js("window.here = 1")
+for done, name in enumerate((order[1], order[0], order[2]), 1):
+    os.rename(f"{results}/.grows-{name}", f"{grows}/{name}")
+    waits(f"run {done} of a study comes", f"/{done} of 3 runs done/.test(document.querySelector('#summary').textContent)", 20)
+    same = browser.call("Runtime.evaluate", awaitPromise=True, returnByValue=True, expression=f"""(async () => {{
+      const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+      const shown = ({SHOWN})(document), wanted = ({SHOWN})(fresh);
+      return shown === wanted ? "" : shown + " is not " + wanted; }})()""")["result"]["value"]
+    holds(f"with run {done} the page is what a reload shows", same == "", same)
+    holds("its tables sort", browser.js("[...document.querySelectorAll('table.sort')].every((t) => t.sortAgain)"))
+holds("without a reload", browser.js("window.here === 1"))
+silent("a study grows")
+browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=quick["identifier"])
+shutil.rmtree(grows)
+
 # Marks are saved at once, and are there after a reload.
 browser.open(browser.server + f"run?run={first}")
 goes("nav a[href^='/issues']", "the run leads to its labels", "document.querySelector('#work .card') !== null")

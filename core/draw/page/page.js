@@ -82,12 +82,15 @@ function sortable(table) {
     heading.append(button);
   });
 }
-document.querySelectorAll("table.sort").forEach(sortable);
 
-// What scrolls can be reached with the keyboard.
-for (const box of document.querySelectorAll(".wide")) {
-  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+// Whatever comes into the page: its tables sort, what scrolls can be reached with the keyboard.
+function enliven(part) {
+  part.querySelectorAll("table.sort").forEach(sortable);
+  for (const box of part.querySelectorAll(".wide")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
 }
+enliven(document);
 
 // --- what only a served page does ----------------------------------------------------------------------
 
@@ -98,11 +101,14 @@ async function refresh(seconds, take) {
   while (served && seconds() > 0) {
     await new Promise((done) => setTimeout(done, 1000 * Math.max(seconds(), 5 * took)));
     if (document.hidden || seconds() === 0) continue;
+    const began = performance.now();
+    let text = null;
     try {
-      const began = performance.now(), answer = await fetch(location.href);
-      took = (performance.now() - began) / 1000;
-      if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const answer = await fetch(location.href);
+      if (answer.ok) text = await answer.text();
     } catch (error) { /* the server is not there; it may come back */ }
+    took = (performance.now() - began) / 1000;
+    if (text !== null) take(new DOMParser().parseFromString(text, "text/html")); // a fault of TAKE is told
   }
 }
 

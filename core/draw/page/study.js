@@ -1,11 +1,13 @@
 // study.js - a study's page: while runs are due or in progress, what is done is asked for again. SPDX-License-Identifier: MIT
 
-// Rows are exchanged where there is a table already, so that it stays sorted.
+const heads = (tables) => JSON.stringify(tables.map((table) => [...table.tHead.rows[0].cells].map((cell) => cell.textContent)));
+
+// Rows are exchanged where the tables have the same columns, so that they stay sorted; else the section as a whole.
 function renew(here, fresh) {
   const tables = [...here.querySelectorAll("table.sort")], others = [...fresh.querySelectorAll("table.sort")];
-  if (tables.length === 0 || tables.length !== others.length) {
+  if (tables.length === 0 || heads(tables) !== heads(others)) {
     here.replaceChildren(...fresh.childNodes);
-    here.querySelectorAll("table.sort").forEach(sortable);
+    enliven(here);
     return;
   }
   tables.forEach((table, i) => {
@@ -16,14 +18,21 @@ function renew(here, fresh) {
   here.append(...fresh.querySelectorAll(":scope > p"));
 }
 
+// Sections come with the first runs that are done, and go with runs that are deleted.
 function take(fresh) {
-  const main = document.querySelector("main");
+  const sections = [...fresh.querySelectorAll("main > section")], ids = sections.map((section) => section.id);
   let last = null;
-  for (const section of [...fresh.querySelectorAll("main > section")]) {
+  for (const here of document.querySelectorAll("main > section")) {
+    if (!ids.includes(here.id)) here.remove();
+  }
+  for (const section of sections) {
     const here = document.getElementById(section.id);
-    if (here) renew(here, section);
-    else if (last) last.after(section); // the first runs are done
-    else main.prepend(section);
+    if (here) {
+      renew(here, section);
+    } else {
+      last.after(section); // the summary is always there
+      enliven(section);
+    }
     last = here || section;
   }
 }
