@@ -463,7 +463,7 @@ static int list_studies(FILE *out, const struct request *r, struct err *err)
         char folder[PATH_LEN];
         struct study s;
 
-        if (entries[i]->d_name[0] != '.' && study_find(folder, r->results, entries[i]->d_name)) {
+        if (study_below(folder, r->results, entries[i]->d_name)) {
             if (study_read(&s, folder, err) < 0) {
                 log_warn("%s", err->msg);
             } else {

@@ -51,9 +51,12 @@ static char **asked_runs(int *n, struct serve *s, const struct ask *q, struct er
         err_set(err, ERR_NOMEM, "runs");
         return NULL;
     }
-    for (int i = 0; i < q->n_arguments; i++) /* first of all: this may read the list again */
-        if (strcmp(q->arguments[i].name, "run") == 0 && q->arguments[i].value)
-            (void)serve_find(s, q->arguments[i].value);
+    for (int i = 0; i < q->n_arguments; i++)
+        if (strcmp(q->arguments[i].name, "run") == 0 && q->arguments[i].value &&
+            !serve_listed(s, q->arguments[i].value)) {
+            (void)!serve_list(s, NULL); /* once, and first of all: runs move in memory */
+            break;
+        }
     for (int i = 0; i < q->n_arguments; i++) {
         const struct served_run *run;
 
@@ -294,61 +297,67 @@ static int get_comparison(struct serve *s, const struct ask *q, struct answer *a
     return answer_page(a, &job, ask_argument(q, "run"), put_comparison, err);
 }
 
-static int print_issues(struct request *r, struct err *err)
+/* The page of S; pictures and marks are asked for by the first of its runs: all have the same set. */
+static int print_suspects(struct suspects *suspects, const struct request *r,
+                          struct page_served *served, const struct serve *s, struct err *err)
+{
+    const char *folder = suspects->runs[0].run.folder;
+    const size_t n = strlen(s->results);
+    char unused[PATH_LEN];
+
+    if (strncmp(folder, s->results, n) != 0 || folder[n] != '/')
+        return err_set(err, ERR_INPUT, "the run is not in the results folder");
+    served->run = folder + n + 1;
+    return issues_page_write(unused, suspects, r, NULL, err);
+}
+
+static int print_issues(struct request *r, struct page_served *served, const struct serve *s,
+                        struct err *err)
 {
     struct suspects suspects;
-    char unused[PATH_LEN];
     int rc;
 
+    r->served = served;
     if (suspects_find(&suspects, r, err) < 0)
         return -1;
-    rc = issues_page_write(unused, &suspects, r, NULL, err);
+    rc = print_suspects(&suspects, r, served, s, err);
     suspects_free(&suspects);
+    served->run = NULL;
     return rc;
 }
 
-/* By all runs of a study that are done. Pictures and marks are asked for by the name of one of them: all have the same
- * set. */
-static int put_study_issues(struct page_job *job, struct page_served *served, struct err *err)
+/* By all runs of a study that are done, or by the runs that are named. */
+static int put_issues(struct page_job *job, struct page_served *served, struct err *err)
 {
-    const struct serve *s = job->s;
-    const struct served_study *study = asked_study(job->s, job->q, err);
-    struct request r = s->r;
+    const bool of_study = ask_argument(job->q, "study") != NULL;
+    struct request r = job->s->r;
+    const struct served_study *study;
     char *folder[1];
+    int rc;
 
+    if (!of_study) {
+        r.words = asked_runs(&r.n_words, job->s, job->q, err);
+        rc = r.words ? print_issues(&r, served, job->s, err) : -1;
+        free(r.words);
+        return rc;
+    }
+    if (ask_argument(job->q, "run"))
+        return err_set(err, ERR_INPUT, "name a study or runs, not both");
+    study = asked_study(job->s, job->q, err);
     if (!study)
         return -1;
-    for (size_t i = 0; i < s->n_runs && !served->run; i++)
-        if (strcmp(s->runs[i].study, study->name) == 0 && strcmp(s->runs[i].status, "done") == 0)
-            served->run = s->runs[i].name;
     served->study = study->name;
     folder[0] = (char *)(uintptr_t)study->folder;
     r.words = folder;
     r.n_words = 1;
-    r.served = served;
-    return print_issues(&r, err);
-}
-
-static int put_issues(struct page_job *job, struct page_served *served, struct err *err)
-{
-    struct request r = job->s->r;
-    int rc = -1;
-
-    if (ask_argument(job->q, "study"))
-        return put_study_issues(job, served, err);
-    r.words = asked_runs(&r.n_words, job->s, job->q, err);
-    r.served = served;
-    if (r.words)
-        rc = print_issues(&r, err);
-    free(r.words);
-    return rc;
+    return print_issues(&r, served, job->s, err);
 }
 
 static int get_issues(struct serve *s, const struct ask *q, struct answer *a, struct err *err)
 {
     struct page_job job = {.s = s, .q = q};
 
-    return answer_page(a, &job, ask_argument(q, "run"), put_issues, err);
+    return answer_page(a, &job, NULL, put_issues, err);
 }
 
 /* run=NAME&id=PICTURE[&side=PX]: a picture of a run. */

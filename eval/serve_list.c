@@ -105,8 +105,7 @@ int serve_list(struct serve *s, struct err *err)
         char folder[PATH_LEN];
         struct err why = {0};
 
-        if (rc == 0 && entries[i]->d_name[0] != '.' &&
-            study_find(folder, s->results, entries[i]->d_name) &&
+        if (rc == 0 && study_below(folder, s->results, entries[i]->d_name) &&
             add_study(s, entries[i]->d_name, folder, &why) < 0)
             rc = why.kind == ERR_NOMEM ? err_set(err, why.kind, "%s", why.msg) : 0;
         free(entries[i]);

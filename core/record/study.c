@@ -99,20 +99,31 @@ void study_free(struct study *s)
     *s = (struct study){.claims = -1};
 }
 
-bool study_find(char folder[PATH_LEN], const char *results, const char *word)
+static bool has_study(const char *folder)
 {
     char path[PATH_LEN];
 
+    return path_format(path, NULL, "%s/" STUDY_FILE, folder) == 0 && path_is_file(path);
+}
+
+bool study_find(char folder[PATH_LEN], const char *results, const char *word)
+{
     for (int as_path = word[0] == '/'; as_path < 2; as_path++) {
         if ((as_path ? path_format(folder, NULL, "%s", word)
                      : path_format(folder, NULL, "%s/%s", results, word)) < 0)
             continue;
         for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/';)
             folder[--n] = 0;
-        if (path_format(path, NULL, "%s/" STUDY_FILE, folder) == 0 && path_is_file(path))
+        if (has_study(folder))
             return true;
     }
     return false;
+}
+
+bool study_below(char folder[PATH_LEN], const char *results, const char *name)
+{
+    return name[0] != '.' && path_format(folder, NULL, "%s/%s", results, name) == 0 &&
+           has_study(folder);
 }
 
 void study_names(char *out, size_t size, const char *results)
@@ -124,10 +135,9 @@ void study_names(char *out, size_t size, const char *results)
     out[0] = 0;
     for (int i = 0; i < n; i++) {
         const char *name = entries[i]->d_name;
-        char path[PATH_LEN];
+        char folder[PATH_LEN];
 
-        if (name[0] != '.' && used < size &&
-            path_format(path, NULL, "%s/%s/" STUDY_FILE, results, name) == 0 && path_is_file(path))
+        if (used < size && study_below(folder, results, name))
             used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", name);
         free(entries[i]);
     }

@@ -46,7 +46,8 @@ int study_read(struct study *out, const char *folder, struct err *err) MUST_USE;
 void study_free(struct study *s);
 /* Whether WORD is a study: a folder below RESULTS, or else a path; FOLDER out. */
 bool study_find(char folder[PATH_LEN], const char *results, const char *word);
-
+/* Whether RESULTS itself has a study NAME (an entry of that folder); FOLDER out. */
+bool study_below(char folder[PATH_LEN], const char *results, const char *name);
 /* Names of the studies in RESULTS, "a, b" in rising order; "": none. */
 void study_names(char *out, size_t size, const char *results);
 

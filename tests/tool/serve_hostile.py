@@ -1,15 +1,18 @@
 # serve_hostile.py ADDRESS RUN FOLDER PICTURE LABEL STUDY - what eval --serve must refuse, spoken over a plain socket; what it
 # does not refuse is printed. ADDRESS is the line that eval prints; RUN a run, FOLDER its folder, PICTURE and LABEL of its set,
-# STUDY a study. Beside FOLDER lies the run "second" of the same network.
+# STUDY a study. Beside FOLDER lies the run "second" of the same network. The server's own folder has a study named as RUN.
 # Control: the same questions in the right form are answered. SPDX-License-Identifier: MIT
 import json
 import os
+import re
 import socket
 import sys
 import time
 from urllib.parse import quote, urlsplit
 
 address, run, folder, picture, label, study = sys.argv[1:7]
+results = os.path.dirname(folder)
+of_study = f"{results}/{study}"
 port, entry = urlsplit(address).port, urlsplit(address).query.split("=")[1]
 failed, refused = [], 0
 
@@ -83,6 +86,17 @@ good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(pictur
 good("a map", ask(path=f"/cam?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
 good("a study", ask(path=f"/study?study={quote(study, safe='')}"))
 good("labels of a study", ask(path=f"/issues?study={quote(study, safe='')}"))
+# Its runs were not there when the list was read, and are now: marks go to one of them.
+runs = [name for name in os.listdir(of_study) if os.path.isdir(f"{of_study}/{name}")]
+for name in runs:
+    os.rename(f"{of_study}/{name}", f"{results}.{name}")
+good("the list without the study's runs", ask())
+for name in runs:
+    os.rename(f"{results}.{name}", f"{of_study}/{name}")
+answer = good("labels of a study that has grown", ask(path=f"/issues?study={quote(study, safe='')}"))
+named = re.findall(rb'"presize-run" content="([^"]*)"', answer)
+if len(named) != 1 or named[0].decode() not in [f"{study}/{name}" for name in runs]:
+    failed.append(f"marks of a study would go to {named}, not to one of {runs}")
 good("HEAD", ask("HEAD"))
 good("localhost", ask(host=f"localhost:{port}"))
 if socket.has_ipv6:
@@ -127,6 +141,7 @@ for name in ("", ".", "..", run, f"{run}/../{study}", f"./{study}", f"{study}/",
     for page in ("study", "issues"):
         bad(f"{page}?study={name[:40]!r}", ask(path=f"/{page}?study=" + quote(name, safe="")), 400)
 bad("no study", ask(path="/study"), 400)
+bad("labels of a study and a run", ask(path=f"/issues?study={study}&run={quote(run, safe='')}"), 400)
 bad("a run's argument", ask(path=f"/study?run={study}"), 400)
 bad("a study as a run", ask(path=f"/run?run={study}"), 400)
 bad("a file of a study", ask(path="/run?run=" + quote(study + "/study.json", safe="")), 400)

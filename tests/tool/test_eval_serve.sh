@@ -53,8 +53,11 @@ grep -q "without class activation maps" "$scratch/err" || fail "no word of missi
 mv "$scratch/checkpoints" "$results/first/checkpoints"
 "$BIN/eval" --data "$data" --results "$results" first --report >"$scratch/out" 2>"$scratch/err" || fail "--report"
 
+# The server's own folder has a study of the same name as a run: no study of the results.
+mkdir "$scratch/here"
+cp -r "$results/pair" "$scratch/here/first"
 mkfifo "$scratch/address"
-"$BIN/eval" --serve 0 --data "$data" --results "$results" >"$scratch/address" 2>"$scratch/served" &
+(cd "$scratch/here" && exec "$BIN/eval" --serve 0 --data "$data" --results "$results") >"$scratch/address" 2>"$scratch/served" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$scratch"' EXIT
 read -r -t 20 address <"$scratch/address" || fail "no address: $(cat "$scratch/served")"

@@ -67,6 +67,11 @@ static void a_study_is_found_and_read(void **state)
     assert_string_equal(found, folder);
     assert_true(study_find(found, "/nowhere", folder));
     assert_false(study_find(found, results, "other"));
+    assert_true(study_below(found, results, "mine"));
+    assert_string_equal(found, folder);
+    assert_false(study_below(found, "/nowhere", folder));
+    assert_false(study_below(found, results, "other"));
+    assert_false(study_below(found, folder, ".")); /* the folder itself */
     open_it(&s);
     assert_int_equal(s.n, 2);
     assert_string_equal(study_run_name(&s, 1), "b");
