@@ -3,38 +3,59 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
+#include "draw/element.h"
 #include "record/epoch.h"
 #include "record/plot.h"
 
-/* Adds a run's curve to S, which has M curves; S->n becomes the fewest points. X and Y are S's, to be written. */
-static int add_curve(struct plot_series *s, double **x, double **y, size_t m, const char *folder,
+/* Adds the N points AT, VALUE to the sums in S, X and Y; epochs that not both have go. */
+static void add_points(struct plot_series *s, double *x, double *y, const double *at,
+                       const double *value, int n)
+{
+    int kept = 0;
+
+    for (int i = 0, k = 0; i < s->n && k < n;) {
+        if (x[i] == at[k]) {
+            x[kept] = x[i];
+            y[kept++] = y[i] + value[k];
+        }
+        if (x[i] < at[k]) {
+            i++;
+        } else {
+            i += x[i] == at[k];
+            k++;
+        }
+    }
+    s->n = kept;
+}
+
+/* Adds a run's curve to S, which has *M curves; a run without points has none. X and Y are S's, to be written. */
+static int add_curve(struct plot_series *s, double **x, double **y, size_t *m, const char *folder,
                      const char *member, struct err *err)
 {
     struct field_lines epochs;
     double *at, *value;
     int n, rc = epochs_read(&epochs, folder, err);
 
-    if (rc < 0)
-        return -1;
-    at = calloc(2 * epochs.n + 1, sizeof *at);
+    at = rc == 0 ? calloc(2 * epochs.n + 1, sizeof *at) : NULL;
     if (!at) {
         fields_free_lines(&epochs);
-        return err_set(err, ERR_NOMEM, "curve");
+        return rc < 0 ? -1 : err_set(err, ERR_NOMEM, "curve");
     }
     value = at + epochs.n;
     n = epochs_curve(at, value, &epochs, member);
-    if (m == 0) {
+    fields_free_lines(&epochs);
+    if (n > 0 && *m == 0) {
         *x = at;
         *y = value;
         s->n = n;
     } else {
-        s->n = n < s->n ? n : s->n;
-        for (int i = 0; i < s->n; i++)
-            (*y)[i] += value[i];
+        if (n > 0)
+            add_points(s, *x, *y, at, value, n);
         free(at);
     }
-    fields_free_lines(&epochs);
-    return rc;
+    *m += n > 0;
+    return 0;
 }
 
 /* S->x is to be freed. */
@@ -42,13 +63,14 @@ static int take_line(struct plot_series *s, const struct chart_line *line, const
                      struct err *err)
 {
     double *x = NULL, *y = NULL;
+    size_t m = 0;
     int rc = 0;
 
     *s = (struct plot_series){.name = line->name, .points = true};
-    for (size_t m = 0; m < line->n && rc == 0; m++)
-        rc = add_curve(s, &x, &y, m, line->folders[m], member, err);
+    for (size_t k = 0; k < line->n && rc == 0; k++)
+        rc = add_curve(s, &x, &y, &m, line->folders[k], member, err);
     for (int i = 0; i < s->n && rc == 0; i++)
-        y[i] /= (double)line->n;
+        y[i] /= (double)m;
     s->x = x;
     s->y = y;
     return rc;
@@ -73,6 +95,41 @@ static int put_drawing(FILE *out, const struct plot_options *o, const char *memb
     return rc;
 }
 
+/* What the line of some runs is not: their mean to the end. */
+static int put_note(FILE *out, const struct chart_line *line, struct err *err)
+{
+    size_t with = 0, fewest = 0, most = 0;
+
+    for (size_t k = 0; k < line->n; k++) {
+        struct field_lines epochs;
+        int rc = epochs_read(&epochs, line->folders[k], err);
+        const size_t n = rc == 0 ? epochs.n : 0;
+
+        fields_free_lines(&epochs);
+        if (rc < 0)
+            return -1;
+        if (n == 0)
+            continue;
+        fewest = with++ == 0 || n < fewest ? n : fewest;
+        most = n > most ? n : most;
+    }
+    if (with == line->n && fewest == most)
+        return 0;
+    fputs("<p class=\"note\">", out);
+    element_name(out, line->name);
+    if (with == 0)
+        fprintf(out, ": no curve, as %s no epochs", line->n == 1 ? "the run has" : "its runs have");
+    else if (with < line->n)
+        fprintf(out, ": the mean of %zu of %zu runs, as the other%s no epochs", with, line->n,
+                line->n - with == 1 ? " has" : "s have");
+    if (fewest < most)
+        fprintf(out,
+                "%s the mean ends with the shortest run, after %zu epoch%s; the longest has %zu",
+                with < line->n ? ";" : ":", fewest, PLURAL(fewest), most);
+    fputs(".</p>\n", out);
+    return 0;
+}
+
 int charts_put(FILE *out, const struct chart_line *lines, size_t n, struct err *err)
 {
     static const struct {
@@ -95,5 +152,7 @@ int charts_put(FILE *out, const struct chart_line *lines, size_t n, struct err *
         rc = put_drawing(out, &o, drawings[i].member, lines, n, err);
     }
     fputs("</div>\n", out);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = put_note(out, &lines[i], err);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* charts.h - curves over each other in a page: a line for each run, or for the runs of a recipe their mean.
+/* charts.h - curves of several runs in one drawing: a line per run, or the mean of a recipe's runs.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_EVAL_CHARTS_H
 #define PRESIZE_EVAL_CHARTS_H
@@ -11,12 +11,13 @@ enum { CHARTS_LINES = 6 }; /* so many colours are told apart */
 
 struct chart_line {
     const char *name;
-    char **folders; /* of N runs; the line is their mean, as far as all of them have epochs */
+    char **
+        folders; /* of N runs; the line is the mean of those that have epochs, as far as all of them have */
     size_t n;
 };
 
-/* The drawings of N lines, at most CHARTS_LINES: losses, error rate, learning rate. A write error stays in OUT. ERR_IO,
- * ERR_FORMAT, ERR_NOMEM. */
+/* The drawings of N lines, at most CHARTS_LINES: losses, error rate, learning rate; then a note of each line that is not
+ * the mean of all its runs to the end. A write error stays in OUT. ERR_IO, ERR_FORMAT, ERR_NOMEM. */
 int charts_put(FILE *out, const struct chart_line *lines, size_t n, struct err *err) MUST_USE;
 
 #endif

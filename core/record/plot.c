@@ -124,7 +124,7 @@ static void draw_ticks(const struct chart *c)
     }
 }
 
-/* Where the legend has series K: x, and its row's distance from the first, px. */
+/* Where the legend has series K: x, and its row's distance from the first, px. A series without points is not there. */
 static double legend_place(const struct chart *c, const struct plot_series *series, int k,
                            double *row)
 {
@@ -132,6 +132,8 @@ static double legend_place(const struct chart *c, const struct plot_series *seri
 
     *row = 0;
     for (int i = 0; i <= k; i++) {
+        if (series[i].n == 0)
+            continue;
         width = 20 + canvas_text_width(series[i].name, 12);
         if (x > c->left && x + width > c->width - RIGHT) {
             x = c->left;
@@ -154,6 +156,8 @@ static void draw_words(const struct chart *c, const struct plot_series *series, 
     canvas_text(c->canvas, 20, (c->top + c->height - BOTTOM) / 2, 12, ANCHOR_MIDDLE, -90, ink,
                 c->o->y_label);
     for (int k = 0; k < n; k++) {
+        if (series[k].n == 0)
+            continue;
         x = legend_place(c, series, k, &row);
         canvas_rect(c->canvas, x, 42 + row, 14, 4,
                     colours[(size_t)k % (sizeof colours / sizeof *colours)], NULL);
