@@ -55,11 +55,12 @@ static void put_label(FILE *out, const struct recipe_groups *g, size_t i)
 /* How many recipes have each verdict. */
 static void put_verdicts(FILE *out, const struct recipe_groups *g)
 {
-    static const char *const words[] = {[SEEDS_UNTESTED] = "not tested",
-                                        [SEEDS_FEW] = "with too few seeds to decide",
-                                        [SEEDS_SAME] = "not distinguishable",
-                                        [SEEDS_BETTER] = "better",
-                                        [SEEDS_WORSE] = "worse"};
+    static const char *const words[][2] = {
+        [SEEDS_UNTESTED] = {"is not tested", "are not tested"},
+        [SEEDS_FEW] = {"has too few seeds to decide", "have too few seeds to decide"},
+        [SEEDS_SAME] = {"is not distinguishable", "are not distinguishable"},
+        [SEEDS_BETTER] = {"is better", "are better"},
+        [SEEDS_WORSE] = {"is worse", "are worse"}};
     size_t n[SEEDS_WORSE + 1] = {0};
     const char *before = ": ";
 
@@ -67,12 +68,12 @@ static void put_verdicts(FILE *out, const struct recipe_groups *g)
         return;
     for (size_t i = 1; i < g->n; i++)
         n[g->contrasts[i].verdict]++;
-    fprintf(out, "<p class=\"lead\">%zu recipe%s against ", g->n - 1, PLURAL(g->n - 1));
+    fprintf(out, "<p class=\"lead\">%zu recipe%s compared with ", g->n - 1, PLURAL(g->n - 1));
     put_label(out, g, 0);
     for (int k = SEEDS_WORSE; k >= 0; k--) {
         if (n[k] == 0)
             continue;
-        fprintf(out, "%s%zu %s", before, n[k], words[k]);
+        fprintf(out, "%s%zu %s", before, n[k], words[k][n[k] > 1]);
         before = ", ";
     }
     fputs(".</p>\n", out);
@@ -93,7 +94,8 @@ static int put_summary(FILE *out, void *of, struct err *err)
     }
     put_verdicts(out, &p->v.groups);
     fputs("<p class=\"note\">Runs that differ in nothing but seed, split seed and fold are one "
-          "recipe. The tests count seeds, not pictures.</p>\n",
+          "recipe. Error rates are of each run's validation pictures. The tests count seeds, "
+          "not pictures.</p>\n",
           out);
     return 0;
 }
@@ -260,7 +262,7 @@ static int put_curves(FILE *out, void *of, struct err *err)
     if (g->n == 0)
         return 0;
     fputs("<section id=\"curves\">\n<h2>Curves</h2>\n<p class=\"note\">Means over the runs of a "
-          "recipe",
+          "recipe, as far as all of them have epochs",
           out);
     if (g->n > CHARTS_LINES)
         fprintf(out, ", of the first %d recipes", CHARTS_LINES);
@@ -361,6 +363,16 @@ static void put_link(FILE *out, const struct study_page *p, const char *run)
     fputs("/report.html", out);
 }
 
+static bool has_page(const struct study_page *p, const struct study_row *row)
+{
+    char path[PATH_LEN];
+
+    if (p->served)
+        return strcmp(row->status, "due") != 0 && strcmp(row->status, "unreadable") != 0;
+    return path_format(path, NULL, "%s/%s/report.html", p->s.folder, row->run) == 0 &&
+           path_is_file(path);
+}
+
 static void put_run(FILE *out, const struct study_page *p, size_t i)
 {
     struct study_row row;
@@ -368,8 +380,7 @@ static void put_run(FILE *out, const struct study_page *p, size_t i)
     bool page;
 
     groups_read_run(&row, &p->s, i, fault);
-    page = strcmp(row.status, "done") == 0 ||
-           (p->served && strcmp(row.status, "due") != 0 && strcmp(row.status, "unreadable") != 0);
+    page = has_page(p, &row);
     fprintf(out, "<tr data-status=\"%s\">", row.status);
     element_td_number(out, (double)row.number, 0);
     fputs("<th scope=\"row\">", out);

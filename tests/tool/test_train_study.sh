@@ -84,6 +84,31 @@ for text in "4 of 4 runs done" "2 seeds cannot decide" 'href="smoothing%3D0%2Cse
     grep -qF "$text" "$study/report.html" || fail "the study's page lacks \"$text\""
 done
 [ "$(grep -c '<tr data-status="done">' "$study/report.html")" = 4 ] || fail "not four runs in the study's page"
+for text in "1 recipe compared with <b>smoothing=0.0</b>: 1 has too few seeds to decide." "each run's validation pictures"; do
+    grep -qF "$text" "$study/report.html" || fail "the summary lacks \"$text\""
+done
+legend() { grep -o '<text[^>]*>smoothing=0.0</text>' "$study/report.html" | wc -l; }
+[ "$(legend)" = 4 ] && ! grep -q "the mean" "$study/report.html" || fail "curves of all runs: $(legend) in legends"
+
+# Runs without curves, with fewer epochs, without a page: what is missing is said, and nothing leads there.
+cp -r "$study" "$scratch/whole"
+rm "$study/smoothing=0,seed=43/metrics.jsonl" "$study/smoothing=0,seed=43/report.html"
+sed -i 2d "$study/smoothing=0.1,seed=42/metrics.jsonl"
+$evaluate smooth --report > "$scratch/out" 2> "$scratch/err" || fail "--report without some curves"
+for text in "smoothing=0.0: the mean of 1 of 2 runs, as the other has no epochs." \
+    "smoothing=0.1: the mean ends with the shortest run, after 1 epoch; the longest has 2."; do
+    grep -qF "$text" "$study/report.html" || fail "the study's page lacks \"$text\""
+done
+[ "$(legend)" = 4 ] || fail "a recipe with one curve: $(legend) in legends"
+grep -q 'href="smoothing%3D0%2Cseed%3D43/' "$study/report.html" && fail "a link to a page that is not there"
+grep -q 'href="smoothing%3D0%2Cseed%3D42/' "$study/report.html" || fail "no link to a page that is there"
+rm "$study/smoothing=0,seed=42/metrics.jsonl"
+$evaluate smooth --report > "$scratch/out" 2> "$scratch/err" || fail "--report without a recipe's curves"
+grep -q "smoothing=0.0: no curve, as its runs have no epochs" "$study/report.html" || fail "no word of a curve that is not there"
+[ "$(legend)" = 0 ] || fail "a legend names a line that is not there"
+rm -r "$study"
+mv "$scratch/whole" "$study"
+
 $evaluate "$results" --report > "$scratch/out" 2> "$scratch/err"
 [ $? = 2 ] || fail "--report of a folder is no misuse"
 
