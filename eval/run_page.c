@@ -16,13 +16,12 @@
 static int add_maps(struct report_sources *from, struct cams_source *maps, const struct look *l,
                     const struct request *r, struct err *err)
 {
-    char *words[1] = {(char *)(uintptr_t)r->backend};
     struct err why = {0};
 
     maps->shards = from->shards;
     if (!l->p || !from->shards || r->served)
         return 0;
-    if (cams_open(&maps->cams, l->run.folder, r->which, words, r->backend ? 1 : 0, &why) < 0) {
+    if (cams_open(&maps->cams, l->run.folder, NULL, NULL, 0, &why) < 0) {
         if (why.kind == ERR_NOMEM)
             return err_set(err, why.kind, "%s", why.msg);
         log_warn("the page is without class activation maps: %s", why.msg);
