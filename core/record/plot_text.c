@@ -205,8 +205,7 @@ static void put_title(FILE *file, const struct grid *g, const struct plot_series
 {
     fprintf(file, "%s (%s)", g->o->title, g->o->y_label);
     for (int k = 0; k < n; k++)
-        if (series[k].n > 0)
-            fprintf(file, "  %s %s", series[k].points ? "o" : g->style->line, series[k].name);
+        fprintf(file, "  %s %s", series[k].points ? "o" : g->style->line, series[k].name);
     fputc('\n', file);
 }
 
