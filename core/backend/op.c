@@ -30,18 +30,19 @@ struct op_list *op_list_new(int batch, int microbatch)
 
 struct op_list *op_list_copy(const struct op_list *l)
 {
-    struct op_list *copy = op_list_new(l->batch, l->microbatch);
+    struct op_list *copy = calloc(1, sizeof *copy);
 
     if (!copy)
         return NULL;
-    copy->tensors = malloc(((size_t)l->n_tensors + 1) * sizeof *l->tensors);
+    copy->batch = l->batch;
+    copy->microbatch = l->microbatch;
+    copy->tensors = malloc((size_t)l->n_tensors * sizeof *l->tensors);
     copy->ops = malloc(((size_t)l->n_ops + 1) * sizeof *l->ops);
     if (!copy->tensors || !copy->ops) {
         op_list_free(copy);
         return NULL;
     }
-    if (l->n_tensors > 0)
-        memcpy(copy->tensors, l->tensors, (size_t)l->n_tensors * sizeof *l->tensors);
+    memcpy(copy->tensors, l->tensors, (size_t)l->n_tensors * sizeof *l->tensors);
     if (l->n_ops > 0)
         memcpy(copy->ops, l->ops, (size_t)l->n_ops * sizeof *l->ops);
     copy->n_tensors = copy->cap_tensors = l->n_tensors;
