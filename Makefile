@@ -40,7 +40,9 @@ configure:
 	[ -z "$$cached" ] || [ "$$cached" = "$$here" ] || { echo "make: $(BUILD) is a build folder of $$cached, and this is" \
 	"$$here: make clean, or another folder, as in  make BUILD=build-here" >&2; exit 1; }
 	@[ -f $(BUILD)/build.ninja ] || [ -f $(BUILD)/Makefile ] || \
-	cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release $(CMAKE_OPTIONS)
+	{ cmake -S . -B $(BUILD) -G "$(GENERATOR)" -DCMAKE_BUILD_TYPE=Release $(CMAKE_OPTIONS) && touch $(BUILD)/configured; }
+	@# optional libraries that were installed since are found now
+	@[ $(BUILD)/configured -nt /var/lib/dpkg/status ] || { cmake $(BUILD) >/dev/null && touch $(BUILD)/configured; }
 
 deps:
 	@./.ci/install-packages $(call quoted,$(PACKAGES))

@@ -242,14 +242,23 @@ static int get_run(struct serve *s, const struct ask *q, struct answer *a, struc
     return answer_page(a, &job, ask_argument(q, "run"), put_run, err);
 }
 
+static const struct served_study *asked_study(struct serve *s, const struct ask *q, struct err *err)
+{
+    const char *name = ask_argument(q, "study");
+    const struct served_study *study = name ? serve_find_study(s, name) : NULL;
+
+    if (!study)
+        err_set(err, ERR_INPUT, "no such study in the results folder");
+    return study;
+}
+
 static int put_study(struct page_job *job, struct page_served *served, struct err *err)
 {
-    const char *name = ask_argument(job->q, "study");
-    const struct served_study *study = name ? serve_find_study(job->s, name) : NULL;
+    const struct served_study *study = asked_study(job->s, job->q, err);
     struct request r = job->s->r;
 
     if (!study)
-        return err_set(err, ERR_INPUT, "no such study in the results folder");
+        return -1;
     r.served = served;
     return study_page_write(NULL, &r, study->folder, err);
 }
@@ -285,19 +294,52 @@ static int get_comparison(struct serve *s, const struct ask *q, struct answer *a
     return answer_page(a, &job, ask_argument(q, "run"), put_comparison, err);
 }
 
+static int print_issues(struct request *r, struct err *err)
+{
+    struct suspects suspects;
+    char unused[PATH_LEN];
+    int rc;
+
+    if (suspects_find(&suspects, r, err) < 0)
+        return -1;
+    rc = issues_page_write(unused, &suspects, r, NULL, err);
+    suspects_free(&suspects);
+    return rc;
+}
+
+/* By all runs of a study that are done. Pictures and marks are asked for by the name of one of them: all have the same
+ * set. */
+static int put_study_issues(struct page_job *job, struct page_served *served, struct err *err)
+{
+    const struct serve *s = job->s;
+    const struct served_study *study = asked_study(job->s, job->q, err);
+    struct request r = s->r;
+    char *folder[1];
+
+    if (!study)
+        return -1;
+    for (size_t i = 0; i < s->n_runs && !served->run; i++)
+        if (strcmp(s->runs[i].study, study->name) == 0 && strcmp(s->runs[i].status, "done") == 0)
+            served->run = s->runs[i].name;
+    served->study = study->name;
+    folder[0] = (char *)(uintptr_t)study->folder;
+    r.words = folder;
+    r.n_words = 1;
+    r.served = served;
+    return print_issues(&r, err);
+}
+
 static int put_issues(struct page_job *job, struct page_served *served, struct err *err)
 {
     struct request r = job->s->r;
-    struct suspects suspects;
-    char unused[PATH_LEN];
     int rc = -1;
 
+    if (ask_argument(job->q, "study"))
+        return put_study_issues(job, served, err);
     r.words = asked_runs(&r.n_words, job->s, job->q, err);
     r.served = served;
-    if (r.words && suspects_find(&suspects, &r, err) == 0) {
-        rc = issues_page_write(unused, &suspects, &r, NULL, err);
-        suspects_free(&suspects);
-    }
+    if (r.words)
+        rc = print_issues(&r, err);
     free(r.words);
     return rc;
 }

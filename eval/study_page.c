@@ -409,6 +409,14 @@ static int put_runs(FILE *out, void *of, struct err *err)
     for (size_t i = 0; i < p->s.n; i++)
         put_run(out, p, i);
     fputs("</tbody></table></div>\n", out);
+    if (p->served && p->v.groups.n > 0) {
+        fputs("<p class=\"note\"><a href=\"/issues?study=", out);
+        markup_address(out, path_base(p->s.folder));
+        fputs("\">Labels that are likely wrong, by these runs</a>: with folds, no picture is "
+              "judged by "
+              "a network that was trained on it.</p>\n",
+              out);
+    }
     return 0;
 }
 

@@ -36,13 +36,14 @@ struct op_list *op_list_copy(const struct op_list *l)
         return NULL;
     copy->batch = l->batch;
     copy->microbatch = l->microbatch;
-    copy->tensors = malloc((size_t)l->n_tensors * sizeof *l->tensors);
+    copy->tensors = malloc(((size_t)l->n_tensors + 1) * sizeof *l->tensors);
     copy->ops = malloc(((size_t)l->n_ops + 1) * sizeof *l->ops);
     if (!copy->tensors || !copy->ops) {
         op_list_free(copy);
         return NULL;
     }
-    memcpy(copy->tensors, l->tensors, (size_t)l->n_tensors * sizeof *l->tensors);
+    if (l->n_tensors > 0)
+        memcpy(copy->tensors, l->tensors, (size_t)l->n_tensors * sizeof *l->tensors);
     if (l->n_ops > 0)
         memcpy(copy->ops, l->ops, (size_t)l->n_ops * sizeof *l->ops);
     copy->n_tensors = copy->cap_tensors = l->n_tensors;

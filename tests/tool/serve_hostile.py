@@ -82,6 +82,7 @@ good("a run", ask(path=f"/run?run={quote(run, safe='')}"))
 good("a picture", ask(path=f"/picture?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
 good("a map", ask(path=f"/cam?run={quote(run, safe='')}&id={quote(picture, safe='')}&side=64"))
 good("a study", ask(path=f"/study?study={quote(study, safe='')}"))
+good("labels of a study", ask(path=f"/issues?study={quote(study, safe='')}"))
 good("HEAD", ask("HEAD"))
 good("localhost", ask(host=f"localhost:{port}"))
 if socket.has_ipv6:
@@ -123,7 +124,8 @@ for name in ("", ".", "..", "../" + run, f"{run}/../{run}", f"./{run}", "/etc", 
     bad(f"run={name[:40]!r}", ask(path="/run?run=" + quote(name, safe="")), 400)
 for name in ("", ".", "..", run, f"{run}/../{study}", f"./{study}", f"{study}/", f"{study}\0", "/etc", folder, folder.rsplit("/", 1)[0] + "/" + study,
              "%2e%2e", "<script>", "x" * 9000):
-    bad(f"study={name[:40]!r}", ask(path="/study?study=" + quote(name, safe="")), 400)
+    for page in ("study", "issues"):
+        bad(f"{page}?study={name[:40]!r}", ask(path=f"/{page}?study=" + quote(name, safe="")), 400)
 bad("no study", ask(path="/study"), 400)
 bad("a run's argument", ask(path=f"/study?run={study}"), 400)
 bad("a study as a run", ask(path=f"/run?run={study}"), 400)

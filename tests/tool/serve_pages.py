@@ -136,6 +136,10 @@ shutil.move(f"{results}/.{names[1]}", f"{results}/{study}/{names[1]}")
 waits("and is done", "/2 of 2 runs done/.test(document.querySelector('#summary').textContent)")
 holds("without a reload, still sorted", browser.js("window.here === 1 && document.querySelector('#runs [aria-sort]') !== null"))
 silent("the study is used")
+goes("#runs a[href^='/issues']", "the study leads to its labels", "document.querySelector('#work .card') !== null")
+silent("the labels of a study open")
+holds("they are judged by its runs", "judged by 2 runs" in browser.js("document.querySelector('#summary').textContent"))
+holds("marks are those of one of them", browser.js("document.querySelector('meta[name=presize-run]').content").startswith(study + "/"))
 
 # Marks are saved at once, and are there after a reload.
 browser.open(browser.server + f"run?run={first}")

@@ -148,7 +148,7 @@ no 1 "no page: csv cannot be compared with off: different pictures" --compare of
 evaluate 0 off --report
 cp -r "$results/off" "$results/bare"
 "$BIN/eval" --data "$scratch/none" --results "$results" bare --report > "$scratch/out" || fail "--report without shards"
-browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+. "$SOURCE/tests/tool/browser.sh"
 if [ -n "$browser" ] && command -v python3 > "$scratch/out"; then
     python3 "$SOURCE/tests/tool/pages.py" "$browser" "$results/off/report.html" \
         "$results/compare-off-csv.html" "$results/bare/report.html" > "$scratch/out" 2>&1 ||

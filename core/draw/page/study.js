@@ -12,6 +12,8 @@ function renew(here, fresh) {
     table.tBodies[0].replaceChildren(...others[i].tBodies[0].rows);
     table.sortAgain();
   });
+  here.querySelectorAll(":scope > p").forEach((note) => note.remove());
+  here.append(...fresh.querySelectorAll(":scope > p"));
 }
 
 function take(fresh) {

@@ -1,0 +1,9 @@
+# browser.sh - browser: a Chromium that starts, or empty. Ubuntu's chromium-browser may be a stub that asks for a snap.
+# Sourced by the tests of pages. SPDX-License-Identifier: MIT
+browser=
+for name in chromium chromium-browser google-chrome; do
+    if "$name" --version >/dev/null 2>&1; then
+        browser=$(command -v "$name")
+        break
+    fi
+done
