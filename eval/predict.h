@@ -10,7 +10,8 @@
  * decoded are named on stderr, the others predicted; then -1 with how many failed. */
 int predict_files(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
-/* A network that stays ready for picture files that come one after the other. T is borrowed. ERR_NOMEM, ... */
+/* A network that stays ready for picture files that come one after the other. T is borrowed. ERR_NOMEM, and the
+ * errors of a step (backend.h). */
 struct predictor;
 int predictor_new(struct predictor **out, const struct trained *t, struct err *err) MUST_USE;
 void predictor_free(struct predictor *p); /* before T is closed; NULL is fine */

@@ -134,7 +134,8 @@ static float value_of(struct rng *r, const struct trial *t, int place, size_t i)
         return coarse(n, x, values == VALUES_SHIFT, rstd);
     if (rstd || values == VALUES_VARIANCE || values == VALUES_SQUARES)
         return fabsf(n) + 0.5f;
-    if (values == VALUES_SPREAD) /* within two rows: they can be all that a channel has */
+    if (values ==
+        VALUES_SPREAD) /* rows alternate, so that a channel of two rows has a spread, too */
         return i / (tensor_elements(x) / (size_t)x->dims[0]) % 2 ? n + 4 : n - 4;
     return n;
 }

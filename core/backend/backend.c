@@ -39,7 +39,8 @@ const struct key exec_keys[] = {
             "batches read ahead of the step", .flags = KEY_NO_RESULT),
     KEY_INT(struct exec_options, readers, "exec.readers", "0", 0, 64, "threads",
             "threads that read and decode pictures in training; 0: one for "
-            "raw pixels, 16 for another machine's shards, else one per processor", .since = 2, .flags = KEY_NO_RESULT),
+            "raw pixels, 16 for another machine's shards, else its share of processors",
+            .since = 2, .flags = KEY_NO_RESULT),
     KEY_CHOICE(struct exec_options, resident, "exec.resident", "auto", resident_names,
                "keep the presized set in the GPU's memory where it fits"),
     KEY_CHOICE(struct exec_options, cuda_graph, "exec.cuda_graph", "auto", cuda_graph_names,

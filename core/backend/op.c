@@ -30,10 +30,12 @@ struct op_list *op_list_new(int batch, int microbatch)
 
 struct op_list *op_list_copy(const struct op_list *l)
 {
-    struct op_list *copy = op_list_new(l->batch, l->microbatch);
+    struct op_list *copy = calloc(1, sizeof *copy);
 
     if (!copy)
         return NULL;
+    copy->batch = l->batch;
+    copy->microbatch = l->microbatch;
     copy->tensors = malloc(((size_t)l->n_tensors + 1) * sizeof *l->tensors);
     copy->ops = malloc(((size_t)l->n_ops + 1) * sizeof *l->ops);
     if (!copy->tensors || !copy->ops) {

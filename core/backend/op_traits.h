@@ -66,7 +66,7 @@ extern const struct op_traits op_traits[OP_KINDS];
 void op_shape(int d[4], const char *shape, const int sizes[OP_LETTERS]);
 /* Sets p, q and e from the other letters. */
 void op_sizes_derive(int sizes[OP_LETTERS], const struct op *o);
-/* Sets from dims D of SHAPE the letters that stand alone and are 0. */
+/* Of the words of SHAPE that are one letter: sets the size of each letter that is still 0 to its dimension in D. */
 void op_sizes_bind(int sizes[OP_LETTERS], const char *shape, const int d[4]);
 
 /* "conv", "bn_bwd_stats", ...; "unknown" for what is no kind. */

@@ -22,8 +22,8 @@ struct stream_options {
     uint32_t epoch;       /* counted over the whole run */
     uint32_t first_batch; /* to resume inside an epoch */
     int prefetch;         /* batches read ahead, >= 1 */
-    /* threads that prepare pixels; 0: one where pixels are only read, else one per processor; 16 for shards of another
-     * machine */
+    /* threads that prepare pixels; 0: one where pixels are only read, 16 for shards of another machine, else one per
+     * processor; shared by SHARERS */
     int readers;
     int sharers; /* processes that share this one's processors, with this one; 0: not known */
     /* train: of SLICES equal parts of each batch only number SLICE, and what is mixed into it, gets pixels; those of

@@ -6,8 +6,8 @@
 #include "data/shard.h"
 #include "experiment/cam.h"
 
-/* PICTURES, presized, with their maps set as for infer_run(): OUT (n, side, side, 3) is where T looked for class
- * CLASSES[i] of picture I, laid over its centre square. ERR_NOMEM, ... */
+/* PICTURES, presized, with their maps set as for infer_run(): OUT (n, side, side, 3) is where C's network looked for
+ * class CLASSES[i] of picture I, laid over its centre square. ERR_NOMEM, and the errors of a step (backend.h). */
 int cams_lay(uint8_t *out, int side, struct cam *c, const struct picture *pictures, int n,
              const int *classes, struct err *err) MUST_USE;
 

@@ -9,7 +9,7 @@
 int finish_phase(const struct session *s, const struct state *st);
 /* Writes predictions.csv and .h5, confusion.csv, per_class.csv, plots, metrics.json and report.html
  * of the final weights into the run's FOLDER. V is the last validation; scored again when it is not
- * fresh. RUN is NULL in all processes but the first. No phase may be prepared afterwards. */
+ * fresh. RUN is NULL in all processes but the first. The phase that is prepared may be released. */
 int finish_run(struct session *s, struct run *run, const char *folder, const struct state *st,
                struct verdict *v, struct err *err) MUST_USE;
 

@@ -35,8 +35,8 @@ struct build {
     const struct network_shape *s;
     struct op_list *l;
     bool infer;
-    int argmax;    /* of the max pool; 0: there is none, */
-    int stem_mask; /* and this is where the stem's ReLU let its input through */
+    int argmax;    /* of the max pool; 0: the network has none */
+    int stem_mask; /* of the stem's ReLU, where there is no max pool */
     struct unit stem;
     struct block blocks[MAX_BLOCKS];
     int n_blocks;

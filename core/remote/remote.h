@@ -1,9 +1,10 @@
 /* remote.h - a data folder of another machine: a cache that looks like a data folder, filled by ranges.
  *
- * `--data https://HOST/PATH` (http, s3://BUCKET/PREFIX) is read through a folder of the cache. There each file has its
- * place and its size, and a map of the blocks that came. What is missing is fetched when it is asked for. Readers check
- * each picture by its CRC-32C and have wrong blocks fetched again. They check the labels by labels_sha256; wrong ones are
- * an error. All functions but remote_data() and remote_index() may be called from any thread. SPDX-License-Identifier: MIT */
+ * `--data https://HOST/PATH` (http, s3://BUCKET/PREFIX) is read through a folder of the cache. There each file has
+ * its place and its size, and a map of the blocks that came. What is missing is fetched when it is asked for.
+ * Readers check each picture by its CRC-32C and have wrong blocks fetched again. They check the labels by
+ * labels_sha256; wrong ones are an error. All functions but remote_data() and remote_index() may be called from any
+ * thread. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_REMOTE_REMOTE_H
 #define PRESIZE_REMOTE_REMOTE_H
 

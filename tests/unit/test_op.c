@@ -306,11 +306,11 @@ static void every_table_is_in_the_docs(void **state)
     (void)state;
     assert_int_equal(path_read(&docs, &size, "docs/ops.md", 1 << 20, &err), 0);
     for (enum op_pass pass = PASS_FORWARD; pass <= PASS_OPTIMISER; pass++) {
-        char *table = table_of(pass), *row;
+        char *table = table_of(pass), *row = strstr(docs, table);
 
-        if (!strstr(docs, table))
+        if (!row || row[strlen(table)] == '|') /* or a row of an op that is gone below it */
             fail_msg("docs/ops.md lacks this table (all: test_op --print):\n%s", table);
-        row = strstr(docs, table) + strlen("| op");
+        row += strlen("| op");
         row[0] = '_'; /* the control */
         assert_null(strstr(docs, table));
         row[0] = ' ';

@@ -325,7 +325,7 @@ static void memory_is_shared(void **state)
         int y = act(l, 64);
 
         op_list_add(l, OP(OP_RELU, .in = {x}, .out = {y}));
-        x = batch_norm(l, y, -1, 64, &stat);
+        x = batch_norm(l, y, 0, 64, &stat);
     }
     assert_int_equal(plan_make(&p, l, slice, l, 0, &err), 0);
     assert_int_equal(p->n_segments, 11); /* relu stats | apply relu stats | ... | apply */
