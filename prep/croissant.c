@@ -185,26 +185,46 @@ static json_t *name_field(const struct prep *p)
                                           : json_sprintf(".*?(?:%s)", regex)));
 }
 
-/* What a path of the table and that of a file have in common: the last part, without the ending of a picture. The
- * expression changes nothing the second time, as mlcroissant 1.1.1 applies it to what is joined once more. */
-static json_t *stem_regex(const struct prep *p)
+enum { JOINED_MAX = 1024 }; /* bytes of a regular expression for endings */
+
+/* The endings that are no part of a name by which tables and files are joined, as keys of an object. An ending with
+ * other characters than letters and digits stays part of the name, on both sides. */
+static json_t *joined_endings(const struct prep *p)
 {
-    json_t *endings = endings_of(p), *ending, *regex;
-    char any[1024] = "";
+    json_t *list = endings_of(p), *set = json_object(), *ending;
     size_t i, used = 0;
 
-    json_array_foreach(endings, i, ending)
+    json_array_foreach(list, i, ending)
     {
         const char *text = json_string_value(ending);
+        const size_t n = strlen(text);
 
-        /* an ending with other characters stays part of the name, on both sides */
-        if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
-                strlen(text) &&
-            used + strlen(text) + 2 < sizeof any)
-            used += (size_t)snprintf(any + used, sizeof any - used, "%s%s", used ? "|" : "", text);
+        if (n > 0 && used + n + 2 < JOINED_MAX &&
+            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == n) {
+            json_object_set_new(set, text, json_true());
+            used += n + 1;
+        }
+    }
+    json_decref(list);
+    return set;
+}
+
+/* What a path of the table and that of a file have in common: the last part, without the endings of pictures. The
+ * expression changes nothing the second time, as mlcroissant 1.1.1 applies it to what is joined once more. It finds
+ * the same as stem_of(). */
+static json_t *stem_regex(const struct prep *p)
+{
+    json_t *endings = joined_endings(p), *ending, *regex;
+    char any[JOINED_MAX] = "";
+    const char *text;
+    size_t used = 0;
+
+    json_object_foreach(endings, text, ending)
+    {
+        used += (size_t)snprintf(any + used, sizeof any - used, "%s%s", used ? "|" : "", text);
     }
     regex =
-        used ? json_sprintf(".*?([^/\\\\]+?)(?:\\.(?:%s))?$", any) : json_string(".*?([^/\\\\]+)$");
+        used ? json_sprintf(".*?([^/\\\\]+?)(?:\\.(?:%s))*$", any) : json_string(".*?([^/\\\\]+)$");
     json_decref(endings);
     return regex;
 }
@@ -257,30 +277,56 @@ static json_t *records(const struct prep *p, const struct csv *table)
 
 /* --- the table of labels --------------------------------------------------------------------------- */
 
-/* A picture whose name without folder and ending another one has, too; NULL: there is none. */
-static const char *twice(const struct prep *p)
+/* The last part of PATH, without ENDINGS: what stem_regex() finds. */
+static void stem_of(char out[PATH_LEN], const char *path, const json_t *endings)
 {
-    json_t *seen = json_object();
+    const char *back = strrchr(path_base(path), '\\');
+    char *dot;
+
+    snprintf(out, PATH_LEN, "%s", back ? back + 1 : path_base(path));
+    while ((dot = strrchr(out, '.')) && dot > out && json_object_get(endings, dot + 1))
+        *dot = '\0';
+}
+
+/* Notes the stem of PATH in SEEN; whether another path has noted the same. */
+static bool note_stem(json_t *seen, const char *path, const json_t *endings)
+{
+    char stem[PATH_LEN];
+    bool again;
+
+    stem_of(stem, path, endings);
+    again = json_object_get(seen, stem) != NULL;
+    json_object_set_new_nocheck(seen, stem, json_true());
+    return again;
+}
+
+/* The first picture whose name, without folder and ending, is that of another picture; else the first row of TABLE of
+ * which that is so; WHAT says which of the two. NULL: all names differ, among pictures and among rows. */
+static const char *twice(const char **what, const struct prep *p, const struct csv *table)
+{
+    json_t *pictures = json_object(), *rows = json_object(), *endings = joined_endings(p);
     const char *found = NULL;
 
-    for (uint32_t i = 0; i < p->dataset->n && !found; i++) {
-        const char *base = path_base(p->dataset->items[i].path), *dot = strrchr(base, '.');
-        char stem[256];
-
-        snprintf(stem, sizeof stem, "%.*s", (int)(dot && dot > base ? dot - base : 255), base);
-        if (json_object_get(seen, stem))
-            found = base;
-        json_object_set_new_nocheck(seen, stem, json_true());
-    }
-    json_decref(seen);
-    return found;
+    *what = "pictures";
+    for (uint32_t i = 0; i < p->dataset->n && !found; i++)
+        if (note_stem(pictures, p->dataset->items[i].path, endings))
+            found = p->dataset->items[i].path;
+    if (!found)
+        *what = "rows";
+    for (size_t i = 0; i < table->n && !found; i++)
+        if (note_stem(rows, table->rows[i].key, endings))
+            found = table->rows[i].key;
+    json_decref(pictures);
+    json_decref(rows);
+    json_decref(endings);
+    return found ? path_base(found) : NULL;
 }
 
 /* 1: TABLE is read; 0: there is none, or none that Croissant can join with the pictures, which is said. */
 static int open_table(struct csv *table, const struct prep *p, struct err *err)
 {
     const struct csv_columns columns = label_columns(&p->options);
-    const char *name = p->options.label_csv, *same;
+    const char *name = p->options.label_csv, *same, *what;
     char path[PATH_LEN];
 
     if (p->options.label_from != LABEL_CSV)
@@ -288,12 +334,12 @@ static int open_table(struct csv *table, const struct prep *p, struct err *err)
     if (path_format(path, err, "%s/%s", p->tree, name) < 0 ||
         csv_read(table, path, &columns, err) < 0)
         return -1;
-    same = twice(p);
+    same = twice(&what, p, table);
     if (same)
         log_warn(
             "the records have no labels: Croissant joins pictures and %s by the names of files, "
-            "and there are several %s",
-            name, same);
+            "and several %s are called %s",
+            name, what, same);
     else if (table->separator != ',' && table->separator != '\t')
         log_warn("the records have no labels: the columns of %s are parted by %c, where Croissant "
                  "knows commas and tabs",

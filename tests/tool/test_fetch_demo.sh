@@ -80,8 +80,17 @@ mkdir data/own/tree/images/more
 cp data/own/tree/images/a.jpg data/own/tree/images/more/a.jpg
 echo more/a,cat,z >>data/own/tree/labels.csv
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
-grep -q "have no labels: .* several a.jpg" err || fail "a name that is there twice: $(cat err)"
+grep -q "have no labels: .* several pictures are called a.jpg" err || fail "a name that is there twice: $(cat err)"
 rm -r data/own/tree/images/more
+# The same of two rows, one of them without a picture, and of a row whose name looks as if it had an ending: no fault.
+printf 'id,breed\na,cat\nb,dog\nother/a.jpg,dog\n' >data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q "have no labels: .* several rows are called a.jpg" err || fail "a row whose name is there twice: $(cat err)"
+grep -q '"records/label"' own.json && fail "labels of a table with two rows of a name"
+printf 'id,breed\na,cat\nb,dog\nc.one,dog\nc.two,cat\n' >data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q '"records/label"' own.json || fail "names with other endings are not the same: $(cat err)"
+cp own/labels.csv data/own/tree/labels.csv
 # A published archive has its address, one of the same name and another hash has none.
 sed -i '1s/"source": "own"/"source": "pets"/; 1s/"file": "own.tar"/"file": "images.tar.gz"/; 1s/, "sha256": "[0-9a-f]*"}$/}/' data/own/manifest.jsonl
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
