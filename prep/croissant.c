@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "data/entry_path.h"
 #include "data/label.h"
 #include "data/manifest.h"
 #include "data/source.h"
@@ -35,6 +36,14 @@ static json_t *make_context(void)
         json_object_set_new(c, terms[i], json_sprintf("cr:%s", terms[i]));
     return c;
 }
+
+/* A table of labels that Croissant can join with the pictures. */
+struct label_table {
+    struct csv csv;
+    char path[ENTRY_PATH_MAX + 1]; /* below the tree, as a manifest has it; "": outside */
+    uint64_t size;                 /* of the file that was read */
+    char sha256[SHA256_HEX];
+};
 
 /* --- distribution ---------------------------------------------------------------------------------- */
 
@@ -109,33 +118,35 @@ static void add_file(json_t *list, const char *id, const char *url, uint64_t siz
                                     "encodingFormat", type, "sha256", sha256));
 }
 
-/* The table with the labels, as a file beside the archives. Where it lies inside of an archive is not known: fetch may
- * have taken a folder off all paths. */
-static int add_table(json_t *list, const struct prep *p, const struct manifest *m,
-                     const struct csv *table, struct err *err)
+/* The file with the labels, beside the archives. Where it lies inside of an archive is not known: fetch may have taken
+ * a folder off all paths. Size and hash are those of the file whose columns are named, which may have been edited. */
+static void add_table(json_t *list, const struct prep *p, const struct manifest *m,
+                      const struct label_table *table)
 {
     const char *const name = p->options.label_csv;
+    const char *fetched = NULL;
 
-    for (size_t i = 0; i < m->n_files; i++)
-        if (strcmp(m->files[i].path, name) == 0) {
-            add_file(list, path_base(name), path_base(name), m->files[i].size,
-                     table->separator == '\t' ? "text/tab-separated-values" : "text/csv",
-                     m->files[i].sha256);
-            log_info("the labels are in %s/%s: put this file beside the description", p->tree,
-                     name);
-            return 0;
-        }
-    return err_set(err, ERR_INPUT, "label.csv: the manifest has no file %s", name);
+    for (size_t i = 0; i < m->n_files && !fetched; i++)
+        if (strcmp(m->files[i].path, table->path) == 0)
+            fetched = m->files[i].sha256;
+    add_file(list, path_base(name), path_base(name), table->size,
+             table->csv.separator == '\t' ? "text/tab-separated-values" : "text/csv",
+             table->sha256);
+    if (fetched && strcmp(fetched, table->sha256) != 0)
+        log_warn("%s is another file now than the one that was fetched: its SHA-256 is %s, in the "
+                 "manifest %s. The description has the file as it is now",
+                 name, table->sha256, fetched);
+    log_info("the labels are in %s/%s%s: put this file beside the description", p->tree, name,
+             fetched ? "" : ", which is in no archive");
 }
 
 /* TABLE: NULL where the labels are in the names of the files. */
-static int distribution(json_t **out, const struct prep *p, const struct manifest *m,
-                        const struct csv *table, struct err *err)
+static json_t *distribution(const struct prep *p, const struct manifest *m,
+                            const struct label_table *table)
 {
     const struct source *known = source_find(m->source);
     json_t *list = json_array(), *within = json_array();
 
-    *out = list;
     for (size_t i = 0; i < m->n_archives; i++) {
         const struct manifest_archive *a = &m->archives[i];
         const char *url = known ? source_url(known, a->file, a->sha256) : NULL;
@@ -147,7 +158,9 @@ static int distribution(json_t **out, const struct prep *p, const struct manifes
                           json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "@type", "cr:FileSet", "@id",
                                     "pictures", "name", "pictures", "containedIn", within,
                                     "encodingFormat", formats_of(p), "includes", patterns_of(p)));
-    return table ? add_table(list, p, m, table, err) : 0;
+    if (table)
+        add_table(list, p, m, table);
+    return list;
 }
 
 /* --- records --------------------------------------------------------------------------------------- */
@@ -323,16 +336,20 @@ static const char *twice(const char **what, const struct prep *p, const struct c
 }
 
 /* 1: TABLE is read; 0: there is none, or none that Croissant can join with the pictures, which is said. */
-static int open_table(struct csv *table, const struct prep *p, struct err *err)
+static int open_table(struct label_table *out, const struct prep *p, struct err *err)
 {
     const struct csv_columns columns = label_columns(&p->options);
     const char *name = p->options.label_csv, *same, *what;
+    const struct csv *table = &out->csv;
     char path[PATH_LEN];
 
     if (p->options.label_from != LABEL_CSV)
         return 0;
+    if (entry_path_clean(out->path, name, NULL) < 0)
+        out->path[0] = '\0';
     if (path_format(path, err, "%s/%s", p->tree, name) < 0 ||
-        csv_read(table, path, &columns, err) < 0)
+        sha256_file(path, out->sha256, &out->size, err) < 0 ||
+        csv_read(&out->csv, path, &columns, err) < 0)
         return -1;
     same = twice(&what, p, table);
     if (same)
@@ -349,16 +366,12 @@ static int open_table(struct csv *table, const struct prep *p, struct err *err)
     return 0;
 }
 
-static json_t *describe(const struct prep *p, const struct manifest *m, const struct csv *table,
-                        struct err *err)
+static json_t *describe(const struct prep *p, const struct manifest *m,
+                        const struct label_table *table, struct err *err)
 {
     const struct source *known = source_find(m->source);
-    json_t *files, *all;
+    json_t *all;
 
-    if (distribution(&files, p, m, table, err) < 0) {
-        json_decref(files);
-        return NULL;
-    }
     all = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:s*, s:s, s:o, s:o}", "@context",
                     make_context(), "@type", "sc:Dataset", "conformsTo",
                     "http://mlcommons.org/croissant/1.1", "name", p->set, "description",
@@ -366,8 +379,8 @@ static json_t *describe(const struct prep *p, const struct manifest *m, const st
                                  p->options.title[0] ? p->options.title : p->set, p->dataset->n,
                                  (int)p->dataset->n_classes),
                     "license", p->options.licence[0] ? p->options.licence : "unknown", "url",
-                    known ? known->page : NULL, "version", "1.0.0", "distribution", files,
-                    "recordSet", records(p, table));
+                    known ? known->page : NULL, "version", "1.0.0", "distribution",
+                    distribution(p, m, table), "recordSet", records(p, table ? &table->csv : NULL));
     if (!all)
         err_set(err, ERR_NOMEM, "Croissant");
     return all;
@@ -376,7 +389,7 @@ static json_t *describe(const struct prep *p, const struct manifest *m, const st
 int prep_croissant(struct prep *p, struct err *err)
 {
     struct manifest m = {0};
-    struct csv table = {0};
+    struct label_table table = {0};
     json_t *all = NULL;
     char *text = NULL;
     int has;
@@ -391,7 +404,7 @@ int prep_croissant(struct prep *p, struct err *err)
     if (has >= 0 && manifest_read(&m, p->manifest, err) == 0)
         all = describe(p, &m, has ? &table : NULL, err);
     manifest_free(&m);
-    csv_free(&table);
+    csv_free(&table.csv);
     if (all && !(text = json_text(all, 2)))
         err_set(err, ERR_NOMEM, "Croissant");
     json_decref(all);

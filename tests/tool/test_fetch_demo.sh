@@ -90,7 +90,21 @@ grep -q '"records/label"' own.json && fail "labels of a table with two rows of a
 printf 'id,breed\na,cat\nb,dog\nc.one,dog\nc.two,cat\n' >data/own/tree/labels.csv
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
 grep -q '"records/label"' own.json || fail "names with other endings are not the same: $(cat err)"
+# The hash of a table is that of the file which was read: an edited one, one that came after the fetch.
+grep -qF "\"sha256\": \"$(sha256sum data/own/tree/labels.csv | cut -d ' ' -f 1)\"" own.json || fail "the hash of an edited table: $(cat own.json)"
+grep -qF "\"contentSize\": \"$(stat -c %s data/own/tree/labels.csv) B\"" own.json || fail "the size of an edited table: $(cat own.json)"
+grep -q "labels.csv is another file now .* $(sha256sum own/labels.csv | cut -d ' ' -f 1)" err || fail "an edited table: $(cat err)"
+mv data/own/tree/labels.csv data/own/tree/mine.csv
 cp own/labels.csv data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant label.csv=mine.csv >own.json 2>err || fail "a table that was not fetched: $(cat err)"
+grep -qF "\"sha256\": \"$(sha256sum data/own/tree/mine.csv | cut -d ' ' -f 1)\"" own.json || fail "the hash of a table that was not fetched: $(cat own.json)"
+grep -q "tree/mine.csv, which is in no archive: put" err || fail "a table that was not fetched: $(cat err)"
+mv data/own/tree/mine.csv data/own/mine.csv
+"$BIN/prep" own.yaml --croissant label.csv=../mine.csv >own.json 2>err || fail "a table outside of the tree: $(cat err)"
+grep -q "tree/../mine.csv, which is in no archive: put" err || fail "a table outside of the tree: $(cat err)"
+rm data/own/mine.csv
+"$BIN/prep" own.yaml --croissant label.csv=./labels.csv >own.json 2>err || fail "--croissant: $(cat err)"
+grep -Eq "another file now|in no archive" err && fail "the table as it was fetched: $(cat err)"
 # A published archive has its address, one of the same name and another hash has none.
 sed -i '1s/"source": "own"/"source": "pets"/; 1s/"file": "own.tar"/"file": "images.tar.gz"/; 1s/, "sha256": "[0-9a-f]*"}$/}/' data/own/manifest.jsonl
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
