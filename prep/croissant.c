@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/entry_path.h"
 #include "data/label.h"
 #include "data/manifest.h"
@@ -54,7 +55,7 @@ static const char *type_of(const char *file)
     return n > 4 && strcmp(file + n - 4, ".zip") == 0 ? "application/zip" : "application/x-tar";
 }
 
-/* The endings of the listing without their dot, once each. */
+/* The endings of the listing without their dot, once each. No archive has a file with an ending that is no text. */
 static json_t *endings_of(const struct prep *p)
 {
     json_t *list = json_array(), *seen = json_object();
@@ -62,7 +63,7 @@ static json_t *endings_of(const struct prep *p)
     for (uint32_t i = 0; i < p->dataset->n; i++) {
         const char *dot = strrchr(path_base(p->dataset->items[i].path), '.');
 
-        if (dot && !json_object_get(seen, dot)) {
+        if (dot && !text_fault(dot) && !json_object_get(seen, dot)) {
             json_object_set_new(seen, dot, json_true());
             json_array_append_new(list, json_string(dot + 1));
         }
@@ -71,18 +72,59 @@ static json_t *endings_of(const struct prep *p)
     return list;
 }
 
+/* TEXT as a pattern that matches TEXT alone. */
+static void as_glob(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+
+    for (; *text && n + 4 <= size; text++)
+        n += (size_t)snprintf(out + n, size - n, strchr("[]*?", *text) ? "[%c]" : "%c", *text);
+    out[n] = '\0';
+}
+
+/* Patterns of names without an ending, to LIST: of each length, as many characters that are no dot. "*" would match the
+ * README beside them, too, and the archive itself. */
+static void add_bare(json_t *list, const struct prep *p, const char *below)
+{
+    bool seen[ENTRY_NAME_MAX + 1] = {false};
+    char glob[5 * ENTRY_NAME_MAX + 1];
+
+    for (uint32_t i = 0; i < p->dataset->n; i++) {
+        const char *name = path_base(p->dataset->items[i].path);
+        size_t n = 0;
+
+        if (strchr(name, '.'))
+            continue;
+        for (; *name; name++)
+            n += ((unsigned char)*name & 0xc0) != 0x80; /* characters, not bytes, of UTF-8 */
+        if (n > ENTRY_NAME_MAX || seen[n])
+            continue;
+        seen[n] = true;
+        for (size_t k = 0; k < n; k++)
+            memcpy(glob + 5 * k, "[!./]", 6);
+        json_array_append_new(list, json_sprintf("%s%s", below, glob));
+        json_array_append_new(list, json_sprintf("%s*/%s", below, glob));
+    }
+}
+
 /* Patterns below the set's pictures: in images/, all that end with .jpg. */
 static json_t *patterns_of(const struct prep *p)
 {
-    json_t *list = json_array(), *endings = endings_of(p), *ending;
+    json_t *list = json_array(), *endings = endings_of(p), *ending, *below;
+    char images[ENTRY_PATH_MAX + 1], glob[3 * sizeof images];
     size_t i;
 
+    if (entry_path_clean(images, p->options.images, NULL) < 0)
+        images[0] = '\0';
+    as_glob(glob, sizeof glob, images);
+    below = glob[0] ? json_sprintf("*%s/", glob) : json_string("");
     json_array_foreach(endings, i, ending)
     {
-        json_array_append_new(list, json_sprintf("*%s%s*.%s", p->options.images,
-                                                 p->options.images[0] ? "/" : "",
-                                                 json_string_value(ending)));
+        as_glob(glob, sizeof glob, json_string_value(ending));
+        json_array_append_new(list, json_sprintf("%s*.%s", json_string_value(below), glob));
     }
+    add_bare(list, p, json_string_value(below));
+    json_decref(below);
     json_decref(endings);
     return list;
 }

@@ -105,6 +105,25 @@ grep -q "tree/../mine.csv, which is in no archive: put" err || fail "a table out
 rm data/own/mine.csv
 "$BIN/prep" own.yaml --croissant label.csv=./labels.csv >own.json 2>err || fail "--croissant: $(cat err)"
 grep -Eq "another file now|in no archive" err && fail "the table as it was fetched: $(cat err)"
+# Patterns for names without an ending and for characters of patterns; they match the pictures, not what lies beside.
+mkdir -p 'odd/im[1]/more'
+for name in bare more/bäre 'c.[x]*?y' d.png.jpg; do cp data/demo/tree/images/Classic_Tabby_1.jpg "odd/im[1]/$name"; done
+printf 'id,breed\nbare,cat\nmore/bäre,cat\nc.[x]*?y,dog\nd.png.jpg,dog\n' >odd/labels.csv
+touch 'odd/im[1]/README' 'odd/im[1]/c.xzzy' 'odd/im[1]/a.md'
+printf 'title: odd\nimages: "im[1]/"\nlabel: {from: csv, csv: labels.csv}\n' >odd.yaml
+tar -cf odd.tar odd
+"$fetch" -q odd --from odd.tar >out 2>err || fail "fetch odd: $(cat err)"
+"$BIN/prep" odd.yaml --croissant >odd.json 2>err || fail "--croissant of odd names: $(cat err)"
+sed -n '/"includes": \[/,/\]$/s/^ *"\(.*\)",*$/\1/p' odd.json >patterns
+[ "$(head -n 2 patterns)" = "$(printf '%s\n' '*im[[]1[]]/*.[[]x[]][*][?]y' '*im[[]1[]]/*.jpg')" ] || fail "patterns: $(cat patterns)"
+find odd -type f | while read -r file; do
+    LC_ALL=C.UTF-8 # a pattern counts characters
+    while read -r pattern; do
+        # shellcheck disable=SC2254
+        case $file in $pattern) echo "$file" ;; esac
+    done <patterns
+done | LC_ALL=C sort >matched
+(cd odd && find 'im[1]' -type f -size +0 | sed 's,^,odd/,' | sort) | cmp -s - matched || fail "the patterns $(cat patterns) match $(cat matched)"
 # A published archive has its address, one of the same name and another hash has none.
 sed -i '1s/"source": "own"/"source": "pets"/; 1s/"file": "own.tar"/"file": "images.tar.gz"/; 1s/, "sha256": "[0-9a-f]*"}$/}/' data/own/manifest.jsonl
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
