@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "data/entry_path.h"
 #include "data/label.h"
 #include "data/manifest.h"
 #include "data/source.h"
@@ -36,6 +38,14 @@ static json_t *make_context(void)
     return c;
 }
 
+/* A table of labels that Croissant can join with the pictures. */
+struct label_table {
+    struct csv csv;
+    char path[ENTRY_PATH_MAX + 1]; /* below the tree, as a manifest has it; "": outside */
+    uint64_t size;                 /* of the file that was read */
+    char sha256[SHA256_HEX];
+};
+
 /* --- distribution ---------------------------------------------------------------------------------- */
 
 static const char *type_of(const char *file)
@@ -45,7 +55,7 @@ static const char *type_of(const char *file)
     return n > 4 && strcmp(file + n - 4, ".zip") == 0 ? "application/zip" : "application/x-tar";
 }
 
-/* The endings of the listing without their dot, once each. */
+/* The endings of the listing without their dot, once each. No archive has a file with an ending that is no text. */
 static json_t *endings_of(const struct prep *p)
 {
     json_t *list = json_array(), *seen = json_object();
@@ -53,7 +63,7 @@ static json_t *endings_of(const struct prep *p)
     for (uint32_t i = 0; i < p->dataset->n; i++) {
         const char *dot = strrchr(path_base(p->dataset->items[i].path), '.');
 
-        if (dot && !json_object_get(seen, dot)) {
+        if (dot && !text_fault(dot) && !json_object_get(seen, dot)) {
             json_object_set_new(seen, dot, json_true());
             json_array_append_new(list, json_string(dot + 1));
         }
@@ -62,18 +72,59 @@ static json_t *endings_of(const struct prep *p)
     return list;
 }
 
+/* TEXT as a pattern that matches TEXT alone. */
+static void as_glob(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+
+    for (; *text && n + 4 <= size; text++)
+        n += (size_t)snprintf(out + n, size - n, strchr("[]*?", *text) ? "[%c]" : "%c", *text);
+    out[n] = '\0';
+}
+
+/* Patterns of names without an ending, to LIST: of each length, as many characters that are no dot. "*" would match the
+ * README beside them, too, and the archive itself. */
+static void add_bare(json_t *list, const struct prep *p, const char *below)
+{
+    bool seen[ENTRY_NAME_MAX + 1] = {false};
+    char glob[5 * ENTRY_NAME_MAX + 1];
+
+    for (uint32_t i = 0; i < p->dataset->n; i++) {
+        const char *name = path_base(p->dataset->items[i].path);
+        size_t n = 0;
+
+        if (strchr(name, '.'))
+            continue;
+        for (; *name; name++)
+            n += ((unsigned char)*name & 0xc0) != 0x80; /* characters, not bytes, of UTF-8 */
+        if (n > ENTRY_NAME_MAX || seen[n])
+            continue;
+        seen[n] = true;
+        for (size_t k = 0; k < n; k++)
+            memcpy(glob + 5 * k, "[!./]", 6);
+        json_array_append_new(list, json_sprintf("%s%s", below, glob));
+        json_array_append_new(list, json_sprintf("%s*/%s", below, glob));
+    }
+}
+
 /* Patterns below the set's pictures: in images/, all that end with .jpg. */
 static json_t *patterns_of(const struct prep *p)
 {
-    json_t *list = json_array(), *endings = endings_of(p), *ending;
+    json_t *list = json_array(), *endings = endings_of(p), *ending, *below;
+    char images[ENTRY_PATH_MAX + 1], glob[3 * sizeof images];
     size_t i;
 
+    if (entry_path_clean(images, p->options.images, NULL) < 0)
+        images[0] = '\0';
+    as_glob(glob, sizeof glob, images);
+    below = glob[0] ? json_sprintf("*%s/", glob) : json_string("");
     json_array_foreach(endings, i, ending)
     {
-        json_array_append_new(list, json_sprintf("*%s%s*.%s", p->options.images,
-                                                 p->options.images[0] ? "/" : "",
-                                                 json_string_value(ending)));
+        as_glob(glob, sizeof glob, json_string_value(ending));
+        json_array_append_new(list, json_sprintf("%s*.%s", json_string_value(below), glob));
     }
+    add_bare(list, p, json_string_value(below));
+    json_decref(below);
     json_decref(endings);
     return list;
 }
@@ -109,33 +160,35 @@ static void add_file(json_t *list, const char *id, const char *url, uint64_t siz
                                     "encodingFormat", type, "sha256", sha256));
 }
 
-/* The table with the labels, as a file beside the archives. Where it lies inside of an archive is not known: fetch may
- * have taken a folder off all paths. */
-static int add_table(json_t *list, const struct prep *p, const struct manifest *m,
-                     const struct csv *table, struct err *err)
+/* The file with the labels, beside the archives. Where it lies inside of an archive is not known: fetch may have taken
+ * a folder off all paths. Size and hash are those of the file whose columns are named, which may have been edited. */
+static void add_table(json_t *list, const struct prep *p, const struct manifest *m,
+                      const struct label_table *table)
 {
     const char *const name = p->options.label_csv;
+    const char *fetched = NULL;
 
-    for (size_t i = 0; i < m->n_files; i++)
-        if (strcmp(m->files[i].path, name) == 0) {
-            add_file(list, path_base(name), path_base(name), m->files[i].size,
-                     table->separator == '\t' ? "text/tab-separated-values" : "text/csv",
-                     m->files[i].sha256);
-            log_info("the labels are in %s/%s: put this file beside the description", p->tree,
-                     name);
-            return 0;
-        }
-    return err_set(err, ERR_INPUT, "label.csv: the manifest has no file %s", name);
+    for (size_t i = 0; i < m->n_files && !fetched; i++)
+        if (strcmp(m->files[i].path, table->path) == 0)
+            fetched = m->files[i].sha256;
+    add_file(list, path_base(name), path_base(name), table->size,
+             table->csv.separator == '\t' ? "text/tab-separated-values" : "text/csv",
+             table->sha256);
+    if (fetched && strcmp(fetched, table->sha256) != 0)
+        log_warn("%s is another file now than the one that was fetched: its SHA-256 is %s, in the "
+                 "manifest %s. The description has the file as it is now",
+                 name, table->sha256, fetched);
+    log_info("the labels are in %s/%s%s: put this file beside the description", p->tree, name,
+             fetched ? "" : ", which is in no archive");
 }
 
 /* TABLE: NULL where the labels are in the names of the files. */
-static int distribution(json_t **out, const struct prep *p, const struct manifest *m,
-                        const struct csv *table, struct err *err)
+static json_t *distribution(const struct prep *p, const struct manifest *m,
+                            const struct label_table *table)
 {
     const struct source *known = source_find(m->source);
     json_t *list = json_array(), *within = json_array();
 
-    *out = list;
     for (size_t i = 0; i < m->n_archives; i++) {
         const struct manifest_archive *a = &m->archives[i];
         const char *url = known ? source_url(known, a->file, a->sha256) : NULL;
@@ -147,7 +200,9 @@ static int distribution(json_t **out, const struct prep *p, const struct manifes
                           json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "@type", "cr:FileSet", "@id",
                                     "pictures", "name", "pictures", "containedIn", within,
                                     "encodingFormat", formats_of(p), "includes", patterns_of(p)));
-    return table ? add_table(list, p, m, table, err) : 0;
+    if (table)
+        add_table(list, p, m, table);
+    return list;
 }
 
 /* --- records --------------------------------------------------------------------------------------- */
@@ -185,26 +240,46 @@ static json_t *name_field(const struct prep *p)
                                           : json_sprintf(".*?(?:%s)", regex)));
 }
 
-/* What a path of the table and that of a file have in common: the last part, without the ending of a picture. The
- * expression changes nothing the second time, as mlcroissant 1.1.1 applies it to what is joined once more. */
-static json_t *stem_regex(const struct prep *p)
+enum { JOINED_MAX = 1024 }; /* bytes of a regular expression for endings */
+
+/* The endings that are no part of a name by which tables and files are joined, as keys of an object. An ending with
+ * other characters than letters and digits stays part of the name, on both sides. */
+static json_t *joined_endings(const struct prep *p)
 {
-    json_t *endings = endings_of(p), *ending, *regex;
-    char any[1024] = "";
+    json_t *list = endings_of(p), *set = json_object(), *ending;
     size_t i, used = 0;
 
-    json_array_foreach(endings, i, ending)
+    json_array_foreach(list, i, ending)
     {
         const char *text = json_string_value(ending);
+        const size_t n = strlen(text);
 
-        /* an ending with other characters stays part of the name, on both sides */
-        if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
-                strlen(text) &&
-            used + strlen(text) + 2 < sizeof any)
-            used += (size_t)snprintf(any + used, sizeof any - used, "%s%s", used ? "|" : "", text);
+        if (n > 0 && used + n + 2 < JOINED_MAX &&
+            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == n) {
+            json_object_set_new(set, text, json_true());
+            used += n + 1;
+        }
+    }
+    json_decref(list);
+    return set;
+}
+
+/* What a path of the table and that of a file have in common: the last part, without the endings of pictures. The
+ * expression changes nothing the second time, as mlcroissant 1.1.1 applies it to what is joined once more. It finds
+ * the same as stem_of(). */
+static json_t *stem_regex(const struct prep *p)
+{
+    json_t *endings = joined_endings(p), *ending, *regex;
+    char any[JOINED_MAX] = "";
+    const char *text;
+    size_t used = 0;
+
+    json_object_foreach(endings, text, ending)
+    {
+        used += (size_t)snprintf(any + used, sizeof any - used, "%s%s", used ? "|" : "", text);
     }
     regex =
-        used ? json_sprintf(".*?([^/\\\\]+?)(?:\\.(?:%s))?$", any) : json_string(".*?([^/\\\\]+)$");
+        used ? json_sprintf(".*?([^/\\\\]+?)(?:\\.(?:%s))*$", any) : json_string(".*?([^/\\\\]+)$");
     json_decref(endings);
     return regex;
 }
@@ -257,43 +332,73 @@ static json_t *records(const struct prep *p, const struct csv *table)
 
 /* --- the table of labels --------------------------------------------------------------------------- */
 
-/* A picture whose name without folder and ending another one has, too; NULL: there is none. */
-static const char *twice(const struct prep *p)
+/* The last part of PATH, without ENDINGS: what stem_regex() finds. */
+static void stem_of(char out[PATH_LEN], const char *path, const json_t *endings)
 {
-    json_t *seen = json_object();
+    const char *back = strrchr(path_base(path), '\\');
+    char *dot;
+
+    snprintf(out, PATH_LEN, "%s", back ? back + 1 : path_base(path));
+    while ((dot = strrchr(out, '.')) && dot > out && json_object_get(endings, dot + 1))
+        *dot = '\0';
+}
+
+/* Notes the stem of PATH in SEEN; whether another path has noted the same. */
+static bool note_stem(json_t *seen, const char *path, const json_t *endings)
+{
+    char stem[PATH_LEN];
+    bool again;
+
+    stem_of(stem, path, endings);
+    again = json_object_get(seen, stem) != NULL;
+    json_object_set_new_nocheck(seen, stem, json_true());
+    return again;
+}
+
+/* The first picture whose name, without folder and ending, is that of another picture; else the first row of TABLE of
+ * which that is so; WHAT says which of the two. NULL: all names differ, among pictures and among rows. */
+static const char *twice(const char **what, const struct prep *p, const struct csv *table)
+{
+    json_t *pictures = json_object(), *rows = json_object(), *endings = joined_endings(p);
     const char *found = NULL;
 
-    for (uint32_t i = 0; i < p->dataset->n && !found; i++) {
-        const char *base = path_base(p->dataset->items[i].path), *dot = strrchr(base, '.');
-        char stem[256];
-
-        snprintf(stem, sizeof stem, "%.*s", (int)(dot && dot > base ? dot - base : 255), base);
-        if (json_object_get(seen, stem))
-            found = base;
-        json_object_set_new_nocheck(seen, stem, json_true());
-    }
-    json_decref(seen);
-    return found;
+    *what = "pictures";
+    for (uint32_t i = 0; i < p->dataset->n && !found; i++)
+        if (note_stem(pictures, p->dataset->items[i].path, endings))
+            found = p->dataset->items[i].path;
+    if (!found)
+        *what = "rows";
+    for (size_t i = 0; i < table->n && !found; i++)
+        if (note_stem(rows, table->rows[i].key, endings))
+            found = table->rows[i].key;
+    json_decref(pictures);
+    json_decref(rows);
+    json_decref(endings);
+    return found ? path_base(found) : NULL;
 }
 
 /* 1: TABLE is read; 0: there is none, or none that Croissant can join with the pictures, which is said. */
-static int open_table(struct csv *table, const struct prep *p, struct err *err)
+static int open_table(struct label_table *out, const struct prep *p, struct err *err)
 {
     const struct csv_columns columns = label_columns(&p->options);
-    const char *name = p->options.label_csv, *same;
+    const char *name = p->options.label_csv, *same, *what;
+    const struct csv *table = &out->csv;
     char path[PATH_LEN];
 
     if (p->options.label_from != LABEL_CSV)
         return 0;
+    if (entry_path_clean(out->path, name, NULL) < 0)
+        out->path[0] = '\0';
     if (path_format(path, err, "%s/%s", p->tree, name) < 0 ||
-        csv_read(table, path, &columns, err) < 0)
+        sha256_file(path, out->sha256, &out->size, err) < 0 ||
+        csv_read(&out->csv, path, &columns, err) < 0)
         return -1;
-    same = twice(p);
+    same = twice(&what, p, table);
     if (same)
         log_warn(
             "the records have no labels: Croissant joins pictures and %s by the names of files, "
-            "and there are several %s",
-            name, same);
+            "and several %s are called %s",
+            name, what, same);
     else if (table->separator != ',' && table->separator != '\t')
         log_warn("the records have no labels: the columns of %s are parted by %c, where Croissant "
                  "knows commas and tabs",
@@ -303,16 +408,12 @@ static int open_table(struct csv *table, const struct prep *p, struct err *err)
     return 0;
 }
 
-static json_t *describe(const struct prep *p, const struct manifest *m, const struct csv *table,
-                        struct err *err)
+static json_t *describe(const struct prep *p, const struct manifest *m,
+                        const struct label_table *table, struct err *err)
 {
     const struct source *known = source_find(m->source);
-    json_t *files, *all;
+    json_t *all;
 
-    if (distribution(&files, p, m, table, err) < 0) {
-        json_decref(files);
-        return NULL;
-    }
     all = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:s*, s:s, s:o, s:o}", "@context",
                     make_context(), "@type", "sc:Dataset", "conformsTo",
                     "http://mlcommons.org/croissant/1.1", "name", p->set, "description",
@@ -320,8 +421,8 @@ static json_t *describe(const struct prep *p, const struct manifest *m, const st
                                  p->options.title[0] ? p->options.title : p->set, p->dataset->n,
                                  (int)p->dataset->n_classes),
                     "license", p->options.licence[0] ? p->options.licence : "unknown", "url",
-                    known ? known->page : NULL, "version", "1.0.0", "distribution", files,
-                    "recordSet", records(p, table));
+                    known ? known->page : NULL, "version", "1.0.0", "distribution",
+                    distribution(p, m, table), "recordSet", records(p, table ? &table->csv : NULL));
     if (!all)
         err_set(err, ERR_NOMEM, "Croissant");
     return all;
@@ -330,7 +431,7 @@ static json_t *describe(const struct prep *p, const struct manifest *m, const st
 int prep_croissant(struct prep *p, struct err *err)
 {
     struct manifest m = {0};
-    struct csv table = {0};
+    struct label_table table = {0};
     json_t *all = NULL;
     char *text = NULL;
     int has;
@@ -345,7 +446,7 @@ int prep_croissant(struct prep *p, struct err *err)
     if (has >= 0 && manifest_read(&m, p->manifest, err) == 0)
         all = describe(p, &m, has ? &table : NULL, err);
     manifest_free(&m);
-    csv_free(&table);
+    csv_free(&table.csv);
     if (all && !(text = json_text(all, 2)))
         err_set(err, ERR_NOMEM, "Croissant");
     json_decref(all);

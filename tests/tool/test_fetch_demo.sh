@@ -80,8 +80,50 @@ mkdir data/own/tree/images/more
 cp data/own/tree/images/a.jpg data/own/tree/images/more/a.jpg
 echo more/a,cat,z >>data/own/tree/labels.csv
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
-grep -q "have no labels: .* several a.jpg" err || fail "a name that is there twice: $(cat err)"
+grep -q "have no labels: .* several pictures are called a.jpg" err || fail "a name that is there twice: $(cat err)"
 rm -r data/own/tree/images/more
+# The same of two rows, one of them without a picture, and of a row whose name looks as if it had an ending: no fault.
+printf 'id,breed\na,cat\nb,dog\nother/a.jpg,dog\n' >data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q "have no labels: .* several rows are called a.jpg" err || fail "a row whose name is there twice: $(cat err)"
+grep -q '"records/label"' own.json && fail "labels of a table with two rows of a name"
+printf 'id,breed\na,cat\nb,dog\nc.one,dog\nc.two,cat\n' >data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
+grep -q '"records/label"' own.json || fail "names with other endings are not the same: $(cat err)"
+# The hash of a table is that of the file which was read: an edited one, one that came after the fetch.
+grep -qF "\"sha256\": \"$(sha256sum data/own/tree/labels.csv | cut -d ' ' -f 1)\"" own.json || fail "the hash of an edited table: $(cat own.json)"
+grep -qF "\"contentSize\": \"$(stat -c %s data/own/tree/labels.csv) B\"" own.json || fail "the size of an edited table: $(cat own.json)"
+grep -q "labels.csv is another file now .* $(sha256sum own/labels.csv | cut -d ' ' -f 1)" err || fail "an edited table: $(cat err)"
+mv data/own/tree/labels.csv data/own/tree/mine.csv
+cp own/labels.csv data/own/tree/labels.csv
+"$BIN/prep" own.yaml --croissant label.csv=mine.csv >own.json 2>err || fail "a table that was not fetched: $(cat err)"
+grep -qF "\"sha256\": \"$(sha256sum data/own/tree/mine.csv | cut -d ' ' -f 1)\"" own.json || fail "the hash of a table that was not fetched: $(cat own.json)"
+grep -q "tree/mine.csv, which is in no archive: put" err || fail "a table that was not fetched: $(cat err)"
+mv data/own/tree/mine.csv data/own/mine.csv
+"$BIN/prep" own.yaml --croissant label.csv=../mine.csv >own.json 2>err || fail "a table outside of the tree: $(cat err)"
+grep -q "tree/../mine.csv, which is in no archive: put" err || fail "a table outside of the tree: $(cat err)"
+rm data/own/mine.csv
+"$BIN/prep" own.yaml --croissant label.csv=./labels.csv >own.json 2>err || fail "--croissant: $(cat err)"
+grep -Eq "another file now|in no archive" err && fail "the table as it was fetched: $(cat err)"
+# Patterns for names without an ending and for characters of patterns; they match the pictures, not what lies beside.
+mkdir -p 'odd/im[1]/more'
+for name in bare more/bäre 'c.[x]*?y' d.png.jpg; do cp data/demo/tree/images/Classic_Tabby_1.jpg "odd/im[1]/$name"; done
+printf 'id,breed\nbare,cat\nmore/bäre,cat\nc.[x]*?y,dog\nd.png.jpg,dog\n' >odd/labels.csv
+touch 'odd/im[1]/README' 'odd/im[1]/c.xzzy' 'odd/im[1]/a.md'
+printf 'title: odd\nimages: "im[1]/"\nlabel: {from: csv, csv: labels.csv}\n' >odd.yaml
+tar -cf odd.tar odd
+"$fetch" -q odd --from odd.tar >out 2>err || fail "fetch odd: $(cat err)"
+"$BIN/prep" odd.yaml --croissant >odd.json 2>err || fail "--croissant of odd names: $(cat err)"
+sed -n '/"includes": \[/,/\]$/s/^ *"\(.*\)",*$/\1/p' odd.json >patterns
+[ "$(head -n 2 patterns)" = "$(printf '%s\n' '*im[[]1[]]/*.[[]x[]][*][?]y' '*im[[]1[]]/*.jpg')" ] || fail "patterns: $(cat patterns)"
+find odd -type f | while read -r file; do
+    LC_ALL=C.UTF-8 # a pattern counts characters
+    while read -r pattern; do
+        # shellcheck disable=SC2254
+        case $file in $pattern) echo "$file" ;; esac
+    done <patterns
+done | LC_ALL=C sort >matched
+(cd odd && find 'im[1]' -type f -size +0 | sed 's,^,odd/,' | sort) | cmp -s - matched || fail "the patterns $(cat patterns) match $(cat matched)"
 # A published archive has its address, one of the same name and another hash has none.
 sed -i '1s/"source": "own"/"source": "pets"/; 1s/"file": "own.tar"/"file": "images.tar.gz"/; 1s/, "sha256": "[0-9a-f]*"}$/}/' data/own/manifest.jsonl
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
