@@ -182,6 +182,41 @@ static void add_table(json_t *list, const struct prep *p, const struct manifest 
              fetched ? "" : ", which is in no archive");
 }
 
+static int by_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct manifest_file *)file)->path);
+}
+
+/* Whether M has the file PATH, below the folder of the set's pictures. */
+static bool was_fetched(const struct manifest *m, const struct prep *p, const char *path)
+{
+    const char *const images = p->options.images;
+    char full[PATH_LEN], clean[ENTRY_PATH_MAX + 1];
+
+    return m->n_files > 0 &&
+           path_format(full, NULL, "%s/%s", images[0] ? images : ".", path) == 0 &&
+           entry_path_clean(clean, full, NULL) == 0 &&
+           bsearch(clean, m->files, m->n_files, sizeof *m->files, by_path);
+}
+
+/* A picture that was put into the tree after the fetch is in no archive, and so not in the description. */
+static void warn_unfetched(const struct prep *p, const struct manifest *m)
+{
+    const char *first = NULL;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->dataset->n; i++) {
+        if (was_fetched(m, p, p->dataset->items[i].path))
+            continue;
+        first = first ? first : p->dataset->items[i].path;
+        n++;
+    }
+    if (n > 0)
+        log_warn("%u picture%s of the set came after the fetch, for example %s: the description "
+                 "has only what is in the archive",
+                 n, PLURAL(n), first);
+}
+
 /* TABLE: NULL where the labels are in the names of the files. */
 static json_t *distribution(const struct prep *p, const struct manifest *m,
                             const struct label_table *table)
@@ -200,6 +235,7 @@ static json_t *distribution(const struct prep *p, const struct manifest *m,
                           json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "@type", "cr:FileSet", "@id",
                                     "pictures", "name", "pictures", "containedIn", within,
                                     "encodingFormat", formats_of(p), "includes", patterns_of(p)));
+    warn_unfetched(p, m);
     if (table)
         add_table(list, p, m, table);
     return list;

@@ -81,6 +81,7 @@ cp data/own/tree/images/a.jpg data/own/tree/images/more/a.jpg
 echo more/a,cat,z >>data/own/tree/labels.csv
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant: $(cat err)"
 grep -q "have no labels: .* several pictures are called a.jpg" err || fail "a name that is there twice: $(cat err)"
+grep -q "1 picture of the set came after the fetch, for example more/a.jpg" err || fail "a picture that is in no archive: $(cat err)"
 rm -r data/own/tree/images/more
 # The same of two rows, one of them without a picture, and of a row whose name looks as if it had an ending: no fault.
 printf 'id,breed\na,cat\nb,dog\nother/a.jpg,dog\n' >data/own/tree/labels.csv
@@ -114,6 +115,7 @@ printf 'title: odd\nimages: "im[1]/"\nlabel: {from: csv, csv: labels.csv}\n' >od
 tar -cf odd.tar odd
 "$fetch" -q odd --from odd.tar >out 2>err || fail "fetch odd: $(cat err)"
 "$BIN/prep" odd.yaml --croissant >odd.json 2>err || fail "--croissant of odd names: $(cat err)"
+grep -q "after the fetch" err && fail "all pictures are in the archive: $(cat err)"
 sed -n '/"includes": \[/,/\]$/s/^ *"\(.*\)",*$/\1/p' odd.json >patterns
 [ "$(head -n 2 patterns)" = "$(printf '%s\n' '*im[[]1[]]/*.[[]x[]][*][?]y' '*im[[]1[]]/*.jpg')" ] || fail "patterns: $(cat patterns)"
 find odd -type f | while read -r file; do
