@@ -23,6 +23,7 @@ static struct {
     bool colour;
     atomic_bool bar;   /* a progress bar is begun and will be drawn */
     atomic_bool lines; /* one is begun where there is no terminal: a line a minute tells of it */
+    bool begun;        /* log_begin() was called */
     bool said;         /* such a line, or that there will be one, at the time DRAWN */
     char label[64], note[96];
     uint64_t done, total;
@@ -41,6 +42,9 @@ void log_begin(const char *tool, enum log_level level)
     pthread_mutex_lock(&state.lock);
     state.tool = tool;
     state.colour = isatty(STDERR_FILENO) && !(plain && *plain);
+    if (!state.begun) /* a line is one write: mpirun tears what comes in parts */
+        setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
+    state.begun = true;
     pthread_mutex_unlock(&state.lock);
     atomic_store(&state.level, (int)level);
 }
