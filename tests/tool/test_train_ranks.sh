@@ -31,9 +31,8 @@ by_mpirun 2 seed $tiny exec.threads=1 seed=43
 sum_of() { sed -n 's/.*"'"$2"'": \([0-9]*\).*/\1/p' "$results/$1/timing.jsonl" | awk '{n += $1} END {print n}'; }
 [ "$(sum_of two-fp32 exchanges)" = 0 ] && [ "$(sum_of two-fp32 sent_bytes)" = 0 ] &&
     [ "$(sum_of two-fp32 meetings)" -gt 0 ] || fail "two processes do not share memory"
-machines="mpirun -n 1 -x PRESIZE_RANK_HOST=first $train --name machines $tiny exec.threads=1 : -n 1
-    -x PRESIZE_RANK_HOST=second $train --name machines $tiny exec.threads=1"
-$machines > "$scratch/out" 2> "$scratch/err" || fail "two machines: $(cat "$scratch/err")"
+mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - \
+    $train --name machines $tiny exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "two machines: $(cat "$scratch/err")"
 same_run one-fp32 machines
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 2 > "$scratch/out" 2> "$scratch/err" || fail "--plan --ranks 2"
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
