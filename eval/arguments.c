@@ -63,8 +63,19 @@ const struct argp_option arguments_options[] = {
 };
 // clang-format on
 
-static void set_action(struct args *a, int action, const char *name)
+static const char *name_of(int key)
 {
+    const struct argp_option *o = arguments_options;
+
+    while (o->key != key)
+        o++;
+    return o->name;
+}
+
+static void set_action(struct args *a, int action)
+{
+    const char *name = name_of(action);
+
     if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
         a->action = 0;
     if (a->action && a->action != action)
@@ -82,63 +93,48 @@ static void set_form(struct args *a, enum form form)
 
 static error_t parse_action(int key, char *arg, struct args *a)
 {
+    struct request *r = &a->request;
+
     switch (key) {
     case OPT_CONFUSED:
-        a->request.min = arg ? option_count("--most-confused", arg) : 1;
-        set_action(a, key, "most-confused");
-        return 0;
-    case OPT_CONFUSION:
-        set_action(a, key, "confusion");
-        return 0;
+        r->min = arg ? option_count("--most-confused", arg) : 1;
+        break;
     case OPT_LOSSES:
-        a->request.count = arg ? option_count("--top-losses", arg) : DEFAULT_LOSSES;
-        set_action(a, key, "top-losses");
-        return 0;
+        r->count = arg ? option_count("--top-losses", arg) : DEFAULT_LOSSES;
+        break;
     case OPT_ISSUES:
-        a->request.count = arg ? option_count("--issues", arg) : DEFAULT_ISSUES;
-        set_action(a, key, "issues");
-        return 0;
+        r->count = arg ? option_count("--issues", arg) : DEFAULT_ISSUES;
+        break;
     case OPT_REPORT: /* with --compare and --issues it says in which form */
-        a->request.report = true;
-        a->request.page_file = arg;
-        if (a->action != OPT_ISSUES && a->action != OPT_COMPARE)
-            set_action(a, key, "report");
-        return 0;
-    case OPT_COMPARE:
-        set_action(a, key, "compare");
-        return 0;
+        r->report = true;
+        r->page_file = arg;
+        if (a->action == OPT_ISSUES || a->action == OPT_COMPARE)
+            return 0;
+        break;
     case OPT_SERVE:
-        a->request.port = arg ? option_port(arg) : DEFAULT_PORT;
-        set_action(a, key, "serve");
-        return 0;
-    case OPT_GROUPS:
-        set_action(a, key, "groups");
-        return 0;
-    case OPT_PREDICT:
-        set_action(a, key, "predict");
-        return 0;
+        r->port = arg ? option_port(arg) : DEFAULT_PORT;
+        break;
     case OPT_EXPORT:
         if (!*arg)
             die_usage("eval", "--export: expected a folder");
-        a->request.folder = arg;
-        set_action(a, key, "export");
-        return 0;
-    case OPT_VERIFY:
-        set_action(a, key, "verify");
-        return 0;
+        r->folder = arg;
+        break;
     case OPT_LIST:
-        a->request.how = arg;
-        set_action(a, key, "list");
-        return 0;
+        r->how = arg;
+        break;
+    case OPT_CONFUSION:
+    case OPT_COMPARE:
+    case OPT_GROUPS:
+    case OPT_PREDICT:
+    case OPT_VERIFY:
     case OPT_PLOT:
-        set_action(a, key, "plot");
-        return 0;
     case OPT_WATCH:
-        set_action(a, key, "watch");
-        return 0;
+        break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+    set_action(a, key);
+    return 0;
 }
 
 /* What is scored. */

@@ -29,21 +29,10 @@ struct job {
 
 /* --- what is wrong --- */
 
-static int by_path(const void *key, const void *file)
-{
-    return strcmp(key, ((const struct manifest_file *)file)->path);
-}
-
-static struct manifest_file *find(struct job *j, const char *path)
-{
-    return bsearch(path, j->recorded.files, j->recorded.n_files, sizeof *j->recorded.files,
-                   by_path);
-}
-
 static void differs(void *ctx, const char *how, const char *path)
 {
     struct job *j = ctx;
-    const struct manifest_file *f = find(j, path);
+    const struct manifest_file *f = manifest_find(&j->recorded, path);
 
     if (!f || strcmp(how, "extra") == 0) {
         fprintf(j->out, "%s %s\n", how, path);
@@ -148,7 +137,8 @@ static bool is_wanted(void *ctx, const char *path)
 {
     struct job *j = ctx;
     const char *below = strchr(path, '/');
-    const struct manifest_file *whole = find(j, path), *rest = below ? find(j, below + 1) : NULL;
+    const struct manifest_file *whole = manifest_find(&j->recorded, path),
+                               *rest = below ? manifest_find(&j->recorded, below + 1) : NULL;
 
     return (whole && j->bad[whole - j->recorded.files]) ||
            (rest && j->bad[rest - j->recorded.files]);

@@ -166,25 +166,17 @@ static void add_table(json_t *list, const struct prep *p, const struct manifest 
                       const struct label_table *table)
 {
     const char *const name = p->options.label_csv;
-    const char *fetched = NULL;
+    const struct manifest_file *fetched = manifest_find(m, table->path);
 
-    for (size_t i = 0; i < m->n_files && !fetched; i++)
-        if (strcmp(m->files[i].path, table->path) == 0)
-            fetched = m->files[i].sha256;
     add_file(list, path_base(name), path_base(name), table->size,
              table->csv.separator == '\t' ? "text/tab-separated-values" : "text/csv",
              table->sha256);
-    if (fetched && strcmp(fetched, table->sha256) != 0)
+    if (fetched && strcmp(fetched->sha256, table->sha256) != 0)
         log_warn("%s is another file now than the one that was fetched: its SHA-256 is %s, in the "
                  "manifest %s. The description has the file as it is now",
-                 name, table->sha256, fetched);
+                 name, table->sha256, fetched->sha256);
     log_info("the labels are in %s/%s%s: put this file beside the description", p->tree, name,
              fetched ? "" : ", which is in no archive");
-}
-
-static int by_path(const void *path, const void *file)
-{
-    return strcmp(path, ((const struct manifest_file *)file)->path);
 }
 
 /* Whether M has the file PATH, below the folder of the set's pictures. */
@@ -193,10 +185,8 @@ static bool was_fetched(const struct manifest *m, const struct prep *p, const ch
     const char *const images = p->options.images;
     char full[PATH_LEN], clean[ENTRY_PATH_MAX + 1];
 
-    return m->n_files > 0 &&
-           path_format(full, NULL, "%s/%s", images[0] ? images : ".", path) == 0 &&
-           entry_path_clean(clean, full, NULL) == 0 &&
-           bsearch(clean, m->files, m->n_files, sizeof *m->files, by_path);
+    return path_format(full, NULL, "%s/%s", images[0] ? images : ".", path) == 0 &&
+           entry_path_clean(clean, full, NULL) == 0 && manifest_find(m, clean);
 }
 
 /* A picture that was put into the tree after the fetch is in no archive, and so not in the description. */

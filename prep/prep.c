@@ -179,6 +179,8 @@ static int give_up_rights(const struct args *a, struct err *err)
         return -1;
     if (saves && path_make_dirs(SHARE_DATASETS, err) < 0)
         return -1;
+    if (a->action == SHOW)
+        canvas_find_font();
     sandbox_enter(&place, writes || saves ? 1 : 0);
     return 0;
 }

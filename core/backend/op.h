@@ -128,8 +128,8 @@ int step_pictures(const struct step *s, int batch);
 /* What the picture at place N of the whole batch should be told to be; unknown where there is none. */
 struct loss_target step_target(const struct step *s, int n);
 
-struct op_list *op_list_new(int batch,
-                            int microbatch);           /* NULL: out of memory; microbatch | batch */
+/* Of batches of BATCH pictures in microbatches, which divide it. NULL: out of memory. */
+struct op_list *op_list_new(int batch, int microbatch);
 struct op_list *op_list_copy(const struct op_list *l); /* NULL: out of memory */
 void op_list_free(struct op_list *l);                  /* NULL is fine */
 /* Number of the new tensor. Out of memory is remembered, and the number 0: op_list_check() reports it. */

@@ -213,7 +213,7 @@ static int ref_run(struct be_program *p, const struct step *step, struct err *er
             continue;
         if (op_traits[o->kind].whole_list)
             c.grad_norm = grad_norm(p);
-        for (int k = 0; k < 6; k++)
+        for (int k = 0; k < OP_MAX_IN; k++)
             c.in[k] = tensor_of(p, o->in[k]);
         for (int k = 0; k < 4; k++)
             c.out[k] = tensor_of(p, o->out[k]);

@@ -54,6 +54,16 @@ static int by_path(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
+static int is_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct manifest_file *)file)->path);
+}
+
+const struct manifest_file *manifest_find(const struct manifest *m, const char *path)
+{
+    return m->n_files ? bsearch(path, m->files, m->n_files, sizeof *m->files, is_path) : NULL;
+}
+
 static void refuse_alike(void *ctx, const char *a, const char *b)
 {
     struct err *err = ctx;

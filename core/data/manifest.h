@@ -55,6 +55,8 @@ void manifest_common_top(const struct manifest *m, char *top);
 void manifest_strip(struct manifest *m, const char *top);
 
 uint64_t manifest_bytes(const struct manifest *m); /* sum of the files' sizes */
+/* The file PATH of a sorted manifest, which owns it; NULL: none. */
+const struct manifest_file *manifest_find(const struct manifest *m, const char *path);
 
 /* Replaces PATH as a whole. The files are sorted, or it is a bug. */
 int manifest_write(const struct manifest *m, const char *path, struct err *err) MUST_USE;

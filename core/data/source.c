@@ -96,8 +96,7 @@ const struct source sources[] = {
             "pets-mini is published nowhere: it is a cut of Oxford-IIIT Pet that is passed on as "
             "oxford-iiit-pet-mini.tgz. If you have that file: "
             "`fetch pets-mini --from oxford-iiit-pet-mini.tgz`. Otherwise `fetch pets` gets the "
-            "whole "
-            "set (811 MB), and `fetch demo` needs no download",
+            "whole set (811 MB), and `fetch demo` needs no download",
     },
     {
         .name = "demo",

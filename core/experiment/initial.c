@@ -33,24 +33,24 @@ int initial_file(char out[PATH_LEN], const struct experiment *e, const char *dat
 
         if (path_format(out, err, "%s/weights/%s%s.safetensors", data, arch, version) < 0)
             return -1;
-        snprintf(name, sizeof name, "%s%s", arch, version);
-        if (!path_is_file(out) && !pretrained_find(arch))
+        if (path_is_file(out))
+            return 0;
+        if (!pretrained_find(arch))
             return err_set(
                 err, ERR_INPUT,
                 "model.weights=%s: torchvision has no weights for %s: train from nothing "
                 "with model.weights=none, or name a file",
                 w, arch);
-        if (!path_is_file(out) && !pretrained_find(name))
+        snprintf(name, sizeof name, "%s%s", arch, version);
+        if (!pretrained_find(name))
             return err_set(err, ERR_INPUT,
                            "model.weights=%s: %s is missing, and torchvision has no second "
                            "weights for %s: use model.weights=imagenet",
                            w, out, arch);
-        if (!path_is_file(out))
-            return err_set(err, ERR_INPUT,
-                           "model.weights=%s: %s is missing: run `fetch weights/%s%s` first, or "
-                           "train from nothing with model.weights=none",
-                           w, out, arch, version);
-        return 0;
+        return err_set(err, ERR_INPUT,
+                       "model.weights=%s: %s is missing: run `fetch weights/%s%s` first, or "
+                       "train from nothing with model.weights=none",
+                       w, out, arch, version);
     }
     if (!path_is_file(w))
         return err_set(err, ERR_INPUT,

@@ -1,4 +1,4 @@
-# browser.sh - browser: a Chromium that starts, or empty. Ubuntu's chromium-browser may be a stub that asks for a snap.
+# browser.sh - browser: a Chromium that starts, or empty. Ubuntu's chromium-browser may do no more than ask for a snap.
 # Sourced by the tests of pages. SPDX-License-Identifier: MIT
 browser=
 for name in chromium chromium-browser google-chrome; do
