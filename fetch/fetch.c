@@ -301,6 +301,11 @@ static const struct pretrained *find_weights(const struct args *a)
     const char *name = a->name + strlen(weights_folder), *near = pretrained_near(name);
     const struct pretrained *found = pretrained_find(name);
 
+    if (!found && arch_find(name) >= 0)
+        die_usage(tool,
+                  "torchvision publishes no weights for %s. A file of your own needs no fetch: "
+                  "model.weights=FILE",
+                  name);
     if (!found && near)
         die_usage(tool, "there are no weights %s; did you mean `fetch %s%s`?", name, weights_folder,
                   near);

@@ -23,7 +23,7 @@ import zipfile
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3),
           "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3), "wide_resnet50_2": (3, 4, 6, 3),
-          "resnext50_32x4d": (3, 4, 6, 3)}
+          "resnext50_32x4d": (3, 4, 6, 3), "resnet20": (3, 3, 3), "resnet32": (5, 5, 5)}
 GROUPS = {"resnext50_32x4d": (32, 4), "wide_resnet50_2": (1, 128)}  # of a 3x3, and its width per group
 
 
@@ -132,7 +132,9 @@ def shapes(arch):
         out.update({f"{name}.{part}": (1,) for name in names for part in ("weight", "running_mean")})
         out["bn1.num_batches_tracked"] = ()
         return out
-    deep = arch not in ("resnet18", "resnet34")
+    small = len(BLOCKS[arch]) == 3  # for pictures of 32 px
+    deep = not small and arch not in ("resnet18", "resnet34")
+    first = 16 if small else 64
     groups, each = GROUPS.get(arch, (1, 64))
     out = {}
 
@@ -141,12 +143,12 @@ def shapes(arch):
             out[f"{name}.{part}"] = (c,)
         out[f"{name}.num_batches_tracked"] = ()
 
-    out["conv1.weight"] = (64, 3, 7, 7)
-    norm("bn1", 64)
-    before = 64
+    out["conv1.weight"] = (first, 3, 3, 3) if small else (first, 3, 7, 7)
+    norm("bn1", first)
+    before = first
     for stage, count in enumerate(BLOCKS[arch]):
-        after = 64 * 2 ** stage * (4 if deep else 1)
-        width = 2 ** stage * each * groups
+        after = first * 2 ** stage * (4 if deep else 1)
+        width = 2 ** stage * each * groups if deep else after
         for i in range(count):
             at = f"layer{stage + 1}.{i}"
             plan = ([(before, width, 1), (width // groups, width, 3), (width, after, 1)] if deep else

@@ -28,6 +28,7 @@ pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py
 refuse 2 "$fetch" weights; says "weights/resnet34"
 refuse 2 "$fetch" weights/; says "--list"
 refuse 2 "$fetch" weights/resnet18-v2; says "did you mean"
+refuse 2 "$fetch" weights/resnet20; says "no weights for resnet20. A file of your own needs no fetch"
 refuse 2 "$fetch" weights/resnt34; says 'did you mean `'; says 'fetch weights/resnet34`'
 refuse 2 "$fetch" weights/resnet18 --from a --from b; says "one --from"
 refuse 2 "$fetch" weights/resnet18 --from a --mirror http://127.0.0.1; says "--mirror"

@@ -42,6 +42,9 @@ same all parts
     fail "--summary"
 grep -q "2 x 16 pictures" "$scratch/out" && grep -q grad_norm "$scratch/out" && grep -q ema "$scratch/out" ||
     fail "--summary does not show what was asked for"
+"$BIN/train" --data "$data" --results "$results" --summary $tiny > "$scratch/out" 2> "$scratch/err" || fail "--summary"
+grep -q "^layer3 " "$scratch/out" || fail "--summary lacks layer3"
+grep -q "^layer4 " "$scratch/out" && fail "--summary shows a layer that resnet20 does not have"
 
 # The optimisers: adamw is adam by another name, sgd another one, Nesterov's momentum its own; sgd resumes
 # bit-identical, clipped and over several batches, too.

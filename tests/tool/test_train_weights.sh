@@ -78,6 +78,18 @@ refused 1 "extra layer4.1.se.weight" $tiny "model.weights=$scratch/extra.pth"
 refused 1 "it looks like resnet18, not like resnet34: set model.arch=resnet18" $tiny \
     model.arch=resnet34 model.weights=run:first
 refused 1 "it looks like resnet18" $tiny model.arch=resnet50 "model.weights=$scratch/good.pth"
+
+# A ResNet for small pictures, from a file: nobody publishes weights for such a one.
+pth small.pth resnet20
+train_run small $tiny model.arch=resnet20 "model.weights=$scratch/small.pth"
+says "small.pth: the body; the head starts afresh"
+recorded small "$scratch/small.pth"
+rm -r "${results:?}/small"
+pth deeper.pth resnet32
+refused 1 "it looks like resnet32, not like resnet20: set model.arch=resnet32" $tiny model.arch=resnet20 \
+    "model.weights=$scratch/deeper.pth"
+refused 1 "torchvision has no weights for resnet20" $tiny model.arch=resnet20 model.weights=imagenet-v2
+
 cp "$scratch/good.pth" "$scratch/resnet18-01234567.pth"
 refused 1 "not as its name states" $tiny "model.weights=$scratch/resnet18-01234567.pth"
 digits=$(sha256sum "$scratch/good.pth" | cut -c1-8)
