@@ -85,21 +85,31 @@ bool groups_find(char folder[PATH_LEN], const struct request *r, const char *wor
     return false;
 }
 
+/* How often each recipe of S is trained. Its runs are listed repeat by repeat; taken recipe by recipe, the first recipe
+ * is the one that the others are compared with, whichever of its runs are done. */
+static size_t repeats_of(const struct study *s)
+{
+    const size_t recipes = json_array_size(s->record.recipes);
+
+    return recipes > 0 && s->n > recipes && s->n % recipes == 0 ? s->n / recipes : 1;
+}
+
 int view_add_study(struct view *v, const struct request *r, const char *folder, struct err *err)
 {
     struct study s;
     json_t *counts;
+    size_t repeats;
     int rc = 0;
 
     if (study_read(&s, folder, err) < 0)
         return -1;
-    counts = json_object();
-    for (size_t i = 0; i < s.n && rc == 0; i++) {
+    counts = study_counts(&s);
+    repeats = repeats_of(&s);
+    for (size_t k = 0; k < s.n && rc == 0; k++) {
+        const size_t i = k % repeats * (s.n / repeats) + k / repeats;
         const char *status = study_status(&s, i, NULL);
-        json_t *n = json_object_get(counts, status);
         char path[PATH_LEN];
 
-        json_object_set_new(counts, status, json_integer(json_integer_value(n) + 1));
         if (strcmp(status, "done") == 0 || strcmp(status, "unreadable") == 0)
             rc = path_format(path, err, "%s/%s", folder, study_run_name(&s, i)) < 0
                      ? -1
@@ -421,24 +431,20 @@ void groups_read_run(struct study_row *row, const struct study *s, size_t i, cha
 
 static int list_study(FILE *out, const struct request *r, const char *folder, struct err *err)
 {
-    json_t *rows = json_array(), *counts = json_object();
+    json_t *rows, *counts;
     struct study s;
     int rc;
 
-    if (study_read(&s, folder, err) < 0) {
-        json_decref(rows);
-        json_decref(counts);
+    if (study_read(&s, folder, err) < 0)
         return -1;
-    }
+    rows = json_array();
+    counts = study_counts(&s);
     rc = rows && counts ? 0 : err_set(err, ERR_NOMEM, "study");
     for (size_t i = 0; i < s.n && rc == 0; i++) {
         struct study_row row;
         char fault[512];
 
         groups_read_run(&row, &s, i, fault);
-        json_object_set_new(
-            counts, row.status,
-            json_integer(json_integer_value(json_object_get(counts, row.status)) + 1));
         rc = tabular_add_record(rows, study_row_fields, &row, err);
     }
     if (rc == 0 && r->how)

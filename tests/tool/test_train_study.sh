@@ -109,6 +109,12 @@ grep -q "smoothing=0.0: no curve, as its runs have no epochs" "$study/report.htm
 rm -r "$study"
 mv "$scratch/whole" "$study"
 
+# The recipe that the others are compared with is the study's first, also where its first run is not there.
+mv "$study/smoothing=0,seed=42" "$scratch/first"
+$evaluate smooth > "$scratch/out" 2> "$scratch/err" || fail "a study without its first run"
+grep -q "^smoothing=0.1 against smoothing=0.0: " "$scratch/out" || fail "another recipe came first: $(cat "$scratch/out")"
+mv "$scratch/first" "$study/smoothing=0,seed=42"
+
 $evaluate "$results" --report > "$scratch/out" 2> "$scratch/err"
 [ $? = 2 ] || fail "--report of a folder is no misuse"
 
@@ -151,10 +157,10 @@ grep -q "6 runs now, 4 before" "$scratch/err" || fail "the study did not grow: $
 statuses unreadable 1
 statuses due 3
 $evaluate smooth > "$scratch/out" 2> "$scratch/err" || fail "eval of a damaged study: status $?"
-grep -q "smooth: 2 of 6 runs done, 1 unreadable, 3 due" "$scratch/out" || fail "eval: $(cat "$scratch/out")"
+grep -q "smooth: 2 of 6 runs done, 3 due, 1 unreadable" "$scratch/out" || fail "eval: $(cat "$scratch/out")"
 grep -q "smoothing=0.1,seed=42 is left out" "$scratch/err" || fail "eval does not name the damaged run"
 $evaluate smooth --report > "$scratch/out" 2> "$scratch/err" || fail "--report of a damaged study: $(cat "$scratch/err")"
-grep -q "2 of 6 runs done, 1 unreadable, 3 due" "$study/report.html" && grep -q "Left out of the figures" "$study/report.html" ||
+grep -q "2 of 6 runs done, 3 due, 1 unreadable" "$study/report.html" && grep -q "Left out of the figures" "$study/report.html" ||
     fail "the page of a damaged study"
 $evaluate --list > "$scratch/out" 2> "$scratch/err" || fail "--list"
 grep -q "study smooth: 2 of 6 runs done" "$scratch/out" || fail "--list has no studies: $(cat "$scratch/out")"
