@@ -1,6 +1,6 @@
 /* markup.c - escaping, UTF-8 checked as RFC 3629 defines it, base64.
  * SPDX-License-Identifier: MIT */
-#include "record/markup.h"
+#include "base/markup.h"
 
 #include <stdbool.h>
 #include <stdint.h>

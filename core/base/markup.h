@@ -1,7 +1,7 @@
 /* markup.h - text that comes from outside (names of files, labels, messages) into SVG, HTML and CSV.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_MARKUP_H
-#define PRESIZE_RECORD_MARKUP_H
+#ifndef PRESIZE_BASE_MARKUP_H
+#define PRESIZE_BASE_MARKUP_H
 
 #include <stddef.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* canvas.c - each shape twice: a line of SVG, a few calls of cairo.
  * SPDX-License-Identifier: MIT */
-#include "record/canvas.h"
+#include "draw/canvas.h"
 
 #include <cairo.h>
 #include <math.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/markup.h"
 #include "base/path.h"
 #include "base/version.h"
-#include "record/markup.h"
 
 enum { TEXT_MAX = 512, SIDE_MAX = 16000 };
 
@@ -293,7 +293,7 @@ double canvas_text_width(const char *text, double size)
     return 0.57 * size * (double)markup_length(text); /* DejaVu Sans, lower case: 0.54 */
 }
 
-void record_libraries(FILE *file)
+void draw_libraries(FILE *file)
 {
     version_library(file, "cairo", cairo_version_string());
 }

@@ -3,8 +3,8 @@
  * SVG is written by hand: cairo's own has outlines of the fonts of this machine for text (nothing to
  * search or select) and numbers its parts through the whole process, so that equal pictures differ.
  * Units are pixels, x to the right, y down. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_CANVAS_H
-#define PRESIZE_RECORD_CANVAS_H
+#ifndef PRESIZE_DRAW_CANVAS_H
+#define PRESIZE_DRAW_CANVAS_H
 
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +45,6 @@ void canvas_text(struct canvas *c, double x, double y, double size, enum anchor 
 /* About how wide TEXT is: fonts differ, layouts must not. */
 double canvas_text_width(const char *text, double size);
 
-void record_libraries(FILE *file); /* for base/version.h */
+void draw_libraries(FILE *file); /* for base/version.h */
 
 #endif

@@ -1,14 +1,14 @@
 /* plot.c - curves with axes.
  * SPDX-License-Identifier: MIT */
-#include "record/plot.h"
+#include "draw/plot.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
-#include "record/canvas.h"
-#include "record/plot_private.h"
+#include "draw/canvas.h"
+#include "draw/plot_private.h"
 
 /* Page, px; the frame lies inside the margins. The left one is as wide as the ticks' texts need. */
 enum { WIDTH = 720, HEIGHT = 420, RIGHT = 20, TOP = 64, BOTTOM = 56, TICKS = 7, LEGEND_ROW = 18 };

@@ -1,7 +1,7 @@
 /* plot.h - SVG and PNG drawings: curves, confusion matrix; curves as text for a terminal.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_PLOT_H
-#define PRESIZE_RECORD_PLOT_H
+#ifndef PRESIZE_DRAW_PLOT_H
+#define PRESIZE_DRAW_PLOT_H
 
 #include <stdbool.h>
 #include <stdint.h>

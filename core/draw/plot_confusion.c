@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/canvas.h"
-#include "record/markup.h"
-#include "record/plot.h"
-#include "record/plot_private.h"
+#include "base/markup.h"
+#include "draw/canvas.h"
+#include "draw/plot.h"
+#include "draw/plot_private.h"
 
 enum { LABEL_CHARACTERS = 36, LABEL_TEXT = 4 * LABEL_CHARACTERS + 8, TIP_TEXT = 512 };
 

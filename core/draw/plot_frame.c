@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "record/plot_private.h"
+#include "draw/plot_private.h"
 
 bool plot_point(const struct plot_options *o, const struct plot_series *s, int i, double *x,
                 double *y)

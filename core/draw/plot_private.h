@@ -1,11 +1,11 @@
 /* plot_private.h - what plot.c, plot_frame.c, plot_text.c and plot_confusion.c share.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_PLOT_PRIVATE_H
-#define PRESIZE_RECORD_PLOT_PRIVATE_H
+#ifndef PRESIZE_DRAW_PLOT_PRIVATE_H
+#define PRESIZE_DRAW_PLOT_PRIVATE_H
 
 #include "base/err.h"
-#include "record/canvas.h"
-#include "record/plot.h"
+#include "draw/canvas.h"
+#include "draw/plot.h"
 
 struct plot_page {
     double width, height; /* px */

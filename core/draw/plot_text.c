@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/plot_private.h"
+#include "draw/plot_private.h"
 
 enum { TICKS = 4, TICK_TEXT = 32, TICK_ROOM = 10 };
 

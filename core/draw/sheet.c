@@ -1,14 +1,14 @@
 /* sheet.c - pictures, labels and notes drawn by cairo.
  * SPDX-License-Identifier: MIT */
-#include "record/sheet.h"
+#include "draw/sheet.h"
 
 #include <cairo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/markup.h"
 #include "base/path.h"
-#include "record/markup.h"
 
 enum { TEXT = 34, MARGIN = 8, TEXT_MAX = 256, SIDE_MAX = 16000 }; /* pixels; bytes */
 

@@ -1,7 +1,7 @@
 /* sheet.h - a contact sheet: pictures in rows on white, each with a label and a note, as PNG.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_SHEET_H
-#define PRESIZE_RECORD_SHEET_H
+#ifndef PRESIZE_DRAW_SHEET_H
+#define PRESIZE_DRAW_SHEET_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* confident.c - thresholds, then each picture by itself. SPDX-License-Identifier: MIT */
-#include "record/confident.h"
+#include "run/confident.h"
 
 #include <stdlib.h>
 

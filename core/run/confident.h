@@ -6,8 +6,8 @@
  * the given label, and the label is not the most probable class either, the label is likely wrong: the off-diagonal of
  * the confident joint, cleanlab's filter_by="confident_learning". Probabilities must be those of networks that were not
  * trained with the picture. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_CONFIDENT_H
-#define PRESIZE_RECORD_CONFIDENT_H
+#ifndef PRESIZE_RUN_CONFIDENT_H
+#define PRESIZE_RUN_CONFIDENT_H
 
 #include <stdbool.h>
 #include <stdint.h>

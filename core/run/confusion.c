@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "base/size.h"
-#include "record/predictions.h"
-#include "record/stats.h"
+#include "run/predictions.h"
+#include "run/stats.h"
 
 /* qsort_r: the losses are CTX. */
 static int by_loss(const void *a, const void *b, void *ctx)

@@ -1,5 +1,5 @@
 /* epoch.c - see epoch.h. SPDX-License-Identifier: MIT */
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 #include <math.h>
 #include <stdlib.h>

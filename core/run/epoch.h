@@ -3,8 +3,8 @@
  *
  * Every member has a row; whoever writes, reads or prints one uses the struct. A metric is a row of base/monitor.h.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_EPOCH_H
-#define PRESIZE_RECORD_EPOCH_H
+#ifndef PRESIZE_RUN_EPOCH_H
+#define PRESIZE_RUN_EPOCH_H
 
 #include "base/field.h"
 #include "base/monitor.h"

@@ -2,7 +2,7 @@
  *
  * A record is length (u64), masked CRC-32C of it, data, masked CRC-32C of the data, all
  * little-endian (tensorflow/core/lib/io/record_writer.cc). SPDX-License-Identifier: MIT */
-#include "record/events.h"
+#include "run/events.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* events.h - TensorBoard's events file, by hand: TFRecord frames around a few protobuf messages.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_EVENTS_H
-#define PRESIZE_RECORD_EVENTS_H
+#ifndef PRESIZE_RUN_EVENTS_H
+#define PRESIZE_RUN_EVENTS_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* leaks.c - counts errors over the pictures that do not leak. SPDX-License-Identifier: MIT */
-#include "record/leaks.h"
+#include "run/leaks.h"
 
 #include <math.h>
 #include <stdio.h>

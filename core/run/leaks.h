@@ -2,15 +2,15 @@
  * metrics.json and of score.json.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_LEAKS_H
-#define PRESIZE_RECORD_LEAKS_H
+#ifndef PRESIZE_RUN_LEAKS_H
+#define PRESIZE_RUN_LEAKS_H
 
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 /* The path of picture I where it has a duplicate in training, NULL where it has none. */
 typedef const char *leaks_of(const void *ctx, uint32_t i);

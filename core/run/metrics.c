@@ -1,5 +1,5 @@
 /* metrics.c - sums over predictions in their order, in double. SPDX-License-Identifier: MIT */
-#include "record/metrics.h"
+#include "run/metrics.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "base/real.h"
 #include "base/rng.h"
-#include "record/stats.h"
+#include "run/stats.h"
 
 /* --- from the confusion matrix -------------------------------------------------------------------- */
 

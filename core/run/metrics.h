@@ -1,13 +1,13 @@
 /* metrics.h - what predictions of N pictures are worth, beyond the error rate; each as published, and as scikit-learn
  * 1.9 and torchmetrics 1.9 compute it (tests/oracle/metrics.py).
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_METRICS_H
-#define PRESIZE_RECORD_METRICS_H
+#ifndef PRESIZE_RUN_METRICS_H
+#define PRESIZE_RUN_METRICS_H
 
 #include <jansson.h>
 
 #include "base/monitor.h"
-#include "record/predictions.h"
+#include "run/predictions.h"
 
 enum { METRICS_BINS = 15 }; /* of Guo et al. 2017 */
 

@@ -1,7 +1,7 @@
 /* predictions.h - predictions.csv and .h5 of a run, confusion.csv, per_class.csv: written and read.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_PREDICTIONS_H
-#define PRESIZE_RECORD_PREDICTIONS_H
+#ifndef PRESIZE_RUN_PREDICTIONS_H
+#define PRESIZE_RUN_PREDICTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 
 #include "base/path.h"
 #include "base/size.h"
-#include "record/predictions.h"
+#include "run/predictions.h"
 
 enum { FORMAT_VERSION = 1, TEXT_MAX = 4096, CLASSES_MAX = 10000000 };
 

@@ -1,13 +1,13 @@
 /* repeats.c - Student's t, sign flips over seeds, variance over seeds and pictures.
  * SPDX-License-Identifier: MIT */
-#include "record/repeats.h"
+#include "run/repeats.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
-#include "record/stats.h"
+#include "run/stats.h"
 
 enum { DRAWS = 100000, SIMULATED_MOST = 12, SIMULATIONS = 2000, REPEATS_SEED = 42 };
 

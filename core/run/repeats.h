@@ -4,8 +4,8 @@
  * statistic is the mean over seeds and pictures of the difference of their mistakes. The pictures of one seed share one
  * network, so they are not independent of one another: a seed is a cluster.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_REPEATS_H
-#define PRESIZE_RECORD_REPEATS_H
+#ifndef PRESIZE_RUN_REPEATS_H
+#define PRESIZE_RUN_REPEATS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* run.c - one run's folder, from begin or resume to finish or fail.
  * SPDX-License-Identifier: MIT */
-#include "record/run.h"
+#include "run/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "record/events.h"
-#include "record/run_files.h"
+#include "run/events.h"
+#include "run/run_files.h"
 
 enum { LOCK_TRIES = 20, LOCK_PAUSE_MS = 10 };
 

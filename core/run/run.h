@@ -4,15 +4,15 @@
  * held (flock on the folder's file .lock, which goes with the lock's holder), so a run whose lock is
  * free and that still says running was killed.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_RUN_H
-#define PRESIZE_RECORD_RUN_H
+#ifndef PRESIZE_RUN_RUN_H
+#define PRESIZE_RUN_RUN_H
 
 #include <jansson.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "record/epoch.h"
-#include "record/run_facts.h"
+#include "run/epoch.h"
+#include "run/run_facts.h"
 
 enum {
     RUN_VERSION = 2

@@ -1,5 +1,5 @@
 /* run_facts.c - see run_facts.h. SPDX-License-Identifier: MIT */
-#include "record/run_facts.h"
+#include "run/run_facts.h"
 
 enum { PICTURES_MAX = INT32_MAX };
 static const double most = 1e300; /* of what has no bound */

@@ -4,8 +4,8 @@
  * (run_open()) gets the struct. An old or damaged record is no reason not to show a run: a member that is not right
  * counts as missing. Whether run.json was changed is for run_check_record().
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_RUN_FACTS_H
-#define PRESIZE_RECORD_RUN_FACTS_H
+#ifndef PRESIZE_RUN_RUN_FACTS_H
+#define PRESIZE_RUN_RUN_FACTS_H
 
 #include "base/field.h"
 

@@ -1,5 +1,5 @@
 /* run_files.c - a walk through a run folder. SPDX-License-Identifier: MIT */
-#include "record/run_files.h"
+#include "run/run_files.h"
 
 #include <errno.h>
 #include <fts.h>

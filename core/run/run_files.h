@@ -1,7 +1,7 @@
 /* run_files.h - what a finished run, or a score of one, consists of: the SHA-256 of each file in its folder.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_RUN_FILES_H
-#define PRESIZE_RECORD_RUN_FILES_H
+#ifndef PRESIZE_RUN_RUN_FILES_H
+#define PRESIZE_RUN_RUN_FILES_H
 
 #include <jansson.h>
 

@@ -14,8 +14,8 @@
 #include "base/key.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "record/run.h"
-#include "record/study.h"
+#include "run/run.h"
+#include "run/study.h"
 
 enum { NEAR_MAX = 5 };
 

@@ -1,6 +1,6 @@
 /* score.c - scores and looks as files of the run folder.
  * SPDX-License-Identifier: MIT */
-#include "record/score.h"
+#include "run/score.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "record/run_files.h"
+#include "run/run_files.h"
 
 enum { LOOKS_MAX = 64 << 20 };
 

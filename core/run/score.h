@@ -1,14 +1,14 @@
 /* score.h - what a run was scored on besides its validation: RUN/scores/SET/PART/ with predictions and a
  * score.json, written last; and RUN/looks.jsonl, a line for each look at test pictures.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_SCORE_H
-#define PRESIZE_RECORD_SCORE_H
+#ifndef PRESIZE_RUN_SCORE_H
+#define PRESIZE_RUN_SCORE_H
 
 #include <jansson.h>
 #include <stddef.h>
 
 #include "base/err.h"
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 enum { SCORE_VERSION = 1 };
 

@@ -1,6 +1,6 @@
 /* stats.c - intervals and paired tests, in double.
  * SPDX-License-Identifier: MIT */
-#include "record/stats.h"
+#include "run/stats.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* stats.h - what can be said of error rates and of their differences.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_STATS_H
-#define PRESIZE_RECORD_STATS_H
+#ifndef PRESIZE_RUN_STATS_H
+#define PRESIZE_RUN_STATS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* study.c - study.json, the status of its runs, and who trains which.
  * SPDX-License-Identifier: MIT */
-#include "record/study.h"
+#include "run/study.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "record/run.h"
+#include "run/run.h"
 
 // clang-format off
 const struct field study_run_fields[] = {

@@ -4,8 +4,8 @@
  * the file .claims (one for each run, by its name, and byte 0 for study.json), which the system releases when their
  * last holder ends.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_RECORD_STUDY_H
-#define PRESIZE_RECORD_STUDY_H
+#ifndef PRESIZE_RUN_STUDY_H
+#define PRESIZE_RUN_STUDY_H
 
 #include <jansson.h>
 #include <stdbool.h>
