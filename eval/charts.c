@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "draw/element.h"
-#include "record/epoch.h"
-#include "record/plot.h"
+#include "draw/plot.h"
+#include "run/epoch.h"
 
 /* Adds the N points AT, VALUE to the sums in S, X and Y; epochs that not both have go. */
 static void add_points(struct plot_series *s, double *x, double *y, const double *at,

@@ -20,9 +20,9 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "draw/plot.h"
 #include "experiment/checkpoint_record.h"
-#include "record/plot.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "tabular.h"
 
 enum { ROWS = 9, FEWEST_ROWS = 3, COLUMNS = 80, AROUND = 3, PLOTS = 3, POLL_MS = 250 };

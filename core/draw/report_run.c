@@ -4,16 +4,16 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/markup.h"
 #include "base/monitor.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "draw/element.h"
+#include "draw/plot.h"
 #include "draw/report_private.h"
-#include "record/leaks.h"
-#include "record/markup.h"
-#include "record/plot.h"
-#include "record/score.h"
-#include "record/stats.h"
+#include "run/leaks.h"
+#include "run/score.h"
+#include "run/stats.h"
 
 enum { RANGE_MAX = 64 << 20 };
 

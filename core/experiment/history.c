@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 /* The first step of a phase finds its counters cleared. */
 static void add_steps(struct history *h, const struct run_phase *p, uint64_t steps)

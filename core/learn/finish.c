@@ -7,14 +7,14 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "draw/plot.h"
 #include "draw/report.h"
 #include "experiment/cams.h"
 #include "experiment/checkpoint.h"
 #include "experiment/momentum.h"
 #include "nn/weights.h"
-#include "record/leaks.h"
-#include "record/plot.h"
-#include "record/predictions.h"
+#include "run/leaks.h"
+#include "run/predictions.h"
 
 /* For TensorBoard. */
 static int write_picture(struct run *run, uint64_t step, const char *title, const uint32_t *counts,

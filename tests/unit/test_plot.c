@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/markup.h"
 #include "base/path.h"
-#include "record/markup.h"
-#include "record/plot.h"
+#include "draw/plot.h"
 
 static char folder[PATH_LEN];
 
