@@ -311,6 +311,7 @@ int verify_rows(json_t **rows, int *failed, int *unchecked, struct look *l, cons
     check_binary(&c);
     verify_data(&c);
     verify_record(&c);
+    verify_members(&c);
     experiment_free(c.e);
     *rows = c.rows;
     *failed = c.failed;

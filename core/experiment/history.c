@@ -80,6 +80,8 @@ int history_read(struct history *h, const struct history_recipe *recipe, const c
             rc = err_set(err, ERR_FORMAT, end ? "no JSON" : "it ends inside a line");
         else
             rc = add_line(h, recipe, line, err);
+        if (rc == 0)
+            fields_warn_unknown(epoch_fields, line, path, NULL);
         json_decref(line);
         if (rc < 0)
             return err_wrap(err, "%s: line %d", path, number);

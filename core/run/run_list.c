@@ -112,10 +112,23 @@ static int read_entry(struct run_entry *out, struct err *err)
     return 0;
 }
 
+static void warn_unknown(const struct run_entry *e)
+{
+    const char *writer = e->facts.libraries.presize;
+    char path[PATH_LEN];
+
+    if (path_format(path, NULL, "%s/run.json", e->folder) == 0)
+        fields_warn_unknown(run_fields, e->run, path, writer);
+    if (path_format(path, NULL, "%s/metrics.json", e->folder) == 0)
+        fields_warn_unknown(metrics_fields, e->metrics, path, writer);
+}
+
 int run_open(struct run_entry *out, const char *folder, struct err *err)
 {
-    if (name_entry(out, folder, err) == 0 && read_entry(out, err) == 0)
+    if (name_entry(out, folder, err) == 0 && read_entry(out, err) == 0) {
+        warn_unknown(out);
         return 0;
+    }
     run_entry_free(out);
     return -1;
 }
@@ -186,7 +199,8 @@ static int grow(struct run_entry **entries, size_t n, size_t *capacity, struct e
     return 0;
 }
 
-int run_list(struct run_entry **out, size_t *n, const char *results, struct err *err)
+/* As run_list(), but for the warnings. */
+static int list_runs(struct run_entry **out, size_t *n, const char *results, struct err *err)
 {
     DIR *dir = opendir(results);
     size_t capacity = 0;
@@ -230,6 +244,15 @@ fail:
     return -1;
 }
 
+int run_list(struct run_entry **out, size_t *n, const char *results, struct err *err)
+{
+    if (list_runs(out, n, results, err) < 0)
+        return -1;
+    for (size_t i = 0; i < *n; i++) /* in the order of the list, not of the folder */
+        warn_unknown(&(*out)[i]);
+    return 0;
+}
+
 void run_list_free(struct run_entry *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -254,7 +277,7 @@ static int unknown_run(const char *results, const char *word, struct err *err)
     size_t n, shown = 0;
     int rc;
 
-    if (run_list(&entries, &n, results, err) < 0)
+    if (list_runs(&entries, &n, results, err) < 0)
         return -1;
     rc = err_set(err, ERR_INPUT, "no run %s in %s", word, results);
     names = n ? calloc(n, sizeof *names) : NULL;
@@ -295,7 +318,7 @@ static int find_latest(char folder[PATH_LEN], const char *results, struct err *e
     size_t n;
     int rc;
 
-    if (run_list(&entries, &n, results, err) < 0)
+    if (list_runs(&entries, &n, results, err) < 0)
         return -1;
     for (size_t i = 0; i < n && !entries[i].run; i++)
         log_warn("%s: passed over: %s", entries[i].name, entries[i].fault);

@@ -82,8 +82,10 @@ int score_read(json_t **out, const char *folder, struct err *err)
     else if (version != SCORE_VERSION)
         err_set(err, ERR_FORMAT, "%s: version %lld; this program reads version %d", path,
                 (long long)version, SCORE_VERSION);
-    else
+    else {
+        fields_warn_unknown(score_fields, *out, path, NULL);
         return 0;
+    }
     json_decref(*out);
     *out = NULL;
     return -1;
@@ -188,6 +190,7 @@ unsigned look_count(const char *run, const char *set)
         struct score_record look;
 
         fields_read(score_fields, 0, &look, json, NULL);
+        fields_warn_unknown(score_fields, json, path, NULL);
         n += look.set && strcmp(look.set, set) == 0;
         json_decref(json);
     }

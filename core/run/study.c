@@ -35,7 +35,8 @@ const struct field study_fields[] = {
     FIELD_LIST(struct study_record, seeds, "seeds", "whole numbers, where they are an axis", .flags = FIELD_OPTIONAL),
     FIELD_LIST(struct study_record, split_seeds, "split_seeds", "likewise", .flags = FIELD_OPTIONAL),
     FIELD_INT(struct study_record, folds, "folds", 0, INT32_MAX, "", "how many; 0: no axis", .flags = FIELD_OPTIONAL),
-    FIELD_LIST(struct study_record, runs, "runs", "objects with the members of the next table"),
+    FIELD_LIST(struct study_record, runs, "runs", "objects with the members of the next table",
+               .fields = study_run_fields),
     FIELD_END,
 };
 // clang-format on
@@ -83,8 +84,10 @@ int study_read(struct study *out, const char *folder, struct err *err)
     }
     out->runs = out->record.runs;
     out->n = json_array_size(out->runs);
-    if (check_runs(out, err) == 0)
+    if (check_runs(out, err) == 0) {
+        fields_warn_unknown(study_fields, out->json, path, NULL);
         return 0;
+    }
 fail:
     err_wrap(err, "%s", path);
     study_free(out);
