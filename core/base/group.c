@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mpi_plugin.h"
@@ -226,6 +227,26 @@ void group_meet(struct group *g)
     (void)group_any(g, false);
 }
 
+int group_same(struct group *g, const char *what, const char *text, struct err *err)
+{
+    char(*all)[SHA256_HEX];
+    int rank = 1;
+
+    if (!g)
+        return 0;
+    all = calloc((size_t)group_size(g), sizeof *all);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "%s", what);
+    memcpy(all[group_rank(g)], text, sizeof *all);
+    group_share(g, all, sizeof *all);
+    while (rank < group_size(g) && memcmp(all[rank], all[0], sizeof *all) == 0)
+        rank++;
+    free(all);
+    if (rank == group_size(g))
+        return 0;
+    return err_set(err, ERR_INPUT, "%s has other %s than rank 0", group_name(g, rank), what);
+}
+
 /* ---- the machine ----------------------------------------------------------------------------- */
 
 int group_machine_size(const struct group *g)
@@ -390,12 +411,12 @@ static int begin_mpi(struct group *g, const struct group_place *place, struct er
     if (strcmp(place->launcher, "srun") == 0)
         return err_set(err, ERR_INPUT,
                        "srun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                       "would train alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
+                       "would work alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
                        "or start them by mpirun",
                        place->ranks, g->mpi->built_with, g->ranks);
     return err_set(err, ERR_INPUT,
                    "mpirun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                   "would train alone. Start them by the mpirun of %s",
+                   "would work alone. Start them by the mpirun of %s",
                    place->ranks, g->mpi->built_with, g->ranks, g->mpi->built_with);
 }
 
