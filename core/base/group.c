@@ -15,7 +15,10 @@
 #include "base/mpi_plugin.h"
 #include "base/plugin.h"
 
-enum { TELL_S = 30 }; /* rank 0 hears what it is told in the next exchange */
+enum {
+    TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */
+    COLLECTED = 1 << 16 /* bytes of each member in one exchange */
+};
 
 struct group {
     const struct mpi_plugin *mpi;
@@ -245,6 +248,44 @@ int group_same(struct group *g, const char *what, const char *text, struct err *
     if (rank == group_size(g))
         return 0;
     return err_set(err, ERR_INPUT, "%s has other %s than rank 0", group_name(g, rank), what);
+}
+
+/* SIZES[r] becomes rank r's SIZE. Returns the largest. */
+static size_t share_sizes(struct group *g, size_t *sizes, size_t size)
+{
+    size_t most = 0;
+
+    sizes[g->rank] = size;
+    group_share(g, sizes, sizeof *sizes);
+    for (int i = 0; i < g->ranks; i++)
+        most = sizes[i] > most ? sizes[i] : most;
+    return most;
+}
+
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err)
+{
+    const size_t most = share_sizes(g, sizes, size);
+    char *parts = malloc((size_t)g->ranks * COLLECTED);
+    const bool exchanges = !group_any(g, !parts);
+    bool whole = exchanges;
+
+    for (int i = 0; i < g->ranks; i++) {
+        all[i] = keep ? malloc(sizes[i] + 1) : NULL;
+        whole &= !keep || all[i];
+    }
+    for (size_t at = 0; exchanges && at < most; at += COLLECTED) {
+        if (at < size)
+            memcpy(parts + (size_t)g->rank * COLLECTED, (const char *)mine + at,
+                   size - at < COLLECTED ? size - at : COLLECTED);
+        group_share(g, parts, COLLECTED);
+        for (int i = 0; i < g->ranks; i++)
+            if (all[i] && at < sizes[i])
+                memcpy(all[i] + at, parts + (size_t)i * COLLECTED,
+                       sizes[i] - at < COLLECTED ? sizes[i] - at : COLLECTED);
+    }
+    free(parts);
+    return whole ? 0 : err_set(err, ERR_NOMEM, "what %d processes tell: out of memory", g->ranks);
 }
 
 /* ---- the machine ----------------------------------------------------------------------------- */

@@ -53,6 +53,12 @@ void group_meet(struct group *g); /* returns when all have called it */
 /* All say TEXT (SHA256_HEX bytes) of their WHAT. ERR_INPUT names one that says another. G may be NULL. */
 int group_same(struct group *g, const char *what, const char *text, struct err *err) MUST_USE;
 
+/* Each gives SIZE bytes of MINE. ALL[r] becomes those of rank r, which the caller frees, and SIZES[r] their number;
+ * without KEEP ALL stays NULL, as where rank 0 alone needs it. Both have group_size() elements. ERR_NOMEM: this member
+ * has not all of it; the others are not held up. */
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err) MUST_USE;
+
 /* Machines whose members share memory: a range of ranks each, as many on every machine. Members of this machine, 1
  * where memory cannot be shared so; this one's number among them, from 0. */
 int group_machine_size(const struct group *g);

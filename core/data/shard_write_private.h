@@ -18,8 +18,7 @@ struct shard_writer {
     uint32_t *order; /* dataset->n */
     uint32_t next;   /* in order: added, skipped or passed so far */
     uint32_t added;
-    uint32_t
-        places; /* taken in shards so far, of all writers; the next picture's shard follows from it */
+    uint32_t places; /* taken in shards so far, of all writers */
     uint64_t bytes;
     char *vocabulary;       /* packed for the files */
     char *settings;         /* JSON text, the same in every shard */

@@ -1,5 +1,5 @@
-/* test_shard_writers.c - writers of one folder of shards: strangers keep apart, those that belong together make the bytes
- * of one writer. SPDX-License-Identifier: MIT */
+/* test_shard_writers.c - writers of one folder of shards: strangers keep apart, and several make the bytes
+ * of one. SPDX-License-Identifier: MIT */
 #include "shards.h"
 
 static void two_writers_do_not_meet(void **state)
