@@ -48,7 +48,10 @@ int shard_writer_join(struct shard_writer *w, struct err *err)
 {
     w->lock = open(w->part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->lock < 0)
-        return err_errno(err, "cannot open the folder %s", w->part);
+        return err_errno(err,
+                         "cannot open the folder %s, which the first process made: all write to "
+                         "one folder of a file system that they share (--data)",
+                         w->part);
     return shard_writer_share_lock(w, err);
 }
 
