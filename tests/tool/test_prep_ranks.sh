@@ -73,6 +73,28 @@ equal jpeg
 ok mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - "$prep" flat --data machines shard.storage=jpeg
 equal machines
 
+# --- a fetched set: the processes share its files, too, and all are as they were fetched
+cat >prep/datasets/got.yaml <<END
+title: got
+label: {from: regex, regex: '(.+)_\d+\.'}
+presize: {size: 32}
+shard: {pictures: 4}
+END
+tar cf got.tar -C flat .
+ok "$BIN/fetch" got --from got.tar
+ok "$prep" got
+sha256sum data/got/shards-32/* >got.one
+ok mpirun -n 2 "$prep" got --force -v
+says "share the work of hashing them"
+sha256sum data/got/shards-32/* | cmp -s - got.one || fail "a fetched set: other bytes"
+chmod -R u+w data/got/tree && picture data/got/tree/dog_3.ppm 41 46 77777 # of the same size
+refuse 1 "$prep" got
+said >said.one
+refuse 1 mpirun -n 3 "$prep" got
+said | grep '^prep: ' >said.other
+says "1 file is not as fetched: changed dog_3.ppm"
+cmp -s said.one said.other || { fail "a changed file"; diff said.one said.other; }
+
 # --- pictures that cannot be decoded: all are named in the order of one process; left out when asked
 for name in cat_2 dog_5 dog_7 fox_9; do
     cp flat/$name.ppm keep_$name && head -c 700 keep_$name >flat/$name.ppm
@@ -138,7 +160,8 @@ cp here/set/labels.csv there/set
 # apart KEYS...: rank 0 and rank 1 in two folders, of one description
 apart() { mpirun -n 1 --wdir "$WORK/here" $none root=set "$@" : -n 1 --wdir "$WORK/there" $none root=set "$@"; }
 table="label.from=csv label.csv=labels.csv"
-ok apart $table # the control
+ok apart $table -v # the control: two copies of the pictures
+says "each hashes all of its own"
 rm -r none
 sed -i 's/cat_3.ppm,cat/cat_3.ppm,fox/' there/set/labels.csv
 once 1 ") has other labels than rank 0" apart $table
