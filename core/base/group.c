@@ -9,12 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mpi_plugin.h"
 #include "base/plugin.h"
 
-enum { TELL_S = 30 }; /* rank 0 hears what it is told in the next exchange */
+enum {
+    TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */
+    COLLECTED = 1 << 16 /* bytes of each member in one exchange */
+};
 
 struct group {
     const struct mpi_plugin *mpi;
@@ -226,6 +230,64 @@ void group_meet(struct group *g)
     (void)group_any(g, false);
 }
 
+int group_same(struct group *g, const char *what, const char *text, struct err *err)
+{
+    char(*all)[SHA256_HEX];
+    int rank = 1;
+
+    if (!g)
+        return 0;
+    all = calloc((size_t)group_size(g), sizeof *all);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "%s", what);
+    memcpy(all[group_rank(g)], text, sizeof *all);
+    group_share(g, all, sizeof *all);
+    while (rank < group_size(g) && memcmp(all[rank], all[0], sizeof *all) == 0)
+        rank++;
+    free(all);
+    if (rank == group_size(g))
+        return 0;
+    return err_set(err, ERR_INPUT, "%s has other %s than rank 0", group_name(g, rank), what);
+}
+
+/* SIZES[r] becomes rank r's SIZE. Returns the largest. */
+static size_t share_sizes(struct group *g, size_t *sizes, size_t size)
+{
+    size_t most = 0;
+
+    sizes[g->rank] = size;
+    group_share(g, sizes, sizeof *sizes);
+    for (int i = 0; i < g->ranks; i++)
+        most = sizes[i] > most ? sizes[i] : most;
+    return most;
+}
+
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err)
+{
+    const size_t most = share_sizes(g, sizes, size);
+    char *parts = malloc((size_t)g->ranks * COLLECTED);
+    const bool exchanges = !group_any(g, !parts);
+    bool whole = exchanges;
+
+    for (int i = 0; i < g->ranks; i++) {
+        all[i] = keep ? malloc(sizes[i] + 1) : NULL;
+        whole &= !keep || all[i];
+    }
+    for (size_t at = 0; exchanges && at < most; at += COLLECTED) {
+        if (at < size)
+            memcpy(parts + (size_t)g->rank * COLLECTED, (const char *)mine + at,
+                   size - at < COLLECTED ? size - at : COLLECTED);
+        group_share(g, parts, COLLECTED);
+        for (int i = 0; i < g->ranks; i++)
+            if (all[i] && at < sizes[i])
+                memcpy(all[i] + at, parts + (size_t)i * COLLECTED,
+                       sizes[i] - at < COLLECTED ? sizes[i] - at : COLLECTED);
+    }
+    free(parts);
+    return whole ? 0 : err_set(err, ERR_NOMEM, "what %d processes tell: out of memory", g->ranks);
+}
+
 /* ---- the machine ----------------------------------------------------------------------------- */
 
 int group_machine_size(const struct group *g)
@@ -390,12 +452,12 @@ static int begin_mpi(struct group *g, const struct group_place *place, struct er
     if (strcmp(place->launcher, "srun") == 0)
         return err_set(err, ERR_INPUT,
                        "srun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                       "would train alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
+                       "would work alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
                        "or start them by mpirun",
                        place->ranks, g->mpi->built_with, g->ranks);
     return err_set(err, ERR_INPUT,
                    "mpirun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                   "would train alone. Start them by the mpirun of %s",
+                   "would work alone. Start them by the mpirun of %s",
                    place->ranks, g->mpi->built_with, g->ranks, g->mpi->built_with);
 }
 

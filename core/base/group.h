@@ -1,4 +1,4 @@
-/* group.h - processes that train as one: what they exchange, through MPI.
+/* group.h - processes that work as one: what they exchange, through MPI.
  *
  * MPI is a plug-in (mpi_plugin.h), opened by group_join() alone: a process by itself never loads it. One thread makes
  * all calls, and all members make the same calls in the same order. SPDX-License-Identifier: MIT */
@@ -50,6 +50,14 @@ int group_introduce(struct group *g, const char *text, struct err *err) MUST_USE
 void group_share(struct group *g, void *all, size_t bytes);
 bool group_any(struct group *g, bool mine);
 void group_meet(struct group *g); /* returns when all have called it */
+/* All say TEXT (SHA256_HEX bytes) of their WHAT. ERR_INPUT names one that says another. G may be NULL. */
+int group_same(struct group *g, const char *what, const char *text, struct err *err) MUST_USE;
+
+/* Each gives SIZE bytes of MINE. ALL[r] becomes those of rank r, which the caller frees, and SIZES[r] their number;
+ * without KEEP ALL stays NULL, as where rank 0 alone needs it. Both have group_size() elements. ERR_NOMEM: this member
+ * has not all of it; the others are not held up. */
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err) MUST_USE;
 
 /* Machines whose members share memory: a range of ranks each, as many on every machine. Members of this machine, 1
  * where memory cannot be shared so; this one's number among them, from 0. */

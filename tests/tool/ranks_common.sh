@@ -1,11 +1,5 @@
 # ranks_common.sh - what the tests of several processes share; after train_common.sh. SPDX-License-Identifier: MIT
-if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v mpirun > "$scratch/null"; then
-    echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
-    exit 77
-fi
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_STEP_NUM_TASKS
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe # Open MPI 4, and 5
+. "$SOURCE/tests/tool/mpi_common.sh"
 tiny_experiment 3 1 12 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 2}"
 
 # by_mpirun N NAME ARGS...: a run of N processes, started as a user starts them.

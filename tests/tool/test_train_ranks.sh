@@ -82,7 +82,7 @@ sed -i 's/"max_aspect"/ "max_aspect"/' "$scratch/other/demo/shards-128/index.jso
 refused_once 1 "rank 1 (" unlike_ranks "--data $scratch/other" $none $tiny
 # A launcher of another MPI: two processes, each alone.
 for rank in 0 1; do
-    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would train alone" $none $tiny
+    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would work alone" $none $tiny
     SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=2 refused_once 1 "srun --mpi=pmix" $none $tiny
 done
 
