@@ -10,8 +10,9 @@
 
 enum { NAME_BYTES = 200, SHOWN = 12, WARNED_MAX = 1000 };
 
-/* Adds the names to the set NAMES; PREFIX is that of the record itself, "machine.". */
-static void collect(json_t *names, const struct field *rows, const json_t *json, const char *prefix)
+/* Adds the names to the set NAMES, made when there is one; PREFIX is that of the record itself, "machine.". */
+static void collect(json_t **names, const struct field *rows, const json_t *json,
+                    const char *prefix)
 {
     char inside[NAME_BYTES];
     size_t known = 0, i;
@@ -36,8 +37,10 @@ static void collect(json_t *names, const struct field *rows, const json_t *json,
     {
         if (field_find(rows, name))
             continue;
+        if (!*names)
+            *names = json_object();
         snprintf(inside, sizeof inside, "%s%s", prefix, name);
-        json_object_set_new_nocheck(names, inside, json_true()); /* a cut name may be no UTF-8 */
+        json_object_set_new_nocheck(*names, inside, json_true()); /* a cut name may be no UTF-8 */
     }
 }
 
@@ -63,11 +66,10 @@ static void list(char *out, size_t size, json_t *names)
 
 size_t fields_unknown(char *out, size_t size, const struct field *rows, const json_t *json)
 {
-    json_t *names = json_object();
+    json_t *names = NULL;
     size_t n;
 
-    if (names)
-        collect(names, rows, json, "");
+    collect(&names, rows, json, "");
     list(out, size, names);
     n = json_object_size(names);
     json_decref(names);
@@ -101,16 +103,16 @@ static void leave_new(json_t *names, const char *path)
 void fields_warn_unknown(const struct field *rows, const json_t *json, const char *path,
                          const char *writer)
 {
-    json_t *names = json_object();
+    json_t *names = NULL;
     char text[1024], by[80] = "a newer presize may have written it";
     size_t n;
 
-    if (names)
-        collect(names, rows, json, "");
+    collect(&names, rows, json, "");
+    if (!names)
+        return;
     if (writer && strcmp(writer, PRESIZE_VERSION) != 0)
         snprintf(by, sizeof by, "presize %.40s wrote it", writer);
-    if (json_object_size(names) > 0)
-        leave_new(names, path);
+    leave_new(names, path);
     n = json_object_size(names);
     if (n > 0) {
         list(text, sizeof text, names);

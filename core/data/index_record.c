@@ -1,6 +1,8 @@
 /* index_record.c - see index_record.h. SPDX-License-Identifier: MIT */
 #include "data/index_record.h"
 
+#include "base/remark.h"
+
 enum { SIDE_MAX = 65500 };
 static const double most = 1e300, bytes_max = 9e18; /* of what has no bound */
 
@@ -27,6 +29,12 @@ const struct field index_shard_fields[] = {
     FIELD_INT(struct index_shard, count, "count", 1, UINT32_MAX, "", "pictures in it"),
     FIELD_INT(struct index_shard, bytes, "bytes", 1, bytes_max, "bytes", "its size"),
     FIELD_TEXT(struct index_shard, sha256, "sha256", "of all its bytes"),
+    FIELD_END,
+};
+
+const struct field index_duplicate_fields[] = {
+    FIELD_BOOL(struct index_duplicates, exact, "exact", "whether all files have the same bytes"),
+    FIELD_LIST(struct index_duplicates, paths, "paths", "of the pictures"),
     FIELD_END,
 };
 
@@ -59,11 +67,11 @@ const struct field index_fields[] = {
     FIELD_LIST(struct index_record, shards, "shards", "in the order of writing, objects (below)",
                .fields = index_shard_fields),
     FIELD_LIST(struct index_record, duplicates, "duplicates",
-               "`[{exact, paths}]`: groups of pictures that are there more than once; `exact` where all files "
-               "have the same bytes; absent before this key", .flags = FIELD_OPTIONAL),
+               "groups of pictures that are there more than once, objects (below); absent before this key",
+               .flags = FIELD_OPTIONAL, .fields = index_duplicate_fields),
     FIELD_LIST(struct index_record, remarks, "remarks",
-               "`[{kind, warning, count, examples, text, advice}]`: what was left out, changed or looks odd, as "
-               "it was printed; at most five examples each; absent before this key", .flags = FIELD_OPTIONAL),
+               "what was left out, changed or looks odd, objects (below); absent before this key",
+               .flags = FIELD_OPTIONAL, .fields = remark_fields),
     FIELD_END,
 };
 // clang-format on

@@ -7,6 +7,7 @@
 #include "base/markup.h"
 #include "base/monitor.h"
 #include "base/path.h"
+#include "base/remark.h"
 #include "base/text.h"
 #include "draw/element.h"
 #include "draw/plot.h"
@@ -156,20 +157,21 @@ static void put_training(FILE *out, const struct report *r)
             known(best->metric[MONITOR_ERROR_RATE]));
 }
 
-static void put_remarks(FILE *out, const struct report *r)
+static void put_remarks(FILE *out, const struct report *report)
 {
-    const json_t *list = r->run.facts.remarks, *remark;
+    const json_t *list = report->run.facts.remarks, *remark;
     bool begun = false;
     size_t i;
 
     json_array_foreach(list, i, remark)
     {
-        const char *text = element_text(remark, "text", NULL);
+        struct remark_record r;
 
-        if (!text || !json_is_true(json_object_get(remark, "warning")))
+        fields_read(remark_fields, 0, &r, remark, NULL);
+        if (!r.text || !r.warning)
             continue;
         fputs(begun ? "<li>" : "<ul class=\"remarks\">\n<li>", out);
-        markup_text(out, text);
+        markup_text(out, r.text);
         fputs("</li>\n", out);
         begun = true;
     }

@@ -10,16 +10,16 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
-#include "learn/cleaned.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
+#include "learn/cleaned.h"
 #include "learn/facts.h"
 #include "learn/finish.h"
 #include "learn/fit.h"
 #include "learn/loop.h"
-#include "nn/weights.h"
 #include "learn/team.h"
 #include "learn/useful.h"
+#include "nn/weights.h"
 
 /* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,

@@ -17,11 +17,11 @@
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
-#include "nn/weights.h"
 #include "learn/monitored.h"
 #include "learn/table.h"
 #include "learn/team.h"
 #include "learn/timing.h"
+#include "nn/weights.h"
 
 static volatile sig_atomic_t caught; /* number of the signal; 0: none */
 

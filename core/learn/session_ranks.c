@@ -1,6 +1,6 @@
 /* session_ranks.c - how the processes of a session share its batches. SPDX-License-Identifier: MIT */
-#include "nn/network.h"
 #include "learn/session.h"
+#include "nn/network.h"
 
 struct group *session_group(const struct session *s)
 {

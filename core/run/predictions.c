@@ -2,8 +2,8 @@
  *
  * The HDF5 file is built in memory (core driver) and then written as bytes: a full disk is then an
  * ordinary failed write. SPDX-License-Identifier: MIT */
-#include "run/predictions.h"
 #include "base/markup.h"
+#include "run/predictions.h"
 
 #include <hdf5.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* run_facts.c - see run_facts.h. SPDX-License-Identifier: MIT */
 #include "run/run_facts.h"
 
+#include "base/remark.h"
+
 enum { PICTURES_MAX = INT32_MAX };
 static const double most = 1e300; /* of what has no bound */
 
@@ -112,7 +114,8 @@ const struct field run_fields[] = {
     FIELD_LIST(struct run_facts, ranks, "ranks",
                "who trained together: `rank 1 (HOST, pid N, device N, its name)`; null for one process",
                .flags = FIELD_NULL),
-    FIELD_LIST(struct run_facts, remarks, "remarks", "what prep and the split remarked, as in index.json"),
+    FIELD_LIST(struct run_facts, remarks, "remarks", "what prep and the split remarked, as in index.json",
+               .fields = remark_fields),
     FIELD_INT(struct run_facts, arithmetic, "arithmetic", 1, INT32_MAX, "",
               "version of what presize computes: another one gives other bits from the same configuration",
               .implied = "1"),

@@ -1,12 +1,12 @@
 /* selftest_private.h - what the parts of the self-test share. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_SELFTEST_PRIVATE_H
-#define PRESIZE_TRAIN_SELFTEST_PRIVATE_H
+#ifndef PRESIZE_SELFTEST_SELFTEST_PRIVATE_H
+#define PRESIZE_SELFTEST_SELFTEST_PRIVATE_H
 
 #include <jansson.h>
 
 #include "backend/backend.h"
 #include "nn/network.h"
-#include "selftest.h"
+#include "selftest/selftest.h"
 
 struct selftest {
     struct exec_options exec; /* of the one under test */

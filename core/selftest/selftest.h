@@ -1,10 +1,10 @@
-/* selftest.h - train --selftest: what a device computes, held against another backend on this machine.
+/* selftest.h - what a device computes, compared with another backend on this machine (train --selftest).
  *
  * For the first day with a new card, driver or processor. Needs no pictures. Leaves two files in the
  * results folder: selftest-BACKEND.json and a page to read, selftest-BACKEND.txt.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_TRAIN_SELFTEST_H
-#define PRESIZE_TRAIN_SELFTEST_H
+#ifndef PRESIZE_SELFTEST_SELFTEST_H
+#define PRESIZE_SELFTEST_SELFTEST_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "data/augment.h"
 #include "nn/weights.h"
-#include "selftest_private.h"
+#include "selftest/selftest_private.h"
 
 enum { GRAPH_STEPS = 8 /* one without a graph, one to make that of each slot, and some again */ };
 enum { CLASSES = 37, BATCH_MAX = 64, SIDE_MAX = 460, RUNS = 5 };

@@ -10,7 +10,7 @@
 #include "backend/op_traits.h"
 #include "base/rng.h"
 #include "data/augment.h"
-#include "selftest_private.h"
+#include "selftest/selftest_private.h"
 
 enum { CLASSES = 37, SIDE = 80, PICTURES_MAX = 8 };
 

@@ -1,6 +1,6 @@
 /* selftest.c - the frame of train --selftest: devices, verdicts, the two files.
  * SPDX-License-Identifier: MIT */
-#include "selftest_private.h"
+#include "selftest/selftest_private.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
