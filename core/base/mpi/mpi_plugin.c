@@ -108,21 +108,24 @@ static const char *split(int number)
     return NULL;
 }
 
-struct pending { /* exchanges that were begun, of parts of these types */
+/* Exchanges that were begun, of parts of these types; the first so many are done. */
+struct pending {
     MPI_Request requests[GROUP_PARTS];
     MPI_Datatype types[GROUP_PARTS];
-    int n;
+    int n, done;
 };
 
-/* Whether all of P are done, which the N-th look (from 0) finds; in turn. */
-static enum mpi_result look_at(struct pending *p, long n, bool *done)
+/* Whether more of P are done, which the N-th look (from 0) finds; in turn. */
+static enum mpi_result look_at(struct pending *p, long n)
 {
-    int all = 0;
+    int is_done = 1;
 
-    if (MPI_Testall(p->n, p->requests, &all, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
-        return MPI_FAILED;
-    *done = all != 0;
-    return !*done && n > POLLS && look(NULL) ? MPI_TOLD : MPI_DONE;
+    while (p->done < p->n && is_done) {
+        if (MPI_Test(&p->requests[p->done], &is_done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+            return MPI_FAILED;
+        p->done += is_done != 0;
+    }
+    return !is_done && n > POLLS && look(NULL) ? MPI_TOLD : MPI_DONE;
 }
 
 /* The first LOOKS follow at once. */
@@ -130,13 +133,12 @@ static enum mpi_result wait_for(struct pending *p, long looks, double limit_s)
 {
     const double begin = clock_seconds();
     enum mpi_result result;
-    bool done = false;
 
     for (long i = 0;; i++) {
         pthread_mutex_lock(&turn);
-        result = look_at(p, i, &done);
+        result = look_at(p, i);
         pthread_mutex_unlock(&turn);
-        if (done || result != MPI_DONE)
+        if (p->done == p->n || result != MPI_DONE)
             return result;
         if (i < looks)
             continue;
