@@ -9,9 +9,9 @@
 #include "base/thread.h"
 #include "base/version.h"
 #include "data/dataset.h"
+#include "draw/canvas.h"
 #include "image/decode.h"
 #include "prep.h"
-#include "record/canvas.h"
 
 enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY, CROISSANT };
 
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 {
     static const struct key_table keys = {dataset_keys, 0};
     static const struct version_layer libraries[] = {
-        {image_libraries}, {data_libraries}, {record_libraries}, {NULL}};
+        {image_libraries}, {data_libraries}, {draw_libraries}, {NULL}};
     struct args a = {.common = {.tool = "prep", .libraries = libraries, .keys = &keys, .n_keys = 1},
                      .prep.workers = cpu_count()};
     struct err err = {0};
