@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
@@ -27,6 +28,10 @@ struct group {
     int machine_size;
     char told[MPI_TEXT]; /* why another member ends; "" */
     struct group_traffic traffic;
+    struct { /* of group_across(), whose thread alone changes it until group_across_end() */
+        enum mpi_result result;
+        struct group_traffic traffic;
+    } across;
     struct group_options o;
     char (*names)[GROUP_NAME]; /* ranks of them, owned */
 };
@@ -165,10 +170,10 @@ static void check(struct group *g, enum mpi_result result)
 }
 
 /* An exchange of BYTES with each of OTHERS. */
-static void count(struct group *g, size_t bytes, int others)
+static void count(struct group_traffic *t, size_t bytes, int others)
 {
-    g->traffic.exchanges++;
-    g->traffic.bytes += (uint64_t)bytes * (uint64_t)others;
+    t->exchanges++;
+    t->bytes += (uint64_t)bytes * (uint64_t)others;
 }
 
 static int other_machines(const struct group *g)
@@ -195,23 +200,40 @@ void group_share(struct group *g, void *all, size_t bytes)
     if (g->machine_size == g->ranks) {
         check_machine(g, machine_share(g->machine, all, bytes, &limit));
     } else {
-        count(g, bytes, g->ranks - 1);
-        check(g, g->mpi->share(false, all, bytes, g->o.limit_s));
+        const double start = clock_seconds();
+        const enum mpi_result result = g->mpi->share(all, bytes, g->o.limit_s);
+
+        count(&g->traffic, bytes, g->ranks - 1);
+        g->traffic.seconds += clock_seconds() - start;
+        g->traffic.waited_s += clock_seconds() - start;
+        check(g, result);
     }
 }
 
-void group_across_share(struct group *g, void *all, size_t bytes)
+bool group_across(struct group *g, const struct group_parts *parts, int n)
 {
-    BUG_IF(bytes > INT32_MAX);
-    count(g, bytes, other_machines(g));
-    check(g, g->mpi->share(true, all, bytes, g->o.limit_s));
+    const double start = clock_seconds();
+
+    BUG_IF(n > GROUP_PARTS);
+    if (g->across.result != MPI_DONE)
+        return false;
+    for (int i = 0; i < n; i++) {
+        BUG_IF(parts[i].bytes > INT32_MAX);
+        count(&g->across.traffic, parts[i].bytes, other_machines(g));
+    }
+    g->across.result = g->mpi->exchange(parts, n, g->o.limit_s);
+    g->across.traffic.seconds += clock_seconds() - start;
+    return g->across.result == MPI_DONE;
 }
 
-void group_across_swap(struct group *g, void *out, const void *in, size_t bytes)
+void group_across_end(struct group *g, double waited_s)
 {
-    BUG_IF(bytes > INT32_MAX);
-    count(g, bytes, other_machines(g));
-    check(g, g->mpi->swap(true, out, in, bytes, g->o.limit_s));
+    g->traffic.exchanges += g->across.traffic.exchanges;
+    g->traffic.bytes += g->across.traffic.bytes;
+    g->traffic.seconds += g->across.traffic.seconds;
+    g->traffic.waited_s += waited_s;
+    g->across.traffic = (struct group_traffic){0};
+    check(g, g->across.result);
 }
 
 bool group_any(struct group *g, bool mine)

@@ -39,14 +39,14 @@ static void meet(void *ctx)
     group_machine_meet(ctx);
 }
 
-static void swap(void *ctx, void *out, const void *in, size_t bytes)
+static bool across(void *ctx, const struct group_parts *parts, int n)
 {
-    group_across_swap(ctx, out, in, bytes);
+    return group_across(ctx, parts, n);
 }
 
-static void gather(void *ctx, void *all, size_t bytes)
+static void across_end(void *ctx, double waited_s)
 {
-    group_across_share(ctx, all, bytes);
+    group_across_end(ctx, waited_s);
 }
 
 static void lose(void *ctx, const char *why, bool said)
@@ -89,8 +89,8 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
                                  .populate = populate,
                                  .give_back = give_back,
                                  .meet = meet,
-                                 .swap = swap,
-                                 .gather = gather};
+                                 .across = across,
+                                 .across_end = across_end};
     *out = t;
     return 0;
 }
