@@ -261,7 +261,7 @@ static int leave_out(struct job *j, struct err *err)
     if (rc == 0)
         rc = together_agree(j->p, shard_writer_leave_out(j->writer, places, n, err), err);
     if (rc == 0 && n > 0)
-        rc = together_agree(j->p, shard_writer_fill(j->writer, err), err);
+        rc = together_agree(j->p, shard_writer_fill(j->writer, &interrupted, err), err);
     if (rc == 0 && n > 0)
         rc = together_agree(j->p, shard_writer_replace(j->writer, err), err);
     free(places);
