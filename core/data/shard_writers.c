@@ -196,11 +196,9 @@ int shard_writer_fill(struct shard_writer *w, const volatile sig_atomic_t *stop,
 
     while (kept < w->n_made && w->made[kept].number < first)
         kept++;
-    rc = shard_writer_sync(w, err);
     w->n_made = kept;
     w->filling = true;
-    if (rc == 0)
-        rc = fill_from(w, &s, first * per_shard(w), stop, err);
+    rc = fill_from(w, &s, first * per_shard(w), stop, err);
     close_source(&s);
     free(s.bytes);
     return rc;
