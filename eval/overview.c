@@ -16,10 +16,10 @@
 #include "look.h"
 #include "mistakes.h"
 #include "quality.h"
-#include "record/leaks.h"
-#include "record/score.h"
-#include "record/stats.h"
-#include "record/study.h"
+#include "run/leaks.h"
+#include "run/score.h"
+#include "run/stats.h"
+#include "run/study.h"
 
 enum { SHOWN_PAIRS = 5 };
 

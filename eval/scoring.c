@@ -10,8 +10,8 @@
 #include "experiment/checkpoint_record.h"
 #include "experiment/infer.h"
 #include "part.h"
-#include "record/leaks.h"
-#include "record/score.h"
+#include "run/leaks.h"
+#include "run/score.h"
 
 struct job {
     const struct request *r;
@@ -23,7 +23,7 @@ struct job {
     struct checkpoint_record record; /* of state */
     struct part part;
     struct trained *t; /* NULL until something must be computed */
-    bool made_plain;   /* the figure without TTA is this command's own */
+    bool noted;        /* this command's evaluation on test pictures is in looks.jsonl */
 };
 
 static void scored_free(struct scored *s)
@@ -307,32 +307,41 @@ static int infer(struct scored *s, struct job *j, const struct scored *plain, st
     return rc;
 }
 
-/* Test pictures serve once, at the end: each look is counted. */
-static int note_look(const struct scored *s, const struct job *j, struct err *err)
+/* Test pictures serve once, at the end. Each command that evaluates on them is one look, with TTA, too: the looks
+ * count decisions, and both figures of a command are there before any decision. */
+static int note_look(struct job *j, struct err *err)
 {
+    json_t *facts;
     unsigned n;
+    int rc;
 
-    if (strcmp(j->part.name, "test") != 0)
+    if (j->noted || strcmp(j->part.name, "test") != 0)
         return 0;
-    if (look_note(j->run->folder, s->facts, err) < 0)
+    facts = describe(j, j->r->rounds > 0);
+    if (!facts)
+        return err_set(err, ERR_NOMEM, "looks.jsonl");
+    rc = look_note(j->run->folder, facts, err);
+    json_decref(facts);
+    if (rc < 0)
         return -1;
+    j->noted = true;
     n = look_count(j->run->folder, j->part.set);
     if (n == 1)
         log_info(
             "the first evaluation of %s on the test split of %s: one is meant, when all is chosen",
             j->run->name, j->part.set);
-    else if (!j->made_plain) /* else the same command's second figure, of which the first said so */
+    else
         log_warn("evaluation %u of %s on the test split of %s: a choice made on test pictures "
                  "cannot be tested on them",
                  n, j->run->name, j->part.set);
     return 0;
 }
 
-static int store(struct scored *s, const struct job *j, struct err *err)
+static int store(struct scored *s, struct job *j, struct err *err)
 {
     char path[PATH_LEN];
 
-    if (note_look(s, j, err) < 0 ||
+    if (note_look(j, err) < 0 ||
         path_make_dirs_below(j->run->folder, s->folder + strlen(j->run->folder) + 1, err) < 0 ||
         path_format(path, err, "%s/score.json", s->folder) < 0)
         return -1;
@@ -357,10 +366,7 @@ static int get_one(struct scored *s, struct job *j, const struct scored *plain, 
     if (open_network(j, err) < 0 || begin_predictions(&s->p, j, err) < 0 ||
         infer(s, j, plain, err) < 0)
         return -1;
-    if (store(s, j, err) < 0)
-        return -1;
-    j->made_plain = true;
-    return 0;
+    return store(s, j, err);
 }
 
 int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,

@@ -13,9 +13,9 @@
 #include "base/thread.h"
 #include "base/version.h"
 #include "data/dataset.h"
+#include "draw/canvas.h"
 #include "image/decode.h"
 #include "prep.h"
-#include "record/canvas.h"
 #include "together.h"
 
 enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY, CROISSANT };
@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 {
     static const struct key_table keys = {dataset_keys, 0};
     static const struct version_layer libraries[] = {
-        {image_libraries}, {data_libraries}, {record_libraries}, {NULL}};
+        {image_libraries}, {data_libraries}, {draw_libraries}, {NULL}};
     struct group_place place;
     struct args a = {.common = {.tool = "prep",
                                 .libraries = libraries,

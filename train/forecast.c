@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "record/repeats.h"
-#include "record/study.h"
+#include "run/repeats.h"
+#include "run/study.h"
 #include "summary.h"
 #include "learn/useful.h"
 

@@ -8,7 +8,7 @@
 #define PRESIZE_TRAIN_RANGE_TEST_H
 
 #include "nn/lr_find.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "learn/session.h"
 
 struct range_test {

@@ -20,10 +20,10 @@
 #include "forecast.h"
 #include "range_test.h"
 #include "image/decode.h"
-#include "record/canvas.h"
+#include "draw/canvas.h"
 #include "replay.h"
-#include "record/run.h"
-#include "record/sheet.h"
+#include "run/run.h"
+#include "draw/sheet.h"
 #include "remote/remote.h"
 #include "selftest.h"
 #include "show_batch.h"
@@ -497,7 +497,7 @@ static const struct version_layer libraries[] = {{image_libraries},
                                                  {remote_libraries},
                                                  {tensorfile_libraries},
                                                  {backend_libraries},
-                                                 {record_libraries},
+                                                 {draw_libraries},
                                                  {NULL}};
 
 int main(int argc, char **argv)

@@ -104,7 +104,7 @@ struct be_memory { /* bytes, planned before the first step */
 #define BACKEND_LOSS_SCALE "loss_scale"
 enum { BACKEND_SCALE_VALUES = 4 };
 
-/* All pictures of a set (geometry.h), by rank. */
+/* All pictures of a set (step/picture.h), by rank. */
 struct picture_set {
     uint32_t set, n; /* its number, from 1; pictures */
     void *ctx;

@@ -9,7 +9,7 @@
 
 #include "backend/backend.h"
 #include "base/group.h"
-#include "record/run.h"
+#include "run/run.h"
 
 struct team;
 

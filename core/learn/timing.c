@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 static double processor_seconds(void)
 {

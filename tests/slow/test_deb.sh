@@ -25,7 +25,6 @@ version=${version##* }
 ! "$SOURCE/.ci/make-deb" 99.9 1 "$scratch/none" 2>"$scratch/message" || fail "built a package of another version"
 grep -q 'bring both to one' "$scratch/message" || fail "$(cat "$scratch/message")"
 
-export NVCC= # presize-cuda is built by hand
 "$SOURCE/.ci/make-deb" "$version" 2 "$scratch/first"
 (
     umask 077

@@ -10,6 +10,11 @@ by_mpirun() {
         2> "$scratch/err" || fail "mpirun -n $n train $name $*: status $?"
     [ "$(tail -n 1 "$scratch/out")" = "$results/$name" ] || fail "$name: last line of stdout"
 }
+# unlike_ranks ARGS COMMAND...: two processes, of which rank 1 has ARGS as well. One program for all ranks, as Open MPI
+# 5.0.7's mpirun crashes on "COMMAND : COMMAND".
+unlike_ranks() {
+    mpirun -n 2 bash -c '[ "$OMPI_COMM_WORLD_RANK" = 1 ] || set -- "" "${@:2}"; exec "${@:2}" $1' - "$@"
+}
 same_run() { # A B: checkpoints, too, whose state names no number of processes
     same "$1" "$2"
     cmp -s "$results/$1/checkpoints/last.json" "$results/$2/checkpoints/last.json" || fail "last.json of $2"

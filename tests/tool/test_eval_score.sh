@@ -69,14 +69,18 @@ evaluate 0 off --split test --confusion
 grep -q "test pictures of demo" "$test/plots/confusion.svg" || fail "the plot's title"
 looks 1
 
-# One command with --tta makes two figures: both are counted, and only an earlier command's is warned of.
+# One command with --tta makes two figures, which are one evaluation: its line says how they were made. A later one
+# is counted and warned of.
 cp -r "$results/off" "$results/once" && rm -r "$results/once/scores" "$results/once/looks.jsonl"
 evaluate 0 once --split test --tta=1
 says "first evaluation"
-grep -q "evaluation 2" "$scratch/err" && fail "a warning of the command's own figure: $(cat "$scratch/err")"
-[ "$(wc -l < "$results/once/looks.jsonl")" = 2 ] || fail "not 2 lines of one command with --tta"
+grep -q "evaluation [0-9]" "$scratch/err" && fail "a warning of the command's own figure: $(cat "$scratch/err")"
+[ "$(wc -l < "$results/once/looks.jsonl")" = 1 ] || fail "not one line of one command with --tta"
+grep -q '"rounds": *1' "$results/once/looks.jsonl" || fail "looks.jsonl: $(cat "$results/once/looks.jsonl")"
+evaluate 0 once --split test
+silent
 evaluate 0 once --split test --tta=2
-says "evaluation 3"
+says "evaluation 2"
 
 # Damage, a torn store and other weights are not taken for it; the same bits come again.
 head -c 200 "$scratch/first.h5" > "$test/predictions.h5"

@@ -75,11 +75,11 @@ refused_once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none $tiny --ra
 refused_once 1 "not on the PATH" env PATH=/nowhere "$BIN/train" --data "$data" --results "$results" --name none \
     $tiny --ranks 2
 # Ranks that were given other keys, or see other shards, are named.
-refused_once 1 "has other keys than rank 0" mpirun -n 1 $none $tiny : -n 1 $none $tiny seed=7
+refused_once 1 "has other keys than rank 0" unlike_ranks seed=7 $none $tiny
 mkdir -p "$scratch/other/demo"
 cp -r "$data/demo/shards-128" "$scratch/other/demo/"
 sed -i 's/"max_aspect"/ "max_aspect"/' "$scratch/other/demo/shards-128/index.json"
-refused_once 1 "rank 1 (" mpirun -n 1 $none $tiny : -n 1 $none --data "$scratch/other" $tiny
+refused_once 1 "rank 1 (" unlike_ranks "--data $scratch/other" $none $tiny
 # A launcher of another MPI: two processes, each alone.
 for rank in 0 1; do
     PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would work alone" $none $tiny
@@ -93,7 +93,7 @@ for shard in "$scratch/bad/demo/shards-128"/*.h5; do # pixels of every picture o
     perl -e 'open F, "+<", $ARGV[0] or die; for ($at = 200000; $at < 0.9 * -s F; $at += 40000) { seek F, $at, 0; print F "xyz" }' \
         "$shard" || fail "$shard"
 done
-mpirun -n 1 $train --name bad $tiny : -n 1 $train --data "$scratch/bad" --name bad $tiny > "$scratch/out" 2> "$scratch/err" &&
+unlike_ranks "--data $scratch/bad" $train --name bad $tiny > "$scratch/out" 2> "$scratch/err" &&
     fail "damaged shards of rank 1"
 [ "$(status_of bad)" = failed ] || fail "after an error of rank 1 the run is $(status_of bad): $(cat "$scratch/err")"
 grep -q '"error": "rank 1 (' "$results/bad/run.json" || fail "run.json does not name rank 1: $(grep error "$results/bad/run.json")"

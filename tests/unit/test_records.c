@@ -18,10 +18,10 @@
 #include "data/index_record.h"
 #include "experiment/checkpoint_record.h"
 #include "export_record.h"
-#include "record/epoch.h"
-#include "record/run_facts.h"
-#include "record/score.h"
-#include "record/study.h"
+#include "run/epoch.h"
+#include "run/run_facts.h"
+#include "run/score.h"
+#include "run/study.h"
 
 static const struct record {
     const char *name;
