@@ -1,7 +1,9 @@
 /* prep.c - the tool: pictures in, presized shards out. SPDX-License-Identifier: MIT */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cli.h"
 #include "base/group.h"
@@ -302,6 +304,19 @@ static void lose(void *ctx, const char *why, bool said)
         launch_say(why);
 }
 
+static volatile sig_atomic_t own_rank;
+
+/* What mpirun passes on, before there is something to remove: the status of an error, not of a crash. */
+static void end_early(int number)
+{
+    static const char text[] = "prep: error: stopped by a signal; nothing was kept\n";
+
+    (void)number;
+    if (own_rank == 0)
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
 /* The processes that --ranks starts, or mpirun or srun has; this one may be the one that waits for them. */
 static int gather(struct args *a, char **argv, const struct group_place *place, struct err *err)
 {
@@ -317,7 +332,11 @@ static int gather(struct args *a, char **argv, const struct group_place *place, 
     }
     if (launch_join(&p->group, "prep", place, lose, NULL, err) < 0)
         return -1;
-    p->rank = place->rank;
+    p->rank = own_rank = place->rank;
+    if (p->group) {
+        signal(SIGUSR1, end_early);
+        signal(SIGUSR2, end_early);
+    }
     if (p->group && !a->workers) /* its share of the processors that it has in common with others */
         p->workers =
             p->workers > group_sharers(p->group) ? p->workers / group_sharers(p->group) : 1;

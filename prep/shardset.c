@@ -261,7 +261,7 @@ static int leave_out(struct job *j, struct err *err)
     if (rc == 0)
         rc = together_agree(j->p, shard_writer_leave_out(j->writer, places, n, err), err);
     if (rc == 0 && n > 0)
-        rc = together_agree(j->p, shard_writer_fill(j->writer, err), err);
+        rc = together_agree(j->p, shard_writer_fill(j->writer, &interrupted, err), err);
     if (rc == 0 && n > 0)
         rc = together_agree(j->p, shard_writer_replace(j->writer, err), err);
     free(places);
@@ -278,7 +278,7 @@ static int hand_in(struct job *j, struct err *err)
     struct shard_made *made;
     uint32_t n;
     const struct shard_made *own = shard_writer_made(j->writer, &n);
-    int rc = group_collect(g, all, sizes, own, n * sizeof *own, true, err);
+    int rc = group_collect(g, all, sizes, own, n * sizeof *own, j->p->rank == 0, err);
 
     bytes[group_rank(g)] = shard_writer_bytes(j->writer);
     group_share(g, bytes, sizeof *bytes);
@@ -291,7 +291,7 @@ static int hand_in(struct job *j, struct err *err)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     size = 0;
     for (int i = 0; i < group_size(g); i++) {
-        if (rc == 0)
+        if (rc == 0 && all[i])
             memcpy((char *)made + size, all[i], sizes[i]);
         size += sizes[i];
         free(all[i]);

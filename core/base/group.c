@@ -18,7 +18,7 @@
 
 enum {
     TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */
-    COLLECTED = 1 << 16 /* bytes of each member in one exchange */
+    COLLECTED = 1 << 14 /* bytes of each member in one exchange */
 };
 
 struct group {

@@ -7,6 +7,7 @@
 #ifndef PRESIZE_DATA_SHARD_WRITE_H
 #define PRESIZE_DATA_SHARD_WRITE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,8 +102,9 @@ int shard_writer_end(struct shard_writer *w,
 int shard_writer_leave_out(struct shard_writer *w, const uint32_t *places, uint32_t n,
                            struct err *err) MUST_USE;
 /* Shards that pictures were skipped from are short. Makes own shards full, from the first short one on, out of those
- * of all writers; no picture is decoded. ERR_FORMAT: a shard has changed. */
-int shard_writer_fill(struct shard_writer *w, struct err *err) MUST_USE;
+ * of all writers; no picture is decoded. ERR_FORMAT: a shard has changed; ERR_STOPPED: *STOP was set. */
+int shard_writer_fill(struct shard_writer *w, const volatile sig_atomic_t *stop,
+                      struct err *err) MUST_USE;
 int shard_writer_replace(struct shard_writer *w, struct err *err) MUST_USE;
 
 struct shard_made {

@@ -156,13 +156,16 @@ static int copy(struct shard_writer *w, struct source *s, uint32_t i, uint32_t a
 }
 
 /* From PLACE in the order on, before which no picture was left out and a shard begins. */
-static int fill_from(struct shard_writer *w, struct source *s, uint32_t place, struct err *err)
+static int fill_from(struct shard_writer *w, struct source *s, uint32_t place,
+                     const volatile sig_atomic_t *stop, struct err *err)
 {
     const uint32_t p = per_shard(w);
     uint32_t to = place, at = 0; /* place in the full shards; row in the short one */
 
     for (uint32_t i = place; i < w->plan.dataset->n; i++) {
         at = i % p == 0 ? 0 : at;
+        if (*stop)
+            return err_set(err, ERR_STOPPED, "stopped by a signal; nothing was kept");
         if (w->left_out[w->order[i]])
             continue;
         if (owns(w, to / p) && ((to % p == 0 && shard_writer_begin_shard(w, to / p, err) < 0) ||
@@ -184,7 +187,7 @@ static uint32_t first_short(const struct shard_writer *w)
     return i / per_shard(w);
 }
 
-int shard_writer_fill(struct shard_writer *w, struct err *err)
+int shard_writer_fill(struct shard_writer *w, const volatile sig_atomic_t *stop, struct err *err)
 {
     const uint32_t first = first_short(w);
     struct source s = {.fd = -1};
@@ -193,11 +196,9 @@ int shard_writer_fill(struct shard_writer *w, struct err *err)
 
     while (kept < w->n_made && w->made[kept].number < first)
         kept++;
-    rc = shard_writer_sync(w, err);
     w->n_made = kept;
     w->filling = true;
-    if (rc == 0)
-        rc = fill_from(w, &s, first * per_shard(w), err);
+    rc = fill_from(w, &s, first * per_shard(w), stop, err);
     close_source(&s);
     free(s.bytes);
     return rc;

@@ -82,6 +82,19 @@ begun "$prep" set --data "$WORK/data" --ranks 2 # Ctrl-C
 kill -INT $pid
 ends 1 "prep: error: stopped by a signal; nothing was kept"
 nothing
+for i in 1 2 3 4; do # Ctrl-C before there are shards: while files are hashed
+    cp set/1_1.ppm set/1_90$i.ppm && truncate -s 1G set/1_90$i.ppm
+done
+"$prep" set --data "$WORK/data" --ranks 2 -v >out 2>err &
+pid=$!
+until grep -q "share the work of hashing" err; do
+    kill -0 $pid 2>/dev/null || break
+    sleep 0.02
+done
+kill -INT $pid
+ends 1 "prep: error: stopped by a signal; nothing was kept"
+nothing
+rm set/1_90[1-4].ppm
 begun mpirun -n 2 "$prep" set --data "$WORK/data" # as a scheduler's word, by way of mpirun
 kill -USR1 $pid
 ends 1 "prep: error: stopped by a signal; nothing was kept"

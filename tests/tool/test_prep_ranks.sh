@@ -73,6 +73,19 @@ equal jpeg
 ok mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - "$prep" flat --data machines shard.storage=jpeg
 equal machines
 
+# --- some 800 pictures, of which more is told than fits in one exchange
+(
+    . "$SOURCE/tests/tool/train_common.sh"
+    demo_set
+    echo "$data" >"$WORK/demo_data"
+)
+data=$(cat demo_data)
+mkdir -p demo/demo && ln -s "$data/demo/tree" demo/demo/tree && cp "$data/demo/manifest.jsonl" demo/demo/
+ok mpirun -n 2 "$prep" demo --data demo
+for file in "$data"/demo/shards-128/*; do
+    cmp "$file" "demo/demo/shards-128/${file##*/}" || fail "the demo set: other bytes in $file"
+done
+
 # --- a fetched set: the processes share its files, too, and all are as they were fetched
 cat >prep/datasets/got.yaml <<END
 title: got

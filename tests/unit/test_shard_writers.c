@@ -25,12 +25,15 @@ static void two_writers_do_not_meet(void **state)
     shards_end(&t);
 }
 
+static bool interrupted; /* while shards are filled up */
+
 /* What WRITERS make together, in turns of one process. SPOIL: one short shard is damaged before others read it. */
 static int written_by(struct shards *t, uint32_t writers, bool spoil, struct err *err)
 {
     struct shard_writer *w[8];
     struct shard_made made[SHARDS_MAX];
     uint32_t skipped[SHARDS_MAX], n_skipped = 0, n_made = 0, n;
+    const volatile sig_atomic_t stop = interrupted;
     struct err other;
     uint64_t bytes = 0;
     int rc = 0;
@@ -58,7 +61,7 @@ static int written_by(struct shards *t, uint32_t writers, bool spoil, struct err
     if (spoil)
         assert_int_equal(truncate(shards_file(t, "../shards-40.part/shard-00001.h5"), 3000), 0);
     for (uint32_t i = 0; rc == 0 && n_skipped > 0 && i < writers; i++)
-        rc = shard_writer_fill(w[i], err);
+        rc = shard_writer_fill(w[i], &stop, err);
     for (uint32_t i = 0; rc == 0 && n_skipped > 0 && i < writers; i++)
         rc = shard_writer_replace(w[i], err);
     for (uint32_t i = 0; i < writers; i++) {
@@ -126,6 +129,10 @@ static void several_writers_make_the_bytes_of_one(void **state)
     assert_non_null(strstr(err.msg, "shard-00001.h5"));
     hash_all(&t, several, &m);
     assert_memory_equal(several, one, (size_t)n * sizeof *one);
+    interrupted = true;
+    assert_int_equal(written_by(&t, 2, false, &err), -1);
+    assert_int_equal(err.kind, ERR_STOPPED);
+    interrupted = false;
     t.skips = UINT64_MAX;
     assert_int_equal(written_by(&t, 2, false, &err), -1);
     assert_non_null(strstr(err.msg, "not one picture is left"));
