@@ -140,6 +140,16 @@ static int open_plugin(const struct mpi_plugin **out, struct err *err)
     return 0;
 }
 
+int group_mpirun(const char **name, struct err *err)
+{
+    const struct mpi_plugin *mpi;
+
+    if (open_plugin(&mpi, err) < 0)
+        return -1;
+    *name = mpi->mpirun;
+    return 0;
+}
+
 /* ---- exchanges ------------------------------------------------------------------------------- */
 
 static bool is_told(void *ctx)
@@ -474,13 +484,14 @@ static int begin_mpi(struct group *g, const struct group_place *place, struct er
     if (strcmp(place->launcher, "srun") == 0)
         return err_set(err, ERR_INPUT,
                        "srun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                       "would work alone. Try `srun --mpi=pmix`, or another of `srun --mpi=list`; "
-                       "or start them by mpirun",
-                       place->ranks, g->mpi->built_with, g->ranks);
+                       "would work alone. Try `srun --mpi=%s`, or another of `srun --mpi=list`; "
+                       "or start them by %s",
+                       place->ranks, g->mpi->built_with, g->ranks, g->mpi->srun_type,
+                       g->mpi->mpirun);
     return err_set(err, ERR_INPUT,
                    "mpirun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                   "would work alone. Start them by the mpirun of %s",
-                   place->ranks, g->mpi->built_with, g->ranks, g->mpi->built_with);
+                   "would work alone. Start them by %s, the mpirun of this MPI",
+                   place->ranks, g->mpi->built_with, g->ranks, g->mpi->mpirun);
 }
 
 int group_join(struct group **out, const struct group_place *place, const struct group_options *o,

@@ -1,8 +1,8 @@
 /* group.h - processes that work as one: what they exchange, through MPI.
  *
- * MPI is a plug-in (mpi_plugin.h), opened by group_join() alone: a process by itself never loads it. One thread makes
- * all calls, but group_across(), which another one may call meanwhile. All members make the same calls in the same
- * order, and so the same calls of group_across() in theirs. SPDX-License-Identifier: MIT */
+ * MPI is a plug-in (mpi_plugin.h), opened by group_join() and group_mpirun(): a process by itself never loads it. One
+ * thread makes all calls, but group_across(), which another one may call meanwhile. All members make the same calls in
+ * the same order, and so the same calls of group_across() in theirs. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_GROUP_H
 #define PRESIZE_BASE_GROUP_H
 
@@ -23,6 +23,10 @@ struct group_place {
 
 /* From what Open MPI, MPICH, Intel MPI (PMI) or Slurm's srun set. ERR_INPUT: numbers that cannot be. */
 int group_place(struct group_place *out, struct err *err) MUST_USE;
+
+/* The name of the mpirun of the MPI that the plug-in was built with, "mpirun.openmpi". Errors as group_join()'s of the
+ * plug-in. */
+int group_mpirun(const char **name, struct err *err) MUST_USE;
 
 struct group_options {
     double limit_s; /* how long the others may keep this process waiting */

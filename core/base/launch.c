@@ -71,11 +71,11 @@ static int set_variables(void)
     return 0;
 }
 
-/* ARGV, to be run N times by mpirun; owned by the caller. NULL: out of memory. PROGRAM, of this process, stands for a
+/* ARGV, to be run N times by MPIRUN; owned by the caller. NULL: out of memory. PROGRAM, of this process, stands for a
  * name without a folder, which the PATH may lead elsewhere. */
-static char **command(int n, char *const *argv, char *program)
+static char **command(char *mpirun, int n, char *const *argv, char *program)
 {
-    static char mpirun[] = "mpirun", option[] = "-n", count[16];
+    static char option[] = "-n", count[16];
     size_t given = 0;
     char **args;
 
@@ -111,7 +111,7 @@ static int spawn(pid_t *pid, char *const *args)
     (void)posix_spawnattr_setsigmask(&attributes, &old);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     if (why == 0)
-        why = posix_spawnp(pid, "mpirun", &files, &attributes, args, environ);
+        why = posix_spawnp(pid, args[0], &files, &attributes, args, environ);
     if (why == 0) {
         launcher = *pid;
         catch_signals();
@@ -122,14 +122,17 @@ static int spawn(pid_t *pid, char *const *args)
     return why;
 }
 
+/* STATUS of mpirun: where a signal ended a process, Open MPI's is 128 + its number, MPICH's its number. The processes
+ * themselves end with 0 to MISUSED. */
 static int status_of(int status, const char *after)
 {
+    enum { MISUSED = 2 };
     int number = 0;
 
     if (WIFSIGNALED(status))
         number = WTERMSIG(status);
-    else if (WEXITSTATUS(status) > 128)
-        number = WEXITSTATUS(status) - 128;
+    else if (WEXITSTATUS(status) > MISUSED)
+        number = WEXITSTATUS(status) % 128;
     if (number == 0)
         return WEXITSTATUS(status);
     log_error(
@@ -140,7 +143,8 @@ static int status_of(int status, const char *after)
 
 int launch_ranks(int n, char *const *argv, const char *after, int *status, struct err *err)
 {
-    char program[PATH_LEN];
+    char program[PATH_LEN], mpirun[64];
+    const char *name;
     char **args = NULL;
     pid_t pid;
     int why;
@@ -149,21 +153,24 @@ int launch_ranks(int n, char *const *argv, const char *after, int *status, struc
         return err_set(err, ERR_UNSUPPORTED,
                        "this mpirun does not tell its processes which of how many they are "
                        "(OMPI_COMM_WORLD_RANK or PMI_RANK): take that of Open MPI or MPICH");
-    if (path_of_program(program, err) < 0)
+    if (path_of_program(program, err) < 0 || group_mpirun(&name, err) < 0)
         return -1;
-    args = command(n, argv, program);
+    snprintf(mpirun, sizeof mpirun, "%s", name);
+    args = command(mpirun, n, argv, program);
     fflush(NULL);
     why = args ? spawn(&pid, args) : ENOMEM;
     free(args);
     if (why == ENOENT)
         return err_set(err, ERR_UNSUPPORTED,
-                       "several processes are started by mpirun, which is not on the PATH: install "
-                       "an MPI (on Debian and Ubuntu openmpi-bin)");
+                       "several processes are started by %s, which is not on the PATH: install "
+                       "the programs of the MPI that presize was built with (on Debian and Ubuntu "
+                       "openmpi-bin or mpich)",
+                       mpirun);
     while (why == 0 && waitpid(pid, status, 0) < 0)
         why = errno == EINTR ? 0 : errno;
     if (why != 0) {
         errno = why;
-        return err_errno(err, "mpirun");
+        return err_errno(err, "%s", mpirun);
     }
     *status = status_of(*status, after);
     return 0;

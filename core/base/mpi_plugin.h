@@ -16,6 +16,8 @@ enum { MPI_TEXT = 1024 };
 /* All functions are called by one thread, but exchange(), which another one may call meanwhile. */
 struct mpi_plugin {         /* the table of its struct plugin */
     const char *built_with; /* "Open MPI 4.1", the headers' */
+    const char *mpirun;     /* its name beside the compiler of that MPI: "mpirun.openmpi" */
+    const char *srun_type;  /* of srun --mpi=: "pmix" */
     /* NULL, or what is wrong. *RANKS as MPI counts them: 1 where its launcher is another MPI's. */
     const char *(*start)(int *rank, int *ranks);
     /* NULL, or what is wrong. Those that give the same NUMBER exchange ACROSS, in the order of their ranks. */

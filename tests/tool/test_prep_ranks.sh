@@ -171,25 +171,25 @@ cp flat/* here/set && cp flat/* there/set
 (cd flat && printf 'path,label\n' && for name in *.ppm; do echo "$name,${name%%_*}"; done) >here/set/labels.csv
 cp here/set/labels.csv there/set
 # apart KEYS...: rank 0 and rank 1 in two folders, of one description
-apart() { mpirun -n 1 --wdir "$WORK/here" $none root=set "$@" : -n 1 --wdir "$WORK/there" $none root=set "$@"; }
+apart() { pair "env -C $WORK/here $none root=set $*" "env -C $WORK/there $none root=set $*"; }
 table="label.from=csv label.csv=labels.csv"
 ok apart $table -v # the control: two copies of the pictures
 says "each hashes all of its own"
 rm -r none
 sed -i 's/cat_3.ppm,cat/cat_3.ppm,fox/' there/set/labels.csv
 once 1 ") has other labels than rank 0" apart $table
-once 1 ") has other description than rank 0" mpirun -n 1 $none : -n 1 $none shard.pictures=5
+once 1 ") has other description than rank 0" pair "$none" "$none shard.pictures=5"
 cp prep/datasets/flat.yaml prep/datasets/flot.yaml
-once 1 ") has other set than rank 0" mpirun -n 1 $none : -n 1 "$prep" flot --data "$WORK/none"
+once 1 ") has other set than rank 0" pair "$none" "$prep flot --data $WORK/none"
 picture there/set/dog_3.ppm 41 46 77777 # of the same size
 once 1 ") has other pictures than rank 0" apart
-once 1 "rank 1 (" mpirun -n 1 $none root="$WORK/flat" : -n 1 $none root="$WORK/nowhere"
+once 1 "rank 1 (" pair "$none root=$WORK/flat" "$none root=$WORK/nowhere"
 says "no such folder"
 # one folder to write to
 mkdir -p elsewhere
-once 1 "which the first process made" mpirun -n 1 $none : -n 1 "$prep" flat --data elsewhere
+once 1 "which the first process made" pair "$none" "$prep flat --data elsewhere"
 mkdir -p elsewhere/flat/shards-32.part # left by a killed process
-once 1 "is not the folder that rank 0 made" mpirun -n 1 $none : -n 1 "$prep" flat --data elsewhere
+once 1 "is not the folder that rank 0 made" pair "$none" "$prep flat --data elsewhere"
 
 # --- an error in one process ends all, is told once with its name, and leaves what was there
 cp -r two/flat/shards-32 before

@@ -35,6 +35,21 @@ static void forbid_foreign_memory(void)
         (void)setenv(variables[i][0], variables[i][1], 0);
 }
 
+/* What srun's processes meet through. Open MPI ends processes that have nothing, with advice that does not fit. */
+#if defined(OPEN_MPI)
+#define SRUN_TYPE "pmix"
+static bool is_alone_under_srun(void)
+{
+    return getenv("SLURM_STEP_NUM_TASKS") && !getenv("PMIX_NAMESPACE") && !getenv("PMI_FD");
+}
+#else /* MPICH may use Slurm's own library, of which no variable tells */
+#define SRUN_TYPE "pmi2"
+static bool is_alone_under_srun(void)
+{
+    return false;
+}
+#endif
+
 static int own_rank;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* whose calls of MPI these are */
 
@@ -42,6 +57,9 @@ static const char *start(int *rank, int *ranks)
 {
     int level;
 
+    if (is_alone_under_srun())
+        return "srun gave them no PMIx, through which they meet: start them by `srun "
+               "--mpi=" SRUN_TYPE "`";
     forbid_foreign_memory();
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
         return "MPI_Init_thread failed";
@@ -229,6 +247,8 @@ static void finish(void)
 
 static const struct mpi_plugin table = {
     .built_with = BUILT_WITH,
+    .mpirun = PRESIZE_MPIRUN,
+    .srun_type = SRUN_TYPE,
     .start = start,
     .split = split,
     .tell = tell,
