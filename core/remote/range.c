@@ -14,12 +14,13 @@
 #include "base/path.h"
 #include "remote/transport.h"
 
-enum { IDLE_MAX = 64 };
+enum { IDLE_MAX = 64, STALL_MAX_S = 3600 };
 
 struct requests {
     char url[PATH_LEN];                          /* of the folder, https or http */
     char signature[128], keys[512], token[2048]; /* of s3; "" without */
-    pthread_mutex_t lock;                        /* guards the list */
+    struct transport_rules rules;
+    pthread_mutex_t lock; /* guards the list */
     CURL *idle[IDLE_MAX];
     int n_idle;
 };
@@ -83,6 +84,22 @@ static int take_s3(struct requests *r, const char *address, struct err *err)
     return 0;
 }
 
+/* How long a server may send nothing. */
+static int take_stall(struct transport_rules *rules, struct err *err)
+{
+    const char *text = variable("PRESIZE_STALL_SECONDS", "");
+    char *end;
+
+    if (!*text)
+        return 0;
+    rules->slow_s = strtol(text, &end, 10);
+    if (*end || rules->slow_s < 1 || rules->slow_s > STALL_MAX_S)
+        return err_set(err, ERR_INPUT,
+                       "PRESIZE_STALL_SECONDS: \"%s\", expected whole seconds, 1 to %d", text,
+                       STALL_MAX_S);
+    return 0;
+}
+
 int requests_open(struct requests **out, const char *address, struct err *err)
 {
     struct requests *r = calloc(1, sizeof *r);
@@ -94,7 +111,8 @@ int requests_open(struct requests **out, const char *address, struct err *err)
     pthread_mutex_init(&r->lock, NULL);
     rc = strncmp(address, "s3://", 5) == 0 ? take_s3(r, address, err)
                                            : path_format(r->url, err, "%s", address);
-    if (rc < 0 || transport_begin(err) < 0) {
+    r->rules = transport_rules_default;
+    if (rc < 0 || take_stall(&r->rules, err) < 0 || transport_begin(err) < 0) {
         requests_close(r);
         return -1;
     }
@@ -235,7 +253,7 @@ static int set_options(struct transfer *t, const struct requests *r, const char 
     CURL *c = t->curl;
 
     if (path_format(url, err, "%s/%s", r->url, name) < 0 ||
-        transport_prepare(c, url, &transport_rules_default, 0, text, err) < 0)
+        transport_prepare(c, url, &r->rules, 0, text, err) < 0)
         return -1;
     snprintf(range, sizeof range, "%" PRIu64 "-%" PRIu64, t->from, t->from + t->room - 1);
     if (curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header) != CURLE_OK ||
@@ -298,7 +316,7 @@ static int attempt(struct answer *a, struct requests *r, const char *name, uint6
 static int attempts(struct answer *a, struct requests *r, const char *name, uint64_t from,
                     size_t room, bool part, struct err *err)
 {
-    const struct transport_rules *rules = &transport_rules_default;
+    const struct transport_rules *rules = &r->rules;
     double wait = rules->wait_s;
 
     for (int n = 1;; n++) {

@@ -1,14 +1,15 @@
 #!/bin/bash
 # test_train_remote.sh - train and eval read shards of another machine: nginx on loopback serves a data folder, and the
 # weights are those of the local folder. LONG=1 (tests/slow/test_remote_faults.sh) adds caches that lost blocks and servers
-# that drop, change or lack files. Needs BIN and SOURCE; skipped without nginx. SPDX-License-Identifier: MIT
+# that drop, stall, speak TLS, change or lack files. Needs BIN and SOURCE; skipped without nginx. SPDX-License-Identifier: MIT
 set -u
 export LC_ALL=C PATH=$PATH:/usr/sbin
 unset PRESIZE_DATA http_proxy HTTP_PROXY all_proxy ALL_PROXY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 command -v nginx >/dev/null || { echo "skipped: no nginx"; exit 77; }
 WORK=$(mktemp -d)
 SERVER=
-trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
+ODD=
+trap 'kill $SERVER $ODD 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 . "$SOURCE/tests/tool/expect.sh"
 . "$SOURCE/tests/tool/nginx.sh"
@@ -127,9 +128,10 @@ rm -r served/made && cp -r served/jpeg served/made
 ok "$BIN/train" --exp e --data $at/made --results r --name made
 says "is another one than when"
 [ "$(weights made)" = "$(weights local_jpeg)" ] || fail "a set that was made again: other weights"
-# a server that drops each first answer half way: asked again
-cat >dropping.py <<'END'
-import http.server, os, re, sys
+# servers that drop some answers half way, send nothing more, or speak TLS
+cat >odd.py <<'END'
+import http.server, os, re, ssl, sys, time
+kind, certificate = sys.argv[1], sys.argv[2:]
 seen = set()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -147,25 +149,55 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(last - first + 1))
         self.end_headers()
         part, key = data[first:last + 1], (self.path, first)
-        if key not in seen and len(seen) % 4 == 0:
-            part = part[:len(part) // 2]
-            self.close_connection = True
+        half = kind == "dead" and asked or kind in ("drop", "stall") and key not in seen and len(seen) % 4 == 0
         seen.add(key)
-        self.wfile.write(part)
+        self.wfile.write(part[:len(part) // 2] if half else part)
+        if half and kind != "drop":
+            time.sleep(600)  # the client hangs up before
+        self.close_connection = half
     def log_message(self, *args):
         pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+if certificate:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_address[1], flush=True)
 server.serve_forever()
 END
-python3 dropping.py >dropping.port &
-DROPPING=$!
-for _ in $(seq 50); do [ -s dropping.port ] && break; sleep 0.1; done
-PRESIZE_CACHE=$WORK/dropped ok "$BIN/train" --exp e --data http://127.0.0.1:$(cat dropping.port)/raw --results r --name dropped
+odd() { # KIND [CERTIFICATE KEY]: $at and a cache of its own are this server's
+    kill ${ODD:-} 2>/dev/null && wait $ODD 2>/dev/null
+    : >odd.port
+    python3 odd.py "$@" >odd.port 2>odd.err &
+    ODD=$!
+    for _ in $(seq 50); do [ -s odd.port ] && break; sleep 0.1; done
+    rm -rf odd.cache
+}
+as_odd() { PRESIZE_CACHE=$WORK/odd.cache PRESIZE_STALL_SECONDS=${SECONDS_:-1} "$@"; }
+odd drop
+as_odd ok "$BIN/train" --exp e --data http://127.0.0.1:$(cat odd.port)/raw --results r --name dropped
 says "trying again"
 [ "$(weights dropped)" = "$(weights local_raw)" ] || fail "a server that drops: other weights"
-kill $DROPPING
-wait $DROPPING 2>/dev/null
+odd stall
+as_odd ok "$BIN/train" --exp e --data http://127.0.0.1:$(cat odd.port)/raw --results r --name stalled
+says "trying again"
+[ "$(weights stalled)" = "$(weights local_raw)" ] || fail "a server that stalls: other weights"
+SECONDS_=0 as_odd bad 'PRESIZE_STALL_SECONDS: "0"' http://127.0.0.1:$(cat odd.port)/raw
+odd dead
+as_odd bad "tried 5 times" http://127.0.0.1:$(cat odd.port)/raw
+if openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost 2>openssl.err; then
+    odd plain cert.pem key.pem
+    SSL_CERT_FILE=$WORK/cert.pem as_odd ok "$BIN/train" --exp e --data https://localhost:$(cat odd.port)/raw --results r --name tls
+    [ "$(weights tls)" = "$(weights local_raw)" ] || fail "https: other weights"
+    rm -rf odd.cache
+    as_odd bad "certificate" https://localhost:$(cat odd.port)/raw # which no authority of this machine signed
+    SSL_CERT_FILE=$WORK/cert.pem as_odd bad "certificate" https://127.0.0.1:$(cat odd.port)/raw # of another name
+else
+    echo "note: no openssl, no test of https"
+fi
+kill $ODD && wait $ODD 2>/dev/null
 # a server that is gone: what the cache has is used, with a warning; what it lacks is an error
 kill "$SERVER" && wait "$SERVER"
 SERVER=
