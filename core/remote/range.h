@@ -13,7 +13,7 @@ enum { REQUEST_TAG = 256 };
 struct requests; /* a server's open connections and what it is asked with */
 
 /* ADDRESS: of a folder, https, http or s3 (with the keys and the endpoint of the usual variables of the environment).
- * $PRESIZE_STALL_SECONDS: a server that sends under 1000 bytes per second for so long (60) is given up, and asked again.
+ * $PRESIZE_STALL_SECONDS: a server that sends under 1000 bytes per second for so long (60) is given up and asked again.
  * ERR_INPUT: what is missing or cannot be; ERR_NETWORK, ERR_NOMEM. */
 int requests_open(struct requests **out, const char *address, struct err *err) MUST_USE;
 void requests_close(struct requests *r); /* NULL is fine */
