@@ -39,12 +39,11 @@ struct be_ranks {
     int machine_ranks, machine_rank;
     /* Zeroed, the same for all processes of the machine, who ask in the same order; NULL: out of memory. */
     void *(*memory)(void *ctx, size_t bytes);
-    void (*populate)(void *ctx, void *memory,
-                     size_t bytes); /* before it is used: this process's part of the pages */
+    /* before it is used: this process's part of the pages */
+    void (*populate)(void *ctx, void *memory, size_t bytes);
     void (*give_back)(void *ctx, void *memory, size_t bytes);
-    void (*meet)(
-        void *
-            ctx); /* returns when all of the machine have called it; they see what was written before */
+    /* returns when all of the machine have called it; they see what was written before */
+    void (*meet)(void *ctx);
     /* One process of each machine, that has this one's number there, in the order of the machines. Swap: part I of OUT
      * becomes what machine I's gives this one, of IN, where each has a part for every machine. Gather: each gives the
      * part at ALL + machine * BYTES and gets the others'. */
