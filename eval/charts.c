@@ -164,6 +164,7 @@ static int put_drawings(FILE *out, const struct chart_line *lines, const struct 
     for (size_t i = 0; i < sizeof drawings / sizeof *drawings && rc == 0; i++) {
         const struct plot_options o = {.title = drawings[i].title,
                                        .x_label = "epochs trained",
+                                       .whole_x = true,
                                        .y_label = drawings[i].label,
                                        .calm = true,
                                        .width = 480,

@@ -110,7 +110,7 @@ static void draw_ticks(const struct chart *c)
         snprintf(text, sizeof text, "%.6g", k * step);
         canvas_text(c->canvas, c->left - 8, y + 4, 12, ANCHOR_END, 0, ink, text);
     }
-    step = c->o->log_x ? fmax(1, plot_tick_step(c->f.x, TICKS)) : plot_tick_step(c->f.x, TICKS);
+    step = plot_x_step(c->o, c->f.x, TICKS);
     for (double k = ceil(c->f.x.low / step - 1e-9) + 0.0; k * step <= c->f.x.high + 1e-9 * step;
          k++) {
         double x = at_x(c, k * step);

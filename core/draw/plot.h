@@ -17,7 +17,8 @@ struct plot_series {
 };
 struct plot_options {
     const char *title, *x_label, *y_label;
-    bool log_x; /* points with x <= 0 are then left out */
+    bool log_x;   /* points with x <= 0 are then left out */
+    bool whole_x; /* x counts something: ticks at whole numbers only */
     /* a few points far above the rest (a loss that jumps) leave the frame, and the plot says so */
     bool calm;
     int width, height; /* px; 0: 720 x 420 */

@@ -64,6 +64,13 @@ double plot_tick_step(struct plot_range r, int most)
     return 10 * power;
 }
 
+double plot_x_step(const struct plot_options *o, struct plot_range x, int most)
+{
+    const double step = plot_tick_step(x, most);
+
+    return o->log_x || o->whole_x ? fmax(1, step) : step;
+}
+
 int plot_frame_find(struct plot_frame *f, const struct plot_options *o,
                     const struct plot_series *series, int n, int ticks, struct err *err)
 {

@@ -27,6 +27,8 @@ int plot_frame_find(struct plot_frame *f, const struct plot_options *o,
                     const struct plot_series *series, int n, int ticks, struct err *err) MUST_USE;
 /* 1, 2 or 5 times a power of ten, so that at most MOST fit. */
 double plot_tick_step(struct plot_range r, int most);
+/* That of the lower axis: whole powers of ten under log_x, whole numbers under whole_x. */
+double plot_x_step(const struct plot_options *o, struct plot_range x, int most);
 /* Point I in the frame's units; whether it is finite. */
 bool plot_point(const struct plot_options *o, const struct plot_series *s, int i, double *x,
                 double *y);

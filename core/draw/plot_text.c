@@ -169,7 +169,7 @@ static void put_row(FILE *file, const struct grid *g, int row)
 static void put_axis(FILE *file, const struct grid *g)
 {
     const int most = g->columns / TICK_ROOM;
-    const double low = g->f.x.low, step = plot_tick_step(g->f.x, most > 1 ? most : 1);
+    const double low = g->f.x.low, step = plot_x_step(g->o, g->f.x, most > 1 ? most : 1);
     const int end = g->width + 2 + g->columns;
     int next = 0, drawn = 0;
 

@@ -267,16 +267,23 @@ struct drawing {
 };
 
 static const struct drawing drawings[] = {
-    {{.title = "Loss", .x_label = "epochs trained", .y_label = "cross-entropy, nat", .calm = true},
+    {{.title = "Loss",
+      .x_label = "epochs trained",
+      .whole_x = true,
+      .y_label = "cross-entropy, nat",
+      .calm = true},
      {{"train", "train_loss", 1}, {"valid", "valid_loss", 0}},
      false},
-    {{.title = "Error rate", .x_label = "epochs trained", .y_label = "share of pictures"},
+    {{.title = "Error rate",
+      .x_label = "epochs trained",
+      .whole_x = true,
+      .y_label = "share of pictures"},
      {{"valid", "error_rate", 0}, {NULL, NULL, 0}},
      false},
-    {{.title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"},
+    {{.title = "Learning rate", .x_label = "epochs trained", .whole_x = true, .y_label = "rate"},
      {{"head", "lr", 2}, {"first layers", "lr_first", 3}},
      false},
-    {{.title = "Momentum", .x_label = "epochs trained", .y_label = "momentum"},
+    {{.title = "Momentum", .x_label = "epochs trained", .whole_x = true, .y_label = "momentum"},
      {{"all layers", NULL, 1}, {NULL, NULL, 0}},
      true}};
 

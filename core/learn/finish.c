@@ -93,10 +93,11 @@ static int write_plots(const char *folder, const struct curve *c, struct err *er
 {
     struct plot_options loss = {.title = "Loss",
                                 .x_label = "epochs trained",
+                                .whole_x = true,
                                 .y_label = "cross-entropy, nat",
                                 .calm = true};
     struct plot_options lr = {
-        .title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"};
+        .title = "Learning rate", .x_label = "epochs trained", .whole_x = true, .y_label = "rate"};
     struct plot_series series[2];
     struct field_lines epochs;
     char path[PATH_LEN];

@@ -52,6 +52,11 @@ const struct field timing_fields[] = {
               .flags = FIELD_OPTIONAL),
     FIELD_INT(struct epoch_timing, meetings, "meetings", 0, 1e18, "", "with the processes of its machine in them",
               .flags = FIELD_OPTIONAL),
+    FIELD_REAL(struct epoch_timing, exchange_ms, "exchange_ms", 0, most, "ms", "that its calls of MPI took",
+               .flags = FIELD_OPTIONAL),
+    FIELD_REAL(struct epoch_timing, exchange_wait_ms, "exchange_wait_ms", 0, most, "ms",
+               "that its training waited for them; the rest of `exchange_ms` passed beside the backward pass",
+               .flags = FIELD_OPTIONAL),
     FIELD_END,
 };
 

@@ -29,6 +29,7 @@ struct epoch_timing {
     int64_t peak_bytes;
     double processor_seconds;
     int64_t exchanges, sent_bytes, meetings;
+    double exchange_ms, exchange_wait_ms;
 };
 extern const struct field timing_fields[];
 

@@ -7,7 +7,7 @@ more="$tiny exec.threads=1 train.phases.0.epochs=6"
 train_run whole $more
 
 # A signal to one rank, to mpirun, to the process that waits; the rest by other numbers of processes.
-begun term mpirun -n 3 $train
+begun term $mpirun -n 3 $train
 kill -TERM "$(pid_of term 2)"
 ends 1 "--resume term\`"
 resumed term --ranks 2
@@ -18,19 +18,24 @@ ends 1 "resume with \`$BIN/train --ranks 2 --data $data --results $results --res
 resumed waits --ranks 3
 
 # One is killed: the launcher names it; one hangs: another says so.
-begun death mpirun -n 2 $train
+begun death $mpirun -n 2 $train
 dead=$(pid_of death 1)
 kill -KILL "$dead"
-ends 137 "rank 1 with PID"
+ends $killed_status "$killed_text $dead"
 resumed death
 begun launched $train --ranks 2
 kill -KILL "$(pid_of launched 1)"
 ends 1 "was ended by signal 9"
 resumed launched --ranks 2
 export PRESIZE_RANK_SECONDS=3
-begun hangs mpirun -n 2 $train
+begun hangs $mpirun -n 2 $train
 kill -STOP "$(pid_of hangs 1)"
+ends 1 "has waited 3 s for another process"
+# On two machines, too, where another thread waits for gradients.
+begun apart mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - $train
+kill -STOP "$(pid_of apart 1)"
 ends 1 "has waited 3 s for another process"
 unset PRESIZE_RANK_SECONDS
 resumed hangs --ranks 2
+resumed apart
 echo "weights $(weights_hash whole) whichever way"

@@ -1,25 +1,14 @@
 # ranks_common.sh - what the tests of several processes share; after train_common.sh. SPDX-License-Identifier: MIT
-if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v mpirun > "$scratch/null"; then
-    echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
-    exit 77
-fi
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_STEP_NUM_TASKS
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe # Open MPI 4, and 5
+. "$SOURCE/tests/tool/mpi_common.sh"
 tiny_experiment 3 1 12 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 2}"
 
 # by_mpirun N NAME ARGS...: a run of N processes, started as a user starts them.
 by_mpirun() {
     local n=$1 name=$2
     shift 2
-    mpirun -n "$n" "$BIN/train" --data "$data" --results "$results" --name "$name" "$@" > "$scratch/out" \
+    $mpirun -n "$n" "$BIN/train" --data "$data" --results "$results" --name "$name" "$@" > "$scratch/out" \
         2> "$scratch/err" || fail "mpirun -n $n train $name $*: status $?"
     [ "$(tail -n 1 "$scratch/out")" = "$results/$name" ] || fail "$name: last line of stdout"
-}
-# unlike_ranks ARGS COMMAND...: two processes, of which rank 1 has ARGS as well. One program for all ranks, as Open MPI
-# 5.0.7's mpirun crashes on "COMMAND : COMMAND".
-unlike_ranks() {
-    mpirun -n 2 bash -c '[ "$OMPI_COMM_WORLD_RANK" = 1 ] || set -- "" "${@:2}"; exec "${@:2}" $1' - "$@"
 }
 same_run() { # A B: checkpoints, too, whose state names no number of processes
     same "$1" "$2"
@@ -43,7 +32,7 @@ ends() { # STATUS TEXT: the run in the background does
     wait $pid
     local got=$?
     [ $got = "$1" ] || fail "status $got, expected $1: $(cat "$scratch/err")"
-    grep -qF -e "$2" "$scratch/err" || fail "expected \"$2\" in: $(cat "$scratch/err")"
+    cat "$scratch/out" "$scratch/err" | grep -qF -e "$2" || fail "expected \"$2\" in: $(cat "$scratch/err")"
 }
 resumed() { # NAME OPTIONS...
     local name=$1

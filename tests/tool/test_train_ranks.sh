@@ -31,13 +31,18 @@ by_mpirun 2 seed $tiny exec.threads=1 seed=43
 sum_of() { sed -n 's/.*"'"$2"'": \([0-9]*\).*/\1/p' "$results/$1/timing.jsonl" | awk '{n += $1} END {print n}'; }
 [ "$(sum_of two-fp32 exchanges)" = 0 ] && [ "$(sum_of two-fp32 sent_bytes)" = 0 ] &&
     [ "$(sum_of two-fp32 meetings)" -gt 0 ] || fail "two processes do not share memory"
-mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - \
+$mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine${OMPI_COMM_WORLD_RANK:-$PMI_RANK} exec "$@"' - \
     $train --name machines $tiny exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "two machines: $(cat "$scratch/err")"
 same_run one-fp32 machines
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 2 > "$scratch/out" 2> "$scratch/err" || fail "--plan --ranks 2"
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
     grep -q "4 processes cannot share 6 microbatches of 2 pictures alike; exec.microbatch=3 would serve" ||
     fail "--plan --ranks 4"
+# What of the exchange passed beside the backward pass.
+[ "$(grep -c '"exchange_ms": [1-9][0-9.]*, "exchange_wait_ms": [1-9]' "$results/machines/timing.jsonl")" = 2 ] &&
+    [ "$(grep -c '"exchange_ms": 0.0, "exchange_wait_ms": 0.0' "$results/two-fp32/timing.jsonl")" = 2 ] ||
+    fail "what exchanges took: $(cat "$results/machines/timing.jsonl" "$results/two-fp32/timing.jsonl")"
+grep -q 'ms, of which the training waited for' "$results/machines/log.txt" || fail "log.txt does not say what was waited for"
 # The first phase's line: exchanges of a step and megabytes; the last step of an epoch does not ask whether to stop.
 planned=$(sed -n 's/.*: \([0-9]*\) exchanges a step, \([0-9.]*\) MB.*/\1 \2/p' "$scratch/out" | head -n 1)
 steps=$(sed -n '1s/.*"steps": \([0-9]*\).*/\1/p' "$results/machines/metrics.jsonl")
@@ -62,12 +67,12 @@ refused_once() { # STATUS TEXT COMMAND...
 }
 none="$train --name none"
 refused_once 1 "12 pictures is 6 microbatches of 2, which 4 processes cannot share alike; start 3, or set exec.microbatch=3" \
-    mpirun -n 4 $none $tiny
-refused_once 1 "no_such" mpirun -n 2 $none $tiny data.set=no_such
-refused_once 2 "no_such" mpirun -n 2 $none $tiny --no_such
-refused_once 2 'train.batch: "0"' mpirun -n 2 $none $tiny train.batch=0
+    $mpirun -n 4 $none $tiny
+refused_once 1 "no_such" $mpirun -n 2 $none $tiny data.set=no_such
+refused_once 2 "no_such" $mpirun -n 2 $none $tiny --no_such
+refused_once 2 'train.batch: "0"' $mpirun -n 2 $none $tiny train.batch=0
 refused_once 2 'train.batch: "0"' $none $tiny --ranks 2 train.batch=0
-refused_once 2 "leave it out under mpirun" mpirun -n 2 $none $tiny --ranks 2
+refused_once 2 "leave it out under mpirun" $mpirun -n 2 $none $tiny --ranks 2
 refused_once 2 "train one run" $none $tiny --ranks 2 --summary
 refused_once 1 "need -B cpu or cuda" $none $tiny --ranks 2 -B ref
 refused_once 1 "--ranks N trains in N processes" $none $tiny --gpus 2 -B cpu
@@ -75,15 +80,15 @@ refused_once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none $tiny --ra
 refused_once 1 "not on the PATH" env PATH=/nowhere "$BIN/train" --data "$data" --results "$results" --name none \
     $tiny --ranks 2
 # Ranks that were given other keys, or see other shards, are named.
-refused_once 1 "has other keys than rank 0" unlike_ranks seed=7 $none $tiny
+refused_once 1 "has other keys than rank 0" pair "$none $tiny" "$none $tiny seed=7"
 mkdir -p "$scratch/other/demo"
 cp -r "$data/demo/shards-128" "$scratch/other/demo/"
 sed -i 's/"max_aspect"/ "max_aspect"/' "$scratch/other/demo/shards-128/index.json"
-refused_once 1 "rank 1 (" unlike_ranks "--data $scratch/other" $none $tiny
+refused_once 1 "rank 1 (" pair "$none $tiny" "$none --data $scratch/other $tiny"
 # A launcher of another MPI: two processes, each alone.
 for rank in 0 1; do
-    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would train alone" $none $tiny
-    SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=2 refused_once 1 "srun --mpi=pmix" $none $tiny
+    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would work alone" $none $tiny
+    SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=2 refused_once 1 "srun --mpi=p" $none $tiny
 done
 
 # One that fails later: rank 0 hears why, and the run is not left as running.
@@ -93,7 +98,7 @@ for shard in "$scratch/bad/demo/shards-128"/*.h5; do # pixels of every picture o
     perl -e 'open F, "+<", $ARGV[0] or die; for ($at = 200000; $at < 0.9 * -s F; $at += 40000) { seek F, $at, 0; print F "xyz" }' \
         "$shard" || fail "$shard"
 done
-unlike_ranks "--data $scratch/bad" $train --name bad $tiny > "$scratch/out" 2> "$scratch/err" &&
+pair "$train --name bad $tiny" "$train --data $scratch/bad --name bad $tiny" > "$scratch/out" 2> "$scratch/err" &&
     fail "damaged shards of rank 1"
 [ "$(status_of bad)" = failed ] || fail "after an error of rank 1 the run is $(status_of bad): $(cat "$scratch/err")"
 grep -q '"error": "rank 1 (' "$results/bad/run.json" || fail "run.json does not name rank 1: $(grep error "$results/bad/run.json")"
@@ -102,7 +107,7 @@ more="$tiny exec.threads=1 train.phases.0.epochs=6"
 train_run whole $more
 
 # A signal to one rank; the rest by one process.
-begun usr1 mpirun -n 2 $train
+begun usr1 $mpirun -n 2 $train
 kill -USR1 "$(pid_of usr1 1)"
 ends 1 "--resume usr1\`"
 [ "$(status_of usr1)" = stopped ] || fail "a run that was stopped is $(status_of usr1)"
