@@ -25,8 +25,8 @@ extern const struct unpack_limits unpack_limits_default;
 struct unpack_report {
     struct remarks *remarks; /* the caller's: hidden files, archives among the files */
     uint64_t bytes;          /* of this archive, unpacked, also of hidden files */
-    size_t starts[MANIFEST_ARCHIVES_MAX],
-        n_starts; /* for each archive so far: the manifest's files before it */
+    /* for each archive so far: the manifest's files before it */
+    size_t starts[MANIFEST_ARCHIVES_MAX], n_starts;
     /* the caller's; NULL: all. A file that is not wanted is hashed and goes into the manifest, and is not written. */
     bool (*wanted)(void *ctx, const char *path);
     void *ctx;

@@ -132,17 +132,11 @@ static json_t *patterns_of(const struct prep *p)
 /* What the pictures are by their first bytes: a text, or a list where they are of several formats. */
 static json_t *formats_of(const struct prep *p)
 {
-    static const char *const types[] = {
-        [IMAGE_JPEG] = "image/jpeg", [IMAGE_PNG] = "image/png",
-        [IMAGE_GIF] = "image/gif",   [IMAGE_WEBP] = "image/webp",
-        [IMAGE_BMP] = "image/bmp",   [IMAGE_PPM] = "image/x-portable-anymap",
-        [IMAGE_TIFF] = "image/tiff", [IMAGE_HEIF] = "image/heic",
-        [IMAGE_AVIF] = "image/avif"};
     json_t *list = json_array(), *one;
 
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i] && p->formats >> i & 1)
-            json_array_append_new(list, json_string(types[i]));
+    for (unsigned f = 0; f < IMAGE_FORMATS; f++)
+        if (p->formats >> f & 1)
+            json_array_append_new(list, json_string(image_media_type((enum image_format)f)));
     if (json_array_size(list) > 1)
         return list;
     one = json_array_size(list) ? json_incref(json_array_get(list, 0)) : json_string("image/*");

@@ -41,12 +41,11 @@ struct be_ranks {
     int machine_ranks, machine_rank;
     /* Zeroed, the same for all processes of the machine, who ask in the same order; NULL: out of memory. */
     void *(*memory)(void *ctx, size_t bytes);
-    void (*populate)(void *ctx, void *memory,
-                     size_t bytes); /* before it is used: this process's part of the pages */
+    /* before it is used: this process's part of the pages */
+    void (*populate)(void *ctx, void *memory, size_t bytes);
     void (*give_back)(void *ctx, void *memory, size_t bytes);
-    void (*meet)(
-        void *
-            ctx); /* returns when all of the machine have called it; they see what was written before */
+    /* returns when all of the machine have called it; they see what was written before */
+    void (*meet)(void *ctx);
     /* As group_across() and group_across_end(): exchanges among one process of each machine, by another thread than the
      * one that makes all other calls, and at their end by that one. */
     bool (*across)(void *ctx, const struct group_parts *parts, int n);

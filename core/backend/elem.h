@@ -263,8 +263,8 @@ ELEM struct adam_k adam_constants(double lr, double wd, double mom, double sqr, 
     return k;
 }
 
-/* fastai's Adam, decoupled decay first (fastai.md 5.3; Kingma and Ba 2015, ICLR; Loshchilov and
- * Hutter 2019, ICLR); eps outside the bias-corrected root. */
+/* fastai's Adam, decoupled decay first (Kingma and Ba 2015, ICLR; Loshchilov and Hutter 2019, ICLR); eps outside the
+ * bias-corrected root. */
 ELEM void adam_elem(struct adam_k k, float grad, float *p, float *m, float *v)
 {
     float g = k.clip * grad, w = *p * k.decay_mul;

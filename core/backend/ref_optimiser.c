@@ -29,7 +29,7 @@ void ref_grad_norm(const struct ref_call *c)
     c->out[0].v[0] = elem_clip(c->grad_norm, (double)c->op->max_norm);
 }
 
-/* fastai.md 5.3. */
+/* As adam_elem() of elem.h. */
 void ref_adam(const struct ref_call *c)
 {
     const struct step *s = c->step;

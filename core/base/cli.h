@@ -35,8 +35,8 @@ struct cli_common {
     const struct key_table *keys;          /* N_KEYS tables */
     size_t n_keys;
 };
-extern const struct argp
-    cli_argp; /* --data --results -v -q --no-sandbox -V, with their long names */
+/* --data --results -v -q --no-sandbox -V, with their long names */
+extern const struct argp cli_argp;
 
 /* argp_parse() with the common behaviour: ARGP_IN_ORDER, status 2 and "did you mean" for misuse,
  * log_begin() afterwards, SIGPIPE ignored. Of several processes, rank 0 alone speaks until cli_speak(). */

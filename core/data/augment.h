@@ -13,11 +13,11 @@ enum augment_resize { RESIZE_CROP, RESIZE_SQUISH, RESIZE_PAD };
 enum augment_pad { PAD_REFLECTION, PAD_ZEROS };
 enum augment_policy { POLICY_NONE, POLICY_TRIVIAL }; /* policy.h; mode presize only */
 
-/* Keys augment.*; defaults are those of aug_transforms(size=224, min_scale=0.75) (fastai.md 3.1). */
+/* Keys augment.*; defaults are those of fastai's aug_transforms(size=224, min_scale=0.75). */
 struct augment_options {
     int mode;
-    int resize,
-        pad; /* enum augment_resize, augment_pad; others than the first not in mode fastai */
+    /* enum augment_resize, augment_pad; others than the first not in mode fastai */
+    int resize, pad;
     double min_scale; /* area of the smallest crop, (0, 1] */
     bool flip;
     double max_rotate; /* degrees */
@@ -47,7 +47,7 @@ struct augment_draw {
     int32_t resize, pad;         /* of the options */
 };
 
-/* Training: draws for the picture at POSITION of EPOCH (fastai.md 3.2, architecture 13). Every
+/* Training: draws for the picture at POSITION of EPOCH (docs/augmentation.md). Every
  * parameter has its own fixed draw, so that turning one option off leaves the others as they were. */
 const char *augment_mode_name(int mode); /* "presize", "fastai", "none" */
 const char *augment_resize_name(int resize);
@@ -77,7 +77,7 @@ void augment_erase(struct sample_map *m, const struct augment_options *o, int si
 void augment_tta(struct sample_map *m, const struct augment_options *o, int height, int width,
                  int size, uint64_t seed, uint32_t round, uint32_t crc);
 
-/* --- mode fastai (fastai.md 3.2-3.8): two interpolations, one crop for a whole batch ------------- */
+/* --- mode fastai: two interpolations, one crop for a whole batch ------------- */
 
 struct augment_crop { /* in the square that Resize leaves, whose side is min(h, w) */
     int side, left, top;

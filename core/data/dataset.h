@@ -80,8 +80,8 @@ void dataset_free(struct dataset *d); /* NULL is fine */
 
 void data_libraries(FILE *file); /* for base/version.h */
 
-bool dataset_is_archive(
-    const char *path); /* by the ending of its name: .zip, .tar, .tgz, .7z, ... */
+/* by the ending of its name: .zip, .tar, .tgz, .7z, ... */
+bool dataset_is_archive(const char *path);
 
 /* PCRE2 for `skip`: what lies in folders that systems make for themselves (thumbnails, waste baskets). */
 #define DATASET_SYSTEM_FOLDERS                                                                     \

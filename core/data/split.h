@@ -50,8 +50,8 @@ struct cleaning {
 };
 
 struct split {
-    uint32_t *train, *valid,
-        *test; /* ranks; train and valid in the split's own order, test sorted */
+    /* ranks; train and valid in the split's own order, test sorted */
+    uint32_t *train, *valid, *test;
     uint32_t n_train, n_valid, n_test, n_left_out;
     uint8_t *leaks; /* of each rank: a validation or test picture with a duplicate in training */
     uint32_t n_leaks;
@@ -59,7 +59,7 @@ struct split {
     struct remarks remarks;
 };
 
-/* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate (fastai.md 2.2); with
+/* random: torch.randperm(n) under manual_seed(split_seed), the first int(valid * n) validate, as fastai does; with
  * duplicates TOGETHER, validation pictures that have a duplicate in training then train. folder: by the first folder
  * of the path that is named like a part (part_folder.h), and where none is called valid, a share of the training
  * folder validates. hash: by SHA-256 of path and seed. With folds, each picture that could validate does so in exactly

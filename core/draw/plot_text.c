@@ -22,8 +22,8 @@ struct grid {
     struct plot_frame f;
     int columns, rows; /* characters inside the axes */
     int width;         /* of the ticks' texts beside them */
-    unsigned char
-        *dots; /* (rows, columns, 2): bits, row by row from the top left; whether it is a mark */
+    /* (rows, columns, 2): bits, row by row from the top left; whether it is a mark */
+    unsigned char *dots;
     char (*ticks)[TICK_TEXT]; /* of each row, "" where it has none */
 };
 

@@ -14,14 +14,14 @@ enum { IMAGE_SIDE_MAX = 65500, IMAGE_PIXELS_MAX = 1 << 28 };
 
 struct codec {
     enum image_format format;
-    const char *name;
+    const char *name, *media_type; /* "JPEG", "image/jpeg" */
     /* Looks at the first bytes only; SIZE may be anything from 0. */
     bool (*matches)(const uint8_t *bytes, size_t size);
     /* Fills img->pixels, ->height, ->width, ->warning, ->more. NULL: the format is known and not decoded. */
     int (*decode)(struct image *img, const uint8_t *bytes, size_t size, struct err *err) MUST_USE;
     void (*version)(char *out, size_t size); /* NULL: own code */
-    void (*begin)(
-        void); /* loads what the library would open at its first use; NULL: it opens nothing */
+    /* loads what the library would open at its first use; NULL: it opens nothing */
+    void (*begin)(void);
 };
 
 extern const struct codec codec_jpeg, codec_png, codec_gif, codec_webp, codec_bmp, codec_ppm,

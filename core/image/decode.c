@@ -85,6 +85,14 @@ const char *image_format_name(enum image_format f)
     return "unknown";
 }
 
+const char *image_media_type(enum image_format f)
+{
+    for (size_t i = 0; i < CODECS; i++)
+        if (codecs[i]->format == f)
+            return codecs[i]->media_type;
+    return NULL;
+}
+
 /* The first bytes of a regular file: how many; -1: it cannot be read; -2: not a regular file, not waited for. */
 static ssize_t read_head(const char *path, uint8_t bytes[IMAGE_SNIFF_BYTES])
 {

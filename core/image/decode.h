@@ -23,7 +23,8 @@ enum image_format {
     IMAGE_PPM,
     IMAGE_TIFF,
     IMAGE_HEIF,
-    IMAGE_AVIF
+    IMAGE_AVIF,
+    IMAGE_FORMATS
 };
 
 struct image {
@@ -40,6 +41,8 @@ struct image {
 enum { IMAGE_SNIFF_BYTES = 64 };
 enum image_format image_sniff(const uint8_t *bytes, size_t size); /* IMAGE_SNIFF_BYTES are enough */
 const char *image_format_name(enum image_format f);               /* "JPEG", ... */
+/* "image/jpeg", ...; NULL: none of the formats. */
+const char *image_media_type(enum image_format f);
 /* What the ending of PATH says that the file is, of all common picture formats, also those that are not decoded:
  * "TGA"; NULL: nothing. */
 const char *image_known_by_name(const char *path);

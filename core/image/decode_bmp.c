@@ -10,8 +10,8 @@ enum { FILE_HEADER = 14, CORE_HEADER = 12, INFO_HEADER = 40, PALETTE_MAX = 256 }
 enum { RAW = 0, RLE8 = 1, RLE4 = 2, BIT_FIELDS = 3, ALPHA_BIT_FIELDS = 6 };
 
 struct bmp {
-    const uint8_t *data,
-        *palette; /* palette: blue, green, red, and of all but OS/2's an unused byte */
+    /* palette: blue, green, red, and of all but OS/2's an unused byte */
+    const uint8_t *data, *palette;
     size_t data_size, pitch, n_palette, entry;
     uint32_t mask[3]; /* of red, green, blue, where depth is 16 or 32 */
     unsigned depth, compression;
@@ -258,5 +258,8 @@ static bool bmp_matches(const uint8_t *bytes, size_t size)
     return false;
 }
 
-const struct codec codec_bmp = {
-    .format = IMAGE_BMP, .name = "BMP", .matches = bmp_matches, .decode = bmp_decode};
+const struct codec codec_bmp = {.format = IMAGE_BMP,
+                                .name = "BMP",
+                                .media_type = "image/bmp",
+                                .matches = bmp_matches,
+                                .decode = bmp_decode};

@@ -176,6 +176,7 @@ static void gif_version(char *out, size_t size)
 
 const struct codec codec_gif = {.format = IMAGE_GIF,
                                 .name = "GIF",
+                                .media_type = "image/gif",
                                 .matches = gif_matches,
                                 .decode = gif_decode,
                                 .version = gif_version};

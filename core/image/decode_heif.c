@@ -124,12 +124,14 @@ static bool heif_matches(const uint8_t *bytes, size_t size)
 
 const struct codec codec_avif = {.format = IMAGE_AVIF,
                                  .name = "AVIF",
+                                 .media_type = "image/avif",
                                  .matches = avif_matches,
                                  .decode = heif_decode,
                                  .version = heif_version,
                                  .begin = heif_begin};
 const struct codec codec_heif = {.format = IMAGE_HEIF,
                                  .name = "HEIC",
+                                 .media_type = "image/heic",
                                  .matches = heif_matches,
                                  .decode = heif_decode,
                                  .version = heif_version,

@@ -228,6 +228,7 @@ static void jpeg_version(char *out, size_t size)
 
 const struct codec codec_jpeg = {.format = IMAGE_JPEG,
                                  .name = "JPEG",
+                                 .media_type = "image/jpeg",
                                  .matches = jpeg_matches,
                                  .decode = jpeg_decode,
                                  .version = jpeg_version};

@@ -103,6 +103,7 @@ static void png_version(char *out, size_t size)
 
 const struct codec codec_png = {.format = IMAGE_PNG,
                                 .name = "PNG",
+                                .media_type = "image/png",
                                 .matches = png_matches,
                                 .decode = png_decode,
                                 .version = png_version};

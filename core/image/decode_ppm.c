@@ -173,5 +173,8 @@ static bool ppm_matches(const uint8_t *bytes, size_t size)
     return at == size || bytes[at] == '#' || (at > 2 && bytes[at] >= '0' && bytes[at] <= '9');
 }
 
-const struct codec codec_ppm = {
-    .format = IMAGE_PPM, .name = "PPM", .matches = ppm_matches, .decode = ppm_decode};
+const struct codec codec_ppm = {.format = IMAGE_PPM,
+                                .name = "PPM",
+                                .media_type = "image/x-portable-anymap",
+                                .matches = ppm_matches,
+                                .decode = ppm_decode};

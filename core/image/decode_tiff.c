@@ -409,6 +409,7 @@ static void tiff_version(char *out, size_t size)
 
 const struct codec codec_tiff = {.format = IMAGE_TIFF,
                                  .name = "TIFF",
+                                 .media_type = "image/tiff",
                                  .matches = tiff_matches,
                                  .decode = tiff_decode,
                                  .version = tiff_version};

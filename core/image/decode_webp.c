@@ -78,6 +78,7 @@ static void webp_version(char *out, size_t size)
 
 const struct codec codec_webp = {.format = IMAGE_WEBP,
                                  .name = "WebP",
+                                 .media_type = "image/webp",
                                  .matches = webp_matches,
                                  .decode = webp_decode,
                                  .version = webp_version};

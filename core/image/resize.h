@@ -1,4 +1,4 @@
-/* resize.h - Pillow's bilinear resize with antialiasing, bit for bit (fastai.md 2.5), vectorised.
+/* resize.h - Pillow's bilinear resize with antialiasing, bit for bit, vectorised.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_IMAGE_RESIZE_H
 #define PRESIZE_IMAGE_RESIZE_H
@@ -23,7 +23,7 @@ struct box {
 int resize_bilinear(struct resizer *r, uint8_t *dst, int out_h, int out_w, const uint8_t *src,
                     int src_h, int src_w, struct box box, struct err *err) MUST_USE;
 
-/* Presized shape (architecture 5.1): box to cut (centred, when longer than max_aspect times the
+/* Presized shape: box to cut (centred, when longer than max_aspect times the
  * short side) and the size after resizing: short side SIZE, long side int(SIZE * long / short). */
 struct presize {
     struct box box;

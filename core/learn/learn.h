@@ -29,8 +29,8 @@ struct learner_options {
     const char *experiment; /* a name below experiments/, or a file NAME.yaml */
     char *const *words;     /* KEY=VALUE, n_words of them */
     int n_words;
-    const char *data,
-        *results;     /* folders: where the shards are, and where the run folder is made */
+    /* folders: where the shards are, and where the run folder is made */
+    const char *data, *results;
     const char *name; /* of the run; NULL: made from time, experiment and configuration */
 };
 

@@ -7,9 +7,9 @@
 #include "run/run.h"
 
 struct epoch_times {
-    double seconds, train_seconds,
-        wait_seconds; /* the epoch; its training; of that, waiting for pictures */
-    uint32_t steps;   /* fewer than the epoch's where it was begun before an interruption */
+    /* the epoch; its training; of that, waiting for pictures */
+    double seconds, train_seconds, wait_seconds;
+    uint32_t steps; /* fewer than the epoch's where it was begun before an interruption */
     /* Of its training steps: seconds of this process's processors, and what it exchanged with others. Between begin and
      * end they hold what the counters had at the beginning. */
     double processor_seconds;

@@ -37,8 +37,8 @@ double sign_flip_detectable(int n, double alpha);
 struct two_way {
     double mean, seed_sd; /* of the N differences, one per seed; sd by n - 1 */
     double error;         /* standard error of the mean for new seeds and new pictures */
-    double low,
-        high; /* 95 %, by Student's t with the fewer of N - 1 and M - 1 degrees of freedom */
+    /* 95 %, by Student's t with the fewer of N - 1 and M - 1 degrees of freedom */
+    double low, high;
 };
 /* X (N seeds, M pictures; row-major): -1, 0 or 1 each, the second recipe's mistake less the first's. The variance of
  * the mean is that of the N seeds' means plus that of the M pictures' means less the rest's (seed by picture), which

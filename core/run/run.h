@@ -18,8 +18,8 @@ enum {
     RUN_VERSION = 2
 }; /* of run.json and the folder; 2 has the SHA-256 of itself, 1 is read, too */
 
-struct
-    run; /* owned by whoever began or resumed it. Where NULL is fine, nothing is recorded then. */
+/* owned by whoever began or resumed it. Where NULL is fine, nothing is recorded then. */
+struct run;
 
 /* Makes RESULTS/NAME (ERR_INPUT when it exists) with checkpoints/ and plots/, writes run.json = FACTS
  * (an object, not taken over) after version, status, start; tees the log into log.txt. When anything

@@ -43,8 +43,8 @@ void selftest_ops(struct selftest *t);     /* every op of three networks, alone 
 void selftest_augment(struct selftest *t); /* the cpu's bits */
 void selftest_repeats(struct selftest *t); /* the same bits twice */
 void selftest_graphs(struct selftest *t);  /* the same bits with CUDA graphs and without */
-void selftest_overflow(
-    struct selftest *t); /* fp16: a step with an infinite gradient changes nothing */
+/* fp16: a step with an infinite gradient changes nothing */
+void selftest_overflow(struct selftest *t);
 void selftest_curve(struct selftest *t); /* losses of 20 steps */
 void selftest_rates(struct selftest *t); /* images/s of the five networks */
 

@@ -22,8 +22,8 @@ struct pickle_machine {
 int machine_refuse(const struct pickle_machine *m, const char *what);
 int machine_out_of_memory(const struct pickle_machine *m);
 int machine_node_new(struct pickle_machine *m, enum node_kind kind);
-struct node *machine_node_at(const struct pickle_machine *m,
-                             int number);             /* until the next node_new */
+/* until the next node_new */
+struct node *machine_node_at(const struct pickle_machine *m, int number);
 int machine_push(struct pickle_machine *m, int node); /* -1 is handed on */
 int machine_pop(struct pickle_machine *m); /* the node on top, nothing below the last mark */
 int machine_add_items(struct pickle_machine *m, int container, const int *items, int n);
@@ -34,7 +34,7 @@ int torch_reduce(struct pickle_machine *m);       /* REDUCE */
 int torch_build(struct pickle_machine *m);        /* BUILD */
 int torch_storage(struct pickle_machine *m);      /* BINPERSID */
 int torch_object(struct pickle_machine *m);       /* NEWOBJ: as REDUCE */
-int torch_opaque(struct pickle_machine *m, const char *name,
-                 size_t size); /* a new opaque node, pushed */
+/* a new opaque node, pushed */
+int torch_opaque(struct pickle_machine *m, const char *name, size_t size);
 
 #endif

@@ -30,8 +30,8 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *err
 void safetensors_close(struct safetensors *s);
 size_t safetensors_count(const struct safetensors *s);
 const struct st_tensor *safetensors_tensor(const struct safetensors *s, size_t i);
-const struct st_tensor *safetensors_find(const struct safetensors *s,
-                                         const char *name);                     /* NULL: none */
+/* NULL: none */
+const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name);
 const char *safetensors_metadata(const struct safetensors *s, const char *key); /* NULL: none */
 /* F64, F32, F16, BF16 converted to float; ERR_FORMAT for other types. DST has room for the elements. */
 int safetensors_read_f32(const struct safetensors *s, const struct st_tensor *t, float *dst,
@@ -45,13 +45,14 @@ struct safetensors_writer;
 int safetensors_create(struct safetensors_writer **out, const char *path, struct err *err) MUST_USE;
 int safetensors_declare(struct safetensors_writer *w, const char *name, enum st_dtype dtype,
                         int n_dims, const uint64_t *dims, struct err *err) MUST_USE;
+/* metadata, before the first write */
 int safetensors_note(struct safetensors_writer *w, const char *key, const char *value,
-                     struct err *err) MUST_USE; /* metadata, before the first write */
+                     struct err *err) MUST_USE;
 int safetensors_write(struct safetensors_writer *w, const void *data, size_t bytes,
                       struct err *err) MUST_USE;
-int safetensors_finish(struct safetensors_writer *w,
-                       struct err *err) MUST_USE; /* frees W on success */
-void safetensors_abort(
-    struct safetensors_writer *w); /* frees W and the temporary file; NULL is fine */
+/* frees W on success */
+int safetensors_finish(struct safetensors_writer *w, struct err *err) MUST_USE;
+/* frees W and the temporary file; NULL is fine */
+void safetensors_abort(struct safetensors_writer *w);
 
 #endif

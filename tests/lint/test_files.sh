@@ -1,5 +1,6 @@
 #!/bin/bash
-# Every source names its licence, base names are unique, no text names a place on somebody's machine.
+# Every source names its licence, base names are unique, no text names a place on somebody's machine or a document that
+# is not there.
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/lint.sh"
 
@@ -8,6 +9,11 @@ check() {
     find $(existing_folders) -name '*.sh' -type f | LC_ALL=C sort |
         xargs grep -L 'SPDX-License-Identifier: MIT' | sed 's/$/: no SPDX line/'
     c_files | awk -F/ '{ if ($NF in seen) print $0 ": the name of " seen[$NF]; seen[$NF] = $0 }'
+    text_files | grep '\.md$' | sed 's,.*/,,' >"$scratch/documents"
+    text_files | grep -vE '^(tests|results)/' | grep -E '\.(md|c|h|cu|sh|cmake|txt)$' | tr '\n' '\0' |
+        xargs -0 grep -noE '[A-Za-z0-9_-]+\.md\b' /dev/null | awk -F: -v list="$scratch/documents" '
+            BEGIN { while ((getline name <list) > 0) there[name] = 1 }
+            !($3 in there) { print $1 ":" $2 ": there is no " $3 }'
     # written in pieces, so that this file does not name them itself
     text_files | grep -v '^LICENSE$' | tr '\n' '\0' |
         xargs -0 grep -nE "(^|[^A-Za-z0-9_./:}-])/(ho""me|ro""ot|wo""rk|Us""ers|mnt)(/|\$|[^A-Za-z0-9_])" |
@@ -18,6 +24,8 @@ lint
 must_find "a file without licence" core/nn/planted.c 'int x;
 '
 must_find "a second file of a name" train/err.c '/* SPDX-License-Identifier: MIT */
+'
+must_find "a document that is not there" core/nn/planted.c '/* As notes.md says. SPDX-License-Identifier: MIT */
 '
 must_find "a place on one machine" core/nn/planted.c "/* SPDX-License-Identifier: MIT */
 const char *s = \"/ho""me/me/data\";

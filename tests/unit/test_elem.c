@@ -307,7 +307,7 @@ static void softmax_is_stable(void **state)
     }
 }
 
-/* fastai.md 10.2: cross-entropy, softmax and label smoothing of the chapter's worked example. */
+/* Cross-entropy, softmax and label smoothing of the worked example in fastai's book. */
 static void loss_meets_the_chapter(void **state)
 {
     static const float acts[6][2] = {{.673381f, .257619f},    {.468925f, .460666f},

@@ -504,6 +504,19 @@ static void what_is_a_picture_is_told_by_bytes_or_name(void **state)
     assert_int_equal(path_remove_tree(folder, &err), 0);
 }
 
+static void every_format_has_a_row(void **state)
+{
+    (void)state;
+    for (int f = IMAGE_UNKNOWN + 1; f < IMAGE_FORMATS; f++) {
+        const char *type = image_media_type((enum image_format)f);
+
+        assert_string_not_equal(image_format_name((enum image_format)f), "unknown");
+        assert_non_null(type);
+        assert_memory_equal(type, "image/", 6);
+    }
+    assert_null(image_media_type(IMAGE_UNKNOWN)); /* the control */
+}
+
 static void old_sets_keep_their_decoders_line(void **state)
 {
     char base[256];
@@ -525,6 +538,7 @@ int main(void)
         cmocka_unit_test(ppms_are_pillows),
         cmocka_unit_test(of_an_animation_the_first_frame_is_taken),
         cmocka_unit_test(what_is_a_picture_is_told_by_bytes_or_name),
+        cmocka_unit_test(every_format_has_a_row),
         cmocka_unit_test(old_sets_keep_their_decoders_line),
     };
 

@@ -64,8 +64,8 @@ struct kernels {
     double (*squares)(size_t n, const float *x);
     /* elem.h adam_elem() over n elements */
     void (*adam)(const struct adam_k *k, size_t n, const float *g, float *p, float *m, float *v);
-    void (*sgd)(const struct sgd_k *k, size_t n, const float *g, float *p,
-                float *m); /* sgd_elem() */
+    /* sgd_elem() */
+    void (*sgd)(const struct sgd_k *k, size_t n, const float *g, float *p, float *m);
 };
 
 const struct kernels *kernels_of(enum isa isa);

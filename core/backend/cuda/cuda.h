@@ -201,8 +201,8 @@ int ranks_open(struct be *b, struct err *err) MUST_USE; /* options.ranks; the de
 void ranks_close(struct be *b);
 int ranks_count(const struct be *b);
 int ranks_device(const struct be *b, int devices); /* number of this process's */
-int buckets_make(struct be_program *p,
-                 struct err *err) MUST_USE; /* GRAD tensors are placed before */
+/* GRAD tensors are placed before */
+int buckets_make(struct be_program *p, struct err *err) MUST_USE;
 /* Op number I is enqueued: adds up, on a stream beside, the bucket that it completes. */
 int ranks_reduce(struct be_program *p, int i, struct err *err) MUST_USE;
 int ranks_wait(struct be_program *p, struct err *err) MUST_USE; /* compute waits for all of them */
