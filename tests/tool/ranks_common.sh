@@ -1,8 +1,9 @@
 # ranks_common.sh - what the tests of several processes share; after train_common.sh. SPDX-License-Identifier: MIT
-# $mpirun is that of the plug-in's MPI; how it ends, and what it says, where SIGKILL ended rank 1
+# $mpirun is that of the plug-in's MPI; how it ends after a signal that it passed on (MPICH's often with 0), and how, and
+# with what words, where SIGKILL ended rank 1
 mpirun=${MPIRUN:-mpirun}
-killed_status=137 killed_text="rank 1 with PID"
-[ "$mpirun" = mpirun.mpich ] && killed_status=9 killed_text="RANK 1 PID"
+passed_on_status=1 killed_status=137 killed_text="rank 1 with PID"
+[ "$mpirun" = mpirun.mpich ] && passed_on_status="[01]" killed_status=9 killed_text="EXIT CODE: 9"
 if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v "$mpirun" > "$scratch/null"; then
     echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
     exit 77
@@ -43,10 +44,10 @@ begun() {
         sleep 0.05
     done
 }
-ends() { # STATUS TEXT: the run in the background does
+ends() { # STATUS TEXT: the run in the background does; STATUS is a pattern
     wait $pid
     local got=$?
-    [ $got = "$1" ] || fail "status $got, expected $1: $(cat "$scratch/err")"
+    [[ $got = $1 ]] || fail "status $got, expected $1: $(cat "$scratch/err")"
     cat "$scratch/out" "$scratch/err" | grep -qF -e "$2" || fail "expected \"$2\" in: $(cat "$scratch/err")"
 }
 resumed() { # NAME OPTIONS...
