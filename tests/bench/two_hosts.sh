@@ -4,7 +4,8 @@
 #
 #   tests/bench/two_hosts.sh [PASSES [KEY=VALUE...]]      needs root, mpirun, iproute2, python3, two cores
 #
-# Both hosts are one machine, so computing takes as long as by one process of two threads; what is more is the link's.
+# Both hosts are one machine, so computing takes as long as by one process of two threads, but for the optimiser, which
+# each host runs; what is more is the link's.
 # The model: exchanges x latency + bytes / bandwidth, with 50 us and 10 Gbit/s where the link has no other. SPDX-License-Identifier: MIT
 SOURCE=${SOURCE:-$PWD} BIN=${BIN:-$PWD/bin} BUILD=${BUILD:-$PWD/build}
 export SOURCE BIN BUILD
