@@ -13,7 +13,7 @@ ends 1 "--resume term\`"
 resumed term --ranks 2
 begun waits $train --ranks 2
 kill -INT $pid
-ends 1 "resume with \`$BIN/train --ranks 2 --data $data --results $results --resume waits\`"
+ends "$passed_on_status" "resume with \`$BIN/train --ranks 2 --data $data --results $results --resume waits\`"
 [ "$(status_of waits)" = stopped ] || fail "a run that was stopped is $(status_of waits)"
 resumed waits --ranks 3
 
@@ -21,7 +21,7 @@ resumed waits --ranks 3
 begun death $mpirun -n 2 $train
 dead=$(pid_of death 1)
 kill -KILL "$dead"
-ends $killed_status "$killed_text $dead"
+ends $killed_status "$killed_text"
 resumed death
 begun launched $train --ranks 2
 kill -KILL "$(pid_of launched 1)"

@@ -27,16 +27,20 @@ hosts_begin() {
     printf '#!/bin/sh\nhost=$1 && shift\nexec ip netns exec $host unshare --uts sh -c "hostname $host; exec $*"\n' > "$scratch/agent"
     chmod +x "$scratch/agent"
 }
-# on_hosts OPTIONS COMMAND...: mpirun's, on host0, half of the processes on each host
+# on_hosts -n N COMMAND...: mpirun on host0, half of the processes on each host; MPI's bytes take $network
 on_hosts() {
-    exec_on_host0 mpirun --mca plm_rsh_agent "$scratch/agent" --mca btl_tcp_if_include 10.9.0.0/24 --mca oob_tcp_if_include 10.9.0.0/24 \
-        -H host0:8,host1:8 --map-by ppr:"$(($2 / 2))":node "$@"
+    exec_on_host0 mpirun --mca plm_rsh_agent "$scratch/agent" --mca btl_tcp_if_include "${network-10.9.0.0/24}" \
+        --mca oob_tcp_if_include 10.9.0.0/24 -H host0:8,host1:8 --map-by ppr:"$(($2 / 2))":node "$@"
 }
 exec_on_host0() { ip netns exec host0 unshare --uts sh -c 'hostname host0; exec "$@"' - "$@"; }
 # limit_link: 1 Gbit/s each way; fails where the kernel cannot
 limit_link() {
     tc -n host0 qdisc add dev left root tbf rate 1gbit burst 256kb latency 50ms 2> "$scratch/null" &&
         tc -n host1 qdisc add dev right root tbf rate 1gbit burst 256kb latency 50ms
+}
+unlimit_link() {
+    tc -n host0 qdisc del dev left root
+    tc -n host1 qdisc del dev right root
 }
 # bytes_sent: by host0 so far
 bytes_sent() { ip netns exec host0 cat /sys/class/net/left/statistics/tx_bytes; }

@@ -1,9 +1,10 @@
 # mpi_common.sh - for tests of several processes: skipped without MPI, and started as root and on few cores.
 # SPDX-License-Identifier: MIT
-# $mpirun is that of the plug-in's MPI; how it ends, and what it says, where SIGKILL ended rank 1
+# $mpirun is that of the plug-in's MPI; how it ends after a signal that it passed on (MPICH's often with 0), and how, and
+# with what words, where SIGKILL ended rank 1
 mpirun=${MPIRUN:-mpirun}
-killed_status=137 killed_text="rank 1 with PID"
-[ "$mpirun" = mpirun.mpich ] && killed_status=9 killed_text="RANK 1 PID"
+passed_on_status=1 killed_status=137 killed_text="rank 1 with PID"
+[ "$mpirun" = mpirun.mpich ] && passed_on_status="[01]" killed_status=9 killed_text="EXIT CODE: 9"
 if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v "$mpirun" > /dev/null; then
     echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
     exit 77

@@ -28,10 +28,10 @@ begun() {
         sleep 0.05
     done
 }
-ends() { # STATUS TEXT: the run in the background does
+ends() { # STATUS TEXT: the run in the background does; STATUS is a pattern
     wait $pid
     local got=$?
-    [ $got = "$1" ] || fail "status $got, expected $1: $(cat "$scratch/err")"
+    [[ $got = $1 ]] || fail "status $got, expected $1: $(cat "$scratch/err")"
     cat "$scratch/out" "$scratch/err" | grep -qF -e "$2" || fail "expected \"$2\" in: $(cat "$scratch/err")"
 }
 resumed() { # NAME OPTIONS...
