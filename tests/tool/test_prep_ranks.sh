@@ -81,7 +81,7 @@ equal machines
 )
 data=$(cat demo_data)
 mkdir -p demo/demo && ln -s "$data/demo/tree" demo/demo/tree && cp "$data/demo/manifest.jsonl" demo/demo/
-ok mpirun -n 2 "$prep" demo --data demo
+ok mpirun -n 2 "$prep" "$SOURCE/prep/datasets/demo.yaml" --data demo
 for file in "$data"/demo/shards-128/*; do
     cmp "$file" "demo/demo/shards-128/${file##*/}" || fail "the demo set: other bytes in $file"
 done
