@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "groups.h"
 #include "option.h"
-#include "record/study.h"
+#include "run/study.h"
 
 enum {
     DEFAULT_LOSSES = 9,

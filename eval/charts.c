@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "draw/element.h"
-#include "record/epoch.h"
-#include "record/plot.h"
+#include "draw/plot.h"
+#include "run/epoch.h"
 
 /* Adds the N points AT, VALUE to the sums in S, X and Y; epochs that not both have go. */
 static void add_points(struct plot_series *s, double *x, double *y, const double *at,
@@ -164,6 +164,7 @@ static int put_drawings(FILE *out, const struct chart_line *lines, const struct 
     for (size_t i = 0; i < sizeof drawings / sizeof *drawings && rc == 0; i++) {
         const struct plot_options o = {.title = drawings[i].title,
                                        .x_label = "epochs trained",
+                                       .whole_x = true,
                                        .y_label = drawings[i].label,
                                        .calm = true,
                                        .width = 480,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "recipes.h"
-#include "record/stats.h"
+#include "run/stats.h"
 
 static void comparison_free(struct comparison *c)
 {

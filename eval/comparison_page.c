@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/markup.h"
 #include "base/path.h"
 #include "charts.h"
 #include "comparison_private.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/thumb.h"
-#include "record/markup.h"
 
 enum { PICTURES = 400, PICTURES_EACH = 60, NAME_LENGTH = 200 };
 

@@ -20,9 +20,9 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "draw/plot.h"
 #include "experiment/checkpoint_record.h"
-#include "record/plot.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "tabular.h"
 
 enum { ROWS = 9, FEWEST_ROWS = 3, COLUMNS = 80, AROUND = 3, PLOTS = 3, POLL_MS = 250 };
@@ -129,12 +129,19 @@ static struct plot_series series_of(const struct curves *c, const char *name, co
 static int put_plots(FILE *out, const struct curves *c, const struct plot_screen *screen,
                      struct err *err)
 {
-    const struct plot_options loss = {
-        .title = "Loss", .x_label = "epochs trained", .y_label = "nat", .calm = true};
-    const struct plot_options error = {
-        .title = "Error rate", .x_label = "epochs trained", .y_label = "share of pictures"};
-    const struct plot_options rate = {
-        .title = "Learning rate", .x_label = "epochs trained", .y_label = "of the head"};
+    const struct plot_options loss = {.title = "Loss",
+                                      .x_label = "epochs trained",
+                                      .whole_x = true,
+                                      .y_label = "nat",
+                                      .calm = true};
+    const struct plot_options error = {.title = "Error rate",
+                                       .x_label = "epochs trained",
+                                       .whole_x = true,
+                                       .y_label = "share of pictures"};
+    const struct plot_options rate = {.title = "Learning rate",
+                                      .x_label = "epochs trained",
+                                      .whole_x = true,
+                                      .y_label = "of the head"};
     const size_t room = json_array_size(c->points) + c->epochs.n + 1;
     double *values = calloc(4 * room, sizeof *values);
     struct plot_series series[2];

@@ -13,6 +13,7 @@
 #include "comparison.h"
 #include "curves.h"
 #include "data/dataset.h"
+#include "draw/canvas.h"
 #include "export.h"
 #include "groups.h"
 #include "image/decode.h"
@@ -23,11 +24,10 @@
 #include "outcome.h"
 #include "overview.h"
 #include "predict.h"
-#include "record/canvas.h"
-#include "record/run.h"
-#include "record/study.h"
 #include "remote/remote.h"
 #include "rights.h"
+#include "run/run.h"
+#include "run/study.h"
 #include "run_page.h"
 #include "serve.h"
 #include "study_page.h"
@@ -152,8 +152,8 @@ int main(int argc, char **argv)
         NULL,
         NULL};
     static const struct version_layer libraries[] = {
-        {image_libraries},   {data_libraries},   {remote_libraries}, {tensorfile_libraries},
-        {backend_libraries}, {record_libraries}, {serve_libraries},  {NULL}};
+        {image_libraries},   {data_libraries}, {remote_libraries}, {tensorfile_libraries},
+        {backend_libraries}, {draw_libraries}, {serve_libraries},  {NULL}};
     struct args a = {.common = {.tool = "eval", .libraries = libraries, .find_data = remote_data},
                      .request.beta = 0.25};
     struct err err = {0};

@@ -13,6 +13,7 @@
 
 #include "attest.h"
 #include "base/json.h"
+#include "base/markup.h"
 #include "base/path.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
@@ -20,7 +21,6 @@
 #include "look.h"
 #include "model_card.h"
 #include "nn/onnx.h"
-#include "record/markup.h"
 
 enum { N_FILES = 6, COPIED = 1 << 20 };
 enum part { WEIGHTS, ONNX, CARD, STATEMENT, CONFIG, SIGNATURE };

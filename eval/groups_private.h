@@ -5,7 +5,7 @@
 
 #include "groups.h"
 #include "recipes.h"
-#include "record/study.h"
+#include "run/study.h"
 
 struct view {
     struct trials trials;

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/markup.h"
 #include "base/path.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/thumb.h"
-#include "record/markup.h"
 #include "saved_marks.h"
 
 /* So many thumbnails of some 5 KB keep the page below 5 MB: of those that are listed, then of each label and part of

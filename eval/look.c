@@ -14,7 +14,7 @@
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
 #include "experiment/experiment.h"
-#include "record/score.h"
+#include "run/score.h"
 
 static const char *or_text(const char *text, const char *fallback)
 {

@@ -8,10 +8,10 @@
 #include "base/err.h"
 #include "data/cleaning_record.h"
 #include "data/shard.h"
-#include "record/leaks.h"
-#include "record/predictions.h"
-#include "record/run.h"
 #include "request.h"
+#include "run/leaks.h"
+#include "run/predictions.h"
+#include "run/run.h"
 #include "scoring.h"
 
 struct look {

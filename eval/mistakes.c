@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "draw/plot.h"
+#include "draw/sheet.h"
 #include "look.h"
-#include "record/plot.h"
-#include "record/sheet.h"
 
 enum { PRINTED_CLASSES = 12, SHEET_COLUMNS = 5, SHEET_SIDE = 200 };
 

@@ -3,8 +3,8 @@
 #ifndef PRESIZE_EVAL_MISTAKES_H
 #define PRESIZE_EVAL_MISTAKES_H
 
-#include "record/predictions.h"
 #include "request.h"
+#include "run/predictions.h"
 
 int mistakes_confused(FILE *out, const struct request *r, struct err *err) MUST_USE;
 /* Writes plots/confusion.svg, .png and confusion.csv again and prints the matrix where it is small. */

@@ -12,9 +12,9 @@
 #include "data/dataset.h"
 #include "draw/page.h"
 #include "experiment/checkpoint_record.h"
-#include "record/leaks.h"
-#include "record/metrics.h"
-#include "record/stats.h"
+#include "run/leaks.h"
+#include "run/metrics.h"
+#include "run/stats.h"
 
 struct card {
     const struct look *l;

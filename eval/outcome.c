@@ -7,9 +7,9 @@
 #include "mistakes.h"
 #include "pairing.h"
 #include "quality.h"
-#include "record/leaks.h"
-#include "record/score.h"
-#include "record/stats.h"
+#include "run/leaks.h"
+#include "run/score.h"
+#include "run/stats.h"
 
 enum { SHOWN_PAIRS = 5 };
 

@@ -11,15 +11,16 @@
 #include "base/log.h"
 #include "base/monitor.h"
 #include "base/path.h"
+#include "base/remark.h"
 #include "base/text.h"
 #include "arrange.h"
 #include "look.h"
 #include "mistakes.h"
 #include "quality.h"
-#include "record/leaks.h"
-#include "record/score.h"
-#include "record/stats.h"
-#include "record/study.h"
+#include "run/leaks.h"
+#include "run/score.h"
+#include "run/stats.h"
+#include "run/study.h"
 
 enum { SHOWN_PAIRS = 5 };
 
@@ -306,12 +307,13 @@ static void print_remarks(FILE *out, const struct look *l)
 
     json_array_foreach(list, i, m)
     {
-        const char *text = json_string_value(json_object_get(m, "text"));
+        struct remark_record r;
 
-        if (!text || !json_is_true(json_object_get(m, "warning")))
+        fields_read(remark_fields, 0, &r, m, NULL);
+        if (!r.text || !r.warning)
             continue;
         line(out, "remark");
-        tabular_text(out, text);
+        tabular_text(out, r.text);
         fputc('\n', out);
     }
 }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "record/predictions.h"
-#include "record/stats.h"
+#include "run/predictions.h"
+#include "run/stats.h"
 
 struct pairing {
     bool tested;

@@ -8,8 +8,8 @@
 #include "data/shard.h"
 #include "data/split.h"
 #include "experiment/experiment.h"
-#include "record/run.h"
 #include "request.h"
+#include "run/run.h"
 
 struct part {
     const char *name; /* train, valid, test; all: the whole of another set */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "data/augment.h"
+#include "draw/sheet.h"
 #include "draw/thumb.h"
 #include "experiment/cams.h"
 #include "experiment/infer.h"
@@ -16,8 +17,7 @@
 #include "image/decode.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
-#include "record/run.h"
-#include "record/sheet.h"
+#include "run/run.h"
 #include "scoring.h"
 
 enum { CHUNK = 32, DEFAULT_TOP = 5, FILE_MAX = 1 << 30, MAPS_MAX = 100, MAP_SIDE = 320 };

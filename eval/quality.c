@@ -1,7 +1,7 @@
 /* quality.c - metrics as lines and as JSON. SPDX-License-Identifier: MIT */
 #include "quality.h"
 
-#include "record/metrics.h"
+#include "run/metrics.h"
 
 int quality_add(json_t *all, const struct look *l, struct err *err)
 {

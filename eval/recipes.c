@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "record/repeats.h"
-#include "record/stats.h"
+#include "run/repeats.h"
+#include "run/stats.h"
 
 /* --- units ---------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include "data/csv.h"
 #include "data/split.h"
 #include "experiment/infer.h"
-#include "record/leaks.h"
+#include "run/leaks.h"
 
 /* What a row makes of a label: -1 dropped, -2 a label that P has not. */
 static int32_t label_by(const struct csv_row *row, const struct predictions *p, int32_t now)

@@ -6,9 +6,9 @@
 #include "backend/backend.h"
 #include "base/path.h"
 #include "base/sandbox.h"
+#include "draw/canvas.h"
 #include "groups.h"
-#include "record/canvas.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "verify.h"
 
 struct places {

@@ -10,8 +10,8 @@
 #include "experiment/checkpoint_record.h"
 #include "experiment/infer.h"
 #include "part.h"
-#include "record/leaks.h"
-#include "record/score.h"
+#include "run/leaks.h"
+#include "run/score.h"
 
 struct job {
     const struct request *r;

@@ -7,10 +7,10 @@
 
 #include "base/path.h"
 #include "data/augment.h"
-#include "record/predictions.h"
-#include "record/run.h"
-#include "record/score.h"
 #include "request.h"
+#include "run/predictions.h"
+#include "run/run.h"
+#include "run/score.h"
 
 struct scored {
     json_t *facts;              /* as in score.json */

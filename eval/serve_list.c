@@ -7,9 +7,9 @@
 
 #include "experiment/cams.h"
 #include "predict.h"
-#include "record/epoch.h"
-#include "record/run.h"
-#include "record/study.h"
+#include "run/epoch.h"
+#include "run/run.h"
+#include "run/study.h"
 #include "serve_answer.h"
 
 /* Of a run without final figures: those of its last epoch. */

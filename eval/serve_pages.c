@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/markup.h"
 #include "base/text.h"
 #include "draw/element.h"
-#include "record/markup.h"
-#include "record/study.h"
+#include "run/study.h"
 
 /* --- a message ------------------------------------------------------------------------------------- */
 

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/markup.h"
 #include "base/text.h"
 #include "charts.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "groups_private.h"
-#include "record/markup.h"
 
 struct study_page {
     struct view v;

@@ -10,7 +10,7 @@
 #include "base/path.h"
 #include "data/csv.h"
 #include "groups.h"
-#include "record/confident.h"
+#include "run/confident.h"
 
 struct place { /* a picture in one run's predictions */
     const char *path;

@@ -8,8 +8,8 @@
 
 #include "base/fold.h"
 #include "base/json.h"
+#include "base/markup.h"
 #include "base/text.h"
-#include "record/markup.h"
 
 enum { CELL = 1024, GAP = 2 };
 

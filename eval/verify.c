@@ -13,9 +13,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/offenders.h"
-#include "record/metrics.h"
-#include "record/run_files.h"
-#include "record/score.h"
+#include "run/metrics.h"
+#include "run/run_files.h"
+#include "run/score.h"
 #include "verify_private.h"
 
 void chain_say(struct chain *c, const char *link, enum result result, const char *format, ...)
@@ -311,6 +311,7 @@ int verify_rows(json_t **rows, int *failed, int *unchecked, struct look *l, cons
     check_binary(&c);
     verify_data(&c);
     verify_record(&c);
+    verify_members(&c);
     experiment_free(c.e);
     *rows = c.rows;
     *failed = c.failed;

@@ -41,7 +41,7 @@ static void check_pictures(struct chain *c, const char *manifest, const char *tr
         return;
     }
     if (manifest_read(&m, manifest, &err) < 0 ||
-        manifest_check(&m, tree, note_difference, &offenders, &err) < 0) {
+        manifest_check(&m, tree, NULL, note_difference, &offenders, &err) < 0) {
         chain_say(c, "pictures", RESULT_FAILED, "%s", err.msg);
     } else if (offenders.n == 0) {
         chain_say(c, "pictures", RESULT_OK, "%zu files, every byte, as the manifest has them",

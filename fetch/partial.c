@@ -14,6 +14,26 @@
 #include "base/json.h"
 #include "base/log.h"
 
+static const double bytes_max = 9e18; /* of what has no bound */
+
+// clang-format off
+const struct field partial_head_fields[] = {
+    FIELD_TEXT(struct partial_head, address, "address", "of the file, without user and password"),
+    FIELD_TEXT(struct partial_head, etag, "etag", "the server's, empty where there is none",
+               .flags = FIELD_OPTIONAL),
+    FIELD_TEXT(struct partial_head, modified, "last_modified", "likewise", .flags = FIELD_OPTIONAL),
+    FIELD_INT(struct partial_head, size, "size", 0, bytes_max, "bytes",
+              "of the whole file, as the server says; 0: not said", .implied = "0"),
+    FIELD_END,
+};
+
+const struct field partial_line_fields[] = {
+    FIELD_INT(struct partial_line, bytes, "bytes", 1, bytes_max, "bytes", "a length of `FILE.part`"),
+    FIELD_TEXT(struct partial_line, sha256, "sha256", "of so many bytes"),
+    FIELD_END,
+};
+// clang-format on
+
 /* --- the record --- */
 
 static int put_line(struct partial *p, json_t *line, struct err *err)
@@ -33,11 +53,12 @@ static int put_line(struct partial *p, json_t *line, struct err *err)
 static int note(struct partial *p, struct err *err)
 {
     char hex[SHA256_HEX];
+    const struct partial_line line = {(int64_t)p->bytes, hex};
 
     if (fflush(p->file) != 0)
         return err_errno(err, "cannot write %s", p->part);
     if (sha256_so_far(p->hash, hex, err) < 0 ||
-        put_line(p, json_pack("{s:I, s:s}", "bytes", (json_int_t)p->bytes, "sha256", hex), err) < 0)
+        put_line(p, fields_json(partial_line_fields, &line), err) < 0)
         return -1;
     p->noted = p->bytes;
     return 0;
@@ -51,25 +72,18 @@ static json_t *next_line(struct partial *p, char **text, size_t *room)
     return json_loads(*text, JSON_REJECT_DUPLICATES, NULL);
 }
 
-static void copy_text(char out[PARTIAL_TAG], const json_t *line, const char *key)
-{
-    const char *text = json_string_value(json_object_get(line, key));
-
-    snprintf(out, PARTIAL_TAG, "%s", text ? text : "");
-}
-
 /* Whether the first line is of our address; takes the version from it. */
 static bool read_head(struct partial *p, const json_t *line)
 {
-    const char *address = json_string_value(json_object_get(line, "address"));
-    json_int_t size = json_integer_value(json_object_get(line, "size"));
+    struct partial_head h;
 
-    copy_text(p->version.etag, line, "etag");
-    copy_text(p->version.modified, line, "last_modified");
-    p->version.size = size > 0 ? (uint64_t)size : 0;
-    if (address && strcmp(address, p->address) != 0)
-        log_warn("%s is of another address, %s: the download starts again", p->part, address);
-    return address && strcmp(address, p->address) == 0;
+    fields_read(partial_head_fields, 0, &h, line, NULL);
+    snprintf(p->version.etag, PARTIAL_TAG, "%s", h.etag ? h.etag : "");
+    snprintf(p->version.modified, PARTIAL_TAG, "%s", h.modified ? h.modified : "");
+    p->version.size = (uint64_t)h.size;
+    if (h.address && strcmp(h.address, p->address) != 0)
+        log_warn("%s is of another address, %s: the download starts again", p->part, h.address);
+    return h.address && strcmp(h.address, p->address) == 0;
 }
 
 /* --- what is there --- */
@@ -111,27 +125,26 @@ static int follow(struct partial *p, uint64_t *good, off_t *at, struct err *err)
 
     *good = 0;
     while (rc == 1) {
-        const char *recorded;
+        struct partial_line recorded;
         char hex[SHA256_HEX];
-        json_int_t bytes;
 
         *at = ftello(p->record);
         json_decref(line);
         line = next_line(p, &text, &room);
         if (!line)
             break;
-        if (json_get_int(line, "bytes", &bytes, NULL) < 0 || bytes <= (json_int_t)*good ||
-            json_get_string(line, "sha256", &recorded, NULL) < 0)
+        fields_read(partial_line_fields, 0, &recorded, line, NULL);
+        if (recorded.bytes == FIELD_NO_INT || recorded.bytes <= (int64_t)*good || !recorded.sha256)
             break;
-        rc = hash_until(p, (uint64_t)bytes, err);
+        rc = hash_until(p, (uint64_t)recorded.bytes, err);
         if (rc == 1)
-            rc = sha256_so_far(p->hash, hex, err) < 0 ? -1 : strcmp(hex, recorded) == 0;
+            rc = sha256_so_far(p->hash, hex, err) < 0 ? -1 : strcmp(hex, recorded.sha256) == 0;
         if (rc == 0)
             log_warn("%s was changed behind its first %" PRIu64 " bytes: the rest is downloaded "
                      "again",
                      p->part, *good);
         if (rc == 1)
-            *good = (uint64_t)bytes;
+            *good = (uint64_t)recorded.bytes;
     }
     json_decref(line);
     free(text);
@@ -234,9 +247,9 @@ int partial_restart(struct partial *p, const struct partial_version *version, st
     if (hash_anew(p, err) < 0)
         return -1;
     return put_line(p,
-                    json_pack("{s:s, s:s, s:s, s:I}", "address", p->address, "etag", version->etag,
-                              "last_modified", version->modified, "size",
-                              (json_int_t)version->size),
+                    fields_json(partial_head_fields,
+                                &(struct partial_head){p->address, version->etag, version->modified,
+                                                       (int64_t)version->size}),
                     err);
 }
 

@@ -13,8 +13,19 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/path.h"
+
+struct partial_head { /* the record's first line; texts are borrowed */
+    const char *address, *etag, *modified;
+    int64_t size;
+};
+struct partial_line { /* the others */
+    int64_t bytes;
+    const char *sha256;
+};
+extern const struct field partial_head_fields[], partial_line_fields[];
 
 enum { PARTIAL_STEP = 1 << 18, PARTIAL_TAG = 256 }; /* bytes between two lines; room for a header */
 

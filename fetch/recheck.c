@@ -56,7 +56,8 @@ static int recheck_locked(struct job *j, const char *manifest, struct err *err)
 
     if (path_format(tree, err, "%s/%s/tree", j->data, j->name) < 0 ||
         manifest_read(&j->recorded, manifest, err) < 0 ||
-        manifest_check(&j->recorded, tree, differs, j, err) < 0 || compare_archives(j, err) < 0)
+        manifest_check(&j->recorded, tree, NULL, differs, j, err) < 0 ||
+        compare_archives(j, err) < 0)
         return -1;
     if (j->differences == 0)
         log_info("%s: all %zu files are as they were unpacked, %.1f MB", j->name,

@@ -214,7 +214,8 @@ static int repair_locked(struct job *j, struct err *err)
     j->bad = calloc(j->recorded.n_files + 1, sizeof *j->bad);
     if (!j->bad)
         return err_set(err, ERR_NOMEM, "no memory for %zu files", j->recorded.n_files);
-    if (manifest_check(&j->recorded, j->p.tree, differs, j, err) < 0 || check_archives(j, err) < 0)
+    if (manifest_check(&j->recorded, j->p.tree, NULL, differs, j, err) < 0 ||
+        check_archives(j, err) < 0)
         return -1;
     for (size_t i = 0; i < j->recorded.n_archives; i++)
         archives_bad = archives_bad || j->archive_bad[i];

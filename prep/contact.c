@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "draw/sheet.h"
 #include "prep.h"
-#include "record/sheet.h"
 
 enum { COLUMNS = 6, ROWS = 4, SIDE = 180 };
 

@@ -35,8 +35,8 @@ static json_t *as_set(const json_t *names)
     return set;
 }
 
-int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w,
-              struct err *err)
+int mend_fill(const struct shard_mending *m, uint8_t *of, const struct prep *p,
+              const struct shard_writer *w, struct err *err)
 {
     json_t *skipped = as_set(m->skipped);
     uint32_t in = 0; /* pictures that are in shards, so far */
@@ -45,11 +45,11 @@ int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_
         return err_set(err, ERR_NOMEM, "%u pictures: out of memory", p->dataset->n);
     for (uint32_t i = 0; i < p->dataset->n; i++) {
         if (json_object_get(skipped, p->dataset->items[shard_writer_order(w, i)].path)) {
-            m->of[i] = MEND_LEAVE_OUT;
+            of[i] = MEND_LEAVE_OUT;
         } else {
             const uint32_t shard = in++ / (uint32_t)p->options.shard_pictures;
 
-            m->of[i] = shard < m->n_shards && !m->damaged[shard] ? MEND_PASS : MEND_MAKE;
+            of[i] = shard < m->n_shards && !m->damaged[shard] ? MEND_PASS : MEND_MAKE;
         }
     }
     json_decref(skipped);
@@ -71,11 +71,7 @@ static int mend(struct prep *p, const bool *damaged, uint32_t n, uint32_t n_dama
     if (prep_index_differs(p, &index, why))
         return err_set(err, ERR_CHECKSUM, "%s cannot be repaired: %s; `prep %s` rebuilds it",
                        p->folder, why, p->typed);
-    m.of = calloc(p->dataset->n + 1, 1);
-    if (!m.of)
-        return err_set(err, ERR_NOMEM, "%u pictures: out of memory", p->dataset->n);
     rc = shardset_make(p, &m, err);
-    free(m.of);
     if (rc == 0 && n_made != n_damaged)
         rc = err_set(err, ERR_CHECKSUM,
                      "%u of %u damaged shards could be rebuilt: the pictures differ now", n_made,

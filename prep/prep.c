@@ -1,17 +1,22 @@
 /* prep.c - the tool: pictures in, presized shards out. SPDX-License-Identifier: MIT */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cli.h"
+#include "base/group.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "data/dataset.h"
+#include "draw/canvas.h"
 #include "image/decode.h"
 #include "prep.h"
-#include "record/canvas.h"
+#include "together.h"
 
 enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY, CROISSANT };
 
@@ -20,6 +25,8 @@ struct args {
     struct prep prep;
     enum action action;
     const char *file; /* of --show, folder of --init */
+    int ranks;        /* --ranks; 0: not given */
+    bool workers;     /* --workers was given */
     char **overrides; /* KEY=VALUE words, into argv */
     int n_overrides;
 };
@@ -35,11 +42,13 @@ enum {
     OPT_KEYS,
     OPT_JSON,
     OPT_QUALITY,
-    OPT_CROISSANT
+    OPT_CROISSANT,
+    OPT_RANKS
 };
 
 static const struct argp_option options[] = {
     {"workers", 'j', "N", 0, "threads that decode (default: one per processor)", 0},
+    {"ranks", OPT_RANKS, "N", 0, "make the shards in N processes, by mpirun: the same bytes", 0},
     {"force", 'f', NULL, 0, "rebuild the shards even when they are up to date", 0},
     {"json", OPT_JSON, NULL, 0, "print what was made and remarked as JSON, not the folder", 0},
     {"check", OPT_CHECK, NULL, 0, "check the shards: every hash, every picture", 1},
@@ -87,6 +96,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (*end || end == arg || n < 1 || n > 256)
             argp_error(state, "--workers %s: a number from 1 to 256 was expected", arg);
         a->prep.workers = (int)n;
+        a->workers = true;
+        return 0;
+    case OPT_RANKS:
+        n = strtol(arg, &end, 10);
+        if (*end || end == arg || n < 1 || n > GROUP_MAX)
+            argp_error(state, "--ranks %s: a number from 1 to %d was expected", arg, GROUP_MAX);
+        a->ranks = (int)n;
         return 0;
     case 'f':
         a->prep.force = true;
@@ -185,6 +201,14 @@ static int give_up_rights(const struct args *a, struct err *err)
     return 0;
 }
 
+static int open_set(struct args *a, struct err *err)
+{
+    if (a->action != INIT &&
+        prep_open(&a->prep, a->common.data, a->overrides, a->n_overrides, err) < 0)
+        return -1;
+    return give_up_rights(a, err);
+}
+
 static int act(struct args *a, struct err *err)
 {
     struct prep *p = &a->prep;
@@ -195,9 +219,7 @@ static int act(struct args *a, struct err *err)
     }
     if (a->common.data_given)
         p->data = a->common.data;
-    if ((a->action != INIT &&
-         prep_open(p, a->common.data, a->overrides, a->n_overrides, err) < 0) ||
-        give_up_rights(a, err) < 0)
+    if (together_agree(p, open_set(a, err), err) < 0)
         return -1;
     if (a->action == INIT)
         return prep_propose(a->file, a->prep.name, err);
@@ -224,6 +246,8 @@ static int act(struct args *a, struct err *err)
     default:
         if (prep_write(p, err) < 0)
             return -1;
+        if (p->rank > 0)
+            return 0;
         if (p->json)
             return prep_print_json(p, err);
         puts(p->folder);
@@ -255,12 +279,90 @@ static void say_next(const struct args *a)
              (const char *const[]){"--exp", exp, strcmp(exp, "demo") == 0 ? NULL : key, NULL});
 }
 
+/* What is wrong with the command line; PLACE may be one of several processes. */
+static void refuse_misuse(const struct args *a, const struct group_place *place)
+{
+    if (!a->prep.name && a->action != INIT && a->action != KEYS) {
+        say_sets();
+        exit(2);
+    }
+    if (a->prep.json && a->action != WRITE && a->action != QUALITY)
+        die_usage("prep",
+                  "--json goes with making shards and with --quality, not with this action");
+    if (a->action != WRITE && (a->ranks > 1 || place->ranks > 1))
+        die_usage("prep", "several processes (--ranks, mpirun, srun) make shards: for anything "
+                          "else, start one");
+    if (a->ranks > 1 && place->ranks > 1 && !launch_is_own())
+        die_usage("prep",
+                  "--ranks starts processes of its own: leave it out under mpirun and srun");
+}
+
+static void lose(void *ctx, const char *why, bool said)
+{
+    (void)ctx;
+    if (!said)
+        launch_say(why);
+}
+
+static volatile sig_atomic_t own_rank;
+
+/* What mpirun passes on, before there is something to remove: the status of an error, not of a crash. */
+static void end_early(int number)
+{
+    static const char text[] = "prep: error: stopped by a signal; nothing was kept\n";
+
+    (void)number;
+    if (own_rank == 0)
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+/* The processes that --ranks starts, or mpirun or srun has; this one may be the one that waits for them. */
+static int gather(struct args *a, char **argv, const struct group_place *place, struct err *err)
+{
+    struct prep *p = &a->prep;
+    int status;
+
+    if (a->ranks > 1 && place->ranks == 1) {
+        if (launch_ranks(a->ranks, argv,
+                         "shards that were there before are as they were; run the command again",
+                         &status, err) < 0)
+            return -1;
+        exit(status);
+    }
+    if (launch_join(&p->group, "prep", place, lose, NULL, err) < 0)
+        return -1;
+    p->rank = own_rank = place->rank;
+    if (p->group) {
+        signal(SIGUSR1, end_early);
+        signal(SIGUSR2, end_early);
+    }
+    if (p->group && !a->workers) /* its share of the processors that it has in common with others */
+        p->workers =
+            p->workers > group_sharers(p->group) ? p->workers / group_sharers(p->group) : 1;
+    return 0;
+}
+
+/* What all know alike rank 0 says; another status of the others would have mpirun end rank 0. */
+noreturn static void end_badly(struct prep *p, const struct err *err)
+{
+    group_leave(p->group);
+    if (p->rank > 0)
+        exit(0);
+    die("prep", err);
+}
+
 int main(int argc, char **argv)
 {
     static const struct key_table keys = {dataset_keys, 0};
     static const struct version_layer libraries[] = {
-        {image_libraries}, {data_libraries}, {record_libraries}, {NULL}};
-    struct args a = {.common = {.tool = "prep", .libraries = libraries, .keys = &keys, .n_keys = 1},
+        {image_libraries}, {data_libraries}, {draw_libraries}, {NULL}};
+    struct group_place place;
+    struct args a = {.common = {.tool = "prep",
+                                .libraries = libraries,
+                                .keys = &keys,
+                                .n_keys = 1,
+                                .place = &place},
                      .prep.workers = cpu_count()};
     struct err err = {0};
     int rc;
@@ -271,13 +373,10 @@ int main(int argc, char **argv)
         die("prep", &err);
     }
     cli_parse(&argp, argc, argv, &a.common, &a);
-    if (!a.prep.name && a.action != INIT && a.action != KEYS) {
-        say_sets();
-        exit(2);
-    }
-    if (a.prep.json && a.action != WRITE && a.action != QUALITY)
-        die_usage("prep",
-                  "--json goes with making shards and with --quality, not with this action");
+    refuse_misuse(&a, &place);
+    cli_speak();
+    if (gather(&a, argv, &place, &err) < 0)
+        die("prep", &err);
     rc = act(&a, &err);
     if (rc == 0 && a.action == WRITE)
         say_next(&a);
@@ -285,9 +384,9 @@ int main(int argc, char **argv)
         cli_next(&a.common, "prep", (const char *const[]){a.prep.name, NULL});
     prep_close(&a.prep);
     free(a.overrides);
-    if (rc < 0) {
-        die("prep", &err);
-    }
+    if (rc < 0)
+        end_badly(&a.prep, &err);
+    group_leave(a.prep.group);
     cli_finish("prep");
     return 0;
 }

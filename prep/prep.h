@@ -31,6 +31,8 @@ struct prep {
     unsigned formats;                 /* bits of the formats in the listing, by their first bytes */
     int workers;
     bool force, json;
+    struct group *group; /* of several processes; NULL: alone */
+    int rank;            /* in it, or 0 */
 };
 
 /* --- scan.c: from a name to a listing ------------------------------------------------------------- */
@@ -104,6 +106,7 @@ int prep_print_json(const struct prep *p, struct err *err) MUST_USE; /* inspect.
  * damaged. ERR_CHECKSUM: a shard that was made again differs, or the set is another one now. */
 int prep_repair(struct prep *p, struct err *err) MUST_USE; /* mend.c: --repair */
 
+struct group;
 struct shard_writer;
 struct duplicate_item;
 
@@ -113,15 +116,14 @@ enum mend {
     MEND_LEAVE_OUT
 }; /* in a damaged shard; in a sound one; in none */
 struct shard_mending {
-    uint8_t *of;         /* enum mend of each picture, in the writer's order */
     const bool *damaged; /* of each shard */
     uint32_t n_shards;
     const json_t *shards, *skipped; /* of index.json */
     uint32_t *n_made;               /* how many shards were made again */
 };
-/* mend.c: fills M->of, now that W knows the order. ERR_NOMEM. */
-int mend_fill(struct shard_mending *m, const struct prep *p, const struct shard_writer *w,
-              struct err *err) MUST_USE;
+/* mend.c: enum mend OF each picture, in the order of W. ERR_NOMEM. */
+int mend_fill(const struct shard_mending *m, uint8_t *of, const struct prep *p,
+              const struct shard_writer *w, struct err *err) MUST_USE;
 /* shardset.c: makes all shards, or those that MENDING (may be NULL) names. After prep_hash(). */
 int shardset_make(struct prep *p, struct shard_mending *mending, struct err *err) MUST_USE;
 /* remarked.c: what all pictures together show. Finds duplicates among IDS (one per item of the listing), proposes a

@@ -1,4 +1,4 @@
-/* scan.c - from a set's name to its description, listing and hash; and one picture through the steps.
+/* scan.c - from a set's name to its description and listing; and one picture through the steps.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +6,6 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "data/entry_path.h"
-#include "data/manifest.h"
-#include "data/offenders.h"
 #include "data/shard_write.h"
 #include "image/encode_jpeg.h"
 #include "prep.h"
@@ -133,130 +130,6 @@ int prep_list(struct prep *p, struct err *err)
     rc = dataset_list(&p->dataset, &p->options, p->tree, look, err);
     p->formats = formats_seen;
     return rc;
-}
-
-static int hash_listing(struct prep *p, struct err *err)
-{
-    struct sha256 *all;
-
-    if (sha256_new(&all, err) < 0)
-        return -1;
-    progress_begin("hash", p->dataset->n);
-    for (uint32_t i = 0; i < p->dataset->n; i++) {
-        char path[PATH_LEN], hex[SHA256_HEX], line[PATH_LEN + SHA256_HEX + 32];
-        uint64_t size;
-        int length;
-
-        if (path_format(path, err, "%s/%s", p->dataset->root, p->dataset->items[i].path) < 0 ||
-            sha256_file(path, hex, &size, err) < 0) {
-            progress_end();
-            sha256_free(all);
-            return -1;
-        }
-        length = snprintf(line, sizeof line, "%s %ju %s\n", p->dataset->items[i].path,
-                          (uintmax_t)size, hex);
-        sha256_update(all, line, (size_t)length);
-        progress_set(i + 1, NULL);
-    }
-    progress_end();
-    sha256_hex(all, p->manifest_sha256);
-    sha256_free(all);
-    return 0;
-}
-
-struct against { /* what of a set is not as it was fetched */
-    const struct prep *p;
-    /* folder of the pictures, as paths in a manifest are written */
-    char images[ENTRY_PATH_MAX + 1];
-    char tables[3][ENTRY_PATH_MAX + 1]; /* files that the description names */
-    struct offenders offenders;
-};
-
-static int name_parts(struct against *a, struct err *err)
-{
-    const struct dataset_options *o = &a->p->options;
-    const struct {
-        const char *key, *path;
-        char *clean;
-    } parts[] = {{"images", o->images, a->images},
-                 {"label.csv", o->label_csv, a->tables[0]},
-                 {"official.trainval", o->official_trainval, a->tables[1]},
-                 {"official.test", o->official_test, a->tables[2]}};
-
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (entry_path_clean(parts[i].clean, parts[i].path, err) < 0)
-            return err_wrap(err, "%s: %s", a->p->name, parts[i].key);
-    return 0;
-}
-
-/* Whether PATH is AT or, where a link was followed, below it. */
-static bool is_within(const char *path, const char *at)
-{
-    const size_t n = strlen(at);
-
-    return strncmp(path, at, n) == 0 && (path[n] == 0 || path[n] == '/');
-}
-
-/* Whether PATH, below the tree, has part in the set: a table or list, or a file where the pictures are; of those that
- * were not fetched, a picture. */
-static bool has_part(const struct against *a, const char *how, const char *path)
-{
-    const struct dataset *d = a->p->dataset;
-    const size_t n = strlen(a->images);
-    const char *below = path;
-
-    for (int i = 0; i < 3; i++)
-        if (is_within(a->tables[i], path))
-            return true;
-    if (n > 0) {
-        if (strncmp(path, a->images, n) != 0 || path[n] != '/')
-            return false;
-        below = path + n + 1;
-    }
-    if (strcmp(how, "extra") != 0)
-        return true;
-    for (uint32_t i = 0; i < d->n; i++)
-        if (is_within(d->items[i].path, below))
-            return true;
-    return false;
-}
-
-static void note_difference(void *ctx, const char *how, const char *path)
-{
-    struct against *a = ctx;
-
-    if (has_part(a, how, path))
-        offenders_add(&a->offenders, "%s %s", how, path);
-}
-
-static int compare_with_manifest(struct prep *p, struct err *err)
-{
-    struct against a = {.p = p};
-    struct manifest m = {0};
-    int rc = -1;
-
-    if (name_parts(&a, err) == 0 && manifest_read(&m, p->manifest, err) == 0)
-        rc = manifest_check(&m, p->tree, note_difference, &a, err);
-    memcpy(p->manifest_sha256, m.sha256, SHA256_HEX);
-    manifest_free(&m);
-    if (rc < 0 || a.offenders.n == 0)
-        return rc;
-    err_set(err, ERR_CHECKSUM, "%s: %u file%s not as fetched", p->tree, a.offenders.n,
-            a.offenders.n == 1 ? " is" : "s are");
-    offenders_append(err, &a.offenders);
-    return err_append(err,
-                      "; to have them back: `fetch %s --repair`; to take the folder as it is now, "
-                      "give it as a set of your own: root=%s",
-                      p->set, p->tree);
-}
-
-int prep_hash(struct prep *p, struct err *err)
-{
-    p->fetched = p->manifest[0] && path_is_file(p->manifest);
-    if (p->manifest[0] && !p->fetched)
-        log_warn("%s is missing: nothing says that %s is as it was fetched; it is taken as it is",
-                 p->manifest, p->tree);
-    return p->fetched ? compare_with_manifest(p, err) : hash_listing(p, err);
 }
 
 void prep_close(struct prep *p)

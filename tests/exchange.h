@@ -12,18 +12,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXCHANGE_RANKS = 16, EXCHANGE_GONE = 3, EXCHANGE_WAITS = 250 };
+#include "base/group.h"
+
+enum { EXCHANGE_RANKS = 16, EXCHANGE_GONE = 3, EXCHANGE_WAITS = 250, EXCHANGE_PIECE = 1 << 20 };
+enum { EXCHANGE_HELD = 4 }; /* status: nothing went across while a share was held back */
 #define EXCHANGE_ROOM ((size_t)64 << 20)
 #define EXCHANGE_MEMORY ((size_t)2 << 30) /* of a machine; what is not written is not there */
 
 struct exchange { /* all of them share it */
     int ranks, machine_ranks;
-    bool turned; /* a mistake: swap gives the part of the machine behind in the place of each */
+    bool turned; /* a mistake: across gives the part of the machine behind in the place of each */
     struct meeting {
         atomic_int arrived;
         atomic_uint round;
-    } all, machine[EXCHANGE_RANKS];
+    } all, across, machine[EXCHANGE_RANKS];
     atomic_bool gone;
+    char pieces[EXCHANGE_RANKS][EXCHANGE_PIECE];
     char data[EXCHANGE_ROOM];
 };
 
@@ -31,6 +35,10 @@ static struct exchange *exchange;
 static int exchange_rank;                      /* of this process */
 static char *exchange_machines;                /* their memories */
 static size_t exchange_mapped, exchange_taken; /* bytes of all; of this process's machine */
+/* Of this process: exchanges of all ranks that were begun, and those across that are done since exchange_hold was set.
+ * Share number exchange_hold waits for one across, for exchange_hold_ms. */
+static int exchange_shares, exchange_hold, exchange_hold_ms;
+static atomic_int exchange_crossed;
 
 /* RANKS processes, as many on every machine as MACHINE_RANKS. */
 static inline bool exchange_begin(int ranks, int machine_ranks)
@@ -44,6 +52,7 @@ static inline bool exchange_begin(int ranks, int machine_ranks)
     exchange->machine_ranks = machine_ranks;
     exchange->turned = false;
     atomic_store(&exchange->all.arrived, 0);
+    atomic_store(&exchange->across.arrived, 0);
     for (int i = 0; i < EXCHANGE_RANKS; i++)
         atomic_store(&exchange->machine[i].arrived, 0);
     atomic_store(&exchange->gone, false);
@@ -111,12 +120,23 @@ static inline void exchange_give_back(void *ctx, void *memory, size_t bytes)
     (void)bytes;
 }
 
+static inline void exchange_hold_back(void)
+{
+    for (int ms = 0; atomic_load(&exchange_crossed) == 0; ms++) {
+        if (ms == exchange_hold_ms)
+            _exit(EXCHANGE_HELD);
+        usleep(1000);
+    }
+}
+
 static inline void exchange_share(void *ctx, void *all, size_t bytes)
 {
     const size_t whole = bytes * (size_t)exchange->ranks, own = (size_t)exchange_rank * bytes;
     const size_t most = EXCHANGE_ROOM / (size_t)exchange->ranks;
 
     (void)ctx;
+    if (++exchange_shares == exchange_hold)
+        exchange_hold_back();
     for (size_t at = 0; at < bytes; at += most) {
         const size_t n = bytes - at < most ? bytes - at : most;
 
@@ -128,45 +148,39 @@ static inline void exchange_share(void *ctx, void *all, size_t bytes)
     }
 }
 
-/* Rooms are those of all ranks and machines: all are exchanged at once. */
-static inline void exchange_gather(void *ctx, void *all, size_t bytes)
+/* One exchange across the machines, which all ranks make at once; on a thread of its own. */
+static inline void exchange_across_one(const struct group_parts *p)
 {
     const size_t each = (size_t)exchange->machine_ranks, machines = (size_t)exchange->ranks / each;
-    const size_t most = EXCHANGE_ROOM / (size_t)exchange->ranks, rank = (size_t)exchange_rank;
+    const size_t rank = (size_t)exchange_rank, own = rank / each, bytes = p->bytes;
+    char *to = p->out ? p->out : p->in;
 
-    (void)ctx;
-    for (size_t at = 0; at < bytes; at += most) {
-        const size_t n = bytes - at < most ? bytes - at : most;
+    if (machines * bytes > EXCHANGE_PIECE)
+        _exit(EXCHANGE_GONE);
+    memcpy(exchange->pieces[rank], p->in, machines * bytes);
+    exchange_wait(&exchange->across, exchange->ranks);
+    for (size_t m = 0; m < machines; m++) {
+        const bool turned = p->out && exchange->turned;
+        const size_t from = (turned ? (m + 1) % machines : m) * each + rank % each;
 
-        memcpy(exchange->data + rank * n, (char *)all + rank / each * bytes + at, n);
-        exchange_meet_all();
-        for (size_t m = 0; m < machines; m++)
-            memcpy((char *)all + m * bytes + at, exchange->data + (m * each + rank % each) * n, n);
-        exchange_meet_all();
+        memcpy(to + m * bytes, exchange->pieces[from] + (p->out ? own : m) * bytes, bytes);
     }
+    exchange_wait(&exchange->across, exchange->ranks);
 }
 
-static inline void exchange_swap(void *ctx, void *out, const void *in, size_t bytes)
+static inline bool exchange_across(void *ctx, const struct group_parts *parts, int n)
 {
-    const size_t each = (size_t)exchange->machine_ranks, machines = (size_t)exchange->ranks / each;
-    const size_t rank = (size_t)exchange_rank, own = rank / each;
-    const size_t most = EXCHANGE_ROOM / machines / (size_t)exchange->ranks;
-
     (void)ctx;
-    for (size_t at = 0; at < bytes; at += most) {
-        const size_t n = bytes - at < most ? bytes - at : most;
+    for (int i = 0; i < n; i++)
+        exchange_across_one(&parts[i]);
+    atomic_fetch_add(&exchange_crossed, 1);
+    return true;
+}
 
-        for (size_t to = 0; to < machines; to++)
-            memcpy(exchange->data + (rank * machines + to) * n, (const char *)in + to * bytes + at,
-                   n);
-        exchange_meet_all();
-        for (size_t m = 0; m < machines; m++) {
-            const size_t from = (exchange->turned ? (m + 1) % machines : m) * each + rank % each;
-
-            memcpy((char *)out + m * bytes + at, exchange->data + (from * machines + own) * n, n);
-        }
-        exchange_meet_all();
-    }
+static inline void exchange_across_end(void *ctx, double waited_s)
+{
+    (void)ctx;
+    (void)waited_s;
 }
 
 /* Forks the ranks, which call PROCESS(CTX, rank) and end with its status; the statuses of all. False: no fork. */
@@ -183,6 +197,7 @@ static inline bool exchange_run(int status[EXCHANGE_RANKS], int (*process)(void 
         if (pids[r] == 0) {
             exchange_rank = r;
             exchange_taken = 0;
+            exchange_shares = exchange_hold = 0;
             _exit(process(ctx, r));
         }
     }

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "learn/begin.h"
 #include "learn/useful.h"
-#include "record/study.h"
+#include "run/study.h"
 
 enum { RUNS_MOST = 100000, NAME_SHOWN = 120 };
 

@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "record/repeats.h"
-#include "record/study.h"
-#include "summary.h"
 #include "learn/useful.h"
+#include "run/repeats.h"
+#include "run/study.h"
+#include "summary.h"
 
 enum { MEASURED_MOST = 8 };
 

@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/stream.h"
+#include "draw/plot.h"
 #include "learn/loop.h"
 #include "nn/snapshot.h"
 #include "nn/weights.h"
-#include "record/plot.h"
 
 /* The training set, pass after pass. */
 struct passes {

@@ -7,9 +7,9 @@
 #ifndef PRESIZE_TRAIN_RANGE_TEST_H
 #define PRESIZE_TRAIN_RANGE_TEST_H
 
-#include "nn/lr_find.h"
-#include "record/run.h"
 #include "learn/session.h"
+#include "nn/lr_find.h"
+#include "run/run.h"
 
 struct range_test {
     double lr[LR_FIND_STEPS];   /* of every group */

@@ -6,7 +6,7 @@
 
 #include "backend/elem_sample.h"
 #include "data/stream.h"
-#include "record/sheet.h"
+#include "draw/sheet.h"
 
 enum { CELLS = 9, COLUMNS = 3, SIDE_MIN = 160, SIDE_MAX = 512 };
 

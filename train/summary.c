@@ -298,12 +298,16 @@ int summary_seconds(double *seconds, struct session *s, const char *data, const 
 #define EXCHANGE_S 50e-6
 #define BYTES_PER_S (10e9 / 8)
 
+static double exchange_seconds(int exchanges, size_t bytes)
+{
+    return exchanges * EXCHANGE_S + (double)bytes / BYTES_PER_S;
+}
+
 /* What RANKS processes, one on each machine, would exchange in a step of the prepared PHASE that takes STEP_S here. */
 static void print_traffic(FILE *out, const struct session *s, int phase, int ranks, double step_s)
 {
     const int batch = s->phases[phase].batch, micro = s->list->microbatch;
     struct be_traffic t;
-    double seconds;
 
     if (!session_traffic(s, phase, ranks, &t)) {
         fprintf(out, "  %d processes cannot share %d microbatches of %d pictures alike", ranks,
@@ -314,14 +318,15 @@ static void print_traffic(FILE *out, const struct session *s, int phase, int ran
         fprintf(out, "\n");
         return;
     }
-    seconds = t.exchanges * EXCHANGE_S + (double)t.bytes / BYTES_PER_S;
     fprintf(
         out,
         "  %d processes, one on each machine: %d exchanges a step, %.2f MB sent by each;\n"
-        "  at %.0f us an exchange and %.0f Gbit/s %.3f s, beside %.3f s of computing on machines "
-        "like this\n",
-        ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * EXCHANGE_S, BYTES_PER_S * 8 / 1e9, seconds,
-        step_s / ranks);
+        "  at %.0f us an exchange and %.0f Gbit/s %.3f s, of which up to %.3f s pass beside the "
+        "backward pass;\n"
+        "  a step of computing takes %.3f s on machines like this\n",
+        ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * EXCHANGE_S, BYTES_PER_S * 8 / 1e9,
+        exchange_seconds(t.exchanges, t.bytes),
+        exchange_seconds(t.exchanges_beside, t.bytes_beside), step_s / ranks);
 }
 
 int summary_plan(FILE *out, struct session *s, int ranks, const char *data, const char *results,

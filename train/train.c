@@ -1,6 +1,5 @@
 /* train.c - the command: train an experiment, resume a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +8,29 @@
 #include "backend/backend.h"
 #include "base/cli.h"
 #include "base/fold.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
-#include "learn/begin.h"
-#include "learn/facts.h"
 #include "data/dataset.h"
+#include "draw/canvas.h"
+#include "draw/sheet.h"
 #include "experiment/experiment.h"
 #include "forecast.h"
-#include "range_test.h"
 #include "image/decode.h"
-#include "record/canvas.h"
-#include "replay.h"
-#include "record/run.h"
-#include "record/sheet.h"
+#include "learn/begin.h"
+#include "learn/facts.h"
+#include "learn/team.h"
+#include "learn/useful.h"
+#include "range_test.h"
 #include "remote/remote.h"
-#include "selftest.h"
+#include "replay.h"
+#include "run/run.h"
+#include "selftest/selftest.h"
 #include "show_batch.h"
 #include "summary.h"
-#include "learn/team.h"
 #include "tensorfile/tensorfile.h"
-#include "learn/useful.h"
 #include "worker.h"
 
 enum {
@@ -381,7 +381,7 @@ static void refuse_lonely(const struct args *a, const struct group_place *place)
     if (is_study(a) && place->ranks > 1)
         die_usage("train", "processes of mpirun and srun train one run together; of a study, start "
                            "one process, or a job array with --task");
-    if (processes(a) > 1 && place->ranks > 1 && !team_is_launched())
+    if (processes(a) > 1 && place->ranks > 1 && !launch_is_own())
         die_usage("train", "%s starts processes of its own: leave it out under mpirun and srun",
                   a->gpus > 1 ? "--gpus" : "--ranks");
     if (!trains && !is_study(a) && several && !plans_ranks(a, place))
@@ -461,11 +461,8 @@ static int gather_team(struct args *a, const struct group_place *place, struct e
     if (is_study(a)) /* each run gathers its own */
         return 0;
     if (processes(a) > 1 && place->ranks == 1 && !plans_ranks(a, place)) {
-        if (team_is_launched())
-            return err_set(err, ERR_UNSUPPORTED,
-                           "this mpirun does not tell its processes which of how many they are "
-                           "(OMPI_COMM_WORLD_RANK or PMI_RANK): take that of Open MPI or MPICH");
-        if (team_launch(processes(a), a->request.argv, &status, err) < 0)
+        if (launch_ranks(processes(a), a->request.argv,
+                         "`train --resume` continues from the last checkpoint", &status, err) < 0)
             return -1;
         exit(status);
     }
@@ -475,37 +472,6 @@ static int gather_team(struct args *a, const struct group_place *place, struct e
     if (team_join(&a->request.team, place, err) < 0)
         return -1;
     return give_up_rights(a, err);
-}
-
-static bool muted;
-
-/* mpirun ends rank 0, too, when one that is silent ends first. */
-static void let_rank_0_speak(void)
-{
-    team_let_rank_0_speak(muted);
-}
-
-/* What all processes say alike, rank 0 says. Returns what unmute() takes. */
-static int mute(const struct group_place *place)
-{
-    const int kept = place->rank > 0 ? dup(STDERR_FILENO) : -1;
-    const int nowhere = kept >= 0 ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-
-    if (nowhere >= 0) {
-        muted = atexit(let_rank_0_speak) == 0;
-        dup2(nowhere, STDERR_FILENO);
-        close(nowhere);
-    }
-    return kept;
-}
-
-static void unmute(int kept)
-{
-    muted = false;
-    if (kept < 0)
-        return;
-    dup2(kept, STDERR_FILENO);
-    close(kept);
 }
 
 noreturn static void end_badly(const struct args *a, const struct err *err)
@@ -531,7 +497,7 @@ static const struct version_layer libraries[] = {{image_libraries},
                                                  {remote_libraries},
                                                  {tensorfile_libraries},
                                                  {backend_libraries},
-                                                 {record_libraries},
+                                                 {draw_libraries},
                                                  {NULL}};
 
 int main(int argc, char **argv)
@@ -551,19 +517,19 @@ int main(int argc, char **argv)
         children,
         NULL,
         NULL};
-    struct args a = {.common = {.tool = "train", .libraries = libraries, .find_data = remote_data}};
     struct group_place place;
+    struct args a = {
+        .common = {
+            .tool = "train", .libraries = libraries, .find_data = remote_data, .place = &place}};
     struct err err = {0};
-    int kept;
 
     signal(SIGUSR1, end_early);
     signal(SIGUSR2, end_early);
     a.words = calloc((size_t)argc + 1, sizeof *a.words);
-    if (!a.words)
+    if (!a.words) {
         err_set(&err, ERR_NOMEM, "arguments");
-    if (!a.words || group_place(&place, &err) < 0)
         die("train", &err);
-    kept = mute(&place);
+    }
     a.request.words = a.words;
     a.request.argc = argc;
     a.request.argv = argv;
@@ -574,8 +540,8 @@ int main(int argc, char **argv)
     a.request.data = a.common.data;
     a.request.results = a.common.results;
     refuse_misuse(&a, &place);
-    unmute(kept);
-    if ((a.worker > 0 && !team_is_launched() && worker_follow(a.worker, &err) < 0) ||
+    cli_speak();
+    if ((a.worker > 0 && !launch_is_own() && worker_follow(a.worker, &err) < 0) ||
         gather_team(&a, &place, &err) < 0)
         die("train", &err);
     if (a.action == ACTION_KEYS) {

@@ -16,7 +16,7 @@
 
 #include "base/log.h"
 #include "learn/begin.h"
-#include "record/study.h"
+#include "run/study.h"
 
 enum { ARGS_MOST = 32 };
 

@@ -24,6 +24,8 @@ enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_cuda_graph { CUDA_GRAPH_AUTO, CUDA_GRAPH_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
+struct group_parts; /* base/group.h */
+
 /* The processes that share each step's pictures, on GPUs a device each: same list, same steps, each its part of the
  * batch (struct step). Sums over pictures are then those of all of them: batch norms' and gradients'. */
 struct be_ranks {
@@ -45,11 +47,10 @@ struct be_ranks {
     void (*meet)(
         void *
             ctx); /* returns when all of the machine have called it; they see what was written before */
-    /* One process of each machine, that has this one's number there, in the order of the machines. Swap: part I of OUT
-     * becomes what machine I's gives this one, of IN, where each has a part for every machine. Gather: each gives the
-     * part at ALL + machine * BYTES and gets the others'. */
-    void (*swap)(void *ctx, void *out, const void *in, size_t bytes);
-    void (*gather)(void *ctx, void *all, size_t bytes);
+    /* As group_across() and group_across_end(): exchanges among one process of each machine, by another thread than the
+     * one that makes all other calls, and at their end by that one. */
+    bool (*across)(void *ctx, const struct group_parts *parts, int n);
+    void (*across_end)(void *ctx, double waited_s);
 };
 
 /* Keys exec.*. The device, conv and, with oneDNN, isa may change a bit; threads, prefetch, readers
@@ -104,7 +105,7 @@ struct be_memory { /* bytes, planned before the first step */
 #define BACKEND_LOSS_SCALE "loss_scale"
 enum { BACKEND_SCALE_VALUES = 4 };
 
-/* All pictures of a set (geometry.h), by rank. */
+/* All pictures of a set (step/picture.h), by rank. */
 struct picture_set {
     uint32_t set, n; /* its number, from 1; pictures */
     void *ctx;
@@ -112,10 +113,10 @@ struct picture_set {
     int (*read)(void *ctx, uint32_t rank, uint8_t *pixels, struct err *err); /* in any thread */
 };
 
-/* What each process sends in a run of a list. */
+/* What each process sends in a run of a list: in all, and of that beside what the list computes. */
 struct be_traffic {
-    int exchanges;
-    size_t bytes;
+    int exchanges, exchanges_beside;
+    size_t bytes, bytes_beside;
 };
 
 struct backend {

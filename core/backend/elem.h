@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/geometry.h"
 #include "base/philox.h"
+#include "step/picture.h"
 
 #ifdef __CUDACC__
 #define ELEM static __host__ __device__ __forceinline__

@@ -1,4 +1,4 @@
-/* elem_sample.h - from a presized picture to the network's input: the formula of base/geometry.h.
+/* elem_sample.h - from a presized picture to the network's input: the formula of step/geometry.h.
  *
  * Written once for all backends, as elem.h, whose rules it shares. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_ELEM_SAMPLE_H
@@ -6,7 +6,7 @@
 
 #include "arch/imagenet.h"
 #include "backend/elem.h"
-#include "base/geometry.h"
+#include "step/picture.h"
 
 /* Normalisation of torchvision's ImageNet weights, (x - mean) / std, as one multiplication. */
 ELEM float imagenet_mean(int channel)
@@ -172,7 +172,7 @@ ELEM float elem_mix(float own, float other, const struct mix *m, int j, int i)
     return j >= m->left && j < m->right && i >= m->top && i < m->bottom ? other : own;
 }
 
-/* --- augment.mode fastai: struct two_steps of base/geometry.h ---------------------------------- */
+/* --- augment.mode fastai: struct two_steps of step/geometry.h ---------------------------------- */
 
 /* X reflected about 0 and n - 1 (torch's grid_sample with align_corners), NaN gives 0. */
 ELEM float elem_reflect_centres(float x, int n)

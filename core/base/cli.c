@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/group.h"
 #include "base/isa.h"
 #include "base/key.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "base/manual.h"
 #include "base/out.h"
@@ -240,10 +242,22 @@ static void find_data(struct cli_common *common)
         die(common->tool, &err);
 }
 
+static void find_place(struct cli_common *common, struct group_place *place)
+{
+    struct err err = {0};
+
+    if (group_place(place, &err) < 0)
+        die(common->tool, &err);
+    launch_mute(place);
+    if (common->place)
+        *common->place = *place;
+}
+
 void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
                void *input)
 {
     const char *data = getenv("PRESIZE_DATA");
+    struct group_place place;
     struct err err = {0};
     enum isa isa;
 
@@ -256,6 +270,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     common->results = "results";
     common_of_process = common;
     log_begin(common->tool, LOG_INFO);
+    find_place(common, &place);
     log_commands(called_as(argv[0]));
     argp_err_exit_status = 2;
     spell_keys(argp, &argc, &argv, common->tool);
@@ -263,12 +278,20 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0)
         exit(2);
     answer(argp, common);
+    if (place.ranks > 1 && !common->place)
+        die_usage(common->tool, "%s started %d processes, and %s works in one: start it by itself",
+                  place.launcher, place.ranks, common->tool);
     find_data(common);
     if (isa_choose(&isa, NULL, &err) < 0)
         die_usage(common->tool, "%s", err.msg);
     log_begin(common->tool, common->verbose > 0   ? LOG_DEBUG
                             : common->verbose < 0 ? LOG_WARN
                                                   : LOG_INFO);
+}
+
+void cli_speak(void)
+{
+    launch_unmute();
 }
 
 int cli_status(const char *tool, const struct err *err)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/path.h"
 
+struct group_place;
 struct key_table;
 struct version_layer;
 
@@ -25,6 +26,9 @@ struct cli_common {
     int verbose;         /* -v: 1, -q: -1 */
     bool version;        /* -V: cli_parse() prints it and ends the program */
     const char *words;   /* --words KIND (base/manual.h), likewise */
+    /* Set by a tool that works in several processes: becomes this process's place among them. NULL: a tool of one
+     * process, which refuses to be one of several. */
+    struct group_place *place;
 
     /* What the tool has, for --version --verbose and --words; set before parsing. */
     const struct version_layer *libraries; /* ends with {NULL}; or NULL */
@@ -35,9 +39,12 @@ extern const struct argp
     cli_argp; /* --data --results -v -q --no-sandbox -V, with their long names */
 
 /* argp_parse() with the common behaviour: ARGP_IN_ORDER, status 2 and "did you mean" for misuse,
- * log_begin() afterwards, SIGPIPE ignored. */
+ * log_begin() afterwards, SIGPIPE ignored. Of several processes, rank 0 alone speaks until cli_speak(). */
 void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common *common,
                void *input);
+
+/* The command line is good: all processes speak from here on. */
+void cli_speak(void);
 
 /* Status of an error: 1; in fetch 4 network, 5 checksum, 6 full, 7 unsafe, 8 locked. */
 int cli_status(const char *tool, const struct err *err);

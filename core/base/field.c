@@ -274,6 +274,7 @@ int fields_read_lines(struct field_lines *out, const struct field *rows, size_t 
     for (; out->n < json_array_size(out->json); out->n++)
         fields_read(rows, 0, (char *)out->all + out->n * size, json_array_get(out->json, out->n),
                     NULL);
+    fields_warn_unknown(rows, out->json, path, NULL);
     return 0;
 }
 

@@ -45,10 +45,11 @@ struct field {
     const char *name;
     enum field_type type;
     size_t offset;
-    double min, max;            /* inclusive, for INT and REAL */
-    const char *unit;           /* "nat", "px", "s"; "": a number */
-    const char *help;           /* one line, no full stop */
-    const struct field *fields; /* RECORD: its rows */
+    double min, max;  /* inclusive, for INT and REAL */
+    const char *unit; /* "nat", "px", "s"; "": a number */
+    const char *help; /* one line, no full stop */
+    /* RECORD: its rows. LIST, OBJECT: those of the objects inside, which their readers read; NULL: of other things */
+    const struct field *fields;
 
     unsigned flags;      /* of enum field_flag */
     int since;           /* first version of the record that has it; 0: all have */
@@ -84,13 +85,22 @@ struct field {
     }
 
 /* JSON, a record of VERSION (0: records of its kind have none), into the struct OBJ that ROWS are of; what OBJ then
- * points to is JSON's. Members without a row are passed over: a newer program may have written them. ERR_FORMAT names
- * the first member that is missing, of another type or out of range.
+ * points to is JSON's. Members without a row are passed over, as a newer program may have written them: who reads a
+ * file calls fields_warn_unknown(), too. ERR_FORMAT names the first member that is missing, of another type or out of
+ * range.
  * ERR NULL: a member that is not right counts as missing, and 0 is returned. JSON NULL: all are missing. */
 int fields_read(const struct field *rows, int version, void *obj, const json_t *json,
                 struct err *err);
 /* Every value of OBJ missing, or what its row implies. */
 void fields_clear(const struct field *rows, void *obj);
+
+/* The members of JSON, an object or a list of objects, and of the records inside, that have no row in ROWS: OUT becomes
+ * "a, b.c and 3 more", each name once. Returns how many there are. */
+size_t fields_unknown(char *out, size_t size, const struct field *rows, const json_t *json);
+/* Warns of them, with the file PATH that JSON was read from and the version WRITER that wrote it (NULL: not known). A
+ * process warns of a member once in all files of a name, as eval reads thousands of runs. In any thread. */
+void fields_warn_unknown(const struct field *rows, const json_t *json, const char *path,
+                         const char *writer);
 
 /* OBJ as an object, the members in the order of ROWS. Owned by the caller; NULL: out of memory, a text that is not
  * UTF-8, or a value missing whose row has no flag for it. */
@@ -115,8 +125,8 @@ struct field_lines {
     json_t *json; /* the N objects */
     size_t bad;   /* number of the first line, from 1, that is no object; 0: none */
 };
-/* SIZE: of a struct that ROWS are of. Members that are not right count as missing. No file is no line. ERR_IO,
- * ERR_NOMEM. Release with fields_free_lines(), also after an error. */
+/* SIZE: of a struct that ROWS are of. Members that are not right count as missing; it warns of those without a row. No
+ * file is no line. ERR_IO, ERR_NOMEM. Release with fields_free_lines(), also after an error. */
 int fields_read_lines(struct field_lines *out, const struct field *rows, size_t size,
                       const char *path, struct err *err) MUST_USE;
 void fields_free_lines(struct field_lines *lines); /* what it points to; all zero is fine */

@@ -9,12 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mpi_plugin.h"
 #include "base/plugin.h"
 
-enum { TELL_S = 30 }; /* rank 0 hears what it is told in the next exchange */
+enum {
+    TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */
+    COLLECTED = 1 << 14 /* bytes of each member in one exchange */
+};
 
 struct group {
     const struct mpi_plugin *mpi;
@@ -23,6 +28,10 @@ struct group {
     int machine_size;
     char told[MPI_TEXT]; /* why another member ends; "" */
     struct group_traffic traffic;
+    struct { /* of group_across(), whose thread alone changes it until group_across_end() */
+        enum mpi_result result;
+        struct group_traffic traffic;
+    } across;
     struct group_options o;
     char (*names)[GROUP_NAME]; /* ranks of them, owned */
 };
@@ -171,10 +180,10 @@ static void check(struct group *g, enum mpi_result result)
 }
 
 /* An exchange of BYTES with each of OTHERS. */
-static void count(struct group *g, size_t bytes, int others)
+static void count(struct group_traffic *t, size_t bytes, int others)
 {
-    g->traffic.exchanges++;
-    g->traffic.bytes += (uint64_t)bytes * (uint64_t)others;
+    t->exchanges++;
+    t->bytes += (uint64_t)bytes * (uint64_t)others;
 }
 
 static int other_machines(const struct group *g)
@@ -201,23 +210,40 @@ void group_share(struct group *g, void *all, size_t bytes)
     if (g->machine_size == g->ranks) {
         check_machine(g, machine_share(g->machine, all, bytes, &limit));
     } else {
-        count(g, bytes, g->ranks - 1);
-        check(g, g->mpi->share(false, all, bytes, g->o.limit_s));
+        const double start = clock_seconds();
+        const enum mpi_result result = g->mpi->share(all, bytes, g->o.limit_s);
+
+        count(&g->traffic, bytes, g->ranks - 1);
+        g->traffic.seconds += clock_seconds() - start;
+        g->traffic.waited_s += clock_seconds() - start;
+        check(g, result);
     }
 }
 
-void group_across_share(struct group *g, void *all, size_t bytes)
+bool group_across(struct group *g, const struct group_parts *parts, int n)
 {
-    BUG_IF(bytes > INT32_MAX);
-    count(g, bytes, other_machines(g));
-    check(g, g->mpi->share(true, all, bytes, g->o.limit_s));
+    const double start = clock_seconds();
+
+    BUG_IF(n > GROUP_PARTS);
+    if (g->across.result != MPI_DONE)
+        return false;
+    for (int i = 0; i < n; i++) {
+        BUG_IF(parts[i].bytes > INT32_MAX);
+        count(&g->across.traffic, parts[i].bytes, other_machines(g));
+    }
+    g->across.result = g->mpi->exchange(parts, n, g->o.limit_s);
+    g->across.traffic.seconds += clock_seconds() - start;
+    return g->across.result == MPI_DONE;
 }
 
-void group_across_swap(struct group *g, void *out, const void *in, size_t bytes)
+void group_across_end(struct group *g, double waited_s)
 {
-    BUG_IF(bytes > INT32_MAX);
-    count(g, bytes, other_machines(g));
-    check(g, g->mpi->swap(true, out, in, bytes, g->o.limit_s));
+    g->traffic.exchanges += g->across.traffic.exchanges;
+    g->traffic.bytes += g->across.traffic.bytes;
+    g->traffic.seconds += g->across.traffic.seconds;
+    g->traffic.waited_s += waited_s;
+    g->across.traffic = (struct group_traffic){0};
+    check(g, g->across.result);
 }
 
 bool group_any(struct group *g, bool mine)
@@ -234,6 +260,64 @@ bool group_any(struct group *g, bool mine)
 void group_meet(struct group *g)
 {
     (void)group_any(g, false);
+}
+
+int group_same(struct group *g, const char *what, const char *text, struct err *err)
+{
+    char(*all)[SHA256_HEX];
+    int rank = 1;
+
+    if (!g)
+        return 0;
+    all = calloc((size_t)group_size(g), sizeof *all);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "%s", what);
+    memcpy(all[group_rank(g)], text, sizeof *all);
+    group_share(g, all, sizeof *all);
+    while (rank < group_size(g) && memcmp(all[rank], all[0], sizeof *all) == 0)
+        rank++;
+    free(all);
+    if (rank == group_size(g))
+        return 0;
+    return err_set(err, ERR_INPUT, "%s has other %s than rank 0", group_name(g, rank), what);
+}
+
+/* SIZES[r] becomes rank r's SIZE. Returns the largest. */
+static size_t share_sizes(struct group *g, size_t *sizes, size_t size)
+{
+    size_t most = 0;
+
+    sizes[g->rank] = size;
+    group_share(g, sizes, sizeof *sizes);
+    for (int i = 0; i < g->ranks; i++)
+        most = sizes[i] > most ? sizes[i] : most;
+    return most;
+}
+
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err)
+{
+    const size_t most = share_sizes(g, sizes, size);
+    char *parts = malloc((size_t)g->ranks * COLLECTED);
+    const bool exchanges = !group_any(g, !parts);
+    bool whole = exchanges;
+
+    for (int i = 0; i < g->ranks; i++) {
+        all[i] = keep ? malloc(sizes[i] + 1) : NULL;
+        whole &= !keep || all[i];
+    }
+    for (size_t at = 0; exchanges && at < most; at += COLLECTED) {
+        if (at < size)
+            memcpy(parts + (size_t)g->rank * COLLECTED, (const char *)mine + at,
+                   size - at < COLLECTED ? size - at : COLLECTED);
+        group_share(g, parts, COLLECTED);
+        for (int i = 0; i < g->ranks; i++)
+            if (all[i] && at < sizes[i])
+                memcpy(all[i] + at, parts + (size_t)i * COLLECTED,
+                       sizes[i] - at < COLLECTED ? sizes[i] - at : COLLECTED);
+    }
+    free(parts);
+    return whole ? 0 : err_set(err, ERR_NOMEM, "what %d processes tell: out of memory", g->ranks);
 }
 
 /* ---- the machine ----------------------------------------------------------------------------- */
@@ -400,13 +484,13 @@ static int begin_mpi(struct group *g, const struct group_place *place, struct er
     if (strcmp(place->launcher, "srun") == 0)
         return err_set(err, ERR_INPUT,
                        "srun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                       "would train alone. Try `srun --mpi=%s`, or another of `srun --mpi=list`; "
+                       "would work alone. Try `srun --mpi=%s`, or another of `srun --mpi=list`; "
                        "or start them by %s",
                        place->ranks, g->mpi->built_with, g->ranks, g->mpi->srun_type,
                        g->mpi->mpirun);
     return err_set(err, ERR_INPUT,
                    "mpirun started %d processes, and MPI (%s) makes groups of %d of them: each "
-                   "would train alone. Start them by %s, the mpirun of this MPI",
+                   "would work alone. Start them by %s, the mpirun of this MPI",
                    place->ranks, g->mpi->built_with, g->ranks, g->mpi->mpirun);
 }
 

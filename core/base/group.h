@@ -1,7 +1,8 @@
-/* group.h - processes that train as one: what they exchange, through MPI.
+/* group.h - processes that work as one: what they exchange, through MPI.
  *
  * MPI is a plug-in (mpi_plugin.h), opened by group_join() and group_mpirun(): a process by itself never loads it. One
- * thread makes all calls, and all members make the same calls in the same order. SPDX-License-Identifier: MIT */
+ * thread makes all calls, but group_across(), which another one may call meanwhile. All members make the same calls in
+ * the same order, and so the same calls of group_across() in theirs. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_GROUP_H
 #define PRESIZE_BASE_GROUP_H
 
@@ -54,6 +55,14 @@ int group_introduce(struct group *g, const char *text, struct err *err) MUST_USE
 void group_share(struct group *g, void *all, size_t bytes);
 bool group_any(struct group *g, bool mine);
 void group_meet(struct group *g); /* returns when all have called it */
+/* All say TEXT (SHA256_HEX bytes) of their WHAT. ERR_INPUT names one that says another. G may be NULL. */
+int group_same(struct group *g, const char *what, const char *text, struct err *err) MUST_USE;
+
+/* Each gives SIZE bytes of MINE. ALL[r] becomes those of rank r, which the caller frees, and SIZES[r] their number;
+ * without KEEP ALL stays NULL, as where rank 0 alone needs it. Both have group_size() elements. ERR_NOMEM: this member
+ * has not all of it; the others are not held up. */
+int group_collect(struct group *g, char **all, size_t *sizes, const void *mine, size_t size,
+                  bool keep, struct err *err) MUST_USE;
 
 /* Machines whose members share memory: a range of ranks each, as many on every machine. Members of this machine, 1
  * where memory cannot be shared so; this one's number among them, from 0. */
@@ -66,16 +75,27 @@ void group_machine_meet(struct group *g);
 void *group_machine_memory(struct group *g, size_t bytes);
 void group_machine_populate(struct group *g, void *memory, size_t bytes);
 void group_machine_give_back(struct group *g, void *memory, size_t bytes);
-/* Among the members of one machine_rank, one on each machine, in the order of the machines: each gives the part of
- * BYTES at ALL + machine * BYTES and gets the others'; part I of OUT becomes what the member of machine I gives this
- * one, of IN, where each has a part for every machine. OUT and IN are apart. */
-void group_across_share(struct group *g, void *all, size_t bytes);
-void group_across_swap(struct group *g, void *out, const void *in, size_t bytes);
+
+/* An exchange among the members of one machine_rank, one on each machine, in the order of the machines. OUT not NULL:
+ * IN has a part of BYTES for every machine, and part I of OUT becomes what the member of machine I has for this one;
+ * OUT and IN are apart. OUT NULL: each gives the part at IN + machine * BYTES and gets the others'. */
+struct group_parts {
+    void *out, *in;
+    size_t bytes; /* below 2^31 */
+};
+enum { GROUP_PARTS = 64 };
+/* N exchanges at once, at most GROUP_PARTS. False: it failed, and so will all that follow. */
+bool group_across(struct group *g, const struct group_parts *parts, int n) MUST_USE;
+/* On the thread of the other calls, which has waited WAITED_S until the last group_across() returned. Ends the group
+ * where one failed. */
+void group_across_end(struct group *g, double waited_s);
 
 /* What this member has exchanged so far. */
 struct group_traffic {
-    uint64_t exchanges, bytes; /* calls of MPI, what it had to send to others in these */
+    uint64_t exchanges, bytes; /* by MPI, what it had to send to others in these */
     uint64_t meetings;         /* of the members of its machine */
+    double seconds;            /* that exchanges by MPI took; */
+    double waited_s;           /* of these, that the thread of the other calls waited */
 };
 struct group_traffic group_traffic(const struct group *g);
 

@@ -1,6 +1,6 @@
 /* monitor.h - the one table of metrics: a row names a metric wherever it is computed, chosen, recorded or printed.
  *
- * A new metric is a row here and its computation in record/metrics.c.
+ * A new metric is a row here and its computation in run/metrics.c.
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BASE_MONITOR_H
 #define PRESIZE_BASE_MONITOR_H

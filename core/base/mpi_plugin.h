@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/group.h"
+
 enum mpi_result { MPI_DONE, MPI_LATE, MPI_FAILED, MPI_TOLD };
 enum { MPI_TEXT = 1024 };
 
-/* All functions are called by one thread. */
+/* All functions are called by one thread, but exchange(), which another one may call meanwhile. */
 struct mpi_plugin {         /* the table of its struct plugin */
     const char *built_with; /* "Open MPI 4.1", the headers' */
     const char *mpirun;     /* its name beside the compiler of that MPI: "mpirun.openmpi" */
@@ -24,12 +26,11 @@ struct mpi_plugin {         /* the table of its struct plugin */
      * at OUT (MPI_TEXT bytes); what it waits for then ends as MPI_TOLD. */
     void (*tell)(const char *text, int seconds);
     bool (*told)(char *out);
-    /* The exchanges, of all or, ACROSS, of those that split() put together; MPI_LATE: not done LIMIT_S seconds after
-     * the call. The process sleeps while it waits. share: each gives the BYTES at ALL + rank * BYTES and gets the
-     * others'. swap: part I of OUT becomes rank I's part for this process, of which each gives one for every rank at
-     * IN. OUT and IN are apart. BYTES are below 2^31. */
-    enum mpi_result (*share)(bool across, void *all, size_t bytes, double limit_s);
-    enum mpi_result (*swap)(bool across, void *out, const void *in, size_t bytes, double limit_s);
+    /* The exchanges: bytes are below 2^31, and the process sleeps while it waits; MPI_LATE: not done LIMIT_S seconds
+     * after the call. share: of all ranks, each gives the BYTES at ALL + rank * BYTES and gets the others'. exchange:
+     * of those that split() put together, the N of PARTS (at most GROUP_PARTS) at once. */
+    enum mpi_result (*share)(void *all, size_t bytes, double limit_s);
+    enum mpi_result (*exchange)(const struct group_parts *parts, int n, double limit_s);
     void (*end)(int status); /* all processes, at once; does not return */
     void (*finish)(void);    /* all call it; returns when all have */
 };

@@ -233,18 +233,32 @@ void remarks_print(const struct remarks *r)
     }
 }
 
+// clang-format off
+const struct field remark_fields[] = {
+    FIELD_TEXT(struct remark_record, kind, "kind", "its name"),
+    FIELD_BOOL(struct remark_record, warning, "warning", "whether something may be wrong; else information"),
+    FIELD_INT(struct remark_record, count, "count", 0, UINT32_MAX, "", "of how many things"),
+    FIELD_LIST(struct remark_record, examples, "examples", "names of the first five"),
+    FIELD_TEXT(struct remark_record, text, "text", "the sentence, as it was printed"),
+    FIELD_TEXT(struct remark_record, advice, "advice", "what to do, may be empty"),
+    FIELD_END,
+};
+// clang-format on
+
 static json_t *one_json(const struct remarks *r, enum remark_kind kind)
 {
     const struct remark *m = &r->of[kind];
-    json_t *examples = json_array();
+    json_t *examples = json_array(), *out;
     char text[2048];
 
     for (uint32_t i = 0; examples && i < m->shown; i++)
         json_array_append_new(examples, json_string(m->example[i]));
     remarks_text(r, kind, text, sizeof text);
-    return json_pack("{s:s, s:b, s:I, s:o, s:s, s:s}", "kind", kinds[kind].name, "warning",
-                     kinds[kind].warn, "count", (json_int_t)m->n, "examples", examples, "text",
-                     text, "advice", advice_of(r, kind));
+    out =
+        fields_json(remark_fields, &(struct remark_record){kinds[kind].name, kinds[kind].warn, m->n,
+                                                           examples, text, advice_of(r, kind)});
+    json_decref(examples);
+    return out;
 }
 
 json_t *remarks_json(const struct remarks *r)
@@ -266,14 +280,14 @@ void remarks_print_json(const json_t *list)
 
     json_array_foreach(list, i, m)
     {
-        const char *text = json_string_value(json_object_get(m, "text"));
-        const char *advice = json_string_value(json_object_get(m, "advice"));
+        struct remark_record r;
         char clean[2][2500];
 
-        if (!text)
+        fields_read(remark_fields, 0, &r, m, NULL);
+        if (!r.text)
             continue;
-        text_quote(clean[0], sizeof clean[0], text); /* the file may have been edited */
-        text_quote(clean[1], sizeof clean[1], advice ? advice : "");
-        say(json_is_true(json_object_get(m, "warning")), clean[0], clean[1]);
+        text_quote(clean[0], sizeof clean[0], r.text); /* the file may have been edited */
+        text_quote(clean[1], sizeof clean[1], r.advice ? r.advice : "");
+        say(r.warning, clean[0], clean[1]);
     }
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/field.h"
 
 enum remark_kind {
     /* fetch */
@@ -89,7 +90,16 @@ void remarks_text(const struct remarks *r, enum remark_kind kind, char *out, siz
  * wrong with it. */
 void remarks_print(const struct remarks *r);
 
-/* [{"kind", "count", "examples", "text", "advice"}], in the order of the kinds; NULL: out of memory. */
+/* One remark as index.json and run.json have it; borrowed. */
+struct remark_record {
+    const char *kind;
+    bool warning;
+    int64_t count;
+    const json_t *examples;
+    const char *text, *advice;
+};
+extern const struct field remark_fields[];
+/* A list of those, in the order of the kinds; NULL: out of memory. */
 json_t *remarks_json(const struct remarks *r);
 /* Logs what remarks_json() recorded, as remarks_print() does; kinds of a later version as well. */
 void remarks_print_json(const json_t *list);

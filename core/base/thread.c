@@ -1,4 +1,4 @@
-/* thread.c - a pool of threads that claim tasks by a counter.
+/* thread.c - a pool of threads that claim tasks by a counter, and a thread that runs tasks one after the other.
  *
  * A run is announced by raising GENERATION; each worker takes part in every run, so when BUSY has
  * fallen to 0 nobody touches the run's fields any more. Waiting is a short spin (runs follow one
@@ -139,15 +139,15 @@ static void *work(void *argument)
     }
 }
 
-/* Signals are the business of the thread that called pool_new(). */
-static int start_thread(struct worker *w)
+/* Signals are the business of the thread that calls this. 0, or errno. */
+static int start_thread(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     sigset_t all, old;
     int rc;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&w->thread, NULL, work, w);
+    rc = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
@@ -181,7 +181,7 @@ int pool_new(struct pool **out, int threads, void (*init)(void *ctx, int worker)
 
         w->pool = p;
         w->number = p->started + 1;
-        errno = start_thread(w);
+        errno = start_thread(&w->thread, work, w);
         if (errno != 0) {
             err_errno(err, "thread pool: cannot start thread %d of %d", w->number, threads - 1);
             pool_free(p);
@@ -256,6 +256,96 @@ void pool_run(struct pool *p, int n, void (*task)(void *ctx, int i, int worker),
     if (p->started)
         wait_done(p);
     p->running = false;
+}
+
+/* ---- one thread beside the caller ------------------------------------------------------------ */
+
+struct runner {
+    void (*task)(void *ctx, int i);
+    void *ctx;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more, done;
+    int allowed, next; /* tasks that may run, and that are over */
+    bool stop;
+};
+
+static void *run_tasks(void *argument)
+{
+    struct runner *r = argument;
+
+    fp_flush();
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop) {
+        if (r->next == r->allowed) {
+            pthread_cond_signal(&r->done);
+            pthread_cond_wait(&r->more, &r->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&r->lock);
+        r->task(r->ctx, r->next);
+        pthread_mutex_lock(&r->lock);
+        r->next++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+int runner_new(struct runner **out, void (*task)(void *ctx, int i), void *ctx, struct err *err)
+{
+    struct runner *r = calloc(1, sizeof *r);
+
+    *out = NULL;
+    if (!r)
+        return err_set(err, ERR_NOMEM, "a thread: out of memory");
+    r->task = task;
+    r->ctx = ctx;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->more, NULL);
+    pthread_cond_init(&r->done, NULL);
+    errno = start_thread(&r->thread, run_tasks, r);
+    if (errno != 0) {
+        err_errno(err, "cannot start a thread");
+        free(r);
+        return -1;
+    }
+    *out = r;
+    return 0;
+}
+
+void runner_allow(struct runner *r, int n)
+{
+    pthread_mutex_lock(&r->lock);
+    BUG_IF(n < r->allowed);
+    if (n > r->allowed) {
+        r->allowed = n;
+        pthread_cond_signal(&r->more);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void runner_wait(struct runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (r->next < r->allowed)
+        pthread_cond_wait(&r->done, &r->lock);
+    r->next = r->allowed = 0;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void runner_free(struct runner *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->stop = true;
+    pthread_cond_signal(&r->more);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    pthread_cond_destroy(&r->more);
+    pthread_cond_destroy(&r->done);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
 }
 
 /* The share of a control group's quota, rounded up; 0 when there is none. */

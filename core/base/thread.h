@@ -1,4 +1,4 @@
-/* thread.h - the pool that runs microbatches, and nothing else.
+/* thread.h - the pool that runs microbatches, and a thread that works beside it.
  *
  * Threads only decide who computes a task, never in which order numbers meet: results must not
  * depend on WORKER. Every pool thread has flush-to-zero and denormals-are-zero set alike, and so has
@@ -21,6 +21,16 @@ int pool_threads(const struct pool *p);
 /* Runs task(ctx, i, worker) for i in [0, n), each exactly once, claimed in rising order; returns when
  * all are done. Writes made by the tasks are visible to the caller. Not reentrant. */
 void pool_run(struct pool *p, int n, void (*task)(void *ctx, int i, int worker), void *ctx);
+
+/* A thread of its own that runs task(ctx, i) for i = 0, 1, 2, ..., one after the other, as far as they are allowed. Its
+ * arithmetic is that of the pool's threads. It sleeps while nothing is allowed. */
+struct runner;
+int runner_new(struct runner **out, void (*task)(void *ctx, int i), void *ctx,
+               struct err *err) MUST_USE;
+void runner_free(struct runner *r);         /* NULL is fine; no task runs any more */
+void runner_allow(struct runner *r, int n); /* the first N tasks may run; N never falls */
+/* Returns when all allowed tasks are done, whose writes the caller then sees. The next is task 0 again. */
+void runner_wait(struct runner *r);
 
 /* Tells the processor that the thread waits for another's write. */
 static inline void thread_pause(void)

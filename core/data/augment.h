@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "base/geometry.h"
 #include "base/key.h"
+#include "step/geometry.h"
 
 enum augment_mode { AUGMENT_PRESIZE, AUGMENT_FASTAI, AUGMENT_NONE };
 enum augment_resize { RESIZE_CROP, RESIZE_SQUISH, RESIZE_PAD };

@@ -1,6 +1,8 @@
 /* index_record.c - see index_record.h. SPDX-License-Identifier: MIT */
 #include "data/index_record.h"
 
+#include "base/remark.h"
+
 enum { SIDE_MAX = 65500 };
 static const double most = 1e300, bytes_max = 9e18; /* of what has no bound */
 
@@ -30,6 +32,12 @@ const struct field index_shard_fields[] = {
     FIELD_END,
 };
 
+const struct field index_duplicate_fields[] = {
+    FIELD_BOOL(struct index_duplicates, exact, "exact", "whether all files have the same bytes"),
+    FIELD_LIST(struct index_duplicates, paths, "paths", "of the pictures"),
+    FIELD_END,
+};
+
 const struct field index_fields[] = {
     FIELD_INT(struct index_record, version, "version", 1, INT32_MAX, "", "2; 1 has no `sha256`"),
     FIELD_TEXT(struct index_record, sha256, "sha256",
@@ -41,7 +49,8 @@ const struct field index_fields[] = {
     FIELD_REAL(struct index_record, max_aspect, "max_aspect", 1, most, "",
                "pictures longer than this ratio were cut, centred"),
     FIELD_LIST(struct index_record, classes, "classes", "the vocabulary, sorted bytewise; a label is a place in it"),
-    FIELD_LIST(struct index_record, groups, "groups", "classes that belong together, objects (below)"),
+    FIELD_LIST(struct index_record, groups, "groups", "classes that belong together, objects (below)",
+               .fields = index_group_fields),
     FIELD_RECORD(struct index_record, settings, "settings", index_setting_fields,
                  "the keys that decide about the bytes"),
     FIELD_TEXT(struct index_record, decoder, "decoder", "names and versions of what decoded"),
@@ -55,13 +64,14 @@ const struct field index_fields[] = {
     FIELD_BOOL(struct index_record, fetched, "fetched", "false where the set was not fetched (see `manifest_sha256`)",
                .flags = FIELD_OPTIONAL, .implied = "true"),
     FIELD_LIST(struct index_record, skipped, "skipped", "paths left out under `decode.on_error: skip`"),
-    FIELD_LIST(struct index_record, shards, "shards", "in the order of writing, objects (below)"),
+    FIELD_LIST(struct index_record, shards, "shards", "in the order of writing, objects (below)",
+               .fields = index_shard_fields),
     FIELD_LIST(struct index_record, duplicates, "duplicates",
-               "`[{exact, paths}]`: groups of pictures that are there more than once; `exact` where all files "
-               "have the same bytes; absent before this key", .flags = FIELD_OPTIONAL),
+               "groups of pictures that are there more than once, objects (below); absent before this key",
+               .flags = FIELD_OPTIONAL, .fields = index_duplicate_fields),
     FIELD_LIST(struct index_record, remarks, "remarks",
-               "`[{kind, warning, count, examples, text, advice}]`: what was left out, changed or looks odd, as "
-               "it was printed; at most five examples each; absent before this key", .flags = FIELD_OPTIONAL),
+               "what was left out, changed or looks odd, objects (below); absent before this key",
+               .flags = FIELD_OPTIONAL, .fields = remark_fields),
     FIELD_END,
 };
 // clang-format on

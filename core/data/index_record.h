@@ -23,6 +23,10 @@ struct index_shard { /* a member of `shards` */
     int64_t count, bytes;
     const char *sha256;
 };
+struct index_duplicates { /* a member of `duplicates` */
+    bool exact;
+    const json_t *paths;
+};
 /* Texts and JSON are borrowed: of whom fills it, or of the JSON it was read from. */
 struct index_record {
     int64_t version;
@@ -39,5 +43,6 @@ extern const struct field index_fields[];
 extern const struct field index_setting_fields[]; /* of struct index_settings */
 extern const struct field index_group_fields[];   /* of struct index_group */
 extern const struct field index_shard_fields[];   /* of struct index_shard */
+extern const struct field index_duplicate_fields[];
 
 #endif

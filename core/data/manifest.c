@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "data/alike.h"
 #include "data/entry_path.h"
+#include "data/manifest_record.h"
 
 static const char what[] = "presize manifest"; /* the header's "format" */
 
@@ -164,25 +165,30 @@ static int put_line(FILE *file, json_t *line, struct err *err)
     return rc;
 }
 
-enum { HEADER_MEMBERS = 6 }; /* without its hash */
-
-static json_t *header_line(const struct manifest *m)
+/* With the hash HEX of all lines, or NULL. NULL: out of memory. */
+static json_t *header_line(const struct manifest *m, const char *hex)
 {
-    json_t *archives = json_array();
+    json_t *archives = json_array(), *out;
 
     for (size_t i = 0; archives && i < m->n_archives; i++) {
         const struct manifest_archive *a = &m->archives[i];
+        const struct manifest_archive_line line = {a->file, (int64_t)a->size, a->sha256};
 
-        if (json_array_append_new(archives, json_pack("{s:s, s:I, s:s}", "file", a->file, "size",
-                                                      (json_int_t)a->size, "sha256", a->sha256)) <
-            0) {
+        if (json_array_append_new(archives, fields_json(manifest_archive_fields, &line)) < 0) {
             json_decref(archives);
             return NULL;
         }
     }
-    return json_pack("{s:s, s:i, s:s, s:o, s:I, s:I}", "format", what, "version", MANIFEST_VERSION,
-                     "source", m->source, "archives", archives, "files", (json_int_t)m->n_files,
-                     "bytes", (json_int_t)manifest_bytes(m));
+    out = fields_json(manifest_header_fields,
+                      &(struct manifest_header){.format = what,
+                                                .version = MANIFEST_VERSION,
+                                                .source = m->source,
+                                                .archives = archives,
+                                                .files = (int64_t)m->n_files,
+                                                .bytes = (int64_t)manifest_bytes(m),
+                                                .sha256 = hex});
+    json_decref(archives);
+    return out;
 }
 
 /* The header line, then every file's, to FILE. */
@@ -192,12 +198,10 @@ static int put_lines(FILE *file, const struct manifest *m, json_t *header, struc
         return -1;
     for (size_t i = 0; i < m->n_files; i++) {
         const struct manifest_file *x = &m->files[i];
+        const struct manifest_file_line line = {x->path, (int64_t)x->size, x->sha256};
 
         BUG_IF(i > 0 && strcmp(m->files[i - 1].path, x->path) >= 0);
-        if (put_line(file,
-                     json_pack("{s:s, s:I, s:s}", "path", x->path, "size", (json_int_t)x->size,
-                               "sha256", x->sha256),
-                     err) < 0)
+        if (put_line(file, fields_json(manifest_file_fields, &line), err) < 0)
             return -1;
     }
     return 0;
@@ -209,7 +213,7 @@ static int hash_lines(const struct manifest *m, char hex[SHA256_HEX], struct err
     char *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
-    int rc = file ? put_lines(file, m, header_line(m), err) : -1;
+    int rc = file ? put_lines(file, m, header_line(m, NULL), err) : -1;
 
     if (!file || (fclose(file) != 0 && rc == 0))
         rc = err_set(err, ERR_NOMEM, "no memory for a manifest");
@@ -222,17 +226,11 @@ static int hash_lines(const struct manifest *m, char hex[SHA256_HEX], struct err
 int manifest_write(const struct manifest *m, const char *path, struct err *err)
 {
     char hex[SHA256_HEX];
-    json_t *header;
     struct new_file f;
 
     if (hash_lines(m, hex, err) < 0 || new_file_begin(&f, path, err) < 0)
         return err_wrap(err, "%s", path);
-    header = header_line(m);
-    if (header && json_object_set_new(header, "sha256", json_string(hex)) < 0) {
-        json_decref(header);
-        header = NULL;
-    }
-    if (put_lines(f.file, m, header, err) == 0)
+    if (put_lines(f.file, m, header_line(m, hex), err) == 0)
         return new_file_finish(&f, err);
     new_file_abort(&f);
     return err_wrap(err, "%s", path);
@@ -240,45 +238,42 @@ int manifest_write(const struct manifest *m, const char *path, struct err *err)
 
 /* --- reading --- */
 
-static bool is_sha256(const char *s)
+static int copy_sha256(char out[SHA256_HEX], const char *hash, struct err *err)
 {
-    return strlen(s) == SHA256_HEX - 1 && strspn(s, "0123456789abcdef") == SHA256_HEX - 1;
-}
-
-static int get_size(const json_t *line, const char *key, uint64_t *out, struct err *err)
-{
-    json_int_t n;
-
-    if (json_get_int(line, key, &n, err) < 0)
-        return -1;
-    if (n < 0)
-        return err_set(err, ERR_FORMAT, "%s is negative", key);
-    *out = (uint64_t)n;
-    return 0;
-}
-
-static int get_sha256(const json_t *line, char out[SHA256_HEX], struct err *err)
-{
-    const char *hash;
-
-    if (json_get_string(line, "sha256", &hash, err) < 0)
-        return -1;
-    if (!is_sha256(hash))
+    if (strlen(hash) != SHA256_HEX - 1 || strspn(hash, "0123456789abcdef") != SHA256_HEX - 1)
         return err_set(err, ERR_FORMAT, "sha256 is not 64 lower-case hexadecimal digits");
     memcpy(out, hash, SHA256_HEX);
     return 0;
 }
 
-static int get_name(const json_t *line, const char *key, char out[MANIFEST_NAME_MAX + 1],
-                    struct err *err)
+static int copy_name(char out[MANIFEST_NAME_MAX + 1], const char *key, const char *name,
+                     struct err *err)
 {
-    const char *name;
-
-    if (json_get_string(line, key, &name, err) < 0)
-        return -1;
     if (!*name || strlen(name) > MANIFEST_NAME_MAX || strchr(name, '/'))
         return err_set(err, ERR_FORMAT, "%s is not the name of a file", key);
     snprintf(out, MANIFEST_NAME_MAX + 1, "%s", name);
+    return 0;
+}
+
+static int read_archives(struct manifest *m, const json_t *archives, struct err *err)
+{
+    const json_t *item;
+    size_t i;
+
+    if (json_array_size(archives) > MANIFEST_ARCHIVES_MAX)
+        return err_set(err, ERR_FORMAT, "more than %d archives", MANIFEST_ARCHIVES_MAX);
+    json_array_foreach(archives, i, item)
+    {
+        struct manifest_archive *a = &m->archives[i];
+        struct manifest_archive_line line;
+
+        if (fields_read(manifest_archive_fields, MANIFEST_VERSION, &line, item, err) < 0 ||
+            copy_name(a->file, "file", line.file, err) < 0 ||
+            copy_sha256(a->sha256, line.sha256, err) < 0)
+            return -1;
+        a->size = (uint64_t)line.size;
+    }
+    m->n_archives = json_array_size(archives);
     return 0;
 }
 
@@ -286,57 +281,39 @@ static int get_name(const json_t *line, const char *key, char out[MANIFEST_NAME_
 static int read_header(struct manifest *m, const json_t *line, uint64_t *files,
                        char own[SHA256_HEX], struct err *err)
 {
-    const char *format;
-    json_int_t version;
-    json_t *archives, *item;
-    size_t i;
+    struct manifest_header h;
+    char names[256];
 
-    if (json_get_string(line, "format", &format, err) < 0)
+    fields_read(manifest_header_fields, 0, &h, line, NULL);
+    if (h.format && strcmp(h.format, what) != 0)
+        return err_set(err, ERR_FORMAT, "format is \"%s\", expected \"%s\"", h.format, what);
+    if (h.version != FIELD_NO_INT && h.version != MANIFEST_VERSION)
+        return err_set(err, ERR_FORMAT, "version %" PRId64 ", this program reads version %d",
+                       h.version, MANIFEST_VERSION);
+    if (fields_read(manifest_header_fields, MANIFEST_VERSION, &h, line, err) < 0 ||
+        (h.sha256 && copy_sha256(own, h.sha256, err) < 0))
         return -1;
-    if (strcmp(format, what) != 0)
-        return err_set(err, ERR_FORMAT, "format is \"%s\", expected \"%s\"", format, what);
-    if (json_get_int(line, "version", &version, err) < 0)
-        return -1;
-    if (version != MANIFEST_VERSION)
-        return err_set(err, ERR_FORMAT, "version %lld, this program reads version %d",
-                       (long long)version, MANIFEST_VERSION);
-    if (json_object_get(line, "sha256") && get_sha256(line, own, err) < 0)
-        return -1;
-    if (!*own &&
-        json_object_size(line) > HEADER_MEMBERS) /* the hash's name may be what was damaged */
-        return err_set(err, ERR_FORMAT, "a member of the header has an unknown name");
-    if (get_name(line, "source", m->source, err) < 0 ||
-        json_get_array(line, "archives", &archives, err) < 0 ||
-        get_size(line, "files", files, err) < 0)
-        return -1;
-    if (json_array_size(archives) > MANIFEST_ARCHIVES_MAX)
-        return err_set(err, ERR_FORMAT, "more than %d archives", MANIFEST_ARCHIVES_MAX);
-    json_array_foreach(archives, i, item)
-    {
-        struct manifest_archive *a = &m->archives[i];
-
-        if (get_name(item, "file", a->file, err) < 0 || get_size(item, "size", &a->size, err) < 0 ||
-            get_sha256(item, a->sha256, err) < 0)
-            return -1;
-    }
-    m->n_archives = json_array_size(archives);
-    return 0;
+    if (!*own && fields_unknown(names, sizeof names, manifest_header_fields, line) > 0)
+        return err_set(err, ERR_FORMAT, /* the hash's name may be what was damaged */
+                       "a member of the header has an unknown name: %s", names);
+    *files = (uint64_t)h.files;
+    return copy_name(m->source, "source", h.source, err) < 0 ? -1
+                                                             : read_archives(m, h.archives, err);
 }
 
-static int read_file_line(struct manifest *m, const json_t *line, struct err *err)
+static int read_file_line(struct manifest *m, const json_t *json, struct err *err)
 {
     char clean[ENTRY_PATH_MAX + 1], sha256[SHA256_HEX];
-    const char *path;
-    uint64_t size = 0;
+    struct manifest_file_line line;
 
-    if (json_get_string(line, "path", &path, err) < 0 || get_size(line, "size", &size, err) < 0 ||
-        get_sha256(line, sha256, err) < 0)
+    if (fields_read(manifest_file_fields, MANIFEST_VERSION, &line, json, err) < 0 ||
+        copy_sha256(sha256, line.sha256, err) < 0)
         return -1;
-    if (entry_path_clean(clean, path, NULL) < 0 || !*clean || strcmp(clean, path) != 0)
+    if (entry_path_clean(clean, line.path, NULL) < 0 || !*clean || strcmp(clean, line.path) != 0)
         return err_set(err, ERR_FORMAT, "the path is not a plain one below the tree");
-    if (m->n_files > 0 && strcmp(m->files[m->n_files - 1].path, path) >= 0)
-        return err_set(err, ERR_FORMAT, "%s is out of order", path);
-    return manifest_add(m, path, size, sha256, err);
+    if (m->n_files > 0 && strcmp(m->files[m->n_files - 1].path, line.path) >= 0)
+        return err_set(err, ERR_FORMAT, "%s is out of order", line.path);
+    return manifest_add(m, line.path, (uint64_t)line.size, sha256, err);
 }
 
 /* One line into HASH as hash_lines() saw it: the header without its hash. */
@@ -368,7 +345,8 @@ static int check_own(const char *own, const char *hex, struct err *err)
                          hex, own);
 }
 
-static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struct err *err)
+static int read_lines(struct manifest *m, FILE *file, const char *path, struct sha256 *hash,
+                      struct err *err)
 {
     uint64_t expected = 0, number = 0;
     char own[SHA256_HEX] = "";
@@ -384,6 +362,9 @@ static int read_lines(struct manifest *m, FILE *file, struct sha256 *hash, struc
         rc = !line         ? err_set(err, ERR_FORMAT, "column %d: %s", at.column, at.text)
              : number == 1 ? read_header(m, line, &expected, own, err)
                            : read_file_line(m, line, err);
+        if (rc == 0)
+            fields_warn_unknown(number == 1 ? manifest_header_fields : manifest_file_fields, line,
+                                path, NULL);
         if (rc == 0)
             rc = hash_line(hash, number == 1 ? line : NULL, text, err);
         json_decref(line);
@@ -431,7 +412,7 @@ int manifest_read(struct manifest *m, const char *path, struct err *err)
         return -1;
     rc = sha256_new(&hash, err);
     if (rc == 0)
-        rc = read_lines(m, file, hash, err);
+        rc = read_lines(m, file, path, hash, err);
     sha256_free(hash);
     fclose(file);
     return rc < 0 ? err_wrap(err, "%s", path) : 0;

@@ -7,6 +7,7 @@
 #ifndef PRESIZE_DATA_MANIFEST_H
 #define PRESIZE_DATA_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,10 +68,17 @@ int manifest_read(struct manifest *m, const char *path, struct err *err) MUST_US
 /* Its ->sha256 alone. Only the header's fields and, where it states one, the hash of the lines are checked. */
 int manifest_sha256(const char *path, char hex[SHA256_HEX], struct err *err) MUST_USE;
 
-/* Hashes every file below TREE and calls DIFFERS with "changed", "missing" or "extra" for each that is not as M
- * has it, in the order of paths. Hidden files are not looked at: nothing reads them. 0 also when some differ;
- * ERR_IO, ERR_NOMEM. */
-int manifest_check(const struct manifest *m, const char *tree,
+/* Which files are hashed: number PART, PART + PARTS, ... of those that are there. NEXT (may be NULL) is called after
+ * each, and ends the check by false. */
+struct manifest_part {
+    size_t part, parts;
+    bool (*next)(void *ctx);
+};
+
+/* Hashes every file below TREE, or PART (may be NULL) of them, and calls DIFFERS with "changed", "missing" or "extra"
+ * for each that is not as M has it, in the order of paths. Hidden files are not looked at: nothing reads them. 0 also
+ * when some differ; ERR_IO, ERR_NOMEM. */
+int manifest_check(const struct manifest *m, const char *tree, const struct manifest_part *part,
                    void (*differs)(void *ctx, const char *how, const char *path), void *ctx,
                    struct err *err) MUST_USE; /* manifest_check.c */
 

@@ -3,8 +3,8 @@
 #ifndef PRESIZE_DATA_MIXING_H
 #define PRESIZE_DATA_MIXING_H
 
-#include "base/geometry.h"
 #include "data/augment.h"
+#include "step/picture.h"
 
 /* Whether O mixes at all. */
 bool mixing_is_on(const struct augment_options *o);

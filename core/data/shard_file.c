@@ -375,3 +375,37 @@ fail:
     shard_file_discard(f);
     return -1;
 }
+
+/* --- reading it again --------------------------------------------------------------------------- */
+
+int shard_file_rows(uint8_t **rows, uint32_t *n, const char *path, size_t path_size,
+                    struct err *err)
+{
+    const hid_t access = shard_file_access(), type = shard_row_type(path_size, false);
+    hid_t file = -1, dataset = -1, space = -1;
+    hssize_t count = -1;
+    int rc = -1;
+
+    *rows = NULL;
+    if (access >= 0 && type >= 0)
+        file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file >= 0)
+        dataset = H5Dopen2(file, SHARD_INDEX, H5P_DEFAULT);
+    if (dataset >= 0)
+        space = H5Dget_space(dataset);
+    if (space >= 0)
+        count = H5Sget_simple_extent_npoints(space);
+    if (count > 0 && count <= UINT32_MAX)
+        *rows = calloc((size_t)count, sizeof(struct shard_row) + path_size);
+    if (*rows && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, *rows) >= 0)
+        rc = 0;
+    else
+        shard_hdf5_error(err, ERR_FORMAT, "cannot read %s", path);
+    *n = rc == 0 ? (uint32_t)count : 0;
+    close_id(space);
+    close_id(dataset);
+    close_id(file);
+    close_id(type);
+    close_id(access);
+    return rc;
+}

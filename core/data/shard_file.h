@@ -37,5 +37,8 @@ int shard_file_add(struct shard_file *f, const struct dataset_item *item, uint32
 /* Writes /index and the attributes and closes. On an error the file is gone, as by discard. */
 int shard_file_close(struct shard_file *f, struct err *err) MUST_USE;
 void shard_file_discard(struct shard_file *f); /* closed or all zero is fine */
+/* The table of the finished shard PATH: *N rows as in ->rows, owned by the caller. ERR_FORMAT, ERR_NOMEM. */
+int shard_file_rows(uint8_t **rows, uint32_t *n, const char *path, size_t path_size,
+                    struct err *err) MUST_USE;
 
 #endif

@@ -500,6 +500,7 @@ int shard_table_open(struct shard_set *s, uint32_t number, struct shard_picture 
 int shard_index_open(struct shard_set **out, const char *folder, struct err *err)
 {
     struct shard_set *s = calloc(1, sizeof *s);
+    char path[PATH_LEN];
 
     *out = NULL;
     if (!s || !(s->folder = strdup(folder))) {
@@ -512,6 +513,8 @@ int shard_index_open(struct shard_set **out, const char *folder, struct err *err
         err_wrap(err, SHARD_INDEX_FILE);
         goto fail;
     }
+    if (path_format(path, NULL, "%s/" SHARD_INDEX_FILE, folder) == 0)
+        fields_warn_unknown(index_fields, s->index, path, NULL);
     *out = s;
     return 0;
 fail:

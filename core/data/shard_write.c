@@ -22,26 +22,7 @@
 #include "base/path.h"
 #include "base/rng.h"
 #include "base/size.h"
-#include "data/shard_file.h"
-#include "data/shard_format.h"
-
-struct shard_writer {
-    struct shard_plan plan;
-    struct shard_about about;
-    char folder[PATH_LEN], part[PATH_LEN];
-    int lock;        /* FOLDER.part as a descriptor, -1: not ours */
-    uint32_t *order; /* dataset->n */
-    uint32_t next;   /* in order: added or skipped so far */
-    uint32_t added, in_shard, n_shards;
-    bool passing; /* the shard in which in_shard pictures are is not written */
-    uint64_t bytes;
-    char *vocabulary;         /* packed for the files */
-    char *settings;           /* JSON text, the same in every shard */
-    struct shard_file file;   /* the shard being written, when in_shard > 0 */
-    json_t *shards, *skipped; /* arrays of index.json */
-    json_t *more;             /* further keys of it */
-    uint8_t *left_out;        /* of each item of the listing: skipped */
-};
+#include "data/shard_write_private.h"
 
 /* --- opening ------------------------------------------------------------------------------------ */
 
@@ -94,7 +75,7 @@ static int take_part(struct shard_writer *w, struct err *err)
             return -1;
         if (made) {
             w->lock = fd;
-            return 0;
+            return w->plan.writers > 1 ? shard_writer_share_lock(w, err) : 0;
         }
         if (path_remove_tree(w->part, err) < 0) { /* what a killed process left */
             close(fd);
@@ -150,11 +131,10 @@ static int prepare(struct shard_writer *w, struct err *err)
     w->settings = settings ? json_text(settings, 0) : NULL;
     json_decref(settings);
     w->order = malloc((d->n ? d->n : 1) * sizeof *w->order);
-    w->shards = json_array();
     w->skipped = json_array();
     w->more = json_object();
     w->left_out = calloc(d->n ? d->n : 1, 1);
-    if (!w->settings || !w->order || !w->shards || !w->skipped || !w->more || !w->left_out ||
+    if (!w->settings || !w->order || !w->skipped || !w->more || !w->left_out ||
         pack_vocabulary(w) < 0)
         return err_set(err, ERR_NOMEM, "shards of %u pictures: out of memory", d->n);
     rng_permutation(w->order, d->n, 0, RNG_SHARD, 0);
@@ -174,6 +154,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
 
     *out = NULL;
     BUG_IF(plan->options->shard_pictures < 1 || plan->dataset->n_classes < 1);
+    BUG_IF(plan->writers > 1 && plan->writer >= plan->writers);
     if (!w)
         return err_set(err, ERR_NOMEM, "shards: out of memory");
     w->plan = *plan;
@@ -183,7 +164,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
     for (length = strlen(w->folder); length > 1 && w->folder[length - 1] == '/'; length--)
         w->folder[length - 1] = '\0';
     if (path_format(w->part, err, "%s.part", w->folder) < 0 || prepare(w, err) < 0 ||
-        take_part(w, err) < 0)
+        (plan->writer == 0 ? take_part(w, err) : shard_writer_join(w, err)) < 0)
         goto fail;
     *out = w;
     return 0;
@@ -210,86 +191,115 @@ uint64_t shard_writer_bytes(const struct shard_writer *w)
 
 /* --- adding ------------------------------------------------------------------------------------- */
 
-static int shard_path(const struct shard_writer *w, char path[PATH_LEN], char name[SHARD_FILE_TEXT],
+/* The file of shard NUMBER; while several writers fill up shards, another name of it. */
+static int shard_path(const struct shard_writer *w, uint32_t number, char path[PATH_LEN],
                       struct err *err)
 {
-    snprintf(name, SHARD_FILE_TEXT, "shard-%05u.h5", w->n_shards);
-    return path_format(path, err, "%s/%s", w->part, name);
+    return path_format(path, err, w->filling ? "%s/" SHARD_FULL_NAME : "%s/" SHARD_NAME, w->part,
+                       number);
 }
 
-/* Closes the shard and notes it; its pages start on their way to the disk, finish() waits for them. */
-static int end_shard(struct shard_writer *w, struct err *err)
+int shard_writer_begin_shard(struct shard_writer *w, uint32_t number, struct err *err)
 {
-    char path[PATH_LEN], name[SHARD_FILE_TEXT], hex[SHA256_HEX];
-    uint32_t count = w->in_shard;
+    char path[PATH_LEN];
+
+    if (shard_path(w, number, path, err) < 0 ||
+        shard_file_create(&w->file, path, (uint32_t)w->plan.options->shard_pictures, &w->about,
+                          err) < 0)
+        return -1;
+    w->number = number;
+    w->open = true;
+    return 0;
+}
+
+static int note_made(struct shard_writer *w, uint32_t count, uint64_t bytes, const char *sha256,
+                     struct err *err)
+{
+    struct shard_made *grown = realloc(w->made, (w->n_made + 1) * sizeof *grown);
+
+    if (!grown)
+        return err_set(err, ERR_NOMEM, "%s: out of memory", w->part);
+    w->made = grown;
+    grown[w->n_made] = (struct shard_made){.number = w->number, .count = count, .bytes = bytes};
+    memcpy(grown[w->n_made++].sha256, sha256, SHA256_HEX);
+    return 0;
+}
+
+/* The shard's pages start on their way to the disk, finish() waits for them. */
+int shard_writer_end_shard(struct shard_writer *w, struct err *err)
+{
+    const uint32_t count = w->file.n;
+    char path[PATH_LEN], hex[SHA256_HEX];
     uint64_t size;
-    json_t *entry;
     int fd;
 
-    w->in_shard = 0;
-    if (shard_path(w, path, name, err) < 0 || shard_file_close(&w->file, err) < 0)
+    if (!w->open)
+        return 0;
+    w->open = false;
+    if (shard_path(w, w->number, path, err) < 0 || shard_file_close(&w->file, err) < 0)
         return -1;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
         close(fd);
     }
-    if (sha256_file(path, hex, &size, err) < 0)
-        return -1;
-    entry = fields_json(index_shard_fields, &(struct index_shard){name, count, (int64_t)size, hex});
-    if (!entry || json_array_append_new(w->shards, entry) < 0)
-        return err_set(err, ERR_NOMEM, "%s: out of memory", path);
-    w->n_shards++;
-    return 0;
+    return sha256_file(path, hex, &size, err) < 0 ? -1 : note_made(w, count, size, hex, err);
+}
+
+/* One more picture has its place in a shard, or among several writers would have it. */
+static int count_place(struct shard_writer *w, struct err *err)
+{
+    w->next++;
+    return ++w->places % w->plan.options->shard_pictures == 0 ? shard_writer_end_shard(w, err) : 0;
 }
 
 int shard_writer_add(struct shard_writer *w, const struct shard_pixels *p, struct err *err)
 {
     const struct dataset *d = w->plan.dataset;
-    char path[PATH_LEN], name[SHARD_FILE_TEXT];
     uint32_t rank;
 
-    BUG_IF(w->next >= d->n || w->passing || p->height == 0 || p->width == 0 || p->size == 0);
+    BUG_IF(w->next >= d->n || p->height == 0 || p->width == 0 || p->size == 0);
     BUG_IF(w->about.storage == STORAGE_RAW && p->size != (size_t)p->height * p->width * 3);
+    BUG_IF(w->plan.writers > 1 && !shard_writer_is_own(w, w->next));
     rank = w->order[w->next];
-    if (w->in_shard == 0 &&
-        (shard_path(w, path, name, err) < 0 ||
-         shard_file_create(&w->file, path, (uint32_t)w->plan.options->shard_pictures, &w->about,
-                           err) < 0))
+    if (!w->open &&
+        shard_writer_begin_shard(w, w->places / (uint32_t)w->plan.options->shard_pictures, err) < 0)
         return -1;
-    w->in_shard++;
     if (shard_file_add(&w->file, &d->items[rank], rank, p, err) < 0)
         return -1;
-    w->next++;
     w->added++;
     w->bytes += p->size;
-    return w->in_shard == w->plan.options->shard_pictures ? end_shard(w, err) : 0;
+    return count_place(w, err);
+}
+
+int shard_writer_note_skipped(struct shard_writer *w, uint32_t i, struct err *err)
+{
+    const char *path = w->plan.dataset->items[w->order[i]].path;
+    json_t *text = json_stringn_nocheck(path, strlen(path));
+
+    if (!text || json_array_append_new(w->skipped, text) < 0)
+        return err_set(err, ERR_NOMEM, "a skipped picture: out of memory");
+    w->left_out[w->order[i]] = 1;
+    return 0;
 }
 
 int shard_writer_skip(struct shard_writer *w, struct err *err)
 {
-    json_t *path;
-
     BUG_IF(w->next >= w->plan.dataset->n);
-    path = json_stringn_nocheck(w->plan.dataset->items[w->order[w->next]].path,
-                                strlen(w->plan.dataset->items[w->order[w->next]].path));
-    if (!path || json_array_append_new(w->skipped, path) < 0)
-        return err_set(err, ERR_NOMEM, "a skipped picture: out of memory");
-    w->left_out[w->order[w->next++]] = 1;
+    if (shard_writer_note_skipped(w, w->next, err) < 0)
+        return -1;
+    if (w->plan.writers > 1) /* whose shards may stay short, until shard_writer_fill() */
+        return count_place(w, err);
+    w->next++;
     return 0;
 }
 
 void shard_writer_pass(struct shard_writer *w)
 {
-    BUG_IF(w->next >= w->plan.dataset->n || (w->in_shard > 0 && !w->passing));
-    w->passing = true;
+    BUG_IF(w->next >= w->plan.dataset->n || w->open);
     w->next++;
+    w->places++;
     w->added++;
-    if (++w->in_shard == w->plan.options->shard_pictures) {
-        w->in_shard = 0;
-        w->passing = false;
-        w->n_shards++;
-    }
 }
 
 int shard_writer_record(struct shard_writer *w, const char *key, json_t *value, struct err *err)
@@ -352,15 +362,38 @@ static int hash_labels(const struct shard_writer *w, char hex[SHA256_HEX], struc
     return 0;
 }
 
+static json_t *made_json(const struct shard_made *made)
+{
+    char name[SHARD_FILE_TEXT];
+
+    snprintf(name, sizeof name, SHARD_NAME, made->number);
+    return fields_json(index_shard_fields,
+                       &(struct index_shard){name, made->count, (int64_t)made->bytes,
+                                             (char *)(uintptr_t)made->sha256});
+}
+
+static json_t *shards_json(const struct shard_writer *w)
+{
+    json_t *shards = json_array();
+
+    for (uint32_t i = 0; shards && i < w->n_made; i++)
+        if (json_array_append_new(shards, made_json(&w->made[i])) < 0) {
+            json_decref(shards);
+            return NULL;
+        }
+    return shards;
+}
+
 static int write_index_json(struct shard_writer *w, struct err *err)
 {
     char path[PATH_LEN], labels[SHA256_HEX], own[SHA256_HEX];
-    json_t *index, *classes, *groups;
+    json_t *index, *classes, *groups, *shards;
     struct index_record r;
     int rc;
 
     if (hash_labels(w, labels, err) < 0)
         return -1;
+    shards = shards_json(w);
     classes = classes_json(w->plan.dataset);
     groups = groups_json(w->plan.dataset, w->plan.options);
     r = (struct index_record){.version = SHARD_INDEX_VERSION,
@@ -377,8 +410,9 @@ static int write_index_json(struct shard_writer *w, struct err *err)
                               .labels_sha256 = labels,
                               .fetched = w->plan.fetched,
                               .skipped = w->skipped,
-                              .shards = w->shards};
+                              .shards = shards};
     index = fields_json(index_fields, &r);
+    json_decref(shards);
     json_decref(classes);
     json_decref(groups);
     if (!index || json_object_update(index, w->more) < 0) {
@@ -396,24 +430,14 @@ static int write_index_json(struct shard_writer *w, struct err *err)
     return rc;
 }
 
-/* The name of the I-th shard that was written, as in index.json. */
-static const char *written_name(const struct shard_writer *w, size_t i)
-{
-    struct index_shard shard;
-
-    fields_read(index_shard_fields, SHARD_INDEX_VERSION, &shard, json_array_get(w->shards, i),
-                NULL);
-    return shard.file;
-}
-
-static int sync_shards(const struct shard_writer *w, struct err *err)
+int shard_writer_sync(const struct shard_writer *w, struct err *err)
 {
     char path[PATH_LEN];
 
-    for (size_t i = 0; i < json_array_size(w->shards); i++) {
+    for (uint32_t i = 0; i < w->n_made; i++) {
         int fd;
 
-        if (path_format(path, err, "%s/%s", w->part, written_name(w, i)) < 0)
+        if (shard_path(w, w->made[i].number, path, err) < 0)
             return -1;
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fsync(fd) < 0) {
@@ -452,7 +476,7 @@ int shard_writer_finish(struct shard_writer *w, struct err *err)
     BUG_IF(w->next < w->plan.dataset->n);
     if (w->added == 0)
         err_set(err, ERR_INPUT, "%s: not one picture is left to write", w->folder);
-    else if ((w->in_shard == 0 || end_shard(w, err) == 0) && sync_shards(w, err) == 0 &&
+    else if (shard_writer_end_shard(w, err) == 0 && shard_writer_sync(w, err) == 0 &&
              write_index_json(w, err) == 0)
         rc = move_into_place(w, err);
     if (rc == 0) {
@@ -468,23 +492,19 @@ int shard_writer_finish(struct shard_writer *w, struct err *err)
 /* Whether each shard that was written is, by name and hash, one of LISTED (those of index.json). */
 static int compare_written(const struct shard_writer *w, const json_t *listed, struct err *err)
 {
-    for (size_t i = 0; i < json_array_size(w->shards); i++) {
-        const json_t *is = json_array_get(w->shards, i), *was = NULL, *entry;
-        size_t k;
+    for (uint32_t i = 0; i < w->n_made; i++) {
+        json_t *is = made_json(&w->made[i]);
+        const json_t *was;
+        size_t k = 0;
 
-        json_array_foreach(listed, k, entry)
-        {
-            struct index_shard s;
-
-            fields_read(index_shard_fields, SHARD_INDEX_VERSION, &s, entry, NULL);
-            if (s.file && strcmp(s.file, written_name(w, i)) == 0)
-                was = entry;
-        }
-        if (!was || !json_equal(was, is))
+        while (is && (was = json_array_get(listed, k)) != NULL && !json_equal(was, is))
+            k++;
+        json_decref(is);
+        if (k == json_array_size(listed))
             return err_set(err, ERR_CHECKSUM,
-                           "%s was rebuilt and differs from " SHARD_INDEX_FILE
-                           ": pictures, labels, lists or libraries have changed",
-                           written_name(w, i));
+                           SHARD_NAME " was rebuilt and differs from " SHARD_INDEX_FILE
+                                      ": pictures, labels, lists or libraries have changed",
+                           w->made[i].number);
     }
     return 0;
 }
@@ -493,9 +513,9 @@ static int move_written(const struct shard_writer *w, struct err *err)
 {
     char from[PATH_LEN], to[PATH_LEN];
 
-    for (size_t i = 0; i < json_array_size(w->shards); i++) {
-        if (path_format(from, err, "%s/%s", w->part, written_name(w, i)) < 0 ||
-            path_format(to, err, "%s/%s", w->folder, written_name(w, i)) < 0)
+    for (uint32_t i = 0; i < w->n_made; i++) {
+        if (shard_path(w, w->made[i].number, from, err) < 0 ||
+            path_format(to, err, "%s/" SHARD_NAME, w->folder, w->made[i].number) < 0)
             return -1;
         if (rename(from, to) < 0)
             return err_errno(err, "cannot move %s to %s", from, to);
@@ -508,10 +528,10 @@ int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n,
     int rc = -1;
 
     BUG_IF(w->next < w->plan.dataset->n);
-    if ((w->in_shard == 0 || w->passing || end_shard(w, err) == 0) && sync_shards(w, err) == 0 &&
+    if (shard_writer_end_shard(w, err) == 0 && shard_writer_sync(w, err) == 0 &&
         compare_written(w, listed, err) == 0)
         rc = move_written(w, err);
-    *n = (uint32_t)json_array_size(w->shards);
+    *n = w->n_made;
     shard_writer_abort(w);
     return rc;
 }
@@ -524,11 +544,11 @@ void shard_writer_abort(struct shard_writer *w)
     if (w->lock >= 0) {
         struct err why;
 
-        if (path_remove_tree(w->part, &why) < 0)
+        if (w->plan.writer == 0 && path_remove_tree(w->part, &why) < 0)
             log_debug("%s", why.msg);
         close(w->lock);
     }
-    json_decref(w->shards);
+    free(w->made);
     json_decref(w->skipped);
     json_decref(w->more);
     free(w->left_out);

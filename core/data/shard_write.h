@@ -7,6 +7,7 @@
 #ifndef PRESIZE_DATA_SHARD_WRITE_H
 #define PRESIZE_DATA_SHARD_WRITE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "data/dataset.h"
 
 /* All borrowed until shard_writer_finish() or _abort(). */
@@ -25,6 +27,7 @@ struct shard_plan {
     /* of manifest.jsonl (FETCHED), or of a list of the pictures; "" where there is none */
     const char *manifest_sha256;
     bool fetched;
+    uint32_t writer, writers; /* number among several writers, from 0; 0, 0 or 0, 1: alone */
 };
 
 /* One presized picture as it goes into the file. */
@@ -74,14 +77,46 @@ int shard_writer_finish(struct shard_writer *w, struct err *err) MUST_USE;
 /* Removes all that was written and frees W; an earlier FOLDER stays as it was. NULL is fine. */
 void shard_writer_abort(struct shard_writer *w);
 
-/* For mending a finished FOLDER: the next picture lies in a shard that is sound. It is counted and not written; all
- * pictures of a shard are passed, or none. */
+/* The next picture lies in a shard that is another writer's or, in mending a finished FOLDER, sound. It is counted and
+ * not written; all pictures of a shard are passed, or none. */
 void shard_writer_pass(struct shard_writer *w);
 /* The end of mending, in place of finish(): each shard that was written must be, to the byte, the one of its name in
  * LISTED ("shards" of FOLDER/index.json), and takes its place; index.json stays. *N: how many. Ends W in either case.
  * ERR_CHECKSUM: one differs, and FOLDER is as it was. ERR_IO, ERR_FULL, ERR_NOMEM. */
 int shard_writer_mend(struct shard_writer *w, const json_t *listed, uint32_t *n,
                       struct err *err) MUST_USE;
+
+/* --- several writers (shard_writers.c), in processes or one -------------------------------------------
+ *
+ * Of W writers with equal plans, writer I makes shards I, I + W, ... of one FOLDER.part, and all have the bytes of one
+ * writer's. Order of calls: writer 0 opens, then the others; each adds or skips the pictures of its own shards and
+ * passes the rest; each ends. All skipped pictures go to each with leave_out(). Where there are some, each fills, and
+ * when all have filled, each replaces. Writer 0 takes all made shards over and finishes; the others abort, which
+ * removes nothing of FOLDER.part. Where one fails, the others abort first. */
+
+/* Whether the I-th picture in the order is in a shard of this writer, as long as none is left out. */
+bool shard_writer_is_own(const struct shard_writer *w, uint32_t i);
+int shard_writer_end(struct shard_writer *w,
+                     struct err *err) MUST_USE; /* all own shards are on the disk */
+/* What all writers skipped: the N pictures at PLACES in the order, rising. ERR_NOMEM. */
+int shard_writer_leave_out(struct shard_writer *w, const uint32_t *places, uint32_t n,
+                           struct err *err) MUST_USE;
+/* Shards that pictures were skipped from are short. Makes own shards full, from the first short one on, out of those
+ * of all writers; no picture is decoded. ERR_FORMAT: a shard has changed; ERR_STOPPED: *STOP was set. */
+int shard_writer_fill(struct shard_writer *w, const volatile sig_atomic_t *stop,
+                      struct err *err) MUST_USE;
+int shard_writer_replace(struct shard_writer *w, struct err *err) MUST_USE;
+
+struct shard_made {
+    uint32_t number, count; /* of pictures */
+    uint64_t bytes;         /* of the file */
+    char sha256[SHA256_HEX];
+};
+/* Those that this writer made, *N of them; borrowed. */
+const struct shard_made *shard_writer_made(const struct shard_writer *w, uint32_t *n);
+/* The N of all writers; BYTES of pictures are in them. ERR_NOMEM; ERR_FORMAT: one is missing. */
+int shard_writer_take_over(struct shard_writer *w, const struct shard_made *made, uint32_t n,
+                           uint64_t bytes, struct err *err) MUST_USE;
 
 uint64_t shard_writer_bytes(const struct shard_writer *w); /* of pictures, as stored, so far */
 

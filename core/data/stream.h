@@ -7,6 +7,7 @@
 
 #include "data/augment.h"
 #include "data/shard.h"
+#include "step/picture.h"
 
 struct stream_options {
     const uint32_t *ranks; /* borrowed while the stream is open */

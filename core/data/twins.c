@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/index_record.h"
 #include "data/shard_open.h"
 
 /* Rank of PATH; the ranks are in the bytewise order of paths. */
@@ -34,9 +35,11 @@ static int from_index(uint32_t *twin, const struct shard_set *s, const json_t *g
 
     json_array_foreach(groups, g, group)
     {
+        struct index_duplicates same;
         int64_t first = -1;
 
-        json_array_foreach(json_object_get(group, "paths"), i, path)
+        fields_read(index_duplicate_fields, SHARD_INDEX_VERSION, &same, group, NULL);
+        json_array_foreach(same.paths, i, path)
         {
             const int64_t rank = json_is_string(path) ? rank_of(s, json_string_value(path)) : -1;
 

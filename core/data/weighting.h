@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "base/geometry.h"
 #include "data/shard.h"
+#include "step/picture.h"
 
 bool weighting_is_on(const char *how);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "record/markup.h"
+#include "base/markup.h"
 
 enum { NAME_MAX_BYTES = 256, NAME_SHOWN = 100 };
 

@@ -7,8 +7,8 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/markup.h"
 #include "base/path.h"
-#include "record/markup.h"
 
 struct page {
     const char *name;

@@ -1,11 +1,11 @@
 /* report.c - the parts of a run's page in their order. SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "base/markup.h"
 #include "base/path.h"
 #include "draw/element.h"
 #include "draw/page.h"
 #include "draw/report_private.h"
-#include "record/markup.h"
 
 struct section {
     const char *id, *title;

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/markup.h"
+#include "draw/canvas.h"
 #include "draw/element.h"
 #include "draw/report_private.h"
 #include "draw/thumb.h"
-#include "record/canvas.h"
-#include "record/markup.h"
-#include "record/stats.h"
+#include "run/stats.h"
 
 enum { PAIR_ROWS = 20, SHADES = 9 };
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 #include "draw/report.h"
-#include "record/metrics.h"
-#include "record/predictions.h"
-#include "record/run.h"
+#include "run/metrics.h"
+#include "run/predictions.h"
+#include "run/run.h"
 
 enum { LOSS_PICTURES = 25, MISTAKE_PICTURES = 400, RIGHT_PICTURES = 160, MATRIX_CLASSES = 100 };
 

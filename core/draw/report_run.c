@@ -4,16 +4,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/markup.h"
 #include "base/monitor.h"
 #include "base/path.h"
+#include "base/remark.h"
 #include "base/text.h"
 #include "draw/element.h"
+#include "draw/plot.h"
 #include "draw/report_private.h"
-#include "record/leaks.h"
-#include "record/markup.h"
-#include "record/plot.h"
-#include "record/score.h"
-#include "record/stats.h"
+#include "run/leaks.h"
+#include "run/score.h"
+#include "run/stats.h"
 
 enum { RANGE_MAX = 64 << 20 };
 
@@ -156,20 +157,21 @@ static void put_training(FILE *out, const struct report *r)
             known(best->metric[MONITOR_ERROR_RATE]));
 }
 
-static void put_remarks(FILE *out, const struct report *r)
+static void put_remarks(FILE *out, const struct report *report)
 {
-    const json_t *list = r->run.facts.remarks, *remark;
+    const json_t *list = report->run.facts.remarks, *remark;
     bool begun = false;
     size_t i;
 
     json_array_foreach(list, i, remark)
     {
-        const char *text = element_text(remark, "text", NULL);
+        struct remark_record r;
 
-        if (!text || !json_is_true(json_object_get(remark, "warning")))
+        fields_read(remark_fields, 0, &r, remark, NULL);
+        if (!r.text || !r.warning)
             continue;
         fputs(begun ? "<li>" : "<ul class=\"remarks\">\n<li>", out);
-        markup_text(out, text);
+        markup_text(out, r.text);
         fputs("</li>\n", out);
         begun = true;
     }
@@ -265,16 +267,23 @@ struct drawing {
 };
 
 static const struct drawing drawings[] = {
-    {{.title = "Loss", .x_label = "epochs trained", .y_label = "cross-entropy, nat", .calm = true},
+    {{.title = "Loss",
+      .x_label = "epochs trained",
+      .whole_x = true,
+      .y_label = "cross-entropy, nat",
+      .calm = true},
      {{"train", "train_loss", 1}, {"valid", "valid_loss", 0}},
      false},
-    {{.title = "Error rate", .x_label = "epochs trained", .y_label = "share of pictures"},
+    {{.title = "Error rate",
+      .x_label = "epochs trained",
+      .whole_x = true,
+      .y_label = "share of pictures"},
      {{"valid", "error_rate", 0}, {NULL, NULL, 0}},
      false},
-    {{.title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"},
+    {{.title = "Learning rate", .x_label = "epochs trained", .whole_x = true, .y_label = "rate"},
      {{"head", "lr", 2}, {"first layers", "lr_first", 3}},
      false},
-    {{.title = "Momentum", .x_label = "epochs trained", .y_label = "momentum"},
+    {{.title = "Momentum", .x_label = "epochs trained", .whole_x = true, .y_label = "momentum"},
      {{"all layers", NULL, 1}, {NULL, NULL, 0}},
      true}};
 

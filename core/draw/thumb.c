@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/markup.h"
 #include "base/size.h"
 #include "draw/element.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
-#include "record/markup.h"
 
 /* *out: (h, w, 3), owned by the caller. A picture that is small already stays as it is. */
 static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,

@@ -200,6 +200,7 @@ int checkpoint_state(json_t **out, const char *folder, const char *which, struct
     }
     if (check_state(*out, version, err) < 0)
         goto fail;
+    fields_warn_unknown(checkpoint_fields, *out, path, NULL);
     return 0;
 fail:
     json_decref(*out);

@@ -52,7 +52,7 @@ const struct field checkpoint_fields[] = {
                .flags = FIELD_OPTIONAL),
     FIELD_LIST(struct checkpoint_record, vocab, "vocab", "the classes, in the order of the outputs"),
     FIELD_OBJECT(struct checkpoint_record, resume, "resume", "of last.json: the state to resume from (below)",
-                 .flags = FIELD_OPTIONAL),
+                 .flags = FIELD_OPTIONAL, .fields = resume_fields),
     FIELD_OBJECT(struct checkpoint_record, files, "files", "SHA-256 of the other files of this checkpoint",
                  .flags = FIELD_OPTIONAL),
     FIELD_TEXT(struct checkpoint_record, sha256, "sha256", "of all other members in their order as one line of JSON",

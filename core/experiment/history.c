@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 /* The first step of a phase finds its counters cleared. */
 static void add_steps(struct history *h, const struct run_phase *p, uint64_t steps)
@@ -80,6 +80,8 @@ int history_read(struct history *h, const struct history_recipe *recipe, const c
             rc = err_set(err, ERR_FORMAT, end ? "no JSON" : "it ends inside a line");
         else
             rc = add_line(h, recipe, line, err);
+        if (rc == 0)
+            fields_warn_unknown(epoch_fields, line, path, NULL);
         json_decref(line);
         if (rc < 0)
             return err_wrap(err, "%s: line %d", path, number);

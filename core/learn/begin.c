@@ -10,16 +10,16 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
-#include "learn/cleaned.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
+#include "learn/cleaned.h"
 #include "learn/facts.h"
 #include "learn/finish.h"
 #include "learn/fit.h"
 #include "learn/loop.h"
-#include "nn/weights.h"
 #include "learn/team.h"
 #include "learn/useful.h"
+#include "nn/weights.h"
 
 /* Trains and finishes; RUN (NULL in all processes but the first) is finished or failed, and freed, in any case. */
 static int train_through(struct session *s, struct run *run, const char *folder, struct state *st,
@@ -162,11 +162,11 @@ static int open_session(struct session **s, struct experiment *e, const struct r
     if (group_introduce(g, text, err) < 0)
         return -1;
     snprintf(backend, sizeof backend, "%s", (*s)->device.kind->name);
-    if (team_same(g, "backend", backend, err) < 0 ||
-        team_same(g, "keys", (*s)->config_sha256, err) < 0 ||
-        team_same(g, "shards", shard_set_index_sha256((*s)->shards), err) < 0)
+    if (group_same(g, "backend", backend, err) < 0 ||
+        group_same(g, "keys", (*s)->config_sha256, err) < 0 ||
+        group_same(g, "shards", shard_set_index_sha256((*s)->shards), err) < 0)
         return -1;
-    return team_same(g, "tables", (*s)->tables_sha256, err);
+    return group_same(g, "tables", (*s)->tables_sha256, err);
 }
 
 /* Rank 0's to all, who wait for it. */
@@ -199,7 +199,7 @@ static int open_run(struct run **run, const struct request *r, struct session *s
         return -1;
     if (weights_sha256(st->initial_sha256, &s->device, s->network, err) < 0)
         return -1;
-    if (team_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
+    if (group_same(team_group(r->team), "initial weights", st->initial_sha256, err) < 0)
         return -1;
     if (r->signals)
         loop_catch_signals(); /* from here on there is something to keep */

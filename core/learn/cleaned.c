@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/markup.h"
+#include "base/markup.h"
 
 static const size_t table_max = (size_t)1 << 30; /* bytes, as csv_read() */
 

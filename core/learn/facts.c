@@ -10,7 +10,7 @@
 #include "base/cli.h"
 #include "base/json.h"
 #include "base/sandbox.h"
-#include "record/run_facts.h"
+#include "run/run_facts.h"
 
 /* First line of a command's output without its newline; false when it failed or said nothing. */
 static bool first_line(const char *command, char *out, size_t size)

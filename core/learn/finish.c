@@ -7,14 +7,14 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "draw/plot.h"
 #include "draw/report.h"
 #include "experiment/cams.h"
 #include "experiment/checkpoint.h"
 #include "experiment/momentum.h"
 #include "nn/weights.h"
-#include "record/leaks.h"
-#include "record/plot.h"
-#include "record/predictions.h"
+#include "run/leaks.h"
+#include "run/predictions.h"
 
 /* For TensorBoard. */
 static int write_picture(struct run *run, uint64_t step, const char *title, const uint32_t *counts,
@@ -93,10 +93,11 @@ static int write_plots(const char *folder, const struct curve *c, struct err *er
 {
     struct plot_options loss = {.title = "Loss",
                                 .x_label = "epochs trained",
+                                .whole_x = true,
                                 .y_label = "cross-entropy, nat",
                                 .calm = true};
     struct plot_options lr = {
-        .title = "Learning rate", .x_label = "epochs trained", .y_label = "rate"};
+        .title = "Learning rate", .x_label = "epochs trained", .whole_x = true, .y_label = "rate"};
     struct plot_series series[2];
     struct field_lines epochs;
     char path[PATH_LEN];

@@ -21,7 +21,7 @@
 
 #include "base/err.h"
 #include "experiment/infer.h"
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 struct learner;
 

@@ -11,16 +11,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/launch.h"
 #include "base/log.h"
 #include "base/real.h"
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
-#include "nn/weights.h"
 #include "learn/monitored.h"
 #include "learn/table.h"
 #include "learn/team.h"
 #include "learn/timing.h"
+#include "nn/weights.h"
 
 static volatile sig_atomic_t caught; /* number of the signal; 0: none */
 
@@ -142,7 +143,7 @@ static void resume_options(char out[PATH_LEN], const struct session *s, const st
 {
     const char *folder = run_folder(run), *data = s->shards_folder, *usual = getenv("PRESIZE_DATA");
     const int results = (int)(path_base(folder) - folder) - 1;
-    const char *several = session_orders(s) > 1 ? "gpus" : team_is_launched() ? "ranks" : NULL;
+    const char *several = session_orders(s) > 1 ? "gpus" : launch_is_own() ? "ranks" : NULL;
     char above[PATH_LEN], ranks[32] = "", results_option[PATH_LEN] = "", data_option[PATH_LEN] = "";
 
     if (several && session_ranks(s) > 1)
@@ -448,7 +449,7 @@ static int end_epoch(struct session *s, struct run *run, struct state *st, doubl
     bool best;
 
     if (weights_sha256(sha256, &s->device, s->network, err) < 0 ||
-        team_same(session_group(s), "weights", sha256, err) < 0 ||
+        group_same(session_group(s), "weights", sha256, err) < 0 ||
         monitored_find(&m, s, v, err) < 0)
         return -1;
     row.monitored = m.row->always ? NULL : m.row->key;

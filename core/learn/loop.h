@@ -3,9 +3,9 @@
 #ifndef PRESIZE_LEARN_LOOP_H
 #define PRESIZE_LEARN_LOOP_H
 
-#include "record/run.h"
 #include "learn/session.h"
 #include "learn/state.h"
+#include "run/run.h"
 
 /* What the last validation gave, in the order of split->valid. */
 struct verdict {

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "record/metrics.h"
+#include "run/metrics.h"
 
 int monitored_find(struct monitored *m, const struct session *s, const struct verdict *v,
                    struct err *err)

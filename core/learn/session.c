@@ -18,7 +18,7 @@
 #include "experiment/checkpoint_record.h"
 #include "experiment/initial.h"
 #include "nn/weights.h"
-#include "record/run.h"
+#include "run/run.h"
 
 /* Where model.weights points to: "" for none, else the file. */
 static int weights_path(char out[PATH_LEN], const struct experiment *e, const char *data,

@@ -1,6 +1,6 @@
 /* session_ranks.c - how the processes of a session share its batches. SPDX-License-Identifier: MIT */
-#include "nn/network.h"
 #include "learn/session.h"
+#include "nn/network.h"
 
 struct group *session_group(const struct session *s)
 {
@@ -89,5 +89,7 @@ bool session_traffic(const struct session *s, int phase, int ranks, struct be_tr
     t->bytes =
         (size_t)parts * (t->bytes + (size_t)(batch / ranks) * sizeof(float) * (size_t)(ranks - 1)) +
         (size_t)(ranks - 1);
+    t->exchanges_beside *= parts;
+    t->bytes_beside *= (size_t)parts;
     return true;
 }

@@ -1,11 +1,12 @@
 /* timing.c - what an epoch took. SPDX-License-Identifier: MIT */
 #include "learn/timing.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
-#include "record/epoch.h"
+#include "run/epoch.h"
 
 static double processor_seconds(void)
 {
@@ -34,6 +35,8 @@ void timing_end(struct epoch_times *t, const struct session *s)
     t->traffic.exchanges -= before.exchanges;
     t->traffic.bytes -= before.bytes;
     t->traffic.meetings -= before.meetings;
+    t->traffic.seconds -= before.seconds;
+    t->traffic.waited_s -= before.waited_s;
 }
 
 /* Of all processes. */
@@ -62,9 +65,10 @@ static void say_traffic(const struct state *st, const struct epoch_times *t)
 
     if (st->at.phase_epoch == 0)
         log_info(
-            "a step took %.1f exchanges, in which each process sent %.2f MB, and %.1f meetings "
-            "of the processes of a machine",
+            "a step took %.1f exchanges, in which each process sent %.2f MB (%.1f ms, of which the "
+            "training waited for %.1f ms), and %.1f meetings of the processes of a machine",
             (double)t->traffic.exchanges / steps, (double)t->traffic.bytes / steps / 1e6,
+            1e3 * t->traffic.seconds / steps, 1e3 * t->traffic.waited_s / steps,
             (double)t->traffic.meetings / steps);
 }
 
@@ -98,11 +102,15 @@ int timing_write(struct run *run, const struct session *s, const struct state *s
                                .processor_seconds = processors,
                                .exchanges = FIELD_NO_INT,
                                .sent_bytes = FIELD_NO_INT,
-                               .meetings = FIELD_NO_INT};
+                               .meetings = FIELD_NO_INT,
+                               .exchange_ms = NAN,
+                               .exchange_wait_ms = NAN};
     if (session_group(s)) {
         of.exchanges = (int64_t)t->traffic.exchanges;
         of.sent_bytes = (int64_t)t->traffic.bytes;
         of.meetings = (int64_t)t->traffic.meetings;
+        of.exchange_ms = 1e3 * t->traffic.seconds;
+        of.exchange_wait_ms = 1e3 * t->traffic.waited_s;
         say_traffic(st, t);
     }
     line = fields_json(timing_fields, &of);

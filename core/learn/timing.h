@@ -4,7 +4,7 @@
 
 #include "learn/session.h"
 #include "learn/state.h"
-#include "record/run.h"
+#include "run/run.h"
 
 struct epoch_times {
     double seconds, train_seconds,

@@ -5,9 +5,9 @@
 #ifndef PRESIZE_NN_RECIPE_H
 #define PRESIZE_NN_RECIPE_H
 
-#include "backend/op.h"
 #include "base/key.h"
 #include "base/monitor.h"
+#include "step/step.h"
 
 enum phase_kind { PHASE_ONE_CYCLE, PHASE_FINE_TUNE, PHASE_FLAT_COS, PHASE_CONSTANT, PHASE_SGDR };
 enum finish { FINISH_LAST, FINISH_BEST };

@@ -3,8 +3,8 @@
 #ifndef PRESIZE_NN_WEIGHTS_H
 #define PRESIZE_NN_WEIGHTS_H
 
-#include "base/hash.h"
 #include "backend/backend.h"
+#include "base/hash.h"
 #include "nn/network.h"
 
 /* Puts initial values of every parameter into the open backend (Philox: RNG_INIT, position = index of

@@ -66,7 +66,7 @@ static void write_set(const char *folder)
         .size = HEIGHT, .max_aspect = 2, .shard_pictures = N, .storage = STORAGE_RAW};
     struct dataset dataset = {
         .items = items, .n = N, .vocab = vocab, .n_classes = 1, .group = group};
-    const struct shard_plan plan = {"bench", &options, &dataset, "none", "", false};
+    const struct shard_plan plan = {"bench", &options, &dataset, "none", "", false, 0, 1};
     uint8_t *pixels = malloc(BYTES);
     struct shard_pixels p = {.height = HEIGHT,
                              .width = WIDTH,

@@ -21,11 +21,11 @@
 
 #include "base/hash.h"
 #include "base/path.h"
+#include "draw/plot.h"
 #include "draw/report.h"
-#include "record/plot.h"
-#include "record/predictions.h"
-#include "record/run.h"
-#include "record/stats.h"
+#include "run/predictions.h"
+#include "run/run.h"
+#include "run/stats.h"
 
 enum { FAULTS_MAX = 3000, PICTURES = 40, CLASSES = 3 };
 

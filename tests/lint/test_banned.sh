@@ -41,7 +41,7 @@ check() {
             : $file =~ m{^core/} ? "$always|system|$exits|$prints"
             : $file =~ m{^(fetch|prep|train|eval)/\1\.c$} ? "$always|system"
             : "$always|system|$exits";
-        $words .= "|$reals" if $file =~ m{^core/(?:base|data|nn|experiment|learn)/|^core/backend/(?!ref)|^core/record/metrics\.|^train/};
+        $words .= "|$reals" if $file =~ m{^core/(?:base|step|data|nn|selftest|experiment|learn)/|^core/backend/(?!ref)|^core/run/metrics\.|^train/};
         print "$file:$line: $1() is banned here\n" while $code =~ /(?<![\w.>])($words)\s*\(/g'
 }
 

@@ -1,16 +1,5 @@
 # ranks_common.sh - what the tests of several processes share; after train_common.sh. SPDX-License-Identifier: MIT
-# $mpirun is that of the plug-in's MPI; how it ends after a signal that it passed on (MPICH's often with 0), and how, and
-# with what words, where SIGKILL ended rank 1
-mpirun=${MPIRUN:-mpirun}
-passed_on_status=1 killed_status=137 killed_text="rank 1 with PID"
-[ "$mpirun" = mpirun.mpich ] && passed_on_status="[01]" killed_status=9 killed_text="EXIT CODE: 9"
-if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v "$mpirun" > "$scratch/null"; then
-    echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
-    exit 77
-fi
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_STEP_NUM_TASKS
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe # Open MPI 4, and 5
+. "$SOURCE/tests/tool/mpi_common.sh"
 tiny_experiment 3 1 12 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 2}"
 
 # by_mpirun N NAME ARGS...: a run of N processes, started as a user starts them.
@@ -20,11 +9,6 @@ by_mpirun() {
     $mpirun -n "$n" "$BIN/train" --data "$data" --results "$results" --name "$name" "$@" > "$scratch/out" \
         2> "$scratch/err" || fail "mpirun -n $n train $name $*: status $?"
     [ "$(tail -n 1 "$scratch/out")" = "$results/$name" ] || fail "$name: last line of stdout"
-}
-# unlike_ranks ARGS COMMAND...: two processes, of which rank 1 has ARGS as well. One program for all ranks, as Open MPI
-# 5.0.7's mpirun crashes on "COMMAND : COMMAND".
-unlike_ranks() {
-    $mpirun -n 2 bash -c '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ] || set -- "" "${@:2}"; exec "${@:2}" $1' - "$@"
 }
 same_run() { # A B: checkpoints, too, whose state names no number of processes
     same "$1" "$2"

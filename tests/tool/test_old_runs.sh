@@ -17,7 +17,9 @@ evaluate() {
     "$BIN/$EVAL" --data data --results results "$@" > out 2> err
     got=$?
     [ $got = "$status" ] || fail "$EVAL $*: status $got, expected $status: $(cat out)"
+    [ "$(grep -c 'does not know: ' err)" = "$unknown" ] || fail "$EVAL $*: unknown members, not $unknown: $(cat err)"
 }
+unknown=0 # lines on stderr that name unknown members of records
 shows() { # TEXT...: each is a line's part in what was printed, blanks counting as one
     local text
     for text in "$@"; do
@@ -158,6 +160,33 @@ shows "resnet18, weights none, fp32"
 evaluate 0 --compare today later
 evaluate 1 later --verify
 shows "configuration FAILED"
+
+# Members of records that a newer program wrote are named once, and all else is as it was; files of today and of 0.1.0
+# have none (`unknown` above).
+evaluate 0 done
+mv out shown
+for run in newer newest; do
+    copy done $run
+    sed -i -e '1a\  "colour": "red",' -e 's/"machine": {/&\n    "gpu": 1,/' -e 's/"presize": ".*"/"presize": "9.9"/' results/$run/run.json
+    sed -i '1a\  "carbon": 1.5,' results/$run/scores/few/test/score.json
+done
+unknown=2 # run.json and score.json
+evaluate 0 newer
+sed 's/newer/done/g' out | diff shown - || fail "another page of the run"
+known=$("$BIN/eval" --version | sed -n '1s/.*) //p')
+grep -qF "results/newer/run.json has 2 members that presize $known does not know: machine.gpu, colour; ignored here and in every other run.json (presize 9.9 wrote it)" err ||
+    fail "$(cat err)"
+unknown=1
+evaluate 0 --list
+grep -qF "results/newer/run.json has 2 members" err || fail "not the first run of the list: $(cat err)"
+unknown=2
+evaluate 0 newer --verify
+shows "members not checked run.json: presize 9.9 wrote the run, and presize $known does not know machine.gpu, colour" \
+    "members not checked scores/few/test/score.json: presize 9.9 wrote the run, and presize $known does not know carbon" "4 could not"
+lacks FAILED
+evaluate 4 newer --verify --strict
+rm -r results/newer results/newest
+unknown=0
 
 # The controls: keys that were added or removed without their history.
 EVAL=planted_eval

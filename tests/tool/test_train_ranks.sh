@@ -38,6 +38,11 @@ same_run one-fp32 machines
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
     grep -q "4 processes cannot share 6 microbatches of 2 pictures alike; exec.microbatch=3 would serve" ||
     fail "--plan --ranks 4"
+# What of the exchange passed beside the backward pass.
+[ "$(grep -c '"exchange_ms": [1-9][0-9.]*, "exchange_wait_ms": [1-9]' "$results/machines/timing.jsonl")" = 2 ] &&
+    [ "$(grep -c '"exchange_ms": 0.0, "exchange_wait_ms": 0.0' "$results/two-fp32/timing.jsonl")" = 2 ] ||
+    fail "what exchanges took: $(cat "$results/machines/timing.jsonl" "$results/two-fp32/timing.jsonl")"
+grep -q 'ms, of which the training waited for' "$results/machines/log.txt" || fail "log.txt does not say what was waited for"
 # The first phase's line: exchanges of a step and megabytes; the last step of an epoch does not ask whether to stop.
 planned=$(sed -n 's/.*: \([0-9]*\) exchanges a step, \([0-9.]*\) MB.*/\1 \2/p' "$scratch/out" | head -n 1)
 steps=$(sed -n '1s/.*"steps": \([0-9]*\).*/\1/p' "$results/machines/metrics.jsonl")
@@ -75,14 +80,14 @@ refused_once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none $tiny --ra
 refused_once 1 "not on the PATH" env PATH=/nowhere "$BIN/train" --data "$data" --results "$results" --name none \
     $tiny --ranks 2
 # Ranks that were given other keys, or see other shards, are named.
-refused_once 1 "has other keys than rank 0" unlike_ranks seed=7 $none $tiny
+refused_once 1 "has other keys than rank 0" pair "$none $tiny" "$none $tiny seed=7"
 mkdir -p "$scratch/other/demo"
 cp -r "$data/demo/shards-128" "$scratch/other/demo/"
 sed -i 's/"max_aspect"/ "max_aspect"/' "$scratch/other/demo/shards-128/index.json"
-refused_once 1 "rank 1 (" unlike_ranks "--data $scratch/other" $none $tiny
+refused_once 1 "rank 1 (" pair "$none $tiny" "$none --data $scratch/other $tiny"
 # A launcher of another MPI: two processes, each alone.
 for rank in 0 1; do
-    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would train alone" $none $tiny
+    PMI_RANK=$rank PMI_SIZE=2 refused_once 1 "each would work alone" $none $tiny
     SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=2 refused_once 1 "srun --mpi=p" $none $tiny
 done
 
@@ -93,7 +98,7 @@ for shard in "$scratch/bad/demo/shards-128"/*.h5; do # pixels of every picture o
     perl -e 'open F, "+<", $ARGV[0] or die; for ($at = 200000; $at < 0.9 * -s F; $at += 40000) { seek F, $at, 0; print F "xyz" }' \
         "$shard" || fail "$shard"
 done
-unlike_ranks "--data $scratch/bad" $train --name bad $tiny > "$scratch/out" 2> "$scratch/err" &&
+pair "$train --name bad $tiny" "$train --data $scratch/bad --name bad $tiny" > "$scratch/out" 2> "$scratch/err" &&
     fail "damaged shards of rank 1"
 [ "$(status_of bad)" = failed ] || fail "after an error of rank 1 the run is $(status_of bad): $(cat "$scratch/err")"
 grep -q '"error": "rank 1 (' "$results/bad/run.json" || fail "run.json does not name rank 1: $(grep error "$results/bad/run.json")"

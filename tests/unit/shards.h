@@ -33,7 +33,8 @@ struct shards {
     char *vocab[SHARDS_CLASSES];
     int32_t group[SHARDS_CLASSES];
     struct shard_plan plan;
-    uint32_t skip; /* this item is left out; SHARDS_MAX: none */
+    uint32_t skip;  /* this item is left out; SHARDS_MAX: none */
+    uint64_t skips; /* these items, too: bits */
 };
 
 static inline uint32_t shards_height(uint32_t item)
@@ -146,12 +147,22 @@ static inline void shards_describe(struct shards *t, uint32_t n)
     t->skip = SHARDS_MAX;
 }
 
-/* Adds everything to W; -1 with the writer's error. */
+/* Whether ITEM is left out. */
+static inline bool shards_skips(const struct shards *t, uint32_t item)
+{
+    return item == t->skip || (t->skips >> item & 1);
+}
+
+/* Adds everything to W, or its share of several writers' work; -1 with the writer's error. */
 static inline int shards_add_all(struct shards *t, struct shard_writer *w, struct err *err)
 {
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < t->dataset.n; i++) {
+        if (!shard_writer_is_own(w, i)) {
+            shard_writer_pass(w);
+            continue;
+        }
         uint32_t item = shard_writer_order(w, i);
         size_t size = shards_size(item);
         uint8_t *pixels = malloc(size), *packed;
@@ -166,7 +177,7 @@ static inline int shards_add_all(struct shards *t, struct shard_writer *w, struc
         packed = shards_pack(t->options.storage, pixels, p.height, p.width, &p.size);
         p.crc32c = crc32c(0, pixels, size);
         p.bytes = packed;
-        rc = item == t->skip ? shard_writer_skip(w, err) : shard_writer_add(w, &p, err);
+        rc = shards_skips(t, item) ? shard_writer_skip(w, err) : shard_writer_add(w, &p, err);
         free(pixels);
         free(packed);
     }

@@ -17,6 +17,7 @@
 
 #include "base/cli.h"
 #include "base/clock.h"
+#include "base/group.h"
 #include "base/isa.h"
 #include "base/fold.h"
 #include "base/log.h"
@@ -66,6 +67,11 @@ static void tool(struct args *a, const char *deed)
         progress_set(5, "note");
         progress_end();
     }
+    if (strcmp(deed, "several") == 0) {
+        log_warn("alike");
+        cli_speak();
+        log_warn("of rank %d", a->common.place->rank);
+    }
     if (strcmp(deed, "die") == 0)
         die(a->common.tool, &err);
     if (strcmp(deed, "full") == 0 && dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) >= 0)
@@ -103,6 +109,9 @@ static int run(char *text, size_t size, const char *deed, int argc, ...)
     if (child == 0) {
         struct args a = {.common = {.tool = strcmp(deed, "die") == 0 ? "fetch" : "demo"}};
 
+        struct group_place place;
+
+        a.common.place = strcmp(deed, "several") == 0 ? &place : NULL;
         dup2(pipes[1], STDOUT_FILENO);
         dup2(pipes[1], STDERR_FILENO);
         close(pipes[0]);
@@ -190,6 +199,34 @@ static void what_is_printed_is_text(void **state)
     assert_non_null(strstr(text, "to http://me:***@host/x run `"));
     assert_non_null(strstr(text, "prep pets`, \\x1B[31m\\x0A\xC3\x89\n"));
     assert_null(strstr(text, "s3cret"));
+}
+
+/* A tool of one process refuses to be one of several; of a tool of several, rank 0 alone says what all find alike. */
+static void one_of_several_processes(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    setenv("PMI_SIZE", "2", 1);
+    setenv("PMI_RANK", "0", 1);
+    assert_int_equal(run(text, sizeof text, "print", 0), 2);
+    assert_non_null(strstr(text, "mpirun started 2 processes, and demo works in one"));
+    assert_int_equal(run(text, sizeof text, "print", 1, "--version"), 0);
+    assert_int_equal(run(text, sizeof text, "several", 0), 0);
+    assert_string_equal(text, "demo: warn: alike\ndemo: warn: of rank 0\n");
+    setenv("PMI_RANK", "1", 1);
+    assert_int_equal(run(text, sizeof text, "print", 0), 2);
+    assert_string_equal(text, "");
+    assert_int_equal(run(text, sizeof text, "several", 0), 0);
+    assert_string_equal(text, "demo: warn: of rank 1\n");
+    setenv("PMI_RANK", "2", 1);
+    assert_int_equal(run(text, sizeof text, "print", 0), 1);
+    assert_non_null(strstr(text, "PMI_RANK=2: expected a number from 0 to 1"));
+    setenv("PMI_SIZE", "1", 1); /* the control: one process that a launcher started */
+    setenv("PMI_RANK", "0", 1);
+    assert_int_equal(run(text, sizeof text, "print", 0), 0);
+    unsetenv("PMI_SIZE");
+    unsetenv("PMI_RANK");
 }
 
 static void the_log_obeys_its_level(void **state)
@@ -379,6 +416,7 @@ int main(void)
         cmocka_unit_test(misuse_is_status_2),
         cmocka_unit_test(failures_have_status_and_message),
         cmocka_unit_test(what_is_printed_is_text),
+        cmocka_unit_test(one_of_several_processes),
         cmocka_unit_test(the_log_obeys_its_level),
         cmocka_unit_test(the_log_is_teed),
         cmocka_unit_test(progress_is_a_line_a_minute),

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "record/confident.h"
+#include "run/confident.h"
 
 struct values {
     char name[32];

@@ -3,7 +3,7 @@
 #include "learn/learn.h"
 
 #include "learn/begin.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "shards.h"
 
 enum { PICTURES = 48, EPOCHS = 3 };

@@ -172,7 +172,7 @@ static void damage_is_refused(void **state)
     expect_refusal(text, "\"path\": \"c\"", "\"path\": \"/c\"", "line 4");
     expect_refusal(text, "\"path\": \"b\"", "\"path\": 7", "line 3");
     expect_refusal(text, "\"path\": \"b\"", "\"path\": \"b\", \"path\": \"b\"", "line 3");
-    expect_refusal(text, "\"size\": 1,", "\"size\": -1,", "negative");
+    expect_refusal(text, "\"size\": 1,", "\"size\": -1,", "\"size\" is -1: expected at least 0");
     expect_refusal(text, "\"size\": 1, \"sha256\": \"", "\"size\": 1, \"sha256\": \"X", "sha256");
     expect_refusal(text, "{\"path\": \"c\"", "{\"path\":  \"c\"", "the SHA-256 of its lines");
     free(text);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "record/metrics.h"
+#include "run/metrics.h"
 
 static struct predictions *make(uint32_t n, int32_t classes)
 {

@@ -8,7 +8,7 @@
 #include "shards.h"
 
 #include "base/log.h"
-#include "record/run.h"
+#include "run/run.h"
 #include "set_lock.h"
 
 static int fails_with; /* 0: flock works */

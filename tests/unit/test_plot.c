@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/markup.h"
 #include "base/path.h"
-#include "record/markup.h"
-#include "record/plot.h"
+#include "draw/plot.h"
 
 static char folder[PATH_LEN];
 
@@ -115,6 +115,8 @@ static void odd_series_are_drawn(void **state)
     const double nothing[] = {NAN, INFINITY}, flat[] = {2, 2}, rates[] = {1e-7, 10};
     const struct plot_options o = {.title = "", .x_label = "", .y_label = ""};
     const struct plot_options log_x = {.title = "", .x_label = "", .y_label = "", .log_x = true};
+    const struct plot_options whole = {.title = "", .x_label = "", .y_label = "", .whole_x = true};
+    const double epochs[] = {1, 2};
     struct plot_series s = {"none", nothing, nothing, 2, false};
     double *x = calloc(MANY, sizeof *x), *y = calloc(MANY, sizeof *y);
     struct err err = {0};
@@ -133,6 +135,14 @@ static void odd_series_are_drawn(void **state)
     assert_null(strstr(svg, "nan"));
     assert_null(strstr(svg, ">-0<"));
     free(svg);
+    for (int k = 0; k < 2;
+         k++) { /* two epochs: no tick between them, and with any x there are some */
+        s = (struct plot_series){"epochs", epochs, flat, 2, true};
+        assert_int_equal(plot_lines(at("epochs.svg"), k == 0 ? &whole : &o, &s, 1, &err), 0);
+        svg = read_all("epochs.svg", &size);
+        assert_true((strstr(svg, ">1.2<") == NULL) == (k == 0));
+        free(svg);
+    }
     for (int i = 0; i < MANY; i++) {
         x[i] = i;
         y[i] = i == 777 ? 9 : sin(i * 0.01);

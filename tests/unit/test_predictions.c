@@ -19,10 +19,10 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "draw/plot.h"
 #include "draw/report.h"
-#include "record/plot.h"
-#include "record/predictions.h"
-#include "record/run.h"
+#include "run/predictions.h"
+#include "run/run.h"
 
 static char folder[PATH_LEN];
 

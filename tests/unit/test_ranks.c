@@ -1,5 +1,5 @@
 /* test_ranks.c - a batch that several processes share on the cpu gives the bits of one process, however its
- * microbatches are divided. SPDX-License-Identifier: MIT */
+ * microbatches are divided; machines exchange gradients beside the backward pass. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,11 @@ struct job {
         parts; /* TOGETHER: on a machine, 0: 1; microbatches of one picture */
     enum dtype dtype;
     int freeze_to;
+    enum hold {
+        HOLD_NONE,
+        HOLD_LAST,
+        HOLD_FIRST
+    } hold; /* a batch norm of the second step, until gradients went */
 };
 
 static struct results { /* shared by all processes */
@@ -61,6 +66,16 @@ static void fill_step(struct step *s, struct picture *pictures, struct mix *mixe
                        .eps = 1e-5};
 }
 
+/* The first step is over: which of the second's exchanges of batch norms waits for gradients. */
+static void hold_back(enum hold hold)
+{
+    if (hold == HOLD_NONE || exchange_hold > 0)
+        return;
+    atomic_store(&exchange_crossed, 0);
+    exchange_hold = hold == HOLD_FIRST ? exchange_shares + 1 : 2 * exchange_shares;
+    exchange_hold_ms = hold == HOLD_FIRST ? 300 : 60000;
+}
+
 static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks, struct err *err)
 {
     const struct exec_options options = {
@@ -90,7 +105,7 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
         weights_init(&d, network, 1, false, err) < 0)
         return -1;
     fill_step(&step, pictures, mixes, j, rank);
-    for (step.adam_step = 1; step.adam_step <= STEPS; step.adam_step++)
+    for (step.adam_step = 1; step.adam_step <= STEPS; step.adam_step++, hold_back(j->hold))
         for (step.part = 0; step.part < j->parts; step.part++)
             if (d.kind->run(program, &step, err) < 0)
                 return -1;
@@ -111,8 +126,8 @@ static int process(void *ctx, int rank)
                                    .populate = exchange_give_back,
                                    .give_back = exchange_give_back,
                                    .meet = exchange_meet,
-                                   .swap = exchange_swap,
-                                   .gather = exchange_gather};
+                                   .across = exchange_across,
+                                   .across_end = exchange_across_end};
     struct err err = {0};
 
     if (run_steps(j, rank, &ranks, &err) == 0)
@@ -183,11 +198,29 @@ static void another_order_has_other_bits(void **state)
     assert_string_not_equal(right, wrong);
 }
 
+/* In the last exchange of a batch norm's sums most of the backward pass is over. Were gradients exchanged after the
+ * pass, they would wait for that batch norm, and it for them. In the first exchange there are none: the control. */
+static void gradients_go_beside_the_backward_pass(void **state)
+{
+    struct job j = {.ranks = 4, .together = 2, .batch = 4, .parts = 1, .hold = HOLD_LAST};
+    char sha256[SHA256_HEX];
+    int status[EXCHANGE_RANKS];
+
+    (void)state;
+    play(sha256, j, false);
+    j.hold = HOLD_FIRST;
+    assert_true(exchange_begin(j.ranks, j.together));
+    assert_true(exchange_run(status, process, &j));
+    for (int r = 0; r < j.ranks; r++)
+        assert_true(status[r] == EXCHANGE_HELD || status[r] == EXCHANGE_GONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_have_the_bits_of_one),
         cmocka_unit_test(another_order_has_other_bits),
+        cmocka_unit_test(gradients_go_beside_the_backward_pass),
     };
 
     for (size_t i = 0; i < sizeof pixels; i++)

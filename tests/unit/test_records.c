@@ -14,14 +14,17 @@
 #include "../documented.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/remark.h"
 #include "data/cleaning_record.h"
 #include "data/index_record.h"
+#include "data/manifest_record.h"
 #include "experiment/checkpoint_record.h"
 #include "export_record.h"
-#include "record/epoch.h"
-#include "record/run_facts.h"
-#include "record/score.h"
-#include "record/study.h"
+#include "partial.h"
+#include "run/epoch.h"
+#include "run/run_facts.h"
+#include "run/score.h"
+#include "run/study.h"
 
 static const struct record {
     const char *name;
@@ -31,6 +34,13 @@ static const struct record {
     {"index", index_fields, sizeof(struct index_record)},
     {"index_group", index_group_fields, sizeof(struct index_group)},
     {"index_shard", index_shard_fields, sizeof(struct index_shard)},
+    {"index_duplicates", index_duplicate_fields, sizeof(struct index_duplicates)},
+    {"remark", remark_fields, sizeof(struct remark_record)},
+    {"manifest", manifest_header_fields, sizeof(struct manifest_header)},
+    {"manifest_archive", manifest_archive_fields, sizeof(struct manifest_archive_line)},
+    {"manifest_file", manifest_file_fields, sizeof(struct manifest_file_line)},
+    {"partial", partial_head_fields, sizeof(struct partial_head)},
+    {"partial_line", partial_line_fields, sizeof(struct partial_line)},
     {"run", run_fields, sizeof(struct run_facts)},
     {"cleaning", cleaning_fields, sizeof(struct cleaning_record)},
     {"epoch", epoch_fields, sizeof(struct epoch_line)},

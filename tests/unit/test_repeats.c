@@ -13,8 +13,8 @@
 
 #include "base/path.h"
 #include "base/rng.h"
-#include "record/repeats.h"
-#include "record/stats.h"
+#include "run/repeats.h"
+#include "run/stats.h"
 
 /* Written so that NaN fails. */
 static void assert_near(double x, double expected, double tolerance)

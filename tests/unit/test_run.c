@@ -18,7 +18,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "record/run.h"
+#include "run/run.h"
 
 static char results[PATH_LEN];
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "selftest_private.h"
+#include "selftest/selftest_private.h"
 
 static enum op_kind prepared; /* first op of the list prepared last */
 static enum op_kind wrong = OP_KINDS;

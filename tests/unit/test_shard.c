@@ -504,29 +504,6 @@ static void a_large_picture_on_a_full_disk(void **state)
     shards_end(&t);
 }
 
-static void two_writers_do_not_meet(void **state)
-{
-    struct shards t;
-    struct shard_writer *first, *second;
-    struct err err = {0};
-
-    (void)state;
-    shards_describe(&t, 33);
-    assert_int_equal(shard_writer_open(&first, t.folder, &t.plan, &err), 0);
-    assert_int_equal(shard_writer_open(&second, t.folder, &t.plan, &err), -1);
-    assert_int_equal(err.kind, ERR_LOCKED);
-    assert_int_equal(shards_add_all(&t, first, &err), 0);
-    shard_writer_abort(first);
-    assert_false(path_exists(shards_file(&t, "../shards-40.part")));
-    assert_false(path_exists(t.folder));
-    /* what a killed writer left is in nobody's way */
-    assert_int_equal(path_make_dirs(shards_file(&t, "../shards-40.part/deep"), &err), 0);
-    assert_int_equal(path_write(shards_file(&t, "../shards-40.part/deep/x"), "x", 1, &err), 0);
-    assert_int_equal(shards_write(&t, &err), 0);
-    assert_false(path_exists(shards_file(&t, "../shards-40.part")));
-    shards_end(&t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,7 +521,6 @@ int main(void)
         cmocka_unit_test(an_index_knows_its_hash),
         cmocka_unit_test(a_full_disk_leaves_nothing),
         cmocka_unit_test(a_large_picture_on_a_full_disk),
-        cmocka_unit_test(two_writers_do_not_meet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

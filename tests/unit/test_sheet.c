@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/path.h"
+#include "draw/sheet.h"
 #include "image/decode.h"
-#include "record/sheet.h"
 
 enum { SIDE = 40, MARGIN = 8, TEXT = 34 };
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "record/stats.h"
+#include "run/stats.h"
 
 /* Written so that NaN fails. */
 static void assert_near(double x, double expected, double tolerance)

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/path.h"
-#include "record/study.h"
+#include "run/study.h"
 
 static char results[PATH_LEN], folder[PATH_LEN];
 

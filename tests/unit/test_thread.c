@@ -1,4 +1,5 @@
-/* test_thread.c - the pool: every task once, in every size, with the same arithmetic in each thread.
+/* test_thread.c - the pool: every task once, in every size, with the same arithmetic in each thread; the thread beside
+ * it: tasks in their order, as far as they are allowed.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +9,10 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <float.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -137,6 +140,58 @@ static void denormals_are_flushed_alike(void **state)
     assert_true(t.x * 0.25f > 0.0f); /* control: the caller's own mode is back */
 }
 
+struct row {
+    atomic_int ran;
+    int order[MAX];
+    bool same_thread;
+    pthread_t caller;
+    struct tiny tiny;
+};
+
+static void row_task(void *ctx, int i)
+{
+    struct row *r = ctx;
+
+    if (i < 8)
+        denormal_task(&r->tiny, i, 1);
+    r->same_thread |= pthread_equal(pthread_self(), r->caller) != 0;
+    r->order[atomic_load(&r->ran)] = i;
+    atomic_fetch_add(&r->ran, 1);
+}
+
+static void a_runner_keeps_the_order_and_the_limit(void **state)
+{
+    static const int allowed[] = {0, 3, 3, 10, 200};
+    struct err err = {0};
+    struct runner *runner;
+    struct row r = {.caller = pthread_self(), .tiny = {.x = FLT_MIN}};
+
+    (void)state;
+    assert_int_equal(runner_new(&runner, row_task, &r, &err), 0);
+    runner_wait(runner); /* for nothing */
+    for (int round = 0; round < 3; round++) {
+        atomic_store(&r.ran, 0);
+        for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+            runner_allow(runner, allowed[i]);
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+            assert_true(atomic_load(&r.ran) <= allowed[i]);
+        }
+        runner_wait(runner);
+        assert_int_equal(atomic_load(&r.ran), 200);
+        for (int i = 0; i < 200; i++)
+            assert_int_equal(r.order[i], i);
+    }
+    runner_free(runner);
+    runner_free(NULL);
+    assert_false(r.same_thread);
+    for (int i = 0; i < 8; i++) {
+#if defined(__x86_64__) || defined(__aarch64__)
+        assert_true(r.tiny.product[i] == 0.0f);
+#endif
+        assert_true(r.tiny.blocked[i]);
+    }
+}
+
 static int count_threads(void)
 {
     DIR *dir = opendir("/proc/self/task");
@@ -179,6 +234,7 @@ int main(void)
         cmocka_unit_test(every_task_once),
         cmocka_unit_test(init_runs_once_in_each_worker),
         cmocka_unit_test(denormals_are_flushed_alike),
+        cmocka_unit_test(a_runner_keeps_the_order_and_the_limit),
         cmocka_unit_test(starts_no_more_threads_than_asked),
     };
 

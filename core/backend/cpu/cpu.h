@@ -256,6 +256,9 @@ void ranks_rows(struct be_program *p, double *rows, size_t width);
 /* The complete subtrees of this machine's microbatches, from left to right; one alone has one. */
 int ranks_subtrees(const struct be_program *p);
 struct subtree ranks_subtree(const struct be_program *p, const struct cpu_op *o, int i);
+/* The processes of the machine have met, and the sums of the subtrees of all ops before OP are made: they may be
+ * exchanged from now on, beside what the list computes. */
+void ranks_summed(struct be_program *p, int op);
 /* From the subtrees' sums, once this process has made its own: the gradients, the sums over all processes. */
 void ranks_gradients(struct be_program *p);
 

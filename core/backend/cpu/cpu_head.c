@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "backend/cpu/sampler.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/sampler.h"
 #include "backend/elem_sample.h"
 #include "base/isa.h"
 #include "base/rng.h"

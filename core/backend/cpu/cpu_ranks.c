@@ -13,34 +13,46 @@
  * moves 2 (n - 1) / n of the gradients for n machines, the least that any all-reduce does; no library decides in which
  * order numbers meet. Each machine then runs the whole optimiser.
  *
- * All of it happens on the thread that runs the list. SPDX-License-Identifier: MIT */
+ * A thread of its own exchanges the gradients in pieces, in the order in which the backward pass makes them, while the
+ * layers before are computed. The thread that runs the list does all the rest and, at the end of the backward pass,
+ * waits for the pieces that are left. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
+#include "base/clock.h"
+#include "base/group.h"
 #include "base/size.h"
 
 enum {
-    PIECE = 1 << 14, /* floats that a worker adds at a time */
-    LINE = 16        /* floats in a cache line */
+    /* Floats of a row that are exchanged at a time. A batch norm's sums wait until a piece that is on its way has
+     * passed: at 1 Gbit/s 2 ms. */
+    PIECE = 1 << 16,
+    LINE = 16 /* floats in a cache line */
 };
 
 struct addition {
     int to, from; /* rows */
 };
 
+/* A row of floats is cut into pieces, which RANKS processes share: a part each, of EACH floats or, in the last piece,
+ * of LAST. Rows are N floats, so that the parts are equal. */
+struct cut {
+    size_t ranks, pieces, each, last, n;
+};
+
 struct ranks {
     int machines, machine; /* how many, this one's number */
     struct subtree *own;   /* of this machine, from left to right; PLAIN unset */
     int n_own;
-    int most; /* subtrees that a machine has at most: all exchange so many rows */
-    size_t n; /* floats in a row: all gradients, and what makes it a multiple of the processes */
-    /* Of a row, which processes of one number on their machines exchange: n / processes of a machine; a process's part
-     * of it: slice / machines. */
-    size_t slice, each;
-    float *mine;  /* (most, n), the machine's: the sums of own subtrees */
-    float *all;   /* (n), the machine's: the gradients */
-    float *parts; /* (most, machines, each): of all subtrees, this process's part */
+    int most;       /* subtrees that a machine has at most: all exchange so many rows */
+    struct cut cut; /* of a row: all gradients */
+    float *mine;    /* (most, cut.n), the machine's: the sums of own subtrees */
+    float *all;     /* (cut.n), the machine's: the gradients */
+    float *parts; /* (most, machines, cut.each): of a piece of all subtrees, this process's part */
+    struct runner *runner; /* exchanges pieces */
+    int next_op;           /* of the run in progress: the gradients of ops before it are summed, */
+    size_t summed;         /* floats of a row */
     struct region common, private;
     struct addition *additions; /* of rows of PARTS; the last leaves the whole sum in row 0 */
     int n_additions;
@@ -174,6 +186,27 @@ static size_t part_floats(size_t n, size_t ranks)
     return align_up((n + ranks - 1) / ranks, LINE);
 }
 
+static struct cut cut_row(size_t n, int ranks)
+{
+    struct cut c = {.ranks = (size_t)ranks, .each = part_floats(PIECE, (size_t)ranks)};
+    const size_t piece = c.each * c.ranks;
+
+    c.pieces = (n + piece - 1) / piece;
+    if (c.pieces > 0)
+        c.last = part_floats(n - (c.pieces - 1) * piece, c.ranks);
+    if (c.pieces == 1)
+        c.each = c.last;
+    if (c.pieces > 0)
+        c.n = ((c.pieces - 1) * c.each + c.last) * c.ranks;
+    return c;
+}
+
+/* Floats of a part of PIECE. */
+static size_t cut_each(const struct cut *c, size_t piece)
+{
+    return piece + 1 < c->pieces ? c->each : c->last;
+}
+
 /* The most subtrees that one of MACHINES has, with EACH leaves. */
 static int most_subtrees(int machines, int each)
 {
@@ -193,6 +226,7 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
 {
     const int each = list->batch / list->microbatch / ranks, most = most_subtrees(ranks, each);
     const size_t others = (size_t)ranks - 1;
+    struct cut cut;
     size_t n = 0;
 
     *t = (struct be_traffic){0};
@@ -207,10 +241,11 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
             n += align_up(tensor_elements(&list->tensors[o->out[0]]), LINE);
         }
     }
-    if (n == 0)
-        return;
-    t->exchanges += most + 1;
-    t->bytes += (size_t)(most + 1) * part_floats(n, (size_t)ranks) * sizeof(float) * others;
+    cut = cut_row(n, ranks);
+    t->exchanges_beside = (int)cut.pieces * (most + 1);
+    t->bytes_beside = (size_t)(most + 1) * cut.n / cut.ranks * sizeof(float) * others;
+    t->exchanges += t->exchanges_beside;
+    t->bytes += t->bytes_beside;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -219,7 +254,7 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
 static int place_gradients(struct ranks *r, struct be_program *p, struct err *err)
 {
     const struct be_ranks *of = p->be->options.ranks;
-    const size_t ranks = (size_t)ranks_count(p), most = (size_t)r->most;
+    const size_t most = (size_t)r->most;
     size_t n = 0;
 
     for (int i = 0; i < p->list->n_ops; i++) {
@@ -230,21 +265,71 @@ static int place_gradients(struct ranks *r, struct be_program *p, struct err *er
         o->gradient = n;
         n += align_up(tensor_elements(op_tensor(p, o->op->out[0])), LINE);
     }
-    r->each = part_floats(n, ranks);
-    r->n = r->each * ranks;
-    r->slice = r->each * (size_t)r->machines;
-    if (region_share(&r->common, of, (most + 1) * r->n * sizeof(float), "gradients of machines",
+    r->cut = cut_row(n, ranks_count(p));
+    if (region_share(&r->common, of, (most + 1) * r->cut.n * sizeof(float), "gradients of machines",
                      err) < 0 ||
-        region_map(&r->private, most * r->slice * sizeof(float), "gradients of machines", err) < 0)
+        region_map(&r->private, most * (size_t)r->machines * r->cut.each * sizeof(float),
+                   "gradients of machines", err) < 0)
         return -1;
     r->mine = (float *)(void *)r->common.data;
-    r->all = r->mine + most * r->n;
+    r->all = r->mine + most * r->cut.n;
     r->parts = (float *)(void *)r->private.data;
     for (int i = 0; i < p->list->n_ops; i++)
         if (p->ops[i].fill)
             p->data[p->ops[i].op->out[0]] = r->all + p->ops[i].gradient;
     return 0;
 }
+
+/* ---- the exchange ---------------------------------------------------------------------------- */
+
+/* Where the parts begin, of PIECE of a row, that the processes of this process's number on their machines exchange. */
+static size_t piece_at(const struct be_program *p, size_t piece)
+{
+    const struct cut *c = &p->ranks->cut;
+    const size_t rank = (size_t)machine_rank(p->be->options.ranks);
+
+    return piece * c->each * c->ranks + rank * (size_t)p->ranks->machines * cut_each(c, piece);
+}
+
+/* The own part of PIECE, from all subtrees' parts: the gradient. */
+static void add_parts(const struct be_program *p, size_t piece)
+{
+    const struct ranks *r = p->ranks;
+    const size_t n = cut_each(&r->cut, piece);
+
+    for (int k = 0; k < r->n_additions; k++) {
+        float *to = r->parts + (size_t)r->additions[k].to * n;
+        const float *from = r->parts + (size_t)r->additions[k].from * n;
+
+        for (size_t e = 0; e < n; e++)
+            to[e] += from[e];
+    }
+    memcpy(r->all + piece_at(p, piece) + (size_t)r->machine * n, r->parts, n * sizeof(float));
+}
+
+/* Task I of a step: the parts of piece I go to those who add them, while the sums of the piece before are gathered. So
+ * there is a task more than pieces. */
+static void exchange_piece(void *ctx, int i)
+{
+    const struct be_program *p = ctx;
+    const struct be_ranks *of = p->be->options.ranks;
+    const struct ranks *r = p->ranks;
+    const size_t piece = (size_t)i, each = cut_each(&r->cut, piece);
+    struct group_parts parts[GROUP_PARTS];
+    int n = 0;
+
+    for (size_t k = 0; piece < r->cut.pieces && k < (size_t)r->most; k++)
+        parts[n++] = (struct group_parts){.out = r->parts + k * (size_t)r->machines * each,
+                                          .in = r->mine + k * r->cut.n + piece_at(p, piece),
+                                          .bytes = each * sizeof(float)};
+    if (piece > 0)
+        parts[n++] = (struct group_parts){.in = r->all + piece_at(p, piece - 1),
+                                          .bytes = cut_each(&r->cut, piece - 1) * sizeof(float)};
+    if (of->across(of->ctx, parts, n) && piece < r->cut.pieces)
+        add_parts(p, piece);
+}
+
+/* ---- made and freed -------------------------------------------------------------------------- */
 
 int ranks_make(struct be_program *p, struct err *err)
 {
@@ -261,13 +346,16 @@ int ranks_make(struct be_program *p, struct err *err)
         return err_set(err, ERR_NOMEM, "cpu program");
     p->ranks->machines = machines;
     p->ranks->machine = of->rank / machine_ranks(of);
-    return make_tree(p->ranks, p, err) < 0 ? -1 : place_gradients(p->ranks, p, err);
+    if (make_tree(p->ranks, p, err) < 0 || place_gradients(p->ranks, p, err) < 0)
+        return -1;
+    return runner_new(&p->ranks->runner, exchange_piece, p, err);
 }
 
 void ranks_free(struct ranks *r)
 {
     if (!r)
         return;
+    runner_free(r->runner);
     region_unmap(&r->common);
     region_unmap(&r->private);
     free(r->own);
@@ -297,32 +385,32 @@ struct subtree ranks_subtree(const struct be_program *p, const struct cpu_op *o,
 
     if (!r)
         return (struct subtree){0, ranks_all(p), p->data[o->op->out[0]]};
-    return (struct subtree){r->own[i].first, r->own[i].n, r->mine + (size_t)i * r->n + o->gradient};
+    return (struct subtree){r->own[i].first, r->own[i].n,
+                            r->mine + (size_t)i * r->cut.n + o->gradient};
 }
 
-/* ---- the exchange ---------------------------------------------------------------------------- */
+/* ---- in a run -------------------------------------------------------------------------------- */
 
-static void add_piece(void *ctx, int i, int worker)
+void ranks_summed(struct be_program *p, int op)
 {
-    const struct ranks *r = ((const struct be_program *)ctx)->ranks;
-    const size_t first = (size_t)i * PIECE;
-    const size_t n = r->each - first < PIECE ? r->each - first : PIECE;
+    struct ranks *r = p->ranks;
 
-    (void)worker;
-    for (int k = 0; k < r->n_additions; k++) {
-        float *to = r->parts + (size_t)r->additions[k].to * r->each + first;
-        const float *from = r->parts + (size_t)r->additions[k].from * r->each + first;
+    if (!r)
+        return;
+    for (; r->next_op < op; r->next_op++) {
+        const struct cpu_op *o = &p->ops[r->next_op];
 
-        for (size_t e = 0; e < n; e++)
-            to[e] += from[e];
+        if (o->fill)
+            r->summed = o->gradient + tensor_elements(op_tensor(p, o->op->out[0]));
     }
+    runner_allow(r->runner, (int)(r->summed / (r->cut.each * r->cut.ranks)));
 }
 
 void ranks_gradients(struct be_program *p)
 {
     const struct be_ranks *of = p->be->options.ranks;
-    const struct ranks *r = p->ranks;
-    const size_t first = r ? (size_t)machine_rank(of) * r->slice : 0;
+    struct ranks *r = p->ranks;
+    double start;
 
     if (!p->unshared)
         return;
@@ -330,11 +418,11 @@ void ranks_gradients(struct be_program *p)
     machine_meeting(of); /* all subtrees of this machine are summed */
     if (!r)
         return;
-    for (int i = 0; i < r->most; i++)
-        of->swap(of->ctx, r->parts + (size_t)i * r->slice, r->mine + (size_t)i * r->n + first,
-                 r->each * sizeof(float));
-    pool_run(p->be->pool, (int)((r->each + PIECE - 1) / PIECE), add_piece, p);
-    memcpy(r->all + first + (size_t)r->machine * r->each, r->parts, r->each * sizeof(float));
-    of->gather(of->ctx, r->all + first, r->each * sizeof(float));
+    start = clock_seconds();
+    runner_allow(r->runner, (int)r->cut.pieces + 1);
+    runner_wait(r->runner);
+    of->across_end(of->ctx, clock_seconds() - start);
+    r->next_op = 0;
+    r->summed = 0;
     machine_meeting(of);
 }

@@ -105,6 +105,8 @@ static void run_pictures(struct be_program *p)
     /* Sums read the leaves of all processes, and the next segment overwrites those that were summed beside this one. */
     if ((filled || p->fills) && !p->met)
         machine_meeting(p->be->options.ranks);
+    if (filled)
+        ranks_summed(p, s->first);
 }
 
 static void run_fills(struct be_program *p)

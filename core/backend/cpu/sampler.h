@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-#include "base/geometry.h"
 #include "base/isa.h"
+#include "step/picture.h"
 
 /* DST (3, size, size) planes R, G, B, dense; the picture is at least 1x1, its map's k in [1, 3]. */
 struct sampler_kernels {

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "backend/op.h"
-#include "base/geometry.h"
+#include "step/picture.h"
 
 #ifdef __cplusplus
 extern "C" {

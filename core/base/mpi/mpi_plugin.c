@@ -1,12 +1,16 @@
 /* mpi_plugin.c - libpresize_mpi.so: two exchanges of bytes through MPI, whichever it is built with.
- * SPDX-License-Identifier: MIT */
+ *
+ * Two threads wait for exchanges, each for its own. They call MPI by turns (MPI_THREAD_SERIALIZED), and a call of
+ * either brings the messages of both on their way. SPDX-License-Identifier: MIT */
 #include "base/mpi_plugin.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/plugin.h"
 
 /* Waiting: MPI's own calls spin, which would take a core from the threads that compute or read. An exchange of one
@@ -47,6 +51,7 @@ static bool is_alone_under_srun(void)
 #endif
 
 static int own_rank;
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* whose calls of MPI these are */
 
 static const char *start(int *rank, int *ranks)
 {
@@ -56,10 +61,10 @@ static const char *start(int *rank, int *ranks)
         return "srun gave them no PMIx, through which they meet: start them by `srun "
                "--mpi=" SRUN_TYPE "`";
     forbid_foreign_memory();
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS)
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
         return "MPI_Init_thread failed";
-    if (level < MPI_THREAD_FUNNELED)
-        return "this MPI runs in programs without threads only";
+    if (level < MPI_THREAD_SERIALIZED)
+        return "this MPI can be called by a single thread only";
     if (MPI_Comm_dup(MPI_COMM_WORLD, &all_ranks) != MPI_SUCCESS ||
         MPI_Comm_set_errhandler(all_ranks, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
         MPI_Comm_rank(all_ranks, rank) != MPI_SUCCESS ||
@@ -73,39 +78,44 @@ static const char *start(int *rank, int *ranks)
 static void tell(const char *text, int seconds)
 {
     static char last[MPI_TEXT]; /* MPI's until it is sent, and the process ends soon */
-    const double begin = MPI_Wtime();
+    const double begin = clock_seconds();
     MPI_Request request;
-    int done;
+    int done = 0, rc;
 
     snprintf(last, sizeof last, "%s", text);
-    if (MPI_Isend(last, sizeof last, MPI_CHAR, 0, 0, all_ranks, &request) != MPI_SUCCESS)
-        return;
-    while (MPI_Wtime() - begin < seconds &&
-           MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS)
+    pthread_mutex_lock(&turn);
+    rc = MPI_Isend(last, sizeof last, MPI_CHAR, 0, 0, all_ranks, &request);
+    pthread_mutex_unlock(&turn);
+    while (rc == MPI_SUCCESS && clock_seconds() - begin < seconds) {
+        pthread_mutex_lock(&turn);
+        rc = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+        pthread_mutex_unlock(&turn);
         nanosleep(&(struct timespec){0, LOOK_NS}, NULL);
+    }
 }
 
-static bool told(char *out)
+/* Whether another process has told rank 0 something; to OUT, unless it is NULL. In turn. */
+static bool look(char *out)
 {
     MPI_Status status;
     int is_there = 0;
 
     if (own_rank > 0 ||
-        MPI_Iprobe(MPI_ANY_SOURCE, 0, all_ranks, &is_there, &status) != MPI_SUCCESS || !is_there ||
-        MPI_Recv(out, MPI_TEXT, MPI_CHAR, status.MPI_SOURCE, 0, all_ranks, MPI_STATUS_IGNORE) !=
-            MPI_SUCCESS)
+        MPI_Iprobe(MPI_ANY_SOURCE, 0, all_ranks, &is_there, &status) != MPI_SUCCESS || !is_there)
         return false;
-    out[MPI_TEXT - 1] = 0;
-    return true;
+    return !out || MPI_Recv(out, MPI_TEXT, MPI_CHAR, status.MPI_SOURCE, 0, all_ranks,
+                            MPI_STATUS_IGNORE) == MPI_SUCCESS;
 }
 
-static bool is_told(void)
+static bool told(char *out)
 {
-    int is_there = 0;
+    bool is;
 
-    return own_rank == 0 &&
-           MPI_Iprobe(MPI_ANY_SOURCE, 0, all_ranks, &is_there, MPI_STATUS_IGNORE) == MPI_SUCCESS &&
-           is_there;
+    pthread_mutex_lock(&turn);
+    is = look(out);
+    pthread_mutex_unlock(&turn);
+    out[MPI_TEXT - 1] = 0;
+    return is;
 }
 
 static const char *split(int number)
@@ -116,63 +126,104 @@ static const char *split(int number)
     return NULL;
 }
 
-static enum mpi_result wait_for(MPI_Request *request, double limit_s)
-{
-    const double begin = MPI_Wtime();
-    int done = 0;
+/* Exchanges that were begun, of parts of these types; the first so many are done. */
+struct pending {
+    MPI_Request requests[GROUP_PARTS];
+    MPI_Datatype types[GROUP_PARTS];
+    int n, done;
+};
 
-    for (long polls = 0;; polls++) {
-        if (MPI_Test(request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+/* Whether more of P are done, which the N-th look (from 0) finds; in turn. */
+static enum mpi_result look_at(struct pending *p, long n)
+{
+    int is_done = 1;
+
+    while (p->done < p->n && is_done) {
+        if (MPI_Test(&p->requests[p->done], &is_done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
             return MPI_FAILED;
-        if (done)
-            return MPI_DONE;
-        if (polls < POLLS)
+        p->done += is_done != 0;
+    }
+    return !is_done && n > POLLS && look(NULL) ? MPI_TOLD : MPI_DONE;
+}
+
+/* The first LOOKS follow at once. */
+static enum mpi_result wait_for(struct pending *p, long looks, double limit_s)
+{
+    const double begin = clock_seconds();
+    enum mpi_result result;
+
+    for (long i = 0;; i++) {
+        pthread_mutex_lock(&turn);
+        result = look_at(p, i);
+        pthread_mutex_unlock(&turn);
+        if (p->done == p->n || result != MPI_DONE)
+            return result;
+        if (i < looks)
             continue;
         nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
-        if (is_told())
-            return MPI_TOLD;
-        if (MPI_Wtime() - begin > limit_s)
+        if (clock_seconds() - begin > limit_s)
             return MPI_LATE;
     }
 }
 
-/* MPI counts in int: a part is one element of a type of BYTES. OUT NULL: all processes share ALL; else parts of ALL
- * go to OUT. */
-static enum mpi_result exchange(bool across, void *out, void *all, size_t bytes, double limit_s)
+/* MPI counts in int: a part is one element of a type of its bytes. */
+static bool begin(struct pending *p, const struct group_parts *of, MPI_Comm ranks)
 {
-    const MPI_Comm ranks = across ? across_ranks : all_ranks;
-    enum mpi_result result = MPI_FAILED;
-    MPI_Request request;
     MPI_Datatype part;
+    MPI_Request *request = &p->requests[p->n];
     int rc;
 
-    if (bytes == 0)
-        return MPI_DONE;
-    if (MPI_Type_contiguous((int)bytes, MPI_BYTE, &part) != MPI_SUCCESS)
-        return MPI_FAILED;
+    if (MPI_Type_contiguous((int)of->bytes, MPI_BYTE, &part) != MPI_SUCCESS)
+        return false;
     rc = MPI_Type_commit(&part);
     if (rc == MPI_SUCCESS)
-        rc =
-            out ? MPI_Ialltoall(all, 1, part, out, 1, part, ranks, &request)
-                : MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, 1, part, ranks, &request);
-    if (rc == MPI_SUCCESS)
-        result = wait_for(&request, limit_s);
-    MPI_Type_free(&part);
+        rc = of->out ? MPI_Ialltoall(of->in, 1, part, of->out, 1, part, ranks, request)
+                     : MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, of->in, 1, part, ranks,
+                                      request);
+    if (rc != MPI_SUCCESS) {
+        MPI_Type_free(&part);
+        return false;
+    }
+    p->types[p->n++] = part;
+    return true;
+}
+
+static enum mpi_result exchange_among(MPI_Comm ranks, const struct group_parts *parts, int n,
+                                      long looks, double limit_s)
+{
+    struct pending p = {.n = 0};
+    bool begun = true;
+    enum mpi_result result;
+
+    pthread_mutex_lock(&turn);
+    for (int i = 0; i < n && begun; i++)
+        if (parts[i].bytes > 0)
+            begun = begin(&p, &parts[i], ranks);
+    pthread_mutex_unlock(&turn);
+    result = begun ? wait_for(&p, looks, limit_s) : MPI_FAILED;
+    pthread_mutex_lock(&turn);
+    for (int i = 0; i < p.n; i++)
+        MPI_Type_free(&p.types[i]);
+    pthread_mutex_unlock(&turn);
     return result;
 }
 
-static enum mpi_result share(bool across, void *all, size_t bytes, double limit_s)
+static enum mpi_result share(void *all, size_t bytes, double limit_s)
 {
-    return exchange(across, NULL, all, bytes, limit_s);
+    const struct group_parts part = {.in = all, .bytes = bytes};
+
+    return exchange_among(all_ranks, &part, 1, POLLS, limit_s);
 }
 
-static enum mpi_result swap(bool across, void *out, const void *in, size_t bytes, double limit_s)
+/* Beside threads that compute, so no look follows another at once. */
+static enum mpi_result exchange(const struct group_parts *parts, int n, double limit_s)
 {
-    return exchange(across, out, (void *)(uintptr_t)in, bytes, limit_s);
+    return exchange_among(across_ranks, parts, n, 0, limit_s);
 }
 
 static void end(int status)
 {
+    pthread_mutex_lock(&turn);
     MPI_Abort(MPI_COMM_WORLD, status);
 }
 
@@ -203,7 +254,7 @@ static const struct mpi_plugin table = {
     .tell = tell,
     .told = told,
     .share = share,
-    .swap = swap,
+    .exchange = exchange,
     .end = end,
     .finish = finish,
 };

@@ -1,0 +1,269 @@
+/* launch.c - mpirun for --ranks N, and who speaks of several processes. SPDX-License-Identifier: MIT */
+#include "base/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/path.h"
+
+enum {
+    /* $PRESIZE_RANK_SECONDS: longer than rank 0 takes to write what the others wait for */
+    LIMIT_S = 1800,
+    COMMON_S = 2 /* for rank 0 to say itself what is wrong with all of them */
+};
+
+/* ---- launching ------------------------------------------------------------------------------- */
+
+#define LAUNCHED "PRESIZE_LAUNCHED"
+
+static volatile sig_atomic_t launcher, asked;
+
+/* mpirun passes SIGUSR1 on to all, and takes SIGTERM for the end of all within a second. */
+static void pass_on(int number)
+{
+    const int error = errno;
+    const bool ends = asked && number != SIGUSR1 && number != SIGUSR2;
+
+    asked = 1;
+    kill((pid_t)launcher, ends ? SIGTERM : SIGUSR1);
+    errno = error;
+}
+
+static void catch_signals(void)
+{
+    const struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
+}
+
+/* One machine, as many processes as were asked for, each on all its processors: what mpirun's options would say, in the
+ * variables of Open MPI 4 and 5, as other MPIs have other options. Root has asked for it by --ranks. */
+static int set_variables(void)
+{
+    static const char *const variables[][2] = {
+        {LAUNCHED, "1"},
+        {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+        {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+        {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
+        {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+        {"OMPI_MCA_orte_execute_quiet", "1"},
+        {"PRTE_ALLOW_RUN_AS_ROOT", "1"},
+        {"PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+        {"PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"},
+        {"PRTE_MCA_hwloc_default_binding_policy", "none"},
+    };
+
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (setenv(variables[i][0], variables[i][1], 0) < 0)
+            return -1;
+    return 0;
+}
+
+/* ARGV, to be run N times by MPIRUN; owned by the caller. NULL: out of memory. PROGRAM, of this process, stands for a
+ * name without a folder, which the PATH may lead elsewhere. */
+static char **command(char *mpirun, int n, char *const *argv, char *program)
+{
+    static char option[] = "-n", count[16];
+    size_t given = 0;
+    char **args;
+
+    while (argv[given])
+        given++;
+    args = calloc(given + 4, sizeof *args);
+    if (!args)
+        return NULL;
+    snprintf(count, sizeof count, "%d", n);
+    args[0] = mpirun;
+    args[1] = option;
+    args[2] = count;
+    memcpy(args + 3, argv, given * sizeof *args);
+    if (!strchr(argv[0], '/'))
+        args[3] = program;
+    return args;
+}
+
+/* In a process group of its own, as a terminal's Ctrl-C comes by way of this process; without input. 0, or errno. */
+static int spawn(pid_t *pid, char *const *args)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t all, old;
+    int why;
+
+    if (set_variables() < 0 || posix_spawn_file_actions_init(&files) != 0 ||
+        posix_spawnattr_init(&attributes) != 0)
+        return ENOMEM;
+    why = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old); /* until its number is known */
+    (void)posix_spawnattr_setsigmask(&attributes, &old);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    if (why == 0)
+        why = posix_spawnp(pid, args[0], &files, &attributes, args, environ);
+    if (why == 0) {
+        launcher = *pid;
+        catch_signals();
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    return why;
+}
+
+/* STATUS of mpirun: where a signal ended a process, Open MPI's is 128 + its number, MPICH's its number. The processes
+ * themselves end with 0 to MISUSED. */
+static int status_of(int status, const char *after)
+{
+    enum { MISUSED = 2 };
+    int number = 0;
+
+    if (WIFSIGNALED(status))
+        number = WTERMSIG(status);
+    else if (WEXITSTATUS(status) > MISUSED)
+        number = WEXITSTATUS(status) % 128;
+    if (number == 0)
+        return WEXITSTATUS(status);
+    log_error(
+        "mpirun, or one of the processes, was ended by signal %d, %s, and the others with it; %s",
+        number, strsignal(number), after);
+    return 1;
+}
+
+int launch_ranks(int n, char *const *argv, const char *after, int *status, struct err *err)
+{
+    char program[PATH_LEN], mpirun[64];
+    const char *name;
+    char **args = NULL;
+    pid_t pid;
+    int why;
+
+    if (launch_is_own())
+        return err_set(err, ERR_UNSUPPORTED,
+                       "this mpirun does not tell its processes which of how many they are "
+                       "(OMPI_COMM_WORLD_RANK or PMI_RANK): take that of Open MPI or MPICH");
+    if (path_of_program(program, err) < 0 || group_mpirun(&name, err) < 0)
+        return -1;
+    snprintf(mpirun, sizeof mpirun, "%s", name);
+    args = command(mpirun, n, argv, program);
+    fflush(NULL);
+    why = args ? spawn(&pid, args) : ENOMEM;
+    free(args);
+    if (why == ENOENT)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "several processes are started by %s, which is not on the PATH: install "
+                       "the programs of the MPI that presize was built with (on Debian and Ubuntu "
+                       "openmpi-bin or mpich)",
+                       mpirun);
+    while (why == 0 && waitpid(pid, status, 0) < 0)
+        why = errno == EINTR ? 0 : errno;
+    if (why != 0) {
+        errno = why;
+        return err_errno(err, "%s", mpirun);
+    }
+    *status = status_of(*status, after);
+    return 0;
+}
+
+bool launch_is_own(void)
+{
+    return getenv(LAUNCHED) != NULL;
+}
+
+/* ---- who speaks ------------------------------------------------------------------------------ */
+
+static int kept = -1; /* stderr, while it is muted */
+
+void launch_let_rank_0_speak(int rank)
+{
+    const struct timespec moment = {COMMON_S, 0};
+
+    if (rank > 0)
+        nanosleep(&moment, NULL);
+}
+
+/* mpirun ends rank 0, too, when one that is silent ends first. */
+static void wait_where_muted(void)
+{
+    launch_let_rank_0_speak(kept >= 0);
+}
+
+void launch_mute(const struct group_place *place)
+{
+    const int copy = place->rank > 0 ? dup(STDERR_FILENO) : -1;
+    const int nowhere = copy >= 0 ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+
+    if (nowhere < 0) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    dup2(nowhere, STDERR_FILENO);
+    close(nowhere);
+    kept = copy;
+    (void)atexit(wait_where_muted);
+}
+
+void launch_unmute(void)
+{
+    if (kept < 0)
+        return;
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    kept = -1;
+}
+
+void launch_say(const char *why)
+{
+    progress_end();
+    log_error("%s", why);
+    fflush(stdout);
+}
+
+/* ---- together -------------------------------------------------------------------------------- */
+
+static double limit(void)
+{
+    const char *text = getenv("PRESIZE_RANK_SECONDS");
+    const double seconds = text ? strtod(text, NULL) : 0;
+
+    return seconds > 0 ? seconds : LIMIT_S;
+}
+
+/* The others write to nowhere, and errors alone. */
+static int be_silent(const char *tool, struct err *err)
+{
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0)
+        return err_errno(err, "/dev/null");
+    close(nowhere);
+    log_begin(tool, LOG_ERROR);
+    return 0;
+}
+
+int launch_join(struct group **out, const char *tool, const struct group_place *place,
+                void (*lost)(void *ctx, const char *why, bool said), void *ctx, struct err *err)
+{
+    const struct group_options o = {.limit_s = limit(), .lost = lost, .ctx = ctx};
+
+    *out = NULL;
+    if (place->ranks == 1)
+        return 0;
+    if (group_join(out, place, &o, err) < 0) {
+        launch_let_rank_0_speak(place->rank);
+        return -1;
+    }
+    return place->rank > 0 ? be_silent(tool, err) : 0;
+}
