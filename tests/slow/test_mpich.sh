@@ -16,7 +16,7 @@ mpich=$scratch/build/bin/libpresize_mpi.so
 for mpirun in mpirun.mpich mpirun.openmpi; do
     if [ $mpirun = mpirun.mpich ]; then plugin=$BIN/libpresize_mpi.so right=mpirun.openmpi; else plugin=$mpich right=mpirun.mpich; fi
     PRESIZE_MPI_PLUGIN=$plugin $mpirun -n 2 $train --name none $tiny > "$scratch/out" 2> "$scratch/err" && fail "$plugin by $mpirun"
-    grep -q "each would train alone. Start them by $right" "$scratch/err" || fail "$plugin by $mpirun: $(cat "$scratch/err")"
+    grep -q "each would work alone. Start them by $right" "$scratch/err" || fail "$plugin by $mpirun: $(cat "$scratch/err")"
     [ ! -e "$results/none" ] || fail "$plugin by $mpirun made a folder"
 done
 export PRESIZE_MPI_PLUGIN=$mpich MPIRUN=mpirun.mpich
