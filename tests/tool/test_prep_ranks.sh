@@ -194,10 +194,14 @@ once 1 "is not the folder that rank 0 made" pair "$none" "$prep flat --data else
 # --- an error in one process ends all, is told once with its name, and leaves what was there
 cp -r two/flat/shards-32 before
 limited='[ $OMPI_COMM_WORLD_RANK = 1 ] && ulimit -f 8; exec "$@"' # KiB: no shard is as small
-refuse 1 mpirun -n 2 bash -c "$limited" - "$prep" flat --data two --force
-says "rank 1 ("
-says "File too large"
-[ "$(grep -c '^prep: error' err)" = 1 ] || fail "told more than once: $(cat err)"
+if mpirun --version | grep -q "Open MPI) 5"; then
+    echo "note: no test of a full disk, as Open MPI 5 writes files of its own, which the limit forbids, too"
+else
+    refuse 1 mpirun -n 2 bash -c "$limited" - "$prep" flat --data two --force
+    says "rank 1 ("
+    says "File too large"
+    [ "$(grep -c '^prep: error' err)" = 1 ] || fail "told more than once: $(cat err)"
+fi
 [ "$(ls two/flat)" = shards-32 ] || fail "left behind: $(ls two/flat)"
 diff -r before two/flat/shards-32 >diff || fail "the finished shards were touched: $(cat diff)"
 
