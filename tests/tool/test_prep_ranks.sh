@@ -197,7 +197,7 @@ limited='[ $OMPI_COMM_WORLD_RANK = 1 ] && ulimit -f 8; exec "$@"' # KiB: no shar
 if mpirun --version | grep -q "Open MPI) 5"; then
     echo "note: no test of a full disk, as Open MPI 5 writes files of its own, which the limit forbids, too"
 else
-    refuse 1 mpirun -n 2 bash -c "$limited" - "$prep" flat --data two --force
+    refuse 1 env -u OMPI_MCA_btl mpirun -n 2 bash -c "$limited" - "$prep" flat --data two --force
     says "rank 1 ("
     says "File too large"
     [ "$(grep -c '^prep: error' err)" = 1 ] || fail "told more than once: $(cat err)"
