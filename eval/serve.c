@@ -410,7 +410,7 @@ int serve_run(FILE *out, const struct request *r, struct err *err)
     (void)out;
     (void)r;
     return err_set(err, ERR_UNSUPPORTED,
-                   "--serve: this presize was built without libmicrohttpd; `eval --report' writes "
+                   "--serve: this presize was built without libmicrohttpd; `eval --report` writes "
                    "pages that need no server");
 }
 

@@ -212,7 +212,7 @@ static void open_maps(struct cams_source *maps, struct trained *t, struct sessio
 
     if (session_ranks(s) > 1) { /* the network is run by all processes together, and this is one */
         log_info("the report has no class activation maps after a training by several processes; "
-                 "`eval --report' adds them");
+                 "`eval --report` adds them");
         return;
     }
     *t = (struct trained){.experiment = s->e,

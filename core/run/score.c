@@ -96,24 +96,35 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+/* The score in FOLDER, with the folder's name; NULL where it is left out: with a warning, unless it was never whole. */
+static json_t *listed(const char *folder)
+{
+    json_t *facts;
+    struct err why;
+
+    if (score_read(&facts, folder, &why) < 0) {
+        if (why.kind != ERR_INPUT)
+            log_warn("a score is left out: %s", why.msg);
+        return NULL;
+    }
+    /* a path that is not UTF-8 cannot be told */
+    (void)json_object_set_new(facts, "folder", json_string(folder));
+    return facts;
+}
+
 /* Appends what FOLDER/NAME/score.json holds, or DEPTH levels below it, to LIST. */
 static int collect(json_t *list, const char *folder, int depth, struct err *err)
 {
     struct dirent **entries;
     char path[PATH_LEN];
     json_t *facts;
-    struct err why;
     int n = scandir(folder, &entries, is_visible, alphasort), rc = 0;
 
     for (int i = 0; i < n; i++) {
         if (rc == 0 && path_format(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
             if (depth > 0)
                 rc = collect(list, path, depth - 1, err);
-            else if (score_read(&facts, path, &why) < 0)
-                log_debug("skipped: %s", why.msg);
-            else if (json_object_set_new(facts, "folder", json_string(path)) < 0)
-                json_array_append_new(list, facts); /* a path that is not UTF-8 cannot be told */
-            else if (json_array_append_new(list, facts) < 0)
+            else if ((facts = listed(path)) && json_array_append_new(list, facts) < 0)
                 rc = err_set(err, ERR_NOMEM, "scores");
         }
         free(entries[i]);

@@ -9,7 +9,7 @@
 # The model: exchanges x latency + bytes / bandwidth, with 50 us and 10 Gbit/s where the link has no other. SPDX-License-Identifier: MIT
 SOURCE=${SOURCE:-$PWD} BIN=${BIN:-$PWD/bin} BUILD=${BUILD:-$PWD/build}
 export SOURCE BIN BUILD
-. "$SOURCE/tests/slow/two_hosts.sh"
+. "${SOURCE:?}/tests/slow/two_hosts.sh"
 hosts_begin "$@"
 shift
 passes=${1:-3}

@@ -2,7 +2,7 @@
 # exec.backend=cuda where it cannot be had: no plug-in, one of another version, one that is not a plug-in, no GPU.
 # auto then takes the cpu and run.json says why. Then training on the simulated device.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 tiny="$tiny model.arch=resnet18" # plans and memory are those of a large network
 same_weights() {

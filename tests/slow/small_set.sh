@@ -1,6 +1,6 @@
 # small_set.sh - what the tests of reliability share: 32 pictures of the demo set with their archive, their shards, and
 # a run of two epochs, in the working folder $scratch. Sourced. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo=$data
 cd "$scratch" || exit 1

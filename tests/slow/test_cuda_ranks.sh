@@ -2,7 +2,7 @@
 # Several processes train one run, each on a simulated device (tests/cuda/sim.h): the same bits each time, nearly the
 # single process's numbers; stopped, resumed, killed; started by --gpus, by mpirun, by a launcher's variables. No
 # statement about a GPU. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v mpirun > "$scratch/null"; then
     echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
     exit 77

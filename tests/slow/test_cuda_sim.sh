@@ -8,7 +8,7 @@ if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
     exit 77
 fi
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 
 for seed in 1 2; do
     for part in augment conv head norm optimiser; do

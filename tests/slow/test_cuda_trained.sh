@@ -1,7 +1,7 @@
 #!/bin/bash
 # Trainings on the simulated device (tests/cuda/sim.h): where pictures lie, CUDA graphs, ops that fail. The short
 # part is test_cuda_plugin.sh. No statement about a GPU. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
     echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
     exit 77

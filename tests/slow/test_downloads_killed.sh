@@ -11,8 +11,8 @@ SERVER=
 trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 fetch=$BIN/fetch
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/kill_downloads.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/kill_downloads.sh"
 
 mkdir -p big served
 head -c $((8 << 20)) /dev/urandom >big/a_1.jpg

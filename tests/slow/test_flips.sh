@@ -2,7 +2,7 @@
 # One bit flipped in one file at a time, 200 times in each kind of file, at places that a seed chooses: the tool that is
 # to find it must. Prints the table of docs/reliability.md. FLIPS and SEED choose other numbers.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/slow/small_set.sh"
+. "${SOURCE:?}/tests/slow/small_set.sh"
 flips=${FLIPS:-200}
 RANDOM=${SEED:-1}
 

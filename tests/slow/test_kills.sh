@@ -2,7 +2,7 @@
 # Each tool, killed (kill -9) at moments that a seed chooses, 20 times: what it leaves is nothing or whole, and the same
 # command once more ends as if nothing had happened. docs/reliability.md has the figures. KILLS and SEED choose others.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/slow/small_set.sh"
+. "${SOURCE:?}/tests/slow/small_set.sh"
 kills=${KILLS:-20}
 RANDOM=${SEED:-1}
 

@@ -2,7 +2,7 @@
 # Every number, text and truth in run.json and last.json, changed once: `eval RUN --verify` must find each.
 # docs/reliability.md has the figure. SPDX-License-Identifier: MIT
 command -v python3 > /dev/null || { echo "skipped: no python3 to change JSON"; exit 77; }
-. "$SOURCE/tests/slow/small_set.sh"
+. "${SOURCE:?}/tests/slow/small_set.sh"
 
 # leaf FILE N: changes the N-th leaf of FILE.kept into FILE and prints its name; nothing behind the last.
 leaf() {

@@ -1,14 +1,14 @@
 #!/bin/bash
 # test_mpich.sh - what test_train_ranks and test_ranks_ended promise, with a plug-in built with MPICH; a plug-in of one MPI
 # under the mpirun of the other is refused and names the right one. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh" || exit 1
+. "${SOURCE:?}/tests/tool/train_common.sh" || exit 1
 for program in mpicc.mpich mpirun.mpich mpirun.openmpi; do
     if ! command -v $program > "$scratch/null"; then
         echo "skipped: no $program here (libmpich-dev, mpich, openmpi-bin)"
         exit 77
     fi
 done
-. "$SOURCE/tests/tool/ranks_common.sh"
+. "${SOURCE:?}/tests/tool/ranks_common.sh"
 cmake -S . -B "$scratch/build" -DCMAKE_BUILD_TYPE=Release -DMPI_C_COMPILER=mpicc.mpich -DPRESIZE_CUDA=OFF > "$scratch/out" 2> "$scratch/err" &&
     cmake --build "$scratch/build" --target presize_mpi > "$scratch/out" 2> "$scratch/err" || fail "the plug-in"
 mpich=$scratch/build/bin/libpresize_mpi.so

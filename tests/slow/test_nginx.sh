@@ -12,8 +12,8 @@ SERVER=
 trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
 fetch=$BIN/fetch
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/nginx.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/nginx.sh"
 RANDOM=${SEED:-1}
 
 mkdir -p big served temporary

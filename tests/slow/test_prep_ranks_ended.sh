@@ -7,8 +7,8 @@ unset PRESIZE_DATA
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/mpi_common.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/mpi_common.sh"
 prep=$BIN/prep
 
 # 600 pictures that take a while, in 60 shards; every hundredth is damaged

@@ -1,8 +1,8 @@
 #!/bin/bash
 # test_ranks_ended.sh - several processes through MPI: a signal to any of them, or to what waits for them, stops all with
 # a checkpoint, from which any number resumes; one that dies or hangs is told of. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/ranks_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/ranks_common.sh"
 more="$tiny exec.threads=1 train.phases.0.epochs=6"
 train_run whole $more
 

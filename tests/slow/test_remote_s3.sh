@@ -11,7 +11,7 @@ WORK=$(mktemp -d)
 SERVER=
 trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-. "$SOURCE/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
 export PRESIZE_CACHE=$WORK/cache
 
 mkdir experiments

@@ -15,8 +15,8 @@ if [ "${1-}" != inside ]; then
     fi
     exec unshare --net --mount --pid --fork --mount-proc --kill-child bash "$0" inside
 fi
-. "$SOURCE/tests/tool/train_common.sh" || exit 1
-. "$SOURCE/tests/tool/ranks_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh" || exit 1
+. "${SOURCE:?}/tests/tool/ranks_common.sh"
 export PATH=$BIN:$PATH
 slurm=$scratch/slurm
 mkdir -p "$slurm/state" "$slurm/spool" "$slurm/tmp.node0" "$slurm/tmp.node1"

@@ -2,7 +2,7 @@
 # test_two_hosts.sh - two hosts, each a network namespace with its own name, joined by a link of 1 Gbit/s: the bits of one
 # process, what the link carries against --plan, other files on one host, ranks that die, hang or lose the link.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/slow/two_hosts.sh"
+. "${SOURCE:?}/tests/slow/two_hosts.sh"
 hosts_begin "$@"
 
 # One, two and three processes on each host; sums are those of one process, whichever machine they are made on.

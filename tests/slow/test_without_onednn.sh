@@ -1,7 +1,7 @@
 #!/bin/bash
 # A build without oneDNN: it trains to the same weights, and exec.conv=onednn is refused with the way out.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 tree=$BUILD/without-onednn
 generator="Unix Makefiles"

@@ -1,5 +1,5 @@
 # ranks_common.sh - what the tests of several processes share; after train_common.sh. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/mpi_common.sh"
+. "${SOURCE:?}/tests/tool/mpi_common.sh"
 tiny_experiment 3 1 12 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 2}"
 
 # by_mpirun N NAME ARGS...: a run of N processes, started as a user starts them.

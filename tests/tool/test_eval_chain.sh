@@ -1,8 +1,8 @@
 # test_eval_chain.sh - eval on runs that were really trained: predictions of files have the bits of
 # validation, the chain of hashes holds, and what was changed is found.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 3
 tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8 model.arch=resnet20"

@@ -1,6 +1,6 @@
 # test_eval_formats.sh - --predict on pictures of every format: equal pixels, equal answers; label, probability
 # and the five best. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 2 1
 train_run run --exp smoke data.split=csv data.split_csv="$scratch/split.csv" train.batch=8 model.arch=resnet20 train.phases.0.freeze_epochs=1

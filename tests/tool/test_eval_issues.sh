@@ -179,7 +179,7 @@ grep -qF '"id": "' page.html || fail "the page shows no picture"
 for picture in $(cat planted); do
     grep -qF "\"id\": \"$picture\"" page.html && fail "the page shows $picture, whose label is wrong on purpose"
 done
-. "$SOURCE/tests/tool/browser.sh"
+. "${SOURCE:?}/tests/tool/browser.sh"
 if [ -z "$browser" ]; then
     echo "not run: what the page's script does (no chromium)"
     exit 0

@@ -1,6 +1,6 @@
 # test_eval_score.sh - a run scored on other parts of its set, on other sets and with test-time
 # augmentation: what is stored, counted, taken again and refused. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 official="--exp smoke data.split=official data.stratify=true train.phases.0.freeze_epochs=1 model.arch=resnet20"
 train_run off $official
@@ -87,7 +87,14 @@ head -c 200 "$scratch/first.h5" > "$test/predictions.h5"
 evaluate 0 off --split test
 says "evaluation 2"
 cmp "$test/predictions.h5" "$scratch/first.h5" || fail "scored again: other bits"
+# A score of a newer version is left out of the report with a warning, a half-stored one without.
+sed -i 's/^  "version": .*/  "version": 99,/' "$test/score.json"
+evaluate 0 off --report
+says "a score is left out: "
+says "version 99"
 rm "$test/score.json"
+evaluate 0 off --report
+grep -q "left out" "$scratch/err" && fail "a warning of a folder without score.json"
 evaluate 0 off --split test --json
 shows '"looks": 3' '"tta_against_plain": null'
 cp "$results/off/predictions.h5" "$test/" # whole, but of other pictures
@@ -152,7 +159,7 @@ no 1 "no page: csv cannot be compared with off: different pictures" --compare of
 evaluate 0 off --report
 cp -r "$results/off" "$results/bare"
 "$BIN/eval" --data "$scratch/none" --results "$results" bare --report > "$scratch/out" || fail "--report without shards"
-. "$SOURCE/tests/tool/browser.sh"
+. "${SOURCE:?}/tests/tool/browser.sh"
 if [ -n "$browser" ] && command -v python3 > "$scratch/out"; then
     python3 "$SOURCE/tests/tool/pages.py" "$browser" "$results/off/report.html" \
         "$results/compare-off-csv.html" "$results/bare/report.html" > "$scratch/out" 2>&1 ||

@@ -78,7 +78,7 @@ train_run cleaned $tiny data.clean="$results/clean-demo.csv"
 "$BIN/eval" --data "$data" --results "$results" cleaned >"$scratch/out" 2>"$scratch/err" || fail "eval cleaned"
 grep -q "1 dropped" "$scratch/out" || fail "the saved table drops nothing: $(cat "$scratch/out")"
 
-. "$SOURCE/tests/tool/browser.sh"
+. "${SOURCE:?}/tests/tool/browser.sh"
 if [ -n "$browser" ]; then
     python3 "$SOURCE/tests/tool/serve_pages.py" "$browser" "$address" "$results" first second pair \
         "$data/demo/tree/images/$picture" >"$scratch/out" || fail "pages in $browser: $(cat "$scratch/out" "$scratch/served")"

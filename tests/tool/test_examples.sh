@@ -1,6 +1,6 @@
 # test_examples.sh - the programs of examples/: what the trainer makes is what train makes, bit by bit.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 3
 words="data.split=csv data.split_csv=$scratch/split.csv train.batch=8"

@@ -15,8 +15,8 @@ trap cleanup EXIT
 cd "$WORK" || exit 1
 fetch=$BIN/fetch
 
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 
 # --- an archive in the layout of the public one, with what Macs leave in it
 mkdir -p set/images set/annotations

@@ -15,9 +15,9 @@ trap cleanup EXIT
 cd "$WORK" || exit 1
 fetch=$BIN/fetch
 
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
-. "$SOURCE/tests/tool/kill_downloads.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/kill_downloads.sh"
 
 mkdir -p set/images served
 for i in 1 2 3; do head -c $((40000 * i)) "$fetch" >set/images/Cat_$i.jpg; done

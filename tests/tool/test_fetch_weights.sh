@@ -19,8 +19,8 @@ cd "$WORK" || exit 1
 fetch=$BIN/fetch
 stored=data/weights/resnet18.safetensors
 
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py $*"; }
 

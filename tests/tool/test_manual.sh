@@ -116,7 +116,7 @@ bash_completes() { # LINE -> words
     grep -v 'compopt' "$scratch/err"
     echo "${COMPREPLY[*]}"
 }
-. "$SOURCE/cmake/completion.bash"
+. "${SOURCE:?}/cmake/completion.bash"
 while IFS='|' read -r line words; do
     [[ $words == *'?' ]] && continue # prep's sets want a folder of their own: below
     [ "$(bash_completes "$line")" = "$words" ] || fail "bash: \"$line\" gives \"$(bash_completes "$line")\", not \"$words\""

@@ -1,7 +1,7 @@
 # test_old_runs.sh - runs that version 0.1.0 made: they verify, are shown, compared with runs of today, and
 # resumed; also under the keys of a version to come. Controls: keys without their history.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 gzip -dc "$SOURCE/tests/data/presize-0.1.0.tar.gz.gz" | gzip -dc | tar xf - -C "$scratch" || fail "unpacking"
 cd "$scratch" || exit 1
 data=data

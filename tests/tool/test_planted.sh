@@ -1,7 +1,7 @@
 # test_planted.sh - what is planted in a tool can neither write elsewhere nor run a program; --no-sandbox is the control.
 # SPDX-License-Identifier: MIT
 export TMPDIR=/tmp # every sandbox may write to /dev/shm, so what it must not write lies elsewhere
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 hook=$BIN/libsandbox_hook.so
 [ -f "$hook" ] || fail "$hook is not built"
 

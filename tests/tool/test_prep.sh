@@ -11,8 +11,8 @@ mkdir -p prep/datasets
 prep=$BIN/prep
 [ -x "$prep" ] || { echo "no $prep"; exit 1; }
 
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 hashes() { (cd "$1" && sha256sum shard-*.h5 index.json | sort -k 2); }
 
 # picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program

@@ -7,8 +7,8 @@ unset PRESIZE_DATA
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/mpi_common.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/mpi_common.sh"
 prep=$BIN/prep
 
 # picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program

@@ -12,7 +12,7 @@ mkdir -p prep/datasets
 prep=$BIN/prep
 [ -x "$prep" ] || { echo "no $prep"; exit 1; }
 
-. "$SOURCE/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
 silent() { ! grep -qiF -- "$1" err || { fail "stderr has '$1'"; cat err; }; }
 # recorded KIND COUNT SET: index.json has it
 recorded() {

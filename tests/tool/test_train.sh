@@ -1,6 +1,6 @@
 # test_train.sh - the tool from end to end on a few pictures: table, run folder, summary, plan, keys.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 "$BIN/train" --keys > "$scratch/keys.md" || fail "--keys"
 cmp "$scratch/keys.md" "$SOURCE/experiments/README.md" ||

@@ -1,6 +1,6 @@
 # test_train_bad.sh - what cannot be trained is refused clearly, and nothing is left behind.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 3, lr: 1e-3}" "exec: {microbatch: 8}"
 
 # The command line: status 2. A file: status 1.

@@ -1,7 +1,7 @@
 # test_train_bits.sh - one recipe and one seed give the same bits at any number of threads and on any
 # instruction set. The demo set, its shards and two trainings have the hashes of tests/data/release_bits.txt, on every
 # release; RELEASE_BITS=1 prints those of here. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 6 2 16 "{kind: fine_tune, epochs: 1}" "exec: {microbatch: 4}"
 tiny="$tiny model.arch=resnet18"
 

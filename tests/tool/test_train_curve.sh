@@ -2,7 +2,7 @@
 # step: tests/data/training_curve.txt, made by tests/oracle/training_curve.py, says what its loss was.
 # Same pictures, split, order and initial weights, no dropout, no augmentation, fp32. Skipped without
 # the pictures. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 archive=${PRESIZE_SHARED:-$SOURCE/../shared}/data/oxford-iiit-pet-mini.tgz
 [ -f "$archive" ] || { echo "skipped: no $archive (set PRESIZE_SHARED)"; exit 77; }
 data=$scratch/data

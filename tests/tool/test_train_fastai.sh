@@ -1,6 +1,6 @@
 # test_train_fastai.sh - augment.mode fastai from training to prediction: one arithmetic everywhere.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 3 1 8 "{kind: one_cycle, epochs: 1}" "augment: {mode: fastai}" "exec: {microbatch: 4}"
 
 # show FILE ARGS...

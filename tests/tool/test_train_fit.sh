@@ -1,6 +1,6 @@
 # test_train_fit.sh - memory that is not there is noticed before anything is made; the batch that is advised
 # does train. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 12 1
 big="--exp demo data.split=csv data.split_csv=$scratch/split.csv train.batch=96 train.size=128 train.precision=fp32

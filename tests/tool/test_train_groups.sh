@@ -2,7 +2,7 @@
 # test_train_groups.sh - a network with grouped convolutions from fetched weights to an export: the same bits at any
 # thread count, scored, checked, exported. Parity with PyTorch: tests/unit/test_reference.c.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 2 1 16 "{kind: one_cycle, epochs: 1, lr: 1e-3}" "exec: {microbatch: 4}"
 tiny="$tiny model.arch=resnext50_32x4d"
 

@@ -1,7 +1,7 @@
 # test_train_learner.sh - losses, mixing, weights, clipping, accumulation, averages, and when a phase ends: each
 # changes what it should, none costs the same bits at any thread count or after an interruption.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 6 2 16 "{kind: one_cycle, epochs: 2, lr: 1e-3}" "exec: {microbatch: 8}"
 lines() { wc -l < "$results/$1/metrics.jsonl"; }
 metric() { # RUN LINE NAME: a number of metrics.jsonl

@@ -1,6 +1,6 @@
 # test_train_lr_find.sh - train --lr-find: the curve, the suggestions, and no training.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 4 2
 tiny="--exp smoke data.split=csv data.split_csv=$scratch/split.csv train.batch=8 model.arch=resnet20 exec.microbatch=8"

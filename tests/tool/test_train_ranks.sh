@@ -1,8 +1,8 @@
 #!/bin/bash
 # test_train_ranks.sh - several processes through MPI, on CPUs, train one run with the bits of one process; refusals are
 # said once; a signal to any of them stops all with a checkpoint, from which another number resumes. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/ranks_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/ranks_common.sh"
 
 # The same bits: a frozen body, then all of it; fp32 and bf16; 1, 2 and 3 processes of 1 and 2 threads.
 for precision in fp32 bf16; do

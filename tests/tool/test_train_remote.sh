@@ -11,8 +11,8 @@ SERVER=
 ODD=
 trap 'kill $SERVER $ODD 2>/dev/null; rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-. "$SOURCE/tests/tool/expect.sh"
-. "$SOURCE/tests/tool/nginx.sh"
+. "${SOURCE:?}/tests/tool/expect.sh"
+. "${SOURCE:?}/tests/tool/nginx.sh"
 export PRESIZE_CACHE=$WORK/cache
 
 mkdir -p prep/datasets experiments

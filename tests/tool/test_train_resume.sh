@@ -1,7 +1,7 @@
 # test_train_resume.sh - stopped, interrupted or killed, a run resumes and ends bit-identical.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 tiny_experiment 4 2 16 "{kind: fine_tune, epochs: 2}, {kind: constant, epochs: 1, lr: 1e-4}" \
     "exec: {microbatch: 8}"
 train="$BIN/train --data $data --results $results"

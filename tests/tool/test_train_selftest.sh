@@ -1,6 +1,6 @@
 # test_train_selftest.sh - train --selftest: the cpu against ref, its two files, and its misuse. That it
 # finds what is wrong: tests/unit/test_selftest.c. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 
 "$BIN/train" --selftest --quick -B cpu --results "$results" >"$scratch/out" 2>"$scratch/err" ||
     fail "--selftest: $(grep FAILED "$scratch/out")"

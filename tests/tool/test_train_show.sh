@@ -1,6 +1,6 @@
 # test_train_show.sh - contact sheets of what the network sees: train --show-batch, --unique.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 demo_set
 demo_split "$scratch/split.csv" 3 1
 cat > "$scratch/tiny.yaml" <<YAML

@@ -1,6 +1,6 @@
 # test_train_study.sh - a study: killed and resumed, shared by two, grown; what is wrong with one is said.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
 tiny_experiment 3 2 8 "{kind: constant, epochs: 2, lr: 1e-3}" "exec: {threads: 1}"
 train="$BIN/train --data $data --results $results"
 evaluate="$BIN/eval --data $data --results $results"

@@ -1,7 +1,7 @@
 # test_train_tampered.sh - what a stopped run resumes from is checked against itself, its recipe and its metrics.
 # SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 tiny_experiment 2 1 16 "{kind: fine_tune, epochs: 2}" "exec: {microbatch: 8}"
 train="$BIN/train --data $data --results $results"
 train_run whole $tiny

@@ -1,7 +1,7 @@
 # test_train_weights.sh - where training starts: an earlier run, a file of one's own, fetched weights;
 # files that do not fit. Needs python3 for the .pth files. SPDX-License-Identifier: MIT
-. "$SOURCE/tests/tool/train_common.sh"
-. "$SOURCE/tests/tool/flip_byte.sh"
+. "${SOURCE:?}/tests/tool/train_common.sh"
+. "${SOURCE:?}/tests/tool/flip_byte.sh"
 command -v python3 > /dev/null || { echo "skipped: no python3 to make .pth files"; exit 77; }
 demo_set
 mkdir "$scratch/data" && ln -s "$data/demo" "$scratch/data/demo"
