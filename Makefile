@@ -8,25 +8,24 @@ JOBS := $(shell nproc)
 CMAKE_OPTIONS :=
 GENERATOR := $(if $(shell command -v ninja),Ninja,Unix Makefiles)
 
-# Packages of Debian and Ubuntu, A|B where a release renamed one: what the build and most tests need; what some tests use when it
-# is there (an outsider's reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's memory
-# in `make peers`, presize on arm64, the shells of completion, pages in a browser, downloads from a real server,
-# MPICH, Slurm, two hosts), or
-# what is built in where it is there (libheif: HEIC and AVIF; libmicrohttpd: eval --serve; oneDNN: exec.conv=onednn; Open MPI: several processes);
-# what `make deb` needs.
+# Packages of Debian and Ubuntu, A|B where a release renamed one: what the build and most tests need; what some tests use
+# when it is there (an outsider's reader of shards, the layout of the sources, the CUDA kernels on the host, PyTorch's
+# memory in `make peers`, presize on arm64, the shells of completion, pages in a browser, downloads from a real server),
+# or what is built in where it is there (libheif: HEIC and AVIF; libmicrohttpd: eval --serve; oneDNN: exec.conv=onednn;
+# Open MPI: several processes); what slow tests alone use, as it brings daemons and another MPI; what `make deb` needs.
 PACKAGES := gcc libc6-dev make cmake ninja-build pkg-config libhdf5-dev libzstd-dev \
 	libpcre2-dev libjpeg-dev libspng-dev libgif-dev libwebp-dev libarchive-dev \
 	zlib1g-dev libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libcairo2-dev libcmocka-dev \
 	libtiff-dev libutf8proc-dev bzip2 xz-utils
 EXTRA_PACKAGES := python3-h5py python3-pil clang-format-14|clang-format g++ libdnnl-dev|libonednn-dev libheif-dev libmicrohttpd-dev \
 	libtcmalloc-minimal4t64|libtcmalloc-minimal4 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user zsh \
-	chromium|chromium-browser nginx-light|nginx libopenmpi-dev openmpi-bin \
-	libmpich-dev mpich slurm-wlm munge iproute2
+	chromium|chromium-browser nginx-light|nginx libopenmpi-dev openmpi-bin
+LONG_PACKAGES := libmpich-dev mpich slurm-wlm munge iproute2
 DEB_PACKAGES := debhelper dpkg-dev fakeroot lintian man-db mandoc
 
 quoted = $(foreach word,$(1),'$(word)') # for the shell, to which | is a pipe
 
-.PHONY: tools deps deps-extra configure all demo pets-data test test-long bench peers cuda install deb clean
+.PHONY: tools deps deps-extra deps-long configure all demo pets-data test test-long bench peers cuda install deb clean
 .NOTPARALLEL:
 
 tools: configure
@@ -51,6 +50,9 @@ deps:
 
 deps-extra:
 	@./.ci/install-packages $(call quoted,$(PACKAGES)) -- $(call quoted,$(EXTRA_PACKAGES))
+
+deps-long:
+	@./.ci/install-packages $(call quoted,$(PACKAGES)) -- $(call quoted,$(EXTRA_PACKAGES) $(LONG_PACKAGES))
 
 demo: deps tools
 	bin/fetch demo
