@@ -79,7 +79,7 @@ static json_t *facts(const struct look *l, const struct times *t)
     json_t *all, *more, *scores = NULL;
     json_t *leaks = leaks_are(&l->leaks) ? fields_json(leaks_fields, &l->leaks) : NULL;
 
-    if (score_list(&scores, l->run.folder, NULL) < 0) {
+    if (score_list(&scores, NULL, l->run.folder, NULL) < 0) {
         json_decref(leaks);
         return NULL;
     }
@@ -277,7 +277,7 @@ static int print_scores(FILE *out, const struct look *l, struct err *err)
 {
     json_t *scores;
 
-    if (score_list(&scores, l->run.folder, err) < 0)
+    if (score_list(&scores, NULL, l->run.folder, err) < 0)
         return -1;
     for (size_t i = 0; i < json_array_size(scores); i++) {
         struct score_record score;

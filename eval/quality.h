@@ -5,7 +5,7 @@
 
 #include "look.h"
 
-/* Adds "metrics" (record/metrics.h) to ALL; null where L has no predictions. ERR_NOMEM. */
+/* Adds "metrics" (run/metrics.h) to ALL; null where L has no predictions. ERR_NOMEM. */
 int quality_add(json_t *all, const struct look *l, struct err *err) MUST_USE;
 /* Three lines for people, each after a margin as the overview has it; none where L has no predictions. ERR_NOMEM. */
 int quality_print(FILE *out, const struct look *l, struct err *err) MUST_USE;

@@ -328,7 +328,8 @@ static int note_look(struct job *j, struct err *err)
     n = look_count(j->run->folder, j->part.set);
     if (n == 1)
         log_info(
-            "the first evaluation of %s on the test split of %s: one is meant, when all is chosen",
+            "the first evaluation of %s on the test split of %s; evaluate there once, when every "
+            "choice is made",
             j->run->name, j->part.set);
     else
         log_warn("evaluation %u of %s on the test split of %s: a choice made on test pictures "

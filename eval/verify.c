@@ -110,14 +110,22 @@ static void check_files(struct chain *c, const char *link, const char *folder,
 static void check_scores(struct chain *c)
 {
     char link[PATH_LEN];
-    json_t *scores, *score;
+    json_t *scores, *score, *fault, *faults = json_array();
     struct err err;
     size_t i;
 
-    if (score_list(&scores, c->l->run.folder, &err) < 0) {
+    if (score_list(&scores, faults, c->l->run.folder, &err) < 0) {
         chain_say(c, "scores", RESULT_FAILED, "%s", err.msg);
+        json_decref(faults);
         return;
     }
+    json_array_foreach(faults, i, fault)
+    {
+        chain_say(c, "scores",
+                  json_is_true(json_object_get(fault, "newer")) ? RESULT_UNCHECKED : RESULT_FAILED,
+                  "%s", json_string_value(json_object_get(fault, "why")));
+    }
+    json_decref(faults);
     json_array_foreach(scores, i, score)
     {
         const char *folder = json_string_value(json_object_get(score, "folder"));

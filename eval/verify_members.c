@@ -15,13 +15,14 @@
 /* A row, where JSON, which may be NULL, has members that ROWS do not have. */
 static void check(struct chain *c, const struct field *rows, const json_t *json, const char *file)
 {
-    const char *writer = c->l->run.facts.libraries.presize;
+    const char *writer = c->l->run.facts.libraries.presize; /* of the run; a score may be newer */
+    const bool other = writer && strcmp(writer, PRESIZE_VERSION) != 0;
     char names[1024];
 
     if (fields_unknown(names, sizeof names, rows, json) > 0)
         chain_say(c, "members", RESULT_UNCHECKED,
-                  "%s: presize %s wrote the run, and presize " PRESIZE_VERSION " does not know %s",
-                  file, writer ? writer : "of another version", names);
+                  "%s: presize " PRESIZE_VERSION " does not know %s (%s%s wrote it)", file, names,
+                  other ? "presize " : "a newer presize", other ? writer : "");
 }
 
 static void check_lines(struct chain *c)
@@ -55,10 +56,12 @@ static void check_checkpoints(struct chain *c)
 
 static void check_scores(struct chain *c)
 {
-    json_t *scores, *score;
+    json_t *scores, *score, *faults = json_array(); /* of which verify_rows() speaks */
     size_t i;
+    const int rc = score_list(&scores, faults, c->l->run.folder, NULL);
 
-    if (score_list(&scores, c->l->run.folder, NULL) < 0)
+    json_decref(faults);
+    if (rc < 0)
         return; /* verify_rows() said why */
     json_array_foreach(scores, i, score)
     {

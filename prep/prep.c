@@ -292,7 +292,7 @@ static void refuse_misuse(const struct args *a, const struct group_place *place)
     if (a->action != WRITE && (a->ranks > 1 || place->ranks > 1))
         die_usage("prep", "several processes (--ranks, mpirun, srun) make shards: for anything "
                           "else, start one");
-    if (a->ranks > 1 && place->ranks > 1 && !launch_is_own())
+    if (a->ranks > 1 && place->ranks > 1 && !launch_by_ranks())
         die_usage("prep",
                   "--ranks starts processes of its own: leave it out under mpirun and srun");
 }
@@ -330,13 +330,13 @@ static int gather(struct args *a, char **argv, const struct group_place *place, 
             return -1;
         exit(status);
     }
-    if (launch_join(&p->group, "prep", place, lose, NULL, err) < 0)
-        return -1;
     p->rank = own_rank = place->rank;
-    if (p->group) {
+    if (place->ranks > 1) {
         signal(SIGUSR1, end_early);
         signal(SIGUSR2, end_early);
     }
+    if (launch_join(&p->group, "prep", place, lose, NULL, err) < 0)
+        return -1;
     if (p->group && !a->workers) /* its share of the processors that it has in common with others */
         p->workers =
             p->workers > group_sharers(p->group) ? p->workers / group_sharers(p->group) : 1;

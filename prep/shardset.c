@@ -113,8 +113,11 @@ static int take_all(struct job *j, struct err *err)
     pace_begin(&j->pace);
     for (uint32_t i = 0; rc == 0 && !j->pace.any_failed && i < n; i++)
         rc = take(j, i, &made, err);
-    while (j->p->group && !j->pace.all_done && !j->pace.any_failed)
+    while (j->p->group && !j->pace.all_done && !j->pace.any_failed) { /* until all are through */
+        if (rc == 0 && interrupted)
+            rc = err_set(err, ERR_STOPPED, "stopped by a signal; nothing was kept");
         meet(j, rc == 0, rc < 0);
+    }
     progress_end();
     return rc;
 }
@@ -346,6 +349,11 @@ static int run_caught(struct job *j, struct err *err)
     rc = run(j, err);
     for (int i = 0; i < N; i++)
         sigaction(numbers[i], &old[i], NULL);
+    if (rc == 0 &&
+        j->p->group) { /* the shards are in place: what mpirun passes on comes too late */
+        signal(SIGUSR1, SIG_IGN);
+        signal(SIGUSR2, SIG_IGN);
+    }
     return rc;
 }
 

@@ -381,7 +381,7 @@ static void refuse_lonely(const struct args *a, const struct group_place *place)
     if (is_study(a) && place->ranks > 1)
         die_usage("train", "processes of mpirun and srun train one run together; of a study, start "
                            "one process, or a job array with --task");
-    if (processes(a) > 1 && place->ranks > 1 && !launch_is_own())
+    if (processes(a) > 1 && place->ranks > 1 && !launch_by_ranks())
         die_usage("train", "%s starts processes of its own: leave it out under mpirun and srun",
                   a->gpus > 1 ? "--gpus" : "--ranks");
     if (!trains && !is_study(a) && several && !plans_ranks(a, place))
@@ -541,7 +541,7 @@ int main(int argc, char **argv)
     a.request.results = a.common.results;
     refuse_misuse(&a, &place);
     cli_speak();
-    if ((a.worker > 0 && !launch_is_own() && worker_follow(a.worker, &err) < 0) ||
+    if ((a.worker > 0 && !launch_by_ranks() && worker_follow(a.worker, &err) < 0) ||
         gather_team(&a, &place, &err) < 0)
         die("train", &err);
     if (a.action == ACTION_KEYS) {

@@ -264,19 +264,16 @@ void group_meet(struct group *g)
 
 int group_same(struct group *g, const char *what, const char *text, struct err *err)
 {
-    char(*all)[SHA256_HEX];
+    char all[GROUP_MAX]
+            [SHA256_HEX]; /* not allocated: the others would wait for one that has no memory */
     int rank = 1;
 
     if (!g)
         return 0;
-    all = calloc((size_t)group_size(g), sizeof *all);
-    if (!all)
-        return err_set(err, ERR_NOMEM, "%s", what);
     memcpy(all[group_rank(g)], text, sizeof *all);
     group_share(g, all, sizeof *all);
     while (rank < group_size(g) && memcmp(all[rank], all[0], sizeof *all) == 0)
         rank++;
-    free(all);
     if (rank == group_size(g))
         return 0;
     return err_set(err, ERR_INPUT, "%s has other %s than rank 0", group_name(g, rank), what);

@@ -135,9 +135,12 @@ static int status_of(int status, const char *after)
         number = WEXITSTATUS(status) % 128;
     if (number == 0)
         return WEXITSTATUS(status);
-    log_error(
-        "mpirun, or one of the processes, was ended by signal %d, %s, and the others with it; %s",
-        number, strsignal(number), after);
+    if (number >= NSIG)
+        log_error("mpirun ended with status %d; %s", WEXITSTATUS(status), after);
+    else
+        log_error("mpirun, or one of the processes, was ended by signal %d, %s, and the others "
+                  "with it; %s",
+                  number, strsignal(number), after);
     return 1;
 }
 
@@ -149,7 +152,7 @@ int launch_ranks(int n, char *const *argv, const char *after, int *status, struc
     pid_t pid;
     int why;
 
-    if (launch_is_own())
+    if (launch_by_ranks())
         return err_set(err, ERR_UNSUPPORTED,
                        "this mpirun does not tell its processes which of how many they are "
                        "(OMPI_COMM_WORLD_RANK or PMI_RANK): take that of Open MPI or MPICH");
@@ -176,7 +179,7 @@ int launch_ranks(int n, char *const *argv, const char *after, int *status, struc
     return 0;
 }
 
-bool launch_is_own(void)
+bool launch_by_ranks(void)
 {
     return getenv(LAUNCHED) != NULL;
 }

@@ -18,7 +18,7 @@
 int launch_ranks(int n, char *const *argv, const char *after, int *status,
                  struct err *err) MUST_USE;
 /* Whether launch_ranks() started this process. */
-bool launch_is_own(void);
+bool launch_by_ranks(void);
 
 /* Ranks above 0 say nothing on stderr from here on, and leave rank 0 some seconds when they end, as mpirun ends all
  * when one fails. */

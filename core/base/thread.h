@@ -27,8 +27,9 @@ void pool_run(struct pool *p, int n, void (*task)(void *ctx, int i, int worker),
 struct runner;
 int runner_new(struct runner **out, void (*task)(void *ctx, int i), void *ctx,
                struct err *err) MUST_USE;
-void runner_free(struct runner *r);         /* NULL is fine; no task runs any more */
-void runner_allow(struct runner *r, int n); /* the first N tasks may run; N never falls */
+void runner_free(struct runner *r); /* NULL is fine; no task runs any more */
+void runner_allow(struct runner *r,
+                  int n); /* the first N tasks may run; N does not fall before runner_wait() */
 /* Returns when all allowed tasks are done, whose writes the caller then sees. The next is task 0 again. */
 void runner_wait(struct runner *r);
 

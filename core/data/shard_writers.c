@@ -2,7 +2,8 @@
  *
  * A writer's shards follow from their number alone, as long as every picture is there. Where pictures are left out,
  * those behind move up, across shards of all writers: so each writer first makes its shards short, and then full ones
- * from the short ones, as pictures lie in a shard as they are put in.
+ * from the short ones. A shard holds its pictures in the order in which they were added, so that a full shard from
+ * short ones has the bytes of one writer's.
  * Locks: all writers share one on FOLDER.part, so that nobody else takes it while one of them lives.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>

@@ -68,6 +68,8 @@ double plot_x_step(const struct plot_options *o, struct plot_range x, int most)
 {
     const double step = plot_tick_step(x, most);
 
+    if (o->whole_x && ceil(x.low) > x.high) /* within one */
+        return step;
     return o->log_x || o->whole_x ? fmax(1, step) : step;
 }
 

@@ -434,7 +434,7 @@ int report_scores(FILE *out, struct report *r, struct err *err)
 {
     json_t *scores;
 
-    if (score_list(&scores, r->run.folder, err) < 0)
+    if (score_list(&scores, NULL, r->run.folder, err) < 0)
         return -1;
     if (json_array_size(scores) == 0)
         fputs("<p class=\"note\">None yet. <code>eval RUN --split test</code>, <code>--set</code> "

@@ -143,7 +143,7 @@ static void resume_options(char out[PATH_LEN], const struct session *s, const st
 {
     const char *folder = run_folder(run), *data = s->shards_folder, *usual = getenv("PRESIZE_DATA");
     const int results = (int)(path_base(folder) - folder) - 1;
-    const char *several = session_orders(s) > 1 ? "gpus" : launch_is_own() ? "ranks" : NULL;
+    const char *several = session_orders(s) > 1 ? "gpus" : launch_by_ranks() ? "ranks" : NULL;
     char above[PATH_LEN], ranks[32] = "", results_option[PATH_LEN] = "", data_option[PATH_LEN] = "";
 
     if (several && session_ranks(s) > 1)

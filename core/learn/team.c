@@ -79,7 +79,7 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
     t->ranks = (struct be_ranks){.rank = group_rank(t->group),
                                  .ranks = group_size(t->group),
                                  .local = group_local(t->group),
-                                 .by_launcher = !launch_is_own(),
+                                 .by_launcher = !launch_by_ranks(),
                                  .share = share,
                                  .ctx = t->group,
                                  .sharers = group_sharers(t->group),

@@ -65,8 +65,8 @@ static void say_traffic(const struct state *st, const struct epoch_times *t)
 
     if (st->at.phase_epoch == 0)
         log_info(
-            "a step took %.1f exchanges, in which each process sent %.2f MB (%.1f ms, of which the "
-            "training waited for %.1f ms), and %.1f meetings of the processes of a machine",
+            "a step took %.1f exchanges, in which each process sent %.2f MB; they took %.1f ms, of "
+            "which the training waited %.1f ms; and %.1f meetings of the processes of a machine",
             (double)t->traffic.exchanges / steps, (double)t->traffic.bytes / steps / 1e6,
             1e3 * t->traffic.seconds / steps, 1e3 * t->traffic.waited_s / steps,
             (double)t->traffic.meetings / steps);

@@ -84,7 +84,7 @@ static int take_s3(struct requests *r, const char *address, struct err *err)
     return 0;
 }
 
-/* How long a server may send nothing. */
+/* How long a server may be slower than rules->slow_bytes. */
 static int take_stall(struct transport_rules *rules, struct err *err)
 {
     const char *text = variable("PRESIZE_STALL_SECONDS", "");
@@ -198,7 +198,7 @@ static int begin_body(struct transfer *t)
 
     t->begun = true;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (!t->part || (status == 206 && t->range_from == t->from))
+    if (!t->part || status >= 300 || (status == 206 && t->range_from == t->from))
         return 0;
     return err_set(t->err, ERR_NETWORK,
                    status == 206 ? "the server sends another part than the one asked for"

@@ -25,8 +25,8 @@ struct answer {
     char tag[REQUEST_TAG]; /* ETag, else Last-Modified; "": not said */
 };
 
-/* The file NAME, whole, of at most MAX bytes. ERR_INPUT: the server has none (404, 403); ERR_NETWORK with what the
- * server said and the attempts made; ERR_NOMEM. A has nothing then. Any thread. */
+/* The file NAME, whole, of at most MAX bytes. ERR_INPUT: the server has no such file (404); ERR_NETWORK with
+ * what the server said (also 403) and the attempts made; ERR_NOMEM. A has nothing then. Any thread. */
 int requests_whole(struct answer *a, struct requests *r, const char *name, size_t max,
                    struct err *err) MUST_USE;
 /* SIZE bytes from FROM on, exactly. The same errors; a server that sends no parts: ERR_NETWORK. */

@@ -80,7 +80,7 @@ int score_read(json_t **out, const char *folder, struct err *err)
     if (json_get_int(*out, "version", &version, err) < 0)
         err_wrap(err, "%s", path);
     else if (version != SCORE_VERSION)
-        err_set(err, ERR_FORMAT, "%s: version %lld; this program reads version %d", path,
+        err_set(err, ERR_UNSUPPORTED, "%s: version %lld; this program reads version %d", path,
                 (long long)version, SCORE_VERSION);
     else {
         fields_warn_unknown(score_fields, *out, path, NULL);
@@ -96,24 +96,28 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* The score in FOLDER, with the folder's name; NULL where it is left out: with a warning, unless it was never whole. */
-static json_t *listed(const char *folder)
+/* The score in FOLDER, with the folder's name; NULL where it is left out. */
+static json_t *listed(const char *folder, json_t *faults)
 {
-    json_t *facts;
+    json_t *facts, *fault = NULL;
     struct err why;
 
-    if (score_read(&facts, folder, &why) < 0) {
-        if (why.kind != ERR_INPUT)
-            log_warn("a score is left out: %s", why.msg);
-        return NULL;
+    if (score_read(&facts, folder, &why) == 0) {
+        /* a path that is not UTF-8 cannot be told */
+        (void)json_object_set_new(facts, "folder", json_string(folder));
+        return facts;
     }
-    /* a path that is not UTF-8 cannot be told */
-    (void)json_object_set_new(facts, "folder", json_string(folder));
-    return facts;
+    if (why.kind == ERR_INPUT) /* it was never whole */
+        return NULL;
+    if (faults)
+        fault = json_pack("{s:s, s:b}", "why", why.msg, "newer", why.kind == ERR_UNSUPPORTED);
+    if (!fault || json_array_append_new(faults, fault) < 0)
+        log_warn("a score is left out: %s", why.msg);
+    return NULL;
 }
 
 /* Appends what FOLDER/NAME/score.json holds, or DEPTH levels below it, to LIST. */
-static int collect(json_t *list, const char *folder, int depth, struct err *err)
+static int collect(json_t *list, json_t *faults, const char *folder, int depth, struct err *err)
 {
     struct dirent **entries;
     char path[PATH_LEN];
@@ -123,8 +127,8 @@ static int collect(json_t *list, const char *folder, int depth, struct err *err)
     for (int i = 0; i < n; i++) {
         if (rc == 0 && path_format(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
             if (depth > 0)
-                rc = collect(list, path, depth - 1, err);
-            else if ((facts = listed(path)) && json_array_append_new(list, facts) < 0)
+                rc = collect(list, faults, path, depth - 1, err);
+            else if ((facts = listed(path, faults)) && json_array_append_new(list, facts) < 0)
                 rc = err_set(err, ERR_NOMEM, "scores");
         }
         free(entries[i]);
@@ -134,14 +138,15 @@ static int collect(json_t *list, const char *folder, int depth, struct err *err)
     return rc;
 }
 
-int score_list(json_t **out, const char *run, struct err *err)
+int score_list(json_t **out, json_t *faults, const char *run, struct err *err)
 {
     char folder[PATH_LEN];
 
     *out = json_array();
     if (!*out)
         return err_set(err, ERR_NOMEM, "scores");
-    if (path_format(folder, err, "%s/scores", run) == 0 && collect(*out, folder, 1, err) == 0)
+    if (path_format(folder, err, "%s/scores", run) == 0 &&
+        collect(*out, faults, folder, 1, err) == 0)
         return 0;
     json_decref(*out);
     *out = NULL;

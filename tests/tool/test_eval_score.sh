@@ -92,7 +92,13 @@ sed -i 's/^  "version": .*/  "version": 99,/' "$test/score.json"
 evaluate 0 off --report
 says "a score is left out: "
 says "version 99"
+evaluate 0 off --verify
+grep -q '^scores *not checked .*version 99' "$scratch/out" || fail "--verify of a newer score: $(cat "$scratch/out")"
+head -c 50 "$test/score.json" > "$scratch/torn" && cp "$scratch/torn" "$test/score.json"
+evaluate 1 off --verify
+grep -q '^scores *FAILED .*score.json' "$scratch/out" || fail "--verify of a torn score: $(cat "$scratch/out")"
 rm "$test/score.json"
+evaluate 0 off --verify
 evaluate 0 off --report
 grep -q "left out" "$scratch/err" && fail "a warning of a folder without score.json"
 evaluate 0 off --split test --json

@@ -181,8 +181,8 @@ evaluate 0 --list
 grep -qF "results/newer/run.json has 2 members" err || fail "not the first run of the list: $(cat err)"
 unknown=2
 evaluate 0 newer --verify
-shows "members not checked run.json: presize 9.9 wrote the run, and presize $known does not know machine.gpu, colour" \
-    "members not checked scores/few/test/score.json: presize 9.9 wrote the run, and presize $known does not know carbon" "4 could not"
+shows "members not checked run.json: presize $known does not know machine.gpu, colour (presize 9.9 wrote it)" \
+    "members not checked scores/few/test/score.json: presize $known does not know carbon (presize 9.9 wrote it)" "4 could not"
 lacks FAILED
 evaluate 4 newer --verify --strict
 rm -r results/newer results/newest

@@ -51,8 +51,8 @@ struct ranks {
     float *all;     /* (cut.n), the machine's: the gradients */
     float *parts; /* (most, machines, cut.each): of a piece of all subtrees, this process's part */
     struct runner *runner; /* exchanges pieces */
-    int next_op;           /* of the run in progress: the gradients of ops before it are summed, */
-    size_t summed;         /* floats of a row */
+    int next_op;           /* of the run in progress: gradients of the ops before it are summed */
+    size_t summed;         /* floats of a row that these fill */
     struct region common, private;
     struct addition *additions; /* of rows of PARTS; the last leaves the whole sum in row 0 */
     int n_additions;
