@@ -12,7 +12,6 @@ fi
 unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_STEP_NUM_TASKS
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
     PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe # Open MPI 4, and 5
-export OMPI_MCA_btl=^tcp # one machine: Open MPI 5 writes a line for each pair of processes where it has no network
 
 # pair COMMAND0 COMMAND1: those of ranks 0 and 1, each a text. One program for both, as Open MPI 5.0.7's mpirun crashes on
 # "COMMAND : COMMAND".
