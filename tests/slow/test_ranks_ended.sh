@@ -32,7 +32,7 @@ begun hangs $mpirun -n 2 $train
 kill -STOP "$(pid_of hangs 1)"
 ends 1 "has waited 3 s for another process"
 # On two machines, too, where another thread waits for gradients.
-begun apart mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine$OMPI_COMM_WORLD_RANK exec "$@"' - $train
+begun apart $mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine${OMPI_COMM_WORLD_RANK:-$PMI_RANK} exec "$@"' - $train
 kill -STOP "$(pid_of apart 1)"
 ends 1 "has waited 3 s for another process"
 unset PRESIZE_RANK_SECONDS
