@@ -3,6 +3,7 @@
 #include "run/score.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,10 +97,20 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+static void leave_out(json_t *faults, const struct err *why)
+{
+    json_t *fault = NULL;
+
+    if (faults)
+        fault = json_pack("{s:s, s:b}", "why", why->msg, "newer", why->kind == ERR_UNSUPPORTED);
+    if (!fault || json_array_append_new(faults, fault) < 0)
+        log_warn("a score is left out: %s", why->msg);
+}
+
 /* The score in FOLDER, with the folder's name; NULL where it is left out. */
 static json_t *listed(const char *folder, json_t *faults)
 {
-    json_t *facts, *fault = NULL;
+    json_t *facts;
     struct err why;
 
     if (score_read(&facts, folder, &why) == 0) {
@@ -107,12 +118,8 @@ static json_t *listed(const char *folder, json_t *faults)
         (void)json_object_set_new(facts, "folder", json_string(folder));
         return facts;
     }
-    if (why.kind == ERR_INPUT) /* it was never whole */
-        return NULL;
-    if (faults)
-        fault = json_pack("{s:s, s:b}", "why", why.msg, "newer", why.kind == ERR_UNSUPPORTED);
-    if (!fault || json_array_append_new(faults, fault) < 0)
-        log_warn("a score is left out: %s", why.msg);
+    if (why.kind != ERR_INPUT) /* else it was never whole */
+        leave_out(faults, &why);
     return NULL;
 }
 
@@ -123,7 +130,13 @@ static int collect(json_t *list, json_t *faults, const char *folder, int depth, 
     char path[PATH_LEN];
     json_t *facts;
     int n = scandir(folder, &entries, is_visible, alphasort), rc = 0;
+    struct err why;
 
+    if (n < 0 && errno != ENOENT &&
+        errno != ENOTDIR) { /* else nothing was scored, or it is some other file */
+        err_errno(&why, "%s", folder);
+        leave_out(faults, &why);
+    }
     for (int i = 0; i < n; i++) {
         if (rc == 0 && path_format(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
             if (depth > 0)
