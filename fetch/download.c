@@ -25,6 +25,9 @@
 
 enum next { STOP, WAIT, AT_ONCE }; /* after a failed attempt: no other; another one, later; now */
 
+/* libcurl counts whole milliseconds on its own clock, and may end a little early. */
+#define TIMER_MARGIN_S 0.1
+
 struct transfer {
     const struct download *d;
     struct partial *p;
@@ -289,7 +292,8 @@ static int check_result(struct transfer *t, char hex[SHA256_HEX], struct err *er
 /* The transfer ended with CODE, not CURLE_OK. */
 static enum next failed(struct transfer *t, CURLcode code, long status, struct err *err)
 {
-    const bool late = t->until > 0 && clock_seconds() >= t->until;
+    const bool late = code == CURLE_OPERATION_TIMEDOUT && t->until > 0 &&
+                      clock_seconds() >= t->until - TIMER_MARGIN_S;
 
     if (t->restart) {
         log_warn("%s: %s: the download starts again", t->d->url, err->msg);
