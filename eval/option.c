@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cli.h"
+#include "cli/cli.h"
 
 uint32_t option_count(const char *option, const char *text)
 {

@@ -5,15 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cli.h"
-#include "base/group.h"
-#include "base/launch.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
 #include "base/version.h"
+#include "cli/cli.h"
 #include "data/dataset.h"
 #include "draw/canvas.h"
+#include "group/group.h"
+#include "group/launch.h"
 #include "image/decode.h"
 #include "prep.h"
 #include "together.h"

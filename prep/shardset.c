@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/group.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -17,6 +16,7 @@
 #include "base/thread.h"
 #include "data/index_record.h"
 #include "data/shard_write.h"
+#include "group/group.h"
 #include "notes.h"
 #include "pipeline.h"
 #include "prep.h"

@@ -15,12 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/cli.h"
 #include "base/clock.h"
-#include "base/group.h"
-#include "base/isa.h"
 #include "base/fold.h"
+#include "base/isa.h"
 #include "base/log.h"
+#include "cli/cli.h"
+#include "group/group.h"
 
 struct args {
     struct cli_common common;

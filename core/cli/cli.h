@@ -1,7 +1,7 @@
 /* cli.h - what the four tools share on the command line: argp child with -v -q -V, and the way out.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_CLI_H
-#define PRESIZE_BASE_CLI_H
+#ifndef PRESIZE_CLI_CLI_H
+#define PRESIZE_CLI_CLI_H
 
 #include <argp.h>
 #include <stdbool.h>
@@ -25,7 +25,7 @@ struct cli_common {
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
     bool version;        /* -V: cli_parse() prints it and ends the program */
-    const char *words;   /* --words KIND (base/manual.h), likewise */
+    const char *words;   /* --words KIND (cli/manual.h), likewise */
     /* Set by a tool that works in several processes: becomes this process's place among them. NULL: a tool of one
      * process, which refuses to be one of several. */
     struct group_place *place;
@@ -61,7 +61,5 @@ void cli_next(const struct cli_common *c, const char *command, const char *const
 
 /* Flushes stdout; status 1 with a message when it cannot be written (a full disk behind a pipe). */
 void cli_finish(const char *tool);
-
-extern const char presize_version[]; /* "0.1.0" */
 
 #endif

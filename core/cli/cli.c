@@ -1,6 +1,6 @@
 /* cli.c - the tools' common options, their way out, and help with misspelt options.
  * SPDX-License-Identifier: MIT */
-#include "base/cli.h"
+#include "cli/cli.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -10,19 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/group.h"
 #include "base/isa.h"
 #include "base/key.h"
-#include "base/launch.h"
 #include "base/log.h"
-#include "base/manual.h"
-#include "base/out.h"
 #include "base/path.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
-
-const char presize_version[] = PRESIZE_VERSION;
+#include "cli/manual.h"
+#include "cli/out.h"
+#include "group/group.h"
+#include "group/launch.h"
 
 enum {
     KEY_DATA = 0x7001,
@@ -296,10 +294,8 @@ void cli_speak(void)
 
 int cli_status(const char *tool, const struct err *err)
 {
-    if (err->kind == ERR_USAGE)
-        return 2;
     if (strcmp(tool, "fetch") != 0)
-        return 1;
+        return err_status(err);
     switch (err->kind) {
     case ERR_NETWORK:
         return 4;
@@ -312,7 +308,7 @@ int cli_status(const char *tool, const struct err *err)
     case ERR_LOCKED:
         return 8;
     default:
-        return 1;
+        return err_status(err);
     }
 }
 
