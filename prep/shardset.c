@@ -349,8 +349,7 @@ static int run_caught(struct job *j, struct err *err)
     rc = run(j, err);
     for (int i = 0; i < N; i++)
         sigaction(numbers[i], &old[i], NULL);
-    if (rc == 0 &&
-        j->p->group) { /* the shards are in place: what mpirun passes on comes too late */
+    if (rc == 0) { /* the shards are in place: a request to stop comes too late */
         signal(SIGUSR1, SIG_IGN);
         signal(SIGUSR2, SIG_IGN);
     }

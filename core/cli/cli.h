@@ -29,6 +29,9 @@ struct cli_common {
     /* Set by a tool that works in several processes: becomes this process's place among them. NULL: a tool of one
      * process, which refuses to be one of several. */
     struct group_place *place;
+    /* Why SIGUSR1 and SIGUSR2, by which schedulers and mpirun ask for an end, end the tool as an error does until it
+     * catches them itself: "stopped by a signal; nothing was kept". NULL: they end it as a crash would. */
+    const char *early;
 
     /* What the tool has, for --version --verbose and --words; set before parsing. */
     const struct version_layer *libraries; /* ends with {NULL}; or NULL */
@@ -45,6 +48,9 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
 
 /* The command line is good: all processes speak from here on. */
 void cli_speak(void);
+
+/* TEXT of OPTION ("--ranks") as a whole number from LEAST to MOST. Anything else ends the program as misuse. */
+long cli_number(const char *tool, const char *option, const char *text, long least, long most);
 
 /* Status of an error: 1; in fetch 4 network, 5 checksum, 6 full, 7 unsafe, 8 locked. */
 int cli_status(const char *tool, const struct err *err);

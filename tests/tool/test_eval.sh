@@ -244,8 +244,8 @@ refused 1 "did you mean second" secnod
 refused 1 "no run.json" "$scratch"
 refused 2 "one run at a time" first second
 refused 2 "one at a time" first --report --list
-refused 2 "at least 1" first --most-confused=none
-refused 2 "at least 1" first --top-losses=0
+refused 2 "whole number from 1" first --most-confused=none
+refused 2 "whole number from 1" first --top-losses=0
 refused 2 "two runs" --compare first
 refused 2 "which pictures" first --predict
 refused 2 "goes with --compare" first --fail-on-regression

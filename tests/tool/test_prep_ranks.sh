@@ -151,7 +151,7 @@ none="$prep $WORK/prep/datasets/flat.yaml --data $WORK/none"
 once 1 "no_such" mpirun -n 2 "$prep" no_such --data none
 once 2 "presize.size" mpirun -n 2 $none presize.size=0
 once 2 "no option --no-such" mpirun -n 2 $none --no-such
-once 2 "a number from 1 to" $none --ranks 0
+once 2 "whole number from 1 to" $none --ranks 0
 once 2 "for anything else, start one" $none --plan --ranks 2
 once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none --ranks 2
 once 1 "not on the PATH" env PATH=/nowhere $none --ranks 2
