@@ -68,7 +68,9 @@ make_run again 1 5
 evaluate 0
 shows "$results/again  (done)" "error rate  0.0833  (5 of 60, 95 % interval 0.0361 to 0.1807)" \
     "on the validation pictures of made, random split (42)" "resnet18, weights none, fp32" "made, 3 classes" \
-    "most confused:" "$results/again/report.html" "macro F1 0.91" "best temperature"
+    "most confused:" "$results/again/report.html" "macro F1 0.91" "best temperature" "balanced accuracy 0." \
+    "Matthews correlation (MCC) 0." "log loss " "Brier score 0." "calibration error (ECE) 0." "(95 % interval "
+grep -q 'top-5' "$scratch/out" && fail "the top-5 accuracy of 3 classes"
 evaluate 0 worse
 shows "25 of 60"
 evaluate 0 "$results/worse/"
