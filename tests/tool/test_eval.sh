@@ -1,15 +1,7 @@
 # test_eval.sh - eval on made-up runs: what is printed, in each form, and what is refused.
 # SPDX-License-Identifier: MIT
-set -u
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
 results=$scratch/results
-
-fail() {
-    echo "FAIL: $*" >&2
-    [ -s "$scratch/err" ] && tail -n 20 "$scratch/err" >&2
-    exit 1
-}
 
 # evaluate STATUS ARGS...: stdout in $scratch/out, stderr in $scratch/err.
 evaluate() {
