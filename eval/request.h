@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "base/text.h"
 #include "draw/page.h"
 #include "tabular.h"
 
@@ -52,9 +52,7 @@ static inline bool request_is_scoring(const struct request *r)
 /* Whether the run is a checkpoint's file alone, "last.safetensors". */
 static inline bool request_is_file(const struct request *r)
 {
-    const size_t n = r->run ? strlen(r->run) : 0;
-
-    return n > 12 && strcmp(r->run + n - 12, ".safetensors") == 0;
+    return r->run && text_ends_in(r->run, ".safetensors");
 }
 
 #endif
