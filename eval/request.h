@@ -22,7 +22,8 @@ struct request {
     uint32_t count;      /* --top-losses, --issues */
     bool mlflow;         /* --export mlflow DIR: folder is a store of MLflow */
     const char *key;     /* --sign: file of a private key; NULL: nothing is signed */
-    const char *folder;  /* --export: what is made */
+    const char *folder;  /* --export: what is made; NULL: no folder */
+    const char *model;   /* --export FILE.onnx: the file; NULL: none */
     const char *show;    /* --top-losses: the PNG to draw them on */
     const char *cam;     /* --predict: the PNG to draw class activation maps on; NULL: none */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
