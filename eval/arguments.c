@@ -49,8 +49,9 @@ const struct argp_option arguments_options[] = {
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
-    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, a "
-        "model card, a statement of origin; --export mlflow DIR: add the run to a store that MLflow reads", 0},
+    {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, "
+        "model card, origin. --export FILE.onnx: one file with the weights in it. "
+        "--export mlflow DIR: add the run to a store that MLflow reads", 0},
     {"sign",          OPT_SIGN,      "KEY.pem", 0, "with --export: sign the files (model.sig, OpenSSF model "
         "signing) with this private key of an elliptic curve", 0},
     {"verify",        OPT_VERIFY,    NULL,   0, "check the chain of hashes back to the archive", 0},
@@ -116,8 +117,9 @@ static error_t parse_action(int key, char *arg, struct args *a)
         break;
     case OPT_EXPORT:
         if (!*arg)
-            die_usage("eval", "--export: expected a folder");
-        r->folder = arg;
+            die_usage("eval", "--export: expected a folder or FILE.onnx");
+        r->model = text_ends_in(arg, ".onnx") ? arg : NULL;
+        r->folder = r->model ? NULL : arg;
         break;
     case OPT_LIST:
         r->how = arg;
@@ -274,7 +276,7 @@ static void share_words(struct args *a)
                                     "--groups RUN...");
         return;
     }
-    if (a->action == OPT_EXPORT && strcmp(r->folder, "mlflow") == 0 && a->n_after > 0) {
+    if (r->folder && strcmp(r->folder, "mlflow") == 0 && a->n_after > 0) {
         r->mlflow = true;
         r->folder = a->after[--a->n_after];
     }
@@ -337,8 +339,10 @@ static void check_options(const struct args *a)
         die_usage("eval", "--tta and --best need the run's folder, not a checkpoint's file");
     if (r->cam && a->action != OPT_PREDICT)
         die_usage("eval", "--cam goes with --predict; reports have such maps of the top losses");
-    if (r->key && (a->action != OPT_EXPORT || r->mlflow))
+    if (r->key && (!r->folder || r->mlflow))
         die_usage("eval", "--sign goes with --export DIR");
+    if (r->model && r->split)
+        die_usage("eval", "--export FILE.onnx goes without --split: it has no model card");
     if (r->mlflow && (r->which || r->split))
         die_usage("eval", "--export mlflow goes without --best and --split");
     if (r->fail_on_regression && a->action != OPT_COMPARE)

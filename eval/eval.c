@@ -50,6 +50,7 @@ static int give_up_rights(const struct args *a, struct err *err)
         .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
         .file = a->action == OPT_ISSUES ? r->page_file
                 : r->cam                ? r->cam
+                : r->model              ? r->model
                                         : r->show,
         .folder = a->action == OPT_SERVE ? r->results : r->folder};
 
@@ -111,7 +112,9 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     case OPT_PREDICT:
         return predict_files(out, r, err);
     case OPT_EXPORT:
-        return r->mlflow ? mlflow_export(out, r, err) : export_run(out, r, err);
+        return r->mlflow  ? mlflow_export(out, r, err)
+               : r->model ? export_onnx(out, r, err)
+                          : export_run(out, r, err);
     case OPT_SERVE:
         return serve_run(stdout, r, err);
     case OPT_VERIFY:

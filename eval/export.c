@@ -267,11 +267,13 @@ static int put_config(FILE *out, struct export *x, struct err *err)
     return rc;
 }
 
-static int put_onnx(FILE *out, struct export *x, struct err *err)
+/* BESIDE: the file of weights that the model points into, which saves a second copy of them; NULL: it has its own. */
+static int put_onnx(FILE *out, struct export *x, const char *beside, struct err *err)
 {
     json_t *metadata = fields_json(export_fields, &x->facts);
-    const int rc = metadata ? onnx_write(out, x->n, x->weights, (int)x->facts.size, metadata, err)
-                            : err_set(err, ERR_NOMEM, "%s", names[ONNX]);
+    const int rc =
+        metadata ? onnx_write(out, x->n, x->weights, beside, (int)x->facts.size, metadata, err)
+                 : err_set(err, ERR_NOMEM, "%s", names[ONNX]);
 
     json_decref(metadata);
     return rc;
@@ -317,7 +319,7 @@ static int put_file(struct export *x, enum part part, struct err *err)
     case WEIGHTS:
         return copy_weights(out, x, err);
     case ONNX:
-        return put_onnx(out, x, err);
+        return put_onnx(out, x, names[WEIGHTS], err);
     case CARD:
         return model_card_write(out, &x->l, &x->facts, x->r->split ? x->r->split : "validation",
                                 err);
@@ -331,23 +333,31 @@ static int put_file(struct export *x, enum part part, struct err *err)
     return 0;
 }
 
-/* File PART under its temporary name, on the disk, with its row of the list. */
+/* F, written under its temporary name, on the disk; its row of the list has NAME. HEX: its SHA-256. */
+static int close_file(struct export *x, struct new_file *f, const char *name, char hex[SHA256_HEX],
+                      struct err *err)
+{
+    uint64_t bytes;
+
+    if (fflush(f->file) != 0 || ferror(f->file) || fsync(fileno(f->file)) < 0)
+        return err_errno(err, "cannot write %s", name);
+    if (sha256_file(f->tmp, hex, &bytes, err) < 0)
+        return -1;
+    return tabular_add(x->rows, json_pack("[s, I, s]", name, (json_int_t)bytes, hex), err);
+}
+
 static int prepare_file(struct export *x, enum part part, struct err *err)
 {
     struct new_file *f = &x->files[part];
     char path[PATH_LEN], hex[SHA256_HEX];
-    uint64_t bytes;
 
     if (path_format(path, err, "%s/%s", x->r->folder, names[part]) < 0 ||
-        new_file_begin(f, path, err) < 0 || put_file(x, part, err) < 0)
-        return -1;
-    if (fflush(f->file) != 0 || ferror(f->file) || fsync(fileno(f->file)) < 0)
-        return err_errno(err, "cannot write %s", path);
-    if (sha256_file(f->tmp, hex, &bytes, err) < 0)
+        new_file_begin(f, path, err) < 0 || put_file(x, part, err) < 0 ||
+        close_file(x, f, names[part], hex, err) < 0)
         return -1;
     if (part < CONFIG && json_object_set_new(x->hashes, names[part], json_string(hex)) < 0)
         return err_set(err, ERR_NOMEM, "%s", names[CONFIG]);
-    return tabular_add(x->rows, json_pack("[s, I, s]", names[part], (json_int_t)bytes, hex), err);
+    return 0;
 }
 
 static int write_files(struct export *x, struct err *err)
@@ -376,9 +386,15 @@ static int write_files(struct export *x, struct err *err)
     return 0;
 }
 
-int export_run(FILE *out, const struct request *r, struct err *err)
+static void print_rows(FILE *out, const struct export *x)
 {
     static const struct column columns[] = {{"file", -1}, {"bytes", -1}, {"sha256", -1}};
+
+    tabular_print(out, x->r->form, columns, 3, x->rows);
+}
+
+int export_run(FILE *out, const struct request *r, struct err *err)
+{
     struct export x = {.r = r};
     int rc = -1;
 
@@ -387,10 +403,27 @@ int export_run(FILE *out, const struct request *r, struct err *err)
         goto out;
     rc = write_files(&x, err);
     if (rc == 0)
-        tabular_print(out, r->form, columns, 3, x.rows);
+        print_rows(out, &x);
 out:
     export_free(&x);
     if (rc < 0 && x.made)
         rmdir(r->folder); /* empty again */
+    return rc;
+}
+
+int export_onnx(FILE *out, const struct request *r, struct err *err)
+{
+    struct export x = {.r = r, .rows = json_array()};
+    struct new_file *f = &x.files[ONNX];
+    char hex[SHA256_HEX];
+    int rc = x.rows ? open_run(&x, err) : err_set(err, ERR_NOMEM, "%s", r->model);
+
+    if (rc == 0 &&
+        (new_file_begin(f, r->model, err) < 0 || put_onnx(f->file, &x, NULL, err) < 0 ||
+         close_file(&x, f, path_base(r->model), hex, err) < 0 || new_file_finish(f, err) < 0))
+        rc = -1;
+    if (rc == 0)
+        print_rows(out, &x);
+    export_free(&x);
     return rc;
 }

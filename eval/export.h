@@ -10,5 +10,8 @@
  * runs give equal bytes. ERR_INPUT: the run has no predictions or no checkpoint, or the folder holds other files; what
  * reading and writing give. On an error the folder is as it was. */
 int export_run(FILE *out, const struct request *r, struct err *err) MUST_USE;
+/* Makes the file R->model: the network as ONNX with the weights in it. A file that is there is replaced. Errors as
+ * export_run()'s. */
+int export_onnx(FILE *out, const struct request *r, struct err *err) MUST_USE;
 
 #endif

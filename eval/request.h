@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "base/text.h"
 #include "draw/page.h"
 #include "tabular.h"
 
@@ -22,7 +22,8 @@ struct request {
     uint32_t count;      /* --top-losses, --issues */
     bool mlflow;         /* --export mlflow DIR: folder is a store of MLflow */
     const char *key;     /* --sign: file of a private key; NULL: nothing is signed */
-    const char *folder;  /* --export: what is made */
+    const char *folder;  /* --export: what is made; NULL: no folder */
+    const char *model;   /* --export FILE.onnx: the file; NULL: none */
     const char *show;    /* --top-losses: the PNG to draw them on */
     const char *cam;     /* --predict: the PNG to draw class activation maps on; NULL: none */
     int top;             /* --top: labels of a prediction; 0: not given, INT_MAX: all */
@@ -52,9 +53,7 @@ static inline bool request_is_scoring(const struct request *r)
 /* Whether the run is a checkpoint's file alone, "last.safetensors". */
 static inline bool request_is_file(const struct request *r)
 {
-    const size_t n = r->run ? strlen(r->run) : 0;
-
-    return n > 12 && strcmp(r->run + n - 12, ".safetensors") == 0;
+    return r->run && text_ends_in(r->run, ".safetensors");
 }
 
 #endif

@@ -50,9 +50,7 @@ struct label_table {
 
 static const char *type_of(const char *file)
 {
-    const size_t n = strlen(file);
-
-    return n > 4 && strcmp(file + n - 4, ".zip") == 0 ? "application/zip" : "application/x-tar";
+    return text_ends_in(file, ".zip") ? "application/zip" : "application/x-tar";
 }
 
 /* The endings of the listing without their dot, once each. No archive has a file with an ending that is no text. */

@@ -131,9 +131,7 @@ static bool try_tables(struct proposal *p)
 /* DATA/NAME/tree is where prep looks anyway; any other folder must be named by the key root. */
 static bool is_fetched(const char *folder)
 {
-    const size_t n = strlen(folder);
-
-    return n >= 5 && strcmp(folder + n - 5, "/tree") == 0;
+    return text_ends_in(folder, "/tree");
 }
 
 static void print_quoted(FILE *out, const char *text)

@@ -17,7 +17,7 @@ static int name_of_set(struct prep *p, struct err *err)
     const char *base = path_base(p->name);
     size_t n = strlen(base);
 
-    if (n > 5 && strcmp(base + n - 5, ".yaml") == 0)
+    if (text_ends_in(base, ".yaml"))
         n -= 5;
     if (n == 0 || n >= sizeof p->set || base[0] == '.')
         return err_set(err, ERR_INPUT, "'%s' cannot be the name of a data set", p->name);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/key.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "base/yaml.h"
 #include "experiment/experiment.h"
 
@@ -20,7 +21,7 @@ json_t *axes_experiment_name(const char *path)
     const char *base = path_base(path);
     size_t n = strlen(base);
 
-    if (n > 5 && strcmp(base + n - 5, ".yaml") == 0)
+    if (text_ends_in(base, ".yaml"))
         n -= 5;
     return json_stringn(base, n);
 }
@@ -173,8 +174,7 @@ static int check_members(const json_t *tree, const char *origin, struct err *err
 /* An experiment NAME of the study file: a file beside it first, as with extends. */
 static json_t *experiment_path(const char *name, const char *file)
 {
-    const size_t n = strlen(name);
-    const char *end = n > 5 && strcmp(name + n - 5, ".yaml") == 0 ? "" : ".yaml";
+    const char *end = text_ends_in(name, ".yaml") ? "" : ".yaml";
     char path[PATH_LEN];
 
     if (file && name[0] != '/' &&

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 const char *const arch_names[ARCHS + 1] = {
     [RESNET18] = "resnet18",
@@ -215,9 +216,7 @@ const char resnet_counter[] = ".num_batches_tracked";
 
 bool resnet_is_counter(const char *name)
 {
-    const size_t n = strlen(name), end = sizeof resnet_counter - 1;
-
-    return n >= end && strcmp(name + n - end, resnet_counter) == 0;
+    return text_ends_in(name, resnet_counter);
 }
 
 enum resnet_part resnet_part(const char *name)

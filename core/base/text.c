@@ -214,3 +214,10 @@ int text_character(const char *text)
 {
     return utf8_length((const unsigned char *)text);
 }
+
+bool text_ends_in(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}

@@ -37,5 +37,6 @@ int text_character(const char *text);
 /* Bytes of white space that TEXT begins with, no-break and wide blanks included. */
 size_t text_blanks(const char *text);
 void text_cut_blanks(char *text); /* cuts white space off the end of TEXT */
+bool text_ends_in(const char *text, const char *end);
 
 #endif

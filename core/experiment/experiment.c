@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "base/yaml.h"
 #include "data/dataset.h"
 #include "data/shard_choice.h"
@@ -43,13 +44,6 @@ static int today(void)
     return keys_version(tables, N_TABLES);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* Path of experiment NAME; when it comes from `extends` in the file FROM, beside that file first.
  */
 static int find_file(char out[PATH_LEN], const char *name, const char *from, struct err *err)
@@ -58,12 +52,12 @@ static int find_file(char out[PATH_LEN], const char *name, const char *from, str
         int folder = (int)(path_base(from) - from);
 
         if (path_format(out, err, "%.*s%s%s", folder, from, name,
-                        ends_with(name, ".yaml") ? "" : ".yaml") < 0)
+                        text_ends_in(name, ".yaml") ? "" : ".yaml") < 0)
             return -1;
         if (path_is_file(out))
             return 0;
     }
-    if (ends_with(name, ".yaml")) {
+    if (text_ends_in(name, ".yaml")) {
         if (!path_is_file(name))
             return err_set(err, ERR_INPUT, "experiment %s: no such file", name);
         return path_format(out, err, "%s", name);

@@ -1,9 +1,11 @@
 /* onnx.c - the messages of onnx.proto (field numbers: github.com/onnx/onnx, onnx/onnx.proto) that a ResNet needs.
  *
- * The graph's nodes and the heads of its weights are built in memory. The length of the whole is then known, and the
- * values of the weights are read, folded and written tensor by tensor. SPDX-License-Identifier: MIT */
+ * The graph's nodes and the heads of its weights are built in memory. The length of the whole is then known. Where the
+ * model holds the values of the weights, these are read, folded and written tensor by tensor.
+ * SPDX-License-Identifier: MIT */
 #include "nn/onnx.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,8 @@ enum { /* field numbers by message */
        TENSOR_DATA_TYPE = 2,
        TENSOR_NAME = 8,
        TENSOR_RAW_DATA = 9,
+       TENSOR_EXTERNAL_DATA = 13,
+       TENSOR_DATA_LOCATION = 14,
        VALUE_NAME = 1,
        VALUE_TYPE = 2,
        TYPE_TENSOR = 1,
@@ -51,6 +55,7 @@ enum { /* field numbers by message */
        DIM_PARAM = 2
 };
 enum { ATTRIBUTE_IS_FLOAT = 1, ATTRIBUTE_IS_INT = 2, ATTRIBUTE_IS_INTS = 7, ELEMENT_FLOAT = 1 };
+enum { LOCATION_EXTERNAL = 1 };
 enum { NAME = 64, MOST_INPUTS = 5 };
 
 /* A tensor of weights: PARAM's values, or what is folded from them. */
@@ -59,17 +64,20 @@ struct initial {
     const char *norm;     /* of a convolution: the batch norm that is folded in; NULL: none */
     bool bias;            /* the bias that folding gives, one value per filter */
     struct protobuf head; /* TensorProto up to its values */
-    uint64_t bytes;       /* of the values */
+    uint64_t bytes;       /* of the values behind HEAD; 0: they lie in the file beside the model */
 };
 
 struct graph {
     const struct network *n;
+    const struct safetensors *weights;
+    const char *beside;    /* name of the file that the tensors point into; NULL: none */
     struct protobuf nodes; /* GraphProto's fields but the initializers */
     struct initial *initials;
     size_t n_initials, room;
     char (*norms)[NAME]; /* names that initials point to; as many as there are parameters */
     size_t n_norms;
-    bool failed; /* out of memory */
+    struct err *err;
+    int rc; /* -1: ERR is set */
 };
 
 static void graph_free(struct graph *g)
@@ -152,6 +160,51 @@ static const struct param *find_param(const struct graph *g, const char *prefix,
     return network_param(g->n, name);
 }
 
+/* The parameter NAME of N in the file; NULL: ERR is set. */
+static const struct st_tensor *find_tensor(const struct network *n,
+                                           const struct safetensors *weights, const char *name,
+                                           struct err *err)
+{
+    const struct param *p = network_param(n, name);
+    const struct st_tensor *t = safetensors_find(weights, name);
+    bool fits = p && t && t->n_dims == p->n_dims;
+
+    for (int d = 0; fits && d < p->n_dims; d++)
+        fits = t->dims[d] == (uint64_t)p->dims[d];
+    if (fits)
+        return t;
+    err_set(err, ERR_FORMAT, "tensor %s is %s", name, t ? "of another shape" : "missing");
+    return NULL;
+}
+
+static void put_entry(struct protobuf *to, unsigned field, const char *key, const char *value)
+{
+    struct protobuf entry = {0};
+
+    protobuf_text(&entry, ENTRY_KEY, key);
+    protobuf_text(&entry, ENTRY_VALUE, value);
+    protobuf_message(to, field, &entry);
+}
+
+/* Where P's values lie in the file beside the model, into HEAD. */
+static int put_place(struct protobuf *head, const struct graph *g, const struct param *p)
+{
+    const struct st_tensor *t = find_tensor(g->n, g->weights, p->name, g->err);
+    char offset[24], bytes[24];
+
+    if (!t)
+        return -1;
+    if (t->dtype != ST_F32)
+        return err_set(g->err, ERR_FORMAT, "tensor %s is of another type; expected fp32", p->name);
+    snprintf(offset, sizeof offset, "%" PRIu64, t->offset);
+    snprintf(bytes, sizeof bytes, "%" PRIu64, t->bytes);
+    put_entry(head, TENSOR_EXTERNAL_DATA, "location", g->beside);
+    put_entry(head, TENSOR_EXTERNAL_DATA, "offset", offset);
+    put_entry(head, TENSOR_EXTERNAL_DATA, "length", bytes);
+    protobuf_int(head, TENSOR_DATA_LOCATION, LOCATION_EXTERNAL);
+    return 0;
+}
+
 /* A tensor NAME of the values that P, NORM and BIAS mean (struct initial). */
 static void add_initial(struct graph *g, const char *name, const struct param *p, const char *norm,
                         bool bias)
@@ -163,7 +216,7 @@ static void add_initial(struct graph *g, const char *name, const struct param *p
     if (g->n_initials == g->room) {
         i = realloc(g->initials, room * sizeof *i);
         if (!i) {
-            g->failed = true;
+            g->rc = err_set(g->err, ERR_NOMEM, "ONNX model");
             return;
         }
         g->initials = i;
@@ -171,30 +224,17 @@ static void add_initial(struct graph *g, const char *name, const struct param *p
     }
     i = &g->initials[g->n_initials++];
     *i = (struct initial){.param = p, .norm = norm, .bias = bias};
-    i->bytes = 4 * (uint64_t)(bias ? (size_t)p->dims[0] : p->n);
     for (int d = 0; d < n_dims; d++)
         protobuf_int(&i->head, TENSOR_DIMS, (uint64_t)p->dims[d]);
     protobuf_int(&i->head, TENSOR_DATA_TYPE, ELEMENT_FLOAT);
     protobuf_text(&i->head, TENSOR_NAME, name);
+    if (g->beside) {
+        if (g->rc == 0)
+            g->rc = put_place(&i->head, g, p);
+        return;
+    }
+    i->bytes = 4 * (uint64_t)(bias ? (size_t)p->dims[0] : p->n);
     protobuf_head(&i->head, TENSOR_RAW_DATA, i->bytes);
-}
-
-/* Convolution R of X with its batch norm; the result has R's name. */
-static void add_conv(struct graph *g, const struct resnet_conv *r, const char *x)
-{
-    const struct param *p = find_param(g, r->name, "weight");
-    char weight[NAME], bias[NAME], *kept = g->norms[g->n_norms++];
-    struct protobuf node = {0};
-
-    BUG_IF(!p || p->n_dims != 4);
-    snprintf(kept, NAME, "%s", r->norm);
-    snprintf(weight, sizeof weight, "%s.weight", r->name);
-    snprintf(bias, sizeof bias, "%s.bias", r->name);
-    add_initial(g, weight, p, kept, false);
-    add_initial(g, bias, p, kept, true);
-    put_window(&node, r->side, r->stride);
-    put_int(&node, "group", r->groups);
-    add_node(g, &node, "Conv", r->name, (const char *[]){x, weight, bias, NULL});
 }
 
 static void add_norm(struct graph *g, const char *prefix, const char *x)
@@ -215,6 +255,29 @@ static void add_norm(struct graph *g, const char *prefix, const char *x)
     add_node(g, &node, "BatchNormalization", prefix, inputs);
 }
 
+/* Convolution R of X with its batch norm, whose result is called Y: a node with the norm folded in, or two. */
+static void add_conv(struct graph *g, const struct resnet_conv *r, const char *x, char y[NAME])
+{
+    const struct param *p = find_param(g, r->name, "weight");
+    char bias[NAME] = "", *kept = g->norms[g->n_norms++];
+    struct protobuf node = {0};
+
+    BUG_IF(!p || p->n_dims != 4);
+    snprintf(kept, NAME, "%s", r->norm);
+    add_initial(g, p->name, p, g->beside ? NULL : kept, false);
+    if (!g->beside) {
+        snprintf(bias, sizeof bias, "%s.bias", r->name);
+        add_initial(g, bias, p, kept, true);
+    }
+    put_window(&node, r->side, r->stride);
+    put_int(&node, "group", r->groups);
+    add_node(g, &node, "Conv", r->name,
+             (const char *[]){x, p->name, g->beside ? NULL : bias, NULL});
+    if (g->beside)
+        add_norm(g, kept, r->name);
+    snprintf(y, NAME, "%s", g->beside ? kept : r->name);
+}
+
 static void add_linear(struct graph *g, const char *prefix, const char *x)
 {
     const struct param *p = find_param(g, prefix, "weight");
@@ -232,12 +295,11 @@ static void add_linear(struct graph *g, const char *prefix, const char *x)
 static void add_block(struct graph *g, const char *prefix, const struct resnet_block *r,
                       char x[NAME])
 {
-    char relu[NAME], sum[NAME], y[NAME];
+    char relu[NAME], sum[NAME], y[NAME], down[NAME];
 
     snprintf(y, NAME, "%s", x);
     for (int i = 0; i < r->n_convs; i++) {
-        add_conv(g, &r->convs[i], y);
-        snprintf(y, NAME, "%s", r->convs[i].name);
+        add_conv(g, &r->convs[i], y, y);
         if (i == r->n_convs - 1)
             break;
         snprintf(relu, sizeof relu, "%s.relu%d", prefix, i + 1);
@@ -245,10 +307,10 @@ static void add_block(struct graph *g, const char *prefix, const struct resnet_b
         snprintf(y, NAME, "%s", relu);
     }
     if (r->has_down)
-        add_conv(g, &r->down, x);
+        add_conv(g, &r->down, x, down);
     snprintf(sum, NAME, "%s.add", prefix);
     add_node(g, &(struct protobuf){0}, "Add", sum,
-             (const char *[]){y, r->has_down ? r->down.name : x, NULL});
+             (const char *[]){y, r->has_down ? down : x, NULL});
     snprintf(x, NAME, "%s", prefix);
     add_plain(g, "Relu", x, sum);
 }
@@ -258,11 +320,11 @@ static void add_network(struct graph *g)
     struct protobuf pool = {0};
     struct resnet_conv first;
     struct resnet_block r;
-    char x[NAME] = "relu", prefix[32];
+    char x[NAME] = "relu", y[NAME], prefix[32];
     const bool pooled = resnet_stem(&first, g->n->arch);
 
-    add_conv(g, &first, "image");
-    add_plain(g, "Relu", x, first.name);
+    add_conv(g, &first, "image", y);
+    add_plain(g, "Relu", x, y);
     if (pooled) {
         snprintf(x, sizeof x, "maxpool");
         put_window(&pool, 3, 2);
@@ -315,20 +377,14 @@ static void add_value(struct graph *g, unsigned field, const char *name, int n_d
 static float *read_param(const struct network *n, const struct safetensors *weights,
                          const char *name, struct err *err)
 {
-    const struct param *p = network_param(n, name);
-    const struct st_tensor *t = safetensors_find(weights, name);
-    bool fits = p && t && t->n_dims == p->n_dims;
+    const struct st_tensor *t = find_tensor(n, weights, name, err);
     float *values;
 
-    for (int d = 0; fits && d < p->n_dims; d++)
-        fits = t->dims[d] == (uint64_t)p->dims[d];
-    if (!fits) {
-        err_set(err, ERR_FORMAT, "tensor %s is %s", name, t ? "of another shape" : "missing");
+    if (!t)
         return NULL;
-    }
-    values = malloc(p->n * sizeof *values);
+    values = malloc(network_param(n, name)->n * sizeof *values);
     if (!values)
-        err_set(err, ERR_NOMEM, "%s: %zu values", name, p->n);
+        err_set(err, ERR_NOMEM, "the values of %s", name);
     else if (safetensors_read_f32(weights, t, values, err) < 0) {
         free(values);
         values = NULL;
@@ -379,21 +435,22 @@ static int put_bytes(FILE *file, const struct protobuf *m, struct err *err)
     return 0;
 }
 
-static int write_initial(FILE *file, const struct initial *i, const struct network *n,
-                         const struct safetensors *weights, struct err *err)
+static int write_initial(FILE *file, const struct graph *g, const struct initial *i,
+                         struct err *err)
 {
     struct protobuf key = {0};
     float *values = NULL;
-    int rc = -1;
+    int rc = 0;
 
     protobuf_head(&key, GRAPH_INITIALIZER, i->head.n + i->bytes);
     if (i->norm)
-        rc = fold(&values, i, n, weights, err);
-    else if ((values = read_param(n, weights, i->param->name, err)))
-        rc = 0;
+        rc = fold(&values, i, g->n, g->weights, err);
+    else if (i->bytes > 0 && !(values = read_param(g->n, g->weights, i->param->name, err)))
+        rc = -1;
     if (rc == 0 && (put_bytes(file, &key, err) < 0 || put_bytes(file, &i->head, err) < 0))
         rc = -1;
-    if (rc == 0 && fwrite(values, 1, i->bytes, file) != i->bytes) /* little-endian, as all here */
+    if (rc == 0 && values &&
+        fwrite(values, 1, i->bytes, file) != i->bytes) /* little-endian, as all here */
         rc = err_errno(err, "cannot write the ONNX model");
     protobuf_free(&key);
     free(values);
@@ -417,23 +474,19 @@ static int put_model(struct protobuf *m, const json_t *metadata, struct err *err
     json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
     {
         char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_text(value, 0);
-        struct protobuf entry = {0};
 
         if (!text)
             return err_set(err, ERR_NOMEM, "ONNX metadata");
-        protobuf_text(&entry, ENTRY_KEY, key);
-        protobuf_text(&entry, ENTRY_VALUE, text);
-        protobuf_message(m, MODEL_METADATA, &entry);
+        put_entry(m, MODEL_METADATA, key, text);
         free(text);
     }
     return 0;
 }
 
-static int write_model(FILE *file, const struct graph *g, struct protobuf *model,
-                       const struct safetensors *weights, struct err *err)
+static int write_model(FILE *file, const struct graph *g, struct protobuf *model, struct err *err)
 {
     uint64_t size = g->nodes.n;
-    bool failed = g->failed || g->nodes.failed;
+    bool failed = g->nodes.failed;
 
     for (size_t i = 0; i < g->n_initials; i++) {
         const struct initial *of = &g->initials[i];
@@ -450,15 +503,19 @@ static int write_model(FILE *file, const struct graph *g, struct protobuf *model
     if (put_bytes(file, model, err) < 0 || put_bytes(file, &g->nodes, err) < 0)
         return -1;
     for (size_t i = 0; i < g->n_initials; i++)
-        if (write_initial(file, &g->initials[i], g->n, weights, err) < 0)
+        if (write_initial(file, g, &g->initials[i], err) < 0)
             return -1;
     return 0;
 }
 
-int onnx_write(FILE *file, const struct network *n, const struct safetensors *weights, int size,
-               const json_t *metadata, struct err *err)
+int onnx_write(FILE *file, const struct network *n, const struct safetensors *weights,
+               const char *beside, int size, const json_t *metadata, struct err *err)
 {
-    struct graph g = {.n = n, .norms = calloc((size_t)n->n_params, NAME)};
+    struct graph g = {.n = n,
+                      .weights = weights,
+                      .beside = beside,
+                      .norms = calloc((size_t)n->n_params, NAME),
+                      .err = err};
     struct protobuf model = {0};
     int rc = -1;
 
@@ -468,8 +525,8 @@ int onnx_write(FILE *file, const struct network *n, const struct safetensors *we
     protobuf_text(&g.nodes, GRAPH_NAME, arch_name(n->arch));
     add_value(&g, GRAPH_INPUT, "image", 4, (int[]){0, 3, size, size});
     add_value(&g, GRAPH_OUTPUT, "probabilities", 2, (int[]){0, n->classes});
-    if (put_model(&model, metadata, err) == 0)
-        rc = write_model(file, &g, &model, weights, err);
+    if (g.rc == 0 && put_model(&model, metadata, err) == 0)
+        rc = write_model(file, &g, &model, err);
     protobuf_free(&model);
     graph_free(&g);
     return rc;

@@ -28,13 +28,6 @@ float *weights_buffer(const struct network *n, struct err *err)
     return buffer;
 }
 
-bool weights_ends_in(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-
-    return n >= m && strcmp(name + n - m, suffix) == 0;
-}
-
 static bool in_head(const char *name)
 {
     return strncmp(name, "head.", 5) == 0;
@@ -133,7 +126,7 @@ static int declare_all(struct safetensors_writer *w, const struct network *n, st
     char name[NAME_LEN];
 
     for (int i = 0; i < n->n_params; i++)
-        if (weights_ends_in(n->params[i].name, ".running_var")) {
+        if (text_ends_in(n->params[i].name, ".running_var")) {
             batches_name(name, &n->params[i]);
             if (safetensors_declare(w, name, ST_I64, 0, NULL, err) < 0)
                 return -1;
@@ -148,7 +141,7 @@ static int write_all(struct safetensors_writer *w, const struct device *device,
                      const struct network *n, uint64_t batches, float *buffer, struct err *err)
 {
     for (int i = 0; i < n->n_params; i++)
-        if (weights_ends_in(n->params[i].name, ".running_var") &&
+        if (text_ends_in(n->params[i].name, ".running_var") &&
             safetensors_write(w, &batches, sizeof batches, err) < 0)
             return -1;
     for (int i = 0; i < n->n_params; i++)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum { MOMENTS = 2, KEPT = 3 };
 
 /* Endings of the names in the backend and in the file. */
@@ -116,7 +118,7 @@ static const struct param *owner_of(const struct network *n, const char *name)
         size_t length = strlen(name);
         const struct param *p;
 
-        if (length >= sizeof prefix || !weights_ends_in(name, stored[k]))
+        if (length >= sizeof prefix || !text_ends_in(name, stored[k]))
             continue;
         snprintf(prefix, sizeof prefix, "%.*s", (int)(length - strlen(stored[k])), name);
         p = network_param(n, prefix);

@@ -10,7 +10,6 @@ enum { NAME_LEN = 96 };
 
 /* Room for the largest tensor of N; NULL with ERR. Released with free(). */
 float *weights_buffer(const struct network *n, struct err *err);
-bool weights_ends_in(const char *name, const char *suffix);
 /* An fp32 tensor of P's shape. */
 int weights_declare(struct safetensors_writer *w, const char *name, const struct param *p,
                     struct err *err) MUST_USE;

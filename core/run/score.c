@@ -99,10 +99,11 @@ static int is_visible(const struct dirent *entry)
 
 static void leave_out(json_t *faults, const struct err *why)
 {
+    const bool harmless = why->kind == ERR_UNSUPPORTED || why->kind == ERR_INPUT;
     json_t *fault = NULL;
 
     if (faults)
-        fault = json_pack("{s:s, s:b}", "why", why->msg, "newer", why->kind == ERR_UNSUPPORTED);
+        fault = json_pack("{s:s, s:b}", "why", why->msg, "harmless", harmless);
     if (!fault || json_array_append_new(faults, fault) < 0)
         log_warn("a score is left out: %s", why->msg);
 }
@@ -118,13 +119,15 @@ static json_t *listed(const char *folder, json_t *faults)
         (void)json_object_set_new(facts, "folder", json_string(folder));
         return facts;
     }
-    if (why.kind != ERR_INPUT) /* else it was never whole */
+    if (why.kind != ERR_INPUT || (faults && path_is_dir(folder))) /* else it was never whole */
         leave_out(faults, &why);
     return NULL;
 }
 
-/* Appends what FOLDER/NAME/score.json holds, or DEPTH levels below it, to LIST. */
-static int collect(json_t *list, json_t *faults, const char *folder, int depth, struct err *err)
+enum { LEVELS = 2 }; /* of folders: scores/SET/PART */
+
+/* Appends what FOLDER/NAME/score.json holds, or LEVELS - 1 levels below it, to LIST. */
+static int collect(json_t *list, json_t *faults, const char *folder, int levels, struct err *err)
 {
     struct dirent **entries;
     char path[PATH_LEN];
@@ -132,15 +135,15 @@ static int collect(json_t *list, json_t *faults, const char *folder, int depth, 
     int n = scandir(folder, &entries, is_visible, alphasort), rc = 0;
     struct err why;
 
-    if (n < 0 && errno != ENOENT &&
-        errno != ENOTDIR) { /* else nothing was scored, or it is some other file */
+    /* else nothing was scored, or somebody's file lies beside the scores */
+    if (n < 0 && errno != ENOENT && (errno != ENOTDIR || levels == LEVELS)) {
         err_errno(&why, "%s", folder);
         leave_out(faults, &why);
     }
     for (int i = 0; i < n; i++) {
         if (rc == 0 && path_format(path, NULL, "%s/%s", folder, entries[i]->d_name) == 0) {
-            if (depth > 0)
-                rc = collect(list, faults, path, depth - 1, err);
+            if (levels > 1)
+                rc = collect(list, faults, path, levels - 1, err);
             else if ((facts = listed(path, faults)) && json_array_append_new(list, facts) < 0)
                 rc = err_set(err, ERR_NOMEM, "scores");
         }
@@ -159,7 +162,7 @@ int score_list(json_t **out, json_t *faults, const char *run, struct err *err)
     if (!*out)
         return err_set(err, ERR_NOMEM, "scores");
     if (path_format(folder, err, "%s/scores", run) == 0 &&
-        collect(*out, faults, folder, 1, err) == 0)
+        collect(*out, faults, folder, LEVELS, err) == 0)
         return 0;
     json_decref(*out);
     *out = NULL;

@@ -36,8 +36,8 @@ int score_write(const char *folder, const json_t *facts, struct err *err) MUST_U
 /* ERR_INPUT when there is none, ERR_FORMAT; ERR_UNSUPPORTED: of another version. */
 int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
 /* All scores of the run, each with its "folder" (where that is UTF-8), sorted by it. Of what cannot be read FAULTS, an
- * array, gets {"why": text, "newer": whether a newer version wrote it}; NULL: a warning says so. A folder without
- * score.json was never stored whole, and is no fault. Owned by the caller. ERR_NOMEM. */
+ * array, gets {"why": text, "harmless": a newer version wrote it, or it was never stored whole: it has no score.json};
+ * NULL: a warning says so, but of the latter. Owned by the caller. ERR_NOMEM. */
 int score_list(json_t **out, json_t *faults, const char *run, struct err *err) MUST_USE;
 /* "test pictures of pets, official split (42), best weights, TTA of 4 rounds, beta 0.25" */
 void score_text(char *out, size_t size, const struct score_record *s);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/path.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "tensorfile/convert.h"
 #include "tensorfile/tensorfile.h"
@@ -164,16 +165,15 @@ static int zip_storage(struct torchfile *f, struct archive *a, struct archive_en
 static const char *zip_kind(const char *path)
 {
     const char *rest = path ? strchr(path, '/') : NULL;
-    const size_t n = path ? strlen(path) : 0;
 
     if (rest && (strncmp(rest, "/code/", 6) == 0 || strcmp(rest, "/constants.pkl") == 0))
         return TORCHSCRIPT;
     if (path && (strstr(path, "serialized_exported_program") || strstr(path, "archive_format") ||
                  strstr(path, "serialized_state_dict")))
         return "an exported program (torch.export): save model.state_dict() instead";
-    if (n > 4 && strcmp(path + n - 4, ".npy") == 0)
+    if (path && text_ends_in(path, ".npy"))
         return "NumPy's arrays (.npz), not weights of PyTorch";
-    if (n > 4 && strcmp(path + n - 4, ".pth") == 0)
+    if (path && text_ends_in(path, ".pth"))
         return "a zip with a .pth in it: unpack it first";
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tensorfile/torchfile_private.h"
+#include "base/text.h"
 
 enum { TENSORS_MAX = 1 << 16, NAME_BYTES_MAX = 1000, DEPTH_MAX = 12, VISITS_MAX = 1 << 18 };
 
@@ -56,10 +57,9 @@ static int add_view(struct walk *w, const struct node *tensor)
 static bool is_parameter(const char *name)
 {
     static const char *const parts[] = {".weight", ".bias", ".running_mean", ".running_var"};
-    const size_t n = strlen(name);
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (n > strlen(parts[i]) && strcmp(name + n - strlen(parts[i]), parts[i]) == 0)
+        if (text_ends_in(name, parts[i]))
             return true;
     return false;
 }

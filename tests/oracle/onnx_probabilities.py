@@ -1,7 +1,8 @@
-"""Probabilities of an export against those of its run: usage: onnx_probabilities.py EXPORT PREDICTIONS.h5 PICTURES
+"""Probabilities of exports against those of their run: usage: onnx_probabilities.py EXPORT FILE.onnx PREDICTIONS.h5
+PICTURES
 
-EXPORT is what `eval RUN --export EXPORT` made, PREDICTIONS.h5 the run's, PICTURES the folder that its ids are below
-(DATA/SET/tree/images). The code blocks of EXPORT/README.md are run as they stand: the first, with onnxruntime, on every
+`eval RUN --export EXPORT` made the folder and `eval RUN --export FILE.onnx` the file. PREDICTIONS.h5 is the run's,
+PICTURES the folder that its ids are below (DATA/SET/tree/images). The code blocks of EXPORT/README.md are run as they stand: the first, with onnxruntime, on every
 picture file; the last, with PyTorch, where torch, torchvision and safetensors are installed. Prints the largest
 difference of a probability; fails above 1e-4. Needs onnx, onnxruntime, pillow, numpy, h5py. (Not called onnx.py: the
 script could not import onnx then.) SPDX-License-Identifier: MIT
@@ -9,23 +10,33 @@ script could not import onnx then.) SPDX-License-Identifier: MIT
 import os
 import re
 import sys
+import tempfile
 
 import h5py
 import numpy as np
 import onnx
 
 LIMIT = 1e-4
-export, predictions, pictures = (os.path.abspath(p) for p in sys.argv[1:4])
+HEAD_NORMS = 2  # batch norms that follow no convolution
+export, alone, predictions, pictures = (os.path.abspath(p) for p in sys.argv[1:5])
 os.chdir(export)
 
-model = onnx.load("model.onnx")
-onnx.checker.check_model(model, full_check=True)
-kinds = [node.op_type for node in model.graph.node]
-beyond = sum(os.path.getsize(f) for f in os.listdir(".") if f != "model.onnx")
-weights = sum(4 * np.prod(t.dims) for t in model.graph.initializer)
-print(f"onnx {onnx.__version__}: opset {model.opset_import[0].version}, {len(kinds)} nodes, "
-      f"{kinds.count('Conv')} Conv, {kinds.count('BatchNormalization')} BatchNormalization; metadata "
-      f"{', '.join(e.key for e in model.metadata_props)}; beyond model.onnx {beyond / weights:.4f} x the weights")
+
+def kinds_of(model):
+    kinds = [node.op_type for node in model.graph.node]
+    return {kind: kinds.count(kind) for kind in ("Conv", "BatchNormalization")}
+
+
+for path in ("model.onnx", alone):
+    onnx.checker.check_model(path, full_check=True)
+    model = onnx.load(path)
+    print(f"onnx {onnx.__version__}: {os.path.basename(path)}: {os.path.getsize(path)} bytes, opset "
+          f"{model.opset_import[0].version}, {kinds_of(model)}; metadata "
+          f"{', '.join(e.key for e in model.metadata_props)}")
+assert kinds_of(model)["BatchNormalization"] == HEAD_NORMS  # the others are folded
+weights = os.path.getsize("model.safetensors")
+beyond = sum(os.path.getsize(f) for f in os.listdir("."))
+print(f"the folder is {beyond / weights:.4f} x the weights")
 assert beyond <= 1.05 * weights
 
 with h5py.File(predictions) as f:
@@ -41,6 +52,19 @@ exec(blocks[0], card)
 got = np.concatenate([card["predict"](files[i : i + 16]) for i in range(0, len(files), 16)])
 exec(blocks[1].replace("picture.jpg", files[0]), card)
 
+# The same pixels through the file alone; and onnxruntime folds the batch norms of the folder's model by itself.
+options = card["onnxruntime"].SessionOptions()
+options.graph_optimization_level = card["onnxruntime"].GraphOptimizationLevel.ORT_ENABLE_BASIC
+with tempfile.TemporaryDirectory() as scratch:
+    options.optimized_model_filepath = os.path.join(scratch, "optimised.onnx")
+    card["onnxruntime"].InferenceSession("model.onnx", options)
+    optimised = kinds_of(onnx.load(options.optimized_model_filepath, load_external_data=False))
+print(f"model.onnx as onnxruntime runs it: {optimised}")
+assert optimised["BatchNormalization"] == HEAD_NORMS
+session = card["onnxruntime"].InferenceSession(alone)
+own = np.concatenate([session.run(None, {"image": np.stack([card["pixels"](f) for f in files[i : i + 16]])})[0]
+                      for i in range(0, len(files), 16)])
+
 
 def compare(name, values):
     off = np.abs(values - expected).max()
@@ -49,7 +73,8 @@ def compare(name, values):
     return off
 
 
-worst = compare(f"onnxruntime {card['onnxruntime'].__version__}", got)
+worst = max(compare(f"onnxruntime {card['onnxruntime'].__version__}, the folder", got),
+            compare("the file alone", own))
 control = np.stack([card["pixels"](f)[::-1] for f in files])  # blue for red
 wrong = card["session"].run(None, {"image": control})[0]
 assert np.abs(wrong - expected).max() > LIMIT, "control: wrong colours make no difference"

@@ -211,6 +211,7 @@ exports first --export "$out" --json
 [ "$(ls -A "$out" | LC_ALL=C sort | tr '\n' ' ')" = "README.md config.json model.intoto.json model.onnx model.safetensors " ] ||
     fail "--export: $(ls -A "$out")"
 cmp "$out/model.safetensors" "$results/first/checkpoints/last.safetensors" || fail "--export: the weights"
+[ $((100 * $(cat "$out"/* | wc -c))) -le $((105 * $(wc -c < "$out/model.safetensors"))) ] || fail "--export: $(ls -l "$out")"
 for file in model.safetensors model.onnx README.md model.intoto.json; do
     hash=$(sha256sum < "$out/$file" | cut -d' ' -f1)
     grep -qF "\"$file\": \"$hash\"" "$out/config.json" || fail "config.json: no hash of $file"
@@ -243,6 +244,22 @@ fi
 train_run again $tiny
 exports again --export "$scratch/twice"
 diff -r "$out" "$scratch/twice" || fail "--export: equal runs differ"
+# One file with the weights in it: equal bytes of equal runs; an older file of that name is replaced, a folder is not.
+echo old > "$scratch/one.onnx"
+exports first --export "$scratch/one.onnx"
+exports again --export "$scratch/two.onnx"
+cmp "$scratch/one.onnx" "$scratch/two.onnx" || fail "--export FILE.onnx: equal runs differ"
+grep -qF "$(sha256sum < "$scratch/two.onnx" | cut -d' ' -f1)" "$scratch/out" || fail "--export FILE.onnx: no hash"
+[ "$(wc -c < "$scratch/one.onnx")" -gt 1200000 ] || fail "--export FILE.onnx: $(ls -l "$scratch/one.onnx")"
+exports seed43 --export "$scratch/one.onnx"
+cmp -s "$scratch/one.onnx" "$scratch/two.onnx" && fail "--export FILE.onnx: two runs are one"
+(ulimit -f 1000 && no_export "cannot write " seed43 --export "$scratch/two.onnx") || exit 1
+cmp -s "$scratch/one.onnx" "$scratch/two.onnx" && fail "a full disk: two.onnx is written"
+mkdir "$scratch/folder.onnx"
+no_export "folder.onnx" first --export "$scratch/folder.onnx"
+no_export "--export FILE.onnx goes without --split" first --export "$scratch/one.onnx" --split test
+no_export "--sign goes with --export DIR" first --export "$scratch/one.onnx" --sign "$0"
+rm "$scratch/one.onnx" "$scratch/two.onnx"
 # What an export wrote is replaced, hidden files stay; what somebody else wrote is not touched.
 touch "$out/.gitattributes"
 exports seed43 --export "$out"

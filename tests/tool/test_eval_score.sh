@@ -99,6 +99,14 @@ evaluate 1 off --verify
 grep -q '^scores *FAILED .*score.json' "$scratch/out" || fail "--verify of a torn score: $(cat "$scratch/out")"
 rm "$test/score.json"
 evaluate 0 off --verify
+grep -q '^scores *not checked .*demo/test/score.json is missing' "$scratch/out" || fail "--verify of half a score: $(cat "$scratch/out")"
+touch "$results/off/scores/demo/notes.txt" # somebody's own
+evaluate 0 off --verify
+grep -q 'notes' "$scratch/out" && fail "--verify of a file beside the scores: $(cat "$scratch/out")"
+mv "$results/off/scores" "$scratch/kept" && touch "$results/off/scores"
+evaluate 1 off --verify
+grep -q '^scores *FAILED .*off/scores: Not a directory' "$scratch/out" || fail "--verify of scores that are a file: $(cat "$scratch/out")"
+rm "$results/off/scores" && mv "$scratch/kept" "$results/off/scores"
 evaluate 0 off --report
 grep -q "left out" "$scratch/err" && fail "a warning of a folder without score.json"
 evaluate 0 off --split test --json

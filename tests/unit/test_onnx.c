@@ -1,4 +1,5 @@
-/* test_onnx.c - ONNX models: their structure for each architecture, folded values, bad weights, a full disk.
+/* test_onnx.c - ONNX models: the structure of each architecture, folded values, values in another file, bad weights, a
+ * full disk.
  *
  * What a model computes is checked with onnxruntime by tests/oracle/onnx_probabilities.py.
  * SPDX-License-Identifier: MIT */
@@ -81,6 +82,11 @@ struct parts {
     int unknown;         /* inputs of nodes that are no weights, no input and no earlier output */
     int grouped, groups; /* convolutions with several groups; the groups of all */
     uint64_t floats;
+    int outside; /* initials in a file beside; PLACES: where there */
+    struct {
+        struct field location;
+        uint64_t offset, bytes;
+    } places[MOST];
     struct field names[2 * MOST]; /* that a node may read */
     int n_names;
     struct field inputs[4 * MOST]; /* with how many names there were before: number */
@@ -130,8 +136,36 @@ static void take_node(struct parts *p, const struct field *node)
     p->nodes++;
 }
 
+static uint64_t number_of(const struct field *text)
+{
+    char digits[24] = "";
+
+    assert_true(text->value < sizeof digits);
+    memcpy(digits, text->bytes, text->value);
+    return strtoull(digits, NULL, 10);
+}
+
+/* One of the pairs that say where an initial's values lie. */
+static void take_place(struct parts *p, const struct field *pair)
+{
+    const uint8_t *at = pair->bytes, *end = at + pair->value;
+    struct field f, key = {0}, value = {0};
+
+    while (take_field(&f, &at, end))
+        *(f.number == 1 ? &key : &value) = f;
+    if (is_text(&key, "location"))
+        p->places[p->initials].location = value;
+    else if (is_text(&key, "offset"))
+        p->places[p->initials].offset = number_of(&value);
+    else if (is_text(&key, "length"))
+        p->places[p->initials].bytes = number_of(&value);
+    else
+        fail_msg("an unknown key of external data");
+}
+
 static void take_initial(struct parts *p, const struct field *tensor)
 {
+    bool outside = false;
     const uint8_t *at = tensor->bytes, *end = at + tensor->value;
     uint64_t n = 1;
     struct field f, raw = {0};
@@ -145,8 +179,14 @@ static void take_initial(struct parts *p, const struct field *tensor)
             p->value_names[p->initials] = f;
         else if (f.number == 9)
             raw = f;
+        else if (f.number == 13)
+            take_place(p, &f);
+        else if (f.number == 14)
+            outside = f.value == 1;
     }
-    assert_int_equal(raw.value, 4 * n);
+    assert_int_equal(outside ? p->places[p->initials].bytes : raw.value, 4 * n);
+    assert_int_equal(outside, raw.value == 0);
+    p->outside += outside;
     p->values[p->initials++] = raw;
     p->floats += n;
 }
@@ -245,7 +285,8 @@ static struct safetensors *weights_of(const struct network *n, int skipped)
     return s;
 }
 
-static char *model_of(size_t *size, const struct network *n, const struct safetensors *s)
+static char *model_of(size_t *size, const struct network *n, const struct safetensors *s,
+                      const char *beside)
 {
     json_t *metadata = json_pack("{s:s, s:[s, s, s]}", "set", "pets", "classes", "a", "b", "c");
     char *bytes;
@@ -253,7 +294,7 @@ static char *model_of(size_t *size, const struct network *n, const struct safete
     struct err err = {0};
 
     assert_non_null(out);
-    if (onnx_write(out, n, s, SIZE, metadata, &err) < 0)
+    if (onnx_write(out, n, s, beside, SIZE, metadata, &err) < 0)
         fail_msg("%s", err.msg);
     assert_int_equal(fclose(out), 0);
     json_decref(metadata);
@@ -278,7 +319,7 @@ static void structure(void **state)
         struct safetensors *s = weights_of(n, -1);
         uint64_t floats = 0;
         size_t size;
-        char *bytes = model_of(&size, n, s), *planted;
+        char *bytes = model_of(&size, n, s, NULL), *planted;
 
         take_model(p, bytes, size);
         assert_int_equal(p->ir, 8);
@@ -293,6 +334,7 @@ static void structure(void **state)
         assert_int_equal(p->norms, 2);
         assert_int_equal(p->initials, 2 * rows[i].convs + 2 * 4 + 2);
         assert_int_equal(p->unknown, 0);
+        assert_int_equal(p->outside, 0);
         for (int k = 0; k < n->n_params; k++) /* four vectors of a body's norm become one */
             floats += strncmp(n->params[k].name, "head", 4) == 0 || n->params[k].n_dims == 4
                           ? n->params[k].n
@@ -344,7 +386,7 @@ static void folded(void **state)
     struct parts *p = malloc(sizeof *p);
     const size_t filter = 5, k = filter * 64 * 9 + 17;
     size_t size;
-    char *bytes = model_of(&size, n, s);
+    char *bytes = model_of(&size, n, s, NULL);
     double scale, bias;
 
     (void)state;
@@ -365,8 +407,45 @@ static void folded(void **state)
     network_free(n);
 }
 
-static void refused(const struct network *n, const struct safetensors *s, const char *path,
-                    enum err_kind kind, const char *text)
+/* Values in the file of the weights: each tensor of the network once, where that file has it. Batch norms are nodes. */
+static void point_into_file(void **state)
+{
+    struct network *n = network_of(RESNEXT50_32X4D, CLASSES);
+    struct safetensors *s = weights_of(n, -1);
+    struct parts *p = malloc(sizeof *p);
+    size_t size;
+    char *bytes = model_of(&size, n, s, "weights.safetensors");
+    char name[64];
+
+    (void)state;
+    assert_non_null(p);
+    take_model(p, bytes, size);
+    assert_int_equal(p->convs, 53);
+    assert_int_equal(p->norms, 53 + 2);
+    assert_int_equal(p->nodes, 129 + 53);
+    assert_int_equal(p->unknown, 0);
+    assert_int_equal(p->initials, n->n_params);
+    assert_int_equal(p->outside, n->n_params);
+    assert_true(size < 100000);
+    for (int i = 0; i < p->initials; i++) {
+        const struct st_tensor *t;
+
+        snprintf(name, sizeof name, "%.*s", (int)p->value_names[i].value,
+                 (const char *)p->value_names[i].bytes);
+        t = safetensors_find(s, name);
+        assert_non_null(t);
+        assert_int_equal(p->places[i].offset, t->offset);
+        assert_int_equal(p->places[i].bytes, t->bytes);
+        assert_true(is_text(&p->places[i].location, "weights.safetensors"));
+    }
+    free(bytes);
+    free(p);
+    safetensors_close(s);
+    network_free(n);
+}
+
+static void refused(const struct network *n, const struct safetensors *s, const char *beside,
+                    const char *path, enum err_kind kind, const char *text)
 {
     FILE *out = fopen(path, "w");
     json_t *metadata = json_object();
@@ -374,7 +453,7 @@ static void refused(const struct network *n, const struct safetensors *s, const 
     int rc;
 
     assert_non_null(out);
-    rc = onnx_write(out, n, s, SIZE, metadata, &err);
+    rc = onnx_write(out, n, s, beside, SIZE, metadata, &err);
     if (rc == 0 && fflush(out) != 0)
         rc = err_errno(&err, "cannot write");
     assert_int_equal(rc, -1);
@@ -391,11 +470,13 @@ static void bad_weights(void **state)
     struct safetensors *s = weights_of(n, 1);
 
     (void)state;
-    refused(n, s, "/dev/null", ERR_FORMAT, "tensor bn1.weight is missing");
+    refused(n, s, NULL, "/dev/null", ERR_FORMAT, "tensor bn1.weight is missing");
+    refused(n, s, "beside", "/dev/null", ERR_FORMAT, "tensor bn1.weight is missing");
     safetensors_close(s);
     s = weights_of(n, -1);
-    refused(more, s, "/dev/null", ERR_FORMAT, "tensor head.3.weight is of another shape");
-    refused(n, s, "/dev/full", ERR_FULL, "cannot write");
+    refused(more, s, NULL, "/dev/null", ERR_FORMAT, "tensor head.3.weight is of another shape");
+    refused(more, s, "beside", "/dev/null", ERR_FORMAT, "tensor head.3.weight is of another shape");
+    refused(n, s, NULL, "/dev/full", ERR_FULL, "cannot write");
     safetensors_close(s);
     network_free(n);
     network_free(more);
@@ -440,6 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"fields have protobuf's bytes", wire, NULL, NULL, NULL},
         {"each architecture has its nodes and weights", structure, NULL, NULL, NULL},
+        {"tensors point into a file beside the model", point_into_file, NULL, NULL, NULL},
         {"batch norms are folded into the convolutions", folded, NULL, NULL, NULL},
         {"weights that do not fit and a full disk are errors", bad_weights, NULL, NULL, NULL},
     };
