@@ -171,13 +171,14 @@ refused 1 "the shards of made are not there" first --top-losses --show "$scratch
 refused 1 "ends in .png" first --top-losses --show "$scratch/top.gif"
 evaluate 0 --compare worse first
 shows "first against worse: better"
+! grep -q without_leaks "$scratch/out" || fail "--compare: a column that no row fills: $(cat "$scratch/out")"
 evaluate 0 --compare worse first --json
 json '"verdict": "better"' '"keys"' '"against": "worse"'
 evaluate 3 --compare first worse --fail-on-regression
 evaluate 0 --compare first second --fail-on-regression
 evaluate 0 --compare worse first --fail-on-regression
 evaluate 0 --compare first worse --csv
-shows "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
+shows "without_leaks" "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
 [ "$(awk -F, 'NF != (NR == 1 ? 27 : 28)' "$scratch/out")" = "" ] || fail "--compare --csv: $(cat "$scratch/out")"
 grep -q "^worse,.*,first,60,.*,worse,,,,,,,$" "$scratch/out" || fail "--compare --csv: $(cat "$scratch/out")"
 

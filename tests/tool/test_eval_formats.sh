@@ -36,6 +36,10 @@ awk -v files="$(ls *.jpg | wc -l)" '
                       if (k == 1) top = p; if (k == 2 && p != top) bad = 3; if (k > 2 && p > last) bad = 4; last = p; sum += k > 1 ? p : 0 }
     /^  }/ { if (k != 6) bad = 5; if (sum > 1.00001) bad = 6; sum = 0 }
     END { if (n != files) bad = 7; exit bad }' "$scratch/out" || fail "--json, rule $?: $(head -n 30 "$scratch/out")"
+cp form.jpg 'Übung 日本 🐈.jpg' # the second bytes of these characters alone would be control characters
+predict --json --predict 'Übung 日本 🐈.jpg'
+grep -Fq '"file": "Übung 日本 🐈.jpg"' "$scratch/out" || fail "--json of UTF-8: $(cat "$scratch/out")"
+rm 'Übung 日本 🐈.jpg'
 predict --predict form.jpg
 grep -Eq '^file +label +probability +next$' "$scratch/out" || fail "text: $(cat "$scratch/out")"
 
