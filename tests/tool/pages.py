@@ -109,6 +109,13 @@ browser.look(width=390, height=844)
 for path in (run, comparison, bare):
     browser.open(path)
     fits(f"{path} on a phone")
+for tag in ("p", "h3", "li"):  # a path or label without a blank breaks
+    browser.open(run)
+    browser.js("""(() => { const list = document.createElement("ul"), word = document.createElement(%s);
+      list.className = "remarks"; word.textContent = "x".repeat(300);
+      document.getElementById("summary").append(list); (word.tagName === "LI" ? list : list.parentNode).append(word); })()"""
+               % json.dumps(tag))
+    fits(f"a long word in {tag} on a phone")
 browser.open(run)
 browser.call("Emulation.setEmulatedMedia", media="print")
 browser.call("Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False)
