@@ -1,5 +1,5 @@
-# pages.py CHROMIUM RUN COMPARISON BARE [PICTURES] - pages in a browser; what does not hold is printed. RUN has
-# pictures, BARE has none. PICTURES: a folder for what a person should look at. SPDX-License-Identifier: MIT
+# pages.py CHROMIUM RUN COMPARISON BARE PREDICTED [PICTURES] - pages in a browser; what does not hold is printed. RUN
+# and PREDICTED have pictures, BARE has none. PICTURES: a folder for what a person should look at. SPDX-License-Identifier: MIT
 import json
 import os
 import sys
@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser
 
-program, run, comparison, bare = sys.argv[1:5]
+program, run, comparison, bare, predicted = sys.argv[1:6]
 browser = Browser(program)
 failed = []
 
@@ -106,7 +106,7 @@ for scheme in ("light", "dark"):
     dark = browser.js("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] < 100")
     holds(f"{scheme} is {scheme}", dark == (scheme == "dark"))
 browser.look(width=390, height=844)
-for path in (run, comparison, bare):
+for path in (run, comparison, bare, predicted):
     browser.open(path)
     fits(f"{path} on a phone")
 for tag in ("p", "h3", "li"):  # a path or label without a blank breaks
@@ -128,7 +128,7 @@ holds("without scripts there are tables, drawings and top losses",
       browser.js("document.querySelectorAll('table').length") > 5 and browser.js("document.querySelectorAll('svg').length") > 3
       and browser.js("document.querySelectorAll('#losses img').length") > 3)
 browser.look()
-for path in (comparison, bare):
+for path in (comparison, predicted, bare):
     browser.open(path)
     silent(path)
     fits(path)
