@@ -10,8 +10,8 @@
 enum { PREDICT_PICTURES = 700 }; /* on a page: under 5 MB with thumbnails of some 5 KB */
 
 struct predict_page {
-    const json_t *
-        list; /* what --json prints; the first PREDICT_PICTURES also have thumbnails (draw/thumb.h) */
+    /* what --json prints; the first PREDICT_PICTURES also have thumbnails (draw/thumb.h) */
+    const json_t *list;
     const char *run; /* its name, or the checkpoint's file */
     int rounds;      /* of test-time augmentation, 0: without */
     int failed;      /* files that are no pictures */

@@ -122,7 +122,8 @@ static void check_scores(struct chain *c)
     json_array_foreach(faults, i, fault)
     {
         chain_say(c, "scores",
-                  json_is_true(json_object_get(fault, "harmless")) ? RESULT_UNCHECKED : RESULT_FAILED,
+                  json_is_true(json_object_get(fault, "harmless")) ? RESULT_UNCHECKED
+                                                                   : RESULT_FAILED,
                   "%s", json_string_value(json_object_get(fault, "why")));
     }
     json_decref(faults);

@@ -155,8 +155,8 @@ static bool count_paired(struct paired *have, const struct report *r, uint32_t i
     return wanted;
 }
 
-/* By falling loss: the top losses, the first ones of each pair, then mistakes up to a bound, and of each class the first
- * few right ones. */
+/* By falling loss: the top losses, the first ones of each pair, mistakes up to a bound, and of each class the first few
+ * right ones. */
 static int choose_pictures(struct report *r, struct err *err)
 {
     const uint32_t each = RIGHT_PICTURES / (uint32_t)r->p->classes;
