@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_slurm.sh - the script of docs/cluster.md under Slurm: stopped by --signal and requeued, preempted, on fewer nodes,
-# cancelled; resumed by srun, with the bits of one process. srun without PMIx, array jobs. Two slurmd on one machine, with
+# cancelled; resumed by srun, with the bits of one process. srun without PMIx, array jobs, prep. Two slurmd on one machine, with
 # their own host names, in namespaces that end with all that runs in them. SPDX-License-Identifier: MIT
 for program in slurmctld slurmd munged sbatch unshare ip; do
     if ! command -v $program > /dev/null || [ "$(id -u)" != 0 ]; then
@@ -86,6 +86,25 @@ srun -N 2 -n 2 $train --name none $tiny > "$scratch/out" 2> "$scratch/err" && fa
 grep -q 'start them by `srun --mpi=pmix`' "$scratch/err" || fail "srun without --mpi: $(cat "$scratch/err")"
 srun --mpi=pmi2 -N 2 -n 2 $train --name none $tiny > "$scratch/out" 2> "$scratch/err" && fail "srun --mpi=pmi2"
 [ ! -e "$results/none" ] || fail "without PMIx: it made a folder"
+
+# prep on two nodes, and `prep --ranks` in a job: the bytes of one process
+shards="demo presize.size=40 shard.pictures=5"
+shard_hashes() { (cd "$data/demo/shards-40" && sha256sum -- * && cd .. && rm -r shards-40) || fail "no shards: $*"; }
+srun --mpi=pmix -N 2 -n 2 prep --data "$data" $shards > "$scratch/out" 2> "$scratch/err" || fail "srun prep"
+shard_hashes "srun prep" > "$scratch/by-srun"
+sbatch --wait --nodes=1 --ntasks=2 --output="$scratch/job-prep.out" --wrap "prep --ranks 2 --data $data $shards" \
+    > "$scratch/null" || fail "prep --ranks in a job: $(cat "$scratch/job-prep.out")"
+grep -q "in each of 2 processes" "$scratch/job-prep.out" || fail "prep --ranks: one process: $(cat "$scratch/job-prep.out")"
+shard_hashes "prep --ranks in a job" > "$scratch/by-ranks"
+prep --data "$data" $shards > "$scratch/out" 2> "$scratch/err" || fail "prep"
+shard_hashes "prep" > "$scratch/by-one"
+[ "$(wc -l < "$scratch/by-one")" -gt 3 ] || fail "expected some shards: $(cat "$scratch/by-one")"
+for other in srun ranks; do
+    cmp "$scratch/by-one" "$scratch/by-$other" || fail "prep by $other: other bytes"
+done
+srun -N 2 -n 2 prep --data "$data" $shards > "$scratch/out" 2> "$scratch/err" && fail "srun prep without --mpi"
+grep -q 'srun --mpi=pmix' "$scratch/err" || fail "srun prep without --mpi: $(cat "$scratch/err")"
+[ ! -e "$data/demo/shards-40" ] || fail "srun prep without --mpi: it made shards"
 
 # The script of the document. It is stopped by --signal and requeues itself; it resumes and is preempted; a second job
 # resumes on one node and is cancelled; srun ends the run. The processes are paused until Slurm's signal waits for them.

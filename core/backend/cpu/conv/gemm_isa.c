@@ -260,7 +260,6 @@ static vf bits_v(uint32_t *state)
 /* The high or the low halves of pairs, as floats. */
 static vf half_v(vf v, bool high)
 {
-    typedef uint32_t vu __attribute__((vector_size(VL * 4)));
     vu u;
 
     memcpy(&u, &v, sizeof u);

@@ -99,34 +99,43 @@ static void gather(const struct gather *g, float *dst, size_t segment, const voi
 
 /* ---- results ---- */
 
-INLINE f16v finished(f16v v, const float *scale, const float *bias, const void *residual, size_t at,
-                     bool relu, enum dtype t)
+/* COUNT pixels, STEP apart in the target from number AT on. */
+INLINE void put_run(const struct put *p, const struct put_to *to, const float *sums, int b,
+                    size_t at, size_t step, int count, enum dtype t)
 {
-    if (scale)
-        v = v * load_f32(scale) + load_f32(bias);
-    if (residual)
-        v += load(residual, at, t);
-    return relu ? where(~greater((f16v){0}, v), v) : v;
+    for (int k = 0; k < BLOCK; k += VL) {
+        const vf scale = to->scale ? load_v(to->scale + b * BLOCK + k) : (vf){0};
+        const vf bias = to->scale ? load_v(to->bias + b * BLOCK + k) : (vf){0};
+        size_t to_at = at + (size_t)k;
+
+        for (int i = 0; i < count; i++, to_at += step * BLOCK) {
+            vf v = load_v(sums + (size_t)i * BLOCK + k);
+
+            if (to->scale)
+                v = v * scale + bias;
+            if (to->residual)
+                v += load_typed(to->residual, to_at, t);
+            store_typed(to->target, to_at, p->relu ? relu_v(v) : v, t);
+        }
+    }
 }
 
+/* By runs of pixels that lie STEP apart. */
 INLINE void put_block(const struct put *p, const struct put_to *to, const float *sums, int b,
                       int first, int count, enum dtype t)
 {
     const int grid = p->rows * p->columns;
-    const float *scale = to->scale ? to->scale + b * BLOCK : NULL;
-    const float *bias = to->scale ? to->bias + b * BLOCK : NULL;
+    const bool whole = p->step == 1 && p->columns == p->w; /* rows follow each other, too */
 
-    for (int i = 0; i < count; i++) {
-        const int pixel = first + i, in = pixel % grid;
-        const int y = in / p->columns * p->step + p->row0,
-                  x = in % p->columns * p->step + p->column0;
+    for (int i = 0, run; i < count; i += run) {
+        const int pixel = first + i, in = pixel % grid, column = in % p->columns;
+        const int y = in / p->columns * p->step + p->row0, x = column * p->step + p->column0;
         const size_t at = (size_t)(pixel / grid) * p->picture + (size_t)b * p->block +
                           ((size_t)y * (size_t)p->w + (size_t)x) * BLOCK;
 
-        store(
-            to->target, at,
-            finished(load_f32(sums + (size_t)i * BLOCK), scale, bias, to->residual, at, p->relu, t),
-            t);
+        run = whole ? grid - in : p->columns - column;
+        run = run < count - i ? run : count - i;
+        put_run(p, to, sums + (size_t)i * BLOCK, b, at, (size_t)p->step, run, t);
     }
 }
 
