@@ -252,8 +252,17 @@ static void half_a_run_is_shown_as_far_as_it_goes(void **state)
     add_file(folder, "metrics.jsonl", "{\"epoch\": 1, \"train_lo");
     page = write_page(folder);
     assert_non_null(strstr(page, "There are no predictions to show"));
+    assert_int_equal(count(page, "no JSON object"), 0); /* the line may still be written */
     assert_non_null(strstr(page, "predictions.h5 was removed"));
     assert_int_equal(count(page, "<td>1.2500</td>") + count(page, "1.2500"), 1);
+    free(page);
+
+    make_run(folder, "bad-line", p);
+    add_file(folder, "metrics.jsonl",
+             "{\"epoch\": 1, \"train_lo\n{\"epoch\": 2, \"valid_loss\": 1}\n");
+    page = write_page(folder);
+    assert_int_equal(count(page, "metrics.jsonl: line 2 is no JSON object: left out"), 1);
+    assert_int_equal(count(page, "timing.jsonl: line"), 0);
     free(page);
 
     make_run(folder, "damaged", NULL);
