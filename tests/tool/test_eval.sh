@@ -43,7 +43,7 @@ refused() { # STATUS TEXT ARGS...
     grep -qF -e "$text" "$scratch/err" || fail "eval ${*:3}: expected \"$text\" in: $(cat "$scratch/err")"
 }
 
-make_run() { # NAME SEED WRONG [WORD]
+make_run() { # NAME SEED WRONG [WORD [PICTURES]]
     "$BIN/test_predictions" --make "$results" "$@" || fail "test_predictions --make $*"
 }
 
@@ -296,6 +296,13 @@ ln -s "$scratch/outside" "$results/foreign/plots"
 refused 1 "plots: is a link" foreign --confusion
 nothing=$(ls -A "$scratch/outside")
 [ -z "$nothing" ] || fail "written through a link: $nothing"
+
+# 2,500 labels that look wrong: the page has as many rows as anybody reads, issues.csv all.
+make_run large 3 2500 picture 3000
+"$BIN/eval" --results "$results" --issues large --report > "$scratch/out" 2> "$scratch/err" || fail "--issues large: $(cat "$scratch/err")"
+[ "$(grep -c '^<tr><td' "$results/large/issues.html")" = 2000 ] || fail "--issues: $(grep -c '^<tr><td' "$results/large/issues.html") rows"
+grep -q "500 more are in issues.csv" "$results/large/issues.html" || fail "--issues: rows that are left out are not told"
+[ "$(wc -l < "$results/large/issues.csv")" -gt 2500 ] || fail "issues.csv: $(wc -l < "$results/large/issues.csv") rows"
 "$BIN/eval" --results "$results" first > /dev/full 2> "$scratch/err"
 [ $? = 1 ] || fail "a full disk behind stdout"
 exit 0
