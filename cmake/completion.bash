@@ -1,7 +1,7 @@
 # bash completion for presize. What there is to complete, presize says itself: --words prints the tables that --help
 # and --keys print. SPDX-License-Identifier: MIT
 
-# Names in a folder that have MARK inside: sets and runs. Hidden ones are none.
+# Names in a folder that have MARK inside: sets, runs and studies. Hidden ones are none.
 _presize_folders() { # FOLDER MARK
     local path
     for path in "$1"/*/"$2"; do
@@ -52,7 +52,10 @@ _presize_arguments() { # TOOL CURRENT
         [[ $word =~ \.([0-9]+)\. ]] && number=${BASH_REMATCH[1]}
         _presize_tool train --words=keys | cut -f 1 | sed "s/\.N\./.$number./; s/\$/=/"
         ;;
-    eval) _presize_runs ;;
+    eval)
+        _presize_runs
+        _presize_folders "$results" study.json
+        ;;
     esac
 }
 

@@ -32,7 +32,8 @@ const struct argp_option arguments_options[] = {
         "run ends (status 1 when it is not done) or Ctrl-C (status 0); into a pipe, print a line "
         "per epoch", 0},
     {"report",        OPT_REPORT,    "FILE", OPTION_ARG_OPTIONAL, "write a page of the run or study (with "
-        "--compare: of the comparison; with --issues: to mark labels, FILE or issues.html) and print its path", 0},
+        "--compare: of the comparison; with --issues: to mark labels, FILE or issues.html; with --predict: "
+        "of the pictures, FILE or predicted.html) and print its path", 0},
     {"serve",         OPT_SERVE,     "PORT", OPTION_ARG_OPTIONAL, "show all runs in a browser of this machine, at PORT "
         "(8127; 0: a free one), and print the address", 0},
     {"compare",       OPT_COMPARE,   NULL,   0, "compare runs: eval --compare RUN RUN...", 0},
@@ -73,11 +74,17 @@ static const char *name_of(int key)
     return o->name;
 }
 
+/* --report says in which form, not what. */
+static bool has_own_page(int action)
+{
+    return action == OPT_ISSUES || action == OPT_COMPARE || action == OPT_PREDICT;
+}
+
 static void set_action(struct args *a, int action)
 {
     const char *name = name_of(action);
 
-    if (a->action == OPT_REPORT && (action == OPT_ISSUES || action == OPT_COMPARE)) /* their page */
+    if (a->action == OPT_REPORT && has_own_page(action))
         a->action = 0;
     if (a->action && a->action != action)
         die_usage("eval", "--%s and --%s: one at a time", a->action_name, name);
@@ -106,10 +113,10 @@ static error_t parse_action(int key, char *arg, struct args *a)
     case OPT_ISSUES:
         r->count = arg ? option_count("--issues", arg) : DEFAULT_ISSUES;
         break;
-    case OPT_REPORT: /* with --compare and --issues it says in which form */
+    case OPT_REPORT:
         r->report = true;
         r->page_file = arg;
-        if (a->action == OPT_ISSUES || a->action == OPT_COMPARE)
+        if (has_own_page(a->action))
             return 0;
         break;
     case OPT_SERVE:
@@ -243,16 +250,22 @@ error_t arguments_parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* `--issues RUN --report FILE.html` is meant as --report=FILE.html. */
+/* `--issues RUN --report FILE.html` (or --predict) is meant as --report=FILE.html. */
 static void take_page_file(struct args *a)
 {
     struct request *r = &a->request;
-    const size_t length = r->n_words ? strlen(r->words[r->n_words - 1]) : 0;
+    int at = r->n_words - 1;
 
-    if (!r->report || r->page_file || length < 6 ||
-        strcmp(r->words[r->n_words - 1] + length - 5, ".html") != 0)
+    if (!r->report || r->page_file)
         return;
-    r->page_file = r->words[--r->n_words];
+    while (at >= 0 && (strlen(r->words[at]) < 6 || !text_ends_in(r->words[at], ".html")))
+        at--;
+    if (at < 0)
+        return;
+    r->page_file = r->words[at];
+    r->n_words--;
+    for (; at < r->n_words; at++)
+        r->words[at] = r->words[at + 1];
 }
 
 /* Words into runs and files: RUN comes first, FILEs last. */
@@ -283,6 +296,7 @@ static void share_words(struct args *a)
     if (a->action == OPT_PREDICT) {
         r->words = a->after;
         r->n_words = a->n_after;
+        take_page_file(a);
         if (r->n_words == 0)
             die_usage("eval", "--predict: which pictures? eval [RUN] --predict FILE...");
     } else {
@@ -319,6 +333,20 @@ static void check_form(const struct args *a)
         die_usage("eval", "the overview is no table; take --json");
 }
 
+static void check_page(const struct args *a)
+{
+    const struct request *r = &a->request;
+
+    if (r->page_file && a->action != OPT_ISSUES && a->action != OPT_PREDICT)
+        die_usage("eval", "--report=FILE goes with --issues and --predict; a run's report is "
+                          "RUN/report.html");
+    if (r->report && r->cam)
+        die_usage("eval", "--cam and --report: one at a time");
+    if (r->report && request_is_file(r) && !r->page_file)
+        die_usage("eval", "%s: a checkpoint's file has no folder for a page: --report=FILE.html",
+                  r->run);
+}
+
 static void check_options(const struct args *a)
 {
     const struct request *r = &a->request;
@@ -349,8 +377,6 @@ static void check_options(const struct args *a)
         die_usage("eval", "--fail-on-regression goes with --compare");
     if (r->clean && a->action != OPT_COMPARE)
         die_usage("eval", "--clean goes with --compare; training takes data.clean=FILE");
-    if (r->page_file && a->action != OPT_ISSUES)
-        die_usage("eval", "--report=FILE goes with --issues; a run's report is RUN/report.html");
     if (r->with_train && a->action != OPT_ISSUES)
         die_usage("eval", "--with-train goes with --issues");
     if (a->action == OPT_ISSUES && (r->set || r->rounds > 0 || (r->with_train && r->split)))
@@ -376,6 +402,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--backend goes with --predict, --split, --set, --tta and --best");
     if (a->has_beta && r->rounds == 0)
         die_usage("eval", "--beta goes with --tta");
+    check_page(a);
     check_form(a);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "draw/element.h"
 #include "draw/plot.h"
@@ -54,6 +55,9 @@ static int read_epochs(struct epochs *e, const struct chart_line *line, struct e
 
         if (epochs_read(&e->all[k], line->folders[k], err) < 0)
             return -1;
+        if (e->all[k].bad > 0)
+            log_warn("%s/metrics.jsonl: line %zu is no JSON object: left out", line->folders[k],
+                     e->all[k].bad);
     }
     return 0;
 }

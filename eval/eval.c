@@ -44,14 +44,14 @@ static int give_up_rights(const struct args *a, struct err *err)
     const bool runs =
         a->action == OPT_COMPARE || a->action == OPT_GROUPS || a->action == OPT_ISSUES;
     const struct writing w = {
-        .run = a->action != OPT_LIST && a->action != OPT_VERIFY && a->action != OPT_PREDICT &&
-               a->action != OPT_SERVE && !arguments_draw_curves(a),
+        .run = a->action != OPT_LIST && a->action != OPT_VERIFY && a->action != OPT_SERVE &&
+               (a->action != OPT_PREDICT || r->report) && !arguments_draw_curves(a),
         .runs = runs,
         .temporary = a->action == OPT_VERIFY || a->action == OPT_REPORT || a->action == OPT_SERVE,
-        .file = a->action == OPT_ISSUES ? r->page_file
-                : r->cam                ? r->cam
-                : r->model              ? r->model
-                                        : r->show,
+        .file = r->page_file ? r->page_file
+                : r->cam     ? r->cam
+                : r->model   ? r->model
+                             : r->show,
         .folder = a->action == OPT_SERVE ? r->results : r->folder};
 
     return rights_give_up(r, &w, err);

@@ -14,7 +14,7 @@
 
 /* So many thumbnails of some 5 KB keep the page below 5 MB: of those that are listed, then of each label and part of
  * the worst others, up to OTHERS. */
-enum { PICTURES_MAX = 700, OTHERS = 8 };
+enum { PICTURES_MAX = 700, LIST_MAX = 2000, OTHERS = 8 };
 
 struct issues_page {
     const struct suspects *s;
@@ -228,10 +228,10 @@ static int put_list(FILE *out, void *of, struct err *err)
     for (uint32_t k = 0; k < p->s->n; k++) {
         const struct suspect *x = &p->s->list[k];
 
-        if (!is_listed(x))
+        if (!is_listed(x) || ++rank > LIST_MAX)
             continue;
         fputs("<tr>", out);
-        element_td_number(out, ++rank, 0);
+        element_td_number(out, rank, 0);
         element_td(out, x->path);
         element_td(out, p->vocab[x->given]);
         element_td_number(out, x->score, 3);
@@ -241,6 +241,8 @@ static int put_list(FILE *out, void *of, struct err *err)
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);
+    if (rank > LIST_MAX)
+        fprintf(out, "<p class=\"note\">%u more are in issues.csv.</p>\n", rank - LIST_MAX);
     return 0;
 }
 

@@ -174,7 +174,10 @@ int look_needs_predictions(const struct look *l, struct err *err)
     else if (strcmp(l->run.status, "running") == 0)
         err_append(err, ": the run is still in progress, they are written at its end");
     else if (strcmp(l->run.status, "done") == 0)
-        err_append(err, ", although the run is done: the file was removed");
+        err_append(err,
+                   ", although the run is done: the file was removed; `eval %s --split valid` "
+                   "predicts again",
+                   l->run.name);
     else
         ended_early(l, err);
     return -1;

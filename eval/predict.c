@@ -17,6 +17,7 @@
 #include "image/decode.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
+#include "predict_page.h"
 #include "run/run.h"
 #include "scoring.h"
 
@@ -227,6 +228,18 @@ static int put_map(struct job *j, int i, const uint8_t *laid, struct err *err)
     return rc;
 }
 
+/* The chunk's pictures join their rows of the list, as far as a page shows them. */
+static int add_thumbs(struct job *j, struct err *err)
+{
+    const size_t first = json_array_size(j->list) - (size_t)j->n;
+
+    for (size_t i = 0; i < (size_t)j->n && first + i < PREDICT_PICTURES; i++)
+        if (thumb_of(json_array_get(j->list, first + i), j->pixels[i], j->pictures[i].height,
+                     j->pictures[i].width, err) < 0)
+            return -1;
+    return 0;
+}
+
 /* Where the network saw what it predicts for each picture of the chunk. Each has its map of run_round(-1). */
 static int run_maps(struct job *j, struct err *err)
 {
@@ -256,6 +269,8 @@ static int run_chunk(struct job *j, struct err *err)
     for (int i = 0; i < j->n; i++)
         if (add_result(j, j->files[i], j->prob + (size_t)i * (size_t)j->t->classes, err) < 0)
             return -1;
+    if (j->r->report && add_thumbs(j, err) < 0)
+        return -1;
     if (j->cam && j->r->rounds > 0 && run_round(j, -1, j->once, err) < 0) /* sets the maps again */
         return -1;
     if (j->cam && run_maps(j, err) < 0)
@@ -347,6 +362,25 @@ static int open_job(struct job *j, const struct request *r, struct err *err)
     return r->cam ? open_sheet(j, err) : 0;
 }
 
+/* --report=FILE, else beside the run's own page; prints the path. */
+static int write_page(FILE *out, const struct job *j, struct err *err)
+{
+    const struct request *r = j->r;
+    char folder[PATH_LEN] = "", path[PATH_LEN];
+    struct predict_page page = {.list = j->list, .rounds = r->rounds, .failed = j->failed};
+
+    if (!request_is_file(r) && run_find(folder, r->results, r->run, err) < 0)
+        return -1;
+    page.run = path_base(folder[0] ? folder : r->run);
+    if ((r->page_file ? path_format(path, err, "%s", r->page_file)
+                      : path_format(path, err, "%s/predicted.html", folder)) < 0 ||
+        predict_page_write(path, &page, err) < 0)
+        return -1;
+    tabular_text(out, path);
+    fputc('\n', out);
+    return 0;
+}
+
 int predict_files(FILE *out, const struct request *r, struct err *err)
 {
     static const struct column columns[] = {
@@ -360,7 +394,9 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
         goto out;
     if (j->sheet && j->cell > 0 && sheet_write(j->sheet, r->cam, err) < 0)
         goto out;
-    if (r->form == FORM_JSON)
+    if (r->report)
+        rc = json_array_size(j->list) > 0 ? write_page(out, j, err) : 0;
+    else if (r->form == FORM_JSON)
         rc = tabular_json(out, j->list, err);
     else if (json_array_size(j->rows) > 0) {
         tabular_print(out, r->form, columns, 4, j->rows);

@@ -38,10 +38,10 @@ struct request {
     int port;                   /* --serve */
     struct page_served *served; /* --serve: the page is printed there; NULL: it is a file */
     bool verify;                /* --serve: the run's page with the verdict of --verify */
-    bool report;                /* a page of the run, of the comparison, of --issues, not tables */
-    const char *page_file;      /* --issues: where, NULL: beside issues.csv */
-    bool with_train;            /* --issues: training pictures, too */
-    bool strict;                /* --verify: unchecked links have a status of their own */
+    bool report;                /* a page of what is asked for, not tables */
+    const char *page_file; /* --issues, --predict: where; NULL: in the run's or study's folder */
+    bool with_train;       /* --issues: training pictures, too */
+    bool strict;           /* --verify: unchecked links have a status of their own */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */

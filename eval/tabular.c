@@ -84,33 +84,58 @@ static void put_cell(FILE *out, const char *text, size_t c, const size_t *width,
     put_padded(out, text, width[c], right[c], breaks[c]);
 }
 
-static void print_text(FILE *out, const struct column *columns, size_t n, const json_t *rows)
+/* The columns that have a text in some row; all of them where there is no row. */
+static size_t find_filled(size_t *filled, const struct column *columns, size_t n,
+                          const json_t *rows)
 {
-    size_t *width = calloc(n, sizeof *width);
-    bool *right = calloc(n, sizeof *right), *breaks = calloc(n, sizeof *breaks);
+    const size_t n_rows = json_array_size(rows);
+    char text[CELL];
+    size_t found = 0;
+
+    for (size_t c = 0; c < n; c++) {
+        bool any = n_rows == 0;
+
+        for (size_t r = 0; r < n_rows && !any; r++) {
+            cell_text(text, &columns[c], json_array_get(json_array_get(rows, r), c));
+            any = text[0] != '\0';
+        }
+        if (any)
+            filled[found++] = c;
+    }
+    return found;
+}
+
+static void print_text(FILE *out, const struct column *columns, size_t n_columns,
+                       const json_t *rows)
+{
+    size_t *width = calloc(n_columns, sizeof *width), *at = calloc(n_columns, sizeof *at);
+    bool *right = calloc(n_columns, sizeof *right), *breaks = calloc(n_columns, sizeof *breaks);
     char text[CELL];
 
-    if (width && right && breaks) {
-        for (size_t c = 0; c < n; c++) {
-            width[c] = strlen(columns[c].name);
-            for (size_t r = 0; r < json_array_size(rows); r++) {
-                const json_t *value = json_array_get(json_array_get(rows, r), c);
+    if (width && at && right && breaks) {
+        const size_t n = find_filled(at, columns, n_columns, rows);
 
-                cell_text(text, &columns[c], value);
+        for (size_t c = 0; c < n; c++) {
+            width[c] = strlen(columns[at[c]].name);
+            for (size_t r = 0; r < json_array_size(rows); r++) {
+                const json_t *value = json_array_get(json_array_get(rows, r), at[c]);
+
+                cell_text(text, &columns[at[c]], value);
                 width[c] = markup_length(text) > width[c] ? markup_length(text) : width[c];
                 right[c] |= json_is_number(value);
             }
         }
         find_breaks(breaks, width, n, (size_t)fold_columns(stdout));
         for (size_t c = 0; c < n; c++)
-            put_cell(out, columns[c].name, c, width, right, breaks);
+            put_cell(out, columns[at[c]].name, c, width, right, breaks);
         for (size_t r = 0; r < json_array_size(rows); r++)
             for (size_t c = 0; c < n; c++) {
-                cell_text(text, &columns[c], json_array_get(json_array_get(rows, r), c));
+                cell_text(text, &columns[at[c]], json_array_get(json_array_get(rows, r), at[c]));
                 put_cell(out, text, c, width, right, breaks);
             }
     }
     free(width);
+    free(at);
     free(right);
     free(breaks);
 }
@@ -205,12 +230,13 @@ int tabular_json(FILE *out, const json_t *value, struct err *err)
         return err_set(err, ERR_NOMEM, "JSON");
     for (const char *c = text; *c;) { /* line ends are JSON's own; the rest stands in strings */
         const size_t n = *c == '\n' ? 0 : text_control(c);
+        const int whole = text_character(c); /* its second byte alone would be one of C1 */
 
-        if (n == 0)
-            fputc(*c, out);
-        else
+        if (n > 0)
             fprintf(out, "\\u%04x", code_point(c, n));
-        c += n > 0 ? n : 1;
+        else
+            fwrite(c, 1, whole > 0 ? (size_t)whole : 1, out);
+        c += n > 0 ? n : whole > 0 ? (size_t)whole : 1;
     }
     fputc('\n', out);
     free(text);

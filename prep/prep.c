@@ -188,7 +188,7 @@ static int act(struct args *a, struct err *err)
     if (together_agree(p, open_set(a, err), err) < 0)
         return -1;
     if (a->action == OPT_INIT)
-        return prep_propose(a->file, a->prep.name, err);
+        return prep_propose(a->file, a->prep.name, a->common.data, err);
     switch (a->action) {
     case OPT_CHECK:
         return prep_check(p, err);

@@ -97,8 +97,9 @@ int prep_plan(struct prep *p, struct err *err) MUST_USE;      /* estimate.c: --p
 int prep_summary(struct prep *p, struct err *err) MUST_USE;   /* steps.c: --summary */
 int prep_show(struct prep *p, const char *png, struct err *err) MUST_USE; /* contact.c: --show */
 /* propose.c: --init. Prints the proposed description of FOLDER (NAME is NULL), or saves it as prep/datasets/NAME.yaml,
- * in a folder that is there, and prints that path. ERR_INPUT: no proposal, or the file is there already. */
-int prep_propose(const char *folder, const char *name, struct err *err) MUST_USE;
+ * in a folder that is there, and prints that path. DATA: a folder DATA/NAME/tree needs no key root. ERR_INPUT: no
+ * proposal, or the file is there already. */
+int prep_propose(const char *folder, const char *name, const char *data, struct err *err) MUST_USE;
 /* What was done and remarked, as JSON on stdout, from the finished index.json. */
 int prep_print_json(const struct prep *p, struct err *err) MUST_USE; /* inspect.c: --json */
 

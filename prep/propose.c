@@ -23,6 +23,7 @@ enum { CLASSES_SHOWN = 8, TABLES_MAX = 32 };
 
 struct proposal {
     const char *folder, *name; /* of the set, NULL: not known */
+    bool fetched;              /* the folder is DATA/NAME/tree: no key root */
     struct survey survey;
     struct dataset_options options;
     struct dataset *dataset;
@@ -128,10 +129,20 @@ static bool try_tables(struct proposal *p)
 
 /* --- printing ----------------------------------------------------------------------------------- */
 
-/* DATA/NAME/tree is where prep looks anyway; any other folder must be named by the key root. */
-static bool is_fetched(const char *folder)
+/* DATA/NAME/tree is where prep looks anyway; any other folder must be named by the key root. Without a name the set is
+ * called as the folder above the tree. */
+static bool is_fetched(const char *absolute, const char *data, const char *name)
 {
-    return text_ends_in(folder, "/tree");
+    char above[PATH_LEN], path[PATH_LEN], *there;
+    bool same;
+
+    if (!text_ends_in(absolute, "/tree") || path_folder(above, absolute, NULL) < 0 ||
+        path_format(path, NULL, "%s/%s/tree", data, name ? name : path_base(above)) < 0)
+        return false;
+    there = realpath(path, NULL);
+    same = there && strcmp(there, absolute) == 0;
+    free(there);
+    return same;
 }
 
 static void print_quoted(FILE *out, const char *text)
@@ -229,12 +240,12 @@ static void print(FILE *out, const struct proposal *p, const char *absolute)
     char title[128];
 
     snprintf(title, sizeof title, "%s", absolute);
-    if (is_fetched(title))
+    if (text_ends_in(title, "/tree"))
         title[strlen(title) - 5] = 0;
     slash = strrchr(title, '/');
     print_head(out, p);
     print_key(out, "title", slash && slash[1] ? slash + 1 : title);
-    if (!is_fetched(absolute))
+    if (!p->fetched)
         print_key(out, "root", absolute);
     if (p->options.images[0])
         print_key(out, "images", p->options.images);
@@ -275,7 +286,7 @@ static int save(const struct proposal *p, const char *absolute, struct err *err)
     return 0;
 }
 
-int prep_propose(const char *folder, const char *name, struct err *err)
+int prep_propose(const char *folder, const char *name, const char *data, struct err *err)
 {
     struct proposal p = {.folder = folder, .name = name};
     struct err by_folder = {0}, by_name = {0};
@@ -293,6 +304,7 @@ int prep_propose(const char *folder, const char *name, struct err *err)
         !try_folders(&p, "", &by_folder) && !try_tables(&p) && !try_names(&p, "", &by_name))
         return cannot_see(&p, &by_folder, &by_name, err);
     absolute = realpath(folder, NULL);
+    p.fetched = absolute && is_fetched(absolute, data, name);
     if (name)
         rc = save(&p, absolute ? absolute : folder, err);
     else

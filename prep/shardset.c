@@ -147,11 +147,12 @@ static void report(const struct job *j, uint64_t bytes, double seconds)
     char processes[40] = "";
 
     remarks_print(r);
-    log_info("%u pictures of %d classes; %u left out, %u cut to %g x their short side, %u decoder "
+    log_info("%u pictures of %d class%s; %u left out, %u cut to %g x their short side, %u decoder "
              "warning%s, %u other file%s skipped",
-             kept, p->dataset->n_classes, j->notes.bad, r->of[REMARK_CUT].n, p->options.max_aspect,
-             r->of[REMARK_DECODER_WARNINGS].n, PLURAL(r->of[REMARK_DECODER_WARNINGS].n),
-             p->dataset->n_skipped, PLURAL(p->dataset->n_skipped));
+             kept, p->dataset->n_classes, p->dataset->n_classes == 1 ? "" : "es", j->notes.bad,
+             r->of[REMARK_CUT].n, p->options.max_aspect, r->of[REMARK_DECODER_WARNINGS].n,
+             PLURAL(r->of[REMARK_DECODER_WARNINGS].n), p->dataset->n_skipped,
+             PLURAL(p->dataset->n_skipped));
     if (p->group)
         snprintf(processes, sizeof processes, " in each of %d processes", group_size(p->group));
     log_info("%.1f s, %.0f images/s with %d worker%s%s, %.1f MB of pictures in %ju shard%s",

@@ -62,6 +62,9 @@ static const struct {
     {"ema", "train.ema", true, NULL},
     {"label_smoothing", "train.loss.smoothing", true, NULL},
     {"patience", "train.early_stop", true, NULL},
+    {"monitor", "train.monitor", true, NULL},
+    {"plant", "data.plant", true, NULL},
+    {"clean", "data.clean", true, NULL},
     {"early_stopping", "train.early_stop", false, NULL},
 };
 

@@ -89,9 +89,10 @@ int split_check_rows(const char *file, const struct csv *csv, struct remarks *re
             continue;
         if (action_of(a) != action_of(b) || strcmp(a->extra, b->extra) != 0)
             return err_set(err, ERR_INPUT,
-                           "%s: lines %u and %u contradict one another about %s: %s "
-                           "%s and %s %s; keep one of the two",
-                           file, a->line, b->line, a->key, a->value, a->extra, b->value, b->extra);
+                           "%s: lines %u and %u contradict one another about %s: %s%s%s and "
+                           "%s%s%s; keep one of the two",
+                           file, a->line, b->line, a->key, a->value, *a->extra ? " " : "", a->extra,
+                           b->value, *b->extra ? " " : "", b->extra);
         if (remarks)
             remarks_add(remarks, REMARK_CLEAN_WITHOUT_EFFECT, "line %u: %s, as line %u", b->line,
                         b->key, a->line);

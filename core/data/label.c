@@ -219,8 +219,9 @@ static int check_label(const char *text, struct err *err)
     if (!fault)
         return 0;
     text_quote(quoted, sizeof quoted, text);
-    return err_set(err, ERR_INPUT, "the label \"%s\" has %s (a table is saved as UTF-8)", quoted,
-                   fault);
+    return err_set(err, ERR_INPUT,
+                   "the label \"%s\" has %s (a label is one line, and a table is saved as UTF-8)",
+                   quoted, fault);
 }
 
 /* TEXTS, sorted, become the vocabulary: each once. */

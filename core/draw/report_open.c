@@ -133,21 +133,45 @@ static int add_picture(struct report *r, uint32_t i, struct err *err)
     return rc;
 }
 
-/* By falling loss: the top losses, then mistakes up to a bound, and of each class the first few right ones. */
+/* Of the table of pairs: the pictures that each row has so far. */
+struct paired {
+    uint32_t mistakes[PAIR_ROWS], right[PAIR_ROWS];
+};
+
+/* Picture I is among the first mistakes of a pair, or among the first right ones of the class that was predicted. */
+static bool count_paired(struct paired *have, const struct report *r, uint32_t i)
+{
+    const int32_t actual = r->p->actual[i], predicted = r->p->predicted[i];
+    bool wanted = false;
+
+    for (size_t k = 0; k < r->n_most && k < PAIR_ROWS; k++) {
+        const struct confused *pair = &r->most[k];
+
+        if (predicted == pair->predicted && actual == pair->actual)
+            wanted |= have->mistakes[k]++ < PAIR_PICTURES;
+        if (predicted == pair->predicted && actual == pair->predicted)
+            wanted |= have->right[k]++ < PAIR_PICTURES;
+    }
+    return wanted;
+}
+
+/* By falling loss: the top losses, the first ones of each pair, mistakes up to a bound, and of each class the first few
+ * right ones. */
 static int choose_pictures(struct report *r, struct err *err)
 {
     const uint32_t each = RIGHT_PICTURES / (uint32_t)r->p->classes;
     const uint32_t per_class = each < 8 ? each : 8;
     uint32_t *right = calloc((size_t)r->p->classes, sizeof *right), wrong = 0;
+    struct paired paired = {{0}, {0}};
     int rc = right ? 0 : err_set(err, ERR_NOMEM, "report");
 
     for (uint32_t k = 0; k < r->p->n && rc == 0; k++) {
         const uint32_t i = r->order[k];
         const bool is_wrong = r->p->actual[i] != r->p->predicted[i];
-        const bool wanted = k < LOSS_PICTURES || (is_wrong ? wrong < MISTAKE_PICTURES
-                                                           : right[r->p->actual[i]] < per_class);
+        const bool of_pair = count_paired(&paired, r, i);
 
-        if (!wanted)
+        if (k >= LOSS_PICTURES && !of_pair &&
+            (is_wrong ? wrong >= MISTAKE_PICTURES : right[r->p->actual[i]] >= per_class))
             continue;
         wrong += is_wrong;
         if (!is_wrong)

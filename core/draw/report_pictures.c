@@ -11,7 +11,7 @@
 #include "draw/thumb.h"
 #include "run/stats.h"
 
-enum { PAIR_ROWS = 20, SHADES = 9 };
+enum { SHADES = 9 };
 
 /* --- confusion matrix ----------------------------------------------------------------------------- */
 

@@ -11,7 +11,14 @@
 #include "run/predictions.h"
 #include "run/run.h"
 
-enum { LOSS_PICTURES = 25, MISTAKE_PICTURES = 400, RIGHT_PICTURES = 160, MATRIX_CLASSES = 100 };
+enum {
+    LOSS_PICTURES = 25,
+    MISTAKE_PICTURES = 400,
+    RIGHT_PICTURES = 160,
+    MATRIX_CLASSES = 100,
+    PAIR_ROWS = 20,
+    PAIR_PICTURES = 3, /* as many as run.js shows */
+};
 
 struct report {
     const struct report_sources *from;

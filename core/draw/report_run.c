@@ -404,6 +404,13 @@ static void put_rates(FILE *out, const struct run_rates *found)
     fputs(".</p>\n", out);
 }
 
+static void put_bad_line(FILE *out, const char *file, size_t line)
+{
+    if (line > 0)
+        fprintf(out, "<p class=\"bad\">%s: line %zu is no JSON object: left out.</p>\n", file,
+                line);
+}
+
 int report_curves(FILE *out, struct report *r, struct err *err)
 {
     const struct run_rates *found = &r->run.facts.lr_find;
@@ -413,6 +420,8 @@ int report_curves(FILE *out, struct report *r, struct err *err)
         if (put_range_test(out, r, err) < 0)
             return -1;
     }
+    put_bad_line(out, "metrics.jsonl", r->epochs.bad);
+    put_bad_line(out, "timing.jsonl", r->timings.bad);
     if (r->epochs.n == 0 && json_array_size(r->points) == 0)
         return 0;
     fputs("<div class=\"charts\">\n", out);

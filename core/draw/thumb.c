@@ -10,32 +10,43 @@
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
 
-/* *out: (h, w, 3), owned by the caller. A picture that is small already stays as it is. */
-static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,
-                      uint32_t side, struct err *err)
+/* *out: (h, w, 3), owned by the caller. A picture whose longer side is at most SIDE stays as it is. */
+static int shrink(uint8_t **out, int *h, int *w, const uint8_t *pixels, int height, int width,
+                  uint32_t side, struct err *err)
 {
-    const struct shard_picture *p = shard_set_picture(shards, rank);
-    const uint32_t longer = p->height > p->width ? p->height : p->width;
-    const double scale = longer > side ? (double)side / longer : 1;
+    const int longer = height > width ? height : width;
+    const double scale = longer > (int)side ? (double)side / longer : 1;
     struct resizer resizer = {0};
-    uint8_t *pixels;
-    int rc = -1;
+    int rc;
 
-    *h = (int)(p->height * scale + 0.5) + ((int)(p->height * scale + 0.5) == 0);
-    *w = (int)(p->width * scale + 0.5) + ((int)(p->width * scale + 0.5) == 0);
-    pixels = malloc((size_t)p->height * p->width * 3);
+    *h = (int)(height * scale + 0.5) + ((int)(height * scale + 0.5) == 0);
+    *w = (int)(width * scale + 0.5) + ((int)(width * scale + 0.5) == 0);
     *out = malloc((size_t)*h * (size_t)*w * 3);
-    if (!pixels || !*out)
-        err_set(err, ERR_NOMEM, "%s", p->path);
-    else if (shard_set_read(shards, rank, pixels, true, err) == 0)
-        rc = resize_bilinear(&resizer, *out, *h, *w, pixels, (int)p->height, (int)p->width,
-                             (struct box){0, 0, (int)p->width, (int)p->height}, err);
+    if (!*out)
+        return err_set(err, ERR_NOMEM, "%d x %d pixels", *w, *h);
+    rc = resize_bilinear(&resizer, *out, *h, *w, pixels, height, width,
+                         (struct box){0, 0, width, height}, err);
     resizer_free(&resizer);
-    free(pixels);
     if (rc < 0) {
         free(*out);
         *out = NULL;
     }
+    return rc;
+}
+
+static int read_small(uint8_t **out, int *h, int *w, const struct shard_set *shards, uint32_t rank,
+                      uint32_t side, struct err *err)
+{
+    const struct shard_picture *p = shard_set_picture(shards, rank);
+    uint8_t *pixels = malloc((size_t)p->height * p->width * 3);
+    int rc = -1;
+
+    *out = NULL;
+    if (!pixels)
+        err_set(err, ERR_NOMEM, "%s", p->path);
+    else if (shard_set_read(shards, rank, pixels, true, err) == 0)
+        rc = shrink(out, h, w, pixels, (int)p->height, (int)p->width, side, err);
+    free(pixels);
     return rc;
 }
 
@@ -59,13 +70,41 @@ int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uin
     return rc;
 }
 
+/* PIXELS, of a thumbnail's size, join PICTURE. */
+static int put_small(json_t *picture, const uint8_t *pixels, int h, int w, struct err *err)
+{
+    uint8_t *jpeg;
+    size_t size;
+    int rc;
+
+    if (encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, JPEG_420, err) < 0)
+        return -1;
+    rc = thumb_set(picture, "jpeg", jpeg, size, err);
+    if (rc == 0 && (json_object_set_new(picture, "w", json_integer(w)) < 0 ||
+                    json_object_set_new(picture, "h", json_integer(h)) < 0))
+        rc = err_set(err, ERR_NOMEM, "picture");
+    free(jpeg);
+    return rc;
+}
+
+int thumb_of(json_t *picture, const uint8_t *pixels, int height, int width, struct err *err)
+{
+    uint8_t *small;
+    int h, w, rc;
+
+    if (shrink(&small, &h, &w, pixels, height, width, THUMB_SIDE, err) < 0)
+        return -1;
+    rc = put_small(picture, small, h, w, err);
+    free(small);
+    return rc;
+}
+
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path, struct err *err)
 {
     const int64_t rank = shards ? shard_set_rank(shards, path) : -1;
-    uint8_t *pixels, *jpeg;
     struct err why = {0};
+    uint8_t *pixels;
     int h, w, rc;
-    size_t size;
 
     if (rank < 0)
         return 0;
@@ -75,15 +114,8 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
         log_warn("%s; the page is without this picture", why.msg);
         return 0;
     }
-    rc = encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, JPEG_420, err);
+    rc = put_small(picture, pixels, h, w, err);
     free(pixels);
-    if (rc < 0)
-        return -1;
-    rc = thumb_set(picture, "jpeg", jpeg, size, err);
-    if (rc == 0 && (json_object_set_new(picture, "w", json_integer(w)) < 0 ||
-                    json_object_set_new(picture, "h", json_integer(h)) < 0))
-        rc = err_set(err, ERR_NOMEM, "picture");
-    free(jpeg);
     return rc;
 }
 

@@ -15,6 +15,10 @@ enum { PICTURE_QUALITY = 90 };                 /* of a picture that fills the sc
 int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
               struct err *err) MUST_USE;
 
+/* As thumb_add(), of HEIGHT x WIDTH pixels (h, w, 3) that are in memory. */
+int thumb_of(json_t *picture, const uint8_t *pixels, int height, int width,
+             struct err *err) MUST_USE;
+
 /* MEMBER of OBJECT becomes JPEG, SIZE bytes, in base64. ERR_NOMEM. */
 int thumb_set(json_t *object, const char *member, const uint8_t *jpeg, size_t size,
               struct err *err) MUST_USE;

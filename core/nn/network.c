@@ -136,8 +136,8 @@ int network_new(struct network **out, const struct model_options *o, int classes
 
     *out = NULL;
     if (classes < 2 || classes > CLASSES_MAX)
-        return err_set(err, ERR_INPUT, "%d classes: a classifier needs 2 to %d", classes,
-                       CLASSES_MAX);
+        return err_set(err, ERR_INPUT, "%d class%s: a classifier needs 2 to %d", classes,
+                       classes == 1 ? "" : "es", CLASSES_MAX);
     n = calloc(1, sizeof *n);
     if (!n)
         return err_set(err, ERR_NOMEM, "network: %zu bytes", sizeof *n);

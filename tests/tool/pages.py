@@ -1,5 +1,5 @@
-# pages.py CHROMIUM RUN COMPARISON BARE [PICTURES] - pages in a browser; what does not hold is printed. RUN has
-# pictures, BARE has none. PICTURES: a folder for what a person should look at. SPDX-License-Identifier: MIT
+# pages.py CHROMIUM RUN COMPARISON BARE PREDICTED [PICTURES] - pages in a browser; what does not hold is printed. RUN
+# and PREDICTED have pictures, BARE has none. PICTURES: a folder for what a person should look at. SPDX-License-Identifier: MIT
 import json
 import os
 import sys
@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser
 
-program, run, comparison, bare = sys.argv[1:5]
+program, run, comparison, bare, predicted = sys.argv[1:6]
 browser = Browser(program)
 failed = []
 
@@ -106,14 +106,24 @@ for scheme in ("light", "dark"):
     dark = browser.js("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] < 100")
     holds(f"{scheme} is {scheme}", dark == (scheme == "dark"))
 browser.look(width=390, height=844)
-for path in (run, comparison, bare):
+for path in (run, comparison, bare, predicted):
     browser.open(path)
     fits(f"{path} on a phone")
+for tag in ("p", "h3", "li"):  # a path or label without a blank breaks
+    browser.open(run)
+    browser.js("""(() => { const list = document.createElement("ul"), word = document.createElement(%s);
+      list.className = "remarks"; word.textContent = "x".repeat(300);
+      document.getElementById("summary").append(list); (word.tagName === "LI" ? list : list.parentNode).append(word); })()"""
+               % json.dumps(tag))
+    fits(f"a long word in {tag} on a phone")
 browser.open(run)
 browser.call("Emulation.setEmulatedMedia", media="print")
 browser.call("Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False)
 right = browser.js("document.querySelector('#matrix').getBoundingClientRect().right")
 holds("paper has all of the matrix", right <= 719, right)
+browser.js("document.querySelector('#classes td').textContent = 'x'.repeat(300)")
+right = browser.js("Math.max(...[...document.querySelectorAll('table')].map((t) => t.getBoundingClientRect().right))")
+holds("paper has all columns, with a long label, too", right <= 719, right)
 browser.call("Emulation.setEmulatedMedia", media="")
 browser.look(scripts=False)
 browser.open(run)
@@ -121,7 +131,7 @@ holds("without scripts there are tables, drawings and top losses",
       browser.js("document.querySelectorAll('table').length") > 5 and browser.js("document.querySelectorAll('svg').length") > 3
       and browser.js("document.querySelectorAll('#losses img').length") > 3)
 browser.look()
-for path in (comparison, bare):
+for path in (comparison, predicted, bare):
     browser.open(path)
     silent(path)
     fits(path)

@@ -35,7 +35,7 @@ refused() { # STATUS TEXT ARGS...
     grep -qF -e "$text" "$scratch/err" || fail "eval ${*:3}: expected \"$text\" in: $(cat "$scratch/err")"
 }
 
-make_run() { # NAME SEED WRONG [WORD]
+make_run() { # NAME SEED WRONG [WORD [PICTURES]]
     "$BIN/test_predictions" --make "$results" "$@" || fail "test_predictions --make $*"
 }
 
@@ -165,13 +165,14 @@ refused 1 "the shards of made are not there" first --top-losses --show "$scratch
 refused 1 "ends in .png" first --top-losses --show "$scratch/top.gif"
 evaluate 0 --compare worse first
 shows "first against worse: better"
+! grep -q without_leaks "$scratch/out" || fail "--compare: a column that no row fills: $(cat "$scratch/out")"
 evaluate 0 --compare worse first --json
 json '"verdict": "better"' '"keys"' '"against": "worse"'
 evaluate 3 --compare first worse --fail-on-regression
 evaluate 0 --compare first second --fail-on-regression
 evaluate 0 --compare worse first --fail-on-regression
 evaluate 0 --compare first worse --csv
-shows "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
+shows "without_leaks" "worse,done,0.4166" ",against,pictures_of_both,only_first_wrong,only_this_wrong,difference,difference_low95,difference_high95,p,p_holm,verdict,reason"
 [ "$(awk -F, 'NF != (NR == 1 ? 27 : 28)' "$scratch/out")" = "" ] || fail "--compare --csv: $(cat "$scratch/out")"
 grep -q "^worse,.*,first,60,.*,worse,,,,,,,$" "$scratch/out" || fail "--compare --csv: $(cat "$scratch/out")"
 
@@ -289,6 +290,13 @@ ln -s "$scratch/outside" "$results/foreign/plots"
 refused 1 "plots: is a link" foreign --confusion
 nothing=$(ls -A "$scratch/outside")
 [ -z "$nothing" ] || fail "written through a link: $nothing"
+
+# 2,500 labels that look wrong: the page has as many rows as anybody reads, issues.csv all.
+make_run large 3 2500 picture 3000
+"$BIN/eval" --results "$results" --issues large --report > "$scratch/out" 2> "$scratch/err" || fail "--issues large: $(cat "$scratch/err")"
+[ "$(grep -c '^<tr><td' "$results/large/issues.html")" = 2000 ] || fail "--issues: $(grep -c '^<tr><td' "$results/large/issues.html") rows"
+grep -q "500 more are in issues.csv" "$results/large/issues.html" || fail "--issues: rows that are left out are not told"
+[ "$(wc -l < "$results/large/issues.csv")" -gt 2500 ] || fail "issues.csv: $(wc -l < "$results/large/issues.csv") rows"
 "$BIN/eval" --results "$results" first > /dev/full 2> "$scratch/err"
 [ $? = 1 ] || fail "a full disk behind stdout"
 exit 0

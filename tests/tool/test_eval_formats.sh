@@ -35,6 +35,23 @@ awk -v files="$(ls *.jpg | wc -l)" '
                       if (k == 1) top = p; if (k == 2 && p != top) bad = 3; if (k > 2 && p > last) bad = 4; last = p; sum += k > 1 ? p : 0 }
     /^  }/ { if (k != 6) bad = 5; if (sum > 1.00001) bad = 6; sum = 0 }
     END { if (n != files) bad = 7; exit bad }' "$scratch/out" || fail "--json, rule $?: $(head -n 30 "$scratch/out")"
+# --report: a page with the pictures that could be read, in the order of the command line; FILE, or beside the run's own.
+"$BIN/eval" --results "$results" run --predict form.jpg gone.jpg form.png --report > "$scratch/out" 2> "$scratch/err"
+[ $? = 1 ] && grep -q "1 of 3 files" "$scratch/err" || fail "--predict --report of a missing file: $(cat "$scratch/err")"
+[ "$(cat "$scratch/out")" = "$results/run/predicted.html" ] || fail "--predict --report: $(cat "$scratch/out")"
+page=$results/run/predicted.html
+[ "$(grep -c '<figure class="picture"><div><img ' "$page")" = 2 ] || fail "--predict --report: other pictures than two"
+grep -q "1 file could not be read" "$page" || fail "--predict --report: the missing file is not told"
+predict --csv --predict form.jpg
+grep -qF "<td>form.jpg</td><td>$(sed -n 2p "$scratch/out" | cut -d, -f2)</td>" "$page" || fail "--predict --report: another label"
+predict --predict form.jpg --top=all --report "$scratch/own.html"
+[ "$(cat "$scratch/out")" = "$scratch/own.html" ] || fail "--report FILE: $(cat "$scratch/out")"
+"$BIN/eval" "$results/run/checkpoints/last.safetensors" --predict form.jpg --report > "$scratch/out" 2>&1
+[ $? = 2 ] && grep -q "report=FILE.html" "$scratch/out" || fail "--report of a checkpoint's file: $(cat "$scratch/out")"
+cp form.jpg 'Übung 日本 🐈.jpg' # the second bytes of these characters alone would be control characters
+predict --json --predict 'Übung 日本 🐈.jpg'
+grep -Fq '"file": "Übung 日本 🐈.jpg"' "$scratch/out" || fail "--json of UTF-8: $(cat "$scratch/out")"
+rm 'Übung 日本 🐈.jpg'
 predict --predict form.jpg
 grep -Eq '^file +label +probability +next$' "$scratch/out" || fail "text: $(cat "$scratch/out")"
 

@@ -172,11 +172,13 @@ no 1 "no page: csv cannot be compared with off: different pictures" --compare of
 # The pages in a browser.
 evaluate 0 off --report
 cp -r "$results/off" "$results/bare"
+evaluate 0 off --predict "$data/demo/tree/images" --report
 "$BIN/eval" --data "$scratch/none" --results "$results" bare --report > "$scratch/out" || fail "--report without shards"
 . "${SOURCE:?}/tests/tool/browser.sh"
 if [ -n "$browser" ] && command -v python3 > "$scratch/out"; then
     python3 "$SOURCE/tests/tool/pages.py" "$browser" "$results/off/report.html" \
-        "$results/compare-off-csv.html" "$results/bare/report.html" > "$scratch/out" 2>&1 ||
+        "$results/compare-off-csv.html" "$results/bare/report.html" \
+        "$results/off/predicted.html" > "$scratch/out" 2>&1 ||
         fail "pages in $browser: $(cat "$scratch/out")"
 else
     echo "not run: pages in a browser (no chromium, or no python3)"

@@ -70,11 +70,11 @@ done
 [[ $("$BIN/eval" -V -v) == *"processor: uses "* ]] || fail "no instruction sets in --version --verbose"
 [[ $("$BIN/eval" --version) =~ ^eval\ \(presize\)\ [0-9.]+$ ]] || fail "--version alone"
 
-# --- completion, in a folder with a set and two runs ---
+# --- completion, in a folder with a set, two runs and a study ---
 mkdir -p "$scratch/bin" "$scratch/there/data/demo" "$scratch/there/elsewhere/far" "$scratch/there/results/first" \
-    "$scratch/there/results/second" "$scratch/there/results/no-run" "$scratch/there/experiments"
+    "$scratch/there/results/second" "$scratch/there/results/no-run" "$scratch/there/results/grid" "$scratch/there/experiments"
 touch "$scratch/there/data/demo/manifest.jsonl" "$scratch/there/results/"{first,second}/run.json \
-    "$scratch/there/elsewhere/far/run.json" "$scratch/there/experiments/mine.yaml"
+    "$scratch/there/elsewhere/far/run.json" "$scratch/there/results/grid/study.json" "$scratch/there/experiments/mine.yaml"
 printf '#!/bin/sh\ntool=$1\nshift\nexec "%s/$tool" "$@"\n' "$BIN" >"$scratch/bin/presize"
 chmod +x "$scratch/bin/presize"
 export PRESIZE_SHARE=$SOURCE/../nowhere
@@ -90,6 +90,7 @@ train --exp m|mine
 train --exp=m|mine
 train --resume |first second
 eval f|first
+eval g|grid
 eval --results elsewhere |far
 eval --split |train valid test
 train --backend c|cpu cuda

@@ -307,6 +307,11 @@ says "prep --init data/fetched/tree fetched"
 ok "$prep" --init data/fetched/tree fetched
 ok "$prep" fetched presize.size=32
 [ "$(tail -n 1 out)" = data/fetched/shards-32 ] || fail "fetched: $(cat out err)"
+grep -q '^root' prep/datasets/fetched.yaml && fail "--init of DATA/NAME/tree: $(cat prep/datasets/fetched.yaml)"
+mkdir -p own && cp -r flat own/tree # no folder of DATA, though it has the name of one
+ok "$prep" --init own/tree own
+grep -q "^root: .*/own/tree" prep/datasets/own.yaml || fail "--init own/tree: $(cat prep/datasets/own.yaml)"
+ok "$prep" own presize.size=32
 refuse 2 "$prep"
 refuse 2 "$prep" flat --workers 0
 refuse 2 "$prep" flat --workers x

@@ -107,6 +107,8 @@ for typed in "--epochs 0" "--epochs=0" "epochs=0" "train.phases.0.epochs=0"; do
     refused 1 "train.phases.0.epochs" $tiny $typed
 done
 refused 1 "a batch of 400 is larger" $tiny --batch-size 400
+refused 2 "command line: data.plant" $tiny --plant 2
+refused 2 "command line: train.monitor" $tiny --monitor luck
 refused 2 "the experiment has 2 phases: say which one, as in train.phases.0.epochs=3" $tiny \
     "train.phases=[{epochs: 1}, {epochs: 1}]" epochs=3
 refused 2 "--show-batch takes FILE.png, not the option --unique" $tiny --show-batch --unique

@@ -153,7 +153,7 @@ static void bad_tables_are_explained(void **state)
         {"path,action,label\nn001.jpg,relabel,\n", "line 2: n001.jpg: relabel needs the right"},
         {"path,action\nn001.jpg,relabel\n", "line 2: n001.jpg: relabel needs the right label"},
         {"path,action,label\nn002.jpg,drop,\nn001.jpg,keep,\nn002.jpg,keep,\n",
-         "lines 2 and 4 contradict one another about n002.jpg: drop  and keep"},
+         "lines 2 and 4 contradict one another about n002.jpg: drop and keep; keep one"},
         {"path,action,label\nn001.jpg,relabel,Cat_A\nn001.jpg,relabel,dog\xc3\xa9\n",
          "lines 2 and 3 contradict one another about n001.jpg"},
         {"path,action,label\nn001.jpg,keep,Cat_A\n",

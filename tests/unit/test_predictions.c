@@ -1,7 +1,7 @@
 /* test_predictions.c - predictions there and back, the same bytes twice, damage found.
  *
- * `test_predictions --make RESULTS NAME SEED WRONG [WORD]` writes a small finished run for the
- * tests of eval instead: 3 classes, 60 pictures named by WORD, the first WRONG of them mistaken.
+ * `test_predictions --make RESULTS NAME SEED WRONG [WORD [N]]` writes a small finished run for the
+ * tests of eval instead: 3 classes, 60 or N pictures named by WORD, the first WRONG of them mistaken.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -364,9 +364,10 @@ static void make_plots(const struct run *r, const struct predictions *p)
     free(counts);
 }
 
-static int make_run(const char *results, const char *name, long seed, long wrong, const char *word)
+static int make_run(const char *results, const char *name, long seed, long wrong, const char *word,
+                    uint32_t n)
 {
-    struct predictions *p = make_named(60, (uint32_t)wrong, word, seed > 9 ? 0.05F : 0);
+    struct predictions *p = make_named(n, (uint32_t)wrong, word, seed > 9 ? 0.05F : 0);
     char path[PATH_LEN], params[512];
     struct err err = {0};
     json_t *json = facts(seed);
@@ -383,7 +384,7 @@ static int make_run(const char *results, const char *name, long seed, long wrong
     check(path_write(path, params, strlen(params), &err), &err);
     check(predictions_write(p, run_folder(r), &err), &err);
     make_plots(r, p);
-    make_metrics(r, (double)wrong / 60);
+    make_metrics(r, (double)wrong / n);
     check(report_write(run_folder(r), &(struct report_sources){0}, &err), &err);
     check(run_finish(r, &err), &err);
     predictions_free(p);
@@ -435,6 +436,7 @@ int main(int argc, char **argv)
         return check_folder(argv[2]);
     if (argc >= 6 && strcmp(argv[1], "--make") == 0)
         return make_run(argv[2], argv[3], strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10),
-                        argc > 6 ? argv[6] : "picture");
+                        argc > 6 ? argv[6] : "picture",
+                        argc > 7 ? (uint32_t)strtoul(argv[7], NULL, 10) : 60);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

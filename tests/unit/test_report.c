@@ -190,9 +190,51 @@ static void any_number_of_classes(void **state)
         page = write_page(folder);
         data = data_of(page);
         assert_int_equal(json_array_size(json_object_get(data, "shown")), cases[i].shown);
-        assert_true(json_array_size(json_object_get(data, "pictures")) <= 25 + 400 + 160);
+        assert_true(json_array_size(json_object_get(data, "pictures")) <= 25 + 400 + 160 + 120);
         assert_int_equal(count(page, "classes with most mistakes"), cases[i].classes > 100);
         assert_int_equal(count(page, "nan<") + count(page, " nan") + count(page, ">inf<"), 0);
+        json_decref(data);
+        free(page);
+        predictions_free(p);
+    }
+}
+
+/* Of the pictures in DATA, those of class ACTUAL that were predicted as PREDICTED. */
+static size_t pictures_of(const json_t *data, int actual, int predicted)
+{
+    const json_t *picture;
+    size_t i, n = 0;
+
+    json_array_foreach(json_object_get(data, "pictures"), i, picture)
+    {
+        n += json_integer_value(json_object_get(picture, "actual")) == actual &&
+             json_integer_value(json_object_get(picture, "predicted")) == predicted;
+    }
+    return n;
+}
+
+/* 1,000 mistakes are more than a page has, and those of the first pair have the lowest loss of them. */
+static void each_listed_pair_has_pictures(void **state)
+{
+    static const int32_t classes[] = {40, 500};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        struct predictions *p = make(3000, classes[i]);
+        char folder[PATH_LEN], name[32], *page;
+        json_t *data;
+
+        for (uint32_t k = 0; k < p->n; k++)
+            if (p->actual[k] == 0 && p->predicted[k] == 1)
+                p->loss[k] = 1;
+        snprintf(name, sizeof name, "pairs-%zu", i);
+        make_run(folder, name, p);
+        page = write_page(folder);
+        data = data_of(page);
+        assert_true(strstr(page, "data-actual=\"0\" data-predicted=\"1\"") != NULL);
+        assert_true(pictures_of(data, 0, 1) >= (classes[i] == 40 ? 3 : 2));
+        assert_true(pictures_of(data, 1, 1) >= 3);
+        assert_true(classes[i] == 40 || pictures_of(data, 100, 100) == 0);
         json_decref(data);
         free(page);
         predictions_free(p);
@@ -211,8 +253,17 @@ static void half_a_run_is_shown_as_far_as_it_goes(void **state)
     add_file(folder, "metrics.jsonl", "{\"epoch\": 1, \"train_lo");
     page = write_page(folder);
     assert_non_null(strstr(page, "There are no predictions to show"));
+    assert_int_equal(count(page, "no JSON object"), 0); /* the line may still be written */
     assert_non_null(strstr(page, "predictions.h5 was removed"));
     assert_int_equal(count(page, "<td>1.2500</td>") + count(page, "1.2500"), 1);
+    free(page);
+
+    make_run(folder, "bad-line", p);
+    add_file(folder, "metrics.jsonl",
+             "{\"epoch\": 1, \"train_lo\n{\"epoch\": 2, \"valid_loss\": 1}\n");
+    page = write_page(folder);
+    assert_int_equal(count(page, "metrics.jsonl: line 2 is no JSON object: left out"), 1);
+    assert_int_equal(count(page, "timing.jsonl: line"), 0);
     free(page);
 
     make_run(folder, "damaged", NULL);
@@ -346,6 +397,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(odd_labels_stay_text),
         cmocka_unit_test(any_number_of_classes),
+        cmocka_unit_test(each_listed_pair_has_pictures),
         cmocka_unit_test(half_a_run_is_shown_as_far_as_it_goes),
         cmocka_unit_test(pictures_come_from_the_shards),
         cmocka_unit_test(jpeg_is_the_picture),
