@@ -39,6 +39,11 @@ static size_t exchange_mapped, exchange_taken; /* bytes of all; of this process'
  * Share number exchange_hold waits for one across, for exchange_hold_ms. */
 static int exchange_shares, exchange_hold, exchange_hold_ms;
 static atomic_int exchange_crossed;
+/* What this process sent: in shares, in exchanges across; calls of these that bring parts. */
+static struct exchange_sent {
+    int exchanges, pieces;
+    size_t bytes;
+} exchange_shared, exchange_sent_across;
 
 /* RANKS processes, as many on every machine as MACHINE_RANKS. */
 static inline bool exchange_begin(int ranks, int machine_ranks)
@@ -135,6 +140,8 @@ static inline void exchange_share(void *ctx, void *all, size_t bytes)
     const size_t most = EXCHANGE_ROOM / (size_t)exchange->ranks;
 
     (void)ctx;
+    exchange_shared.exchanges++;
+    exchange_shared.bytes += bytes * (size_t)(exchange->ranks - 1);
     if (++exchange_shares == exchange_hold)
         exchange_hold_back();
     for (size_t at = 0; at < bytes; at += most) {
@@ -205,7 +212,11 @@ static inline bool exchange_across(void *ctx, const struct group_parts *parts, i
     for (int i = 0; i < n; i++) {
         now->parts[i] = parts[i];
         exchange_spoil(&parts[i]);
+        exchange_sent_across.exchanges++;
+        exchange_sent_across.bytes +=
+            parts[i].bytes * (size_t)(exchange->ranks / exchange->machine_ranks - 1);
     }
+    exchange_sent_across.pieces += n > 0 && parts[0].out;
     for (unsigned i = 0; i < (all || call % 2 ? GROUP_WINDOW : 1); i++)
         exchange_call_now(&calls[(call + i) % GROUP_WINDOW]);
     return true;

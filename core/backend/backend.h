@@ -116,6 +116,8 @@ struct picture_set {
 struct be_traffic {
     int exchanges, exchanges_beside;
     size_t bytes, bytes_beside;
+    int rounds_beside;      /* latencies that those beside take, GROUP_WINDOW pieces at once */
+    int exchanges_backward; /* in the backward pass, of those that are not beside */
 };
 
 struct backend {

@@ -236,6 +236,7 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
 
         if (op_sums_batch(o->kind)) {
             t->exchanges++;
+            t->exchanges_backward += op_traits[o->kind].pass == PASS_BACKWARD;
             t->bytes +=
                 (size_t)(each * 2 * list->tensors[o->in[0]].dims[1]) * sizeof(double) * others;
         } else if (op_traits[o->kind].runs_last) {
@@ -245,6 +246,8 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
     cut = cut_row(n, ranks);
     t->exchanges_beside = (int)cut.pieces * (most + 1);
     t->bytes_beside = (size_t)(most + 1) * cut.n / cut.ranks * sizeof(float) * others;
+    if (cut.pieces > 0) /* the last one's sums are gathered after all others */
+        t->rounds_beside = (int)(cut.pieces + GROUP_WINDOW - 1) / GROUP_WINDOW + 1;
     t->exchanges += t->exchanges_beside;
     t->bytes += t->bytes_beside;
 }
