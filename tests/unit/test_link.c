@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "base/group.h"
+#include "group/group.h"
 #include "link.h"
 
 enum { PIECES = 180 };
