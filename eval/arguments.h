@@ -5,7 +5,7 @@
 
 #include <argp.h>
 
-#include "base/cli.h"
+#include "cli/cli.h"
 #include "request.h"
 
 /* Keys of options; some are what is to be done (args.action). */

@@ -6,10 +6,10 @@
 
 #include "arguments.h"
 #include "backend/backend.h"
-#include "base/cli.h"
 #include "base/fold.h"
 #include "base/path.h"
 #include "base/version.h"
+#include "cli/cli.h"
 #include "comparison.h"
 #include "curves.h"
 #include "data/dataset.h"

@@ -5,26 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cli.h"
+#include "cli/cli.h"
 
 uint32_t option_count(const char *option, const char *text)
 {
-    char *end;
-    long long n = strtoll(text, &end, 10);
-
-    if (*end || !*text || n < 1 || n > 1000000000)
-        die_usage("eval", "%s=%s: expected a whole number of at least 1", option, text);
-    return (uint32_t)n;
+    return (uint32_t)cli_number("eval", option, text, 1, 1000000000);
 }
 
 int option_port(const char *text)
 {
-    char *end;
-    long port = strtol(text, &end, 10);
-
-    if (*end || !*text || port < 0 || port > 65535)
-        die_usage("eval", "--serve=%s: expected a port from 1 to 65535, or 0", text);
-    return (int)port;
+    return (int)cli_number("eval", "--serve", text, 0, 65535);
 }
 
 int option_top(const char *text)

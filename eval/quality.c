@@ -15,22 +15,34 @@ int quality_add(json_t *all, const struct look *l, struct err *err)
     return 0;
 }
 
+/* ", LABEL VALUE", which is the N-th; three of them a line. */
+static void print_metric(FILE *out, const struct metrics *m, enum monitor which, int n)
+{
+    double low, high;
+
+    if (n > 0 && n % 3 == 0)
+        fprintf(out, ",\n%-12s", "");
+    else if (n > 0)
+        fputs(", ", out);
+    fprintf(out, "%s %.4f", monitor_rows[which].label, metrics_value(m, which));
+    if (metrics_interval(&low, &high, m, which))
+        fprintf(out, " (95 %% interval %.4f to %.4f%s)", low, high,
+                low > 0 ? "" : ", as a calibrated network can have");
+}
+
 int quality_print(FILE *out, const struct look *l, struct err *err)
 {
     struct metrics m;
+    int n = 0;
 
     if (!l->p || l->p->n == 0)
         return 0;
     if (metrics_of(&m, l->p, err) < 0)
         return -1;
     fprintf(out, "%-12s", "metrics");
-    if (l->p->classes > 5)
-        fprintf(out, "top-5 accuracy %.4f, ", m.top5);
-    fprintf(out, "balanced accuracy %.4f, macro F1 %.4f, MCC %.4f\n", m.balanced_accuracy,
-            m.macro_f1, m.mcc);
-    fprintf(out, "%-12slog loss %.4f nat, Brier score %.4f; best temperature %.2f\n", "",
-            m.log_loss, m.brier, m.temperature);
-    fprintf(out, "%-12sECE %.4f (95 %% interval %.4f to %.4f)%s\n", "", m.ece, m.ece_low,
-            m.ece_high, m.ece_low > 0 ? "" : ", as a calibrated network can have");
+    for (int i = MONITORS_ALWAYS; i < MONITORS; i++)
+        if (metrics_says((enum monitor)i, l->p->classes))
+            print_metric(out, &m, (enum monitor)i, n++);
+    fprintf(out, "\n%-12sbest temperature %.2f\n", "", m.temperature);
     return 0;
 }

@@ -10,13 +10,13 @@
 #include "arch/imagenet.h"
 #include "arch/pretrained.h"
 #include "archives.h"
-#include "base/cli.h"
 #include "base/fold.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "cli/cli.h"
 #include "data/manifest.h"
 #include "data/source.h"
 #include "demo_archive.h"
@@ -128,17 +128,6 @@ static void add_sha256(struct args *a, const char *hex)
     a->from[a->n_from - 1].sha256 = hex;
 }
 
-static long number(const char *option, const char *arg, long least, long most)
-{
-    char *end;
-    long n = strtol(arg, &end, 10);
-
-    if (end == arg || *end || n < least || n > most)
-        die_usage(tool, "--%s takes a number from %ld to %ld, not \"%s\"", option, least, most,
-                  arg);
-    return n;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
@@ -179,16 +168,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->charset = arg;
         return 0;
     case OPT_ATTEMPTS:
-        a->rules.attempts = (int)number("attempts", arg, 1, 100);
+        a->rules.attempts = (int)cli_number(tool, "--attempts", arg, 1, 100);
         return 0;
     case OPT_SPEED_LIMIT:
-        a->rules.slow_bytes = number("speed-limit", arg, 1, 1000000000);
+        a->rules.slow_bytes = cli_number(tool, "--speed-limit", arg, 1, 1000000000);
         return 0;
     case OPT_SPEED_TIME:
-        a->rules.slow_s = number("speed-time", arg, 0, 86400);
+        a->rules.slow_s = cli_number(tool, "--speed-time", arg, 0, 86400);
         return 0;
     case OPT_MAX_TIME:
-        a->rules.max_s = number("max-time", arg, 0, 31536000);
+        a->rules.max_s = cli_number(tool, "--max-time", arg, 0, 31536000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/group.h"
 #include "base/log.h"
 #include "data/entry_path.h"
 #include "data/manifest.h"
 #include "data/offenders.h"
+#include "group/group.h"
 #include "prep.h"
 #include "together.h"
 

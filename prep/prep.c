@@ -1,29 +1,25 @@
 /* prep.c - the tool: pictures in, presized shards out. SPDX-License-Identifier: MIT */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cli.h"
-#include "base/group.h"
-#include "base/launch.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
 #include "base/version.h"
+#include "cli/cli.h"
 #include "data/dataset.h"
 #include "draw/canvas.h"
+#include "group/group.h"
+#include "group/launch.h"
 #include "image/decode.h"
 #include "prep.h"
 #include "together.h"
 
-enum action { WRITE, CHECK, REPAIR, VOCAB, PLAN, SUMMARY, SHOW, INIT, KEYS, QUALITY, CROISSANT };
-
 struct args {
     struct cli_common common;
     struct prep prep;
-    enum action action;
+    int action;       /* WRITE, or the OPT_ of something else */
     const char *file; /* of --show, folder of --init */
     int ranks;        /* --ranks; 0: not given */
     bool workers;     /* --workers was given */
@@ -32,6 +28,7 @@ struct args {
 };
 
 enum {
+    WRITE = 0, /* an action without an option */
     OPT_CHECK = 0x100,
     OPT_REPAIR,
     OPT_VOCAB,
@@ -70,39 +67,20 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void choose(struct argp_state *state, struct args *a, enum action action)
-{
-    if (a->action != WRITE)
-        argp_error(
-            state,
-            "one of --check --repair --plan --summary --vocab --quality --croissant --show --init "
-            "--keys at a "
-            "time");
-    a->action = action;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
-    char *end;
-    long n;
 
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->common;
         return 0;
     case 'j':
-        n = strtol(arg, &end, 10);
-        if (*end || end == arg || n < 1 || n > 256)
-            argp_error(state, "--workers %s: a number from 1 to 256 was expected", arg);
-        a->prep.workers = (int)n;
+        a->prep.workers = (int)cli_number("prep", "--workers", arg, 1, 256);
         a->workers = true;
         return 0;
     case OPT_RANKS:
-        n = strtol(arg, &end, 10);
-        if (*end || end == arg || n < 1 || n > GROUP_MAX)
-            argp_error(state, "--ranks %s: a number from 1 to %d was expected", arg, GROUP_MAX);
-        a->ranks = (int)n;
+        a->ranks = (int)cli_number("prep", "--ranks", arg, 1, GROUP_MAX);
         return 0;
     case 'f':
         a->prep.force = true;
@@ -110,33 +88,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_JSON:
         a->prep.json = true;
         return 0;
-    case OPT_KEYS:
-        choose(state, a, KEYS);
-        return 0;
     case OPT_CHECK:
-        choose(state, a, CHECK);
-        return 0;
-    case OPT_PLAN:
-        choose(state, a, PLAN);
-        return 0;
-    case OPT_SUMMARY:
-        choose(state, a, SUMMARY);
-        return 0;
     case OPT_REPAIR:
-        choose(state, a, REPAIR);
-        return 0;
+    case OPT_PLAN:
+    case OPT_SUMMARY:
     case OPT_VOCAB:
-        choose(state, a, VOCAB);
-        return 0;
     case OPT_QUALITY:
-        choose(state, a, QUALITY);
-        return 0;
     case OPT_CROISSANT:
-        choose(state, a, CROISSANT);
-        return 0;
     case OPT_SHOW:
     case OPT_INIT:
-        choose(state, a, key == OPT_SHOW ? SHOW : INIT);
+    case OPT_KEYS:
+        if (a->action != WRITE)
+            die_usage("prep", "one of --check --repair --plan --summary --vocab --quality "
+                              "--croissant --show --init --keys at a time");
+        a->action = key;
         a->file = arg;
         return 0;
     case ARGP_KEY_ARG:
@@ -145,7 +110,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             return 0;
         }
         if (a->prep.name)
-            argp_error(state, "two data sets: %s and %s", a->prep.name, arg);
+            die_usage("prep", "two data sets: %s and %s", a->prep.name, arg);
         a->prep.name = arg;
         return 0;
     default:
@@ -187,15 +152,16 @@ static int remark(const struct prep *p, int rc)
 static int give_up_rights(const struct args *a, struct err *err)
 {
     char folder[PATH_LEN] = SHARE_DATASETS;
-    const struct sandbox_place place = {folder, a->action == REPAIR ? SANDBOX_MOVE : SANDBOX_WRITE};
-    const bool saves = a->action == INIT && a->prep.name;
-    const bool writes = a->action == WRITE || a->action == REPAIR || a->action == SHOW;
+    const struct sandbox_place place = {folder,
+                                        a->action == OPT_REPAIR ? SANDBOX_MOVE : SANDBOX_WRITE};
+    const bool saves = a->action == OPT_INIT && a->prep.name;
+    const bool writes = a->action == WRITE || a->action == OPT_REPAIR || a->action == OPT_SHOW;
 
-    if (writes && path_folder(folder, a->action == SHOW ? a->file : a->prep.folder, err) < 0)
+    if (writes && path_folder(folder, a->action == OPT_SHOW ? a->file : a->prep.folder, err) < 0)
         return -1;
     if (saves && path_make_dirs(SHARE_DATASETS, err) < 0)
         return -1;
-    if (a->action == SHOW)
+    if (a->action == OPT_SHOW)
         canvas_find_font();
     sandbox_enter(&place, writes || saves ? 1 : 0);
     return 0;
@@ -203,7 +169,7 @@ static int give_up_rights(const struct args *a, struct err *err)
 
 static int open_set(struct args *a, struct err *err)
 {
-    if (a->action != INIT &&
+    if (a->action != OPT_INIT &&
         prep_open(&a->prep, a->common.data, a->overrides, a->n_overrides, err) < 0)
         return -1;
     return give_up_rights(a, err);
@@ -213,7 +179,7 @@ static int act(struct args *a, struct err *err)
 {
     struct prep *p = &a->prep;
 
-    if (a->action == KEYS) {
+    if (a->action == OPT_KEYS) {
         print_keys();
         return 0;
     }
@@ -221,27 +187,27 @@ static int act(struct args *a, struct err *err)
         p->data = a->common.data;
     if (together_agree(p, open_set(a, err), err) < 0)
         return -1;
-    if (a->action == INIT)
+    if (a->action == OPT_INIT)
         return prep_propose(a->file, a->prep.name, a->common.data, err);
     switch (a->action) {
-    case CHECK:
+    case OPT_CHECK:
         return prep_check(p, err);
-    case REPAIR:
+    case OPT_REPAIR:
         if (prep_repair(p, err) < 0)
             return -1;
         puts(p->folder);
         return 0;
-    case VOCAB:
+    case OPT_VOCAB:
         return remark(p, prep_vocab(p, err));
-    case QUALITY:
+    case OPT_QUALITY:
         return prep_quality(p, err);
-    case CROISSANT:
+    case OPT_CROISSANT:
         return remark(p, prep_croissant(p, err));
-    case PLAN:
+    case OPT_PLAN:
         return remark(p, prep_plan(p, err));
-    case SUMMARY:
+    case OPT_SUMMARY:
         return remark(p, prep_summary(p, err));
-    case SHOW:
+    case OPT_SHOW:
         return remark(p, prep_show(p, a->file, err));
     default:
         if (prep_write(p, err) < 0)
@@ -282,11 +248,11 @@ static void say_next(const struct args *a)
 /* What is wrong with the command line; PLACE may be one of several processes. */
 static void refuse_misuse(const struct args *a, const struct group_place *place)
 {
-    if (!a->prep.name && a->action != INIT && a->action != KEYS) {
+    if (!a->prep.name && a->action != OPT_INIT && a->action != OPT_KEYS) {
         say_sets();
         exit(2);
     }
-    if (a->prep.json && a->action != WRITE && a->action != QUALITY)
+    if (a->prep.json && a->action != WRITE && a->action != OPT_QUALITY)
         die_usage("prep",
                   "--json goes with making shards and with --quality, not with this action");
     if (a->action != WRITE && (a->ranks > 1 || place->ranks > 1))
@@ -304,19 +270,6 @@ static void lose(void *ctx, const char *why, bool said)
         launch_say(why);
 }
 
-static volatile sig_atomic_t own_rank;
-
-/* What mpirun passes on, before there is something to remove: the status of an error, not of a crash. */
-static void end_early(int number)
-{
-    static const char text[] = "prep: error: stopped by a signal; nothing was kept\n";
-
-    (void)number;
-    if (own_rank == 0)
-        (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(1);
-}
-
 /* The processes that --ranks starts, or mpirun or srun has; this one may be the one that waits for them. */
 static int gather(struct args *a, char **argv, const struct group_place *place, struct err *err)
 {
@@ -330,11 +283,7 @@ static int gather(struct args *a, char **argv, const struct group_place *place, 
             return -1;
         exit(status);
     }
-    p->rank = own_rank = place->rank;
-    if (place->ranks > 1) {
-        signal(SIGUSR1, end_early);
-        signal(SIGUSR2, end_early);
-    }
+    p->rank = place->rank;
     if (launch_join(&p->group, "prep", place, lose, NULL, err) < 0)
         return -1;
     if (p->group && !a->workers) /* its share of the processors that it has in common with others */
@@ -362,7 +311,8 @@ int main(int argc, char **argv)
                                 .libraries = libraries,
                                 .keys = &keys,
                                 .n_keys = 1,
-                                .place = &place},
+                                .place = &place,
+                                .early = "stopped by a signal; nothing was kept"},
                      .prep.workers = cpu_count()};
     struct err err = {0};
     int rc;
@@ -380,7 +330,7 @@ int main(int argc, char **argv)
     rc = act(&a, &err);
     if (rc == 0 && a.action == WRITE)
         say_next(&a);
-    if (rc == 0 && a.action == INIT && a.prep.name)
+    if (rc == 0 && a.action == OPT_INIT && a.prep.name)
         cli_next(&a.common, "prep", (const char *const[]){a.prep.name, NULL});
     prep_close(&a.prep);
     free(a.overrides);

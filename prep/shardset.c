@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/group.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -17,6 +16,7 @@
 #include "base/thread.h"
 #include "data/index_record.h"
 #include "data/shard_write.h"
+#include "group/group.h"
 #include "notes.h"
 #include "pipeline.h"
 #include "prep.h"
@@ -350,8 +350,7 @@ static int run_caught(struct job *j, struct err *err)
     rc = run(j, err);
     for (int i = 0; i < N; i++)
         sigaction(numbers[i], &old[i], NULL);
-    if (rc == 0 &&
-        j->p->group) { /* the shards are in place: what mpirun passes on comes too late */
+    if (rc == 0) { /* the shards are in place: a request to stop comes too late */
         signal(SIGUSR1, SIG_IGN);
         signal(SIGUSR2, SIG_IGN);
     }

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/group.h"
 #include "base/json.h"
 #include "data/shard_write.h"
+#include "group/group.h"
 
 /* --- one error for all ---------------------------------------------------------------------------- */
 

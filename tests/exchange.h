@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/group.h"
+#include "group/group.h"
 
 enum { EXCHANGE_RANKS = 16, EXCHANGE_GONE = 3, EXCHANGE_WAITS = 250, EXCHANGE_PIECE = 1 << 20 };
 enum { EXCHANGE_HELD = 4 }; /* status: nothing went across while a share was held back */

@@ -1,23 +1,21 @@
 /* train.c - the command: train an experiment, resume a run, or look at what would be done.
  * SPDX-License-Identifier: MIT */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backend/backend.h"
-#include "base/cli.h"
 #include "base/fold.h"
-#include "base/launch.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "cli/cli.h"
 #include "data/dataset.h"
 #include "draw/canvas.h"
 #include "draw/sheet.h"
 #include "experiment/experiment.h"
 #include "forecast.h"
+#include "group/launch.h"
 #include "image/decode.h"
 #include "learn/begin.h"
 #include "learn/facts.h"
@@ -34,6 +32,7 @@
 #include "worker.h"
 
 enum {
+    TRAIN = 0, /* an action without an option */
     OPT_RESUME = 256,
     OPT_SUMMARY,
     OPT_PLAN,
@@ -56,22 +55,13 @@ enum {
     OPT_WORKER
 };
 
-enum action {
-    ACTION_TRAIN,
-    ACTION_SUMMARY,
-    ACTION_PLAN,
-    ACTION_SHOW,
-    ACTION_KEYS,
-    ACTION_SELFTEST
-};
-
 struct args {
     struct cli_common common;
     struct request request;
     struct worker study; /* of which study, seeds, ..., task are given */
     long worker;         /* 0: none */
-    enum action action;
-    const char *png; /* --show-batch */
+    int action;          /* TRAIN, or the OPT_ of something else */
+    const char *png;     /* --show-batch */
     bool unique;
     bool ops;     /* --summary=ops */
     bool quick;   /* --selftest */
@@ -112,23 +102,6 @@ static const struct argp_option options[] = {
 };
 // clang-format on
 
-static int64_t count_option(const char *option, const char *text, long long most)
-{
-    char *end;
-    long long n = strtoll(text, &end, 10);
-
-    if (*end || n < 1 || n > most)
-        die_usage("train", "%s %s: expected a whole number from 1 to %lld", option, text, most);
-    return n;
-}
-
-static void choose(struct args *a, int action)
-{
-    if (a->action != ACTION_TRAIN)
-        die_usage("train", "one of --summary --plan --show-batch --selftest --keys at a time");
-    a->action = action;
-}
-
 /* Options that make a study of it. */
 static error_t parse_study(int key, char *arg, struct args *a)
 {
@@ -146,17 +119,43 @@ static error_t parse_study(int key, char *arg, struct args *a)
         a->study.axes.folds = arg;
         return 0;
     case OPT_TASK:
-        a->study.task = (long)count_option("--task", arg, 1000000);
+        a->study.task = cli_number("train", "--task", arg, 1, 1000000);
         return 0;
     case OPT_IN:
         a->request.in = arg;
         return 0;
     case OPT_WORKER:
-        a->worker = (long)count_option("--worker", arg, INT_MAX);
+        a->worker = cli_number("train", "--worker", arg, 1, INT_MAX);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+/* Options that do something else than train. */
+static error_t parse_action(int key, char *arg, struct args *a)
+{
+    switch (key) {
+    case OPT_SUMMARY:
+        if (arg && strcmp(arg, "ops") != 0)
+            die_usage("train", "--summary=%s: expected --summary, or --summary=ops for every op",
+                      arg);
+        a->ops = arg != NULL;
+        break;
+    case OPT_SHOW_BATCH:
+        a->png = arg;
+        break;
+    case OPT_PLAN:
+    case OPT_SELFTEST:
+    case OPT_KEYS:
+        break;
+    default:
+        return parse_study(key, arg, a);
+    }
+    if (a->action != TRAIN)
+        die_usage("train", "one of --summary --plan --show-batch --selftest --keys at a time");
+    a->action = key;
+    return 0;
 }
 
 static bool is_study(const struct args *a)
@@ -194,43 +193,23 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         r->replay = arg;
         return 0;
     case OPT_STOP_AFTER:
-        r->stop_after = count_option("--stop-after", arg, 1000000);
+        r->stop_after = cli_number("train", "--stop-after", arg, 1, 1000000);
         return 0;
     case OPT_GPUS:
-        a->gpus = (int)count_option("--gpus", arg, GROUP_MAX);
+        a->gpus = (int)cli_number("train", "--gpus", arg, 1, GROUP_MAX);
         return 0;
     case OPT_RANKS:
-        a->ranks = (int)count_option("--ranks", arg, GROUP_MAX);
+        a->ranks = (int)cli_number("train", "--ranks", arg, 1, GROUP_MAX);
         return 0;
     case OPT_LR_FIND:
         r->instead = range_run;
         r->suffix = "-lr_find";
         return 0;
-    case OPT_SUMMARY:
-        choose(a, ACTION_SUMMARY);
-        if (arg && strcmp(arg, "ops") != 0)
-            die_usage("train", "--summary=%s: expected --summary, or --summary=ops for every op",
-                      arg);
-        a->ops = arg != NULL;
-        return 0;
-    case OPT_PLAN:
-        choose(a, ACTION_PLAN);
-        return 0;
-    case OPT_SHOW_BATCH:
-        choose(a, ACTION_SHOW);
-        a->png = arg;
-        return 0;
     case OPT_UNIQUE:
         a->unique = true;
         return 0;
-    case OPT_SELFTEST:
-        choose(a, ACTION_SELFTEST);
-        return 0;
     case OPT_QUICK:
         a->quick = true;
-        return 0;
-    case OPT_KEYS:
-        choose(a, ACTION_KEYS);
         return 0;
     case ARGP_KEY_ARG:
         if (!strchr(arg, '='))
@@ -239,7 +218,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->words[r->n_words++] = arg;
         return 0;
     default:
-        return parse_study(key, arg, a);
+        return parse_action(key, arg, a);
     }
 }
 
@@ -261,14 +240,14 @@ static int look(const struct args *a, struct err *err)
 
     if (useful_read(&e, r->experiment, r->words, r->n_words, err) < 0)
         return -1;
-    if (a->action == ACTION_SHOW) /* pictures are all it needs */
+    if (a->action == OPT_SHOW_BATCH) /* pictures are all it needs */
         snprintf(e->model.weights, sizeof e->model.weights, "none");
     if (session_open(&s, e, r->data, r->results, err) < 0)
         return -1;
     out = a->ops ? stdout : fold_begin(stdout); /* a line of ops is a line */
-    if (a->action == ACTION_SHOW)
+    if (a->action == OPT_SHOW_BATCH)
         rc = show_batch(stdout, s, a->png, a->unique, err);
-    else if (a->action == ACTION_SUMMARY)
+    else if (a->action == OPT_SUMMARY)
         rc = summary_print(out, s, a->ops, err);
     else
         rc = summary_plan(out, s, a->ranks, r->data, r->results, err);
@@ -305,7 +284,7 @@ static int train_study(struct args *a, char folder[PATH_LEN], struct err *err)
     }
     if (strcmp(sandbox_name(), "off") == 0)
         w->passed[n++] = "--no-sandbox";
-    return a->action == ACTION_PLAN ? forecast_print(stdout, w, err) : worker_train(w, folder, err);
+    return a->action == OPT_PLAN ? forecast_print(stdout, w, err) : worker_train(w, folder, err);
 }
 
 static int train(struct args *a, struct err *err)
@@ -315,19 +294,19 @@ static int train(struct args *a, struct err *err)
     if (is_study(a)) {
         if (train_study(a, folder, err) < 0)
             return -1;
-        if (a->action == ACTION_TRAIN) {
+        if (a->action == TRAIN) {
             printf("%s\n", folder);
             fflush(stdout);
             cli_next(&a->common, "eval", (const char *const[]){path_base(folder), NULL});
         }
         return 0;
     }
-    if (a->action == ACTION_SELFTEST)
+    if (a->action == OPT_SELFTEST)
         return selftest_run(stdout,
                             &(struct selftest_options){a->request.words, a->request.n_words,
                                                        a->request.results, a->quick},
                             err);
-    if (a->action != ACTION_TRAIN)
+    if (a->action != TRAIN)
         return look(a, err);
     if (a->request.replay)
         return replay_run(stdout, &a->request, err);
@@ -355,25 +334,25 @@ static void refuse_misuse_of_study(const struct args *a)
         die_usage("train", "--task I goes with a study: --study FILE, --seeds, --split-seeds or "
                            "--folds");
     if (is_study(a) && (r->resume || r->replay || r->instead || r->stop_after || r->in ||
-                        (a->action != ACTION_TRAIN && a->action != ACTION_PLAN)))
+                        (a->action != TRAIN && a->action != OPT_PLAN)))
         die_usage("train",
                   "a study (--study, --seeds, --split-seeds, --folds) trains, or is planned "
                   "with --plan: leave out --resume, --replay, --lr-find, --stop-after, "
                   "--summary, --show-batch and --selftest");
-    if (a->study.task > 0 && a->action == ACTION_PLAN)
+    if (a->study.task > 0 && a->action == OPT_PLAN)
         die_usage("train", "--plan is of the whole study: leave out --task");
 }
 
 /* --plan --ranks N: one process says what N would exchange. */
 static bool plans_ranks(const struct args *a, const struct group_place *place)
 {
-    return a->action == ACTION_PLAN && a->ranks > 1 && place->ranks == 1;
+    return a->action == OPT_PLAN && a->ranks > 1 && place->ranks == 1;
 }
 
 /* Options that PLACE, one of several processes, or the asking for several does not go with. */
 static void refuse_lonely(const struct args *a, const struct group_place *place)
 {
-    const bool trains = a->action == ACTION_TRAIN && !a->request.instead && !a->request.replay;
+    const bool trains = a->action == TRAIN && !a->request.instead && !a->request.replay;
     const bool several = place->ranks > 1 || processes(a) > 1;
 
     if (a->gpus > 0 && a->ranks > 0)
@@ -401,28 +380,28 @@ static void refuse_misuse(const struct args *a, const struct group_place *place)
         (a->png && sheet_check_path(a->png, &err) < 0))
         die_usage("train", "%s", err.msg);
     if (r->replay && (r->experiment || r->name || r->resume || r->stop_after || r->instead ||
-                      a->action != ACTION_TRAIN || processes(a) > 1)) {
+                      a->action != TRAIN || processes(a) > 1)) {
         die_usage("train",
                   "--replay computes a run again as it was recorded: only keys that change "
                   "no result go with it");
     } else if (r->resume && (r->experiment || r->name)) {
         die_usage("train", "--resume keeps the run's own experiment and name: leave out --exp "
                            "and --name");
-    } else if (r->instead && a->action != ACTION_TRAIN) {
+    } else if (r->instead && a->action != TRAIN) {
         die_usage("train",
                   "--lr-find is a run of its own: leave out --summary, --plan, --show-batch, "
                   "--selftest and --keys");
     } else if (r->instead && (r->resume || r->stop_after)) {
         die_usage("train", "--lr-find tries rates on an experiment's first phase: leave out "
                            "--resume and --stop-after");
-    } else if (a->action != ACTION_TRAIN && r->resume) {
+    } else if (a->action != TRAIN && r->resume) {
         die_usage("train",
                   "--resume trains: leave out --summary, --plan, --show-batch and --selftest");
-    } else if (a->unique && a->action != ACTION_SHOW) {
+    } else if (a->unique && a->action != OPT_SHOW_BATCH) {
         die_usage("train", "--unique goes with --show-batch FILE.png");
-    } else if (a->quick && a->action != ACTION_SELFTEST) {
+    } else if (a->quick && a->action != OPT_SELFTEST) {
         die_usage("train", "--quick goes with --selftest");
-    } else if (a->action == ACTION_SELFTEST && r->experiment) {
+    } else if (a->action == OPT_SELFTEST && r->experiment) {
         die_usage("train", "--selftest needs no experiment: leave out --exp");
     }
 }
@@ -434,9 +413,9 @@ static int give_up_rights(struct args *a, struct err *err)
     const struct request *r = &a->request;
     struct sandbox_place place = {r->in ? r->in : r->results, SANDBOX_WRITE};
     char folder[PATH_LEN];
-    bool writes = a->action == ACTION_TRAIN || a->action == ACTION_SELFTEST;
+    bool writes = a->action == TRAIN || a->action == OPT_SELFTEST;
 
-    if (a->action == ACTION_SHOW) {
+    if (a->action == OPT_SHOW_BATCH) {
         if (path_folder(folder, a->png, err) < 0)
             return -1;
         place.path = folder;
@@ -467,7 +446,7 @@ static int gather_team(struct args *a, const struct group_place *place, struct e
         exit(status);
     }
     a->request.gpus = a->gpus > 1;
-    if (a->action == ACTION_TRAIN && !a->request.resume && !a->request.replay && place->rank == 0)
+    if (a->action == TRAIN && !a->request.resume && !a->request.replay && place->rank == 0)
         a->request.git = facts_git();
     if (team_join(&a->request.team, place, err) < 0)
         return -1;
@@ -479,17 +458,6 @@ noreturn static void end_badly(const struct args *a, const struct err *err)
     if (!team_leads(a->request.team)) /* rank 0 says it; another status would have mpirun end it */
         exit(0);
     die("train", err);
-}
-
-/* Until loop_catch_signals() there is nothing to keep. A scheduler's word ends the process then, too, but with the
- * status that --help names, not as a crash would. */
-static void end_early(int number)
-{
-    static const char text[] = "train: error: stopped by a signal before the training began\n";
-
-    (void)number;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(1);
 }
 
 static const struct version_layer libraries[] = {{image_libraries},
@@ -518,13 +486,14 @@ int main(int argc, char **argv)
         NULL,
         NULL};
     struct group_place place;
-    struct args a = {
-        .common = {
-            .tool = "train", .libraries = libraries, .find_data = remote_data, .place = &place}};
+    struct args a = {.common = {.tool = "train",
+                                .libraries = libraries,
+                                .find_data = remote_data,
+                                .place = &place,
+                                /* until loop_catch_signals() there is nothing to keep */
+                                .early = "stopped by a signal before the training began"}};
     struct err err = {0};
 
-    signal(SIGUSR1, end_early);
-    signal(SIGUSR2, end_early);
     a.words = calloc((size_t)argc + 1, sizeof *a.words);
     if (!a.words) {
         err_set(&err, ERR_NOMEM, "arguments");
@@ -544,9 +513,9 @@ int main(int argc, char **argv)
     if ((a.worker > 0 && !launch_by_ranks() && worker_follow(a.worker, &err) < 0) ||
         gather_team(&a, &place, &err) < 0)
         die("train", &err);
-    if (a.action == ACTION_KEYS) {
+    if (a.action == OPT_KEYS) {
         experiment_document(stdout);
-    } else if (a.action != ACTION_SELFTEST && !a.request.experiment && !a.request.resume &&
+    } else if (a.action != OPT_SELFTEST && !a.request.experiment && !a.request.resume &&
                !a.request.replay && !is_study(&a)) {
         say_experiments();
         exit(2);

@@ -24,7 +24,7 @@ enum be_resident { RESIDENT_AUTO, RESIDENT_OFF };
 enum be_cuda_graph { CUDA_GRAPH_AUTO, CUDA_GRAPH_OFF };
 enum be_kind { BACKEND_AUTO, BACKEND_CPU, BACKEND_REF, BACKEND_CUDA };
 
-struct group_parts; /* base/group.h */
+struct group_parts; /* group/group.h */
 
 /* The processes that share each step's pictures, on GPUs a device each: same list, same steps, each its part of the
  * batch (struct step). Sums over pictures are then those of all of them: batch norms' and gradients'. */

@@ -116,6 +116,11 @@ int err_append(struct err *err, const char *format, ...)
     return -1;
 }
 
+int err_status(const struct err *err)
+{
+    return err->kind == ERR_USAGE ? 2 : 1;
+}
+
 _Noreturn void bug(const char *file, int line, const char *cond)
 {
     fprintf(stderr, "%s:%d: bug: %s\n", file, line, cond);

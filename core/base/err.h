@@ -55,6 +55,9 @@ int err_usage_of(struct err *err, const char *file);
 /* Appends to the message (for lists of offenders and for what to do next); truncates silently. */
 int err_append(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* With which status a tool ends where ERR is all: 2 misused, 1 failed. */
+int err_status(const struct err *err);
+
 /* Aborts with file, line and the condition: the caller broke a documented precondition. */
 #define BUG_IF(cond)                                                                               \
     do {                                                                                           \

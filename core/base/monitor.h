@@ -32,6 +32,11 @@
     ROW(SCALED_ECE, scaled_ece, "scaled_ece", "calibration error at that temperature", LOWER, \
         "fitted on these same pictures")
 #define METRIC_ID(id, member, key, label, direction, what) MONITOR_##id,
+/* "accuracy, top5_accuracy, ..., ", a constant: those of train.monitor that are best where they are highest. */
+#define MONITORS_HIGHER EACH_EPOCH_METRIC(NAME_WHERE_HIGHER) EACH_CHOSEN_METRIC(NAME_WHERE_HIGHER)
+#define NAME_WHERE_HIGHER(id, member, key, label, direction, what) NAME_OF_##direction(key)
+#define NAME_OF_HIGHER(key) key ", "
+#define NAME_OF_LOWER(key) ""
 
 enum monitor {
     EACH_EPOCH_METRIC(METRIC_ID)

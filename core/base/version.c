@@ -8,8 +8,9 @@
 #include <utf8proc.h>
 #include <yaml.h>
 
-#include "base/cli.h"
 #include "base/isa.h"
+
+const char presize_version[] = PRESIZE_VERSION;
 
 void version_library(FILE *file, const char *name, const char *version)
 {

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+extern const char presize_version[]; /* "0.1.0" */
+
 /* What a layer knows of its libraries: a function that prints a line for each. */
 struct version_layer {
     void (*say)(FILE *file); /* NULL ends an array */

@@ -208,11 +208,9 @@ int report_summary(FILE *out, struct report *r, struct err *err)
     }
     fputs("<dl class=\"tiles\">\n", out);
     put_tile(out, "error rate", (double)r->errors / r->p->n);
-    if (r->p->classes > 5)
-        put_tile(out, "top-5 accuracy", r->metrics.top5);
-    put_tile(out, "macro F1", r->metrics.macro_f1);
-    put_tile(out, "log loss, nat", r->metrics.log_loss);
-    put_tile(out, "calibration error", r->metrics.ece);
+    for (int i = MONITORS_ALWAYS; i < MONITORS; i++)
+        if (metrics_says((enum monitor)i, r->p->classes))
+            put_tile(out, monitor_rows[i].label, metrics_value(&r->metrics, (enum monitor)i));
     fputs("</dl>\n", out);
     return 0;
 }

@@ -7,9 +7,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "base/cli.h"
 #include "base/json.h"
 #include "base/sandbox.h"
+#include "base/version.h"
 #include "run/run_facts.h"
 
 /* First line of a command's output without its newline; false when it failed or said nothing. */

@@ -11,12 +11,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/launch.h"
 #include "base/log.h"
 #include "base/real.h"
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
+#include "group/launch.h"
 #include "learn/monitored.h"
 #include "learn/table.h"
 #include "learn/team.h"

@@ -4,11 +4,11 @@
 #ifndef PRESIZE_LEARN_SESSION_H
 #define PRESIZE_LEARN_SESSION_H
 
-#include "base/group.h"
 #include "data/shard.h"
 #include "data/split.h"
 #include "experiment/experiment.h"
 #include "experiment/infer.h"
+#include "group/group.h"
 
 enum { PHASES_MAX = 2 * KEY_LIST_MAX };
 

@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/cli.h"
-#include "base/launch.h"
+#include "group/launch.h"
 
 struct team {
     struct group *group;
@@ -135,7 +134,7 @@ void team_fail(struct team *t, const struct err *err)
     } else {
         launch_say(err->msg);
     }
-    group_end(t->group, cli_status("train", err));
+    group_end(t->group, err_status(err));
 }
 
 void team_leave(struct team *t)

@@ -1,4 +1,4 @@
-/* team.h - several processes that train one run: joined, ended together; base/launch.h starts them.
+/* team.h - several processes that train one run: joined, ended together; group/launch.h starts them.
  *
  * Rank 0 alone writes the run folder, the table and the log; the others are silent unless they fail. An error of
  * one ends all of them at once, and the launcher (mpirun, srun) does so where one dies; the last checkpoint is there to
@@ -8,7 +8,7 @@
 #define PRESIZE_LEARN_TEAM_H
 
 #include "backend/backend.h"
-#include "base/group.h"
+#include "group/group.h"
 #include "run/run.h"
 
 struct team;

@@ -84,7 +84,7 @@ const struct key train_keys[] = {
             "none, balanced (rare classes weigh more), or a FILE with the columns class and weight"),
     KEY_CHOICE(struct train_options, watch.monitor, "train.monitor", "valid_loss", monitor_keys,
                "metric that chooses the best epoch and that early_stop and plateau watch; higher "
-               "is better for accuracies, F1 and mcc, lower for the rest"),
+               "is better for " MONITORS_HIGHER "lower for the rest"),
     KEY_F64(struct train_options, watch.min_delta, "train.min_delta", "0", 0, 1e9, "1",
             "smallest improvement that early_stop and plateau count"),
     KEY_INT(struct train_options, watch.early_stop, "train.early_stop", "0", 0, 100000, "epochs",

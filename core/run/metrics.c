@@ -366,6 +366,11 @@ int metrics_one(double *out, enum monitor which, const struct predictions *p, st
     return 0;
 }
 
+bool metrics_says(enum monitor which, int32_t classes)
+{
+    return which != MONITOR_TOP5 || classes > 5;
+}
+
 bool metrics_interval(double *low, double *high, const struct metrics *m, enum monitor which)
 {
     *low = m->ece_low;

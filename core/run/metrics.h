@@ -52,6 +52,8 @@ int metrics_bins(struct calibration_bin bins[METRICS_BINS], int *n, const struct
                  struct err *err) MUST_USE;
 /* WHICH of M, one of MONITORS_ALWAYS to METRICS - 1. */
 double metrics_value(const struct metrics *m, enum monitor which);
+/* Whether WHICH says something of predictions among so many CLASSES: the top-5 accuracy of 5 is always 1. */
+bool metrics_says(enum monitor which, int32_t classes);
 /* Its 95 % interval; false: none was computed. */
 bool metrics_interval(double *low, double *high, const struct metrics *m, enum monitor which);
 /* {"top5_accuracy": ..., ...}, owned by the caller; NULL: out of memory. */

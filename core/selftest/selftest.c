@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cli.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "data/augment.h"
 
 static const char *const verdicts[] = {"passed", "FAILED", "left out"};

@@ -285,60 +285,6 @@ static int push_line(struct pickle_machine *m, uint8_t op)
 
 /* --- opcodes ------------------------------------------------------------------------------------ */
 
-static int containers(struct pickle_machine *m, uint8_t op)
-{
-    int first = 0;
-
-    switch (op) {
-    case '(': /* MARK */
-        if (m->n_marks == PICKLE_MARKS)
-            return machine_refuse(m, "nested too deep");
-        m->marks[m->n_marks++] = m->n_stack;
-        return 0;
-    case ')': /* EMPTY_TUPLE */
-        return push_new(m, NODE_TUPLE, 0);
-    case ']':
-        return push_new(m, NODE_LIST, 0);
-    case '}':
-        return push_new(m, NODE_DICT, 0);
-    case 't': /* TUPLE */
-        return pop_mark(m, &first) < 0 ? -1 : push_tuple(m, first);
-    case 0x85: /* TUPLE1 to TUPLE3 */
-    case 0x86:
-    case 0x87:
-        return small_tuple(m, op - 0x84);
-    case 'a': /* APPEND */
-        return fill(m, NODE_LIST, m->n_stack - 1);
-    case 'd': /* DICT, LIST */
-    case 'l': {
-        int node =
-            pop_mark(m, &first) < 0 ? -1 : machine_node_new(m, op == 'd' ? NODE_DICT : NODE_LIST);
-
-        if (node < 0 || (op == 'd' && (m->n_stack - first) % 2) ||
-            machine_add_items(m, node, m->stack + first, m->n_stack - first) < 0)
-            return node < 0 ? -1 : machine_refuse(m, "a dictionary of an odd number of values");
-        m->n_stack = first;
-        return machine_push(m, node);
-    }
-    case 0x91: /* FROZENSET */
-        if (pop_mark(m, &first) < 0)
-            return -1;
-        m->n_stack = first;
-        return torch_opaque(m, NULL, 0);
-    case 0x90: /* ADDITEMS, to a set */
-        if (pop_mark(m, &first) < 0)
-            return -1;
-        m->n_stack = first;
-        return 0;
-    case 's': /* SETITEM */
-        return fill(m, NODE_DICT, m->n_stack - 2);
-    case 'e': /* APPENDS */
-        return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_LIST, first);
-    default: /* 'u', SETITEMS */
-        return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_DICT, first);
-    }
-}
-
 /* What state dicts do not need, but what lies beside them in a file may. */
 static int rare_op(struct pickle_machine *m, uint8_t op)
 {
@@ -396,6 +342,63 @@ static int rare_op(struct pickle_machine *m, uint8_t op)
     }
 }
 
+/* Tuples, lists, dictionaries and sets. */
+static int containers(struct pickle_machine *m, uint8_t op)
+{
+    int first = 0;
+
+    switch (op) {
+    case '(': /* MARK */
+        if (m->n_marks == PICKLE_MARKS)
+            return machine_refuse(m, "nested too deep");
+        m->marks[m->n_marks++] = m->n_stack;
+        return 0;
+    case ')': /* EMPTY_TUPLE */
+        return push_new(m, NODE_TUPLE, 0);
+    case ']':
+        return push_new(m, NODE_LIST, 0);
+    case '}':
+        return push_new(m, NODE_DICT, 0);
+    case 't': /* TUPLE */
+        return pop_mark(m, &first) < 0 ? -1 : push_tuple(m, first);
+    case 0x85: /* TUPLE1 to TUPLE3 */
+    case 0x86:
+    case 0x87:
+        return small_tuple(m, op - 0x84);
+    case 'a': /* APPEND */
+        return fill(m, NODE_LIST, m->n_stack - 1);
+    case 'd': /* DICT, LIST */
+    case 'l': {
+        int node =
+            pop_mark(m, &first) < 0 ? -1 : machine_node_new(m, op == 'd' ? NODE_DICT : NODE_LIST);
+
+        if (node < 0 || (op == 'd' && (m->n_stack - first) % 2) ||
+            machine_add_items(m, node, m->stack + first, m->n_stack - first) < 0)
+            return node < 0 ? -1 : machine_refuse(m, "a dictionary of an odd number of values");
+        m->n_stack = first;
+        return machine_push(m, node);
+    }
+    case 0x91: /* FROZENSET */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        m->n_stack = first;
+        return torch_opaque(m, NULL, 0);
+    case 0x90: /* ADDITEMS, to a set */
+        if (pop_mark(m, &first) < 0)
+            return -1;
+        m->n_stack = first;
+        return 0;
+    case 's': /* SETITEM */
+        return fill(m, NODE_DICT, m->n_stack - 2);
+    case 'e': /* APPENDS */
+        return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_LIST, first);
+    case 'u': /* SETITEMS */
+        return pop_mark(m, &first) < 0 ? -1 : fill(m, NODE_DICT, first);
+    default:
+        return rare_op(m, op);
+    }
+}
+
 static int one_op(struct pickle_machine *m, uint8_t op)
 {
     uint64_t n;
@@ -407,23 +410,6 @@ static int one_op(struct pickle_machine *m, uint8_t op)
         return n <= 5 ? 0 : machine_refuse(m, "a protocol above 5");
     case 0x95: /* FRAME */
         return take(m, 8) ? 0 : -1;
-    case '(':
-    case ')':
-    case ']':
-    case '}':
-    case 't':
-    case 0x85:
-    case 0x86:
-    case 0x87:
-    case 'a':
-    case 's':
-    case 'e':
-    case 'u':
-    case 'd':
-    case 'l':
-    case 0x90:
-    case 0x91:
-        return containers(m, op);
     case 'N':
         return push_new(m, NODE_NONE, 0);
     case 0x88:
@@ -466,7 +452,7 @@ static int one_op(struct pickle_machine *m, uint8_t op)
     case 'Q':
         return torch_storage(m);
     default:
-        return rare_op(m, op);
+        return containers(m, op);
     }
 }
 

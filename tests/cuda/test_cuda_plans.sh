@@ -2,13 +2,8 @@
 # Every convolution of the ResNets has a deterministic plan in the real cuDNN, for two of the devices that
 # tests/data/cuda describes and a batch of 64 (test_cuda_plans_all.sh: for all); what cuDNN would wrongly let pass is
 # refused. No GPU is asked. Where cuDNN is not installed there is nothing to ask. SPDX-License-Identifier: MIT
-set -u
-if [ ! -x "$BIN/plan_check" ]; then
-    echo "skipped: no nvcc or cuDNN here"
-    exit 77
-fi
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
+[ -x "$BIN/plan_check" ] || skip "no nvcc or cuDNN here"
 "$BIN/plan_check" --short "$SOURCE"/tests/data/cuda/{a100,t4}.json | tee "$scratch/table" || exit 1
 [ "$(grep -c '| 241 | 241 |' "$scratch/table")" -eq 5 ] || {
     echo "expected 241 shapes on 2 devices in 3 types, of which one device lacks bf16"

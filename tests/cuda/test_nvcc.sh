@@ -30,7 +30,7 @@ fail() {
 # they were made from the same text.
 compile() {
     file=core/backend/cuda/$1.cu
-    stamp="$version $architectures $flags $(cat "$file" core/backend/cuda/*.h core/backend/*.h core/base/*.h | sha256sum)"
+    stamp="$version $architectures $flags $(cat "$file" core/backend/cuda/*.h core/{backend,step,arch,base}/*.h | sha256sum)"
     [ "$(cat "$out/$1.stamp" 2>/dev/null)" = "$stamp" ] && return 0
     gencode=
     case $architectures in *120*) gencode="-gencode=arch=compute_120,code=compute_120" ;; esac

@@ -4,24 +4,15 @@
 #
 # No case of ops has a result within half a unit below 2^-126, where x86 and ARM may differ (docs/arithmetic.md,
 # section 1). SPDX-License-Identifier: MIT
-set -eu -o pipefail
+. "${SOURCE:?}/tests/tool/scratch.sh"
+set -e -o pipefail
 for program in aarch64-linux-gnu-gcc qemu-aarch64 apt-get dpkg-deb; do
-    command -v "$program" >/dev/null || {
-        echo "skipped: no $program here (Debian: gcc-aarch64-linux-gnu, qemu-user)"
-        exit 77
-    }
+    command -v "$program" >/dev/null || skip "no $program here (Debian: gcc-aarch64-linux-gnu, qemu-user)"
 done
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-fail() {
-    echo "test_arm64: $*"
-    exit 1
-}
 tree=$BUILD/arm64
 "$SOURCE/.ci/arm64" "$tree" 2>"$scratch/message" || {
     grep -q "packages of .* did not come" "$scratch/message" || fail "$(cat "$scratch/message")"
-    echo "skipped: $(cat "$scratch/message")"
-    exit 77
+    skip "$(cat "$scratch/message")"
 }
 emulated=(qemu-aarch64 -L "$tree/sysroot")
 

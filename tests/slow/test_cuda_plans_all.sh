@@ -1,13 +1,8 @@
 #!/bin/bash
 # As tests/cuda/test_cuda_plans.sh with batches of 1, 2, 17, 64 and 256: every convolution has a plan.
 # SPDX-License-Identifier: MIT
-set -u
-if [ ! -x "$BIN/plan_check" ]; then
-    echo "skipped: no nvcc or cuDNN here"
-    exit 77
-fi
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
+[ -x "$BIN/plan_check" ] || skip "no nvcc or cuDNN here"
 "$BIN/plan_check" "$SOURCE"/tests/data/cuda/*.json >"$scratch/table" || exit 1
 [ "$(grep -c '| 241 | 241 |' "$scratch/table")" -eq 100 ] || {
     echo "expected 241 shapes on 7 devices in 3 types, of which one device lacks bf16, and 5 batches"

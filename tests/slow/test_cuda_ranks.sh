@@ -3,14 +3,8 @@
 # single process's numbers; stopped, resumed, killed; started by --gpus, by mpirun, by a launcher's variables. No
 # statement about a GPU. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh"
-if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v mpirun > "$scratch/null"; then
-    echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
-    exit 77
-fi
-if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
-    echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
-    exit 77
-fi
+[ -e "$BIN/libpresize_mpi.so" ] && command -v mpirun > "$scratch/null" || skip "no MPI here (libopenmpi-dev, openmpi-bin)"
+[ -e "$BIN/libpresize_cuda_sim.so" ] || skip "no nvcc or cuDNN (for their headers) or no C++ compiler here"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 tiny="$tiny model.arch=resnet18"
 tiny="$tiny -B cuda"

@@ -2,13 +2,9 @@
 # The tables of tests/ops and a training run of tests/tool, on the CUDA backend over a simulated device
 # (tests/cuda/sim.h), in several orders of its streams. No statement about a GPU.
 # SPDX-License-Identifier: MIT
-set -u
-if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
-    echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
-    exit 77
-fi
-export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so
 . "${SOURCE:?}/tests/tool/train_common.sh"
+[ -e "$BIN/libpresize_cuda_sim.so" ] || skip "no nvcc or cuDNN (for their headers) or no C++ compiler here"
+export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so
 
 for seed in 1 2; do
     for part in augment conv head norm optimiser; do

@@ -2,10 +2,7 @@
 # Trainings on the simulated device (tests/cuda/sim.h): where pictures lie, CUDA graphs, ops that fail. The short
 # part is test_cuda_plugin.sh. No statement about a GPU. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh"
-if [ ! -e "$BIN/libpresize_cuda_sim.so" ]; then
-    echo "skipped: no nvcc or cuDNN (for their headers) or no C++ compiler here"
-    exit 77
-fi
+[ -e "$BIN/libpresize_cuda_sim.so" ] || skip "no nvcc or cuDNN (for their headers) or no C++ compiler here"
 tiny_experiment 4 2 8 "{kind: one_cycle, epochs: 1, lr: 1e-3}"
 tiny="$tiny model.arch=resnet18"
 export PRESIZE_PLUGIN=$BIN/libpresize_cuda_sim.so

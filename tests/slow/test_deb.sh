@@ -1,23 +1,12 @@
 #!/bin/bash
 # The Debian package: built twice, in two folders, time zones and umasks, it has the same bytes, lintian is quiet, and
 # what it installs works from any folder as an ordinary user, who writes nothing below it. SPDX-License-Identifier: MIT
-set -eu
+. "${SOURCE:?}/tests/tool/scratch.sh"
+set -e
 for program in dpkg-buildpackage dh lintian git; do
-    command -v "$program" >/dev/null || {
-        echo "skipped: no $program here (Debian: debhelper, dpkg-dev, lintian, git)"
-        exit 77
-    }
+    command -v "$program" >/dev/null || skip "no $program here (Debian: debhelper, dpkg-dev, lintian, git)"
 done
-git -C "$SOURCE" rev-parse --git-dir >/dev/null 2>&1 || {
-    echo "skipped: $SOURCE is no git checkout"
-    exit 77
-}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-fail() {
-    echo "test_deb: $*"
-    exit 1
-}
+git -C "$SOURCE" rev-parse --git-dir >/dev/null 2>&1 || skip "$SOURCE is no git checkout"
 version=$("$BIN/fetch" --version)
 version=${version##* }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Every number, text and truth in run.json and last.json, changed once: `eval RUN --verify` must find each.
 # docs/reliability.md has the figure. SPDX-License-Identifier: MIT
-command -v python3 > /dev/null || { echo "skipped: no python3 to change JSON"; exit 77; }
+. "${SOURCE:?}/tests/tool/scratch.sh"
+command -v python3 > /dev/null || skip "no python3 to change JSON"
 . "${SOURCE:?}/tests/slow/small_set.sh"
 
 # leaf FILE N: changes the N-th leaf of FILE.kept into FILE and prints its name; nothing behind the last.

@@ -3,10 +3,7 @@
 # under the mpirun of the other is refused and names the right one. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh" || exit 1
 for program in mpicc.mpich mpirun.mpich mpirun.openmpi; do
-    if ! command -v $program > "$scratch/null"; then
-        echo "skipped: no $program here (libmpich-dev, mpich, openmpi-bin)"
-        exit 77
-    fi
+    command -v $program > "$scratch/null" || skip "no $program here (libmpich-dev, mpich, openmpi-bin)"
 done
 . "${SOURCE:?}/tests/tool/ranks_common.sh"
 cmake -S . -B "$scratch/build" -DCMAKE_BUILD_TYPE=Release -DMPI_C_COMPILER=mpicc.mpich -DPRESIZE_CUDA=OFF > "$scratch/out" 2> "$scratch/err" &&

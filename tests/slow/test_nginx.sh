@@ -2,18 +2,12 @@
 # Downloads from a real server, nginx on loopback, over http and over https with HTTP/2: killed and stopped at bytes that
 # a seed chooses and resumed, a file that changed meanwhile, a server that knows no ranges. docs/reliability.md has
 # the figures. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C PATH=$PATH:/usr/sbin
-unset PRESIZE_DATA http_proxy HTTP_PROXY all_proxy ALL_PROXY
-command -v nginx >/dev/null || { echo "skipped: no nginx"; exit 77; }
-command -v openssl >/dev/null || { echo "skipped: no openssl to make a certificate"; exit 77; }
-WORK=$(mktemp -d)
-SERVER=
-trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
-fetch=$BIN/fetch
 . "${SOURCE:?}/tests/tool/expect.sh"
 . "${SOURCE:?}/tests/tool/nginx.sh"
+command -v openssl >/dev/null || skip "no openssl to make a certificate"
+fetch=$BIN/fetch
+SERVER=
+at_end() { kill $SERVER 2>/dev/null; }
 RANDOM=${SEED:-1}
 
 mkdir -p big served temporary
@@ -30,9 +24,9 @@ server() {
 limit_rate 8m;
 listen 127.0.0.1:$1 sndbuf=64k;
 listen 127.0.0.1:$(($1 + 1)) ssl http2 sndbuf=64k;
-ssl_certificate $WORK/cert.pem;
-ssl_certificate_key $WORK/key.pem;
-location /none/ { alias $WORK/served/; max_ranges 0; }
+ssl_certificate $scratch/cert.pem;
+ssl_certificate_key $scratch/key.pem;
+location /none/ { alias $scratch/served/; max_ranges 0; }
 NGINX
 }
 nginx_start '$body_bytes_sent $status $server_protocol' || { fail "nginx does not start"; exit 1; }
@@ -92,4 +86,3 @@ refuse 4 "$fetch" other --from "$plain/absent.tar"; says "404"
 [ ! -e data/archives/other-absent.tar ] || fail "an error page was kept"
 [ $FAILED = 0 ] && echo "$n downloads from nginx broken off and gone on with: $((all / n)) bytes sent twice on average," \
     "at most $most"
-exit $FAILED

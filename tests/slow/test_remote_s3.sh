@@ -2,17 +2,13 @@
 # test_remote_s3.sh - `train --data s3://` against moto, which checks every signature: the local folder's weights; a wrong
 # key is refused. Needs BIN, SOURCE and a Python with moto[server] and boto3 (PYTHON); skipped without.
 # SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA http_proxy HTTP_PROXY all_proxy ALL_PROXY AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3
-python=${PYTHON:-python3}
-"$python" -c 'import moto.server, boto3' 2>/dev/null || { echo "skipped: no moto[server] and boto3 for $python"; exit 77; }
-WORK=$(mktemp -d)
-SERVER=
-trap '[ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null; rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
 . "${SOURCE:?}/tests/tool/expect.sh"
-export PRESIZE_CACHE=$WORK/cache
+unset AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3
+python=${PYTHON:-python3}
+"$python" -c 'import moto.server, boto3' 2>/dev/null || skip "no moto[server] and boto3 for $python"
+SERVER=
+at_end() { kill $SERVER 2>/dev/null; }
+export PRESIZE_CACHE=$scratch/cache
 
 mkdir experiments
 printf '%s\n' 'data: {set: demo, size: 32}' 'model: {arch: resnet18, weights: none}' 'exec: {threads: 1}' \
@@ -53,4 +49,3 @@ cmp r/local/checkpoints/last.safetensors r/remote/checkpoints/last.safetensors |
 rm -rf cache
 ! AWS_ACCESS_KEY_ID=$id AWS_SECRET_ACCESS_KEY=wrong train_from_s3 wrong || fail "trained with a wrong key"
 says "refuses these keys"
-exit "$FAILED"

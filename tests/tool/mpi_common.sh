@@ -6,8 +6,7 @@ mpirun=${MPIRUN:-mpirun}
 passed_on_status=1 killed_status=137 killed_text="rank 1 with PID"
 [ "$mpirun" = mpirun.mpich ] && passed_on_status="[01]" killed_status=9 killed_text="EXIT CODE: 9"
 if [ ! -e "$BIN/libpresize_mpi.so" ] || ! command -v "$mpirun" > /dev/null; then
-    echo "skipped: no MPI here (libopenmpi-dev, openmpi-bin)"
-    exit 77
+    skip "no MPI here (libopenmpi-dev, openmpi-bin)"
 fi
 unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_STEP_NUM_TASKS
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \

@@ -1,6 +1,8 @@
-# nginx.sh - sourced by tests that want a real web server. SPDX-License-Identifier: MIT
+# nginx.sh - sourced, after scratch.sh, by tests that want a real web server. SPDX-License-Identifier: MIT
+PATH=$PATH:/usr/sbin
+command -v nginx >/dev/null || skip "no nginx"
 
-# nginx_start LOG: serves $WORK/served from $WORK, and logs each request in ./sent as LOG says. The function `server`
+# nginx_start LOG: serves $scratch/served from $scratch, and logs each request in ./sent as LOG says. The function `server`
 # prints what stands in its server {}, given a port; the port above that one is meant to be free, too. Sets port and
 # SERVER, which the caller ends. Five ports are tried; status 1: none worked.
 nginx_start() {
@@ -10,25 +12,25 @@ nginx_start() {
         cat >nginx.conf <<NGINX
 $([ "$(id -u)" = 0 ] && echo "user root;")
 daemon off;
-pid $WORK/nginx.pid;
-error_log $WORK/error.log;
+pid $scratch/nginx.pid;
+error_log $scratch/error.log;
 worker_processes 1;
 events {}
 http {
     log_format sent '$1';
-    access_log $WORK/sent sent;
-    client_body_temp_path $WORK/temporary;
-    proxy_temp_path $WORK/temporary;
-    fastcgi_temp_path $WORK/temporary;
-    uwsgi_temp_path $WORK/temporary;
-    scgi_temp_path $WORK/temporary;
-    root $WORK/served;
+    access_log $scratch/sent sent;
+    client_body_temp_path $scratch/temporary;
+    proxy_temp_path $scratch/temporary;
+    fastcgi_temp_path $scratch/temporary;
+    uwsgi_temp_path $scratch/temporary;
+    scgi_temp_path $scratch/temporary;
+    root $scratch/served;
     server {
 $(server "$port")
     }
 }
 NGINX
-        nginx -p "$WORK" -c "$WORK/nginx.conf" 2>nginx.err &
+        nginx -p "$scratch" -c "$scratch/nginx.conf" 2>nginx.err &
         SERVER=$!
         for _ in $(seq 50); do
             [ -s nginx.pid ] && return 0

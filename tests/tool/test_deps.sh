@@ -2,20 +2,14 @@
 # make deps installs what is missing as root, else says the one line to run; with nothing missing it
 # does nothing. Of several names it takes the one that the release has, and names a package that none has.
 # dpkg-query, id, sudo, apt-cache and apt-get are stand-ins here. SPDX-License-Identifier: MIT
-set -eu
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
+set -e
 mkdir "$scratch/bin"
-log=$scratch/log
+log=$scratch/out
 
 stand_in() { # NAME BODY
     printf '#!/bin/bash\n%s\n' "$2" >"$scratch/bin/$1"
     chmod +x "$scratch/bin/$1"
-}
-fail() {
-    echo "test_deps: $*"
-    cat "$log"
-    exit 1
 }
 deps() { # [PACKAGE...] -> status, output in log
     : >"$log"

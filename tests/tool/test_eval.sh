@@ -1,15 +1,7 @@
 # test_eval.sh - eval on made-up runs: what is printed, in each form, and what is refused.
 # SPDX-License-Identifier: MIT
-set -u
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
 results=$scratch/results
-
-fail() {
-    echo "FAIL: $*" >&2
-    [ -s "$scratch/err" ] && tail -n 20 "$scratch/err" >&2
-    exit 1
-}
 
 # evaluate STATUS ARGS...: stdout in $scratch/out, stderr in $scratch/err.
 evaluate() {
@@ -68,7 +60,9 @@ make_run again 1 5
 evaluate 0
 shows "$results/again  (done)" "error rate  0.0833  (5 of 60, 95 % interval 0.0361 to 0.1807)" \
     "on the validation pictures of made, random split (42)" "resnet18, weights none, fp32" "made, 3 classes" \
-    "most confused:" "$results/again/report.html" "macro F1 0.91" "best temperature"
+    "most confused:" "$results/again/report.html" "macro F1 0.91" "best temperature" "balanced accuracy 0." \
+    "Matthews correlation (MCC) 0." "log loss " "Brier score 0." "calibration error (ECE) 0." "(95 % interval "
+grep -q 'top-5' "$scratch/out" && fail "the top-5 accuracy of 3 classes"
 evaluate 0 worse
 shows "25 of 60"
 evaluate 0 "$results/worse/"
@@ -245,8 +239,8 @@ refused 1 "did you mean second" secnod
 refused 1 "no run.json" "$scratch"
 refused 2 "one run at a time" first second
 refused 2 "one at a time" first --report --list
-refused 2 "at least 1" first --most-confused=none
-refused 2 "at least 1" first --top-losses=0
+refused 2 "whole number from 1" first --most-confused=none
+refused 2 "whole number from 1" first --top-losses=0
 refused 2 "two runs" --compare first
 refused 2 "which pictures" first --predict
 refused 2 "goes with --compare" first --fail-on-regression

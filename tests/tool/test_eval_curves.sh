@@ -1,18 +1,12 @@
 # test_eval_curves.sh - eval --plot and --watch on made-up runs: in progress, done, killed, torn, empty.
 # SPDX-License-Identifier: MIT
-set -u
-scratch=$(mktemp -d)
+. "${SOURCE:?}/tests/tool/scratch.sh"
 holder=
-trap '[ -z "$holder" ] || kill "$holder" 2> /dev/null; rm -rf "$scratch"' EXIT
+at_end() { kill $holder 2> /dev/null; }
 results=$scratch/results
 unset COLUMNS LC_ALL LC_CTYPE
 export LANG=C
 
-fail() {
-    echo "FAIL: $*" >&2
-    for file in out err; do [ -s "$scratch/$file" ] && sed "s/^/$file: /" "$scratch/$file" >&2; done
-    exit 1
-}
 evaluate() { # STATUS ARGS...
     local status=$1 got
     shift

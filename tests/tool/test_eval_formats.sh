@@ -8,9 +8,8 @@ mkdir "$scratch/forms"
 "$BIN/test_decode" --write "$scratch/forms" || fail "test_decode --write"
 cd "$scratch/forms" || exit 1
 cp "$(ls "$data"/demo/tree/images/*.jpg | head -n 1)" form.jpg
-ARCHIVE=${PRESIZE_SHARED:-$SOURCE/../shared}/data/oxford-iiit-pet-mini.tgz
 odd="Abyssinian_34.jpg Abyssinian_5.jpg Egyptian_Mau_138.jpg" # a GIF, a PNG with alpha, bytes behind the end
-[ ! -f "$ARCHIVE" ] || tar -xzf "$ARCHIVE" --strip-components=2 \
+[ ! -f "$archive" ] || tar -xzf "$archive" --strip-components=2 \
     $(for file in $odd; do echo oxford-iiit-pet/images/$file; done) || fail "the odd files"
 
 predict() { # ARGS...

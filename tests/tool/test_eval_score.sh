@@ -209,7 +209,7 @@ no 1 "prep none" off --set none
 no 1 "name of a prepared set" off --set ../few
 no 2 "train, valid or test" off --split all
 no 2 "from 0 to 1" off --tta --beta 1.5
-no 2 "at least 1" off --tta=none
+no 2 "whole number from 1" off --tta=none
 no 2 "--beta goes with --tta" off --beta 0.5
 no 2 "not with --verify" off --split test --verify
 no 2 "takes files" off --split test --predict "$0"

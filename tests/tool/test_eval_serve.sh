@@ -11,10 +11,9 @@ if ! "$BIN/eval" --version --verbose | grep -q libmicrohttpd; then
     mkdir -p "$results"
     "$BIN/eval" --serve 0 --results "$results" >"$scratch/out" 2>"$scratch/err"
     [ $? = 1 ] && grep -q "built without libmicrohttpd" "$scratch/err" || fail "--serve without the library"
-    echo "skipped: this build has no libmicrohttpd"
-    exit 77
+    skip "this build has no libmicrohttpd"
 fi
-command -v python3 >"$scratch/out" || { echo "skipped: no python3"; exit 77; }
+command -v python3 >"$scratch/out" || skip "no python3"
 
 "$BIN/eval" --serve 0 --results "$scratch/nothing" >"$scratch/out" 2>"$scratch/err"
 [ $? = 1 ] && grep -q "cannot serve $scratch/nothing" "$scratch/err" || fail "no results folder"
@@ -59,7 +58,7 @@ cp -r "$results/pair" "$scratch/here/first"
 mkfifo "$scratch/address"
 (cd "$scratch/here" && exec "$BIN/eval" --serve 0 --data "$data" --results "$results") >"$scratch/address" 2>"$scratch/served" &
 server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$scratch"' EXIT
+at_end() { kill $server 2>/dev/null; }
 read -r -t 20 address <"$scratch/address" || fail "no address: $(cat "$scratch/served")"
 port=${address#http://127.0.0.1:}
 port=${port%%/*}

@@ -2,21 +2,11 @@
 # test_fetch.sh - fetch on archives made here: what it prints, what it makes, each kind of bad archive,
 # locks, a full disk, --verify; after every failure the data folder is empty. Needs BIN and SOURCE.
 # SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA
-WORK=$(mktemp -d)
-MOUNTED=
-cleanup() {
-    [ -n "$MOUNTED" ] && umount "$MOUNTED"
-    rm -rf "$WORK"
-}
-trap cleanup EXIT
-cd "$WORK" || exit 1
-fetch=$BIN/fetch
-
 . "${SOURCE:?}/tests/tool/expect.sh"
 . "${SOURCE:?}/tests/tool/flip_byte.sh"
+fetch=$BIN/fetch
+MOUNTED=
+at_end() { [ -z "$MOUNTED" ] || umount "$MOUNTED"; }
 
 # --- an archive in the layout of the public one, with what Macs leave in it
 mkdir -p set/images set/annotations
@@ -61,7 +51,7 @@ says "$(sha256sum <set.tgz | cut -d ' ' -f 1)"
     echo "{\"path\": \"$f\", \"size\": $(stat -c %s "$f"), \"sha256\": \"$(sha256sum <"$f" | cut -d ' ' -f 1)\"}"
 done) >expected
 tail -n +2 data/mine/manifest.jsonl | cmp -s - expected || fail "the manifest is not what sha256sum says"
-grep -q "$WORK\|mtime\|time" data/mine/manifest.jsonl && fail "a path or a time in the manifest"
+grep -q "$scratch\|mtime\|time" data/mine/manifest.jsonl && fail "a path or a time in the manifest"
 cp data/mine/manifest.jsonl first.jsonl
 before=$(stat -c %Y.%i data/mine/tree data/mine/manifest.jsonl)
 ok "$fetch" mine --from set.tgz; says "complete"; prints data/mine/tree
@@ -137,7 +127,7 @@ rmdir data/mine/tree/images/Cat_1.jpg
 ok "$fetch" mine --repair; prints "repaired images/Cat_1.jpg"
 rm data/mine && mv there data/mine && rm -r data/archives elsewhere
 rm -rf data/mine/tree/images
-ln -s "$WORK" data/mine/tree/images # nothing is written through a link
+ln -s "$scratch" data/mine/tree/images # nothing is written through a link
 refuse 7 "$fetch" mine --repair --from set.tgz; says "is a link"
 rm data/mine/tree/images
 ok "$fetch" mine --repair --from set.tgz
@@ -227,7 +217,7 @@ rm -rf data
 # --- a full disk: a tiny file system where we may mount one (unit tests have it everywhere)
 mkdir tiny
 if mount -t tmpfs -o size=64k,nr_inodes=100 tmpfs tiny 2>/dev/null; then
-    MOUNTED=$WORK/tiny
+    MOUNTED=$scratch/tiny
     # packs to less than the room there is, unpacks to more
     mkdir big; head -c 400000 /dev/zero >big/a.jpg; tar czf big.tgz big
     refuse 6 "$fetch" mine --data tiny --from big.tgz; says "No space left"
@@ -239,6 +229,3 @@ if mount -t tmpfs -o size=64k,nr_inodes=100 tmpfs tiny 2>/dev/null; then
 else
     echo "note: no tmpfs here, the full disk is left to the unit tests"
 fi
-
-[ $FAILED = 0 ] && echo "fetch: all good"
-exit $FAILED

@@ -1,15 +1,8 @@
 #!/bin/bash
 # test_fetch_demo.sh - the demo set: same bytes each time and at any number of processors, Oxford's
 # layout, lists that agree with the pictures, the set as Croissant. Needs BIN and SOURCE. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
-FAILED=0
+. "${SOURCE:?}/tests/tool/expect.sh"
 fetch=$BIN/fetch
-fail() { echo "FAILED: $*"; FAILED=1; }
 
 "$fetch" demo >out 2>err || { cat err; exit 1; }
 [ "$(tail -n 1 out)" = data/demo/tree ] || fail "stdout: $(cat out)"
@@ -41,18 +34,18 @@ done
 # Croissant: the archive by its hash, a class a record, and the same bytes twice
 cd "$SOURCE" || exit 1
 for i in 1 2; do
-    "$BIN/prep" demo --data "$WORK/data" --croissant >"$WORK/croissant$i" 2>"$WORK/err" || fail "--croissant: $(cat "$WORK/err")"
+    "$BIN/prep" demo --data "$scratch/data" --croissant >"$scratch/croissant$i" 2>"$scratch/err" || fail "--croissant: $(cat "$scratch/err")"
 done
-cmp -s "$WORK/croissant1" "$WORK/croissant2" || fail "--croissant: other bytes the second time"
-grep -qF "\"sha256\": \"$(sha256sum "$WORK/data/archives/demo.tar" | cut -d ' ' -f 1)\"" "$WORK/croissant1" || fail "--croissant: no archive"
-[ "$(grep -c '"classes/name": ' "$WORK/croissant1")" = "$(wc -l <"$WORK/data/demo/kinds")" ] || fail "--croissant: classes"
-grep -qF '"conformsTo": "http://mlcommons.org/croissant/1.1"' "$WORK/croissant1" || fail "--croissant: its version"
-grep -qF '"*images/*.jpg"' "$WORK/croissant1" || fail "--croissant: pictures"
-grep -qF '"encodingFormat": "image/jpeg"' "$WORK/croissant1" || fail "--croissant: the pictures' format"
-grep -q '"url"' "$WORK/croissant1" && fail "--croissant: an address of a set that is published nowhere"
+cmp -s "$scratch/croissant1" "$scratch/croissant2" || fail "--croissant: other bytes the second time"
+grep -qF "\"sha256\": \"$(sha256sum "$scratch/data/archives/demo.tar" | cut -d ' ' -f 1)\"" "$scratch/croissant1" || fail "--croissant: no archive"
+[ "$(grep -c '"classes/name": ' "$scratch/croissant1")" = "$(wc -l <"$scratch/data/demo/kinds")" ] || fail "--croissant: classes"
+grep -qF '"conformsTo": "http://mlcommons.org/croissant/1.1"' "$scratch/croissant1" || fail "--croissant: its version"
+grep -qF '"*images/*.jpg"' "$scratch/croissant1" || fail "--croissant: pictures"
+grep -qF '"encodingFormat": "image/jpeg"' "$scratch/croissant1" || fail "--croissant: the pictures' format"
+grep -q '"url"' "$scratch/croissant1" && fail "--croissant: an address of a set that is published nowhere"
 
 # Labels of a table, pictures of two formats, whatever their names end with.
-cd "$WORK" || exit 1
+cd "$scratch" || exit 1
 mkdir -p own/images
 cp data/demo/tree/images/Classic_Tabby_1.jpg own/images/a.jpg
 printf '\211PNG\r\n\032\n\0\0\0\rIHDR\0\0\0\010\0\0\0\010\010\002\0\0\0' >own/images/b.jpg
@@ -134,6 +127,3 @@ sed -i '1s/"sha256": "[0-9a-f]*"/"sha256": "67195c5e1c01f1ab5f9b6a5d22b8c27a580d
 "$BIN/prep" own.yaml --croissant >own.json 2>err || fail "--croissant of a published set: $(cat err)"
 grep -q '"contentUrl": "https://www.robots.ox.ac.uk/.*/images.tar.gz"' own.json && grep -q '"url": "https://www.robots' own.json ||
     fail "no address of a published archive"
-
-[ $FAILED = 0 ] && echo "fetch demo: all good"
-exit $FAILED

@@ -2,25 +2,16 @@
 # test_fetch_weights.sh - fetch weights/NAME on .pth files made here: what is stored, hashes in names,
 # each kind of bad file, downloads from 127.0.0.1, --verify; after every failure nothing is left.
 # Needs BIN, SOURCE and python3. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA http_proxy HTTP_PROXY all_proxy ALL_PROXY
-command -v python3 >/dev/null || { echo "skipped: no python3 to make .pth files"; exit 77; }
-WORK=$(mktemp -d)
-SERVER=
-MOUNTED=
-cleanup() {
-    [ -n "$SERVER" ] && kill "$SERVER" 2>/dev/null
-    [ -n "$MOUNTED" ] && umount "$MOUNTED"
-    rm -rf "$WORK"
-}
-trap cleanup EXIT
-cd "$WORK" || exit 1
-fetch=$BIN/fetch
-stored=data/weights/resnet18.safetensors
-
 . "${SOURCE:?}/tests/tool/expect.sh"
 . "${SOURCE:?}/tests/tool/flip_byte.sh"
+command -v python3 >/dev/null || skip "no python3 to make .pth files"
+fetch=$BIN/fetch
+stored=data/weights/resnet18.safetensors
+SERVER= MOUNTED=
+at_end() {
+    kill $SERVER 2>/dev/null
+    [ -z "$MOUNTED" ] || umount "$MOUNTED"
+}
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 pth() { python3 "$SOURCE/tests/oracle/resnet_pth.py" "$@" || fail "resnet_pth.py $*"; }
 
@@ -192,7 +183,7 @@ for case in unfinite.pth:"has NaN at number" export.pkl:"a fastai export" short.
 done
 refuse 1 "$fetch" weights/resnet50-v2 --from good.pth; says "it looks like resnet18"
 refuse 1 "$fetch" weights/resnet18 --from none.pth; says "none.pth"
-refuse 1 "$fetch" weights/resnet18 --from "$WORK"; says "not a file"
+refuse 1 "$fetch" weights/resnet18 --from "$scratch"; says "not a file"
 nothing_left data
 # somebody else's file is not replaced
 mkdir -p data/weights
@@ -257,10 +248,7 @@ nothing_left data
 # --- a full disk
 mkdir tiny
 if mount -t tmpfs -o size=8m none tiny 2>/dev/null; then
-    MOUNTED=$WORK/tiny
+    MOUNTED=$scratch/tiny
     refuse 6 "$fetch" weights/resnet18 --data tiny --from good.pth
     [ -z "$(ls -A tiny)" ] || fail "left on the full disk: $(find tiny)"
 fi
-
-[ $FAILED = 0 ] && echo "fetch weights: all good"
-exit $FAILED

@@ -2,13 +2,8 @@
 # make install: one presize on PATH that runs the four tools and finds experiments and data sets from
 # any folder, wherever the prefix is moved; over another version, over a package and where nothing can be written;
 # only what git has. SPDX-License-Identifier: MIT
-set -eu
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-fail() {
-    echo "test_install: $*"
-    exit 1
-}
+. "${SOURCE:?}/tests/tool/scratch.sh"
+set -e
 
 cmake --install "$BUILD" --prefix "$scratch/first" >/dev/null
 for file in share/man/man1/presize-train.1 share/man/man5/presize-experiment.5 share/presize/presize.spdx.json \

@@ -1,13 +1,7 @@
 #!/bin/bash
 # Man pages, completion and the list of libraries say what the tools' own tables say, and a shell completes sets,
 # experiments, runs, options and keys. SPDX-License-Identifier: MIT
-set -u
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
+. "${SOURCE:?}/tests/tool/scratch.sh"
 
 # --- pages: every option of --help, every key of --keys, and no others ---
 page_options() { # PAGE

@@ -3,17 +3,13 @@
 # and needs a new record: OPS_BITS=1 build/bin/test_ops_conv | grep ^bits, then the same of test_ops_norm and
 # test_ops_optimiser.
 # SPDX-License-Identifier: MIT
-set -u
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "${SOURCE:?}/tests/tool/scratch.sh"
 for part in conv norm optimiser; do
     OPS_BITS=1 "$BIN/test_ops_$part" 2>/dev/null | grep '^bits'
 done > "$scratch/bits"
-[ "$(wc -l < "$scratch/bits")" -gt 200 ] || { echo "FAIL: $(wc -l < "$scratch/bits") results"; exit 1; }
-diff "$SOURCE/tests/data/ops_bits.txt" "$scratch/bits" || { echo "FAIL: other bits than recorded"; exit 1; }
+[ "$(wc -l < "$scratch/bits")" -gt 200 ] || fail "$(wc -l < "$scratch/bits") results"
+diff "$SOURCE/tests/data/ops_bits.txt" "$scratch/bits" || fail "other bits than recorded"
 # The control: the hash of one result changed.
-sed '7s/^bits ./bits x/' "$scratch/bits" | cmp -s - "$SOURCE/tests/data/ops_bits.txt" && {
-    echo "FAIL: control: another result went unnoticed"
-    exit 1
-}
+sed '7s/^bits ./bits x/' "$scratch/bits" | cmp -s - "$SOURCE/tests/data/ops_bits.txt" &&
+    fail "control: another result went unnoticed"
 exit 0

@@ -1,25 +1,12 @@
 #!/bin/bash
 # test_prep.sh - prep on small sets made here: same bytes at any number of workers, every kind of bad
 # input, and what each option prints. Needs BIN and SOURCE. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
-mkdir -p prep/datasets
-prep=$BIN/prep
-[ -x "$prep" ] || { echo "no $prep"; exit 1; }
-
 . "${SOURCE:?}/tests/tool/expect.sh"
 . "${SOURCE:?}/tests/tool/flip_byte.sh"
+mkdir -p prep/datasets
+prep=$BIN/prep
 hashes() { (cd "$1" && sha256sum shard-*.h5 index.json | sort -k 2); }
 
-# picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program
-picture() {
-    mkdir -p "$(dirname "$1")"
-    { printf 'P6\n%d %d\n255\n' "$2" "$3"; tail -c +"$4" "$prep" | head -c $(($2 * $3 * 3)); } >"$1"
-}
 offset=1000
 for label in Cat_a cat_b dog; do
     for i in 1 2 3 4 5 6 7; do
@@ -35,7 +22,7 @@ printf 'x' >flat/.hidden_1.jpg
 
 cat >prep/datasets/flat.yaml <<END
 title: flat
-root: $WORK/flat
+root: $scratch/flat
 skip: '\.txt$'
 label: {from: regex, regex: '(.+)_\d+.jpg$'}
 presize: {size: 32}
@@ -43,7 +30,7 @@ shard: {pictures: 8}
 END
 cat >prep/datasets/nested.yaml <<END
 title: nested
-root: $WORK/nested
+root: $scratch/nested
 label: {from: folder}
 presize: {size: 32}
 END
@@ -120,8 +107,8 @@ says "the settings differ"
 [ "$before" != "$(cat jpeg/flat/shards-32/index.json)" ] || fail "another quality gives the same shards"
 # longer than a JPEG can be: nothing is kept, and the way out is named; the control: raw
 mkdir long && { printf 'P6\n9000 1\n255\n' && head -c 27000 /dev/zero; } >long/a_1.ppm
-ok "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_raw
-refuse 1 "$prep" flat "root=$WORK/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_jpeg \
+ok "$prep" flat "root=$scratch/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_raw
+refuse 1 "$prep" flat "root=$scratch/long" label.regex='(.)_' presize.max_aspect=100 presize.size=700 --data long_jpeg \
     shard.storage=jpeg decode.on_error=skip
 says "70000 x 700"
 says "set shard.storage=raw"
@@ -274,21 +261,21 @@ says "1 class has no picture left: fox"
 grep -q "class dog" err && fail "dogs are there: $(cat err)"
 rm flat/fox_1.jpg
 mkdir none && printf x >none/a_1.jpg && printf x >none/a_2.jpg
-refuse 1 "$prep" flat "root=$WORK/none" --summary
-says "decode: none of the 2 pictures below $WORK/none can be decoded"
+refuse 1 "$prep" flat "root=$scratch/none" --summary
+says "decode: none of the 2 pictures below $scratch/none can be decoded"
 prints "decode    FAILED: a_1.jpg: "
 cp flat/dog_1.jpg none/b_1.jpg
-ok "$prep" flat "root=$WORK/none" --summary
+ok "$prep" flat "root=$scratch/none" --summary
 prints "decode    FAILED: a_2.jpg: "
 prints "picture   b_1.jpg, number 2"
 rm none/b_1.jpg
-refuse 1 "$prep" flat "root=$WORK/none" --show none.png
+refuse 1 "$prep" flat "root=$scratch/none" --show none.png
 says "none of 2 pictures"
 [ -e none.png ] && fail "--show: a sheet of nothing"
 rm flat/dog_91.jpg flat/cat_b_9[234].*
 mkdir broken && for i in 1 2 3; do picture broken/a_$i.jpg 30 30 $((i * 900)); done
 picture broken/b_1.jpg 30 30 9999
-printf "title: b\nroot: $WORK/broken\nlabel: {from: regex, regex: '(.+)_\\\\d+.jpg$'}\n" >prep/datasets/broken.yaml
+printf "title: b\nroot: $scratch/broken\nlabel: {from: regex, regex: '(.+)_\\\\d+.jpg$'}\n" >prep/datasets/broken.yaml
 
 # --- labels and patterns
 picture flat/unlabelled.jpg 30 30 7000
@@ -359,7 +346,7 @@ printf 'y' >data/got/tree/images/notes.txt
 ok "$prep" got
 says "up to date"
 mv data/got/tree elsewhere
-ln -s "$WORK/elsewhere" data/got/tree # the pictures on another disk
+ln -s "$scratch/elsewhere" data/got/tree # the pictures on another disk
 ok "$prep" got
 says "up to date"
 again() { rm -rf data/got && cp -r was data/got; }
@@ -388,7 +375,7 @@ says "2 files are not as fetched: extra images/dog_4.jpg, changed labels.csv;"
 ok "$prep" got root=data/got/tree # as a set of one's own
 says "4 pictures of 2 classes"
 again
-ln -s "$WORK/flat" data/got/tree/images/more
+ln -s "$scratch/flat" data/got/tree/images/more
 refuse 1 "$prep" got label.from=regex 'label.regex=([A-Za-z_]+)_\d+\.jpg$'
 says "1 file is not as fetched: extra images/more;"
 again
@@ -437,6 +424,3 @@ else
     says "stopped by a signal"
     [ -z "$(find stopped -type f 2>/dev/null)" ] || fail "stopped: left $(find stopped -type f)"
 fi
-
-[ $FAILED = 0 ] && echo "ok"
-exit $FAILED

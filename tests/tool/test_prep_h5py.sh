@@ -1,16 +1,12 @@
 #!/bin/bash
 # test_prep_h5py.sh - an outsider opens a shard by name: h5py (and Pillow, of storage jpeg) gives the pixels, labels and
 # sizes. Needs BIN and SOURCE; skipped without h5py. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
+. "${SOURCE:?}/tests/tool/expect.sh"
 PYTHON=
 for p in /usr/bin/python3 python3; do
     $p -c 'import h5py' 2>/dev/null && { PYTHON=$p; break; }
 done
-[ -n "$PYTHON" ] || { echo "skipped: no h5py (Debian: python3-h5py)"; exit 77; }
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
+[ -n "$PYTHON" ] || skip "no h5py (Debian: python3-h5py)"
 mkdir -p prep/datasets tree
 # Already of the presized size, so that the pixels in the shard are the bytes of the file.
 n=0
@@ -19,7 +15,7 @@ for name in a/cat_1 a/cat_2 b/dog_1; do
     mkdir -p tree/${name%/*}
     { printf 'P6\n40 32\n255\n'; tail -c +$((n * 3000)) "$BIN/prep" | head -c 3840; } >tree/$name.ppm
 done
-printf "title: h\nroot: $WORK/tree\nlabel: {from: folder}\npresize: {size: 32}\n" >prep/datasets/h.yaml
+printf "title: h\nroot: $scratch/tree\nlabel: {from: folder}\npresize: {size: 32}\n" >prep/datasets/h.yaml
 for storage in raw jpeg; do
     "$BIN/prep" h --data $storage shard.storage=$storage >out 2>err || { cat err; exit 1; }
 done

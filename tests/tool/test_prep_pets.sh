@@ -2,20 +2,13 @@
 # test_prep_pets.sh - the 695 real pictures: same shards at 1 and 2 workers, two seconds apart, in the
 # Pets layout and in folders. Needs BIN, SOURCE; skipped without the pictures.
 # SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-ARCHIVE=${PRESIZE_SHARED:-$SOURCE/../shared}/data/oxford-iiit-pet-mini.tgz
-[ -f "$ARCHIVE" ] || { echo "skipped: no $ARCHIVE (set PRESIZE_SHARED)"; exit 77; }
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
-FAILED=0
-fail() { echo "FAILED: $*"; FAILED=1; }
+. "${SOURCE:?}/tests/tool/expect.sh"
+needs_archive
 run() { "$BIN/prep" "$@" >out 2>err || { fail "prep $*: status $?"; cat err; }; }
 
 mkdir -p prep/datasets one/pets-mini/tree two/pets-mini
 cp "$SOURCE"/prep/datasets/*.yaml prep/datasets/
-tar -xzf "$ARCHIVE" -C one/pets-mini/tree --strip-components=1 || exit 1
+tar -xzf "$archive" -C one/pets-mini/tree --strip-components=1 || exit 1
 ln -s ../../one/pets-mini/tree two/pets-mini/tree
 mkdir folders
 for f in one/pets-mini/tree/images/*.jpg; do
@@ -24,7 +17,7 @@ for f in one/pets-mini/tree/images/*.jpg; do
     ln "$f" "folders/${name%_*}/$name"
 done
 SIZE=224 # a quarter of the disk that 460 takes
-printf "title: folders\nroot: $WORK/folders\nlabel: {from: folder}\n" >prep/datasets/folders.yaml
+printf "title: folders\nroot: $scratch/folders\nlabel: {from: folder}\n" >prep/datasets/folders.yaml
 
 run pets-mini --data one presize.size=$SIZE --workers 1
 grep -q "695 pictures of 37 classes" err || fail "counts: $(cat err)"
@@ -55,6 +48,4 @@ status=$?
 [ $status = 1 ] || fail "a truncated JPEG: status $status"
 grep -q "${victim##*/}.*ends too early" err || { fail "truncated: not said"; cat err; }
 [ -f one/pets-mini/shards-$SIZE/index.json ] || fail "the earlier shards are gone"
-ls one/pets-mini | grep -q part && fail "left behind: $(ls one/pets-mini)"
-[ $FAILED = 0 ] && echo "ok"
-exit $FAILED
+! ls one/pets-mini | grep -q part || fail "left behind: $(ls one/pets-mini)"

@@ -1,19 +1,11 @@
 #!/bin/bash
 # test_prep_ranks.sh - several processes through MPI make the shards of one, byte by byte, and say what one says;
 # refusals are said once, and leave nothing. Needs BIN and SOURCE. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
 . "${SOURCE:?}/tests/tool/expect.sh"
 . "${SOURCE:?}/tests/tool/mpi_common.sh"
 export OMPI_MCA_btl=^tcp # one machine: Open MPI 5 writes a line for each pair of processes where it has no network
 prep=$BIN/prep
 
-# picture FILE WIDTH HEIGHT OFFSET: a PPM whose pixels are bytes of a program
-picture() { { printf 'P6\n%d %d\n255\n' "$2" "$3"; tail -c +"$4" "$prep" | head -c $(($2 * $3 * 3)); } >"$1"; }
 mkdir -p prep/datasets flat
 offset=1000
 for label in cat dog fox; do
@@ -26,7 +18,7 @@ cp flat/cat_1.ppm flat/dog_10.ppm     # a copy, of another class
 picture flat/fox_10.ppm 90 20 5000    # longer than twice its height
 cat >prep/datasets/flat.yaml <<END
 title: flat
-root: $WORK/flat
+root: $scratch/flat
 label: {from: regex, regex: '(.+)_\d+\.'}
 presize: {size: 32}
 shard: {pictures: 4}
@@ -78,7 +70,7 @@ equal machines
 (
     . "$SOURCE/tests/tool/train_common.sh"
     demo_set
-    echo "$data" >"$WORK/demo_data"
+    echo "$data" >"$scratch/demo_data"
 )
 data=$(cat demo_data)
 mkdir -p demo/demo && ln -s "$data/demo/tree" demo/demo/tree && cp "$data/demo/manifest.jsonl" demo/demo/
@@ -147,11 +139,11 @@ once() { # STATUS TEXT COMMAND...
     [ "$(grep -cF -e "$text" err)" = 1 ] || fail "\"$text\" is said more than once: $(cat err)"
     [ -z "$(find none -type f 2>/dev/null)" ] || fail "left behind: $(find none)"
 }
-none="$prep $WORK/prep/datasets/flat.yaml --data $WORK/none"
+none="$prep $scratch/prep/datasets/flat.yaml --data $scratch/none"
 once 1 "no_such" mpirun -n 2 "$prep" no_such --data none
 once 2 "presize.size" mpirun -n 2 $none presize.size=0
 once 2 "no option --no-such" mpirun -n 2 $none --no-such
-once 2 "a number from 1 to" $none --ranks 0
+once 2 "whole number from 1 to" $none --ranks 0
 once 2 "for anything else, start one" $none --plan --ranks 2
 once 1 "install an MPI" env PRESIZE_MPI_PLUGIN=/nowhere $none --ranks 2
 once 1 "not on the PATH" env PATH=/nowhere $none --ranks 2
@@ -172,7 +164,7 @@ cp flat/* here/set && cp flat/* there/set
 (cd flat && printf 'path,label\n' && for name in *.ppm; do echo "$name,${name%%_*}"; done) >here/set/labels.csv
 cp here/set/labels.csv there/set
 # apart KEYS...: rank 0 and rank 1 in two folders, of one description
-apart() { pair "env -C $WORK/here $none root=set $*" "env -C $WORK/there $none root=set $*"; }
+apart() { pair "env -C $scratch/here $none root=set $*" "env -C $scratch/there $none root=set $*"; }
 table="label.from=csv label.csv=labels.csv"
 ok apart $table -v # the control: two copies of the pictures
 says "each hashes all of its own"
@@ -181,10 +173,10 @@ sed -i 's/cat_3.ppm,cat/cat_3.ppm,fox/' there/set/labels.csv
 once 1 ") has other labels than rank 0" apart $table
 once 1 ") has other description than rank 0" pair "$none" "$none shard.pictures=5"
 cp prep/datasets/flat.yaml prep/datasets/flot.yaml
-once 1 ") has other set than rank 0" pair "$none" "$prep flot --data $WORK/none"
+once 1 ") has other set than rank 0" pair "$none" "$prep flot --data $scratch/none"
 picture there/set/dog_3.ppm 41 46 77777 # of the same size
 once 1 ") has other pictures than rank 0" apart
-once 1 "rank 1 (" pair "$none root=$WORK/flat" "$none root=$WORK/nowhere"
+once 1 "rank 1 (" pair "$none root=$scratch/flat" "$none root=$scratch/nowhere"
 says "no such folder"
 # one folder to write to
 mkdir -p elsewhere
@@ -205,6 +197,3 @@ else
 fi
 [ "$(ls two/flat)" = shards-32 ] || fail "left behind: $(ls two/flat)"
 diff -r before two/flat/shards-32 >diff || fail "the finished shards were touched: $(cat diff)"
-
-[ $FAILED = 0 ] && echo "ok"
-exit $FAILED

@@ -2,17 +2,9 @@
 # test_prep_remarks.sh - nothing of a folder is left out or changed without a line: prep says it once,
 # records it in index.json and lists it by --json; --init sees folders as people have them. Needs BIN and
 # SOURCE. SPDX-License-Identifier: MIT
-set -u
-export LC_ALL=C
-unset PRESIZE_DATA
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
-cd "$WORK" || exit 1
+. "${SOURCE:?}/tests/tool/expect.sh"
 mkdir -p prep/datasets
 prep=$BIN/prep
-[ -x "$prep" ] || { echo "no $prep"; exit 1; }
-
-. "${SOURCE:?}/tests/tool/expect.sh"
 silent() { ! grep -qiF -- "$1" err || { fail "stderr has '$1'"; cat err; }; }
 # recorded KIND COUNT SET: index.json has it
 recorded() {
@@ -30,7 +22,7 @@ picture() {
 describe() {
     local set=$1
     shift
-    { printf 'root: %s\npresize: {size: 16}\n' "$WORK/$set"; printf '%s\n' "$@"; } >"prep/datasets/$set.yaml"
+    { printf 'root: %s\npresize: {size: 16}\n' "$scratch/$set"; printf '%s\n' "$@"; } >"prep/datasets/$set.yaml"
 }
 # set_of FOLDER CLASS...: four pictures of each
 n=3000
@@ -180,4 +172,3 @@ says "4 pictures lie in folders that operating systems make"
 ok "$prep" --keys
 for key in label.missing label.path_column decode.exif presize.size skip; do prints "\`$key\`"; done
 refuse 2 "$prep" --keys --check clean
-exit "$FAILED"

@@ -3,8 +3,7 @@
 # Same pictures, split, order and initial weights, no dropout, no augmentation, fp32. Skipped without
 # the pictures. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh"
-archive=${PRESIZE_SHARED:-$SOURCE/../shared}/data/oxford-iiit-pet-mini.tgz
-[ -f "$archive" ] || { echo "skipped: no $archive (set PRESIZE_SHARED)"; exit 77; }
+needs_archive
 data=$scratch/data
 "$BIN/fetch" pets-mini --from "$archive" --data "$data" > "$scratch/out" 2> "$scratch/err" ||
     fail "fetch pets-mini"

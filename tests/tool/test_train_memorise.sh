@@ -1,11 +1,7 @@
 # test_train_memorise.sh - a network that cannot learn 64 real pictures by heart has a wrong gradient.
 # SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh"
-archive=${PRESIZE_SHARED:-$SOURCE/../shared}/data/oxford-iiit-pet-mini.tgz
-if [ ! -s "$archive" ]; then
-    echo "skipped: no real pictures (oxford-iiit-pet-mini.tgz, \$PRESIZE_SHARED)"
-    exit 77
-fi
+needs_archive
 data=$scratch/data
 "$BIN/fetch" pets-mini --from "$archive" --data "$data" > "$scratch/out" 2> "$scratch/err" ||
     fail "fetch pets-mini"

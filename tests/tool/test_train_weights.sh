@@ -2,7 +2,7 @@
 # files that do not fit. Needs python3 for the .pth files. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh"
 . "${SOURCE:?}/tests/tool/flip_byte.sh"
-command -v python3 > /dev/null || { echo "skipped: no python3 to make .pth files"; exit 77; }
+command -v python3 > /dev/null || skip "no python3 to make .pth files"
 demo_set
 mkdir "$scratch/data" && ln -s "$data/demo" "$scratch/data/demo"
 demo=$data/demo

@@ -1,16 +1,8 @@
-# train_common.sh - what the tests of train share: a scratch folder, the demo set's shards, helpers.
+# train_common.sh - what the tests of train share: the demo set's shards, helpers.
 # Sourced by test_train*.sh with BIN, SOURCE and BUILD set. SPDX-License-Identifier: MIT
-set -u
+. "${SOURCE:?}/tests/tool/scratch.sh"
 cd "$SOURCE" || exit 1
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 results=$scratch/results
-
-fail() {
-    echo "FAIL: $*" >&2
-    [ -s "$scratch/err" ] && tail -n 20 "$scratch/err" >&2
-    exit 1
-}
 
 # data: folder with the demo set, fetched and prepped once per build of fetch and prep.
 demo_set() {

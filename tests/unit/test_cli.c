@@ -10,17 +10,18 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/cli.h"
 #include "base/clock.h"
-#include "base/group.h"
-#include "base/isa.h"
 #include "base/fold.h"
+#include "base/isa.h"
 #include "base/log.h"
+#include "cli/cli.h"
+#include "group/group.h"
 
 struct args {
     struct cli_common common;
@@ -72,6 +73,10 @@ static void tool(struct args *a, const char *deed)
         cli_speak();
         log_warn("of rank %d", a->common.place->rank);
     }
+    if (strcmp(deed, "early") == 0)
+        raise(SIGUSR1);
+    if (strcmp(deed, "number") == 0)
+        printf("%ld\n", cli_number("demo", "--name", a->name, 0, 9));
     if (strcmp(deed, "die") == 0)
         die(a->common.tool, &err);
     if (strcmp(deed, "full") == 0 && dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) >= 0)
@@ -111,7 +116,8 @@ static int run(char *text, size_t size, const char *deed, int argc, ...)
 
         struct group_place place;
 
-        a.common.place = strcmp(deed, "several") == 0 ? &place : NULL;
+        a.common.place = strcmp(deed, "several") == 0 || strcmp(deed, "early") == 0 ? &place : NULL;
+        a.common.early = "stopped before it began";
         dup2(pipes[1], STDOUT_FILENO);
         dup2(pipes[1], STDERR_FILENO);
         close(pipes[0]);
@@ -201,6 +207,20 @@ static void what_is_printed_is_text(void **state)
     assert_null(strstr(text, "s3cret"));
 }
 
+static void a_number_has_bounds(void **state)
+{
+    static const char *const bad[] = {"", "x", "1x", "-1", "10", "99999999999999999999"};
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(run(text, sizeof text, "number", 2, "--name", "9"), 0);
+    assert_string_equal(text, "9\n");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(run(text, sizeof text, "number", 2, "--name", bad[i]), 2);
+        assert_non_null(strstr(text, ": expected a whole number from 0 to 9\n"));
+    }
+}
+
 /* A tool of one process refuses to be one of several; of a tool of several, rank 0 alone says what all find alike. */
 static void one_of_several_processes(void **state)
 {
@@ -214,11 +234,15 @@ static void one_of_several_processes(void **state)
     assert_int_equal(run(text, sizeof text, "print", 1, "--version"), 0);
     assert_int_equal(run(text, sizeof text, "several", 0), 0);
     assert_string_equal(text, "demo: warn: alike\ndemo: warn: of rank 0\n");
+    assert_int_equal(run(text, sizeof text, "early", 0), 1);
+    assert_string_equal(text, "demo: error: stopped before it began\n");
     setenv("PMI_RANK", "1", 1);
     assert_int_equal(run(text, sizeof text, "print", 0), 2);
     assert_string_equal(text, "");
     assert_int_equal(run(text, sizeof text, "several", 0), 0);
     assert_string_equal(text, "demo: warn: of rank 1\n");
+    assert_int_equal(run(text, sizeof text, "early", 0), 1);
+    assert_string_equal(text, "");
     setenv("PMI_RANK", "2", 1);
     assert_int_equal(run(text, sizeof text, "print", 0), 1);
     assert_non_null(strstr(text, "PMI_RANK=2: expected a number from 0 to 1"));
@@ -416,6 +440,7 @@ int main(void)
         cmocka_unit_test(misuse_is_status_2),
         cmocka_unit_test(failures_have_status_and_message),
         cmocka_unit_test(what_is_printed_is_text),
+        cmocka_unit_test(a_number_has_bounds),
         cmocka_unit_test(one_of_several_processes),
         cmocka_unit_test(the_log_obeys_its_level),
         cmocka_unit_test(the_log_is_teed),

@@ -71,6 +71,13 @@ static void no_err_is_fine(void **state)
     assert_int_equal(err_append(NULL, "x"), -1);
 }
 
+static void a_kind_has_its_status(void **state)
+{
+    (void)state;
+    assert_int_equal(err_status(&(struct err){.kind = ERR_USAGE}), 2);
+    assert_int_equal(err_status(&(struct err){.kind = ERR_IO}), 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -78,6 +85,7 @@ int main(void)
         cmocka_unit_test(errno_chooses_the_kind),
         cmocka_unit_test(long_messages_are_cut_not_overrun),
         cmocka_unit_test(no_err_is_fine),
+        cmocka_unit_test(a_kind_has_its_status),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -284,8 +284,9 @@ static void records_keep_their_hash(void **state)
         hash_of(e, hex);
         if (strcmp(hex, cases[i].sha256) != 0)
             fail_msg("%s: %s: the keys of version %d are not what they were. A key that comes or "
-                     "goes says in its row since when (.since, .retired)",
-                     cases[i].file, hex, cases[i].version);
+                     "goes says in its row since when (.since, .retired). Where no release has "
+                     "version %d, the new hash belongs here",
+                     cases[i].file, hex, cases[i].version, cases[i].version);
         experiment_free(e);
         /* a key that is younger than the record, set to something else than it implies */
         e = reopen_ok(&word, 1);

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/group.h"
-#include "base/machine.h"
+#include "group/group.h"
+#include "group/machine.h"
 
 struct setting {
     const char *names[8]; /* NAME=VALUE */

@@ -77,7 +77,10 @@ static void metrics_meet_the_libraries(void **state)
                      value_of(&m, name), expected);
         checked++;
     }
-    assert_int_equal(checked, 30);
+    if (checked != 3 * (METRICS - MONITORS_ALWAYS)) /* of three sets of predictions */
+        fail_msg("tests/data/metrics.txt has %d values, not 3 of each of %d metrics: "
+                 "tests/oracle/metrics.py",
+                 checked, METRICS - MONITORS_ALWAYS);
     predictions_free(p);
     fclose(file);
 }
@@ -118,7 +121,6 @@ static void one_metric_is_that_of_all(void **state)
     struct metrics m;
     struct err err;
     double one;
-    int n = 0;
 
     (void)state;
     assert_int_equal(metrics_of(&m, p, &err), 0);
@@ -127,9 +129,7 @@ static void one_metric_is_that_of_all(void **state)
             continue;
         assert_int_equal(metrics_one(&one, (enum monitor)k, p, &err), 0);
         assert_true(one == value_of(&m, monitor_rows[k].key));
-        n++;
     }
-    assert_int_equal(n, 7);
     p->predicted[0] = (p->predicted[0] + 1) % 7; /* the control */
     assert_int_equal(metrics_one(&one, MONITOR_MCC, p, &err), 0);
     assert_true(one != m.mcc);

@@ -98,15 +98,16 @@ static void every_table_is_in_the_docs(void **state)
     }
 }
 
-/* The metrics that docs/recipes.md names, with their directions. */
+/* docs/metrics.md has every metric that train.monitor can be, docs/recipes.md its direction. */
 static void every_metric_is_in_the_docs(void **state)
 {
     struct err err;
     size_t size;
-    char *docs, *lower, *higher, *end;
+    char *docs, *metrics, *lower, *higher, *end;
 
     (void)state;
     assert_int_equal(path_read(&docs, &size, "docs/recipes.md", 1 << 20, &err), 0);
+    assert_int_equal(path_read(&metrics, &size, "docs/metrics.md", 1 << 20, &err), 0);
     lower = strstr(docs, "Lower is better for");
     assert_non_null(lower);
     higher = strstr(lower, "Higher\nis better for");
@@ -122,8 +123,11 @@ static void every_metric_is_in_the_docs(void **state)
         at = strstr(lower, quoted);
         if (!at || (at > higher) != monitor_rows[i].higher)
             fail_msg("docs/recipes.md does not say the direction of %s", monitor_rows[i].key);
+        if (!strstr(metrics, quoted))
+            fail_msg("docs/metrics.md lacks %s", monitor_rows[i].key);
     }
     free(docs);
+    free(metrics);
 }
 
 /* tests/data/records.txt: a line for each record, NAME and JSON, as presize wrote them before there were tables. */

@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "data/shard.h"
 #include "draw/report.h"
+#include "run/metrics.h"
 #include "run/predictions.h"
 #include "run/run.h"
 #include "image/decode.h"
@@ -305,7 +306,7 @@ static void pictures_come_from_the_shards(void **state)
     const char *const begin = "src=\"data:image/jpeg;base64,";
     struct shard_set *shards;
     struct predictions *p;
-    char folder[PATH_LEN], file[PATH_LEN], *page;
+    char folder[PATH_LEN], file[PATH_LEN], tile[96], *page;
     struct err err = {0};
     struct shards t;
     FILE *shard;
@@ -335,6 +336,10 @@ static void pictures_come_from_the_shards(void **state)
         check(path_read(&page, &size, file, 64 << 20, &err), &err);
         assert_int_equal(count(page, begin), 25 - damaged);
         assert_int_equal(count(page, "no picture</span>"), damaged);
+        for (int i = MONITORS_ALWAYS; i < MONITORS; i++) { /* every metric, by its table */
+            snprintf(tile, sizeof tile, "<dt>%s</dt>", monitor_rows[i].label);
+            assert_int_equal(count(page, tile), metrics_says((enum monitor)i, p->classes));
+        }
         data = data_of(page); /* the rest is the script's */
         rest = json_array_size(json_object_get(data, "pictures")) - 25;
         assert_int_equal(count(page, "\"jpeg\":"), rest);

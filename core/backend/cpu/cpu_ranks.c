@@ -21,8 +21,8 @@
 
 #include "backend/cpu/cpu.h"
 #include "base/clock.h"
-#include "base/group.h"
 #include "base/size.h"
+#include "group/group.h"
 
 enum {
     /* Floats of a row that are exchanged at a time. A batch norm's sums wait until a piece that is on its way has

@@ -2,13 +2,13 @@
  *
  * The tools link no MPI; libpresize_mpi.so, beside them, does, and MPI's headers are compiled into nothing else.
  * Bytes alone cross: no sum is MPI's, as its order would be the library's. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_MPI_PLUGIN_H
-#define PRESIZE_BASE_MPI_PLUGIN_H
+#ifndef PRESIZE_GROUP_MPI_PLUGIN_H
+#define PRESIZE_GROUP_MPI_PLUGIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/group.h"
+#include "group/group.h"
 
 enum mpi_result { MPI_DONE, MPI_LATE, MPI_FAILED, MPI_TOLD };
 enum { MPI_TEXT = 1024 };

@@ -3,8 +3,8 @@
  * MPI is a plug-in (mpi_plugin.h), opened by group_join() and group_mpirun(): a process by itself never loads it. One
  * thread makes all calls, but group_across(), which another one may call meanwhile. All members make the same calls in
  * the same order, and so the same calls of group_across() in theirs. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_GROUP_H
-#define PRESIZE_BASE_GROUP_H
+#ifndef PRESIZE_GROUP_GROUP_H
+#define PRESIZE_GROUP_GROUP_H
 
 #include <stdbool.h>
 #include <stddef.h>

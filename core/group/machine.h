@@ -3,8 +3,8 @@
  * The memory is a file without a name (memfd_create) of the first process; the others open it through /proc, before
  * sandbox_enter(), which forbids that. All processes ask for memory in the same order and so have the same. One thread
  * of each makes all calls. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_MACHINE_H
-#define PRESIZE_BASE_MACHINE_H
+#ifndef PRESIZE_GROUP_MACHINE_H
+#define PRESIZE_GROUP_MACHINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * A file of MOST bytes, of which none is there before it is written. It begins with the meeting place and two rooms for
  * what is shared; pieces of memory follow, each behind a page that counts who gave it back.
  * SPDX-License-Identifier: MIT */
-#include "base/machine.h"
+#include "group/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>

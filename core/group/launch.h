@@ -3,13 +3,13 @@
  *
  * Order of calls: launch_mute(), the command line is read and checked, launch_unmute(), launch_ranks() where --ranks N
  * asks for it, launch_join(). SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_LAUNCH_H
-#define PRESIZE_BASE_LAUNCH_H
+#ifndef PRESIZE_GROUP_LAUNCH_H
+#define PRESIZE_GROUP_LAUNCH_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "base/group.h"
+#include "group/group.h"
 
 /* --ranks N, --gpus N: runs the same command N times by mpirun and waits; *STATUS is mpirun's. SIGINT, SIGTERM, SIGHUP,
  * SIGUSR1 and SIGUSR2 become a wish to stop; after any of them SIGINT, SIGTERM or SIGHUP ends all. Where a signal ended

@@ -1,7 +1,7 @@
 /* cli.h - what the four tools share on the command line: argp child with -v -q -V, and the way out.
  * SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_CLI_H
-#define PRESIZE_BASE_CLI_H
+#ifndef PRESIZE_CLI_CLI_H
+#define PRESIZE_CLI_CLI_H
 
 #include <argp.h>
 #include <stdbool.h>
@@ -25,10 +25,13 @@ struct cli_common {
     const char *results; /* --results DIR, else "results" */
     int verbose;         /* -v: 1, -q: -1 */
     bool version;        /* -V: cli_parse() prints it and ends the program */
-    const char *words;   /* --words KIND (base/manual.h), likewise */
+    const char *words;   /* --words KIND (cli/manual.h), likewise */
     /* Set by a tool that works in several processes: becomes this process's place among them. NULL: a tool of one
      * process, which refuses to be one of several. */
     struct group_place *place;
+    /* Why SIGUSR1 and SIGUSR2, by which schedulers and mpirun ask for an end, end the tool as an error does until it
+     * catches them itself: "stopped by a signal; nothing was kept". NULL: they end it as a crash would. */
+    const char *early;
 
     /* What the tool has, for --version --verbose and --words; set before parsing. */
     const struct version_layer *libraries; /* ends with {NULL}; or NULL */
@@ -46,6 +49,9 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
 /* The command line is good: all processes speak from here on. */
 void cli_speak(void);
 
+/* TEXT of OPTION ("--ranks") as a whole number from LEAST to MOST. Anything else ends the program as misuse. */
+long cli_number(const char *tool, const char *option, const char *text, long least, long most);
+
 /* Status of an error: 1; in fetch 4 network, 5 checksum, 6 full, 7 unsafe, 8 locked. */
 int cli_status(const char *tool, const struct err *err);
 
@@ -61,7 +67,5 @@ void cli_next(const struct cli_common *c, const char *command, const char *const
 
 /* Flushes stdout; status 1 with a message when it cannot be written (a full disk behind a pipe). */
 void cli_finish(const char *tool);
-
-extern const char presize_version[]; /* "0.1.0" */
 
 #endif

@@ -1,13 +1,13 @@
 /* manual.h - a tool's options and keys as its manual pages and as the words that shells complete, from the tables that
  * --help and --keys print. SPDX-License-Identifier: MIT */
-#ifndef PRESIZE_BASE_MANUAL_H
-#define PRESIZE_BASE_MANUAL_H
+#ifndef PRESIZE_CLI_MANUAL_H
+#define PRESIZE_CLI_MANUAL_H
 
 #include <argp.h>
 #include <stdio.h>
 
-#include "base/cli.h"
 #include "base/err.h"
+#include "cli/cli.h"
 
 /* What the hidden option --words KIND prints. Columns are separated by tabs.
  *   options      "--exp", "-e", argument ("NAME", "[N]" where it may be left out), help; those that are not hidden

@@ -2,7 +2,7 @@
  *
  * Two threads wait for exchanges, each for its own. They call MPI by turns (MPI_THREAD_SERIALIZED), and a call of
  * either brings the messages of both on their way. SPDX-License-Identifier: MIT */
-#include "base/mpi_plugin.h"
+#include "group/mpi_plugin.h"
 
 #include <mpi.h>
 #include <pthread.h>

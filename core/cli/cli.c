@@ -1,6 +1,6 @@
 /* cli.c - the tools' common options, their way out, and help with misspelt options.
  * SPDX-License-Identifier: MIT */
-#include "base/cli.h"
+#include "cli/cli.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -9,20 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/group.h"
 #include "base/isa.h"
 #include "base/key.h"
-#include "base/launch.h"
 #include "base/log.h"
-#include "base/manual.h"
-#include "base/out.h"
 #include "base/path.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "base/version.h"
-
-const char presize_version[] = PRESIZE_VERSION;
+#include "cli/manual.h"
+#include "cli/out.h"
+#include "group/group.h"
+#include "group/launch.h"
 
 enum {
     KEY_DATA = 0x7001,
@@ -242,12 +241,35 @@ static void find_data(struct cli_common *common)
         die(common->tool, &err);
 }
 
+/* --- signals --- */
+
+static char early[256];              /* the line of end_early() */
+static volatile sig_atomic_t is_led; /* a rank above 0: rank 0 says it */
+
+static void end_early(int number)
+{
+    (void)number;
+    if (!is_led)
+        (void)!write(STDERR_FILENO, early, strlen(early));
+    _exit(1);
+}
+
+static void catch_early(const struct cli_common *common)
+{
+    if (!common->early)
+        return;
+    snprintf(early, sizeof early, "%s: error: %s\n", common->tool, common->early);
+    signal(SIGUSR1, end_early);
+    signal(SIGUSR2, end_early);
+}
+
 static void find_place(struct cli_common *common, struct group_place *place)
 {
     struct err err = {0};
 
     if (group_place(place, &err) < 0)
         die(common->tool, &err);
+    is_led = place->rank > 0;
     launch_mute(place);
     if (common->place)
         *common->place = *place;
@@ -266,6 +288,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, struct cli_common
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* likewise a limit on file sizes */
 #endif
+    catch_early(common);
     common->data = data && *data ? data : "data";
     common->results = "results";
     common_of_process = common;
@@ -294,12 +317,21 @@ void cli_speak(void)
     launch_unmute();
 }
 
+long cli_number(const char *tool, const char *option, const char *text, long least, long most)
+{
+    char *end;
+    const long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < least || n > most)
+        die_usage(tool, "%s %s: expected a whole number from %ld to %ld", option, text, least,
+                  most);
+    return n;
+}
+
 int cli_status(const char *tool, const struct err *err)
 {
-    if (err->kind == ERR_USAGE)
-        return 2;
     if (strcmp(tool, "fetch") != 0)
-        return 1;
+        return err_status(err);
     switch (err->kind) {
     case ERR_NETWORK:
         return 4;
@@ -312,7 +344,7 @@ int cli_status(const char *tool, const struct err *err)
     case ERR_LOCKED:
         return 8;
     default:
-        return 1;
+        return err_status(err);
     }
 }
 

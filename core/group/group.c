@@ -1,6 +1,6 @@
 /* group.c - opens the MPI plug-in, looks who is there, and hands its exchanges on.
  * SPDX-License-Identifier: MIT */
-#include "base/group.h"
+#include "group/group.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -12,9 +12,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/machine.h"
-#include "base/mpi_plugin.h"
 #include "base/plugin.h"
+#include "group/machine.h"
+#include "group/mpi_plugin.h"
 
 enum {
     TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */

@@ -1,5 +1,5 @@
 /* launch.c - mpirun for --ranks N, and who speaks of several processes. SPDX-License-Identifier: MIT */
-#include "base/launch.h"
+#include "group/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>

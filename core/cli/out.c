@@ -1,6 +1,6 @@
 /* out.c - a stream of its own in stdout's place, which writes to the same descriptor.
  * SPDX-License-Identifier: MIT */
-#include "base/out.h"
+#include "cli/out.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
  *
  * A text of argp keeps its lines: those that begin with two blanks are shown as they are, "Examples:" and
  * "Status ..." (or "Exit status: ...") begin sections. SPDX-License-Identifier: MIT */
-#include "base/manual.h"
+#include "cli/manual.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 
 #include "base/key.h"
 #include "base/path.h"
+#include "base/version.h"
 
 enum { LINE_COLUMNS = 68 };
 
