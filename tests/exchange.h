@@ -39,6 +39,11 @@ static size_t exchange_mapped, exchange_taken; /* bytes of all; of this process'
  * Share number exchange_hold waits for one across, for exchange_hold_ms. */
 static int exchange_shares, exchange_hold, exchange_hold_ms;
 static atomic_int exchange_crossed;
+/* What this process sent: in shares, in exchanges across; calls of these that bring parts. */
+static struct exchange_sent {
+    int exchanges, pieces;
+    size_t bytes;
+} exchange_shared, exchange_sent_across;
 
 /* RANKS processes, as many on every machine as MACHINE_RANKS. */
 static inline bool exchange_begin(int ranks, int machine_ranks)
@@ -135,6 +140,8 @@ static inline void exchange_share(void *ctx, void *all, size_t bytes)
     const size_t most = EXCHANGE_ROOM / (size_t)exchange->ranks;
 
     (void)ctx;
+    exchange_shared.exchanges++;
+    exchange_shared.bytes += bytes * (size_t)(exchange->ranks - 1);
     if (++exchange_shares == exchange_hold)
         exchange_hold_back();
     for (size_t at = 0; at < bytes; at += most) {
@@ -168,12 +175,50 @@ static inline void exchange_across_one(const struct group_parts *p)
     exchange_wait(&exchange->across, exchange->ranks);
 }
 
-static inline bool exchange_across(void *ctx, const struct group_parts *parts, int n)
+/* Until an exchange is done, what it will write is no number. */
+static inline void exchange_spoil(const struct group_parts *p)
 {
+    const size_t machines = (size_t)(exchange->ranks / exchange->machine_ranks);
+
+    for (size_t m = 0; m < machines; m++)
+        if (p->out || (int)m != exchange_machine())
+            memset((char *)(p->out ? p->out : p->in) + m * p->bytes, 0xff, p->bytes);
+}
+
+struct exchange_call {
+    struct group_parts parts[GROUP_PARTS];
+    int n;
+};
+
+static inline void exchange_call_now(struct exchange_call *c)
+{
+    for (int i = 0; i < c->n; i++)
+        exchange_across_one(&c->parts[i]);
+    if (c->n > 0)
+        atomic_fetch_add(&exchange_crossed, 1);
+    c->n = 0;
+}
+
+/* Exchanges are made in the order of their calls, and those of a call at once or, of every other call, as late as the
+ * calls may return without them. */
+static inline bool exchange_across(void *ctx, const struct group_parts *parts, int n, bool all)
+{
+    static struct exchange_call calls[GROUP_WINDOW];
+    static unsigned call;
+    struct exchange_call *now = &calls[call++ % GROUP_WINDOW];
+
     (void)ctx;
-    for (int i = 0; i < n; i++)
-        exchange_across_one(&parts[i]);
-    atomic_fetch_add(&exchange_crossed, 1);
+    now->n = n;
+    for (int i = 0; i < n; i++) {
+        now->parts[i] = parts[i];
+        exchange_spoil(&parts[i]);
+        exchange_sent_across.exchanges++;
+        exchange_sent_across.bytes +=
+            parts[i].bytes * (size_t)(exchange->ranks / exchange->machine_ranks - 1);
+    }
+    exchange_sent_across.pieces += n > 0 && parts[0].out;
+    for (unsigned i = 0; i < (all || call % 2 ? GROUP_WINDOW : 1); i++)
+        exchange_call_now(&calls[(call + i) % GROUP_WINDOW]);
     return true;
 }
 

@@ -294,19 +294,30 @@ int summary_seconds(double *seconds, struct session *s, const char *data, const 
     return 0;
 }
 
-/* The network that is assumed: an exchange takes so long whatever it carries, and so many bytes pass. */
-#define EXCHANGE_S 50e-6
-#define BYTES_PER_S (10e9 / 8)
-
-static double exchange_seconds(int exchanges, size_t bytes)
+/* What one of RANKS machines computes of a step that takes STEP_S here: its share, and the whole optimiser. */
+static struct link_compute compute_of(const struct session *s, int ranks, double step_s)
 {
-    return exchanges * EXCHANGE_S + (double)bytes / BYTES_PER_S;
+    double seconds[OP_KINDS], of[PASS_OPTIMISER + 1] = {0}, all;
+
+    s->device.kind->profile(s->program, seconds);
+    for (int k = 0; k < OP_KINDS; k++)
+        of[op_traits[k].pass] += seconds[k];
+    all = of[PASS_FORWARD] + of[PASS_BACKWARD] + of[PASS_OPTIMISER];
+    if (!(all > 0))
+        all = 1;
+    return (struct link_compute){
+        .all_s = step_s * ((1 - of[PASS_OPTIMISER] / all) / ranks + of[PASS_OPTIMISER] / all),
+        .backward_s = step_s * of[PASS_BACKWARD] / all / ranks,
+        .parts = (int)s->e->train.accumulate};
 }
 
 /* What RANKS processes, one on each machine, would exchange in a step of the prepared PHASE that takes STEP_S here. */
-static void print_traffic(FILE *out, const struct session *s, int phase, int ranks, double step_s)
+static void print_traffic(FILE *out, const struct session *s, int phase,
+                          const struct summary_ranks *r, double step_s)
 {
-    const int batch = s->phases[phase].batch, micro = s->list->microbatch;
+    const int batch = s->phases[phase].batch, micro = s->list->microbatch, ranks = r->ranks;
+    struct link_compute c;
+    struct link_times times;
     struct be_traffic t;
 
     if (!session_traffic(s, phase, ranks, &t)) {
@@ -318,19 +329,20 @@ static void print_traffic(FILE *out, const struct session *s, int phase, int ran
         fprintf(out, "\n");
         return;
     }
-    fprintf(
-        out,
-        "  %d processes, one on each machine: %d exchanges a step, %.2f MB sent by each;\n"
-        "  at %.0f us an exchange and %.0f Gbit/s %.3f s, of which up to %.3f s pass beside the "
-        "backward pass;\n"
-        "  a step of computing takes %.3f s on machines like this\n",
-        ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * EXCHANGE_S, BYTES_PER_S * 8 / 1e9,
-        exchange_seconds(t.exchanges, t.bytes),
-        exchange_seconds(t.exchanges_beside, t.bytes_beside), step_s / ranks);
+    c = compute_of(s, ranks, step_s);
+    link_times(&times, &r->link, &t, &c);
+    fprintf(out,
+            "  %d processes, one on each machine: %d exchanges a step, %.2f MB sent by each;\n"
+            "  over links of %.10g us and %g Gbit/s (--link) a step takes %.3f s:\n"
+            "  %.3f s computing on machines like this, %.3f s waiting for %d exchanges of sums,\n"
+            "  and %.3f s for what the backward pass (%.3f s) leaves of the gradients' %.3f s\n",
+            ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * r->link.latency_s,
+            r->link.bytes_per_s * 8 / 1e9, times.step_s, c.all_s, times.sums_s,
+            t.exchanges - t.exchanges_beside, times.left_s, c.backward_s, times.gradients_s);
 }
 
-int summary_plan(FILE *out, struct session *s, int ranks, const char *data, const char *results,
-                 struct err *err)
+int summary_plan(FILE *out, struct session *s, const struct summary_ranks *ranks, const char *data,
+                 const char *results, struct err *err)
 {
     double total = 0;
     char text[32];
@@ -360,7 +372,7 @@ int summary_plan(FILE *out, struct session *s, int ranks, const char *data, cons
         fprintf(out, "  %.3f s a step (%.1f images/s), %s an epoch, %d epoch%s\n", step,
                 p->batch * (double)s->e->train.accumulate / step, text, p->epochs,
                 PLURAL(p->epochs));
-        if (ranks > 1)
+        if (ranks->ranks > 1)
             print_traffic(out, s, i, ranks, step);
     }
     clock_duration(total, text, sizeof text);

@@ -45,6 +45,7 @@ enum {
     OPT_QUICK,
     OPT_GPUS,
     OPT_RANKS,
+    OPT_LINK,
     OPT_REPLAY,
     OPT_STUDY,
     OPT_SEEDS,
@@ -63,11 +64,12 @@ struct args {
     int action;          /* TRAIN, or the OPT_ of something else */
     const char *png;     /* --show-batch */
     bool unique;
-    bool ops;     /* --summary=ops */
-    bool quick;   /* --selftest */
-    int gpus;     /* --gpus; 0: not given */
-    int ranks;    /* --ranks; 0: not given */
-    char **words; /* room for argc */
+    bool ops;         /* --summary=ops */
+    bool quick;       /* --selftest */
+    int gpus;         /* --gpus; 0: not given */
+    int ranks;        /* --ranks; 0: not given */
+    struct link link; /* --link; 0: not given */
+    char **words;     /* room for argc */
     char backend[64];
 };
 
@@ -87,6 +89,7 @@ static const struct argp_option options[] = {
     {"worker",     OPT_WORKER,     "PID",  OPTION_HIDDEN, "end when the study's process PID does", 0},
     {"gpus",       OPT_GPUS,       "N",    0, "train on N GPUs, from exec.device on: N processes, by mpirun", 0},
     {"ranks",      OPT_RANKS,      "N",    0, "train in N processes, by mpirun; on CPUs the same bits", 0},
+    {"link",       OPT_LINK,       "US,GBIT", 0, "with --plan --ranks: links of so many us and Gbit/s (50,10)", 0},
     {"stop-after", OPT_STOP_AFTER, "N",    0, "stop after N epochs of the run; --resume continues", 0},
     {"lr-find",    OPT_LR_FIND,    NULL,   0, "try rates from 1e-7 to 10 and suggest some; no training", 0},
     {"summary",    OPT_SUMMARY,    "ops",  OPTION_ARG_OPTIONAL,
@@ -165,6 +168,14 @@ static bool is_study(const struct args *a)
     return a->study.study || axes->seeds || axes->split_seeds || axes->folds;
 }
 
+static error_t parse_link(const char *arg, struct args *a)
+{
+    if (!link_parse(&a->link, arg))
+        die_usage("train",
+                  "--link %s: expected US,GBIT, microseconds and Gbit/s, as in --link 50,10", arg);
+    return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
@@ -201,6 +212,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPT_RANKS:
         a->ranks = (int)cli_number("train", "--ranks", arg, 1, GROUP_MAX);
         return 0;
+    case OPT_LINK:
+        return parse_link(arg, a);
     case OPT_LR_FIND:
         r->instead = range_run;
         r->suffix = "-lr_find";
@@ -232,6 +245,8 @@ static void say_experiments(void)
 /* --summary, --plan and --show-batch. */
 static int look(const struct args *a, struct err *err)
 {
+    const struct summary_ranks ranks = {.ranks = a->ranks,
+                                        .link = a->link.bytes_per_s > 0 ? a->link : LINK_DEFAULT};
     const struct request *r = &a->request;
     struct experiment *e;
     struct session *s;
@@ -250,7 +265,7 @@ static int look(const struct args *a, struct err *err)
     else if (a->action == OPT_SUMMARY)
         rc = summary_print(out, s, a->ops, err);
     else
-        rc = summary_plan(out, s, a->ranks, r->data, r->results, err);
+        rc = summary_plan(out, s, &ranks, r->data, r->results, err);
     fold_end(out, stdout);
     session_close(s);
     return rc;
@@ -363,6 +378,8 @@ static void refuse_lonely(const struct args *a, const struct group_place *place)
     if (processes(a) > 1 && place->ranks > 1 && !launch_by_ranks())
         die_usage("train", "%s starts processes of its own: leave it out under mpirun and srun",
                   a->gpus > 1 ? "--gpus" : "--ranks");
+    if (a->link.bytes_per_s > 0 && (is_study(a) || !plans_ranks(a, place)))
+        die_usage("train", "--link goes with --plan --ranks N of one run");
     if (!trains && !is_study(a) && several && !plans_ranks(a, place))
         die_usage("train", "several processes (--gpus, --ranks, mpirun, srun) train one run: for "
                            "anything else, --lr-find too, start one");

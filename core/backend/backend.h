@@ -48,7 +48,7 @@ struct be_ranks {
     void (*meet)(void *ctx);
     /* As group_across() and group_across_end(): exchanges among one process of each machine, by another thread than the
      * one that makes all other calls, and at their end by that one. */
-    bool (*across)(void *ctx, const struct group_parts *parts, int n);
+    bool (*across)(void *ctx, const struct group_parts *parts, int n, bool all);
     void (*across_end)(void *ctx, double waited_s);
 };
 
@@ -116,6 +116,8 @@ struct picture_set {
 struct be_traffic {
     int exchanges, exchanges_beside;
     size_t bytes, bytes_beside;
+    int rounds_beside;      /* latencies that those beside take, GROUP_WINDOW pieces at once */
+    int exchanges_backward; /* in the backward pass, of those that are not beside */
 };
 
 struct backend {

@@ -324,6 +324,16 @@ void runner_allow(struct runner *r, int n)
     pthread_mutex_unlock(&r->lock);
 }
 
+bool runner_more(struct runner *r)
+{
+    bool more;
+
+    pthread_mutex_lock(&r->lock);
+    more = r->next + 1 < r->allowed;
+    pthread_mutex_unlock(&r->lock);
+    return more;
+}
+
 void runner_wait(struct runner *r)
 {
     pthread_mutex_lock(&r->lock);

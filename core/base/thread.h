@@ -7,6 +7,8 @@
 #ifndef PRESIZE_BASE_THREAD_H
 #define PRESIZE_BASE_THREAD_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct pool; /* opaque; owned by whoever called pool_new() */
@@ -28,6 +30,7 @@ struct runner;
 int runner_new(struct runner **out, void (*task)(void *ctx, int i), void *ctx,
                struct err *err) MUST_USE;
 void runner_free(struct runner *r); /* NULL is fine; no task runs any more */
+bool runner_more(struct runner *r); /* in a task: whether the next one may run already */
 void runner_allow(struct runner *r,
                   int n); /* the first N tasks may run; N does not fall before runner_wait() */
 /* Returns when all allowed tasks are done, whose writes the caller then sees. The next is task 0 again. */

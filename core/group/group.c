@@ -220,7 +220,7 @@ void group_share(struct group *g, void *all, size_t bytes)
     }
 }
 
-bool group_across(struct group *g, const struct group_parts *parts, int n)
+bool group_across(struct group *g, const struct group_parts *parts, int n, bool all)
 {
     const double start = clock_seconds();
 
@@ -231,7 +231,7 @@ bool group_across(struct group *g, const struct group_parts *parts, int n)
         BUG_IF(parts[i].bytes > INT32_MAX);
         count(&g->across.traffic, parts[i].bytes, other_machines(g));
     }
-    g->across.result = g->mpi->exchange(parts, n, g->o.limit_s);
+    g->across.result = g->mpi->exchange(parts, n, all, g->o.limit_s);
     g->across.traffic.seconds += clock_seconds() - start;
     return g->across.result == MPI_DONE;
 }

@@ -83,9 +83,11 @@ struct group_parts {
     void *out, *in;
     size_t bytes; /* below 2^31 */
 };
-enum { GROUP_PARTS = 64 };
-/* N exchanges at once, at most GROUP_PARTS. False: it failed, and so will all that follow. */
-bool group_across(struct group *g, const struct group_parts *parts, int n) MUST_USE;
+enum { GROUP_PARTS = 64, GROUP_WINDOW = 2 };
+/* Begins N exchanges, at most GROUP_PARTS. Returns when those of all calls but the last GROUP_WINDOW - 1 are done, so
+ * that the calls of a window are on their way at once; with ALL, which members need not have alike, when all are done.
+ * The memory of PARTS stays as it is until then. False: an exchange failed, and so will all that follow. */
+bool group_across(struct group *g, const struct group_parts *parts, int n, bool all) MUST_USE;
 /* On the thread of the other calls, which has waited WAITED_S until the last group_across() returned. Ends the group
  * where one failed. */
 void group_across_end(struct group *g, double waited_s);

@@ -28,9 +28,9 @@ struct mpi_plugin {         /* the table of its struct plugin */
     bool (*told)(char *out);
     /* The exchanges: bytes are below 2^31, and the process sleeps while it waits; MPI_LATE: not done LIMIT_S seconds
      * after the call. share: of all ranks, each gives the BYTES at ALL + rank * BYTES and gets the others'. exchange:
-     * of those that split() put together, the N of PARTS (at most GROUP_PARTS) at once. */
+     * of those that split() put together, begins and waits as group_across() does. */
     enum mpi_result (*share)(void *all, size_t bytes, double limit_s);
-    enum mpi_result (*exchange)(const struct group_parts *parts, int n, double limit_s);
+    enum mpi_result (*exchange)(const struct group_parts *parts, int n, bool all, double limit_s);
     void (*end)(int status); /* all processes, at once; does not return */
     void (*finish)(void);    /* all call it; returns when all have */
 };

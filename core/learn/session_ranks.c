@@ -90,6 +90,8 @@ bool session_traffic(const struct session *s, int phase, int ranks, struct be_tr
         (size_t)parts * (t->bytes + (size_t)(batch / ranks) * sizeof(float) * (size_t)(ranks - 1)) +
         (size_t)(ranks - 1);
     t->exchanges_beside *= parts;
+    t->rounds_beside *= parts;
+    t->exchanges_backward *= parts;
     t->bytes_beside *= (size_t)parts;
     return true;
 }

@@ -38,9 +38,9 @@ static void meet(void *ctx)
     group_machine_meet(ctx);
 }
 
-static bool across(void *ctx, const struct group_parts *parts, int n)
+static bool across(void *ctx, const struct group_parts *parts, int n, bool all)
 {
-    return group_across(ctx, parts, n);
+    return group_across(ctx, parts, n, all);
 }
 
 static void across_end(void *ctx, double waited_s)

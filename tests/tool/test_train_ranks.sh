@@ -38,6 +38,11 @@ same_run one-fp32 machines
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
     grep -q "4 processes cannot share 6 microbatches of 2 pictures alike; exec.microbatch=3 would serve" ||
     fail "--plan --ranks 4"
+# Over a link with a second of latency a step waits so many seconds as it has exchanges of sums, and more for gradients.
+"$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 2 --link 1000000,1 > "$scratch/link" 2> "$scratch/err" || fail "--link"
+[ "$(sed -n 's/.* \([0-9.]*\) s waiting for \([0-9]*\) exchanges of sums.*/\1 \2/p' "$scratch/link" |
+    awk '$1 >= $2 && $1 < $2 + 0.1' | wc -l)" = 2 ] && grep -q "over links of 1000000 us and 1 Gbit/s" "$scratch/link" ||
+    fail "--link 1000000,1: $(cat "$scratch/link")"
 # What of the exchange passed beside the backward pass.
 [ "$(grep -c '"exchange_ms": [1-9][0-9.]*, "exchange_wait_ms": [1-9]' "$results/machines/timing.jsonl")" = 2 ] &&
     [ "$(grep -c '"exchange_ms": 0.0, "exchange_wait_ms": 0.0' "$results/two-fp32/timing.jsonl")" = 2 ] ||
@@ -73,6 +78,9 @@ refused_once 2 "no_such" $mpirun -n 2 $none $tiny --no_such
 refused_once 2 'train.batch: "0"' $mpirun -n 2 $none $tiny train.batch=0
 refused_once 2 'train.batch: "0"' $none $tiny --ranks 2 train.batch=0
 refused_once 2 "leave it out under mpirun" $mpirun -n 2 $none $tiny --ranks 2
+refused_once 2 "--link goes with --plan --ranks N" $none $tiny --ranks 2 --link 50,10
+refused_once 2 "--link goes with --plan --ranks N" $none $tiny --plan --link 50,10
+refused_once 2 "--link 50: expected US,GBIT" $none $tiny --plan --ranks 2 --link 50
 refused_once 2 "train one run" $none $tiny --ranks 2 --summary
 refused_once 1 "need -B cpu or cuda" $none $tiny --ranks 2 -B ref
 refused_once 1 "--ranks N trains in N processes" $none $tiny --gpus 2 -B cpu

@@ -76,6 +76,36 @@ static void hold_back(enum hold hold)
     exchange_hold_ms = hold == HOLD_FIRST ? 300 : 60000;
 }
 
+/* What the plan counts for one machine each is what this process sent in all steps. */
+static int check_traffic(const struct device *d, const struct network *network,
+                         const struct network_shape *shape, const struct job *j, struct err *err)
+{
+    const int runs = STEPS * j->parts;
+    const struct exchange_sent *sums = &exchange_shared, *beside = &exchange_sent_across;
+    struct network_shape whole = *shape;
+    struct be_traffic t;
+    struct op_list *list;
+    int rounds;
+
+    whole.batch = j->batch;
+    if (network_train_list(&list, network, &whole, err) < 0)
+        return -1;
+    d->kind->traffic(list, j->ranks, &t);
+    op_list_free(list);
+    rounds = (beside->pieces / runs + GROUP_WINDOW - 1) / GROUP_WINDOW + 1;
+    if (sums->exchanges != runs * (t.exchanges - t.exchanges_beside) ||
+        sums->bytes != (size_t)runs * (t.bytes - t.bytes_beside) ||
+        beside->exchanges != runs * t.exchanges_beside ||
+        beside->bytes != (size_t)runs * t.bytes_beside || beside->pieces % runs ||
+        rounds != t.rounds_beside)
+        return err_set(err, ERR_INPUT,
+                       "sent %d exchanges and %d of %d pieces in %d runs, planned %d, %d of them "
+                       "beside in %d rounds",
+                       sums->exchanges, beside->exchanges, beside->pieces, runs, t.exchanges,
+                       t.exchanges_beside, t.rounds_beside);
+    return 0;
+}
+
 static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks, struct err *err)
 {
     const struct exec_options options = {
@@ -109,6 +139,8 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
         for (step.part = 0; step.part < j->parts; step.part++)
             if (d.kind->run(program, &step, err) < 0)
                 return -1;
+    if (j->ranks > 1 && !j->together && check_traffic(&d, network, &shape, j, err) < 0)
+        return -1;
     if (d.kind->read(program, op_list_find(list, "loss"), results->loss + step.first, err) < 0)
         return -1;
     return weights_sha256(results->sha256[rank], &d, network, err);

@@ -146,6 +146,8 @@ struct row {
     bool same_thread;
     pthread_t caller;
     struct tiny tiny;
+    struct runner *runner;
+    bool more[MAX]; /* whether the next task might run, at each */
 };
 
 static void row_task(void *ctx, int i)
@@ -155,6 +157,7 @@ static void row_task(void *ctx, int i)
     if (i < 8)
         denormal_task(&r->tiny, i, 1);
     r->same_thread |= pthread_equal(pthread_self(), r->caller) != 0;
+    r->more[i] = runner_more(r->runner);
     r->order[atomic_load(&r->ran)] = i;
     atomic_fetch_add(&r->ran, 1);
 }
@@ -163,25 +166,25 @@ static void a_runner_keeps_the_order_and_the_limit(void **state)
 {
     static const int allowed[] = {0, 3, 3, 10, 200};
     struct err err = {0};
-    struct runner *runner;
     struct row r = {.caller = pthread_self(), .tiny = {.x = FLT_MIN}};
 
     (void)state;
-    assert_int_equal(runner_new(&runner, row_task, &r, &err), 0);
-    runner_wait(runner); /* for nothing */
+    assert_int_equal(runner_new(&r.runner, row_task, &r, &err), 0);
+    runner_wait(r.runner); /* for nothing */
     for (int round = 0; round < 3; round++) {
         atomic_store(&r.ran, 0);
         for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
-            runner_allow(runner, allowed[i]);
+            runner_allow(r.runner, allowed[i]);
             nanosleep(&(struct timespec){0, 5000000}, NULL);
             assert_true(atomic_load(&r.ran) <= allowed[i]);
         }
-        runner_wait(runner);
+        runner_wait(r.runner);
         assert_int_equal(atomic_load(&r.ran), 200);
         for (int i = 0; i < 200; i++)
             assert_int_equal(r.order[i], i);
+        assert_true(r.more[0] && r.more[1] && !r.more[199]);
     }
-    runner_free(runner);
+    runner_free(r.runner);
     runner_free(NULL);
     assert_false(r.same_thread);
     for (int i = 0; i < 8; i++) {

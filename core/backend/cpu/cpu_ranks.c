@@ -25,8 +25,8 @@
 #include "group/group.h"
 
 enum {
-    /* Floats of a row that are exchanged at a time. A batch norm's sums wait until a piece that is on its way has
-     * passed: at 1 Gbit/s 2 ms. */
+    /* Floats of a row that are exchanged at a time. A batch norm's sums wait until the pieces that are on their way
+     * have passed, at 1 Gbit/s 4 ms. A part of a piece is small enough to be sent without asking (mpi_plugin.c). */
     PIECE = 1 << 16,
     LINE = 16 /* floats in a cache line */
 };
@@ -49,7 +49,8 @@ struct ranks {
     struct cut cut; /* of a row: all gradients */
     float *mine;    /* (most, cut.n), the machine's: the sums of own subtrees */
     float *all;     /* (cut.n), the machine's: the gradients */
-    float *parts; /* (most, machines, cut.each): of a piece of all subtrees, this process's part */
+    /* (GROUP_WINDOW, most, machines, cut.each): of pieces of all subtrees, this process's part */
+    float *parts;
     struct runner *runner; /* exchanges pieces */
     int next_op;           /* of the run in progress: gradients of the ops before it are summed */
     size_t summed;         /* floats of a row that these fill */
@@ -235,6 +236,7 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
 
         if (op_sums_batch(o->kind)) {
             t->exchanges++;
+            t->exchanges_backward += op_traits[o->kind].pass == PASS_BACKWARD;
             t->bytes +=
                 (size_t)(each * 2 * list->tensors[o->in[0]].dims[1]) * sizeof(double) * others;
         } else if (op_traits[o->kind].runs_last) {
@@ -244,11 +246,19 @@ void cpu_traffic(const struct op_list *list, int ranks, struct be_traffic *t)
     cut = cut_row(n, ranks);
     t->exchanges_beside = (int)cut.pieces * (most + 1);
     t->bytes_beside = (size_t)(most + 1) * cut.n / cut.ranks * sizeof(float) * others;
+    if (cut.pieces > 0) /* the last one's sums are gathered after all others */
+        t->rounds_beside = (int)(cut.pieces + GROUP_WINDOW - 1) / GROUP_WINDOW + 1;
     t->exchanges += t->exchanges_beside;
     t->bytes += t->bytes_beside;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Floats that come for one piece. */
+static size_t parts_floats(const struct ranks *r)
+{
+    return (size_t)r->most * (size_t)r->machines * r->cut.each;
+}
 
 /* Gives each gradient that is a sum over leaves its place in a row. */
 static int place_gradients(struct ranks *r, struct be_program *p, struct err *err)
@@ -268,7 +278,7 @@ static int place_gradients(struct ranks *r, struct be_program *p, struct err *er
     r->cut = cut_row(n, ranks_count(p));
     if (region_share(&r->common, of, (most + 1) * r->cut.n * sizeof(float), "gradients of machines",
                      err) < 0 ||
-        region_map(&r->private, most * (size_t)r->machines * r->cut.each * sizeof(float),
+        region_map(&r->private, GROUP_WINDOW * parts_floats(r) * sizeof(float),
                    "gradients of machines", err) < 0)
         return -1;
     r->mine = (float *)(void *)r->common.data;
@@ -291,42 +301,59 @@ static size_t piece_at(const struct be_program *p, size_t piece)
     return piece * c->each * c->ranks + rank * (size_t)p->ranks->machines * cut_each(c, piece);
 }
 
+/* What others have for this process of PIECE: (most, machines, cut_each). */
+static float *parts_of(const struct ranks *r, size_t piece)
+{
+    return r->parts + piece % GROUP_WINDOW * parts_floats(r);
+}
+
 /* The own part of PIECE, from all subtrees' parts: the gradient. */
 static void add_parts(const struct be_program *p, size_t piece)
 {
     const struct ranks *r = p->ranks;
     const size_t n = cut_each(&r->cut, piece);
+    float *parts = parts_of(r, piece);
 
     for (int k = 0; k < r->n_additions; k++) {
-        float *to = r->parts + (size_t)r->additions[k].to * n;
-        const float *from = r->parts + (size_t)r->additions[k].from * n;
+        float *to = parts + (size_t)r->additions[k].to * n;
+        const float *from = parts + (size_t)r->additions[k].from * n;
 
         for (size_t e = 0; e < n; e++)
             to[e] += from[e];
     }
-    memcpy(r->all + piece_at(p, piece) + (size_t)r->machine * n, r->parts, n * sizeof(float));
+    memcpy(r->all + piece_at(p, piece) + (size_t)r->machine * n, parts, n * sizeof(float));
 }
 
-/* Task I of a step: the parts of piece I go to those who add them, while the sums of the piece before are gathered. So
- * there is a task more than pieces. */
+/* Until the last piece's sums are gathered. */
+static int n_tasks(const struct ranks *r)
+{
+    return (int)r->cut.pieces + GROUP_WINDOW;
+}
+
+/* Task I of a step begins two exchanges: the parts of piece I go to those who add them, and the sums of piece
+ * I - GROUP_WINDOW are gathered. Then the parts of piece I - GROUP_WINDOW + 1 are there, and are added. So latencies of
+ * a window pass at once, and all processes begin the same exchanges in the same order. Where no other task may run, all
+ * that was begun is waited for, as bytes move in calls of MPI only. */
 static void exchange_piece(void *ctx, int i)
 {
     const struct be_program *p = ctx;
     const struct be_ranks *of = p->be->options.ranks;
     const struct ranks *r = p->ranks;
     const size_t piece = (size_t)i, each = cut_each(&r->cut, piece);
+    const size_t sum = piece - GROUP_WINDOW; /* before the first: huge, as no piece's number is */
     struct group_parts parts[GROUP_PARTS];
     int n = 0;
 
     for (size_t k = 0; piece < r->cut.pieces && k < (size_t)r->most; k++)
-        parts[n++] = (struct group_parts){.out = r->parts + k * (size_t)r->machines * each,
-                                          .in = r->mine + k * r->cut.n + piece_at(p, piece),
-                                          .bytes = each * sizeof(float)};
-    if (piece > 0)
-        parts[n++] = (struct group_parts){.in = r->all + piece_at(p, piece - 1),
-                                          .bytes = cut_each(&r->cut, piece - 1) * sizeof(float)};
-    if (of->across(of->ctx, parts, n) && piece < r->cut.pieces)
-        add_parts(p, piece);
+        parts[n++] =
+            (struct group_parts){.out = parts_of(r, piece) + k * (size_t)r->machines * each,
+                                 .in = r->mine + k * r->cut.n + piece_at(p, piece),
+                                 .bytes = each * sizeof(float)};
+    if (sum < r->cut.pieces)
+        parts[n++] = (struct group_parts){.in = r->all + piece_at(p, sum),
+                                          .bytes = cut_each(&r->cut, sum) * sizeof(float)};
+    if (of->across(of->ctx, parts, n, !runner_more(r->runner)) && sum + 1 < r->cut.pieces)
+        add_parts(p, sum + 1);
 }
 
 /* ---- made and freed -------------------------------------------------------------------------- */
@@ -419,7 +446,7 @@ void ranks_gradients(struct be_program *p)
     if (!r)
         return;
     start = clock_seconds();
-    runner_allow(r->runner, (int)r->cut.pieces + 1);
+    runner_allow(r->runner, n_tasks(r));
     runner_wait(r->runner);
     of->across_end(of->ctx, clock_seconds() - start);
     r->next_op = 0;

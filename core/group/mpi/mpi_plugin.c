@@ -20,11 +20,17 @@ enum { POLLS = 200, PAUSE_NS = 20000, LOOK_NS = 10000000 };
 /* A copy of the world, and what split() makes of it: MPI's errors come back to us. */
 static MPI_Comm all_ranks, across_ranks = MPI_COMM_NULL;
 
-/* Landlock forbids a process to read another's memory, which MPIs do on one machine where the kernel lets them; they
- * notice at the first message and say so each time. Through shared memory bytes are copied twice. */
-static void forbid_foreign_memory(void)
+/* What a user has set stays.
+ *
+ * Landlock forbids a process to read another's memory, which MPIs do on one machine where the kernel lets them; they
+ * notice at the first message and say so each time. Through shared memory bytes are copied twice.
+ *
+ * Over TCP Open MPI asks the receiver before it sends more than 64 KiB, which takes three latencies of the link in the
+ * place of one. A part of a piece of gradients has up to 128 KiB (cpu_ranks.c). */
+static void set_variables(void)
 {
     static const char *const variables[][2] = {
+        {"OMPI_MCA_btl_tcp_eager_limit", "196608"},
         {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"}, /* Open MPI 4 */
         {"OMPI_MCA_smsc", "^cma"},                            /* Open MPI 5 */
         {"UCX_TLS", "^cma"},
@@ -60,7 +66,7 @@ static const char *start(int *rank, int *ranks)
     if (is_alone_under_srun())
         return "srun gave them no PMIx, through which they meet: start them by `srun "
                "--mpi=" SRUN_TYPE "`";
-    forbid_foreign_memory();
+    set_variables();
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
         return "MPI_Init_thread failed";
     if (level < MPI_THREAD_SERIALIZED)
@@ -188,37 +194,54 @@ static bool begin(struct pending *p, const struct group_parts *of, MPI_Comm rank
     return true;
 }
 
-static enum mpi_result exchange_among(MPI_Comm ranks, const struct group_parts *parts, int n,
-                                      long looks, double limit_s)
+/* P, which is not in use, becomes the N of PARTS. */
+static enum mpi_result begin_all(struct pending *p, const struct group_parts *parts, int n,
+                                 MPI_Comm ranks)
 {
-    struct pending p = {.n = 0};
     bool begun = true;
-    enum mpi_result result;
 
+    p->n = p->done = 0;
     pthread_mutex_lock(&turn);
     for (int i = 0; i < n && begun; i++)
         if (parts[i].bytes > 0)
-            begun = begin(&p, &parts[i], ranks);
+            begun = begin(p, &parts[i], ranks);
     pthread_mutex_unlock(&turn);
-    result = begun ? wait_for(&p, looks, limit_s) : MPI_FAILED;
+    return begun ? MPI_DONE : MPI_FAILED;
+}
+
+static enum mpi_result end_all(struct pending *p, long looks, double limit_s)
+{
+    const enum mpi_result result = wait_for(p, looks, limit_s);
+
     pthread_mutex_lock(&turn);
-    for (int i = 0; i < p.n; i++)
-        MPI_Type_free(&p.types[i]);
+    for (int i = 0; i < p->n; i++)
+        MPI_Type_free(&p->types[i]);
     pthread_mutex_unlock(&turn);
+    p->n = p->done = 0;
     return result;
 }
 
 static enum mpi_result share(void *all, size_t bytes, double limit_s)
 {
     const struct group_parts part = {.in = all, .bytes = bytes};
+    struct pending p;
+    const enum mpi_result begun = begin_all(&p, &part, 1, all_ranks);
 
-    return exchange_among(all_ranks, &part, 1, POLLS, limit_s);
+    return begun == MPI_DONE ? end_all(&p, POLLS, limit_s) : begun;
 }
 
 /* Beside threads that compute, so no look follows another at once. */
-static enum mpi_result exchange(const struct group_parts *parts, int n, double limit_s)
+static enum mpi_result exchange(const struct group_parts *parts, int n, bool all, double limit_s)
 {
-    return exchange_among(across_ranks, parts, n, 0, limit_s);
+    static struct pending calls[GROUP_WINDOW]; /* the last ones, the oldest behind the newest */
+    static unsigned newest;
+    enum mpi_result result;
+
+    newest = (newest + 1) % GROUP_WINDOW;
+    result = begin_all(&calls[newest], parts, n, across_ranks);
+    for (unsigned i = 1; i <= (all ? GROUP_WINDOW : 1) && result == MPI_DONE; i++)
+        result = end_all(&calls[(newest + i) % GROUP_WINDOW], 0, limit_s);
+    return result;
 }
 
 static void end(int status)

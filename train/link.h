@@ -1,0 +1,39 @@
+/* link.h - how long a training step of several machines takes over the links between them.
+ * SPDX-License-Identifier: MIT */
+#ifndef PRESIZE_TRAIN_LINK_H
+#define PRESIZE_TRAIN_LINK_H
+
+#include <stdbool.h>
+
+#include "backend/backend.h"
+
+struct link {
+    double latency_s; /* until a small message has arrived */
+    double bytes_per_s;
+};
+
+/* Ethernet of 10 Gbit/s. */
+#define LINK_DEFAULT ((struct link){50e-6, 10e9 / 8})
+
+/* "US,GBIT": microseconds of latency, at least 0, and Gbit/s, above 0. */
+bool link_parse(struct link *out, const char *text);
+
+/* What one machine computes of a step; seconds. The parts of a batch (train.accumulate) exchange one after another. */
+struct link_compute {
+    double all_s, backward_s;
+    int parts;
+};
+
+struct link_times { /* seconds */
+    double sums_s;  /* of batch norms' sums, losses and the wish to stop, which are waited for */
+    double gradients_s; /* of the gradients' exchange */
+    double left_s;      /* of that, what is left when the backward pass is over */
+    double step_s;      /* computing, SUMS_S and LEFT_S */
+};
+
+/* Each exchange of sums takes a latency and its bytes. The gradients' take so long as their bytes, or as the latencies
+ * of pieces that begin as others end, and pass beside the backward pass, but for those of the last piece. */
+void link_times(struct link_times *out, const struct link *link, const struct be_traffic *t,
+                const struct link_compute *c);
+
+#endif
