@@ -168,7 +168,9 @@ static void print_remarks(FILE *out, const struct proposal *p)
     char text[2048];
 
     for (int k = 0; k < REMARK_KINDS; k++) {
-        const bool of_set = k >= REMARK_TRIMMED_LABELS && k <= REMARK_IN_NO_LIST;
+        const bool of_set =
+            k == REMARK_OTHER_FILES || /* with the table known, which is not left out */
+            (k >= REMARK_TRIMMED_LABELS && k <= REMARK_IN_NO_LIST);
 
         if (k == REMARK_UNDECODABLE || k == REMARK_ENLARGED)
             continue;

@@ -64,6 +64,8 @@ out:
 
 struct listing {
     struct dataset *d;
+    const char *tree;
+    const struct dataset_options *o;
     uint32_t room;
     size_t root_length;     /* of the root with its '/' */
     struct pattern *skip;   /* NULL: none */
@@ -143,6 +145,21 @@ static int matches(struct pattern *p, const char *path, struct err *err)
     return p ? pattern_search(p, text, NULL, NULL, err) : 0;
 }
 
+/* Whether labels or parts are read from it, so that it is not left out. */
+static bool is_table(const struct listing *l, const char *full)
+{
+    const char *const tables[] = {l->o->label_from == LABEL_CSV ? l->o->label_csv : "",
+                                  l->o->official_trainval, l->o->official_test};
+    const size_t n = strlen(l->tree);
+
+    if (strncmp(full, l->tree, n) != 0 || full[n] != '/')
+        return false;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (strcmp(full + n + 1, tables[i]) == 0)
+            return true;
+    return false;
+}
+
 static int visit_file(struct listing *l, const char *full, struct err *err)
 {
     const char *path = full + l->root_length;
@@ -163,7 +180,7 @@ static int visit_file(struct listing *l, const char *full, struct err *err)
             remarks_add(r, REMARK_SYSTEM_FOLDERS, "%s", path);
         return found < 0 ? -1 : add_item(l, path, err);
     }
-    if (picture == 0) {
+    if (picture == 0 && !is_table(l, full)) {
         l->d->n_skipped++;
         remarks_add(r, dataset_is_archive(path) ? REMARK_NESTED_ARCHIVES : REMARK_OTHER_FILES, "%s",
                     path);
@@ -316,10 +333,12 @@ static int no_pictures(const struct dataset *d, struct err *err)
     return -1;
 }
 
-static int list(struct dataset *d, const struct dataset_options *o,
+static int list(struct dataset *d, const struct dataset_options *o, const char *tree,
                 int (*is_picture)(const char *path), struct err *err)
 {
     struct listing l = {.d = d,
+                        .tree = tree,
+                        .o = o,
                         .is_picture = is_picture,
                         .root_length = strlen(d->root) + 1,
                         .skip_bad = o->on_error == ON_ERROR_SKIP,
@@ -362,7 +381,7 @@ int dataset_list(struct dataset **out, const struct dataset_options *o, const ch
     }
     for (length = strlen(d->root); length > 1 && d->root[length - 1] == '/'; length--)
         d->root[length - 1] = '\0';
-    if (list(d, o, is_picture, err) < 0 || label_items(d, o, tree, err) < 0 ||
+    if (list(d, o, tree, is_picture, err) < 0 || label_items(d, o, tree, err) < 0 ||
         label_official(d, o, tree, err) < 0)
         goto fail;
     *out = d;

@@ -154,6 +154,13 @@ grep -q "data.split=folder" prep/datasets/made_parts.yaml || fail "parts: no dat
 grep -q "4 to train, 0" prep/datasets/made_parts.yaml && fail "parts: counts"
 grep -q "without labels" prep/datasets/made_kaggle.yaml || fail "kaggle: test pictures"
 grep -q "from: csv" prep/datasets/made_table.yaml || fail "table: not labelled by it"
+grep -q "left out: .*labels.csv" prep/datasets/made_table.yaml err && fail "table: what is read is not left out"
+echo more >table/notes.txt
+ok "$prep" --init table
+prints "is left out: notes.txt"
+rm -r made/made_table
+ok "$prep" made_table --data made
+says "is left out: notes.txt"
 silent "may hold the labels"
 sed -i '1s/$/,species/; 2,$s/$/,dog/' table/labels.csv
 ok "$prep" made_table --data other
