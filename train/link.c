@@ -21,6 +21,8 @@ bool link_parse(struct link *out, const char *text)
     return true;
 }
 
+#define MOVE_S 0.9e-9 /* for a byte sent or received */
+
 static double larger(double a, double b)
 {
     return a > b ? a : b;
@@ -30,14 +32,16 @@ void link_times(struct link_times *out, const struct link *link, const struct be
                 const struct link_compute *c)
 {
     const double beside_s = (double)t->bytes_beside / link->bytes_per_s;
-    const double backward_s = c->backward_s + t->exchanges_backward * link->latency_s;
+    const double moving_s = 2 * MOVE_S * (double)t->bytes_beside / c->threads;
+    const double backward_s = c->backward_s + moving_s + t->exchanges_backward * link->latency_s;
     /* The last piece is complete when the backward pass is: its parts are sent, and its sums gathered. */
     const double least_s = t->rounds_beside > 0 ? 2 * c->parts * link->latency_s : 0;
 
     out->sums_s = (t->exchanges - t->exchanges_beside) * link->latency_s +
                   (double)(t->bytes - t->bytes_beside) / link->bytes_per_s;
+    out->moving_s = moving_s;
     out->gradients_s =
         larger(beside_s, t->rounds_beside * link->latency_s + beside_s / GROUP_WINDOW);
     out->left_s = larger(least_s, out->gradients_s - backward_s);
-    out->step_s = c->all_s + out->sums_s + out->left_s;
+    out->step_s = c->all_s + moving_s + out->sums_s + out->left_s;
 }

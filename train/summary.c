@@ -308,6 +308,7 @@ static struct link_compute compute_of(const struct session *s, int ranks, double
     return (struct link_compute){
         .all_s = step_s * ((1 - of[PASS_OPTIMISER] / all) / ranks + of[PASS_OPTIMISER] / all),
         .backward_s = step_s * of[PASS_BACKWARD] / all / ranks,
+        .threads = s->device.info.threads > 0 ? s->device.info.threads : 1,
         .parts = (int)s->e->train.accumulate};
 }
 
@@ -334,10 +335,11 @@ static void print_traffic(FILE *out, const struct session *s, int phase,
     fprintf(out,
             "  %d processes, one on each machine: %d exchanges a step, %.2f MB sent by each;\n"
             "  over links of %.10g us and %g Gbit/s (--link) a step takes %.3f s:\n"
-            "  %.3f s computing on machines like this, %.3f s waiting for %d exchanges of sums,\n"
-            "  and %.3f s for what the backward pass (%.3f s) leaves of the gradients' %.3f s\n",
+            "  %.3f s computing on machines like this, %.3f s moving the gradients' bytes,\n"
+            "  %.3f s waiting for %d exchanges of sums, and %.3f s for what the backward pass\n"
+            "  (%.3f s) leaves of the gradients' %.3f s\n",
             ranks, t.exchanges, (double)t.bytes / 1e6, 1e6 * r->link.latency_s,
-            r->link.bytes_per_s * 8 / 1e9, times.step_s, c.all_s, times.sums_s,
+            r->link.bytes_per_s * 8 / 1e9, times.step_s, c.all_s, times.moving_s, times.sums_s,
             t.exchanges - t.exchanges_beside, times.left_s, c.backward_s, times.gradients_s);
 }
 

@@ -420,6 +420,25 @@ int group_introduce(struct group *g, const char *text, struct err *err)
     return 0;
 }
 
+/* Open MPI's mpirun binds each process to one core where there are two processes, whatever the machine has. The
+ * launcher itself is bound to none. srun binds as it was asked to. */
+static void tell_of_binding(const struct group *g, const struct card *cards,
+                            const struct group_place *place)
+{
+    const struct card *own = &cards[g->rank];
+    cpu_set_t all, used;
+
+    CPU_ZERO(&used);
+    for (int i = 0; i < g->ranks; i++)
+        if (strcmp(cards[i].host, own->host) == 0)
+            CPU_OR(&used, &used, (const cpu_set_t *)(const void *)cards[i].processors);
+    if (g->rank == 0 && strcmp(place->launcher, "mpirun") == 0 &&
+        sched_getaffinity(getppid(), sizeof all, &all) == 0 && CPU_COUNT(&used) < CPU_COUNT(&all))
+        log_warn("the processes of this machine may use %d of its %d processors, as mpirun bound "
+                 "them: `mpirun --bind-to none' lets them use all",
+                 CPU_COUNT(&used), CPU_COUNT(&all));
+}
+
 /* From the members' CARDS: names, versions, who lives on this machine. */
 static int know(struct group *g, struct card *cards, struct err *err)
 {
@@ -442,7 +461,7 @@ static int know(struct group *g, struct card *cards, struct err *err)
     return 0;
 }
 
-static int meet(struct group *g, struct err *err)
+static int meet(struct group *g, const struct group_place *place, struct err *err)
 {
     struct card *cards = calloc((size_t)g->ranks, sizeof *cards);
     struct card *own;
@@ -466,6 +485,8 @@ static int meet(struct group *g, struct err *err)
     rc = know(g, cards, err);
     if (rc == 0)
         rc = share_memory(g, cards, err);
+    if (rc == 0)
+        tell_of_binding(g, cards, place);
     free(cards);
     return rc;
 }
@@ -502,7 +523,7 @@ int group_join(struct group **out, const struct group_place *place, const struct
         return err_set(err, ERR_NOMEM, "a group of %d", place->ranks);
     g->o = *o;
     g->machine_size = 1;
-    if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, err) < 0) {
+    if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, place, err) < 0) {
         machine_close(g->machine);
         free(g->names);
         free(g);

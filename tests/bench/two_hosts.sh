@@ -5,8 +5,8 @@
 #   tests/bench/two_hosts.sh [PASSES [KEY=VALUE...]]      needs root, mpirun, iproute2, python3, two cores
 #
 # The model is given each link's latency and rate as link.py measures them, and the time that one process of one thread
-# computes. Two hosts that are one machine share its memory's bandwidth, and its cores with TCP, which is not in the
-# model. So what the training waited for (exchange_wait_ms) is compared, too. SPDX-License-Identifier: MIT
+# computes. Two hosts that are one machine share its memory's bandwidth, and its cores with relay.py. So what the training
+# waited for (exchange_wait_ms) is compared, too. SPDX-License-Identifier: MIT
 SOURCE=${SOURCE:-$PWD} BIN=${BIN:-$PWD/bin} BUILD=${BUILD:-$PWD/build}
 export SOURCE BIN BUILD
 . "${SOURCE:?}/tests/slow/two_hosts.sh"
@@ -32,7 +32,7 @@ over() { # LINK NETWORK ADDRESS: the link's latency and rate, what the model say
     link=$(python3 "$SOURCE/tests/bench/link.py" host0 host1 "$3") || fail "link.py"
     "$BIN/train" --data "$data" --plan $experiment exec.threads=1 --ranks 2 --link "$link" > "$scratch/out" 2> "$scratch/err" ||
         fail "--plan"
-    tr '\n' ' ' < "$scratch/out" | sed -n 's/.* a step takes \([0-9.]*\) s:.*machines like this, \([0-9.]*\) s waiting.* and \([0-9.]*\) s for.*/\1 \2 \3/p' |
+    tr '\n' ' ' < "$scratch/out" | sed -n 's/.* a step takes \([0-9.]*\) s:.*machines like this,.* \([0-9.]*\) s waiting.* and \([0-9.]*\) s for.*/\1 \2 \3/p' |
         awk -v name="$1-model" -v link="${link/,/ }" '{print name, $1, $2 + $3, link}' | tee -a "$scratch/all"
     network=$2 once "$1" 1 on_hosts -n 2
 }

@@ -29,7 +29,7 @@ hosts_begin() {
 }
 # on_hosts -n N COMMAND...: mpirun on host0, half of the processes on each host; MPI's bytes take $network
 on_hosts() {
-    exec_on_host0 mpirun --mca plm_rsh_agent "$scratch/agent" --mca btl_tcp_if_include "${network-10.9.0.0/24}" \
+    exec_on_host0 mpirun --bind-to none --mca plm_rsh_agent "$scratch/agent" --mca btl_tcp_if_include "${network-10.9.0.0/24}" \
         --mca oob_tcp_if_include 10.9.0.0/24 -H host0:8,host1:8 --map-by ppr:"$(($2 / 2))":node "$@"
 }
 exec_on_host0() { ip netns exec host0 unshare --uts sh -c 'hostname host0; exec "$@"' - "$@"; }

@@ -24,8 +24,8 @@ presize: {size: 32}
 shard: {pictures: 4}
 END
 hashes() { (cd "$1/flat/shards-32" && sha256sum -- * | sort -k 2); }
-# what is said of pictures and the set; the time it took and what to type next are each command's own
-said() { grep -v 'images/s with\|: next: ' err; }
+# what is said of pictures and the set; the time it took, how mpirun was called and what to type next are each command's own
+said() { grep -v 'images/s with\|: next: \|mpirun --bind-to none' err; }
 # equal NAME: what ok() ran just now made and said what one process did, in ./one and said.one
 equal() {
     hashes "$1" >"$1.hashes"

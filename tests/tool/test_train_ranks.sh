@@ -15,6 +15,7 @@ done
 [ "$(weights_hash one-fp32)" ] || fail "no weights_sha256"
 grep -q 'phase frozen:' "$results/three-fp32/log.txt" || fail "log.txt does not say what runs"
 [ "$(grep -c 'phase frozen:' "$scratch/err")" = 1 ] || fail "more than one process speaks"
+grep -q "as mpirun bound them" "$scratch/err" && fail "--ranks binds: $(cat "$scratch/err")"
 [ "$(grep -c '"rank [012] (.*pid [0-9]*, 2 threads, ' "$results/three-fp32/run.json")" = 3 ] ||
     fail "run.json does not name the ranks"
 grep -q '^  "ranks": null' "$results/one-fp32/run.json" || fail "ranks of a single process"
@@ -31,9 +32,13 @@ by_mpirun 2 seed $tiny exec.threads=1 seed=43
 sum_of() { sed -n 's/.*"'"$2"'": \([0-9]*\).*/\1/p' "$results/$1/timing.jsonl" | awk '{n += $1} END {print n}'; }
 [ "$(sum_of two-fp32 exchanges)" = 0 ] && [ "$(sum_of two-fp32 sent_bytes)" = 0 ] &&
     [ "$(sum_of two-fp32 meetings)" -gt 0 ] || fail "two processes do not share memory"
+processor=$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')
 $mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine${OMPI_COMM_WORLD_RANK:-$PMI_RANK} exec "$@"' - \
-    $train --name machines $tiny exec.threads=1 > "$scratch/out" 2> "$scratch/err" || fail "two machines: $(cat "$scratch/err")"
+    taskset -c "$processor" $train --name machines $tiny exec.threads=1 > "$scratch/out" 2> "$scratch/err" ||
+    fail "two machines: $(cat "$scratch/err")"
 same_run one-fp32 machines
+[ "$(nproc)" -eq 1 ] || grep -q "may use 1 of its $(nproc) processors, as mpirun bound them: .mpirun --bind-to none" "$scratch/err" ||
+    fail "bound to one processor without a word: $(cat "$scratch/err")"
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 2 > "$scratch/out" 2> "$scratch/err" || fail "--plan --ranks 2"
 "$BIN/train" --data "$data" --plan $tiny exec.threads=1 --ranks 4 2> "$scratch/null" |
     grep -q "4 processes cannot share 6 microbatches of 2 pictures alike; exec.microbatch=3 would serve" ||

@@ -54,7 +54,7 @@ static void pieces_take_what_the_model_says(void **state)
 {
     static const double latencies[] = {0, 10e-6, 50e-6, 200e-6, 1e-3, 0.02};
     static const double gbits[] = {0.1, 1, 10, 100};
-    const struct link_compute none = {.parts = 1};
+    const struct link_compute none = {.threads = 1, .parts = 1};
 
     (void)state;
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++)
@@ -73,16 +73,18 @@ static void pieces_take_what_the_model_says(void **state)
 static void computing_hides_gradients_alone(void **state)
 {
     const struct link l = {1e-3, 125e6};
-    struct link_compute c = {.all_s = 0.06, .backward_s = 0.04, .parts = 1};
+    struct link_compute c = {.all_s = 0.06, .backward_s = 0.04, .threads = 2, .parts = 1};
+    const double moving_s = 2 * 0.9e-9 * 2 * PIECES * PART / 2; /* by two threads */
     struct be_traffic frozen = {.exchanges = 10, .bytes = 1000};
     struct link_times t;
 
     (void)state;
-    link_times(&t, &l, &traffic, &c); /* 377 ms of bytes, 40 and 21 ms beside them */
+    link_times(&t, &l, &traffic, &c); /* 377 ms of bytes, 40, 21 and 42 ms beside them */
+    assert_true(is_near(t.moving_s, moving_s));
     assert_true(is_near(t.sums_s, 0.046 + 0.008));
     assert_true(is_near(t.gradients_s, 2.0 * PIECES * PART / 125e6));
-    assert_true(is_near(t.left_s, t.gradients_s - 0.061));
-    assert_true(is_near(t.step_s, 0.06 + t.sums_s + t.left_s));
+    assert_true(is_near(t.left_s, t.gradients_s - 0.061 - moving_s));
+    assert_true(is_near(t.step_s, 0.06 + moving_s + t.sums_s + t.left_s));
     c.backward_s = 1; /* the last piece is not hidden */
     link_times(&t, &l, &traffic, &c);
     assert_true(is_near(t.left_s, 0.002));
