@@ -18,8 +18,8 @@ struct link {
 /* "US,GBIT": microseconds of latency, at least 0, and Gbit/s, above 0. */
 bool link_parse(struct link *out, const char *text);
 
-/* What one machine computes of a step, by so many threads; seconds. The parts of a batch (train.accumulate) exchange one
- * after another. */
+/* What one machine computes of a step, by so many threads; seconds. The parts of a batch (train.accumulate) exchange
+ * one after another. */
 struct link_compute {
     double all_s, backward_s;
     int threads, parts;
@@ -34,8 +34,8 @@ struct link_times {  /* seconds */
 };
 
 /* Each exchange of sums takes a latency and its bytes. The gradients' take so long as their bytes, or as the latencies
- * of pieces that begin as others end, and pass beside the backward pass, but for those of the last piece. A byte that is
- * sent or received takes 0.9 ns of a processor, which the threads would use (measured over TCP, docs/performance.md). */
+ * of pieces that begin as others end, and pass beside the backward pass, but for those of the last piece. A byte that
+ * is sent or received takes 0.9 ns of a processor, which the threads would use (over TCP: docs/performance.md). */
 void link_times(struct link_times *out, const struct link *link, const struct be_traffic *t,
                 const struct link_compute *c);
 
