@@ -124,15 +124,6 @@ static int put_title(FILE *out, void *of, struct err *err)
     return 0;
 }
 
-static int put_heading(FILE *out, void *of, struct err *err)
-{
-    fputs("<h1>", out);
-    if (put_title(out, of, err) < 0)
-        return -1;
-    fputs("</h1>\n", out);
-    return 0;
-}
-
 /* By which labels the runs are judged, where not all have the same. */
 static void put_labels(FILE *out, const struct comparison *c)
 {
@@ -447,10 +438,10 @@ static int is_comparable(const struct comparison *c, struct err *err)
 
 int comparison_page(FILE *out, const struct comparison *c, const struct request *r, struct err *err)
 {
-    static const struct page_part parts[] = {{"title", put_title},     {"heading", put_heading},
-                                             {"summary", put_summary}, {"figures", put_figures},
-                                             {"groups", put_groups},   {"curves", put_curves},
-                                             {"keys", put_keys},       {"pictures", put_pictures}};
+    static const struct page_part parts[] = {{"title", put_title},      {"summary", put_summary},
+                                             {"figures", put_figures},  {"groups", put_groups},
+                                             {"curves", put_curves},    {"keys", put_keys},
+                                             {"pictures", put_pictures}};
     struct page_of of = {.c = c};
     char path[PATH_LEN];
     json_t *data;

@@ -141,14 +141,6 @@ static int put_title(FILE *out, void *of, struct err *err)
     return 0;
 }
 
-static int put_heading(FILE *out, void *of, struct err *err)
-{
-    fputs("<h1>", out);
-    (void)put_title(out, of, err);
-    fputs("</h1>\n", out);
-    return 0;
-}
-
 /* What to do with the marks. */
 static void put_how(FILE *out, const struct issues_page *p)
 {
@@ -249,10 +241,8 @@ static int put_list(FILE *out, void *of, struct err *err)
 int issues_page_write(char out[4096], const struct suspects *s, const struct request *r,
                       const char *file, struct err *err)
 {
-    static const struct page_part parts[] = {{"title", put_title},
-                                             {"heading", put_heading},
-                                             {"summary", put_summary},
-                                             {"list", put_list}};
+    static const struct page_part parts[] = {
+        {"title", put_title}, {"summary", put_summary}, {"list", put_list}};
     struct err why = {0};
     struct shard_set *shards = look_open_shards(&s->runs[0], r, &why);
     struct issues_page p = {

@@ -7,23 +7,14 @@
 #include "draw/page.h"
 #include "draw/thumb.h"
 
-enum {
-    LABELS = 10
-}; /* of a picture: with --top=all and 1,000 classes a page would be longer than anybody reads */
+/* Of a picture: with --top=all and 1,000 classes a page would be longer than anybody reads. */
+enum { LABELS = 10 };
 
 static int put_title(FILE *out, void *of, struct err *err)
 {
     (void)err;
     fputs("Predictions of ", out);
     markup_text(out, ((const struct predict_page *)of)->run);
-    return 0;
-}
-
-static int put_heading(FILE *out, void *of, struct err *err)
-{
-    fputs("<h1>", out);
-    (void)put_title(out, of, err);
-    fputs("</h1>\n", out);
     return 0;
 }
 
@@ -109,7 +100,6 @@ static int put_list(FILE *out, void *of, struct err *err)
 int predict_page_write(const char *path, const struct predict_page *page, struct err *err)
 {
     static const struct page_part parts[] = {{"title", put_title},
-                                             {"heading", put_heading},
                                              {"summary", put_summary},
                                              {"pictures", put_pictures},
                                              {"list", put_list}};

@@ -24,14 +24,6 @@ static int put_title(FILE *out, void *of, struct err *err)
     return 0;
 }
 
-static int put_heading(FILE *out, void *of, struct err *err)
-{
-    fputs("<h1>", out);
-    (void)put_title(out, of, err);
-    fputs("</h1>\n", out);
-    return 0;
-}
-
 static int put_text(FILE *out, void *of, struct err *err)
 {
     (void)err;
@@ -55,8 +47,7 @@ static int print_page(struct page_served *served, const char *name, const struct
 int serve_message_page(struct page_served *served, const char *title, const char *text,
                        struct err *err)
 {
-    static const struct page_part parts[] = {
-        {"title", put_title}, {"heading", put_heading}, {"summary", put_text}};
+    static const struct page_part parts[] = {{"title", put_title}, {"summary", put_text}};
     struct message m = {title, text};
 
     return print_page(served, "message", parts, 3, &m, err);
@@ -167,14 +158,6 @@ static int put_list_title(FILE *out, void *of, struct err *err)
     return 0;
 }
 
-static int put_list_heading(FILE *out, void *of, struct err *err)
-{
-    fputs("<h1>", out);
-    (void)put_list_title(out, of, err);
-    fputs("</h1>\n", out);
-    return 0;
-}
-
 static int put_list_summary(FILE *out, void *of, struct err *err)
 {
     const struct serve *s = of;
@@ -255,7 +238,6 @@ static int put_list(FILE *out, void *of, struct err *err)
 int serve_runs_page(const struct serve *s, struct page_served *served, struct err *err)
 {
     static const struct page_part parts[] = {{"title", put_list_title},
-                                             {"heading", put_list_heading},
                                              {"summary", put_list_summary},
                                              {"studies", put_studies},
                                              {"list", put_list}};

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/yaml.h"
 #include "data/alike.h"
+#include "data/entry_path.h"
 #include "data/label.h"
 #include "data/offenders.h"
 #include "data/pattern.h"
@@ -151,11 +152,13 @@ static bool is_table(const struct listing *l, const char *full)
     const char *const tables[] = {l->o->label_from == LABEL_CSV ? l->o->label_csv : "",
                                   l->o->official_trainval, l->o->official_test};
     const size_t n = strlen(l->tree);
+    char path[ENTRY_PATH_MAX + 1], table[ENTRY_PATH_MAX + 1];
 
-    if (strncmp(full, l->tree, n) != 0 || full[n] != '/')
+    if (strncmp(full, l->tree, n) != 0 || full[n] != '/' ||
+        entry_path_clean(path, full + n + 1, NULL) < 0)
         return false;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (strcmp(full + n + 1, tables[i]) == 0)
+        if (entry_path_clean(table, tables[i], NULL) == 0 && strcmp(path, table) == 0)
             return true;
     return false;
 }

@@ -176,6 +176,13 @@ static int put_part(FILE *out, const struct page *p, const char *name, size_t le
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->parts[i].name, part) == 0)
             return p->parts[i].put(out, p->of, err);
+    if (strcmp(part, "heading") == 0) {
+        fputs("<h1>", out);
+        if (put_part(out, p, "title", strlen("title"), err) < 0)
+            return -1;
+        fputs("</h1>\n", out);
+        return 0;
+    }
     BUG_IF(true); /* the template has a part that its caller does not know */
     return -1;
 }

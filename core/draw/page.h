@@ -3,9 +3,9 @@
  *
  * A page NAME has NAME.html, NAME.js and perhaps NAME.css. page.css and page.js are in every page; page.html is the
  * frame around NAME.html, which is its {{body}}. {{policy}}, {{served}}, {{home}}, {{style}}, {{script}} and {{data}}
- * stand for what page_write() knows, any other {{part}} for what the caller prints. The content policy lets the
- * page's own style and script run, by their hashes, and nothing else. Every text from outside goes through
- * markup_text().
+ * stand for what page_write() knows, any other {{part}} for what the caller prints. {{heading}} is the title where the
+ * caller has no part of that name. The content policy lets the page's own style and script run, by their hashes, and
+ * nothing else. Every text from outside goes through markup_text().
  * SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_DRAW_PAGE_H
 #define PRESIZE_DRAW_PAGE_H

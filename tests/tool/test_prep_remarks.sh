@@ -158,9 +158,11 @@ grep -q "left out: .*labels.csv" prep/datasets/made_table.yaml err && fail "tabl
 echo more >table/notes.txt
 ok "$prep" --init table
 prints "is left out: notes.txt"
-rm -r made/made_table
-ok "$prep" made_table --data made
-says "is left out: notes.txt"
+for table in labels.csv ./labels.csv; do
+    rm -r made/made_table
+    ok "$prep" made_table --data made label.csv=$table
+    says "is left out: notes.txt"
+done
 silent "may hold the labels"
 sed -i '1s/$/,species/; 2,$s/$/,dog/' table/labels.csv
 ok "$prep" made_table --data other
