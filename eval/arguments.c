@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "group/launch.h"
 #include "groups.h"
 #include "option.h"
 #include "run/study.h"
@@ -49,6 +50,8 @@ const struct argp_option arguments_options[] = {
     {"tta",           OPT_TTA,       "N",    OPTION_ARG_OPTIONAL, "average over N augmented rounds as well (4)", 0},
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
+    {"ranks",         OPT_RANKS,     "N",    0, "with --split, --set, --tta and --best: score in N processes, by "
+        "mpirun; on CPUs the same bits", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, "
         "model card, origin. --export FILE.onnx: one file with the weights in it. "
@@ -225,6 +228,9 @@ error_t arguments_parse(int key, char *arg, struct argp_state *state)
     case OPT_WITH_TRAIN:
         a->request.with_train = true;
         return 0;
+    case OPT_RANKS:
+        a->ranks = (int)cli_number("eval", "--ranks", arg, 1, GROUP_MAX);
+        return 0;
     case OPT_JSON:
         set_form(a, FORM_JSON);
         return 0;
@@ -316,6 +322,27 @@ bool arguments_draw_curves(const struct args *a)
     return a->action == OPT_PLOT || a->action == OPT_WATCH;
 }
 
+bool arguments_ask_for_several(const struct args *a)
+{
+    return a->ranks > 1 || a->place.ranks > 1;
+}
+
+static void check_ranks(const struct args *a)
+{
+    const struct request *r = &a->request;
+    char folder[PATH_LEN];
+    const bool scores = a->action == OPT_CONFUSED || a->action == OPT_CONFUSION ||
+                        a->action == OPT_LOSSES ||
+                        (a->action == 0 && !(r->run && groups_find(folder, r, r->run)));
+
+    if (arguments_ask_for_several(a) && !(scores && request_is_scoring(r)))
+        die_usage("eval", "several processes (--ranks, mpirun, srun) score a run: --split, --set, "
+                          "--tta or --best; for anything else start one");
+    if (a->ranks > 1 && a->place.ranks > 1 && !launch_by_ranks())
+        die_usage("eval",
+                  "--ranks starts processes of its own: leave it out under mpirun and srun");
+}
+
 /* --json and --csv want tables. */
 static void check_form(const struct args *a)
 {
@@ -404,6 +431,7 @@ static void check_options(const struct args *a)
         die_usage("eval", "--beta goes with --tta");
     check_page(a);
     check_form(a);
+    check_ranks(a);
 }
 
 void arguments_finish(struct args *a)

@@ -6,6 +6,7 @@
 #include <argp.h>
 
 #include "cli/cli.h"
+#include "group/group.h"
 #include "request.h"
 
 /* Keys of options; some are what is to be done (args.action). */
@@ -38,7 +39,8 @@ enum {
     OPT_EXPORT,
     OPT_SERVE,
     OPT_CAM,
-    OPT_SIGN
+    OPT_SIGN,
+    OPT_RANKS
 };
 
 struct args {
@@ -50,6 +52,8 @@ struct args {
     int n_before, n_after;
     char backend[64];
     bool has_beta;
+    int ranks; /* --ranks; 0: not given */
+    struct group_place place;
     bool has_losses;    /* the overview's run: --top-losses shows something */
     int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
     const char *number; /* a word that was taken for one */
@@ -58,7 +62,8 @@ struct args {
 extern const struct argp_option arguments_options[];
 /* An argp parser; state->input is a struct args. Misuse ends the program with status 2. */
 error_t arguments_parse(int key, char *arg, struct argp_state *state);
-bool arguments_draw_curves(const struct args *a); /* --plot, --watch */
+bool arguments_draw_curves(const struct args *a);     /* --plot, --watch */
+bool arguments_ask_for_several(const struct args *a); /* --ranks N, mpirun, srun */
 /* After the parser: words become runs and files, and combinations that mean nothing end the program with status 2. */
 void arguments_finish(struct args *a);
 

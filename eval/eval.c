@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <signal.h>
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <string.h>
 
 #include "arguments.h"
@@ -14,7 +15,9 @@
 #include "curves.h"
 #include "data/dataset.h"
 #include "draw/canvas.h"
+#include "experiment/team.h"
 #include "export.h"
+#include "group/launch.h"
 #include "groups.h"
 #include "image/decode.h"
 #include "issues.h"
@@ -74,6 +77,40 @@ static bool asks_for_groups(const struct args *a, struct request *r)
     return asks;
 }
 
+/* What --ranks starts, or mpirun or srun has; this process may be the one that waits for them. */
+static int gather(struct args *a, char **argv, struct err *err)
+{
+    int status;
+
+    if (a->ranks > 1 && a->place.ranks == 1) {
+        if (launch_ranks(a->ranks, argv, "predictions that are whole are kept", &status, err) < 0)
+            return -1;
+        exit(status);
+    }
+    return team_join(&a->request.team, "eval", &a->place, err);
+}
+
+/* Of several processes, all score, and rank 0 stores and shows. */
+static int score_along(const struct request *r, struct err *err)
+{
+    struct look l;
+
+    if (look_open(&l, r, r->run, err) < 0)
+        return -1;
+    look_close(&l);
+    return 0;
+}
+
+noreturn static void end_badly(const struct args *a, const struct err *err)
+{
+    fflush(stdout);
+    if (a->request.team)
+        team_fail(a->request.team, err);
+    if (!team_leads(a->request.team)) /* rank 0 says it; another status would have mpirun end it */
+        exit(0);
+    die("eval", err);
+}
+
 /* What is asked for, on OUT. STATUS where it is not 0 without an error. */
 static int eval(FILE *out, struct args *a, int *status, struct err *err)
 {
@@ -84,6 +121,8 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     int rc, unchecked = 0;
 
     *status = 0;
+    if (!team_leads(r->team))
+        return score_along(r, err);
     if (asks_for_groups(a, &groups)) {
         if (r->fail_on_regression || r->report || r->clean)
             return err_in(err, NULL, "%s compares runs, not studies",
@@ -133,6 +172,16 @@ static int eval(FILE *out, struct args *a, int *status, struct err *err)
     }
 }
 
+static void say_next(const struct args *a)
+{
+    const char *run = a->request.run;
+
+    if (a->has_losses && a->request.form == FORM_TEXT)
+        cli_next(&a->common, "eval",
+                 run ? (const char *const[]){run, "--top-losses", NULL}
+                     : (const char *const[]){"--top-losses", NULL});
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&cli_argp, 0, "Common options:", 0}, {0}};
@@ -157,8 +206,13 @@ int main(int argc, char **argv)
     static const struct version_layer libraries[] = {
         {image_libraries},   {data_libraries}, {remote_libraries}, {tensorfile_libraries},
         {backend_libraries}, {draw_libraries}, {serve_libraries},  {NULL}};
-    struct args a = {.common = {.tool = "eval", .libraries = libraries, .find_data = remote_data},
-                     .request.beta = 0.25};
+    struct args a = {
+        .common = {.tool = "eval",
+                   .libraries = libraries,
+                   .find_data = remote_data,
+                   .place = &a.place,
+                   .early = "stopped by a signal; predictions that are whole are kept"},
+        .request.beta = 0.25};
     struct err err = {0};
     int status, rc;
     FILE *out;
@@ -175,18 +229,17 @@ int main(int argc, char **argv)
     a.request.data_given = a.common.data_given;
     a.request.results = a.common.results;
     arguments_finish(&a);
+    cli_speak();
+    if (gather(&a, argv, &err) < 0)
+        die("eval", &err);
     out = a.request.form == FORM_TEXT ? fold_begin(stdout) : stdout;
     rc = give_up_rights(&a, &err) < 0 ? -1 : eval(out, &a, &status, &err);
     fold_end(out, stdout);
-    if (rc < 0) {
-        fflush(stdout);
-        die("eval", &err);
-    }
+    if (rc < 0)
+        end_badly(&a, &err);
+    team_leave(a.request.team);
     cli_finish("eval");
-    if (a.has_losses && a.request.form == FORM_TEXT)
-        cli_next(&a.common, "eval",
-                 a.request.run ? (const char *const[]){a.request.run, "--top-losses", NULL}
-                               : (const char *const[]){"--top-losses", NULL});
+    say_next(&a);
     free(a.before);
     return status;
 }

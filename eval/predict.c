@@ -315,7 +315,7 @@ static int open_model(struct job *j, const struct request *r, struct err *err)
     }
     if (run_find(folder, r->results, r->run, err) < 0)
         return -1;
-    if (trained_open(&j->owned, folder, r->which, words, r->backend ? 1 : 0, err) < 0)
+    if (trained_open(&j->owned, folder, r->which, words, r->backend ? 1 : 0, NULL, err) < 0)
         return err_wrap(err, "%s", folder);
     j->t = j->owned;
     return r->rounds > 0 ? scoring_check_tta(&j->t->experiment->augment, path_base(folder), err)

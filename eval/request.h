@@ -42,6 +42,7 @@ struct request {
     const char *page_file; /* --issues, --predict: where; NULL: in the run's or study's folder */
     bool with_train;       /* --issues: training pictures, too */
     bool strict;           /* --verify: unchecked links have a status of their own */
+    struct team *team;     /* processes that score together; NULL: alone */
 };
 
 /* Whether other predictions are meant than those the run was finished with. */

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
 #include "experiment/infer.h"
+#include "experiment/team.h"
+#include "group/group.h"
 #include "part.h"
 #include "run/leaks.h"
 #include "run/score.h"
@@ -234,6 +237,19 @@ static int find_stored(struct scored *s, const struct job *j, bool tta, struct e
     return name_folder(s, j, tta, err);
 }
 
+/* find_stored() for all processes alike: where one finds nothing, nobody does. */
+static int find_together(struct scored *s, const struct job *j, bool tta, struct err *err)
+{
+    struct group *g = team_group(j->r->team);
+    const int found = find_stored(s, j, tta, err);
+
+    if (found < 0 || !g || !group_any(g, found == 0) || found == 0)
+        return found;
+    predictions_free(s->p);
+    s->p = NULL;
+    return name_folder(s, j, tta, err);
+}
+
 /* --- what is made --------------------------------------------------------------------------------- */
 
 static int open_network(struct job *j, struct err *err)
@@ -244,7 +260,8 @@ static int open_network(struct job *j, struct err *err)
     if (j->t)
         return 0;
     snprintf(backend, sizeof backend, "%s", j->r->backend ? j->r->backend : "");
-    if (trained_open(&j->t, j->run->folder, j->which, words, j->r->backend ? 1 : 0, err) < 0)
+    if (trained_open(&j->t, j->run->folder, j->which, words, j->r->backend ? 1 : 0,
+                     team_ranks(j->r->team), err) < 0)
         return err_wrap(err, "%s", j->run->folder);
     return 0;
 }
@@ -361,13 +378,34 @@ static int get_one(struct scored *s, struct job *j, const struct scored *plain, 
     s->facts = describe(j, plain != NULL);
     if (!s->facts)
         return err_set(err, ERR_NOMEM, "score.json");
-    found = find_stored(s, j, plain != NULL, err);
+    found = find_together(s, j, plain != NULL, err);
     if (found != 0)
         return found < 0 ? -1 : 0;
     if (open_network(j, err) < 0 || begin_predictions(&s->p, j, err) < 0 ||
         infer(s, j, plain, err) < 0)
         return -1;
-    return store(s, j, err);
+    return team_leads(j->r->team) ? store(s, j, err) : add_figures(s, &j->part, err);
+}
+
+/* Several processes score the same pictures with the same weights. */
+static int check_team(const struct job *j, struct err *err)
+{
+    const struct part *p = &j->part;
+    json_t *facts = describe(j, j->r->rounds > 0);
+    char *text = facts ? json_text(facts, 0) : NULL, hex[SHA256_HEX];
+    struct sha256 *sha = NULL;
+    int rc = text ? sha256_new(&sha, err) : err_set(err, ERR_NOMEM, "score.json");
+
+    if (rc == 0) {
+        sha256_update(sha, text, strlen(text));
+        sha256_update(sha, p->ranks, p->n * sizeof *p->ranks);
+        sha256_hex(sha, hex);
+        sha256_free(sha);
+        rc = group_same(team_group(j->r->team), "weights, pictures or options", hex, err);
+    }
+    free(text);
+    json_decref(facts);
+    return rc;
 }
 
 int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,
@@ -378,6 +416,8 @@ int scoring_get(struct scoring *out, const struct request *r, const struct run_e
 
     memset(out, 0, sizeof *out);
     rc = job_open(&j, r, run, err);
+    if (rc == 0 && r->team)
+        rc = check_team(&j, err);
     if (rc == 0)
         rc = get_one(&out->plain, &j, NULL, err);
     if (rc == 0 && r->rounds > 0)

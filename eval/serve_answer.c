@@ -132,7 +132,7 @@ static int open_model(struct serve *s, const char *folder, struct err *err)
     if (s->model && strcmp(s->model_of, name) == 0)
         return 0;
     serve_close_model(s);
-    if (trained_open(&s->model, folder, NULL, NULL, 0, err) < 0)
+    if (trained_open(&s->model, folder, NULL, NULL, 0, NULL, err) < 0)
         return err_wrap(err, "%s", path_base(folder));
     snprintf(s->model_of, sizeof s->model_of, "%s", name);
     return 0;

@@ -97,7 +97,7 @@ static void check_checkpoint(struct chain *c, const char *which, const struct ep
     check_parents(c, which, &r);
     if (!expected)
         expected = r.weights_sha256 ? r.weights_sha256 : "nothing";
-    if (trained_open(&t, c->l->run.folder, which, words, 0, &err) < 0 ||
+    if (trained_open(&t, c->l->run.folder, which, words, 0, NULL, &err) < 0 ||
         weights_sha256(hex, &t->device, t->network, &err) < 0)
         chain_say(c, link, RESULT_FAILED, "%s", err.msg);
     else if (strcmp(hex, expected) == 0)

@@ -14,12 +14,12 @@
 #include "draw/canvas.h"
 #include "draw/sheet.h"
 #include "experiment/experiment.h"
+#include "experiment/team.h"
 #include "forecast.h"
 #include "group/launch.h"
 #include "image/decode.h"
 #include "learn/begin.h"
 #include "learn/facts.h"
-#include "learn/team.h"
 #include "learn/useful.h"
 #include "range_test.h"
 #include "remote/remote.h"
@@ -465,7 +465,7 @@ static int gather_team(struct args *a, const struct group_place *place, struct e
     a->request.gpus = a->gpus > 1;
     if (a->action == TRAIN && !a->request.resume && !a->request.replay && place->rank == 0)
         a->request.git = facts_git();
-    if (team_join(&a->request.team, place, err) < 0)
+    if (team_join(&a->request.team, "train", place, err) < 0)
         return -1;
     return give_up_rights(a, err);
 }

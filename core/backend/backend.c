@@ -153,6 +153,7 @@ int device_open(struct device *out, const struct exec_options *o, struct err *er
         out->kind = &cpu_backend;
     if (!out->be && out->kind->open(&out->be, o, err) < 0)
         return -1;
+    out->ranks = o->ranks;
     out->kind->info(out->be, &out->info);
     snprintf(out->info.note, sizeof out->info.note, "%.*s", (int)sizeof out->info.note - 1,
              why.msg);

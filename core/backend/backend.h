@@ -176,6 +176,7 @@ struct device { /* an open backend */
     const struct backend *kind;
     struct be *be; /* NULL: not open */
     struct be_info info;
+    const struct be_ranks *ranks; /* borrowed; NULL: alone */
 };
 /* Opens what o->backend asks for. auto: the GPU if there is one, otherwise the cpu, and info.note says why. Nothing is
  * open on failure. ERR_UNSUPPORTED, ERR_NOMEM. */

@@ -296,7 +296,7 @@ void progress_set(uint64_t done, const char *note)
     if (!bar && !atomic_load(&state.lines))
         return;
     pthread_mutex_lock(&state.lock);
-    state.done = done;
+    state.done = done < state.total ? done : state.total;
     snprintf(state.note, sizeof state.note, "%s", note ? note : "");
     now = clock_seconds();
     if (!bar && now - state.drawn >= LINE_SECONDS)

@@ -61,7 +61,7 @@ int cams_open(struct cams **out, const char *folder, const char *which, char *co
     struct trained *t;
 
     *out = NULL;
-    if (trained_open(&t, folder, which, words, n_words, err) < 0)
+    if (trained_open(&t, folder, which, words, n_words, NULL, err) < 0)
         return -1;
     if (cams_new(out, t, err) < 0) {
         trained_close(t);

@@ -8,7 +8,6 @@
 
 #include "backend/elem.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "data/stream.h"
 
 enum { MICROBATCH_AUTO = 8, BATCH_MAX = 64 };
@@ -35,7 +34,7 @@ void infer_exec(struct exec_options *o)
 int infer_batch(const struct exec_options *o, const struct be_info *info)
 {
     int micro = o->microbatch ? (int)o->microbatch : MICROBATCH_AUTO;
-    int threads = o->threads ? (int)o->threads : cpu_count();
+    int threads = info->threads;
     int pieces = BATCH_MAX / micro;
 
     if (info->batch)
@@ -135,7 +134,13 @@ int infer_run(struct infer *i, const struct picture *pictures, int n, float *pro
     return run_some(i, pictures, n, NULL, 0, prob, loss, err);
 }
 
-/* ROUND of T (T NULL: validation). The progress bar counts from ROUND times n. */
+static uint32_t processes(const struct infer *i)
+{
+    return i->device->ranks ? (uint32_t)i->device->ranks->ranks : 1;
+}
+
+/* ROUND of T (T NULL: validation), of this process's share P. The progress bar counts the pictures of all processes,
+ * from ROUND times n. */
 static int run_round(struct infer *i, const struct infer_pictures *p, const struct tta *t,
                      int round, float *prob, float *loss, struct err *err)
 {
@@ -156,8 +161,6 @@ static int run_round(struct infer *i, const struct infer_pictures *p, const stru
     size_t done = 0;
     int count, n_next, more;
 
-    if (p->n == 0)
-        return 0;
     if (stream_open(&stream, p->set, &options, err) < 0)
         return -1;
     while ((more = stream_next(stream, &pictures, &unused, &count, err)) == 1) {
@@ -168,27 +171,13 @@ static int run_round(struct infer *i, const struct infer_pictures *p, const stru
             break;
         }
         done += (size_t)count;
-        progress_set((uint64_t)round * p->n + done, NULL);
+        progress_set(((uint64_t)round * p->n + done) * processes(i), NULL);
     }
     stream_close(stream);
     if (more < 0)
         return -1;
     BUG_IF(done != p->n);
     return 0;
-}
-
-int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
-                   struct err *err)
-{
-    return run_round(i, p, NULL, 0, prob, loss, err);
-}
-
-int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
-                bool verify, float *prob, float *loss, struct err *err)
-{
-    const struct infer_pictures p = {.set = s, .ranks = ranks, .n = n, .verify = verify};
-
-    return infer_pictures(i, &p, prob, loss, err);
 }
 
 void tta_blend(float *prob, const float *sum, size_t n, const struct tta *t)
@@ -205,8 +194,8 @@ float tta_loss(float p)
     return -elem_logf(p > FLT_MIN ? p : FLT_MIN); /* a label's probability may round to 0 */
 }
 
-int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta *t, float *prob,
-              float *loss, struct err *err)
+static int average_rounds(struct infer *i, const struct infer_pictures *p, const struct tta *t,
+                          float *prob, float *loss, struct err *err)
 {
     size_t classes = (size_t)i->classes, cells = p->n * classes;
     float *sum = calloc(cells + 1, sizeof *sum), *one = calloc(cells + 1, sizeof *one);
@@ -227,6 +216,73 @@ int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta 
     free(sum);
     free(one);
     return rc;
+}
+
+/* Without augmentation, or T's; LOSS may be NULL. */
+static int infer_share(struct infer *i, const struct infer_pictures *p, const struct tta *t,
+                       float *prob, float *loss, struct err *err)
+{
+    return t ? average_rounds(i, p, t, prob, loss, err) : run_round(i, p, NULL, 0, prob, loss, err);
+}
+
+/* All processes have equal shares of P; what is beyond its end is nobody's. Each one infers, as they make copies of
+ * weights together: one without a share infers the last picture. */
+static int infer_together(struct infer *i, const struct infer_pictures *p, const struct tta *t,
+                          float *prob, float *loss, struct err *err)
+{
+    const struct be_ranks *all = i->device->ranks;
+    const uint32_t n = p->n, each = (n + processes(i) - 1) / processes(i);
+    const uint32_t first = each * (uint32_t)all->rank, left = first < n ? n - first : 0;
+    const size_t classes = (size_t)i->classes, room = (size_t)each * processes(i);
+    float *probs = calloc(room * classes, sizeof *probs), *losses = calloc(room, sizeof *losses);
+    struct infer_pictures share = *p;
+    int rc = probs && losses ? 0 : err_set(err, ERR_NOMEM, "predictions of %u pictures", n);
+
+    share.ranks = p->ranks + (left > 0 ? first : n - 1);
+    share.n = left == 0 ? 1 : left < each ? left : each;
+    if (rc == 0 && left > 0)
+        memcpy(probs + first * classes, prob + first * classes, share.n * classes * sizeof *probs);
+    if (rc == 0)
+        rc = infer_share(i, &share, t, probs + first * classes, losses + first, err);
+    if (rc == 0) {
+        all->share(all->ctx, probs, each * classes * sizeof *probs);
+        all->share(all->ctx, losses, each * sizeof *losses);
+        memcpy(prob, probs, n * classes * sizeof *prob);
+        if (loss)
+            memcpy(loss, losses, n * sizeof *loss);
+    }
+    free(probs);
+    free(losses);
+    return rc;
+}
+
+static int infer_all(struct infer *i, const struct infer_pictures *p, const struct tta *t,
+                     float *prob, float *loss, struct err *err)
+{
+    if (p->n == 0)
+        return 0;
+    return processes(i) > 1 ? infer_together(i, p, t, prob, loss, err)
+                            : infer_share(i, p, t, prob, loss, err);
+}
+
+int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
+                   struct err *err)
+{
+    return infer_all(i, p, NULL, prob, loss, err);
+}
+
+int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta *t, float *prob,
+              float *loss, struct err *err)
+{
+    return infer_all(i, p, t, prob, loss, err);
+}
+
+int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
+                bool verify, float *prob, float *loss, struct err *err)
+{
+    const struct infer_pictures p = {.set = s, .ranks = ranks, .n = n, .verify = verify};
+
+    return infer_pictures(i, &p, prob, loss, err);
 }
 
 void infer_score(struct score *s, uint32_t n, int classes, const float *prob, const float *loss,

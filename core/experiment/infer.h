@@ -41,7 +41,8 @@ struct infer_pictures {
     const int32_t *labels; /* of the network for those of the set; NULL: the same */
 };
 /* infer_run() over pictures that are read ahead. A progress bar that was begun shows the pictures
- * done. */
+ * done. Where the device has several processes, all call it with the same pictures: each infers its share, and all get
+ * the results of all. */
 int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
                    struct err *err) MUST_USE;
 int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,
@@ -56,7 +57,7 @@ struct tta {
     uint64_t seed;
 };
 /* PROB (n, classes) holds P and becomes the result, LOSS (may be NULL) its -log p of the label.
- * Progress goes to ROUNDS times n. */
+ * Progress goes to ROUNDS times n. Several processes as for infer_pictures(). */
 int infer_tta(struct infer *i, const struct infer_pictures *p, const struct tta *t, float *prob,
               float *loss, struct err *err) MUST_USE;
 /* The arithmetic: SUM (n) over the rounds into PROB (n), P before and the result after. */
@@ -86,12 +87,13 @@ struct trained {
     double max_aspect;
     bool exif; /* pictures are turned by their EXIF orientation first */
 };
-/* The WORDS are overrides of exec.* keys. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM. */
+/* The WORDS are overrides of exec.* keys. RANKS: processes that all open it, borrowed while it is open; NULL: alone.
+ * ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM. */
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
-                 int n_words, struct err *err) MUST_USE;
-/* The same of a checkpoint's FILE.safetensors alone: what else is needed stands in its metadata, or, where an older
- * presize wrote it, in FILE.json beside it. The experiment has the defaults but for what predicts. ERR_INPUT where
- * neither is there. */
+                 int n_words, const struct be_ranks *ranks, struct err *err) MUST_USE;
+/* The same, by one process, of a checkpoint's FILE.safetensors alone: what else is needed stands in its metadata, or,
+ * where an older presize wrote it, in FILE.json beside it. The experiment has the defaults but for what predicts.
+ * ERR_INPUT where neither is there. */
 int trained_open_file(struct trained **out, const char *file, char *const *words, int n_words,
                       struct err *err) MUST_USE;
 void trained_close(struct trained *t); /* NULL is fine */

@@ -63,7 +63,7 @@ static int open_model(struct trained *t, struct err *err)
 }
 
 int trained_open(struct trained **out, const char *folder, const char *which, char *const *words,
-                 int n_words, struct err *err)
+                 int n_words, const struct be_ranks *ranks, struct err *err)
 {
     struct trained *t = calloc(1, sizeof *t);
     json_t *state = NULL;
@@ -73,6 +73,7 @@ int trained_open(struct trained **out, const char *folder, const char *which, ch
         return err_set(err, ERR_NOMEM, "%s", folder);
     if (experiment_reopen(&t->experiment, folder, words, n_words, err) < 0)
         goto fail;
+    t->experiment->exec.ranks = ranks;
     which = which ? which : experiment_final(t->experiment);
     if (checkpoint_state(&state, folder, which, err) < 0)
         goto fail;

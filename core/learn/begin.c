@@ -12,12 +12,12 @@
 #include "base/text.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"
+#include "experiment/team.h"
 #include "learn/cleaned.h"
 #include "learn/facts.h"
 #include "learn/finish.h"
 #include "learn/fit.h"
 #include "learn/loop.h"
-#include "learn/team.h"
 #include "learn/useful.h"
 #include "nn/weights.h"
 

@@ -16,10 +16,10 @@
 #include "base/text.h"
 #include "data/stream.h"
 #include "experiment/checkpoint.h"
+#include "experiment/team.h"
 #include "group/launch.h"
 #include "learn/monitored.h"
 #include "learn/table.h"
-#include "learn/team.h"
 #include "learn/timing.h"
 #include "nn/weights.h"
 
@@ -79,10 +79,9 @@ void verdict_free(struct verdict *v)
     *v = (struct verdict){0};
 }
 
-/* SPARE: room for so many more, where processes have equal shares. */
-static int verdict_alloc(struct verdict *v, uint32_t n, int spare, int classes, struct err *err)
+static int verdict_alloc(struct verdict *v, uint32_t n, int classes, struct err *err)
 {
-    size_t count = (n ? n : 1) + (size_t)spare;
+    size_t count = n ? n : 1;
 
     v->prob = calloc(count, (size_t)classes * sizeof *v->prob);
     v->loss = calloc(count, sizeof *v->loss);
@@ -93,43 +92,22 @@ static int verdict_alloc(struct verdict *v, uint32_t n, int spare, int classes, 
     return 0;
 }
 
-/* Probabilities and losses of this process's share, and then all of them. All processes infer, as they make copies of
- * weights together: one without a share infers the last picture for nobody, beyond the N of V. */
-static int score_shares(struct session *s, const uint32_t *ranks, uint32_t n, struct verdict *v,
-                        struct err *err)
-{
-    const uint32_t all = (uint32_t)session_ranks(s), each = (n + all - 1) / all;
-    const uint32_t first = (uint32_t)session_rank(s) * each, left = first < n ? n - first : 0;
-    const size_t classes = (size_t)s->network->classes;
-    const struct infer_pictures p = {.set = s->shards,
-                                     .ranks = left || n == 0 ? ranks + first : ranks + n - 1,
-                                     .n = n == 0        ? 0
-                                          : left == 0   ? 1
-                                          : left < each ? left
-                                                        : each,
-                                     .verify = s->e->data.verify == VERIFY_CRC,
-                                     .kept = s->kept};
-
-    if (infer_pictures(s->infer, &p, v->prob + first * classes, v->loss + first, err) < 0)
-        return -1;
-    if (session_group(s)) {
-        group_share(session_group(s), v->prob, each * classes * sizeof *v->prob);
-        group_share(session_group(s), v->loss, each * sizeof *v->loss);
-    }
-    return 0;
-}
-
 int loop_score(struct session *s, const uint32_t *ranks, uint32_t n, const char *label,
                struct verdict *v, struct err *err)
 {
+    const struct infer_pictures p = {.set = s->shards,
+                                     .ranks = ranks,
+                                     .n = n,
+                                     .verify = s->e->data.verify == VERIFY_CRC,
+                                     .kept = s->kept};
     int classes = s->network->classes, rc;
 
-    if (!v->prob && verdict_alloc(v, n, session_ranks(s), classes, err) < 0)
+    if (!v->prob && verdict_alloc(v, n, classes, err) < 0)
         return -1;
     for (uint32_t i = 0; i < n; i++)
         v->labels[i] = shard_set_picture(s->shards, ranks[i])->label;
-    progress_begin(label, (n + (uint32_t)session_ranks(s) - 1) / (uint32_t)session_ranks(s));
-    rc = score_shares(s, ranks, n, v, err);
+    progress_begin(label, n);
+    rc = infer_pictures(s->infer, &p, v->prob, v->loss, err);
     progress_end();
     if (rc < 0)
         return -1;

@@ -42,3 +42,13 @@ resumed() { # NAME OPTIONS...
     same_run whole "$name"
 }
 train="$BIN/train --data $data --results $results"
+# refused_once STATUS TEXT COMMAND...: said by one process, before the run "none" is made.
+refused_once() {
+    local status=$1 text=$2 got
+    shift 2
+    "$@" > "$scratch/out" 2> "$scratch/err"
+    got=$?
+    [ $got = "$status" ] || fail "$*: status $got, expected $status"
+    [ "$(grep -cF -e "$text" "$scratch/err")" = 1 ] || fail "$*: expected \"$text\" once in: $(cat "$scratch/err")"
+    [ ! -e "$results/none" ] || fail "$*: it made a folder"
+}

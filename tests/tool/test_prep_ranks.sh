@@ -152,7 +152,7 @@ as_rank() { PMI_RANK=$1 PMI_SIZE=2 once "${@:2}"; }
 as_rank 0 2 "which data set" "$prep" --data none
 as_rank 0 2 "for anything else, start one" $none --check
 as_rank 0 2 "leave it out under mpirun" $none --ranks 2
-as_rank 0 2 "eval works in one" "$BIN/eval" --list
+as_rank 0 2 "score a run" "$BIN/eval" --list
 as_rank 0 2 "fetch works in one" "$BIN/fetch" demo --data none
 # a launcher of another MPI: two processes, each alone
 as_rank 1 1 "each would work alone" $none

@@ -66,15 +66,6 @@ PRESIZE_MPI_PLUGIN=/nowhere by_mpirun 1 single $tiny exec.threads=1
 same one-fp32 single
 
 # Refused, once, before a folder is made.
-refused_once() { # STATUS TEXT COMMAND...
-    local status=$1 text=$2 got
-    shift 2
-    "$@" > "$scratch/out" 2> "$scratch/err"
-    got=$?
-    [ $got = "$status" ] || fail "$*: status $got, expected $status"
-    [ "$(grep -cF -e "$text" "$scratch/err")" = 1 ] || fail "$*: expected \"$text\" once in: $(cat "$scratch/err")"
-    [ ! -e "$results/none" ] || fail "$*: it made a folder"
-}
 none="$train --name none"
 refused_once 1 "12 pictures is 6 microbatches of 2, which 4 processes cannot share alike; start 3, or set exec.microbatch=3" \
     $mpirun -n 4 $none $tiny

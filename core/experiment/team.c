@@ -1,5 +1,5 @@
-/* team.c - several processes that train one run. SPDX-License-Identifier: MIT */
-#include "learn/team.h"
+/* team.c - several processes that train or score one run. SPDX-License-Identifier: MIT */
+#include "experiment/team.h"
 
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ static void lose(void *ctx, const char *why, bool said)
     run_fail(t->run, &err);
 }
 
-int team_join(struct team **out, const struct group_place *place, struct err *err)
+int team_join(struct team **out, const char *tool, const struct group_place *place, struct err *err)
 {
     struct team *t;
 
@@ -71,7 +71,7 @@ int team_join(struct team **out, const struct group_place *place, struct err *er
     t = calloc(1, sizeof *t);
     if (!t)
         return err_set(err, ERR_NOMEM, "%d processes", place->ranks);
-    if (launch_join(&t->group, "train", place, lose, t, err) < 0) {
+    if (launch_join(&t->group, tool, place, lose, t, err) < 0) {
         free(t);
         return -1;
     }
