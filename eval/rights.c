@@ -2,6 +2,7 @@
 #include "rights.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "backend/backend.h"
 #include "base/path.h"
@@ -47,6 +48,8 @@ static int find_places(struct places *l, const struct request *r, const struct w
     if (w->file) {
         if (path_folder(l->folders[l->n], w->file, err) < 0)
             return -1;
+        if (access(l->folders[l->n], W_OK) < 0) /* told now, not after all that is computed first */
+            return err_errno(err, "cannot write %s", w->file);
         add_place(l);
     }
     if (w->folder)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# test_mpich.sh - what test_train_ranks and test_ranks_ended promise, with a plug-in built with MPICH; a plug-in of one MPI
-# under the mpirun of the other is refused and names the right one. SPDX-License-Identifier: MIT
+# test_mpich.sh - what test_train_ranks, test_eval_ranks and test_ranks_ended promise, with a plug-in built with MPICH; a
+# plug-in of one MPI under the mpirun of the other is refused and names the right one. SPDX-License-Identifier: MIT
 . "${SOURCE:?}/tests/tool/train_common.sh" || exit 1
 for program in mpicc.mpich mpirun.mpich mpirun.openmpi; do
     command -v $program > "$scratch/null" || skip "no $program here (libmpich-dev, mpich, openmpi-bin)"
@@ -17,7 +17,7 @@ for mpirun in mpirun.mpich mpirun.openmpi; do
     [ ! -e "$results/none" ] || fail "$plugin by $mpirun made a folder"
 done
 export PRESIZE_MPI_PLUGIN=$mpich MPIRUN=mpirun.mpich
-for test in tool/test_train_ranks slow/test_ranks_ended; do
+for test in tool/test_train_ranks tool/test_eval_ranks slow/test_ranks_ended; do
     bash tests/$test.sh > "$scratch/out" 2> "$scratch/err" || fail "$test with MPICH"
 done
 cat "$scratch/out"

@@ -39,6 +39,10 @@ awk -v files="$(ls *.jpg | wc -l)" '
 "$BIN/eval" --results "$results" run --predict form.jpg gone.jpg form.png --report > "$scratch/out" 2> "$scratch/err"
 [ $? = 1 ] && grep -q "1 of 3 files" "$scratch/err" || fail "--predict --report of a missing file: $(cat "$scratch/err")"
 [ "$(cat "$scratch/out")" = "$results/run/predicted.html" ] || fail "--predict --report: $(cat "$scratch/out")"
+# A page that cannot be written is told before any picture is read.
+"$BIN/eval" --results "$results" run --predict gone.jpg --report=nowhere/x.html > "$scratch/out" 2> "$scratch/err"
+[ $? = 1 ] && grep -q "cannot write nowhere/x.html: No such file" "$scratch/err" && ! grep -q gone.jpg "$scratch/err" ||
+    fail "--report in no folder: $(cat "$scratch/err")"
 page=$results/run/predicted.html
 [ "$(grep -c '<figure class="picture"><div><img ' "$page")" = 2 ] || fail "--predict --report: other pictures than two"
 grep -q "1 file could not be read" "$page" || fail "--predict --report: the missing file is not told"

@@ -28,6 +28,19 @@ static uint64_t in_use(int column)
     return value * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* qemu-user answers setrlimit() with 0, and leaves these limits as they were. */
+static void set_limit(__rlimit_resource_t resource, const struct rlimit *wanted)
+{
+    struct rlimit got;
+
+    assert_int_equal(setrlimit(resource, wanted), 0);
+    assert_int_equal(getrlimit(resource, &got), 0);
+    if (got.rlim_cur != wanted->rlim_cur) {
+        print_message("no limits of memory can be set here\n");
+        skip();
+    }
+}
+
 static void limits_are_seen(void **state)
 {
     static const struct {
@@ -46,7 +59,7 @@ static void limits_are_seen(void **state)
         assert_int_equal(getrlimit(cases[i].resource, &was), 0);
         now = was;
         now.rlim_cur = in_use(cases[i].column) + cases[i].reserved + 64 * MIB;
-        assert_int_equal(setrlimit(cases[i].resource, &now), 0);
+        set_limit(cases[i].resource, &now);
         left = memory_available();
         assert_int_equal(setrlimit(cases[i].resource, &was), 0);
         assert_true(left <= 64 * MIB && left > 60 * MIB);
