@@ -13,6 +13,20 @@ double clock_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+struct clock_wait clock_wait_begin(void)
+{
+    return (struct clock_wait){.last = clock_seconds()};
+}
+
+double clock_waited(struct clock_wait *w)
+{
+    const double now = clock_seconds(), most = 0.5;
+
+    w->seconds += now - w->last < most ? now - w->last : most;
+    w->last = now;
+    return w->seconds;
+}
+
 void clock_utc(char *out, size_t size)
 {
     time_t now = time(NULL);

@@ -6,7 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-double clock_seconds(void);             /* monotonic */
+double clock_seconds(void); /* monotonic */
+/* How long a wait takes, without the time in which the process was stopped (Slurm suspends jobs): from one call of
+ * clock_waited() to the next, at least some times a second, half a second counts at most. */
+struct clock_wait {
+    double seconds, last;
+};
+struct clock_wait clock_wait_begin(void);
+double clock_waited(struct clock_wait *w); /* seconds so far */
+
 void clock_utc(char *out, size_t size); /* "2026-01-31T23:59:59Z" */
 /* Seconds since 1970 of such a text, a fraction of a second and what follows left out; -1: not such a text, or NULL. */
 int64_t clock_read_utc(const char *text);

@@ -30,6 +30,8 @@ static struct {
     double began, drawn;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .tool = "presize", .commands = "", .level = LOG_INFO};
 
+static atomic_ullong steps; /* calls of progress_set() */
+
 enum { LINE_SECONDS = 60 };
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
@@ -293,6 +295,7 @@ void progress_set(uint64_t done, const char *note)
 
     const bool bar = atomic_load(&state.bar);
 
+    atomic_fetch_add(&steps, 1);
     if (!bar && !atomic_load(&state.lines))
         return;
     pthread_mutex_lock(&state.lock);
@@ -306,6 +309,11 @@ void progress_set(uint64_t done, const char *note)
     else if (now - state.drawn >= 0.1 || done >= state.total)
         draw(now);
     pthread_mutex_unlock(&state.lock);
+}
+
+uint64_t progress_steps(void)
+{
+    return atomic_load(&steps);
 }
 
 void progress_end(void)

@@ -40,6 +40,7 @@ void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
  * Elsewhere a line a minute tells the same. Below the level INFO all calls are cheap no-ops. */
 void progress_begin(const char *label, uint64_t total);
 void progress_set(uint64_t done, const char *note); /* NOTE may be NULL; bytes and counts alike */
-void progress_end(void);                            /* clears the line */
+uint64_t progress_steps(void); /* calls of progress_set() so far, whether drawn or not */
+void progress_end(void);       /* clears the line */
 
 #endif

@@ -139,8 +139,7 @@ static void *work(void *argument)
     }
 }
 
-/* Signals are the business of the thread that calls this. 0, or errno. */
-static int start_thread(pthread_t *thread, void *(*run)(void *), void *argument)
+int thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     sigset_t all, old;
     int rc;
@@ -181,7 +180,7 @@ int pool_new(struct pool **out, int threads, void (*init)(void *ctx, int worker)
 
         w->pool = p;
         w->number = p->started + 1;
-        errno = start_thread(&w->thread, work, w);
+        errno = thread_start(&w->thread, work, w);
         if (errno != 0) {
             err_errno(err, "thread pool: cannot start thread %d of %d", w->number, threads - 1);
             pool_free(p);
@@ -303,7 +302,7 @@ int runner_new(struct runner **out, void (*task)(void *ctx, int i), void *ctx, s
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->more, NULL);
     pthread_cond_init(&r->done, NULL);
-    errno = start_thread(&r->thread, run_tasks, r);
+    errno = thread_start(&r->thread, run_tasks, r);
     if (errno != 0) {
         err_errno(err, "cannot start a thread");
         free(r);

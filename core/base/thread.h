@@ -7,6 +7,7 @@
 #ifndef PRESIZE_BASE_THREAD_H
 #define PRESIZE_BASE_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -35,6 +36,10 @@ void runner_allow(struct runner *r,
                   int n); /* the first N tasks may run; N does not fall before runner_wait() */
 /* Returns when all allowed tasks are done, whose writes the caller then sees. The next is task 0 again. */
 void runner_wait(struct runner *r);
+
+/* pthread_create() of a thread that takes no signal: signals stay the business of those that were there before. 0, or
+ * errno. */
+int thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 
 /* Tells the processor that the thread waits for another's write. */
 static inline void thread_pause(void)

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,26 +378,22 @@ static int count_readers(const struct stream *s)
     return (uint32_t)n < s->o.n ? n : (int)s->o.n;
 }
 
-/* Signals are the business of the threads that were there before. Fewer readers than asked for do the same work. */
+/* Fewer readers than asked for do the same work. */
 static int start(struct stream *s, struct err *err)
 {
     const int n = count_readers(s);
-    sigset_t all, old;
 
     s->threads = calloc((size_t)n, sizeof *s->threads);
     if (!s->threads)
         return err_set(err, ERR_NOMEM, "stream: out of memory");
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     while (s->n_threads < n) {
-        errno = pthread_create(&s->threads[s->n_threads], NULL, reader, s);
+        errno = thread_start(&s->threads[s->n_threads], reader, s);
         if (errno != 0)
             break;
         s->n_threads++;
     }
     if (s->n_threads == 0)
         err_errno(err, "cannot start the reading thread");
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return s->n_threads > 0 ? 0 : -1;
 }
 

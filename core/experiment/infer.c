@@ -225,34 +225,73 @@ static int infer_share(struct infer *i, const struct infer_pictures *p, const st
     return t ? average_rounds(i, p, t, prob, loss, err) : run_round(i, p, NULL, 0, prob, loss, err);
 }
 
-/* All processes have equal shares of P; what is beyond its end is nobody's. Each one infers, as they make copies of
- * weights together: one without a share infers the last picture. */
+struct rows {
+    size_t first, n;
+};
+
+/* Of N rows that are shared by processes, EACH by one but the last: at most MOST of RANK's from its row AT on. */
+static struct rows rows_of(size_t n, size_t each, size_t rank, size_t at, size_t most)
+{
+    const size_t first = rank * each + at, end = (rank + 1) * each < n ? (rank + 1) * each : n;
+    const size_t left = first < end ? end - first : 0;
+
+    return (struct rows){left > 0 ? first : 0, left < most ? left : most};
+}
+
+/* VALUES: N rows of WIDTH, of which this process has its own; it gets the others', some rows at a time. */
+static int share_rows(const struct be_ranks *all, float *values, size_t n, size_t each,
+                      size_t width, struct err *err)
+{
+    enum { ROWS = 64 };
+    const size_t ranks = (size_t)all->ranks, most = each < ROWS ? each : ROWS;
+    float *piece = calloc(ranks * most * width, sizeof *piece);
+
+    if (!piece)
+        return err_set(err, ERR_NOMEM, "predictions of %zu pictures", n);
+    for (size_t at = 0; at < each; at += most) {
+        const struct rows own = rows_of(n, each, (size_t)all->rank, at, most);
+
+        memcpy(piece + (size_t)all->rank * most * width, values + own.first * width,
+               own.n * width * sizeof *piece);
+        all->share(all->ctx, piece, most * width * sizeof *piece);
+        for (size_t r = 0; r < ranks; r++) {
+            const struct rows of = rows_of(n, each, r, at, most);
+
+            memcpy(values + of.first * width, piece + r * most * width,
+                   of.n * width * sizeof *piece);
+        }
+    }
+    free(piece);
+    return 0;
+}
+
+/* Each process infers, as they make copies of weights together: one without a share infers the last picture for
+ * nobody. */
 static int infer_together(struct infer *i, const struct infer_pictures *p, const struct tta *t,
                           float *prob, float *loss, struct err *err)
 {
     const struct be_ranks *all = i->device->ranks;
-    const uint32_t n = p->n, each = (n + processes(i) - 1) / processes(i);
-    const uint32_t first = each * (uint32_t)all->rank, left = first < n ? n - first : 0;
-    const size_t classes = (size_t)i->classes, room = (size_t)each * processes(i);
-    float *probs = calloc(room * classes, sizeof *probs), *losses = calloc(room, sizeof *losses);
+    const size_t n = p->n, classes = (size_t)i->classes,
+                 each = (n + processes(i) - 1) / processes(i);
+    const struct rows own = rows_of(n, each, (size_t)all->rank, 0, each);
+    float *spare = calloc(classes + 1, sizeof *spare);
     struct infer_pictures share = *p;
-    int rc = probs && losses ? 0 : err_set(err, ERR_NOMEM, "predictions of %u pictures", n);
+    int rc;
 
-    share.ranks = p->ranks + (left > 0 ? first : n - 1);
-    share.n = left == 0 ? 1 : left < each ? left : each;
-    if (rc == 0 && left > 0)
-        memcpy(probs + first * classes, prob + first * classes, share.n * classes * sizeof *probs);
+    if (!spare)
+        return err_set(err, ERR_NOMEM, "predictions of %zu pictures", n);
+    share.ranks = p->ranks + (own.n > 0 ? own.first : n - 1);
+    share.n = own.n > 0 ? (uint32_t)own.n : 1;
+    if (own.n > 0)
+        rc = infer_share(i, &share, t, prob + own.first * classes, loss ? loss + own.first : NULL,
+                         err);
+    else
+        rc = infer_share(i, &share, t, spare, spare + classes, err);
+    free(spare);
     if (rc == 0)
-        rc = infer_share(i, &share, t, probs + first * classes, losses + first, err);
-    if (rc == 0) {
-        all->share(all->ctx, probs, each * classes * sizeof *probs);
-        all->share(all->ctx, losses, each * sizeof *losses);
-        memcpy(prob, probs, n * classes * sizeof *prob);
-        if (loss)
-            memcpy(loss, losses, n * sizeof *loss);
-    }
-    free(probs);
-    free(losses);
+        rc = share_rows(all, prob, n, each, classes, err);
+    if (rc == 0 && loss)
+        rc = share_rows(all, loss, n, each, 1, err);
     return rc;
 }
 

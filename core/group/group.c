@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,9 +16,12 @@
 #include "base/plugin.h"
 #include "group/machine.h"
 #include "group/mpi_plugin.h"
+#include "group/watch.h"
 
 enum {
-    TELL_S = 30,        /* rank 0 hears what it is told in the next exchange */
+    TELL_S = 30, /* rank 0 hears what it is told in the next exchange */
+    AFTER_S =
+        3, /* who hangs says so before others say that they wait, and rank 0 before the rest */
     COLLECTED = 1 << 14 /* bytes of each member in one exchange */
 };
 
@@ -28,6 +32,7 @@ struct group {
     int machine_size;
     char told[MPI_TEXT]; /* why another member ends; "" */
     struct group_traffic traffic;
+    struct watch *watch;
     struct { /* of group_across(), whose thread alone changes it until group_across_end() */
         enum mpi_result result;
         struct group_traffic traffic;
@@ -169,7 +174,7 @@ static void check(struct group *g, enum mpi_result result)
         snprintf(why, sizeof why, "%s", g->told);
     else if (result == MPI_LATE)
         snprintf(why, sizeof why,
-                 "%s has waited %.0f s for another process, which hangs or was stopped "
+                 "%s has waited more than %.0f s for another process, which hangs or was stopped "
                  "($PRESIZE_RANK_SECONDS is the limit)",
                  g->names[g->rank], g->o.limit_s);
     else
@@ -179,11 +184,34 @@ static void check(struct group *g, enum mpi_result result)
     group_end(g, 1);
 }
 
+/* No call has ended, and no step of a progress bar. Where all hang, as GPUs do that wait for each other, rank 0 says it
+ * for all. */
+static void hang(void *ctx)
+{
+    struct group *g = ctx;
+    char why[MPI_TEXT];
+
+    if (g->rank > 0)
+        nanosleep(&(struct timespec){AFTER_S, 0}, NULL);
+    snprintf(why, sizeof why,
+             "%s has not got any further for %.0f s: its GPU, its file system or the network hangs "
+             "($PRESIZE_RANK_SECONDS is the limit)",
+             g->names[g->rank], g->o.limit_s);
+    g->o.lost(g->o.ctx, why, false);
+    group_tell(g, why);
+    group_end(g, 1);
+}
+
 /* An exchange of BYTES with each of OTHERS. */
 static void count(struct group_traffic *t, size_t bytes, int others)
 {
     t->exchanges++;
     t->bytes += (uint64_t)bytes * (uint64_t)others;
+}
+
+static double wait_limit(const struct group *g)
+{
+    return g->o.limit_s + AFTER_S;
 }
 
 static int other_machines(const struct group *g)
@@ -204,20 +232,22 @@ static void check_machine(struct group *g, bool met)
 
 void group_share(struct group *g, void *all, size_t bytes)
 {
-    const struct machine_limit limit = {g->o.limit_s, is_told, g};
+    const struct machine_limit limit = {wait_limit(g), is_told, g};
 
     BUG_IF(bytes > INT32_MAX);
+    watch_call(g->watch);
     if (g->machine_size == g->ranks) {
         check_machine(g, machine_share(g->machine, all, bytes, &limit));
     } else {
         const double start = clock_seconds();
-        const enum mpi_result result = g->mpi->share(all, bytes, g->o.limit_s);
+        const enum mpi_result result = g->mpi->share(all, bytes, wait_limit(g));
 
         count(&g->traffic, bytes, g->ranks - 1);
         g->traffic.seconds += clock_seconds() - start;
         g->traffic.waited_s += clock_seconds() - start;
         check(g, result);
     }
+    watch_called(g->watch);
 }
 
 bool group_across(struct group *g, const struct group_parts *parts, int n, bool all)
@@ -231,7 +261,9 @@ bool group_across(struct group *g, const struct group_parts *parts, int n, bool 
         BUG_IF(parts[i].bytes > INT32_MAX);
         count(&g->across.traffic, parts[i].bytes, other_machines(g));
     }
-    g->across.result = g->mpi->exchange(parts, n, all, g->o.limit_s);
+    watch_call(g->watch);
+    g->across.result = g->mpi->exchange(parts, n, all, wait_limit(g));
+    watch_called(g->watch);
     g->across.traffic.seconds += clock_seconds() - start;
     return g->across.result == MPI_DONE;
 }
@@ -331,9 +363,11 @@ int group_machine_rank(const struct group *g)
 
 void group_machine_meet(struct group *g)
 {
-    const struct machine_limit limit = {g->o.limit_s, is_told, g};
+    const struct machine_limit limit = {wait_limit(g), is_told, g};
 
+    watch_call(g->watch);
     check_machine(g, machine_meet(g->machine, &limit));
+    watch_called(g->watch);
 }
 
 void *group_machine_memory(struct group *g, size_t bytes)
@@ -523,7 +557,8 @@ int group_join(struct group **out, const struct group_place *place, const struct
         return err_set(err, ERR_NOMEM, "a group of %d", place->ranks);
     g->o = *o;
     g->machine_size = 1;
-    if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, place, err) < 0) {
+    if (open_plugin(&g->mpi, err) < 0 || begin_mpi(g, place, err) < 0 || meet(g, place, err) < 0 ||
+        watch_new(&g->watch, o->limit_s, hang, g, err) < 0) {
         machine_close(g->machine);
         free(g->names);
         free(g);
@@ -550,6 +585,7 @@ void group_leave(struct group *g)
 {
     if (!g)
         return;
+    watch_free(g->watch);
     g->mpi->finish();
     machine_close(g->machine);
     free(g->names);

@@ -29,9 +29,11 @@ int group_place(struct group_place *out, struct err *err) MUST_USE;
 int group_mpirun(const char **name, struct err *err) MUST_USE;
 
 struct group_options {
-    double limit_s; /* how long the others may keep this process waiting */
+    /* How long the process may take to end a call of these functions or a step of a progress bar (base/log.h); others
+     * may keep it waiting for some seconds more. */
+    double limit_s;
     /* WHY the group cannot go on, a sentence, which is SAID already where another member found it; the group then ends
-     * all processes. */
+     * all processes. In any thread. */
     void (*lost)(void *ctx, const char *why, bool said);
     void *ctx;
 };

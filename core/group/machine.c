@@ -162,14 +162,14 @@ static long futex(atomic_uint *at, int what, unsigned value, const struct timesp
 /* Until ROUND is over. */
 static bool sleep_through(struct meeting *h, unsigned round, const struct machine_limit *limit)
 {
-    const double begin = clock_seconds();
+    struct clock_wait wait = clock_wait_begin();
     bool over = false, late = false;
 
     atomic_fetch_add(&h->sleepers, 1);
     while (!over && !late) {
         (void)futex(&h->round, FUTEX_WAIT, round, &(struct timespec){0, LOOK_NS});
         over = atomic_load(&h->round) != round;
-        late = clock_seconds() - begin > limit->seconds || (limit->ends && limit->ends(limit->ctx));
+        late = clock_waited(&wait) > limit->seconds || (limit->ends && limit->ends(limit->ctx));
     }
     atomic_fetch_sub(&h->sleepers, 1);
     return over;

@@ -34,6 +34,7 @@ struct sim {
     enum sim_plant plant; /* $SIM_PLANT, a number */
     long fail_at;         /* $SIM_FAIL: this call fails, counted from 1; 0: none */
     long calls;           /* so far */
+    long hang_at; /* $SIM_HANG: this collective of the process never ends, from 1; 0: none */
     /* $SIM_FAIL_KERNEL=KERNEL:N: the Nth launch of it goes wrong when it runs, and from */
     char kernel[64];
     long kernel_at; /* then on every call fails; of NCCL's functions: the Nth call fails */

@@ -215,6 +215,7 @@ __attribute__((constructor)) static void begin(void)
     sim.plant = (enum sim_plant)number("SIM_PLANT", 0);
     sim.fail_at = number("SIM_FAIL", 0);
     sim.fastest = (int)number("SIM_FASTEST", -1);
+    sim.hang_at = number("SIM_HANG", 0);
     sim.no_capture = number("SIM_NO_CAPTURE", 0) != 0;
     sim.memory = (size_t)number("SIM_MEMORY", 0);
     sim.devices = (int)number("SIM_DEVICES", 1);

@@ -102,6 +102,9 @@ static void run(void *args)
     const bool gathers = w->call.op < 0;
     const size_t bytes = w->call.count * (w->call.type == NCCL_FLOAT32 ? 4 : 8);
 
+    if (sim.hang_at > 0 && --sim.hang_at == 0)
+        for (;;)
+            pause();
     compare_calls(c, &w->call);
     for (size_t at = 0; at < bytes && !sim.fault[0]; at += PIECE) {
         const size_t n = bytes - at < PIECE ? bytes - at : PIECE;

@@ -126,9 +126,17 @@ SIM_FAIL_KERNEL=init:1 refused 1 "several GPUs: NCCL says an error of the simula
 SIM_FAIL_KERNEL=all-reduce:3 refused 1 "gradients: NCCL says an error of the simulation" --gpus 2 --name reduce $more
 [ "$(status_of reduce)" = failed ] || fail "a run whose all-reduce failed is $(status_of reduce)"
 
+# All devices wait for a collective that never ends: said once, the run is failed, and a later one resumes it.
+export PRESIZE_RANK_SECONDS=10
+SIM_HANG=200 refused 1 "rank 0 (" --gpus 2 --name hangs $more
+unset PRESIZE_RANK_SECONDS
+[ "$(grep -c 'has not got any further for 10 s: its GPU, its file system or the network hangs' "$scratch/err")" = 1 ] ||
+    fail "a hanging GPU: $(cat "$scratch/err")"
+[ "$(status_of hangs)" = failed ] || fail "a run whose GPUs hang is $(status_of hangs)"
+
 # What cannot be.
 refused 1 "cannot be shared by 2 processes alike" --gpus 2 $tiny train.batch=7
-refused 1 "--gpus N trains on GPUs (-B cuda), and this is cpu" --gpus 2 $tiny -B cpu
+refused 1 "--gpus N trains on GPUs (-B cuda), and this is cpu" --gpus 2 $tiny -B cpu train.batch=32
 SIM_DEVICES=1 refused 1 "would have number 1, and this machine has 1" --gpus 2 $tiny
 PRESIZE_NCCL=$scratch/none.so refused 1 "several GPUs need NCCL 2" --gpus 2 $tiny
 refused 2 "train one run" --gpus 2 $tiny --plan

@@ -21,8 +21,8 @@ alike() { # WHERE WHERE
 }
 eval="$BIN/eval --data $data"
 
-# Validation pictures with TTA, and others; more processes than pictures; two machines.
-for part in "--split train" "--split valid --best"; do
+# All pictures, training and validation pictures, with TTA; more processes than pictures; two machines.
+for part in "--set demo" "--split train" "--split valid --best"; do
     rm -rf "$scratch"/{one,two,nine,machines}
     scored one $eval $part
     [ "$(grep -c predictions.h5 "$scratch/one.files")" -ge 2 ] || fail "few scores: $(cat "$scratch/one.files")"

@@ -7,14 +7,18 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "group/group.h"
 #include "group/machine.h"
+#include "group/watch.h"
 
 struct setting {
     const char *names[8]; /* NAME=VALUE */
@@ -213,6 +217,42 @@ static void another_machine_is_noticed(void **state)
     machine_close(first);
 }
 
+/* ---- a process that hangs -------------------------------------------------------------------- */
+
+static void count_late(void *ctx)
+{
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+/* How often a watch of half a second calls in three seconds: with PROGRESS, a step of a bar now and then; in a CALL. */
+static int late_calls(bool progress, bool call)
+{
+    atomic_int late = 0;
+    struct watch *w;
+    struct err err = {0};
+
+    assert_int_equal(watch_new(&w, 0.5, count_late, &late, &err), 0);
+    if (call)
+        watch_call(w);
+    for (int i = 0; i < 300; i++) {
+        if (progress)
+            progress_set((uint64_t)i, NULL);
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    if (call)
+        watch_called(w);
+    watch_free(w);
+    return late;
+}
+
+static void who_hangs_is_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(late_calls(false, false), 1);
+    assert_int_equal(late_calls(true, false), 0);
+    assert_int_equal(late_calls(false, true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +261,7 @@ int main(void)
         cmocka_unit_test(processes_of_a_machine_share_memory),
         cmocka_unit_test(who_waits_too_long_is_told),
         cmocka_unit_test(another_machine_is_noticed),
+        cmocka_unit_test(who_hangs_is_told_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,7 @@ static enum mpi_result look_at(struct pending *p, long n)
 /* The first LOOKS follow at once. */
 static enum mpi_result wait_for(struct pending *p, long looks, double limit_s)
 {
-    const double begin = clock_seconds();
+    struct clock_wait wait = clock_wait_begin();
     enum mpi_result result;
 
     for (long i = 0;; i++) {
@@ -167,7 +167,7 @@ static enum mpi_result wait_for(struct pending *p, long looks, double limit_s)
         if (i < looks)
             continue;
         nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
-        if (clock_seconds() - begin > limit_s)
+        if (clock_waited(&wait) > limit_s)
             return MPI_LATE;
     }
 }
