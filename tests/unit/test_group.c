@@ -224,17 +224,17 @@ static void count_late(void *ctx)
     atomic_fetch_add((atomic_int *)ctx, 1);
 }
 
-/* How often a watch of half a second calls in three seconds: with PROGRESS, a step of a bar now and then; in a CALL. */
+/* How often a watch of a second calls in two seconds: with PROGRESS, a step of a bar now and then; in a CALL. */
 static int late_calls(bool progress, bool call)
 {
     atomic_int late = 0;
     struct watch *w;
     struct err err = {0};
 
-    assert_int_equal(watch_new(&w, 0.5, count_late, &late, &err), 0);
+    assert_int_equal(watch_new(&w, 1, count_late, &late, &err), 0);
     if (call)
         watch_call(w);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 200; i++) {
         if (progress)
             progress_set((uint64_t)i, NULL);
         nanosleep(&(struct timespec){0, 10000000}, NULL);
