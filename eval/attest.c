@@ -67,7 +67,7 @@ static json_t *dependencies(const struct look *l)
     json_t *list = json_array();
 
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
-        const char *hash = look_text(l->run.run, "sha256", inputs[i][0], NULL);
+        const char *hash = run_hash(&l->run.facts.sha256, inputs[i][0]);
 
         if (hash)
             json_array_append_new(
@@ -82,7 +82,7 @@ int attest_statement(FILE *out, const struct look *l, const json_t *files, struc
         json_pack("{s:{s:s, s:o, s:{s:o, s:i}, s:o}, s:{s:{s:s, s:{s:s}}}}", "buildDefinition",
                   "buildType", "https://presize.invalid/train/v1", "externalParameters",
                   parameters(l), "internalParameters", "backend",
-                  tabular_string(look_text(l->run.run, "backend", NULL, "?")), "arithmetic",
+                  tabular_string(l->run.facts.backend ? l->run.facts.backend : "?"), "arithmetic",
                   (int)l->run.facts.arithmetic, "resolvedDependencies", dependencies(l),
                   "runDetails", "builder", "id", "https://presize.invalid/train", "version",
                   "presize", l->run.facts.libraries.presize ? l->run.facts.libraries.presize : "?");
@@ -96,9 +96,15 @@ int attest_statement(FILE *out, const struct look *l, const json_t *files, struc
 
 /* --- the signature --------------------------------------------------------------------------------- */
 
+struct resource {
+    const char *name, *hex;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const struct resource *x = a, *y = b;
+
+    return strcmp(x->name, y->name);
 }
 
 /* RESOURCES: the files in the order of their names; ROOT: SHA-256 of their hashes, as bytes, one after the other. */
@@ -106,36 +112,34 @@ static int list_resources(json_t **resources, char root[SHA256_HEX], const json_
                           struct err *err)
 {
     const size_t n = json_object_size(files);
-    const char **names = calloc(n + 1, sizeof *names);
+    struct resource *of = calloc(n + 1, sizeof *of);
     unsigned char *all = malloc(32 * n + 1);
     size_t used = 0;
     const char *name;
     json_t *hash;
 
-    *resources = names && all ? json_array() : NULL;
+    *resources = of && all ? json_array() : NULL;
     if (!*resources) {
-        free(names);
+        free(of);
         free(all);
         return err_set(err, ERR_NOMEM, "signature");
     }
     json_object_foreach((json_t *)(uintptr_t)files, name, hash)
     {
-        names[used++] = name;
+        of[used++] = (struct resource){name, json_string_value(hash)};
     }
-    qsort(names, n, sizeof *names, by_name);
+    qsort(of, n, sizeof *of, by_name);
     for (size_t i = 0; i < n; i++) {
-        const char *hex = json_string_value(json_object_get(files, names[i]));
-
         for (size_t k = 0; k < 32; k++) {
-            const char digits[] = {hex[2 * k], hex[2 * k + 1], 0};
+            const char digits[] = {of[i].hex[2 * k], of[i].hex[2 * k + 1], 0};
 
             all[32 * i + k] = (unsigned char)strtoul(digits, NULL, 16);
         }
-        json_array_append_new(*resources, json_pack("{s:s, s:s, s:s}", "name", names[i],
-                                                    "algorithm", "sha256", "digest", hex));
+        json_array_append_new(*resources, json_pack("{s:s, s:s, s:s}", "name", of[i].name,
+                                                    "algorithm", "sha256", "digest", of[i].hex));
     }
     sha256_of(all, 32 * n, root);
-    free(names);
+    free(of);
     free(all);
     return 0;
 }
@@ -245,13 +249,13 @@ bool attest_signs(const char *path, const char *name, const char *sha256)
 
     if (json_read(&bundle, path, NULL) < 0)
         return false;
-    payload = decoded(look_text(bundle, "dsseEnvelope", "payload", NULL));
+    payload = decoded(json_text_at(bundle, "dsseEnvelope", "payload", NULL));
     if (payload)
         statement = json_loads(payload, JSON_REJECT_DUPLICATES, NULL);
-    json_array_foreach(look_get(statement, "predicate", "resources"), i, resource)
+    json_array_foreach(json_at(statement, "predicate", "resources"), i, resource)
     {
-        signs |= strcmp(look_text(resource, "name", NULL, ""), name) == 0 &&
-                 strcmp(look_text(resource, "digest", NULL, ""), sha256) == 0;
+        signs |= strcmp(json_text_at(resource, "name", NULL, ""), name) == 0 &&
+                 strcmp(json_text_at(resource, "digest", NULL, ""), sha256) == 0;
     }
     json_decref(statement);
     json_decref(bundle);

@@ -153,8 +153,6 @@ static bool is_own(const char *folder, const char *name, const json_t *config)
     char path[PATH_LEN], hex[SHA256_HEX];
 
     fields_read(export_fields, EXPORT_VERSION, &r, config, NULL);
-    expected = json_string_value(json_object_get(r.files, name));
-
     if (strcmp(name, names[CONFIG]) == 0)
         return config != NULL;
     if (strcmp(name, names[SIGNATURE]) == 0) /* it names config.json, which names the others */
@@ -163,7 +161,8 @@ static bool is_own(const char *folder, const char *name, const json_t *config)
                path_format(path, NULL, "%s/%s", folder, name) == 0 &&
                attest_signs(path, names[CONFIG], hex);
     return known_name(name) < N_FILES && path_format(path, NULL, "%s/%s", folder, name) == 0 &&
-           sha256_file(path, hex, NULL, NULL) == 0 && expected && strcmp(hex, expected) == 0;
+           sha256_file(path, hex, NULL, NULL) == 0 &&
+           json_get_string(r.files, name, &expected, NULL) == 0 && strcmp(hex, expected) == 0;
 }
 
 /* An earlier export's config.json; NULL: there is none, or it was changed. */

@@ -208,7 +208,7 @@ static bool has_index(const char *folder)
 void look_find_shards(char out[PATH_LEN], const struct look *l, const struct request *r)
 {
     const char *folder = or_text(l->run.facts.shards, "");
-    const char *own = look_text(l->params, "data.set", NULL, or_text(l->run.facts.set, ""));
+    const char *own = json_text_at(l->params, "data.set", NULL, or_text(l->run.facts.set, ""));
     const char *set = r->set ? r->set : own;
     char name[PATH_LEN];
 
@@ -242,18 +242,4 @@ struct shard_set *look_open_shards(const struct look *l, const struct request *r
     err_set(why, ERR_CHECKSUM, "%s was rebuilt after the run; its pictures may differ", folder);
     shard_set_close(shards);
     return NULL;
-}
-
-const json_t *look_get(const json_t *object, const char *a, const char *b)
-{
-    const json_t *found = json_object_get(object, a);
-
-    return b ? json_object_get(found, b) : found;
-}
-
-const char *look_text(const json_t *object, const char *a, const char *b, const char *fallback)
-{
-    const char *text = json_string_value(look_get(object, a, b));
-
-    return text ? text : fallback;
 }

@@ -55,8 +55,4 @@ void look_find_shards(char out[4096], const struct look *l, const struct request
 /* Those, opened. NULL with the reason in WHY where they are not there, cannot be read, or were rebuilt since. */
 struct shard_set *look_open_shards(const struct look *l, const struct request *r, struct err *why);
 
-/* Members of nested objects; NULL or the fallback where missing. */
-const json_t *look_get(const json_t *object, const char *a, const char *b);
-const char *look_text(const json_t *object, const char *a, const char *b, const char *fallback);
-
 #endif

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -30,7 +31,7 @@ struct store {
     struct look l;
     char root[PATH_LEN], experiment[PATH_LEN], run[PATH_LEN]; /* folders; absolute */
     char experiment_id[64], run_id[ID];
-    json_t *epochs, *times; /* lines of metrics.jsonl, timing.jsonl */
+    struct field_lines epochs, times; /* of metrics.jsonl, timing.jsonl */
 };
 
 static int64_t milliseconds(const char *time)
@@ -87,7 +88,7 @@ static bool is_experiment(const struct store *s, const char *entry, const char *
     if (entry[0] == '.' || path_format(path, NULL, "%s/%s/meta.yaml", s->root, entry) < 0 ||
         !path_is_file(path) || yaml_read(&meta, path, NULL) < 0)
         return false;
-    is = strcmp(look_text(meta, "name", NULL, ""), name) == 0;
+    is = strcmp(json_text_at(meta, "name", NULL, ""), name) == 0;
     json_decref(meta);
     return is;
 }
@@ -95,7 +96,7 @@ static bool is_experiment(const struct store *s, const char *entry, const char *
 /* The experiment that is there, or a new one, whose number follows from its name. */
 static int find_experiment(struct store *s, struct err *err)
 {
-    const char *name = look_text(s->l.run.run, "set", NULL, "presize");
+    const char *name = s->l.run.facts.set ? s->l.run.facts.set : "presize";
     char hex[SHA256_HEX];
     struct dirent *entry;
     DIR *dir = opendir(s->root);
@@ -150,11 +151,12 @@ static int write_params(const struct store *s, const char *folder, struct err *e
 /* When each epoch ended, ms. */
 static int64_t end_of_epoch(const struct store *s, size_t epoch)
 {
+    const struct epoch_timing *times = s->times.all;
     double seconds = 0;
 
-    for (size_t i = 0; i <= epoch && i < json_array_size(s->times); i++)
-        seconds += json_number_value(look_get(json_array_get(s->times, i), "seconds", NULL));
-    return milliseconds(look_text(s->l.run.run, "start", NULL, NULL)) + (int64_t)(1000 * seconds);
+    for (size_t i = 0; i <= epoch && i < s->times.n; i++)
+        seconds += isnan(times[i].seconds) ? 0 : times[i].seconds;
+    return milliseconds(s->l.run.facts.start) + (int64_t)(1000 * seconds);
 }
 
 /* Every number of LINES under its name, an epoch a step. */
@@ -170,7 +172,7 @@ static int write_metrics(const struct store *s, const char *folder, const json_t
     {
         json_object_foreach(line, name, value)
         {
-            const char *before = look_text(texts, name, NULL, "");
+            const char *before = json_text_at(texts, name, NULL, "");
             char number[JSON_REAL_TEXT];
 
             if (!json_is_number(value) || strcmp(name, "epoch") == 0 || !strcmp(name, "steps"))
@@ -192,25 +194,25 @@ static int write_metrics(const struct store *s, const char *folder, const json_t
 
 static int write_tags(const struct store *s, const char *folder, struct err *err)
 {
-    const json_t *run = s->l.run.run;
+    const struct run_facts *f = &s->l.run.facts;
     const struct {
         const char *name, *text;
     } tags[] = {
         {"mlflow.runName", s->l.run.name},
-        {"mlflow.note.content", look_text(run, "ran", NULL, look_text(run, "title", NULL, ""))},
+        {"mlflow.note.content", f->ran ? f->ran : f->title},
         {"mlflow.source.name", "presize train"},
         {"mlflow.source.type", "LOCAL"},
-        {"presize.version",
-         s->l.run.facts.libraries.presize ? s->l.run.facts.libraries.presize : "?"},
-        {"presize.split", look_text(run, "split", NULL, "")},
-        {"presize.config_sha256", look_text(run, "sha256", "config", "")},
-        {"presize.index_sha256", look_text(run, "sha256", "index", "")},
-        {"presize.record_sha256", look_text(run, "record_sha256", NULL, "")},
-        {"mlflow.source.git.commit", look_text(run, "git", "commit", "")},
+        {"presize.version", f->libraries.presize ? f->libraries.presize : "?"},
+        {"presize.split", f->split},
+        {"presize.config_sha256", f->sha256.config},
+        {"presize.index_sha256", f->sha256.index},
+        {"presize.record_sha256", f->record_sha256},
+        {"mlflow.source.git.commit", json_text_at(f->git, "commit", NULL, NULL)},
     };
 
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (tags[i].text[0] && write_text(folder, tags[i].name, tags[i].text, err) < 0)
+        if (tags[i].text && tags[i].text[0] &&
+            write_text(folder, tags[i].name, tags[i].text, err) < 0)
             return -1;
     return 0;
 }
@@ -249,16 +251,15 @@ static int write_run_meta(const struct store *s, const char *folder, struct err 
                      : strcmp(status, "running") == 0 ? RUNNING
                      : strcmp(status, "failed") == 0  ? FAILED
                                                       : KILLED;
-    const int64_t stop = milliseconds(look_text(s->l.run.run, "stop", NULL, NULL));
-    json_t *meta =
-        json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:s, s:I, s:i, s:[], s:s}",
-                  "artifact_uri", json_sprintf("file://%s/artifacts", s->run), "end_time",
-                  stop ? json_integer(stop) : json_null(), "entry_point_name", "", "experiment_id",
-                  s->experiment_id, "lifecycle_stage", "active", "run_id", s->run_id, "run_name",
-                  tabular_string(s->l.run.name), "source_name", "presize train", "source_type",
-                  LOCAL, "source_version", "", "start_time",
-                  (json_int_t)milliseconds(look_text(s->l.run.run, "start", NULL, NULL)), "status",
-                  code, "tags", "user_id", "presize");
+    const int64_t stop = milliseconds(s->l.run.facts.stop);
+    json_t *meta = json_pack(
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:s, s:I, s:i, s:[], s:s}", "artifact_uri",
+        json_sprintf("file://%s/artifacts", s->run), "end_time",
+        stop ? json_integer(stop) : json_null(), "entry_point_name", "", "experiment_id",
+        s->experiment_id, "lifecycle_stage", "active", "run_id", s->run_id, "run_name",
+        tabular_string(s->l.run.name), "source_name", "presize train", "source_type", LOCAL,
+        "source_version", "", "start_time", (json_int_t)milliseconds(s->l.run.facts.start),
+        "status", code, "tags", "user_id", "presize");
     int rc = meta ? write_meta(folder, meta, err) : err_set(err, ERR_NOMEM, "meta.yaml");
 
     json_decref(meta);
@@ -279,8 +280,8 @@ static int write_run(const struct store *s, struct err *err)
                  ? -1
                  : path_make_dirs(part[i], err);
     if (rc == 0 &&
-        (write_params(s, part[0], err) < 0 || write_metrics(s, part[1], s->epochs, err) < 0 ||
-         write_metrics(s, part[1], s->times, err) < 0 || write_tags(s, part[2], err) < 0 ||
+        (write_params(s, part[0], err) < 0 || write_metrics(s, part[1], s->epochs.json, err) < 0 ||
+         write_metrics(s, part[1], s->times.json, err) < 0 || write_tags(s, part[2], err) < 0 ||
          copy_files(s, part[3], err) < 0 || write_run_meta(s, folder, err) < 0))
         rc = -1;
     if (rc == 0 && rename(folder, s->run) < 0)
@@ -290,29 +291,20 @@ static int write_run(const struct store *s, struct err *err)
     return rc;
 }
 
-static int read_lines(json_t **out, const struct look *l, const char *name, struct err *err)
-{
-    char path[PATH_LEN];
-
-    return path_format(path, err, "%s/%s", l->run.folder, name) < 0
-               ? -1
-               : json_read_lines(out, path, err);
-}
-
 static int add_run(struct store *s, struct err *err)
 {
     char *root, text[600], hex[SHA256_HEX];
 
-    if (read_lines(&s->epochs, &s->l, "metrics.jsonl", err) < 0 ||
-        read_lines(&s->times, &s->l, "timing.jsonl", err) < 0 ||
-        path_make_dirs(s->r->folder, err) < 0)
+    if (epochs_read(&s->epochs, s->l.run.folder, err) < 0 ||
+        timings_read(&s->times, s->l.run.folder, err) < 0 || path_make_dirs(s->r->folder, err) < 0)
         return -1;
     root = realpath(s->r->folder, NULL);
     if (!root)
         return err_errno(err, "%s", s->r->folder);
     snprintf(s->root, sizeof s->root, "%s", root);
     free(root);
-    snprintf(text, sizeof text, "%s %s", s->l.run.name, look_text(s->l.run.run, "start", NULL, ""));
+    snprintf(text, sizeof text, "%s %s", s->l.run.name,
+             s->l.run.facts.start ? s->l.run.facts.start : "");
     sha256_of(text, strlen(text), hex);
     snprintf(s->run_id, sizeof s->run_id, "%.32s", hex);
     if (find_experiment(s, err) < 0 ||
@@ -336,8 +328,8 @@ int mlflow_export(FILE *out, const struct request *r, struct err *err)
         tabular_text(out, s.run);
         fputc('\n', out);
     }
-    json_decref(s.epochs);
-    json_decref(s.times);
+    fields_free_lines(&s.epochs);
+    fields_free_lines(&s.times);
     look_close(&s.l);
     return rc;
 }

@@ -93,11 +93,11 @@ static json_t *facts(const struct look *l, const struct times *t)
                                             .start = f->start,
                                             .set = f->set,
                                             .split = f->split,
-                                            .pictures = look_get(l->run.run, "pictures", NULL),
+                                            .pictures = json_at(l->run.run, "pictures", NULL),
                                             .classes = f->classes,
                                             .seed = f->seed,
-                                            .final = look_get(l->run.metrics, "final", NULL),
-                                            .best = look_get(l->run.metrics, "best", NULL),
+                                            .final = json_at(l->run.metrics, "final", NULL),
+                                            .best = json_at(l->run.metrics, "best", NULL),
                                             .epochs = t->epochs,
                                             .seconds = t->seconds,
                                             .images_per_s = t->images_per_s,
@@ -166,7 +166,7 @@ static void put(FILE *out, const char *before, const char *text)
 
 static const char *key_of(const struct look *l, const char *key)
 {
-    return look_text(l->params, key, NULL, NULL);
+    return json_text_at(l->params, key, NULL, NULL);
 }
 
 /* A missing number is 0. */
@@ -239,7 +239,7 @@ static void print_figures(FILE *out, const struct look *l)
 {
     const double loss = l->run.figures.final.metric[MONITOR_VALID_LOSS];
     const struct epoch_line *best = &l->run.figures.best;
-    const enum monitor which = monitor_find(look_text(l->params, "train.monitor", NULL, NULL));
+    const enum monitor which = monitor_find(json_text_at(l->params, "train.monitor", NULL, NULL));
     const struct monitor_row *by = &monitor_rows[which];
     double low, high;
     char text[96];

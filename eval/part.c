@@ -151,20 +151,17 @@ static void warn_of_seen(const struct part *p, const struct run_entry *run,
 
 /* E's set and size become those to open. */
 static int open_set(struct part *p, const struct request *r, struct experiment *e,
-                    const json_t *state, char folder[PATH_LEN], struct err *err)
+                    const struct checkpoint_record *record, char folder[PATH_LEN], struct err *err)
 {
-    json_int_t presize;
-
     if (r->set && (!r->set[0] || r->set[0] == '.' || strchr(r->set, '/')))
         return err_set(err, ERR_INPUT, "--set %s: the name of a prepared set", r->set);
-    if (json_get_int(state, "presize", &presize, err) < 0)
-        return -1;
     p->own = !r->set || strcmp(r->set, e->data.set) == 0;
     if (!p->own &&
         snprintf(e->data.set, sizeof e->data.set, "%s", r->set) >= (int)sizeof e->data.set)
         return err_set(err, ERR_INPUT, "--set %.40s...: a name too long", r->set);
-    e->data.size = presize; /* pictures as the network saw them, whatever else was prepared */
-    if (!p->own) {          /* the table and the draws are of the run's own set */
+    /* pictures as the network saw them, whatever else was prepared */
+    e->data.size = record->presize;
+    if (!p->own) { /* the table and the draws are of the run's own set */
         e->data.clean[0] = 0;
         e->data.plant = 0;
     }
@@ -176,15 +173,13 @@ static int open_set(struct part *p, const struct request *r, struct experiment *
 }
 
 int part_open(struct part *p, const struct request *r, const struct run_entry *run,
-              struct experiment *e, const json_t *state, struct err *err)
+              struct experiment *e, const struct checkpoint_record *record, struct err *err)
 {
     struct data_options own = e->data;
     char folder[PATH_LEN];
-    json_t *vocab;
 
     memset(p, 0, sizeof *p);
-    if (json_get_array(state, "vocab", &vocab, err) < 0 ||
-        open_set(p, r, e, state, folder, err) < 0)
+    if (checkpoint_record_predicts(record, err) < 0 || open_set(p, r, e, record, folder, err) < 0)
         goto fail;
     if (strcmp(p->name, "all") != 0) {
         if (split_make(&p->parts, &e->data, p->shards, err) < 0) {
@@ -195,7 +190,7 @@ int part_open(struct part *p, const struct request *r, const struct run_entry *r
     }
     if (p->own && check_own(p, run, folder, err) < 0)
         goto fail;
-    if (choose(p, err) < 0 || match_classes(p, vocab, run->name, err) < 0)
+    if (choose(p, err) < 0 || match_classes(p, record->vocab, run->name, err) < 0)
         goto fail;
     own.size = e->data.size;
     if (!p->own)

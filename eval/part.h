@@ -3,10 +3,9 @@
 #ifndef PRESIZE_EVAL_PART_H
 #define PRESIZE_EVAL_PART_H
 
-#include <jansson.h>
-
 #include "data/shard.h"
 #include "data/split.h"
+#include "experiment/checkpoint_record.h"
 #include "experiment/experiment.h"
 #include "request.h"
 #include "run/run.h"
@@ -24,11 +23,12 @@ struct part {
     int32_t *labels; /* of the network for those of the set, -1 where it has none; owned */
 };
 
-/* What R asks of the run, presized as its checkpoint (STATE) says. E is the run's, borrowed, and is
+/* What R asks of the run, presized as its checkpoint (RECORD) says. E is the run's, borrowed, and is
  * given the set's name and size. ERR_INPUT: no such set, part or class (all named); ERR_CHECKSUM: the
  * run's own shards are no longer those it was trained on. */
 int part_open(struct part *p, const struct request *r, const struct run_entry *run,
-              struct experiment *e, const json_t *state, struct err *err) MUST_USE;
+              struct experiment *e, const struct checkpoint_record *record,
+              struct err *err) MUST_USE;
 void part_close(struct part *p); /* all zero is fine */
 
 #endif

@@ -125,45 +125,51 @@ static int find_best(int *best, int most, const float *prob, int classes)
     return n;
 }
 
-/* The N labels ORDER[1...] with their probabilities, "cat 0.2000, dog 0.1000"; NULL: out of memory. */
-static json_t *next_text(const struct job *j, const float *prob, int n)
+static const struct field row_fields[] = {
+    CELL_TEXT(predicted, file),
+    CELL_TEXT(predicted, label),
+    CELL_REAL(predicted, probability),
+    CELL_TEXT(predicted, next),
+    FIELD_END,
+};
+
+/* The N labels ORDER[1...] with their probabilities, "cat 0.2000, dog 0.1000", owned by the caller; NULL: out of
+ * memory. */
+static char *next_text(const struct job *j, const float *prob, int n)
 {
     char *text = NULL;
     size_t size;
     FILE *file = open_memstream(&text, &size);
-    json_t *value = NULL;
 
     for (int k = 1; file && k < n; k++)
         fprintf(file, "%s%s %.4f", k > 1 ? ", " : "", j->t->vocab[j->order[k]],
                 (double)prob[j->order[k]]);
-    if (file && fclose(file) == 0)
-        value = tabular_string(text);
+    if (!file || fclose(file) == 0)
+        return text;
     free(text);
-    return value;
+    return NULL;
 }
 
 static int add_result(struct job *j, const char *file, const float *prob, struct err *err)
 {
     const int n = find_best(j->order, j->top, prob, j->t->classes);
-    const char *label = j->t->vocab[j->order[0]];
-    json_t *best = json_array(), *item;
+    json_t *best = json_array();
+    char *next = next_text(j, prob, n);
+    const struct predicted p = {file, j->t->vocab[j->order[0]], (double)prob[j->order[0]], best,
+                                next};
     int rc = -1;
 
-    for (int k = 0; best && k < n; k++)
-        json_array_append_new(best, json_pack("{s:o, s:f}", "label",
-                                              tabular_string(j->t->vocab[j->order[k]]),
-                                              "probability", (double)prob[j->order[k]]));
-    item = json_pack("{s:o, s:o, s:f, s:O}", "file", tabular_string(file), "label",
-                     tabular_string(label), "probability", (double)prob[j->order[0]], "best", best);
-    if (!best || !item || json_array_append(j->list, item) < 0)
+    for (int k = 0; k < n; k++) {
+        const struct predicted_label l = {j->t->vocab[j->order[k]], (double)prob[j->order[k]]};
+
+        json_array_append_new(best, tabular_object(predicted_label_fields, &l));
+    }
+    if (!best || !next || json_array_append_new(j->list, tabular_object(predicted_fields, &p)) < 0)
         err_set(err, ERR_NOMEM, "%s", file);
     else
-        rc = tabular_add(j->rows,
-                         json_pack("[o, o, f, o]", tabular_string(file), tabular_string(label),
-                                   (double)prob[j->order[0]], next_text(j, prob, n)),
-                         err);
+        rc = tabular_add_record(j->rows, row_fields, &p, err);
     json_decref(best);
-    json_decref(item);
+    free(next);
     return rc;
 }
 
@@ -200,11 +206,10 @@ static int run_tta(struct job *j, struct err *err)
     return 0;
 }
 
-/* LAID, MAP_SIDE px, of picture I: beside the picture on the sheet, or into its row of the list. */
-static int put_map(struct job *j, int i, const uint8_t *laid, struct err *err)
+/* LAID, MAP_SIDE px, of picture I, predicted as BEST: beside the picture on the sheet, or into its row of the list. */
+static int put_map(struct job *j, int i, int best, const uint8_t *laid, struct err *err)
 {
     json_t *row = json_array_get(j->list, json_array_size(j->list) - (size_t)(j->n - i));
-    const char *label = json_string_value(json_object_get(row, "label"));
     const struct picture *p = &j->pictures[i];
     char text[512];
     uint8_t *jpeg;
@@ -212,8 +217,8 @@ static int put_map(struct job *j, int i, const uint8_t *laid, struct err *err)
     int rc;
 
     if (j->sheet) {
-        snprintf(text, sizeof text, "%.400s %.0f %%", label,
-                 100 * json_number_value(json_object_get(row, "probability")));
+        snprintf(text, sizeof text, "%.400s %.0f %%", j->t->vocab[best],
+                 100 * (double)j->prob[(size_t)i * (size_t)j->t->classes + (size_t)best]);
         if (sheet_put(j->sheet, j->cell, p->pixels, p->height, p->width, path_base(j->files[i]), "",
                       err) < 0 ||
             sheet_put(j->sheet, j->cell + 1, laid, MAP_SIDE, MAP_SIDE, text, "", err) < 0)
@@ -253,7 +258,7 @@ static int run_maps(struct job *j, struct err *err)
         (void)find_best(&classes[i], 1, j->prob + (size_t)i * (size_t)j->t->classes, j->t->classes);
     rc = cams_lay(laid, MAP_SIDE, j->cam, j->pictures, j->n, classes, err);
     for (int i = 0; i < j->n && rc == 0; i++)
-        rc = put_map(j, i, laid + (size_t)i * each, err);
+        rc = put_map(j, i, classes[i], laid + (size_t)i * each, err);
     free(laid);
     return rc;
 }
@@ -367,7 +372,8 @@ static int write_page(FILE *out, const struct job *j, struct err *err)
 {
     const struct request *r = j->r;
     char folder[PATH_LEN] = "", path[PATH_LEN];
-    struct predict_page page = {.list = j->list, .rounds = r->rounds, .failed = j->failed};
+    struct predict_page page = {
+        .list = j->list, .labels = j->top, .rounds = r->rounds, .failed = j->failed};
 
     if (!request_is_file(r) && run_find(folder, r->results, r->run, err) < 0)
         return -1;
@@ -383,8 +389,6 @@ static int write_page(FILE *out, const struct job *j, struct err *err)
 
 int predict_files(FILE *out, const struct request *r, struct err *err)
 {
-    static const struct column columns[] = {
-        {"file", -1}, {"label", -1}, {"probability", 4}, {"next", -1}};
     struct job *j = calloc(1, sizeof *j);
     int rc = -1;
 
@@ -399,7 +403,7 @@ int predict_files(FILE *out, const struct request *r, struct err *err)
     else if (r->form == FORM_JSON)
         rc = tabular_json(out, j->list, err);
     else if (json_array_size(j->rows) > 0) {
-        tabular_print(out, r->form, columns, 4, j->rows);
+        tabular_print_records(out, r->form, row_fields, j->rows);
         rc = 0;
     } else {
         rc = 0;

@@ -10,6 +10,22 @@
 /* Of a picture: with --top=all and 1,000 classes a page would be longer than anybody reads. */
 enum { LABELS = 10 };
 
+/* Probabilities are sums of floats: one may be a bit above 1. */
+const struct field predicted_label_fields[] = {
+    FIELD_TEXT(struct predicted_label, label, "label", "a class"),
+    FIELD_REAL(struct predicted_label, probability, "probability", 0, 2, "1", "its probability"),
+    FIELD_END,
+};
+
+const struct field predicted_fields[] = {
+    FIELD_TEXT(struct predicted, file, "file", "the picture"),
+    FIELD_TEXT(struct predicted, label, "label", "the most probable class"),
+    FIELD_REAL(struct predicted, probability, "probability", 0, 2, "1", "its probability"),
+    FIELD_LIST(struct predicted, best, "best", "the most probable classes",
+               .fields = predicted_label_fields),
+    FIELD_END,
+};
+
 static int put_title(FILE *out, void *of, struct err *err)
 {
     (void)err;
@@ -32,7 +48,7 @@ static int put_summary(FILE *out, void *of, struct err *err)
     if (p->failed > 0)
         fprintf(out, "<p class=\"bad\">%d file%s could not be read as a picture.</p>\n", p->failed,
                 PLURAL(p->failed));
-    if (json_array_size(json_object_get(json_array_get(p->list, 0), "best")) > LABELS)
+    if (p->labels > LABELS)
         fprintf(out, "<p class=\"note\">At most %d labels of each are shown; --json has all.</p>\n",
                 LABELS);
     if (n > PREDICT_PICTURES)
@@ -43,24 +59,23 @@ static int put_summary(FILE *out, void *of, struct err *err)
 
 static void put_picture(FILE *out, const json_t *row)
 {
-    const char *file = json_string_value(json_object_get(row, "file"));
-    const json_t *best;
-    size_t k;
+    struct predicted p;
 
+    fields_read(predicted_fields, 0, &p, row, NULL);
     fputs("<figure class=\"picture\"><div>", out);
-    thumb_put(out, row, file);
+    thumb_put(out, row, p.file);
     fputs("</div><figcaption>", out);
-    json_array_foreach(json_object_get(row, "best"), k, best)
-    {
-        if (k == LABELS)
-            break;
+    for (size_t k = 0; k < json_array_size(p.best) && k < LABELS; k++) {
+        struct predicted_label best;
+
+        fields_read(predicted_label_fields, 0, &best, json_array_get(p.best, k), NULL);
         fputs(k == 0 ? "<b>" : "<bdi>", out);
-        element_name(out, json_string_value(json_object_get(best, "label")));
+        element_name(out, best.label);
         fprintf(out, "%s <span>%.0f&nbsp;%%</span><br>", k == 0 ? "</b>" : "</bdi>",
-                100 * json_number_value(json_object_get(best, "probability")));
+                100 * best.probability);
     }
     fputs("<span class=\"id\">", out);
-    element_name(out, file);
+    element_name(out, p.file);
     fputs("</span></figcaption></figure>\n", out);
 }
 
@@ -87,10 +102,13 @@ static int put_list(FILE *out, void *of, struct err *err)
     fputs("</tr></thead>\n<tbody>\n", out);
     json_array_foreach(((const struct predict_page *)of)->list, i, row)
     {
+        struct predicted p;
+
+        fields_read(predicted_fields, 0, &p, row, NULL);
         fputs("<tr>", out);
-        element_td(out, json_string_value(json_object_get(row, "file")));
-        element_td(out, json_string_value(json_object_get(row, "label")));
-        element_td_number(out, json_number_value(json_object_get(row, "probability")), 4);
+        element_td(out, p.file);
+        element_td(out, p.label);
+        element_td_number(out, p.probability, 4);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);

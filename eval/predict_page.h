@@ -6,12 +6,26 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "base/field.h"
 
 enum { PREDICT_PICTURES = 700 }; /* on a page: under 5 MB with thumbnails of some 5 KB */
 
+struct predicted { /* a picture; borrowed */
+    const char *file, *label;
+    double probability;
+    const json_t *best; /* struct predicted_label, falling */
+    const char *next;   /* the labels behind the first in words, of tables for people */
+};
+struct predicted_label {
+    const char *label;
+    double probability;
+};
+extern const struct field predicted_fields[], predicted_label_fields[];
+
 struct predict_page {
-    /* what --json prints; the first PREDICT_PICTURES also have thumbnails (draw/thumb.h) */
+    /* what --json prints: struct predicted; the first PREDICT_PICTURES also have thumbnails (draw/thumb.h) */
     const json_t *list;
+    int labels;      /* of each picture */
     const char *run; /* its name, or the checkpoint's file */
     int rounds;      /* of test-time augmentation, 0: without */
     int failed;      /* files that are no pictures */

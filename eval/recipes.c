@@ -164,7 +164,7 @@ static json_t *differing(const struct recipe_groups *g)
 
             json_object_foreach(a, key, value)
             {
-                if (!json_object_get(b, key) || !json_equal(json_object_get(b, key), value))
+                if (!json_equal(json_object_get(b, key), value))
                     json_object_set_new(keys, key, json_true());
             }
         }

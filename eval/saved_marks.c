@@ -10,6 +10,17 @@
 
 enum { WHY_MAX = 400 };
 
+struct saving { /* what a page sends */
+    const char *was;
+    const json_t *rows;
+};
+static const struct field saving_fields[] = {
+    FIELD_TEXT(struct saving, was, "was",
+               "SHA-256 of the table that the page showed, empty: there was none"),
+    FIELD_LIST(struct saving, rows, "rows", "[path, action, label, why]"),
+    FIELD_END,
+};
+
 /* Whether NAME can stand in a file's name. */
 static bool is_plain(const char *name)
 {
@@ -21,7 +32,7 @@ static bool is_plain(const char *name)
 int saved_marks_path(char path[PATH_LEN], const struct look *l, const struct request *r,
                      struct err *err)
 {
-    const char *set = look_text(l->run.run, "set", NULL, "");
+    const char *set = l->run.facts.set ? l->run.facts.set : "";
 
     if (!is_plain(set))
         return path_format(path, err, "%s/clean.csv", r->results);
@@ -123,16 +134,16 @@ int saved_marks_write(char sha256[SHA256_HEX], const char *path, const char *tex
     static const struct column columns[] = {
         {"path", -1}, {"action", -1}, {"label", -1}, {"why", -1}};
     json_t *all = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *was = json_string_value(json_object_get(all, "was"));
-    const json_t *rows = json_object_get(all, "rows");
+    struct saving s;
     struct new_file f;
     int rc = -1;
 
-    if (!was || !json_is_array(rows))
+    fields_read(saving_fields, 0, &s, all, NULL);
+    if (!s.was || !s.rows)
         err_set(err, ERR_FORMAT, "expected JSON: {\"was\": HASH, \"rows\": [...]}");
-    else if (check_rows(rows, shards, err) == 0 && check_was(was, path, err) == 0 &&
+    else if (check_rows(s.rows, shards, err) == 0 && check_was(s.was, path, err) == 0 &&
              new_file_begin(&f, path, err) == 0) {
-        tabular_print(f.file, FORM_CSV, columns, 4, rows);
+        tabular_print(f.file, FORM_CSV, columns, 4, s.rows);
         if (new_file_finish(&f, err) == 0)
             rc = sha256_file(path, sha256, NULL, err);
     }

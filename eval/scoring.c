@@ -105,7 +105,7 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
         j->which = "last";
     if (r->rounds > 0 && scoring_check_tta(&j->e->augment, run->name, err) < 0)
         return -1;
-    return part_open(&j->part, r, run, j->e, j->state, err);
+    return part_open(&j->part, r, run, j->e, &j->record, err);
 }
 
 /* --- what a score says of itself ------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/path.h"
 #include "experiment/experiment.h"
 
@@ -48,7 +49,7 @@ static json_t *recipe_of(const struct look *l, struct err *err)
 
 static int64_t number_of(const struct look *l, const char *key)
 {
-    const char *text = json_string_value(json_object_get(l->params, key));
+    const char *text = json_text_at(l->params, key, NULL, NULL);
 
     return text ? strtoll(text, NULL, 10) : 0;
 }

@@ -121,19 +121,19 @@ static void check_scores(struct chain *c)
     }
     json_array_foreach(faults, i, fault)
     {
-        chain_say(c, "scores",
-                  json_is_true(json_object_get(fault, "harmless")) ? RESULT_UNCHECKED
-                                                                   : RESULT_FAILED,
-                  "%s", json_string_value(json_object_get(fault, "why")));
+        struct score_fault f;
+
+        fields_read(score_fault_fields, 0, &f, fault, NULL);
+        chain_say(c, "scores", f.harmless ? RESULT_UNCHECKED : RESULT_FAILED, "%s", f.why);
     }
     json_decref(faults);
     json_array_foreach(scores, i, score)
     {
-        const char *folder = json_string_value(json_object_get(score, "folder"));
         struct score_record record;
+        const char *folder;
 
         fields_read(score_fields, SCORE_VERSION, &record, score, NULL);
-        if (!folder)
+        if (json_get_string(score, "folder", &folder, NULL) < 0)
             chain_say(c, "scores", RESULT_UNCHECKED, "a folder whose name is not UTF-8");
         else if (path_format(link, NULL, "%s", folder + strlen(c->l->run.folder) + 1) == 0)
             check_files(c, link, folder, record.files, false);

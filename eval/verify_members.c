@@ -65,10 +65,10 @@ static void check_scores(struct chain *c)
         return; /* verify_rows() said why */
     json_array_foreach(scores, i, score)
     {
-        const char *folder = json_string_value(json_object_get(score, "folder"));
+        const char *folder;
         char file[PATH_LEN];
 
-        if (!folder ||
+        if (json_get_string(score, "folder", &folder, NULL) < 0 ||
             path_format(file, NULL, "%s/score.json", folder + strlen(c->l->run.folder) + 1) < 0)
             continue;                     /* verify_rows() said so */
         json_object_del(score, "folder"); /* score_list() added it */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/offenders.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "data/split.h"
 #include "experiment/checkpoint.h"
@@ -130,9 +131,9 @@ static bool check_metrics(struct chain *c, const struct history *h)
 
     if (!m || !h->last)
         return true;
-    if (json_equal(look_get(m, "last", NULL), h->last) &&
-        json_equal(look_get(m, "best", NULL), h->best) &&
-        json_equal(look_get(m, "final", NULL), final))
+    if (json_equal(json_at(m, "last", NULL), h->last) &&
+        json_equal(json_at(m, "best", NULL), h->best) &&
+        json_equal(json_at(m, "final", NULL), final))
         return true;
     chain_say(c, "metrics", RESULT_FAILED, "metrics.json does not say what metrics.jsonl does");
     return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/duplicate.h"
+#include "data/index_record.h"
 #include "data/shard_write.h"
 #include "prep.h"
 
@@ -54,26 +55,27 @@ static void note_duplicates(struct remarks *r, const struct found *f)
 static json_t *groups_json(const struct found *f)
 {
     const struct dataset *d = f->p->dataset;
-    json_t *list = json_array(), **of = calloc(d->n, sizeof(json_t *));
-    bool good = list && of;
+    json_t *list = json_array(), **of = calloc(d->n, sizeof *of); /* paths, by the first one */
+    bool *differ = calloc(d->n, sizeof *differ), good = list && of && differ;
 
+    for (uint32_t i = 0; good && i < d->n; i++)
+        differ[f->near[i]] |= f->exact[i] != f->exact[f->near[i]];
     for (uint32_t i = 0; good && i < d->n; i++) {
         const uint32_t first = f->near[i];
-        json_t *group = of[first];
+        struct index_duplicates group;
 
         if (first == i)
             continue;
-        if (!group) {
-            group = of[first] =
-                json_pack("{s:b, s:[s]}", "exact", 1, "paths", d->items[first].path);
-            good = group && json_array_append_new(list, group) == 0;
+        if (!of[first]) {
+            of[first] = json_pack("[s]", d->items[first].path);
+            group = (struct index_duplicates){!differ[first], of[first]};
+            good = json_array_append_new(list, fields_json(index_duplicate_fields, &group)) == 0;
+            json_decref(of[first]); /* the list's, now */
         }
-        if (good && f->exact[i] != f->exact[first])
-            json_object_set_new(group, "exact", json_false());
-        good = good && json_array_append_new(json_object_get(group, "paths"),
-                                             json_string(d->items[i].path)) == 0;
+        good = good && json_array_append_new(of[first], json_string(d->items[i].path)) == 0;
     }
     free(of);
+    free(differ);
     if (good)
         return list;
     json_decref(list);

@@ -16,6 +16,10 @@
 
 enum { REPEATS_MOST = 10000, FOLDS_MOST = 1000, VALUE_LEN = 2000 };
 
+enum member { TITLE, EXP, KEYS, GRID, LIST, SEEDS, SPLIT_SEEDS, FOLDS, MEMBERS };
+static const char *const member_names[MEMBERS] = {"title", "exp",   "keys",        "grid",
+                                                  "list",  "seeds", "split_seeds", "folds"};
+
 json_t *axes_experiment_name(const char *path)
 {
     const char *base = path_base(path);
@@ -141,11 +145,9 @@ static int flatten(json_t *out, const json_t *tree, const char *prefix, const ch
 
 /* --- members -------------------------------------------------------------------------------------- */
 
-static int check_members(const json_t *tree, const char *origin, struct err *err)
+/* M: those of TREE, borrowed; NULL: there is no such. */
+static int find_members(json_t *m[MEMBERS], const json_t *tree, const char *origin, struct err *err)
 {
-    static const char *const known[] = {"title", "exp",   "keys",        "grid",
-                                        "list",  "seeds", "split_seeds", "folds"};
-    enum { KNOWN = sizeof known / sizeof *known };
     const char *key;
     json_t *value;
 
@@ -155,16 +157,18 @@ static int check_members(const json_t *tree, const char *origin, struct err *err
                       "split_seeds, folds");
     json_object_foreach((json_t *)(uintptr_t)tree, key, value)
     {
-        bool is_known = false;
         const char *near;
+        int i = 0;
 
-        for (size_t i = 0; i < KNOWN; i++)
-            is_known |= strcmp(key, known[i]) == 0;
-        if (is_known)
+        while (i < MEMBERS && strcmp(key, member_names[i]) != 0)
+            i++;
+        if (i < MEMBERS) {
+            m[i] = value;
             continue;
+        }
         err_in(err, origin,
                "%s is no axis of a study (exp, keys, grid, list, seeds, split_seeds, folds)", key);
-        near = nearest_name(key, known, KNOWN);
+        near = nearest_name(key, member_names, MEMBERS);
         return near ? err_append(err, "; did you mean %s?", near)
                     : err_append(err, "; a key of the experiment goes below keys or grid");
     }
@@ -360,13 +364,13 @@ static int read_numbers(json_t **out, const json_t *value, int64_t first, int64_
     return 0;
 }
 
-/* As typed: "5" a string, "1,2,7" a list of them; NULL where nothing is. */
+/* As typed: "5" a string, "1,2,7" a list of them. */
 static json_t *typed(const char *text)
 {
     json_t *list;
 
-    if (!text || !strchr(text, ','))
-        return text ? json_string(text) : NULL;
+    if (!strchr(text, ','))
+        return json_string(text);
     list = json_array();
     for (const char *at = text; list; at++) {
         const size_t n = strcspn(at, ",");
@@ -379,18 +383,13 @@ static json_t *typed(const char *text)
     return list;
 }
 
-/* An axis of numbers: the option, or else the file's member. */
-static json_t *axis_of(const json_t *tree, const char *member, const char *option)
-{
-    return option ? typed(option) : json_incref(json_object_get(tree, member));
-}
-
-static int read_repeats(struct axes_file *f, const struct axes_request *r, const json_t *tree,
+/* Axes of numbers: the option, or else the file's member. */
+static int read_repeats(struct axes_file *f, const struct axes_request *r, json_t *const m[MEMBERS],
                         const char *origin, struct err *err)
 {
-    json_t *seeds = axis_of(tree, "seeds", r->seeds);
-    json_t *splits = axis_of(tree, "split_seeds", r->split_seeds);
-    json_t *folds = axis_of(tree, "folds", r->folds);
+    json_t *seeds = r->seeds ? typed(r->seeds) : json_incref(m[SEEDS]);
+    json_t *splits = r->split_seeds ? typed(r->split_seeds) : json_incref(m[SPLIT_SEEDS]);
+    json_t *folds = r->folds ? typed(r->folds) : json_incref(m[FOLDS]);
     struct experiment *e;
     int64_t n = 0;
     int rc;
@@ -418,8 +417,7 @@ static int read_repeats(struct axes_file *f, const struct axes_request *r, const
 int axes_file_read(struct axes_file *f, const struct axes_request *r, struct err *err)
 {
     const char *origin = r->file;
-    const char *title;
-    json_t *tree = NULL;
+    json_t *tree = NULL, *m[MEMBERS] = {NULL};
     int rc = -1;
 
     memset(f, 0, sizeof *f);
@@ -428,15 +426,14 @@ int axes_file_read(struct axes_file *f, const struct axes_request *r, struct err
         goto out;
     if (!tree)
         tree = json_object();
-    if (check_members(tree, origin, err) < 0)
+    if (find_members(m, tree, origin, err) < 0)
         goto out;
-    title = json_string_value(json_object_get(tree, "title"));
-    snprintf(f->title, sizeof f->title, "%s", title ? title : "");
-    if (read_experiments(f, r, json_object_get(tree, "exp"), origin, err) < 0 ||
-        read_keys(f, r, json_object_get(tree, "keys"), origin, err) < 0 ||
-        read_grid(f->grid, json_object_get(tree, "grid"), "", origin, err) < 0 ||
-        read_list(f, json_object_get(tree, "list"), origin, err) < 0 ||
-        read_repeats(f, r, tree, origin, err) < 0)
+    snprintf(f->title, sizeof f->title, "%s",
+             json_is_string(m[TITLE]) ? json_string_value(m[TITLE]) : "");
+    if (read_experiments(f, r, m[EXP], origin, err) < 0 ||
+        read_keys(f, r, m[KEYS], origin, err) < 0 ||
+        read_grid(f->grid, m[GRID], "", origin, err) < 0 ||
+        read_list(f, m[LIST], origin, err) < 0 || read_repeats(f, r, m, origin, err) < 0)
         goto out;
     rc = 0;
 out:

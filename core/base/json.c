@@ -32,32 +32,6 @@ int json_read(json_t **out, const char *path, struct err *err)
     return 0;
 }
 
-int json_read_lines(json_t **out, const char *path, struct err *err)
-{
-    char *text, *rest, *line;
-    size_t size;
-
-    *out = json_array();
-    if (!*out)
-        return err_set(err, ERR_NOMEM, "%s", path);
-    if (!path_exists(path))
-        return 0;
-    if (path_read(&text, &size, path, FILE_MAX, err) < 0) {
-        json_decref(*out);
-        *out = NULL;
-        return -1;
-    }
-    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        json_t *object = json_loads(line, 0, NULL);
-
-        if (json_is_object(object))
-            json_array_append(*out, object);
-        json_decref(object);
-    }
-    free(text);
-    return 0;
-}
-
 void json_real_text(double real, char out[JSON_REAL_TEXT])
 {
     char exponent[8];
@@ -256,6 +230,20 @@ int json_get_array(const json_t *obj, const char *key, json_t **out, struct err 
 {
     *out = NULL;
     return get(out, obj, key, JSON_ARRAY, "a list", err);
+}
+
+const json_t *json_at(const json_t *object, const char *a, const char *b)
+{
+    const json_t *found = json_object_get(object, a);
+
+    return b ? json_object_get(found, b) : found;
+}
+
+const char *json_text_at(const json_t *object, const char *a, const char *b, const char *fallback)
+{
+    const char *text = json_string_value(json_at(object, a, b));
+
+    return text ? text : fallback;
 }
 
 int json_sha256_without(char hex[SHA256_HEX], const json_t *object, const char *member,

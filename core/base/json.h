@@ -11,9 +11,6 @@
 /* Reads a JSON file of at most 256 MiB. ERR_IO, ERR_FORMAT (with line and column). */
 int json_read(json_t **out, const char *path, struct err *err) MUST_USE;
 
-/* The objects of a JSON Lines file of at most 256 MiB, in their order, as an array; what is no object (a torn line) is
- * left out, no file is an empty array. ERR_IO, ERR_NOMEM. */
-int json_read_lines(json_t **out, const char *path, struct err *err) MUST_USE;
 /* VALUE as text, keys in insertion order, reals as the shortest text that reads back equal; INDENT
  * spaces a level, 0 for one line. Owned by the caller, released with free(); NULL: out of memory. */
 char *json_text(const json_t *value, int indent);
@@ -32,6 +29,10 @@ int json_append_line(FILE *file, const json_t *value, struct err *err) MUST_USE;
 int json_get_string(const json_t *obj, const char *key, const char **out, struct err *err) MUST_USE;
 int json_get_int(const json_t *obj, const char *key, json_int_t *out, struct err *err) MUST_USE;
 int json_get_array(const json_t *obj, const char *key, json_t **out, struct err *err) MUST_USE;
+
+/* Members of nested objects, B NULL: of OBJECT itself; NULL or the fallback where missing. Borrowed. */
+const json_t *json_at(const json_t *object, const char *a, const char *b);
+const char *json_text_at(const json_t *object, const char *a, const char *b, const char *fallback);
 
 /* SHA-256 of OBJECT's members but MEMBER, as json_text(..., 0): what a record says of itself. ERR_NOMEM. */
 int json_sha256_without(char hex[SHA256_HEX], const json_t *object, const char *member,

@@ -10,18 +10,6 @@
 
 enum { NAME_MAX_BYTES = 256, NAME_SHOWN = 100 };
 
-const json_t *element_find(const json_t *object, const char *a, const char *b)
-{
-    const json_t *found = json_object_get(object, a);
-
-    return b ? json_object_get(found, b) : found;
-}
-
-const char *element_text(const json_t *object, const char *a, const char *b)
-{
-    return json_string_value(element_find(object, a, b));
-}
-
 json_t *element_string(const char *text)
 {
     const size_t room = 3 * strlen(text) + 1; /* U+FFFD is three bytes, of one */

@@ -6,10 +6,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Members of nested objects; NULL where missing. */
-const json_t *element_find(const json_t *object, const char *a, const char *b);
-const char *element_text(const json_t *object, const char *a, const char *b);
-
 /* TEXT as a JSON string; what is not UTF-8 becomes U+FFFD. NULL: out of memory. */
 json_t *element_string(const char *text);
 

@@ -36,7 +36,7 @@ static int read_points(struct report *r, struct err *err)
         return -1;
     if (path_exists(path) && json_read(&last, path, &why) < 0 && why.kind == ERR_NOMEM)
         return err_set(err, why.kind, "%s", why.msg);
-    r->points = json_incref((json_t *)(uintptr_t)element_find(last, "resume", "curve"));
+    r->points = json_incref((json_t *)(uintptr_t)json_at(last, "resume", "curve"));
     json_decref(last);
     return 0;
 }

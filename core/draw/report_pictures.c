@@ -123,29 +123,27 @@ static int put_cam(FILE *out, const struct report *r, const char *id, int class,
     return 0;
 }
 
-static int put_picture(FILE *out, const struct report *r, const json_t *picture, size_t i,
-                       struct err *err)
+/* The I-th of the page's pictures, which begin with the top losses. */
+static int put_picture(FILE *out, const struct report *r, size_t i, struct err *err)
 {
-    const json_int_t actual = json_integer_value(json_object_get(picture, "actual"));
-    const json_int_t predicted = json_integer_value(json_object_get(picture, "predicted"));
-    const char *id = element_text(picture, "id", NULL);
+    const uint32_t at = r->order[i];
+    const float *prob = r->p->prob + (size_t)at * (size_t)r->p->classes;
+    const int32_t actual = r->p->actual[at], predicted = r->p->predicted[at];
+    const char *id = r->p->ids[at];
 
     fprintf(out, "<figure class=\"picture\" id=\"picture-%zu\"><div>", i);
-    thumb_put(out, picture, id);
-    if (put_cam(out, r, id, (int)predicted, err) < 0)
+    thumb_put(out, json_array_get(r->pictures, i), id);
+    if (put_cam(out, r, id, predicted, err) < 0)
         return -1;
     fprintf(out, "</div><figcaption><b class=\"%s\">", actual == predicted ? "good" : "bad");
     element_name(out, r->p->vocab[predicted]);
-    fprintf(out, "</b> <span>%.0f&nbsp;%%</span><br>",
-            100 * json_number_value(json_object_get(picture, "p_predicted")));
+    fprintf(out, "</b> <span>%.0f&nbsp;%%</span><br>", 100 * (double)prob[predicted]);
     if (actual != predicted) {
         fputs("is ", out);
         element_name(out, r->p->vocab[actual]);
-        fprintf(out, " <span>%.0f&nbsp;%%</span><br>",
-                100 * json_number_value(json_object_get(picture, "p_actual")));
+        fprintf(out, " <span>%.0f&nbsp;%%</span><br>", 100 * (double)prob[actual]);
     }
-    fprintf(out, "<span>loss %.2f</span><br><span class=\"id\">",
-            json_number_value(json_object_get(picture, "loss")));
+    fprintf(out, "<span>loss %.2f</span><br><span class=\"id\">", (double)r->p->loss[at]);
     element_name(out, id);
     fputs("</span></figcaption></figure>\n", out);
     return 0;
@@ -162,7 +160,7 @@ int report_losses(FILE *out, struct report *r, struct err *err)
         fputs("<div id=\"cams\"></div>\n", out);
     fputs("<div class=\"pictures\">\n", out);
     for (size_t i = 0; i < n && i < LOSS_PICTURES; i++)
-        if (put_picture(out, r, json_array_get(r->pictures, i), i, err) < 0)
+        if (put_picture(out, r, i, err) < 0)
             return -1;
     fputs("</div>\n", out);
     /* The page has these once: the script finds them in the elements above. */

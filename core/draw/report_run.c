@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/markup.h"
 #include "base/monitor.h"
 #include "base/path.h"
@@ -47,8 +48,8 @@ static struct times sum_times(const struct report *r)
 
 static void put_model(FILE *out, const struct report *r)
 {
-    const char *arch = element_text(r->params, "model.arch", NULL);
-    const char *weights = element_text(r->params, "model.weights", NULL);
+    const char *arch = json_text_at(r->params, "model.arch", NULL, NULL);
+    const char *weights = json_text_at(r->params, "model.weights", NULL, NULL);
 
     markup_text(out, arch ? arch : "The network");
     if (weights && strcmp(weights, "none") == 0) {
@@ -130,7 +131,7 @@ static void put_duration(FILE *out, double seconds)
 
 static enum monitor monitor_of(const struct report *r)
 {
-    return monitor_find(element_text(r->params, "train.monitor", NULL));
+    return monitor_find(json_text_at(r->params, "train.monitor", NULL, NULL));
 }
 
 static void put_training(FILE *out, const struct report *r)
@@ -527,12 +528,12 @@ int report_settings(FILE *out, struct report *r, struct err *err)
     (void)err;
     fputs("<div class=\"wide\"><table>\n", out);
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        if (element_find(r->run.run, facts[i], NULL))
-            element_row(out, facts[i], element_find(r->run.run, facts[i], NULL));
-    element_rows(out, "pictures", element_find(r->run.run, "pictures", NULL));
+        if (json_at(r->run.run, facts[i], NULL))
+            element_row(out, facts[i], json_at(r->run.run, facts[i], NULL));
+    element_rows(out, "pictures", json_at(r->run.run, "pictures", NULL));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (json_object_get(r->params, keys[i]))
-            element_row(out, keys[i], json_object_get(r->params, keys[i]));
+        if (json_at(r->params, keys[i], NULL))
+            element_row(out, keys[i], json_at(r->params, keys[i], NULL));
     fputs("</table></div>\n<details><summary>Every key of the experiment</summary><div "
           "class=\"wide\"><table>\n",
           out);

@@ -3,12 +3,24 @@
 
 #include <stdlib.h>
 
+#include "base/field.h"
 #include "base/log.h"
 #include "base/markup.h"
 #include "base/size.h"
 #include "draw/element.h"
 #include "image/encode_jpeg.h"
 #include "image/resize.h"
+
+struct thumb { /* what a picture's object has of it */
+    const char *jpeg;
+    int64_t w, h;
+};
+static const struct field thumb_fields[] = {
+    FIELD_TEXT(struct thumb, jpeg, "jpeg", "in base64"),
+    FIELD_INT(struct thumb, w, "w", 1, THUMB_SIDE, "px", "width"),
+    FIELD_INT(struct thumb, h, "h", 1, THUMB_SIDE, "px", "height"),
+    FIELD_END,
+};
 
 /* *out: (h, w, 3), owned by the caller. A picture whose longer side is at most SIDE stays as it is. */
 static int shrink(uint8_t **out, int *h, int *w, const uint8_t *pixels, int height, int width,
@@ -73,16 +85,18 @@ int thumb_jpeg(uint8_t **jpeg, size_t *size, const struct shard_set *shards, uin
 /* PIXELS, of a thumbnail's size, join PICTURE. */
 static int put_small(json_t *picture, const uint8_t *pixels, int h, int w, struct err *err)
 {
+    json_t *text, *members;
     uint8_t *jpeg;
     size_t size;
     int rc;
 
     if (encode_jpeg(&jpeg, &size, pixels, h, w, THUMB_QUALITY, JPEG_420, err) < 0)
         return -1;
-    rc = thumb_set(picture, "jpeg", jpeg, size, err);
-    if (rc == 0 && (json_object_set_new(picture, "w", json_integer(w)) < 0 ||
-                    json_object_set_new(picture, "h", json_integer(h)) < 0))
-        rc = err_set(err, ERR_NOMEM, "picture");
+    text = element_base64(jpeg, size);
+    members = fields_json(thumb_fields, &(struct thumb){json_string_value(text), w, h});
+    rc = json_object_update(picture, members) < 0 ? err_set(err, ERR_NOMEM, "picture") : 0;
+    json_decref(text);
+    json_decref(members);
     free(jpeg);
     return rc;
 }
@@ -121,15 +135,14 @@ int thumb_add(json_t *picture, const struct shard_set *shards, const char *path,
 
 void thumb_put(FILE *out, const json_t *picture, const char *alt)
 {
-    const char *jpeg = json_string_value(json_object_get(picture, "jpeg"));
+    struct thumb t;
 
-    if (!jpeg) {
+    fields_read(thumb_fields, 0, &t, picture, NULL);
+    if (!t.jpeg) {
         fputs("<span class=\"gone\">no picture</span>", out);
         return;
     }
-    fprintf(out, "<img width=\"%lld\" height=\"%lld\" alt=\"",
-            (long long)json_integer_value(json_object_get(picture, "w")),
-            (long long)json_integer_value(json_object_get(picture, "h")));
+    fprintf(out, "<img width=\"%lld\" height=\"%lld\" alt=\"", (long long)t.w, (long long)t.h);
     markup_text(out, alt);
-    fprintf(out, "\" src=\"data:image/jpeg;base64,%s\">", jpeg);
+    fprintf(out, "\" src=\"data:image/jpeg;base64,%s\">", t.jpeg);
 }

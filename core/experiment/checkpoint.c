@@ -227,8 +227,7 @@ static int checked_path(char out[PATH_LEN], const char *folder, const char *whic
 
     checkpoint_record_read(&r, state);
     snprintf(name, sizeof name, "%s%s", which, endings[part]);
-    expected = json_string_value(json_object_get(r.files, name));
-    if (!expected)
+    if (json_get_string(r.files, name, &expected, NULL) < 0)
         return err_set(err, ERR_FORMAT, "%s/checkpoints/%s.json: files: no hash of %s", folder,
                        which, name);
     if (readable_path(out, folder, which, part, err) < 0)

@@ -285,8 +285,8 @@ static int check_run(bool *same, const struct session *s, const char *folder, st
     if (checkpoint_state(&state, folder, "last", err) < 0)
         return -1;
     checkpoint_record_read(&r, state);
-    expected = json_string_value(json_object_get(r.files, "last.safetensors"));
-    if (!expected || strcmp(expected, s->source_sha256) != 0) {
+    if (json_get_string(r.files, "last.safetensors", &expected, NULL) < 0 ||
+        strcmp(expected, s->source_sha256) != 0) {
         json_decref(state);
         return err_set(err, ERR_CHECKSUM,
                        "%s/checkpoints/last.safetensors is not the file that last.json was written "

@@ -44,6 +44,12 @@ const struct field score_fields[] = {
                  .flags = FIELD_OPTIONAL),
     FIELD_END,
 };
+
+const struct field score_fault_fields[] = {
+    FIELD_TEXT(struct score_fault, why, "why", "what is wrong"),
+    FIELD_BOOL(struct score_fault, harmless, "harmless", "whether nothing is damaged"),
+    FIELD_END,
+};
 // clang-format on
 
 int score_write(const char *folder, const json_t *facts, struct err *err)
@@ -99,11 +105,9 @@ static int is_visible(const struct dirent *entry)
 
 static void leave_out(json_t *faults, const struct err *why)
 {
-    const bool harmless = why->kind == ERR_UNSUPPORTED || why->kind == ERR_INPUT;
-    json_t *fault = NULL;
+    const struct score_fault f = {why->msg, why->kind == ERR_UNSUPPORTED || why->kind == ERR_INPUT};
+    json_t *fault = faults ? fields_json(score_fault_fields, &f) : NULL;
 
-    if (faults)
-        fault = json_pack("{s:s, s:b}", "why", why->msg, "harmless", harmless);
     if (!fault || json_array_append_new(faults, fault) < 0)
         log_warn("a score is left out: %s", why->msg);
 }

@@ -29,6 +29,12 @@ struct score_record {
     const json_t *files;
 };
 extern const struct field score_fields[];
+struct score_fault { /* a score that cannot be read */
+    const char *why;
+    /* a newer version wrote it, or it was never stored whole: it has no score.json */
+    bool harmless;
+};
+extern const struct field score_fault_fields[];
 
 /* Replaces FOLDER/score.json by the version, FACTS (an object, not taken over) and "files", those beside it
  * (run_files.h). */
@@ -36,8 +42,8 @@ int score_write(const char *folder, const json_t *facts, struct err *err) MUST_U
 /* ERR_INPUT when there is none, ERR_FORMAT; ERR_UNSUPPORTED: of another version. */
 int score_read(json_t **out, const char *folder, struct err *err) MUST_USE;
 /* All scores of the run, each with its "folder" (where that is UTF-8), sorted by it. Of what cannot be read FAULTS, an
- * array, gets {"why": text, "harmless": a newer version wrote it, or it was never stored whole: it has no score.json};
- * NULL: a warning says so, but of the latter. Owned by the caller. ERR_NOMEM. */
+ * array, gets a struct score_fault; NULL: a warning says so, but of what was never whole. Owned by the caller.
+ * ERR_NOMEM. */
 int score_list(json_t **out, json_t *faults, const char *run, struct err *err) MUST_USE;
 /* "test pictures of pets, official split (42), best weights, TTA of 4 rounds, beta 0.25" */
 void score_text(char *out, size_t size, const struct score_record *s);
