@@ -362,6 +362,14 @@ static int unit_coef(struct be_program *p, struct cpu_op *o, int z, struct err *
     return 0;
 }
 
+/* Convolutions that oneDNN makes of matrix products add a residual wrongly on ARM (2.6.3, channels last; oneDNN's issue
+ * 3803 is a case of it). */
+#if defined(__x86_64__)
+static const bool adds_residuals = true;
+#else
+static const bool adds_residuals = false;
+#endif
+
 static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
 {
     const struct op *norm = o->op + 1;
@@ -380,7 +388,7 @@ static int fold(struct be_program *p, struct cpu_op *o, struct err *err)
             return -1;
     if (conv_desc(&c, p, o, DNN_FORWARD, o->op->in[0], o->op->in[1], norm->out[0], err) < 0)
         return -1;
-    f->add_after = c.winograd && norm->in[5];
+    f->add_after = (c.winograd || !adds_residuals) && norm->in[5];
     c.folded = true;
     c.residual = norm->in[5] && !f->add_after;
     c.relu = norm->relu && !f->add_after;
