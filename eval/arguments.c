@@ -50,7 +50,7 @@ const struct argp_option arguments_options[] = {
     {"tta",           OPT_TTA,       "N",    OPTION_ARG_OPTIONAL, "average over N augmented rounds as well (4)", 0},
     {"beta",          OPT_BETA,      "B",    0, "with --tta: share of the prediction without augmentation (0.25)", 0},
     {"best",          OPT_BEST,      NULL,   0, "predict or score with the weights of the best epoch, not the last", 0},
-    {"ranks",         OPT_RANKS,     "N",    0, "with --split, --set, --tta and --best: score in N processes, by "
+    {"ranks",         OPT_RANKS,     "N",    0, "with --split, --set, --tta or --best: score in N processes, by "
         "mpirun; on CPUs the same bits", 0},
     {"backend",       'B',           "NAME", 0, "predict or score: short for exec.backend=NAME", 0},
     {"export",        OPT_EXPORT,    "DIR",  0, "make a folder for other programs: weights, ONNX, preprocessing, "
@@ -322,11 +322,6 @@ bool arguments_draw_curves(const struct args *a)
     return a->action == OPT_PLOT || a->action == OPT_WATCH;
 }
 
-bool arguments_ask_for_several(const struct args *a)
-{
-    return a->ranks > 1 || a->place.ranks > 1;
-}
-
 static void check_ranks(const struct args *a)
 {
     const struct request *r = &a->request;
@@ -335,7 +330,7 @@ static void check_ranks(const struct args *a)
                         a->action == OPT_LOSSES ||
                         (a->action == 0 && !(r->run && groups_find(folder, r, r->run)));
 
-    if (arguments_ask_for_several(a) && !(scores && request_is_scoring(r)))
+    if ((a->ranks > 1 || a->place.ranks > 1) && !(scores && request_is_scoring(r)))
         die_usage("eval", "several processes (--ranks, mpirun, srun) score a run: --split, --set, "
                           "--tta or --best; for anything else start one");
     if (a->ranks > 1 && a->place.ranks > 1 && !launch_by_ranks())

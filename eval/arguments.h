@@ -62,8 +62,7 @@ struct args {
 extern const struct argp_option arguments_options[];
 /* An argp parser; state->input is a struct args. Misuse ends the program with status 2. */
 error_t arguments_parse(int key, char *arg, struct argp_state *state);
-bool arguments_draw_curves(const struct args *a);     /* --plot, --watch */
-bool arguments_ask_for_several(const struct args *a); /* --ranks N, mpirun, srun */
+bool arguments_draw_curves(const struct args *a); /* --plot, --watch */
 /* After the parser: words become runs and files, and combinations that mean nothing end the program with status 2. */
 void arguments_finish(struct args *a);
 

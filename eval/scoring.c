@@ -93,6 +93,7 @@ static int job_open(struct job *j, const struct request *r, const struct run_ent
     if (experiment_reopen(&j->e, run->folder, words, r->backend ? 1 : 0, err) < 0)
         return -1;
     infer_exec(&j->e->exec);
+    j->e->exec.ranks = team_ranks(r->team);
     if (device_open(&device, &j->e->exec, err) < 0)
         return -1;
     j->backend = device.kind;

@@ -26,7 +26,8 @@ struct scoring {
 };
 
 /* Predictions that lie below RUN and were made by the same weights, device and way are taken, others
- * made and written to RUN/scores/SET/PART/. ERR_INPUT, ERR_FORMAT, ERR_CHECKSUM, ... */
+ * made and written to RUN/scores/SET/PART/. The processes of r->team all call it, and rank 0 writes. ERR_INPUT: one of
+ * them scores something else; ERR_FORMAT, ERR_CHECKSUM, ... */
 int scoring_get(struct scoring *out, const struct request *r, const struct run_entry *run,
                 struct err *err) MUST_USE;
 /* ERR_INPUT when the RUN has no augmentation: there would be nothing to average. */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/offenders.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "data/offenders.h"
 #include "data/split.h"
 #include "experiment/checkpoint.h"
 #include "experiment/checkpoint_record.h"

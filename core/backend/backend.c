@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/plugin.h"
 #include "base/version.h"
+#include "group/group.h"
 
 static const char *const backend_names[] = {"auto", "cpu", "ref", "cuda", NULL};
 static const char *const winograd_names[] = {"auto", "off", NULL};
@@ -141,6 +142,32 @@ static int open_cuda(struct device *out, const struct exec_options *o, struct er
     return cuda_plugin(&out->kind, err) < 0 ? -1 : out->kind->open(&out->be, o, err);
 }
 
+/* Whether each of several processes can open a GPU of its own: opening one together waits for all. */
+static bool all_have_gpus(const struct exec_options *o, struct err *why)
+{
+    struct be_ranks alone = *o->ranks;
+    struct exec_options own = *o;
+    struct device d = {0};
+    bool has[GROUP_MAX] = {false}, all = true;
+
+    alone.ranks = 1;
+    own.ranks = &alone;
+    has[alone.rank] = open_cuda(&d, &own, why) == 0;
+    device_close(&d);
+    o->ranks->share(o->ranks->ctx, has, sizeof *has);
+    for (int i = 0; i < o->ranks->ranks; i++)
+        all &= has[i];
+    if (!all && has[alone.rank])
+        err_set(why, ERR_UNSUPPORTED, "not each of %d processes has a GPU of its own",
+                o->ranks->ranks);
+    return all;
+}
+
+static int open_best(struct device *out, const struct exec_options *o, struct err *why)
+{
+    return o->ranks && !all_have_gpus(o, why) ? -1 : open_cuda(out, o, why);
+}
+
 int device_open(struct device *out, const struct exec_options *o, struct err *err)
 {
     struct err why = {0};
@@ -149,7 +176,7 @@ int device_open(struct device *out, const struct exec_options *o, struct err *er
     out->kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
     if (o->backend == BACKEND_CUDA && open_cuda(out, o, err) < 0)
         return err_wrap(err, "exec.backend=cuda");
-    if (o->backend == BACKEND_AUTO && open_cuda(out, o, &why) < 0)
+    if (o->backend == BACKEND_AUTO && open_best(out, o, &why) < 0)
         out->kind = &cpu_backend;
     if (!out->be && out->kind->open(&out->be, o, err) < 0)
         return -1;

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 double clock_seconds(void); /* monotonic */
-/* How long a wait takes, without the time in which the process was stopped (Slurm suspends jobs): from one call of
- * clock_waited() to the next, at least some times a second, half a second counts at most. */
+/* How long a wait takes, without the time in which the process was stopped (Slurm suspends jobs). clock_waited() is
+ * called several times a second; of the time between two calls it counts half a second at most. */
 struct clock_wait {
     double seconds, last;
 };

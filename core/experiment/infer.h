@@ -23,7 +23,7 @@ void infer_augment(struct infer *i, const struct augment_options *o);
 /* Before a run's device is opened to infer: where the run used oneDNN and this build has none, presize's own
  * convolutions take its place, with a warning. */
 void infer_exec(struct exec_options *o);
-/* The batch that train and eval use, from the device, exec.threads and exec.microbatch. */
+/* The batch that train and eval use, from the device (its threads, its own batch) and exec.microbatch. */
 int infer_batch(const struct exec_options *o, const struct be_info *info);
 void infer_memory(const struct infer *i, struct be_memory *m);
 /* N pictures, any number, maps set by the caller (augment_validation):
@@ -41,8 +41,8 @@ struct infer_pictures {
     const int32_t *labels; /* of the network for those of the set; NULL: the same */
 };
 /* infer_run() over pictures that are read ahead. A progress bar that was begun shows the pictures
- * done. Where the device has several processes, all call it with the same pictures: each infers its share, and all get
- * the results of all. */
+ * done. Where the device has several processes, all call it with the same pictures: each infers its share and gets the
+ * results of all. */
 int infer_pictures(struct infer *i, const struct infer_pictures *p, float *prob, float *loss,
                    struct err *err) MUST_USE;
 int infer_ranks(struct infer *i, const struct shard_set *s, const uint32_t *ranks, uint32_t n,

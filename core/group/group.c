@@ -20,8 +20,8 @@
 
 enum {
     TELL_S = 30, /* rank 0 hears what it is told in the next exchange */
-    AFTER_S =
-        3, /* who hangs says so before others say that they wait, and rank 0 before the rest */
+    /* where processes hang, rank 0 says so before the others, and these before any says that it waits */
+    AFTER_S = 3,
     COLLECTED = 1 << 14 /* bytes of each member in one exchange */
 };
 
@@ -211,7 +211,7 @@ static void count(struct group_traffic *t, size_t bytes, int others)
 
 static double wait_limit(const struct group *g)
 {
-    return g->o.limit_s + AFTER_S;
+    return g->o.limit_s + 2 * AFTER_S;
 }
 
 static int other_machines(const struct group *g)

@@ -31,7 +31,7 @@ static bool ends_soon(struct watch *w)
     struct timespec at;
     bool ended;
 
-    clock_gettime(CLOCK_REALTIME, &at);
+    clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_nsec += LOOK_NS;
     at.tv_sec += at.tv_nsec / 1000000000;
     at.tv_nsec %= 1000000000;
@@ -69,13 +69,17 @@ int watch_new(struct watch **out, double limit_s, void (*late)(void *ctx), void 
               struct err *err)
 {
     struct watch *w = calloc(1, sizeof *w);
+    pthread_condattr_t clock;
 
     *out = NULL;
     if (!w)
         return err_set(err, ERR_NOMEM, "a group's watch");
     *w = (struct watch){.limit_s = limit_s, .late = late, .ctx = ctx};
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->ends, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* nobody sets that one back */
+    pthread_cond_init(&w->ends, &clock);
+    pthread_condattr_destroy(&clock);
     if ((errno = thread_start(&w->thread, run, w)) != 0) {
         err_errno(err, "cannot start a thread");
         free(w);

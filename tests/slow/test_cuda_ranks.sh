@@ -139,6 +139,17 @@ refused 1 "cannot be shared by 2 processes alike" --gpus 2 $tiny train.batch=7
 refused 1 "--gpus N trains on GPUs (-B cuda), and this is cpu" --gpus 2 $tiny -B cpu train.batch=32
 SIM_DEVICES=1 refused 1 "would have number 1, and this machine has 1" --gpus 2 $tiny
 PRESIZE_NCCL=$scratch/none.so refused 1 "several GPUs need NCCL 2" --gpus 2 $tiny
+# With auto, all have a GPU each, or all compute on the CPU; and so they score.
+train_run cpu $tiny -B cpu train.batch=32
+SIM_DEVICES=1 train_run few --ranks 2 $tiny -B auto train.batch=32
+cmp -s "$results"/{cpu,few}/checkpoints/last.safetensors || fail "with auto, too few GPUs are not as with cpu"
+grep -q "has a GPU of its own" "$results/few/run.json" || fail "run.json does not say why the CPU trained"
+for n in 1 2; do
+    SIM_DEVICES=$n "$BIN/eval" --data "$data" --results "$results" few --split train --ranks 2 --json -B auto \
+        > "$scratch/out" 2> "$scratch/err" || fail "eval --ranks 2 on $n GPU: $(cat "$scratch/err")"
+    grep -q "\"backend\": \"$([ $n = 1 ] && echo cpu || echo cuda)\"" "$results"/few/scores/*/train/score.json ||
+        fail "eval --ranks 2 on $n GPU: scored elsewhere"
+done
 refused 2 "train one run" --gpus 2 $tiny --plan
 refused 2 "expected a whole number" --gpus 0 $tiny
 train_run alone --gpus 1 $tiny

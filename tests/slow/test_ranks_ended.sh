@@ -35,6 +35,15 @@ ends 1 "has waited more than 3 s for another process"
 begun apart $mpirun -n 2 bash -c 'PRESIZE_RANK_HOST=machine${OMPI_COMM_WORLD_RANK:-$PMI_RANK} exec "$@"' - $train
 kill -STOP "$(pid_of apart 1)"
 ends 1 "has waited more than 3 s for another process"
+# One whose file system hangs says so itself, before the other says that it waits.
+for rank in 0 1; do
+    hook='[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" != '$rank' ] || export LD_PRELOAD=$0; exec "$@"'
+    HOOK_READS=40 $mpirun -n 2 bash -c "$hook" "$BIN/libhang_hook.so" $train --name stuck $more > "$scratch/out" \
+        2> "$scratch/err" && fail "rank $rank did not hang"
+    grep -q "rank $rank (.* has not got any further for 3 s" "$scratch/err" || fail "rank $rank hangs: $(cat "$scratch/err")"
+    ! grep -q "has waited" "$scratch/err" || fail "rank $rank hangs, and the other speaks: $(cat "$scratch/err")"
+    rm -r "$results/stuck"
+done
 # Time in which all are stopped does not count.
 begun suspended $mpirun -n 2 $train
 pids="$(pid_of suspended 0) $(pid_of suspended 1)"
