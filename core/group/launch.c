@@ -94,8 +94,9 @@ static char **command(char *mpirun, int n, char *const *argv, char *program)
     return args;
 }
 
-/* In a process group of its own, as a terminal's Ctrl-C comes by way of this process; without input. 0, or errno. */
-static int spawn(pid_t *pid, char *const *args)
+/* In a process group of its own, as a terminal's Ctrl-C comes by way of this process; without input, and with OUT for
+ * its stdout. 0, or errno. */
+static int spawn(pid_t *pid, char *const *args, int out)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -106,6 +107,8 @@ static int spawn(pid_t *pid, char *const *args)
         posix_spawnattr_init(&attributes) != 0)
         return ENOMEM;
     why = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (why == 0)
+        why = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old); /* until its number is known */
     (void)posix_spawnattr_setsigmask(&attributes, &old);
@@ -144,13 +147,50 @@ static int status_of(int status, const char *after)
     return 1;
 }
 
+/* What the processes print, to stdout: mpirun itself loses what it cannot write, without a word. All is read in any
+ * case. 0, or the errno of the first write that failed. */
+static int pass_output(int from)
+{
+    char text[1 << 14];
+    int why = 0;
+
+    for (;;) {
+        const ssize_t n = read(from, text, sizeof text);
+
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return why;
+        for (ssize_t at = 0; at < n && why == 0;) {
+            const ssize_t written = write(STDOUT_FILENO, text + at, (size_t)(n - at));
+
+            at += written > 0 ? written : 0;
+            why = written < 0 && errno != EINTR ? errno : 0;
+        }
+    }
+}
+
+/* Runs ARGS to its end; *LOST as pass_output(). 0, or errno. */
+static int run_mpirun(char *const *args, int *status, int *lost)
+{
+    int ends[2], why;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return errno;
+    why = spawn(&pid, args, ends[1]);
+    close(ends[1]);
+    *lost = why == 0 ? pass_output(ends[0]) : 0;
+    close(ends[0]);
+    while (why == 0 && waitpid(pid, status, 0) < 0)
+        why = errno == EINTR ? 0 : errno;
+    return why;
+}
+
 int launch_ranks(int n, char *const *argv, const char *after, int *status, struct err *err)
 {
     char program[PATH_LEN], mpirun[64];
     const char *name;
     char **args = NULL;
-    pid_t pid;
-    int why;
+    int why, lost = 0;
 
     if (launch_by_ranks())
         return err_set(err, ERR_UNSUPPORTED,
@@ -161,7 +201,7 @@ int launch_ranks(int n, char *const *argv, const char *after, int *status, struc
     snprintf(mpirun, sizeof mpirun, "%s", name);
     args = command(mpirun, n, argv, program);
     fflush(NULL);
-    why = args ? spawn(&pid, args) : ENOMEM;
+    why = args ? run_mpirun(args, status, &lost) : ENOMEM;
     free(args);
     if (why == ENOENT)
         return err_set(err, ERR_UNSUPPORTED,
@@ -169,14 +209,15 @@ int launch_ranks(int n, char *const *argv, const char *after, int *status, struc
                        "the programs of the MPI that presize was built with (on Debian and Ubuntu "
                        "openmpi-bin or mpich)",
                        mpirun);
-    while (why == 0 && waitpid(pid, status, 0) < 0)
-        why = errno == EINTR ? 0 : errno;
     if (why != 0) {
         errno = why;
         return err_errno(err, "%s", mpirun);
     }
     *status = status_of(*status, after);
-    return 0;
+    if (*status != 0 || lost == 0)
+        return 0;
+    errno = lost;
+    return err_errno(err, "cannot write the output");
 }
 
 bool launch_by_ranks(void)

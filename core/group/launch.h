@@ -14,7 +14,7 @@
 /* --ranks N, --gpus N: runs the same command N times by mpirun and waits; *STATUS is mpirun's. SIGINT, SIGTERM, SIGHUP,
  * SIGUSR1 and SIGUSR2 become a wish to stop; after any of them SIGINT, SIGTERM or SIGHUP ends all. Where a signal ended
  * a process, an error says so, and AFTER, what to do then. ERR_UNSUPPORTED: no mpirun; an mpirun that does not say who
- * is who started this process. */
+ * is who started this process. ERR_IO: all ended well, but stdout could not be written. */
 int launch_ranks(int n, char *const *argv, const char *after, int *status,
                  struct err *err) MUST_USE;
 /* Whether launch_ranks() started this process. */

@@ -47,6 +47,10 @@ pair "$eval --results $scratch/two run --split valid --best --tta 2" \
 (cd "$scratch/two/run" && find . -type f | sort | xargs sha256sum) | diff "$scratch/one.files" - > "$scratch/diff" ||
     fail "made again: $(cat "$scratch/diff")"
 
+# mpirun loses what it cannot write, without a word; --ranks says so.
+$eval --results "$scratch/two" run --split valid --best --tta 2 --ranks 2 > /dev/full 2> "$scratch/err"
+[ $? = 1 ] && grep -q "cannot write the output: No space left" "$scratch/err" || fail "output lost: $(cat "$scratch/err")"
+
 # The control: another run's probabilities differ.
 cmp -s "$scratch/fresh/run/predictions.h5" "$scratch/fresh/other/predictions.h5" && fail "other weights, the same probabilities"
 
