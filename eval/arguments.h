@@ -52,9 +52,9 @@ struct args {
     int n_before, n_after;
     char backend[64];
     bool has_beta;
-    int ranks; /* --ranks; 0: not given */
-    struct group_place place;
-    bool has_losses;    /* the overview's run: --top-losses shows something */
+    int ranks;                /* --ranks; 0: not given */
+    struct group_place place; /* of this process among those of mpirun or srun */
+    bool has_losses;          /* the overview's run: --top-losses shows something */
     int open;           /* option whose number may be the next word ("--top-losses 5"); 0: none */
     const char *number; /* a word that was taken for one */
 };

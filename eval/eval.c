@@ -206,13 +206,12 @@ int main(int argc, char **argv)
     static const struct version_layer libraries[] = {
         {image_libraries},   {data_libraries}, {remote_libraries}, {tensorfile_libraries},
         {backend_libraries}, {draw_libraries}, {serve_libraries},  {NULL}};
-    struct args a = {
-        .common = {.tool = "eval",
-                   .libraries = libraries,
-                   .find_data = remote_data,
-                   .place = &a.place,
-                   .early = "stopped by a signal; predictions that are whole are kept"},
-        .request.beta = 0.25};
+    struct args a = {.common = {.tool = "eval",
+                                .libraries = libraries,
+                                .find_data = remote_data,
+                                .place = &a.place,
+                                .early = "stopped by a signal; what is stored is whole"},
+                     .request.beta = 0.25};
     struct err err = {0};
     int status, rc;
     FILE *out;

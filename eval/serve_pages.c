@@ -50,7 +50,7 @@ int serve_message_page(struct page_served *served, const char *title, const char
     static const struct page_part parts[] = {{"title", put_title}, {"summary", put_text}};
     struct message m = {title, text};
 
-    return print_page(served, "message", parts, 3, &m, err);
+    return print_page(served, "message", parts, sizeof parts / sizeof *parts, &m, err);
 }
 
 /* --- the list of runs ------------------------------------------------------------------------------ */
@@ -242,5 +242,6 @@ int serve_runs_page(const struct serve *s, struct page_served *served, struct er
                                              {"studies", put_studies},
                                              {"list", put_list}};
 
-    return print_page(served, "runs", parts, 5, (void *)(uintptr_t)s, err);
+    return print_page(served, "runs", parts, sizeof parts / sizeof *parts, (void *)(uintptr_t)s,
+                      err);
 }

@@ -142,41 +142,57 @@ static int open_cuda(struct device *out, const struct exec_options *o, struct er
     return cuda_plugin(&out->kind, err) < 0 ? -1 : out->kind->open(&out->be, o, err);
 }
 
-/* Whether each of several processes can open a GPU of its own: opening one together waits for all. */
-static bool all_have_gpus(const struct exec_options *o, struct err *why)
+/* Whether this process by itself can open a GPU: opening one together waits for all. */
+static bool has_gpu(const struct exec_options *o, struct err *why)
 {
     struct be_ranks alone = *o->ranks;
     struct exec_options own = *o;
     struct device d = {0};
-    bool has[GROUP_MAX] = {false}, all = true;
+    bool has;
 
     alone.ranks = 1;
     own.ranks = &alone;
-    has[alone.rank] = open_cuda(&d, &own, why) == 0;
+    has = open_cuda(&d, &own, why) == 0;
     device_close(&d);
-    o->ranks->share(o->ranks->ctx, has, sizeof *has);
-    for (int i = 0; i < o->ranks->ranks; i++)
-        all &= has[i];
-    if (!all && has[alone.rank])
-        err_set(why, ERR_UNSUPPORTED, "not each of %d processes has a GPU of its own",
-                o->ranks->ranks);
-    return all;
+    return has;
 }
 
-static int open_best(struct device *out, const struct exec_options *o, struct err *why)
+/* Several processes ask for one backend. With auto, *CUDA: each of them has a GPU of its own. */
+static int agree(bool *cuda, const struct exec_options *o, struct err *why, struct err *err)
 {
-    return o->ranks && !all_have_gpus(o, why) ? -1 : open_cuda(out, o, why);
+    const struct be_ranks *r = o->ranks;
+    struct {
+        int backend;
+        bool has_gpu;
+    } all[GROUP_MAX] = {0}, *mine = &all[r->rank];
+
+    mine->backend = o->backend;
+    mine->has_gpu = o->backend == BACKEND_AUTO && has_gpu(o, why);
+    r->share(r->ctx, all, sizeof *all);
+    *cuda = true;
+    for (int i = 0; i < r->ranks; i++) {
+        if (all[i].backend != all[0].backend)
+            return err_set(err, ERR_INPUT, "rank %d has exec.backend=%s, and rank 0 has %s", i,
+                           backend_names[all[i].backend], backend_names[all[0].backend]);
+        *cuda &= all[i].has_gpu;
+    }
+    if (!*cuda && mine->has_gpu)
+        err_set(why, ERR_UNSUPPORTED, "not each of %d processes has a GPU of its own", r->ranks);
+    return 0;
 }
 
 int device_open(struct device *out, const struct exec_options *o, struct err *err)
 {
     struct err why = {0};
+    bool cuda = true;
 
     memset(out, 0, sizeof *out);
+    if (o->ranks && agree(&cuda, o, &why, err) < 0)
+        return -1;
     out->kind = o->backend == BACKEND_REF ? &ref_backend : &cpu_backend;
     if (o->backend == BACKEND_CUDA && open_cuda(out, o, err) < 0)
         return err_wrap(err, "exec.backend=cuda");
-    if (o->backend == BACKEND_AUTO && open_best(out, o, &why) < 0)
+    if (o->backend == BACKEND_AUTO && (!cuda || open_cuda(out, o, &why) < 0))
         out->kind = &cpu_backend;
     if (!out->be && out->kind->open(&out->be, o, err) < 0)
         return -1;

@@ -179,7 +179,8 @@ struct device { /* an open backend */
     const struct be_ranks *ranks; /* borrowed; NULL: alone */
 };
 /* Opens what o->backend asks for. auto: the GPU if there is one (for each of several processes), otherwise the cpu, and
- * info.note says why. Nothing is open on failure. ERR_UNSUPPORTED, ERR_NOMEM. */
+ * info.note says why. Nothing is open on failure. ERR_UNSUPPORTED, ERR_NOMEM; ERR_INPUT: processes ask for different
+ * backends. */
 int device_open(struct device *out, const struct exec_options *o, struct err *err) MUST_USE;
 void device_close(struct device *d); /* after its programs; not open is fine */
 extern const struct backend ref_backend, cpu_backend;

@@ -277,12 +277,19 @@ void launch_say(const char *why)
 
 /* ---- together -------------------------------------------------------------------------------- */
 
-static double limit(void)
+static int find_limit(double *seconds, struct err *err)
 {
     const char *text = getenv("PRESIZE_RANK_SECONDS");
-    const double seconds = text ? strtod(text, NULL) : 0;
+    char *end;
 
-    return seconds > 0 ? seconds : LIMIT_S;
+    *seconds = LIMIT_S;
+    if (!text || !*text)
+        return 0;
+    *seconds = strtod(text, &end);
+    return *end == 0 && *seconds > 0
+               ? 0
+               : err_set(err, ERR_INPUT,
+                         "PRESIZE_RANK_SECONDS=%.60s: expected a number of seconds above 0", text);
 }
 
 /* The others write to nowhere, and errors alone. */
@@ -300,12 +307,12 @@ static int be_silent(const char *tool, struct err *err)
 int launch_join(struct group **out, const char *tool, const struct group_place *place,
                 void (*lost)(void *ctx, const char *why, bool said), void *ctx, struct err *err)
 {
-    const struct group_options o = {.limit_s = limit(), .lost = lost, .ctx = ctx};
+    struct group_options o = {.lost = lost, .ctx = ctx};
 
     *out = NULL;
     if (place->ranks == 1)
         return 0;
-    if (group_join(out, place, &o, err) < 0) {
+    if (find_limit(&o.limit_s, err) < 0 || group_join(out, place, &o, err) < 0) {
         launch_let_rank_0_speak(place->rank);
         return -1;
     }

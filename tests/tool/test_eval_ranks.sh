@@ -62,5 +62,7 @@ refused_once 2 "leave it out under mpirun" $mpirun -n 2 $eval run --tta --ranks 
 refused_once 1 "no run none" $mpirun -n 2 $eval none --tta
 refused_once 1 "has other weights, pictures or options than rank 0" pair "$eval run --split train" "$eval other --split train"
 refused_once 1 "has other weights, pictures or options than rank 0" pair "$eval run --split train" "$eval run --split valid"
+refused_once 1 "rank 1 has exec.backend=cpu, and rank 0 has auto" pair "$eval run --tta" "$eval run --tta -B cpu"
+PRESIZE_RANK_SECONDS=5min refused_once 1 "PRESIZE_RANK_SECONDS=5min: expected a number of seconds above 0" $eval run --tta --ranks 2
 [ ! -e "$results/run/scores" ] && [ ! -e "$results/other/scores" ] || fail "a refused command stored something"
 echo "scores of $(wc -l < "$scratch/one.files") files by 1, 2, 3 and 9 processes"

@@ -102,7 +102,7 @@ static void cpu_close(struct be *b)
     free(b);
 }
 
-/* Zen 4 multiplies pairs of bf16 numbers at twice the rate of fp32 (measured: 1.8 times as fast). On Sapphire
+/* Zen 4 multiplies pairs of bf16 numbers at nearly twice the rate of fp32 (a step is 1.8 times as fast). On Sapphire
  * Rapids two fused multiply-adds are twice as fast as the pair (measured: 7.4 and 1.8 instructions per ns). */
 static bool dot_is_fast(void)
 {
