@@ -25,8 +25,8 @@ bool launch_by_ranks(void);
 void launch_mute(const struct group_place *place);
 void launch_unmute(void);
 
-/* group_join(), with $PRESIZE_RANK_SECONDS as the limit (ERR_INPUT where it is no number above 0). *OUT is NULL where this process is alone. The members but
- * rank 0 write errors of TOOL on stderr from then on, and nothing on stdout. */
+/* group_join(), with $PRESIZE_RANK_SECONDS as the limit (ERR_INPUT: no number above 0). *OUT is NULL where this process
+ * is alone. The members but rank 0 write errors of TOOL on stderr from then on, and nothing on stdout. */
 int launch_join(struct group **out, const char *tool, const struct group_place *place,
                 void (*lost)(void *ctx, const char *why, bool said), void *ctx,
                 struct err *err) MUST_USE;

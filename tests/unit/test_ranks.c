@@ -134,6 +134,7 @@ static int run_steps(const struct job *j, int rank, const struct be_ranks *ranks
         d.kind->prepare(&program, d.be, list, err) < 0 ||
         weights_init(&d, network, 1, false, err) < 0)
         return -1;
+    exchange_shared = (struct exchange_sent){0}; /* opening agreed on the device: the steps count */
     fill_step(&step, pictures, mixes, j, rank);
     for (step.adam_step = 1; step.adam_step <= STEPS; step.adam_step++, hold_back(j->hold))
         for (step.part = 0; step.part < j->parts; step.part++)
