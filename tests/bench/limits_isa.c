@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "limits.h"
 
-#include "backend/cpu/conv/simd.h"
+#include "backend/cpu/simd.h"
 
 /* More sums than a fused multiply-add takes cycles on all of a core's units, fewer than there are registers. */
 enum { SUMS = 12, READS = 8 };

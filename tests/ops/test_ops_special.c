@@ -96,7 +96,7 @@ static void nan_and_infinity(void **state)
         struct ops_results ref;
         struct err err = {0};
         const int inputs = s.c.kind == OP_RELU_BWD ? 2 : 1;
-        /* no pass makes a subnormal bf16, and lanes.h need not keep one */
+        /* no pass makes a subnormal bf16, and simd.h need not keep one */
         const size_t kinds = s.c.dtype == DTYPE_BF16 ? 5 : 7;
         size_t n = 0;
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "backend/cpu/lanes.h"
+#include "backend/cpu/simd.h"
 #include "backend/elem.h"
 #include "base/isa.h"
 
@@ -23,24 +23,67 @@ INLINE size_t at(const struct slab *s, int n, int block)
  * own prefetching restarts at every page. */
 enum { AHEAD = 8192 };
 
-INLINE f16v load_ahead(const struct slab *s, const void *base, size_t i, enum dtype t)
+INLINE void ahead(const struct slab *s, const void *base, size_t i, enum dtype t)
 {
     if (s->pixel == LANES)
         __builtin_prefetch((const char *)base + i * dtype_bytes(t) + AHEAD);
-    return load(base, i, t);
 }
 
-/* Of block B, the sums to continue from. */
-INLINE d16v so_far(const double *sums, bool fresh, int b)
-{
-    d16v v = {0};
+/* ---- of one block ---- */
 
-    if (!fresh)
-        memcpy(&v, sums + (size_t)b * LANES, sizeof v);
-    return v;
+struct block {
+    vf v[PARTS];
+};
+
+INLINE struct block block_of(const float *channels, int block)
+{
+    struct block b;
+
+    memcpy(b.v, channels + (size_t)block * LANES, sizeof b.v);
+    return b;
+}
+
+struct totals { /* two sums in double */
+    vd a[PARTS], b[PARTS];
+};
+
+/* Of block B, the sums to continue from. */
+INLINE struct totals totals_begin(const double *a, const double *b, bool fresh, int block)
+{
+    struct totals t = {0};
+
+    if (!fresh) {
+        memcpy(t.a, a + (size_t)block * LANES, sizeof t.a);
+        memcpy(t.b, b + (size_t)block * LANES, sizeof t.b);
+    }
+    return t;
+}
+
+INLINE void totals_add(struct totals *t, int part, vf a, vf b)
+{
+    t->a[part] += __builtin_convertvector(a, vd);
+    t->b[part] += __builtin_convertvector(b, vd);
+}
+
+INLINE void totals_end(const struct totals *t, double *a, double *b, int block)
+{
+    memcpy(a + (size_t)block * LANES, t->a, sizeof t->a);
+    memcpy(b + (size_t)block * LANES, t->b, sizeof t->b);
 }
 
 /* ---- batch norm ---- */
+
+INLINE void stats_pixel(vf *sum, vf *squares, const struct slab *s, const void *y, size_t i,
+                        enum dtype t)
+{
+    ahead(s, y, i, t);
+    EACH (k, PARTS) {
+        const vf v = load_typed(y, i + (size_t)(k * VL), t);
+
+        sum[k] += v;
+        squares[k] += v * v;
+    }
+}
 
 INLINE void bn_stats_body(const struct slab *s, const void *y, bool fresh, double *sum,
                           double *squares, enum dtype t)
@@ -49,35 +92,27 @@ INLINE void bn_stats_body(const struct slab *s, const void *y, bool fresh, doubl
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            d16v total = so_far(sum, fresh && n == 0, b),
-                 total2 = so_far(squares, fresh && n == 0, b);
+            struct totals total = totals_begin(sum, squares, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
                 const int last = pixels - first < CHUNK ? pixels : first + CHUNK;
-                f16v a = {0}, a2 = {0}, c = {0}, c2 = {0};
+                vf a[2][PARTS] = {0}, a2[2][PARTS] = {0}; /* even and odd pixels */
                 int j = first;
 
-                for (; j + 2 <= last; j += 2, i += 2 * s->pixel) {
-                    const f16v v = load_ahead(s, y, i, t), w = load_ahead(s, y, i + s->pixel, t);
-
-                    a += v;
-                    a2 += v * v;
-                    c += w;
-                    c2 += w * w;
-                }
+                for (; j + 2 <= last; j += 2)
+                    EACH (odd, 2) {
+                        stats_pixel(a[odd], a2[odd], s, y, i, t);
+                        i += s->pixel;
+                    }
                 if (j < last) {
-                    const f16v v = load(y, i, t);
-
-                    a += v;
-                    a2 += v * v;
+                    stats_pixel(a[0], a2[0], s, y, i, t);
                     i += s->pixel;
                 }
-                total += widen(a + c);
-                total2 += widen(a2 + c2);
+                EACH (k, PARTS)
+                    totals_add(&total, k, a[0][k] + a[1][k], a2[0][k] + a2[1][k]);
             }
-            put_doubles(sum + (size_t)b * LANES, total);
-            put_doubles(squares + (size_t)b * LANES, total2);
+            totals_end(&total, sum, squares, b);
         }
 }
 
@@ -97,19 +132,29 @@ INLINE void bn_apply_body(const struct slab *s, void *z, uint16_t *mask, const v
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            const f16v k = load_f32(scale + b * LANES), h = load_f32(shift + b * LANES);
+            const struct block k = block_of(scale, b), h = block_of(shift, b);
             size_t i = at(s, n, b);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
-                f16v v = load_ahead(s, y, i, t) * k + h;
+                unsigned above = 0;
 
+                ahead(s, y, i, t);
                 if (residual)
-                    v += load_ahead(s, residual, i, t);
-                if (relu) /* not v < 0: NaN stays */
-                    v = where(~greater((f16v){0}, v), v);
-                store(z, i, v, t);
+                    ahead(s, residual, i, t);
+                EACH (p, PARTS) {
+                    const size_t e = i + (size_t)(p * VL);
+                    vf v = load_typed(y, e, t) * k.v[p] + h.v[p];
+
+                    if (residual)
+                        v += load_typed(residual, e, t);
+                    if (relu)
+                        v = relu_v(v);
+                    store_typed(z, e, v, t);
+                    if (mask)
+                        above |= above_zero_v(v) << p * VL;
+                }
                 if (mask)
-                    mask[i / LANES] = above_zero(v);
+                    mask[i / LANES] = (uint16_t)above;
             }
         }
 }
@@ -148,37 +193,41 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            const f16v mu = load_f32(mean + b * LANES);
-            const f16v k = scale ? load_f32(scale + b * LANES) : mu,
-                       h = scale ? load_f32(shift + b * LANES) : mu;
-            d16v total = so_far(sum, fresh && n == 0, b),
-                 total2 = so_far(product, fresh && n == 0, b);
+            const struct block mu = block_of(mean, b), k = scale ? block_of(scale, b) : mu,
+                               h = scale ? block_of(shift, b) : mu;
+            struct totals total = totals_begin(sum, product, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
             for (int first = 0; first < pixels; first += CHUNK) {
                 const int last = pixels - first < CHUNK ? pixels : first + CHUNK;
-                f16v a = {0}, a2 = {0};
+                vf a[PARTS] = {0}, a2[PARTS] = {0};
 
                 for (int j = first; j < last; j++, i += s->pixel) {
-                    const f16v w = load_ahead(s, y, i, t);
-                    f16v v = load_ahead(s, dz, i, t);
-
+                    ahead(s, y, i, t);
+                    ahead(s, dz, i, t);
                     if (dz2)
-                        v += load_ahead(s, dz2, i, t);
-                    if (mask)
-                        v = where_bits(mask[i / LANES], v);
-                    if (scale)
-                        v = where(greater(w * k + h, (f16v){0}), v);
-                    if (g)
-                        v = past ? store_past(g, i, v, t) : store(g, i, v, t);
-                    a += v;
-                    a2 += v * (w - mu);
+                        ahead(s, dz2, i, t);
+                    EACH (p, PARTS) {
+                        const size_t e = i + (size_t)(p * VL);
+                        const vf w = load_typed(y, e, t);
+                        vf v = load_typed(dz, e, t);
+
+                        if (dz2)
+                            v += load_typed(dz2, e, t);
+                        if (mask)
+                            v = where_bits_v(mask[i / LANES] >> p * VL, v);
+                        if (scale)
+                            v = where_v(w * k.v[p] + h.v[p] > 0, v);
+                        if (g)
+                            v = past ? store_past(g, e, v, t) : store_typed(g, e, v, t);
+                        a[p] += v;
+                        a2[p] += v * (w - mu.v[p]);
+                    }
                 }
-                total += widen(a);
-                total2 += widen(a2);
+                EACH (p, PARTS)
+                    totals_add(&total, p, a[p], a2[p]);
             }
-            put_doubles(sum + (size_t)b * LANES, total);
-            put_doubles(product + (size_t)b * LANES, total2);
+            totals_end(&total, sum, product, b);
         }
     if (past)
         end_stores();
@@ -230,19 +279,23 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
 
     for (int n = 0; n < s->n; n++)
         for (int k = 0; k < s->blocks; k++) {
-            const f16v mu = load_f32(mean + k * LANES), va = load_f32(a + k * LANES),
-                       vb = load_f32(b + k * LANES), vc = load_f32(c + k * LANES);
-            const f16v vk = scale ? load_f32(scale + k * LANES) : mu,
-                       vh = scale ? load_f32(shift + k * LANES) : mu;
+            const struct block mu = block_of(mean, k), ka = block_of(a, k), kb = block_of(b, k),
+                               kc = block_of(c, k), ks = scale ? block_of(scale, k) : mu,
+                               kh = scale ? block_of(shift, k) : mu;
             size_t i = at(s, n, k);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
-                const f16v w = load_ahead(s, y, i, t);
-                f16v v = load_ahead(s, g, i, t);
+                ahead(s, y, i, t);
+                ahead(s, g, i, t);
+                EACH (p, PARTS) {
+                    const size_t e = i + (size_t)(p * VL);
+                    const vf w = load_typed(y, e, t);
+                    vf v = load_typed(g, e, t);
 
-                if (scale)
-                    v = where(greater(w * vk + vh, (f16v){0}), v);
-                store(dy, i, va * v + (vb * (w - mu) + vc), t);
+                    if (scale)
+                        v = where_v(w * ks.v[p] + kh.v[p] > 0, v);
+                    store_typed(dy, e, ka.v[p] * v + (kb.v[p] * (w - mu.v[p]) + kc.v[p]), t);
+                }
             }
         }
 }
@@ -269,25 +322,26 @@ static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const vo
 INLINE void max_pool_at(const struct slab *in, void *y, uint8_t *argmax, const void *x, size_t xi,
                         size_t yi, int p, int q, int r0, int r1, int s0, int s1, enum dtype t)
 {
-    f16v best = splat(-__builtin_inff());
-    i16v where_best = {0};
-    b16v bytes;
+    vf best = splat_v(-__builtin_inff());
+    vi where_best = {0};
+    vb bytes;
 
     where_best += 3 * r0 + s0;
     for (int r = r0; r < r1; r++)
         for (int s = s0; s < s1; s++) {
             const size_t i = xi + (size_t)((2 * p - 1 + r) * in->w + 2 * q - 1 + s) * in->pixel;
-            const f16v v = load(x, i, t);
-            const i16v better = greater(v, best) | differs(v, v); /* NaN wins, as it must be seen */
+            const vf v = load_typed(x, i, t);
+            const vi better = (v > best) | (v != v); /* NaN wins, as it must be seen */
 
-            best = choose(better, v, best);
+            best = choose_v(better, v, best);
             where_best = (better & (3 * r + s)) | (~better & where_best);
         }
-    store(y, yi, best, t);
-    bytes = __builtin_convertvector(where_best, b16v);
+    store_typed(y, yi, best, t);
+    bytes = __builtin_convertvector(where_best, vb);
     memcpy(argmax + yi, &bytes, sizeof bytes);
 }
 
+/* VL channels of output row P. */
 INLINE void max_pool_row(const struct slab *in, const struct slab *out, void *y, uint8_t *argmax,
                          const void *x, size_t xi, size_t yi, int p, enum dtype t)
 {
@@ -308,46 +362,47 @@ static void max_pool(const struct slab *in, const struct slab *out, void *y, uin
 {
     for (int n = 0; n < in->n; n++)
         for (int b = 0; b < in->blocks; b++)
-            for (int p = 0; p < out->h; p++) {
-                const size_t xi = at(in, n, b),
-                             yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel;
+            for (int p = 0; p < out->h; p++)
+                for (size_t k = 0; k < LANES; k += VL) {
+                    const size_t xi = at(in, n, b) + k,
+                                 yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel + k;
 
-                if (in->dtype == DTYPE_BF16)
-                    max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_BF16);
-                else
-                    max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_F32);
-            }
+                    if (in->dtype == DTYPE_BF16)
+                        max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_BF16);
+                    else
+                        max_pool_row(in, out, y, argmax, x, xi, yi, p, DTYPE_F32);
+                }
 }
 
 struct window { /* its gradient, and the tap of its maximum */
-    f16v g;
-    i16v tap;
+    vf g;
+    vi tap;
 };
 
 /* Window O; where there is none, one whose maximum is nowhere. */
 INLINE struct window window_at(bool exists, const void *dy, const void *dy2, const uint8_t *argmax,
                                size_t o, enum dtype t)
 {
-    struct window w = {.tap = (i16v){0} - 1};
-    b16v bytes;
+    struct window w = {.tap = (vi){0} - 1};
+    vb bytes;
 
     if (!exists)
         return w;
-    w.g = load(dy, o, t);
+    w.g = load_typed(dy, o, t);
     if (dy2)
-        w.g += load(dy2, o, t);
+        w.g += load_typed(dy2, o, t);
     memcpy(&bytes, argmax + o, sizeof bytes);
-    w.tap = __builtin_convertvector(bytes, i16v);
+    w.tap = __builtin_convertvector(bytes, vi);
     return w;
 }
 
-INLINE f16v from_window(f16v sum, struct window w, int tap)
+INLINE vf from_window(vf sum, struct window w, int tap)
 {
-    return sum + where(same(w.tap, (i16v){0} + tap), w.g);
+    return sum + where_v(w.tap == tap, w.g);
 }
 
-/* Rows 2p and 2p + 1 of the input's gradient, square by square of four pixels: these lie in the windows (p, q),
- * (p, q + 1), (p + 1, q) and (p + 1, q + 1), added in that order. */
+/* VL channels of rows 2p and 2p + 1 of the input's gradient, square by square of four pixels: these lie in the
+ * windows (p, q), (p, q + 1), (p + 1, q) and (p + 1, q + 1), added in that order. */
 INLINE void max_pool_bwd_rows(const struct slab *in, const struct slab *out, void *dx,
                               const void *dy, const void *dy2, const uint8_t *argmax, size_t xi,
                               size_t yi, int p, enum dtype t)
@@ -362,17 +417,17 @@ INLINE void max_pool_bwd_rows(const struct slab *in, const struct slab *out, voi
         const struct window w01 = window_at(more, dy, dy2, argmax, yi + out->pixel, t);
         const struct window w11 =
             window_at(more && !last, dy, dy2, argmax, yi + out->pixel + down, t);
-        const f16v none = {0};
+        const vf none = {0};
 
-        store(dx, xi, from_window(none, w00, 4), t);
+        store_typed(dx, xi, from_window(none, w00, 4), t);
         if (right)
-            store(dx, xi + in->pixel, from_window(from_window(none, w00, 5), w01, 3), t);
+            store_typed(dx, xi + in->pixel, from_window(from_window(none, w00, 5), w01, 3), t);
         if (below)
-            store(dx, xi + row, from_window(from_window(none, w00, 7), w10, 1), t);
+            store_typed(dx, xi + row, from_window(from_window(none, w00, 7), w10, 1), t);
         if (below && right) {
-            const f16v up = from_window(from_window(none, w00, 8), w01, 6);
+            const vf up = from_window(from_window(none, w00, 8), w01, 6);
 
-            store(dx, xi + row + in->pixel, from_window(from_window(up, w10, 2), w11, 0), t);
+            store_typed(dx, xi + row + in->pixel, from_window(from_window(up, w10, 2), w11, 0), t);
         }
         w00 = w01;
         w10 = w11;
@@ -386,19 +441,20 @@ static void max_pool_bwd(const struct slab *in, const struct slab *out, void *dx
 
     for (int n = 0; n < in->n; n++)
         for (int b = 0; b < in->blocks; b++)
-            for (int p = 0; p < out->h; p++) {
-                const size_t xi = at(in, n, b) + (size_t)(2 * p * in->w) * in->pixel;
-                const size_t yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel;
+            for (int p = 0; p < out->h; p++)
+                for (size_t k = 0; k < LANES; k += VL) {
+                    const size_t xi = at(in, n, b) + (size_t)(2 * p * in->w) * in->pixel + k;
+                    const size_t yi = at(out, n, b) + (size_t)(p * out->w) * out->pixel + k;
 
-                if (half && dy2)
-                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_BF16);
-                else if (half)
-                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_BF16);
-                else if (dy2)
-                    max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_F32);
-                else
-                    max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_F32);
-            }
+                    if (half && dy2)
+                        max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_BF16);
+                    else if (half)
+                        max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_BF16);
+                    else if (dy2)
+                        max_pool_bwd_rows(in, out, dx, dy, dy2, argmax, xi, yi, p, DTYPE_F32);
+                    else
+                        max_pool_bwd_rows(in, out, dx, dy, NULL, argmax, xi, yi, p, DTYPE_F32);
+                }
 }
 
 static void concat_pool(const struct slab *s, float *y, int32_t *argmax, const void *x)
@@ -407,22 +463,23 @@ static void concat_pool(const struct slab *s, float *y, int32_t *argmax, const v
     const size_t c = (size_t)s->blocks * LANES;
 
     for (int n = 0; n < s->n; n++)
-        for (int b = 0; b < s->blocks; b++) {
-            f16v best = splat(-__builtin_inff()), sum = {0};
-            i16v where_best = {0};
-            size_t i = at(s, n, b);
+        for (size_t k = 0; k < c; k += VL) {
+            float *row = y + (size_t)n * 2 * c + k;
+            vf best = splat_v(-__builtin_inff()), sum = {0};
+            vi where_best = {0};
+            size_t i = at(s, n, (int)(k / LANES)) + k % LANES;
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
-                const f16v v = load(x, i, s->dtype);
-                const i16v better = greater(v, best) | differs(v, v);
+                const vf v = load_typed(x, i, s->dtype);
+                const vi better = (v > best) | (v != v);
 
-                best = choose(better, v, best);
+                best = choose_v(better, v, best);
                 where_best = (better & j) | (~better & where_best);
                 sum += v;
             }
-            store(y, (size_t)n * 2 * c + (size_t)b * LANES, best, DTYPE_F32);
-            store(y, (size_t)n * 2 * c + c + (size_t)b * LANES, sum / (float)pixels, DTYPE_F32);
-            memcpy(argmax + (size_t)n * c + (size_t)b * LANES, &where_best, sizeof where_best);
+            store_v(row, best);
+            store_v(row + c, sum / (float)pixels);
+            memcpy(argmax + (size_t)n * c + k, &where_best, sizeof where_best);
         }
 }
 
@@ -432,15 +489,15 @@ static void concat_pool_bwd(const struct slab *s, void *dx, const float *dy, con
     const size_t c = (size_t)s->blocks * LANES;
 
     for (int n = 0; n < s->n; n++)
-        for (int b = 0; b < s->blocks; b++) {
-            const float *row = dy + (size_t)n * 2 * c + (size_t)b * LANES;
-            const f16v most = load_f32(row), each = load_f32(row + c) / (float)pixels;
-            size_t i = at(s, n, b);
-            i16v where_best;
+        for (size_t k = 0; k < c; k += VL) {
+            const float *row = dy + (size_t)n * 2 * c + k;
+            const vf most = load_v(row), each = load_v(row + c) / (float)pixels;
+            size_t i = at(s, n, (int)(k / LANES)) + k % LANES;
+            vi where_best;
 
-            memcpy(&where_best, argmax + (size_t)n * c + (size_t)b * LANES, sizeof where_best);
+            memcpy(&where_best, argmax + (size_t)n * c + k, sizeof where_best);
             for (int j = 0; j < pixels; j++, i += s->pixel)
-                store(dx, i, each + where(same(where_best, (i16v){0} + j), most), s->dtype);
+                store_typed(dx, i, each + where_v(where_best == j, most), s->dtype);
         }
 }
 
@@ -474,19 +531,21 @@ static void tree_sum(float *sum, const float *rows, size_t stride, int leaves, s
 
 static double squares(size_t n, const float *x)
 {
-    d16v sum = {0};
-    double total = 0;
+    vd sum[PARTS] = {0};
+    double lanes[LANES], total = 0;
     size_t i = 0;
 
-    for (; i + LANES <= n; i += LANES) {
-        const d16v v = __builtin_convertvector(load_f32(x + i), d16v);
+    for (; i + LANES <= n; i += LANES)
+        EACH (k, PARTS) {
+            const vd v = __builtin_convertvector(load_v(x + i + k * VL), vd);
 
-        sum += v * v;
-    }
+            sum[k] += v * v;
+        }
+    memcpy(lanes, sum, sizeof lanes);
     for (int lane = 0; i < n; i++, lane++)
-        sum[lane] += (double)x[i] * (double)x[i];
+        lanes[lane] += (double)x[i] * (double)x[i];
     for (int lane = 0; lane < LANES; lane++)
-        total += sum[lane];
+        total += lanes[lane];
     return total;
 }
 

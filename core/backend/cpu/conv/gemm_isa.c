@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/gemm.h"
 
-#include "backend/cpu/conv/simd.h"
+#include "backend/cpu/simd.h"
 #include "base/isa.h"
 
 /* Most rows and blocks of a tile: what the registers hold besides a row of weights and a spread number. */
@@ -218,21 +218,61 @@ static void gemm_grad(const struct gemm_grad *g)
         gemm_grad_body(g, g->x_row, false);
 }
 
-static void outer(float *out, const float *d, const float *x, int n, int k, int c)
+/* ---- gradients of linear layers: the sum runs over pictures ---- */
+
+enum { OUTER_ROWS = 4, OUTER_VECTORS = 2 };
+
+/* ROWS rows of OUT, as many VECTORS of each. */
+INLINE void outer_tile(float *out, const float *d, const float *x, int n, size_t k, size_t c,
+                       const int rows, const int vectors)
 {
-    for (int i = 0; i < k; i++)
-        for (int j = 0; j < c; j += VL) {
-            const size_t bytes = (size_t)(c - j < VL ? c - j : VL) * sizeof(float);
+    vf sum[OUTER_ROWS][OUTER_VECTORS];
+
+    EACH (i, rows)
+        EACH (j, vectors)
+            sum[i][j] = (vf){0};
+    for (int m = 0; m < n; m++, d += k, x += c)
+        EACH (i, rows) {
+            const vf v = splat_v(d[i]);
+
+            EACH (j, vectors)
+                sum[i][j] = fmadd(v, load_v(x + j * VL), sum[i][j]);
+        }
+    EACH (i, rows)
+        EACH (j, vectors)
+            store_v(out + (size_t)i * c + (size_t)(j * VL), sum[i][j]);
+}
+
+/* ROWS rows of OUT, all columns. */
+INLINE void outer_rows(float *out, const float *d, const float *x, int n, size_t k, size_t c,
+                       const int rows)
+{
+    size_t j = 0;
+
+    for (; j + OUTER_VECTORS * VL <= c; j += OUTER_VECTORS * VL)
+        outer_tile(out + j, d, x + j, n, k, c, rows, OUTER_VECTORS);
+    for (; j + VL <= c; j += VL)
+        outer_tile(out + j, d, x + j, n, k, c, rows, 1);
+    for (; j < c; j++)
+        EACH (i, rows) {
             vf sum = {0};
 
-            for (int m = 0; m < n; m++) {
-                vf v = {0};
-
-                memcpy(&v, x + (size_t)m * (size_t)c + (size_t)j, bytes);
-                sum = fmadd(splat_v(d[(size_t)m * (size_t)k + (size_t)i]), v, sum);
-            }
-            memcpy(out + (size_t)i * (size_t)c + (size_t)j, &sum, bytes);
+            for (int m = 0; m < n; m++)
+                sum = fmadd(splat_v(d[(size_t)m * k + (size_t)i]), splat_v(x[(size_t)m * c + j]),
+                            sum);
+            out[(size_t)i * c + j] = sum[0];
         }
+}
+
+static void outer(float *out, const float *d, const float *x, int n, int k, int c)
+{
+    const size_t columns = (size_t)c;
+    int i = 0;
+
+    for (; i + OUTER_ROWS <= k; i += OUTER_ROWS)
+        outer_rows(out + (size_t)i * columns, d + i, x, n, (size_t)k, columns, OUTER_ROWS);
+    for (; i < k; i++)
+        outer_rows(out + (size_t)i * columns, d + i, x, n, (size_t)k, columns, 1);
 }
 
 #if defined __AVX512BF16__

@@ -11,13 +11,15 @@
 #include "backend/op.h"
 
 /* How bf16 numbers are gathered. As fp32, of each pair of channels or pixels the odd one first; or as they are,
- * in pairs whose high half is the odd channel or pixel. An odd last pixel has a partner of zeros. */
+ * in pairs whose high half is the odd channel or pixel, or the first of the two pixels. An odd last pixel has a
+ * partner of zeros. */
 enum gather_order {
     GATHER_PLAIN,
     GATHER_ODD_LANES,
     GATHER_ODD_PIXELS,
     GATHER_PAIR_LANES,
-    GATHER_PAIR_PIXELS
+    GATHER_PAIR_PIXELS,
+    GATHER_PAIR_PIXELS_FIRST_HIGH
 };
 
 /* For output pixel (row, column), tap t reads source pixel (step row + at[t][0], step column + at[t][1]), zeros

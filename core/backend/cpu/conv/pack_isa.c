@@ -2,54 +2,96 @@
 #include "backend/cpu/conv/pack.h"
 
 #include "backend/cpu/conv/gemm.h"
-#include "backend/cpu/conv/simd.h"
+#include "backend/cpu/simd.h"
 #include "base/isa.h"
 
-INLINE f16v swap_pairs(f16v v)
+INLINE vf swap_pairs(vf v)
 {
-    return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    typedef uint64_t pairs __attribute__((vector_size(sizeof v)));
+    const pairs p = (pairs)v;
+
+    return (vf)(p << 32 | p >> 32);
 }
 
-/* Pixel I of the whole. */
-INLINE void gather_pixel(float *dst, int i, const void *source, size_t at, enum dtype t,
+/* Two pixels of 16 bf16 numbers, in one word each. */
+INLINE void put_words(float *dst, const uint16_t *low, const uint16_t *high)
+{
+    EACH (k, PARTS)
+        store_v(dst + k * VL, (vf)(load_halves(low + k * VL) | load_halves(high + k * VL) << 16));
+}
+
+/* Pixel I of the whole, which lies at FROM. */
+INLINE void gather_pixel(float *dst, int i, const void *from, enum dtype t,
                          const enum gather_order order)
 {
-    f16v v;
+    const int to = order == GATHER_ODD_PIXELS ? i ^ 1 : i;
 
     if (order == GATHER_PAIR_LANES) { /* as it is: 16 numbers are 8 pairs */
-        memcpy(dst + (size_t)i * BLOCK / 2, (const uint16_t *)source + at,
-               BLOCK * sizeof(uint16_t));
+        memcpy(dst + i * BLOCK / 2, from, BLOCK * sizeof(uint16_t));
         return;
     }
-    if (order == GATHER_PAIR_PIXELS) {
-        uint16_t *pair = (uint16_t *)(void *)dst + (size_t)(i / 2) * 2 * BLOCK;
-        h16v own;
-        u16v words = {0};
+    EACH (k, PARTS) {
+        const vf v = load_typed(from, (size_t)(k * VL), t);
 
-        memcpy(&own, (const uint16_t *)source + at, sizeof own);
-        if (i % 2)
-            memcpy(&words, pair, sizeof words);
-        words |= __builtin_convertvector(own, u16v) << (i % 2 ? 16 : 0);
-        memcpy(pair, &words, sizeof words);
-        return;
+        store_v(dst + to * BLOCK + k * VL, order == GATHER_ODD_LANES ? swap_pairs(v) : v);
     }
-    v = load(source, at, t);
-    if (order == GATHER_ODD_LANES)
-        v = swap_pairs(v);
-    store(dst, (size_t)(order == GATHER_ODD_PIXELS ? i ^ 1 : i) * BLOCK, v, DTYPE_F32);
 }
 
-/* COUNT pixels of one ROW (NULL: outside), STEP source pixels apart from COLUMN on; the first is pixel I. */
-INLINE void gather_run(const struct gather *g, float *dst, int i, int count, const void *row,
-                       int column, enum dtype t, const enum gather_order order)
+struct source_row {
+    const char *row; /* NULL: outside */
+    int w;
+};
+
+/* Pixel COLUMN of a row; zeros outside. */
+INLINE const void *pixel_at(struct source_row r, int column, enum dtype t)
 {
     static const float zeros[BLOCK];
 
-    for (const int end = i + count; i < end; i++, column += g->step)
-        if (row && column >= 0 && column < g->w)
-            gather_pixel(dst, i, row, (size_t)column * BLOCK, t, order);
+    return r.row && column >= 0 && column < r.w ? r.row + (size_t)column * BLOCK * dtype_bytes(t)
+                                                : (const char *)zeros;
+}
+
+/* COUNT pixels of a row, STEP source pixels apart from COLUMN on; the first is pixel I. */
+INLINE void gather_run(float *dst, int i, int count, struct source_row row, int column, int step,
+                       enum dtype t, const enum gather_order order)
+{
+    for (const int end = i + count; i < end; i++, column += step)
+        gather_pixel(dst, i, pixel_at(row, column, t), t, order);
+}
+
+/* The same, two pixels a word: the even one low, or FIRST_HIGH. Pairs may begin and end in other runs: the pixel that
+ * is not in this one is added there. */
+INLINE void gather_pairs(float *dst, int i, int count, struct source_row row, int column, int step,
+                         const bool first_high)
+{
+    static const uint16_t zeros[BLOCK];
+    const int end = i + count;
+
+    while (i < end) {
+        const bool even = i % 2 == 0, odd = !even || i + 1 < end;
+        float *to = dst + i / 2 * BLOCK;
+        const uint16_t *low = zeros, *high = zeros;
+
+        if (even) {
+            low = pixel_at(row, column, DTYPE_BF16);
+            column += step;
+            i++;
+        }
+        if (odd) {
+            high = pixel_at(row, column, DTYPE_BF16);
+            column += step;
+            i++;
+        }
+        if (even)
+            put_words(to, first_high ? high : low, first_high ? low : high);
         else
-            gather_pixel(dst, i, zeros, 0, t, order);
+            EACH (k, PARTS) {
+                vu words = (vu)load_v(to + k * VL);
+
+                words |= load_halves(high + k * VL) << (first_high ? 0 : 16);
+                store_v(to + k * VL, (vf)words);
+            }
+    }
 }
 
 INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
@@ -61,15 +103,19 @@ INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
 
     for (int i = 0, run; i < count; i += run) {
         const int pixel = first + i, column = pixel % grid % g->columns;
-        const int y = pixel % grid / g->columns * g->step + at[0];
-        const char *row = (const char *)source + (size_t)(pixel / grid) * g->picture * size;
+        const int y = pixel % grid / g->columns * g->step + at[0], x = column * g->step + at[1];
+        struct source_row row = {(const char *)source + (size_t)(pixel / grid) * g->picture * size,
+                                 g->w};
 
         run = count - i < g->columns - column ? count - i : g->columns - column;
-        row = y < 0 || y >= g->h ? NULL : row + (size_t)y * (size_t)g->w * BLOCK * size;
-        gather_run(g, dst, i, run, row, column * g->step + at[1], t, order);
+        row.row = y < 0 || y >= g->h ? NULL : row.row + (size_t)y * (size_t)g->w * BLOCK * size;
+        if (order == GATHER_PAIR_PIXELS || order == GATHER_PAIR_PIXELS_FIRST_HIGH)
+            gather_pairs(dst, i, run, row, x, g->step, order == GATHER_PAIR_PIXELS_FIRST_HIGH);
+        else
+            gather_run(dst, i, run, row, x, g->step, t, order);
     }
     if (order == GATHER_ODD_PIXELS && count % 2)
-        store(dst, (size_t)((count - 1) * BLOCK), (f16v){0}, DTYPE_F32);
+        memset(dst + (count - 1) * BLOCK, 0, BLOCK * sizeof *dst);
 }
 
 static void gather(const struct gather *g, float *dst, size_t segment, const void *source,
@@ -92,6 +138,7 @@ static void gather(const struct gather *g, float *dst, size_t segment, const voi
                     ORDER(GATHER_ODD_PIXELS)
                     ORDER(GATHER_PAIR_LANES)
                     ORDER(GATHER_PAIR_PIXELS)
+                    ORDER(GATHER_PAIR_PIXELS_FIRST_HIGH)
 #undef ORDER
                 }
     }
@@ -196,8 +243,8 @@ static void interleave(float *dst, const void *planes, enum dtype t, int c, int 
 
 static void copy_past(float *to, const float *from, size_t floats)
 {
-    for (size_t i = 0; i < floats; i += BLOCK)
-        store_past(to, i, load_f32(from + i), DTYPE_F32);
+    for (size_t i = 0; i < floats; i += VL)
+        store_past(to, i, load_v(from + i), DTYPE_F32);
 }
 
 static void end_past(void)

@@ -3,7 +3,7 @@
 #include "backend/cpu/conv/winograd.h"
 
 #include "backend/cpu/conv/gemm.h"
-#include "backend/cpu/conv/simd.h"
+#include "backend/cpu/simd.h"
 #include "base/isa.h"
 
 /* The points are 0, +-P, +-Q and infinity: powers of these and their sums are exact in fp32. */
@@ -230,10 +230,10 @@ static void weight_gradient(float *out, size_t out_tap, const float *m, size_t p
 }
 
 /* o (6) = G w (3) in double; products with the norms, as a division takes longer than all else here. */
-INLINE void weight_6(d16v *o, const d16v *w, const int step)
+INLINE void weight_6(vd *o, const vd *w, const int step)
 {
-    const d16v a = w[0] + 0.390625 * w[2 * step], b = 0.625 * w[step];
-    const d16v c = w[0] + 2.25 * w[2 * step], d = 1.5 * w[step];
+    const vd a = w[0] + 0.390625 * w[2 * step], b = 0.625 * w[step];
+    const vd c = w[0] + 2.25 * w[2 * step], d = 1.5 * w[step];
 
     o[0] = w[0] * (1 / 0.87890625);
     o[step] = (a + b) * NORM_P;
@@ -247,20 +247,19 @@ static void weight(float *u, const float *w, bool turned)
 {
     enum { TILE = BLOCK * BLOCK };
 
-    for (int l = 0; l < TILE; l += BLOCK) {
-        d16v taps[9], columns[18]; /* (3, 3), (6, 3) */
+    for (int l = 0; l < TILE; l += VL) {
+        vd taps[9], columns[18]; /* (3, 3), (6, 3) */
 
         for (int i = 0; i < 9; i++)
-            taps[i] = widen(load_f32(w + (turned ? 8 - i : i) * TILE + l));
+            taps[i] = __builtin_convertvector(load_v(w + (turned ? 8 - i : i) * TILE + l), vd);
         for (int j = 0; j < 3; j++)
             weight_6(columns + j, taps + j, 3);
         for (int i = 0; i < 6; i++) {
-            d16v row[6];
+            vd row[6];
 
             weight_6(row, columns + 3 * i, 1);
             for (int j = 0; j < 6; j++)
-                store(u, (size_t)((6 * i + j) * TILE + l), __builtin_convertvector(row[j], f16v),
-                      DTYPE_F32);
+                store_v(u + (6 * i + j) * TILE + l, __builtin_convertvector(row[j], vf));
         }
     }
 }
