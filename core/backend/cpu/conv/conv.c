@@ -110,7 +110,8 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
     c->s = *s;
     c->algorithm = conv_algorithm(s);
     c->gemm = gemm_kernels_of(isa);
-    c->dot = s->dtype == DTYPE_BF16 && c->algorithm == CONV_DIRECT && c->gemm->gemm_dot;
+    c->dot = s->dtype == DTYPE_BF16 && c->gemm->gemm_dot &&
+             (c->algorithm == CONV_DIRECT || (c->algorithm == CONV_ROWS && rows_pair(s)));
     c->pack = pack_kernels_of(isa);
     c->winograd = winograd_kernels_of(isa);
     if (c->s.groups < 1)

@@ -95,6 +95,8 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
 void direct_gradient(const struct conv *c, const void *x, const void *dy, float *leaf,
                      void *scratch);
 void rows_plan(struct conv *c);
+/* Whether the numbers that a bf16 pass adds up fall into pairs. */
+bool rows_pair(const struct conv_shape *s);
 void rows_run(const struct conv *c, const void *x, const float *weight, const struct put_to *to,
               bool relu, void *scratch);
 void rows_gradient(const struct conv *c, const void *x, const void *dy, float *leaf, void *scratch);

@@ -6,29 +6,36 @@
 #include "backend/cpu/conv/conv_plan.h"
 #include "base/size.h"
 
+/* Numbers from row to row: whole pairs. */
+static size_t pitch(const struct conv *c)
+{
+    return align_up((size_t)((c->s.w + 2 * c->s.pad) * c->s.c), 2);
+}
+
 void rows_plan(struct conv *c)
 {
     const struct conv_shape *s = &c->s;
 
     c->chunk = smaller(s->p, 8);
-    c->room[0] = (size_t)(s->h + 2 * s->pad) * (size_t)((s->w + 2 * s->pad) * s->c);
+    c->room[0] = (size_t)(s->h + 2 * s->pad) * pitch(c);
     c->room[0] = align_up(c->room[0], BLOCK); /* what follows is aligned, too */
     c->room[1] = (size_t)c->out_blocks * (size_t)(c->chunk * s->q) * BLOCK;
 }
 
-static size_t pitch(const struct conv *c)
+/* A pixel of the output begins at a whole pair; in a gradient pixels are paired. */
+bool rows_pair(const struct conv_shape *s)
 {
-    return (size_t)((c->s.w + 2 * c->s.pad) * c->s.c);
+    return s->pass == CONV_FORWARD ? s->stride * s->c % 2 == 0 : s->q % 2 == 0;
 }
 
-/* Picture N interleaved. */
-static const float *picture(const struct conv *c, const void *x, int n, float *room)
+/* Picture N interleaved: numbers, or pairs of neighbours. */
+static const float *picture(const struct conv *c, const void *x, int n, bool pairs, float *room)
 {
     const struct conv_shape *s = &c->s;
     const size_t bytes = (size_t)(s->c * s->h) * (size_t)s->w * dtype_size(s->dtype);
 
-    c->pack->interleave(room, (const char *)x + (size_t)n * bytes, s->dtype, s->c, s->h, s->w,
-                        s->pad);
+    c->pack->interleave(room, pitch(c), pairs, (const char *)x + (size_t)n * bytes, s->dtype, s->c,
+                        s->h, s->w, s->pad);
     return room;
 }
 
@@ -37,6 +44,9 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
 {
     const struct conv_shape *s = &c->s;
     const size_t pixels = (size_t)(s->p * s->q);
+    /* numbers in a word, words of a row and of a tap row */
+    const size_t per = c->dot ? 2 : 1, row = pitch(c) / per,
+                 lanes = ((size_t)(s->s * s->c) + per - 1) / per;
     const bool plain = !to->scale && !to->residual && !relu && s->dtype == DTYPE_F32;
     const struct put put = {.dtype = s->dtype,
                             .picture = (size_t)c->out_blocks * BLOCK * pixels,
@@ -49,21 +59,22 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
     float *sums = scratch_part(c, scratch, 1);
 
     for (int n = 0; n < s->n; n++) {
-        const float *rows = picture(c, x, n, scratch_part(c, scratch, 0));
+        const float *rows = picture(c, x, n, c->dot, scratch_part(c, scratch, 0));
 
         for (int p = 0, count; p < s->p; p += count) {
             struct gemm g = {
-                .a = rows + (size_t)(p * s->stride) * pitch(c),
-                .a_segment = pitch(c),
-                .a_row = (size_t)(s->stride * s->c),
+                .a = rows + (size_t)(p * s->stride) * row,
+                .a_segment = row,
+                .a_row = (size_t)(s->stride * s->c) / per,
                 .segments = s->r,
-                .lanes = s->s * s->c,
+                .lanes = (int)lanes,
+                .odd = c->dot && s->s * s->c % 2,
                 .rows = s->q,
                 .w = weight,
-                .w_block = (size_t)(s->r * s->s * s->c) * BLOCK,
+                .w_block = (size_t)s->r * lanes * BLOCK,
                 .blocks = c->out_blocks,
                 .out = sums,
-                .a_picture = (size_t)s->stride * pitch(c),
+                .a_picture = (size_t)s->stride * row,
                 .out_picture = (size_t)s->q * BLOCK,
             };
 
@@ -73,7 +84,10 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
                 g.out = (float *)to->target + (size_t)n * put.picture + (size_t)(p * s->q) * BLOCK;
                 g.out_block = put.block;
             }
-            c->gemm->gemm(&g);
+            if (c->dot)
+                c->gemm->gemm_dot(&g);
+            else
+                c->gemm->gemm(&g);
             if (!plain)
                 c->pack->put(&put, to, sums, g.out_block, c->out_blocks, n * s->p * s->q + p * s->q,
                              count * s->q);
@@ -86,31 +100,34 @@ void rows_gradient(const struct conv *c, const void *x, const void *dy, float *l
 {
     static const signed char here[1][2] = {{0, 0}};
     const struct conv_shape *s = &c->s;
-    const size_t block = BLOCK * (size_t)(s->p * s->q),
+    const size_t block = BLOCK * (size_t)(s->p * s->q), step = (size_t)(s->stride * s->c),
                  picture_size = (size_t)c->out_blocks * block;
-    const struct gather widen = {.dtype = s->dtype,
-                                 .picture = picture_size,
-                                 .block = block,
-                                 .h = s->p,
-                                 .w = s->q,
-                                 .rows = s->p,
-                                 .columns = s->q,
-                                 .step = 1,
-                                 .taps = 1,
-                                 .at = here};
-    float *row = scratch_part(c, scratch, 1);
+    const int per = c->dot ? 2 : 1; /* pixels in a word */
+    const struct gather read = {.dtype = s->dtype,
+                                .picture = picture_size,
+                                .block = block,
+                                .h = s->p,
+                                .w = s->q,
+                                .rows = s->p,
+                                .columns = s->q,
+                                .step = 1,
+                                .taps = 1,
+                                .at = here,
+                                .order = c->dot ? GATHER_PAIR_PIXELS_FIRST_HIGH : GATHER_PLAIN};
+    float *rows = scratch_part(c, scratch, 0), *row = scratch_part(c, scratch, 1);
 
     for (int n = 0; n < s->n; n++) {
-        const float *rows = picture(c, x, n, scratch_part(c, scratch, 0));
-
+        picture(c, x, n, false, rows);
+        if (c->dot)
+            c->pack->pair_up(rows, c->room[0], step);
         for (int p = 0; p < s->p; p++) {
             struct gemm_grad g = {
                 .x = rows + (size_t)(p * s->stride) * pitch(c),
                 .x_block = pitch(c),
-                .x_row = (size_t)(s->stride * s->c),
+                .x_row = step * (size_t)per,
                 .d = (const float *)dy + (size_t)n * picture_size + (size_t)(p * s->q) * BLOCK,
                 .d_block = block,
-                .pixels = s->q,
+                .pixels = s->q / per,
                 .x_blocks = s->r,
                 .d_blocks = c->out_blocks,
                 .lanes = s->s * s->c,
@@ -121,12 +138,15 @@ void rows_gradient(const struct conv *c, const void *x, const void *dy, float *l
             };
 
             if (s->dtype == DTYPE_BF16) {
-                g.d_block = (size_t)s->q * BLOCK;
-                c->pack->gather(&widen, row, g.d_block, dy, c->out_blocks, (n * s->p + p) * s->q,
+                g.d_block = (size_t)g.pixels * BLOCK;
+                c->pack->gather(&read, row, g.d_block, dy, c->out_blocks, (n * s->p + p) * s->q,
                                 s->q);
                 g.d = row;
             }
-            c->gemm->gemm_grad(&g);
+            if (c->dot)
+                c->gemm->gemm_grad_dot(&g);
+            else
+                c->gemm->gemm_grad(&g);
         }
     }
 }

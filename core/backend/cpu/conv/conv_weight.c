@@ -46,9 +46,17 @@ static size_t tile_floats(const struct conv_format *f)
     return f->pairs ? TILE / 2 : TILE;
 }
 
+/* Of a tap row. */
+static int row_pairs(const struct conv_format *f)
+{
+    return (f->s * f->c + 1) / 2;
+}
+
 /* Floats of one block of outputs. */
 static size_t block_floats(const struct conv_format *f)
 {
+    if (f->rows && f->pairs)
+        return (size_t)f->r * (size_t)row_pairs(f) * BLOCK;
     if (f->rows)
         return (size_t)(f->r * f->s) * (size_t)(f->backward ? f->k : f->c) * BLOCK;
     if (f->winograd)
@@ -105,6 +113,35 @@ static void put_rows(const struct conv_format *f, int out, int in, const float *
                         (size_t)(lanes * BLOCK));
 }
 
+static float word_of(float high, float low)
+{
+    const uint32_t bits = (uint32_t)bf16_from_f32(high) << 16 | bf16_from_f32(low);
+    float word;
+
+    memcpy(&word, &bits, sizeof word);
+    return word;
+}
+
+/* The same for bf16 in pairs, of which the first number is high: (out blocks, r, pairs, 16). */
+static void put_row_pairs(const struct conv_format *f, int out, const float *tiles, float *data,
+                          const struct pack_kernels *pack)
+{
+    const int n = f->s * f->c;
+    float room[BLOCK];
+
+    data += (size_t)out * block_floats(f);
+    for (int r = 0; r < f->r; r++)
+        for (int i = 0; i < n; i += 2, data += BLOCK) {
+            const float *first = tiles + (r * f->s + i / f->c) * TILE + i % f->c * BLOCK,
+                        *second =
+                            tiles + (r * f->s + (i + 1) / f->c) * TILE + (i + 1) % f->c * BLOCK;
+
+            for (int k = 0; k < BLOCK; k++)
+                room[k] = word_of(first[k], i + 1 < n ? second[k] : 0);
+            pack->copy_past(data, room, BLOCK);
+        }
+}
+
 /* 16 x 16 weights (in, out) in the order of the sum: of a pair of bf16 channels the odd one first, or both in
  * one word, the odd one high. In ROOM where they must move. */
 static const float *in_order(const struct conv_format *f, const float *tile, float *room)
@@ -113,10 +150,8 @@ static const float *in_order(const struct conv_format *f, const float *tile, flo
         return tile;
     for (int i = 0; f->pairs && i < TILE / 2; i++) {
         const int even = i / BLOCK * 2 * BLOCK + i % BLOCK;
-        const uint32_t word =
-            bf16_from_f32(tile[even]) | (uint32_t)bf16_from_f32(tile[even + BLOCK]) << 16;
 
-        memcpy(room + i, &word, sizeof word);
+        room[i] = word_of(tile[even + BLOCK], tile[even]);
     }
     for (int l = 0; !f->pairs && l < BLOCK; l++)
         memcpy(room + (l ^ 1) * BLOCK, tile + l * BLOCK, BLOCK * sizeof *room);
@@ -173,6 +208,8 @@ void conv_format_fill(const struct conv_format *f, int strip, const float *plain
         load_tiles(f, strip, part * channel_blocks(f) + c, plain, tiles);
         if (direct)
             put_direct(f, &p, out, in, tiles, data, pack);
+        else if (f->rows && f->pairs)
+            put_row_pairs(f, out, tiles, data, pack);
         else if (f->rows)
             put_rows(f, out, in, tiles, data, pack);
         else

@@ -23,6 +23,7 @@ struct gemm {
     size_t out_block;
     int pictures; /* A and OUT again, so far apart: */
     size_t a_picture, out_picture;
+    bool odd; /* GEMM_DOT: of the last lane of a segment, the high halves alone are multiplied */
 };
 
 /* out[kb][cb][l][k] (+)= sum over pixels i: x[cb][i][l] d[kb][i][k]; l < lanes, k < 16. */
@@ -42,8 +43,8 @@ struct gemm_kernels {
     void (*gemm)(const struct gemm *g);
     void (*gemm_grad)(const struct gemm_grad *g);
     /* The same of bf16 pairs: each number of A, W, X and D is two, of which the product of the high halves is
-     * added first; 8 lanes in GEMM_DOT. NULL where the processor has no instruction for it. DOT_AGREES: whether
-     * it has the bits of two fused multiply-adds; to be asked with subnormals flushed. */
+     * added first. NULL where the processor has no instruction for it. DOT_AGREES: whether it has the bits of two
+     * fused multiply-adds; to be asked with subnormals flushed. */
     void (*gemm_dot)(const struct gemm *g);
     void (*gemm_grad_dot)(const struct gemm_grad *g);
     bool (*dot_agrees)(void);

@@ -22,19 +22,44 @@ enum { MOST_ROWS = 5, MOST_BLOCKS = 1, GRAD_LANES = 5 };
 enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_LANES = 2 };
 #endif
 
-/* sum + a b; DOT: of pairs of bf16 numbers. */
-INLINE vf add_product(vf a, vf b, vf sum, const bool dot)
+/* What a number of A, W, X and D is: fp32; two of bf16; two of bf16, of which the high one counts. */
+enum number { SINGLE, PAIR, HIGH };
+
+INLINE vf high_half(vf pairs)
+{
+    return (vf)((vu)pairs & 0xffff0000);
+}
+
+/* sum + a b */
+INLINE vf add_product(vf a, vf b, vf sum, const enum number n)
 {
 #if defined __AVX512BF16__
-    if (dot)
+    if (n == PAIR)
         return dot_v(a, b, sum);
 #endif
-    (void)dot;
-    return fmadd(a, b, sum);
+    return fmadd(n == HIGH ? high_half(a) : a, b, sum);
+}
+
+/* One lane of all rows: A of row i at a[i * row]. */
+INLINE void add_lane(vf (*sum)[MOST_BLOCKS * PARTS], const struct gemm *g, const float *a,
+                     const float *w, const int rows, const int blocks, const size_t row,
+                     const enum number n)
+{
+    vf b[MOST_BLOCKS * PARTS];
+
+    EACH (k, blocks * PARTS)
+        b[k] = load_v(w + (size_t)(k / PARTS) * g->w_block + k % PARTS * VL);
+    EACH (i, rows) {
+        const vf v = splat_v(a[(size_t)i * row]);
+
+        EACH (k, blocks * PARTS)
+            sum[i][k] = add_product(v, b[k], sum[i][k], n);
+    }
 }
 
 INLINE void tile(const struct gemm *g, const float *a, const float *w, float *out, const int rows,
-                 const int blocks, const size_t row, const int lanes, const bool dot)
+                 const int blocks, const size_t row, const int lanes, const bool dot,
+                 const bool odd)
 {
     vf sum[MOST_ROWS][MOST_BLOCKS * PARTS];
 
@@ -46,17 +71,11 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
         if (row >= BLOCK / 2 && row <= BLOCK)
             EACH (i, rows)
                 __builtin_prefetch(a + g->a_segment + (size_t)i * row);
-        for (int l = 0; l < lanes; l++, w += BLOCK) {
-            vf b[MOST_BLOCKS * PARTS];
-
-            EACH (k, blocks * PARTS)
-                b[k] = load_v(w + (size_t)(k / PARTS) * g->w_block + k % PARTS * VL);
-            EACH (i, rows) {
-                const vf v = splat_v(a[(size_t)i * row + (size_t)l]);
-
-                EACH (k, blocks * PARTS)
-                    sum[i][k] = add_product(v, b[k], sum[i][k], dot);
-            }
+        for (int l = 0; l < lanes - odd; l++, w += BLOCK)
+            add_lane(sum, g, a + l, w, rows, blocks, row, dot ? PAIR : SINGLE);
+        if (odd) {
+            add_lane(sum, g, a + lanes - 1, w, rows, blocks, row, HIGH);
+            w += BLOCK;
         }
     }
     EACH (k, blocks * PARTS)
@@ -67,7 +86,8 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
 
 /* All rows of as many BLOCKS. */
 INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *out,
-                  const int blocks, const size_t row, const int lanes, const bool dot)
+                  const int blocks, const size_t row, const int lanes, const bool dot,
+                  const bool odd)
 {
     const int n = (g->rows + MOST_ROWS - 1) / MOST_ROWS;
 
@@ -80,7 +100,7 @@ INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *o
 #define ROWS(r)                                                                                    \
     case r:                                                                                        \
         if (r <= MOST_ROWS)                                                                        \
-            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot);                 \
+            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot, odd);            \
         break;
             ROWS(1)
             ROWS(2)
@@ -103,7 +123,8 @@ INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *o
     }
 }
 
-INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, const bool dot)
+INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, const bool dot,
+                      const bool odd)
 {
     int b = 0;
 
@@ -111,23 +132,23 @@ INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, c
         for (int n = 0; n < g->pictures; n++)
             tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
                   g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, MOST_BLOCKS, row,
-                  lanes, dot);
+                  lanes, dot, odd);
     for (; b < g->blocks; b++)
         for (int n = 0; n < g->pictures; n++)
             tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
                   g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, 1, row, lanes,
-                  dot);
+                  dot, odd);
 }
 
 /* Constants where they are common, so that the addresses of a tile's rows are constants, too. */
 static void gemm(const struct gemm *g)
 {
     if (g->a_row == BLOCK && g->lanes == BLOCK)
-        gemm_body(g, BLOCK, BLOCK, false);
+        gemm_body(g, BLOCK, BLOCK, false, false);
     else if (g->a_row == 6)
-        gemm_body(g, 6, g->lanes, false);
+        gemm_body(g, 6, g->lanes, false, false);
     else
-        gemm_body(g, g->a_row, g->lanes, false);
+        gemm_body(g, g->a_row, g->lanes, false, false);
 }
 
 /* ---- gradients of weights: the sum runs over pixels ---- */
@@ -149,7 +170,7 @@ INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d,
             const vf v = splat_v(x[l]);
 
             EACH (k, blocks * PARTS)
-                sum[l][k] = add_product(v, b[k], sum[l][k], dot);
+                sum[l][k] = add_product(v, b[k], sum[l][k], dot ? PAIR : SINGLE);
         }
     }
     EACH (k, blocks * PARTS)
@@ -278,12 +299,22 @@ static void outer(float *out, const float *d, const float *x, int n, int k, int 
 #if defined __AVX512BF16__
 static void gemm_dot(const struct gemm *g)
 {
-    gemm_body(g, BLOCK / 2, BLOCK / 2, true);
+    if (g->a_row == BLOCK / 2 && g->lanes == BLOCK / 2 && !g->odd)
+        gemm_body(g, BLOCK / 2, BLOCK / 2, true, false);
+    else if (g->a_row == 3 && g->odd)
+        gemm_body(g, 3, g->lanes, true, true);
+    else if (g->odd)
+        gemm_body(g, g->a_row, g->lanes, true, true);
+    else
+        gemm_body(g, g->a_row, g->lanes, true, false);
 }
 
 static void gemm_grad_dot(const struct gemm_grad *g)
 {
-    gemm_grad_body(g, BLOCK, true);
+    if (g->x_row == BLOCK)
+        gemm_grad_body(g, BLOCK, true);
+    else
+        gemm_grad_body(g, g->x_row, true);
 }
 
 static vf bits_v(uint32_t *state)
@@ -297,17 +328,6 @@ static vf bits_v(uint32_t *state)
     return v;
 }
 
-/* The high or the low halves of pairs, as floats. */
-static vf half_v(vf v, bool high)
-{
-    vu u;
-
-    memcpy(&u, &v, sizeof u);
-    u = high ? u & 0xffff0000 : u << 16;
-    memcpy(&v, &u, sizeof v);
-    return v;
-}
-
 static bool dot_agrees(void)
 {
     enum { CASES = 4096 };
@@ -315,12 +335,10 @@ static bool dot_agrees(void)
 
     for (int i = 0; i < CASES; i++) {
         const vf a = bits_v(&state), b = bits_v(&state), c = bits_v(&state);
-        const vf got = dot_v(a, b, c), first = fmadd(half_v(a, true), half_v(b, true), c),
-                 want = fmadd(half_v(a, false), half_v(b, false), first);
-        vi g, w;
+        const vf got = dot_v(a, b, c), first = fmadd(high_half(a), high_half(b), c),
+                 want = fmadd((vf)((vu)a << 16), (vf)((vu)b << 16), first);
+        const vi g = (vi)got, w = (vi)want;
 
-        memcpy(&g, &got, sizeof g);
-        memcpy(&w, &want, sizeof w);
         for (int k = 0; k < VL; k++)
             if (g[k] != w[k] && !(got[k] != got[k] && want[k] != want[k]))
                 return false;

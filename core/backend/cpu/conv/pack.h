@@ -59,8 +59,12 @@ struct pack_kernels {
     /* The sums of pixel FIRST + i of block b are at sums + b * sums_block + 16 i. */
     void (*put)(const struct put *p, const struct put_to *to, const float *sums, size_t sums_block,
                 int blocks, int first, int count);
-    /* C planes of (h, w) to (h + 2 pad, w + 2 pad, c) with zeros around. */
-    void (*interleave)(float *dst, const void *planes, enum dtype t, int c, int h, int w, int pad);
+    /* C planes of (h, w) to h + 2 pad rows of (w + 2 pad, c), PITCH numbers apart, with zeros around: fp32, or PAIRS
+     * of bf16 neighbours, the first high. */
+    void (*interleave)(float *dst, size_t pitch, bool pairs, const void *planes, enum dtype t,
+                       int c, int h, int w, int pad);
+    /* Of N bf16 numbers as fp32, pairs: each number high, the one STEP behind low (none behind the last). */
+    void (*pair_up)(float *numbers, size_t n, size_t step);
     /* Past the caches, for what is read when much else has been: blocks of 16, TO aligned to 64. Other threads find
      * the numbers after end_past(). */
     void (*copy_past)(float *to, const float *from, size_t floats);

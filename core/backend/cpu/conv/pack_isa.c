@@ -3,6 +3,7 @@
 
 #include "backend/cpu/conv/gemm.h"
 #include "backend/cpu/simd.h"
+#include "backend/elem.h"
 #include "base/isa.h"
 
 INLINE vf swap_pairs(vf v)
@@ -11,13 +12,6 @@ INLINE vf swap_pairs(vf v)
     const pairs p = (pairs)v;
 
     return (vf)(p << 32 | p >> 32);
-}
-
-/* Two pixels of 16 bf16 numbers, in one word each. */
-INLINE void put_words(float *dst, const uint16_t *low, const uint16_t *high)
-{
-    EACH (k, PARTS)
-        store_v(dst + k * VL, (vf)(load_halves(low + k * VL) | load_halves(high + k * VL) << 16));
 }
 
 /* Pixel I of the whole, which lies at FROM. */
@@ -37,61 +31,83 @@ INLINE void gather_pixel(float *dst, int i, const void *from, enum dtype t,
     }
 }
 
-struct source_row {
-    const char *row; /* NULL: outside */
-    int w;
+/* COUNT pixels of one row of the source, STEP apart from COLUMN on, as pixels I and on of the whole. Those from INSIDE
+ * to OUTSIDE are in the picture; all else is zeros. */
+struct run {
+    const char *row;
+    int column, step;
+    int i, inside, outside, end;
 };
 
-/* Pixel COLUMN of a row; zeros outside. */
-INLINE const void *pixel_at(struct source_row r, int column, enum dtype t)
+INLINE struct run run_of(const struct gather *g, const char *row, bool exists, int column, int i,
+                         int count)
+{
+    const int before = column < 0 ? (g->step - 1 - column) / g->step : 0,
+              until = column < g->w ? (g->w - 1 - column) / g->step + 1 : 0;
+    struct run r = {row, column - i * g->step, g->step, i, i + count, i + count, i + count};
+
+    if (exists && before < count && before < until) {
+        r.inside = i + before;
+        r.outside = i + (until < count ? until : count);
+    }
+    return r;
+}
+
+INLINE const void *pixel_of(const struct run *r, int i, enum dtype t)
 {
     static const float zeros[BLOCK];
 
-    return r.row && column >= 0 && column < r.w ? r.row + (size_t)column * BLOCK * dtype_bytes(t)
-                                                : (const char *)zeros;
+    return i >= r->inside && i < r->outside
+               ? r->row + (ptrdiff_t)(r->column + i * r->step) * BLOCK * (ptrdiff_t)dtype_bytes(t)
+               : (const char *)zeros;
 }
 
-/* COUNT pixels of a row, STEP source pixels apart from COLUMN on; the first is pixel I. */
-INLINE void gather_run(float *dst, int i, int count, struct source_row row, int column, int step,
-                       enum dtype t, const enum gather_order order)
+INLINE void gather_run(float *dst, const struct run *r, enum dtype t, const enum gather_order order)
 {
-    for (const int end = i + count; i < end; i++, column += step)
-        gather_pixel(dst, i, pixel_at(row, column, t), t, order);
-}
+    const bool as_it_is = order == GATHER_PAIR_LANES || (order == GATHER_PLAIN && t == DTYPE_F32);
+    const size_t size = BLOCK * dtype_bytes(t);
+    int i = r->i;
 
-/* The same, two pixels a word: the even one low, or FIRST_HIGH. Pairs may begin and end in other runs: the pixel that
- * is not in this one is added there. */
-INLINE void gather_pairs(float *dst, int i, int count, struct source_row row, int column, int step,
-                         const bool first_high)
-{
-    static const uint16_t zeros[BLOCK];
-    const int end = i + count;
-
-    while (i < end) {
-        const bool even = i % 2 == 0, odd = !even || i + 1 < end;
-        float *to = dst + i / 2 * BLOCK;
-        const uint16_t *low = zeros, *high = zeros;
-
-        if (even) {
-            low = pixel_at(row, column, DTYPE_BF16);
-            column += step;
-            i++;
-        }
-        if (odd) {
-            high = pixel_at(row, column, DTYPE_BF16);
-            column += step;
-            i++;
-        }
-        if (even)
-            put_words(to, first_high ? high : low, first_high ? low : high);
-        else
-            EACH (k, PARTS) {
-                vu words = (vu)load_v(to + k * VL);
-
-                words |= load_halves(high + k * VL) << (first_high ? 0 : 16);
-                store_v(to + k * VL, (vf)words);
-            }
+    for (; i < r->inside; i++)
+        gather_pixel(dst, i, pixel_of(r, i, t), t, order);
+    if (as_it_is && r->step == 1 && i < r->outside) {
+        memcpy((char *)dst + (size_t)i * size, pixel_of(r, i, t), (size_t)(r->outside - i) * size);
+        i = r->outside;
     }
+    for (; i < r->end; i++)
+        gather_pixel(dst, i, pixel_of(r, i, t), t, order);
+}
+
+/* Pixel I as one half of its words: an even one begins them. */
+INLINE void put_half(float *dst, int i, const uint16_t *from, const bool first_high)
+{
+    EACH (k, PARTS) {
+        float *to = dst + i / 2 * BLOCK + k * VL;
+        vu words = load_halves(from + k * VL) << ((i % 2 == 0) == first_high ? 16 : 0);
+
+        if (i % 2)
+            words |= (vu)load_v(to);
+        store_v(to, (vf)words);
+    }
+}
+
+/* Two pixels of 16 numbers a word: the even one low, or FIRST_HIGH. The other of a pair may be in another run. */
+INLINE void gather_pairs(float *dst, const struct run *r, const bool first_high)
+{
+    int i = r->i;
+
+    for (; i < r->end && (i % 2 || i < r->inside); i++)
+        put_half(dst, i, pixel_of(r, i, DTYPE_BF16), first_high);
+    for (; i + 2 <= r->outside; i += 2) {
+        const uint16_t *even = pixel_of(r, i, DTYPE_BF16), *odd = even + r->step * BLOCK;
+
+        EACH (k, PARTS)
+            store_v(dst + i / 2 * BLOCK + k * VL,
+                    (vf)(load_halves((first_high ? odd : even) + k * VL) |
+                         load_halves((first_high ? even : odd) + k * VL) << 16));
+    }
+    for (; i < r->end; i++)
+        put_half(dst, i, pixel_of(r, i, DTYPE_BF16), first_high);
 }
 
 INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
@@ -99,20 +115,21 @@ INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
                        const enum gather_order order)
 {
     const int grid = g->rows * g->columns;
-    const size_t size = dtype_bytes(t);
+    const size_t row = (size_t)g->w * BLOCK * dtype_bytes(t);
 
-    for (int i = 0, run; i < count; i += run) {
+    for (int i = 0, n; i < count; i += n) {
         const int pixel = first + i, column = pixel % grid % g->columns;
         const int y = pixel % grid / g->columns * g->step + at[0], x = column * g->step + at[1];
-        struct source_row row = {(const char *)source + (size_t)(pixel / grid) * g->picture * size,
-                                 g->w};
+        const char *picture =
+            (const char *)source + (size_t)(pixel / grid) * g->picture * dtype_bytes(t);
+        struct run r;
 
-        run = count - i < g->columns - column ? count - i : g->columns - column;
-        row.row = y < 0 || y >= g->h ? NULL : row.row + (size_t)y * (size_t)g->w * BLOCK * size;
+        n = count - i < g->columns - column ? count - i : g->columns - column;
+        r = run_of(g, picture + (ptrdiff_t)y * (ptrdiff_t)row, y >= 0 && y < g->h, x, i, n);
         if (order == GATHER_PAIR_PIXELS || order == GATHER_PAIR_PIXELS_FIRST_HIGH)
-            gather_pairs(dst, i, run, row, x, g->step, order == GATHER_PAIR_PIXELS_FIRST_HIGH);
+            gather_pairs(dst, &r, order == GATHER_PAIR_PIXELS_FIRST_HIGH);
         else
-            gather_run(dst, i, run, row, x, g->step, t, order);
+            gather_run(dst, &r, t, order);
     }
     if (order == GATHER_ODD_PIXELS && count % 2)
         memset(dst + (count - 1) * BLOCK, 0, BLOCK * sizeof *dst);
@@ -219,25 +236,63 @@ static void put(const struct put *p, const struct put_to *to, const float *sums,
             put_block(p, to, sums, b, first, count, DTYPE_F32);
 }
 
-static void interleave(float *dst, const void *planes, enum dtype t, int c, int h, int w, int pad)
+/* Row AT of C planes, PLANE apart, to numbers FIRST and on of a row of pixels. Of a pair, the first number lies in the
+ * high half of the word: behind the second. */
+INLINE void interleave_row(void *row, size_t first, const void *planes, size_t at, size_t plane,
+                           int c, int w, enum dtype t, const bool pairs)
 {
-    const size_t pitch = (size_t)(w + 2 * pad) * (size_t)c, edge = (size_t)pad * (size_t)c;
+    for (size_t x = 0, e = first; x < (size_t)w; x++)
+        for (int k = 0; k < c; k++, e++) {
+            const size_t from = (size_t)k * plane + at + x;
 
-    memset(dst, 0, (size_t)pad * pitch * sizeof *dst);
-    memset(dst + (size_t)(h + pad) * pitch, 0, (size_t)pad * pitch * sizeof *dst);
-    for (int y = 0; y < h; y++) {
-        float *row = dst + (size_t)(y + pad) * pitch;
+            if (pairs)
+                ((uint16_t *)row)[e ^ 1] = ((const uint16_t *)planes)[from];
+            else if (t == DTYPE_BF16)
+                ((float *)row)[e] = f32_from_bf16(((const uint16_t *)planes)[from]);
+            else
+                ((float *)row)[e] = ((const float *)planes)[from];
+        }
+}
 
-        memset(row, 0, edge * sizeof *row);
-        memset(row + pitch - edge, 0, edge * sizeof *row);
-        for (int x = 0; x < w; x++)
-            for (int k = 0; k < c; k++) {
-                const size_t at = ((size_t)k * (size_t)h + (size_t)y) * (size_t)w + (size_t)x;
+static void interleave(float *dst, size_t pitch, bool pairs, const void *planes, enum dtype t,
+                       int c, int h, int w, int pad)
+{
+    const size_t size = pairs ? sizeof(uint16_t) : sizeof(float), plane = (size_t)(h * w);
+    const size_t edge = (size_t)(pad * c), end = edge + (size_t)(w * c);
+    char *row = (char *)dst;
 
-                row[edge + (size_t)(x * c + k)] = t == DTYPE_BF16
-                                                      ? dtype_get(planes, at, DTYPE_BF16)
-                                                      : ((const float *)planes)[at];
-            }
+    for (int y = -pad; y < h + pad; y++, row += pitch * size) {
+        if (y < 0 || y >= h) {
+            memset(row, 0, pitch * size);
+            continue;
+        }
+        memset(row, 0, (edge + edge % 2) * size); /* whole pairs */
+        memset(row + (end - end % 2) * size, 0, (pitch - (end - end % 2)) * size);
+        if (pairs)
+            interleave_row(row, edge, planes, (size_t)(y * w), plane, c, w, DTYPE_BF16, true);
+        else
+            interleave_row(row, edge, planes, (size_t)(y * w), plane, c, w, t, false);
+    }
+}
+
+static void pair_up(float *numbers, size_t n, size_t step)
+{
+    const size_t pairs = n > step ? n - step : 0;
+    size_t i = 0;
+
+    /* in place: what lies behind has not been changed yet */
+    for (; i + VL <= pairs; i += VL) {
+        const vu own = (vu)load_v(numbers + i), next = (vu)load_v(numbers + i + step);
+
+        store_v(numbers + i, (vf)(own | next >> 16));
+    }
+    for (; i < pairs; i++) {
+        uint32_t own, next;
+
+        memcpy(&own, numbers + i, sizeof own);
+        memcpy(&next, numbers + i + step, sizeof next);
+        own |= next >> 16;
+        memcpy(numbers + i, &own, sizeof own);
     }
 }
 
@@ -257,6 +312,7 @@ const struct pack_kernels ISA_NAME(pack_kernels) = {
     .gather = gather,
     .put = put,
     .interleave = interleave,
+    .pair_up = pair_up,
     .copy_past = copy_past,
     .end_past = end_past,
 };
