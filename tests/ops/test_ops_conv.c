@@ -32,11 +32,23 @@
     CONV(kind, t, 2, 1, 24,  5,  5, 16, 3, 1, 1, true),  \
     CONV(kind, t, 2, 1, 16,  5,  5, 20, 3, 1, 1, true)
 
-static const struct ops_case forward[] = {ROWS(OP_CONV, DTYPE_F32), ROWS(OP_CONV, DTYPE_BF16)};
+/* Behind all others: the recorded bits go by the place in the table. */
+#define MORE_ROWS(kind, t) \
+    CONV(kind, t, 3, 3,  2,  9, 12, 16, 3, 1, 1, false), \
+    CONV(kind, t, 2, 1,  2, 10,  8, 32, 5, 1, 2, false), \
+    CONV(kind, t, 2, 2,  3, 10, 13, 48, 3, 2, 1, false), \
+    CONV(kind, t, 3, 1,  1, 12, 10, 16, 7, 2, 3, false), \
+    CONV(kind, t, 8, 8, 32,  7,  7, 48, 3, 1, 1, false), \
+    CONV(kind, t, 5, 5, 16,  3, 28, 16, 5, 1, 2, false)
+
+static const struct ops_case forward[] = {ROWS(OP_CONV, DTYPE_F32), ROWS(OP_CONV, DTYPE_BF16),
+    MORE_ROWS(OP_CONV, DTYPE_F32), MORE_ROWS(OP_CONV, DTYPE_BF16)};
 static const struct ops_case data[] = {
-    ROWS(OP_CONV_BWD_DATA, DTYPE_F32), ROWS(OP_CONV_BWD_DATA, DTYPE_BF16)};
+    ROWS(OP_CONV_BWD_DATA, DTYPE_F32), ROWS(OP_CONV_BWD_DATA, DTYPE_BF16),
+    MORE_ROWS(OP_CONV_BWD_DATA, DTYPE_F32), MORE_ROWS(OP_CONV_BWD_DATA, DTYPE_BF16)};
 static const struct ops_case weight[] = {
-    ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16)};
+    ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16),
+    MORE_ROWS(OP_CONV_BWD_WEIGHT, DTYPE_F32), MORE_ROWS(OP_CONV_BWD_WEIGHT, DTYPE_BF16)};
 
 #define LINEAR_ROWS(kind_) \
     {.kind = kind_, .n = 6, .micro = 3, .c = 33,  .h = 1, .w = 1, .k = 37, .dtype = DTYPE_F32}, \
