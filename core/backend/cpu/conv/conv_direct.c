@@ -135,40 +135,52 @@ struct run { /* of one phase */
     float *gathered, *sums;
 };
 
-/* COUNT pixels from FIRST on, which lie in one picture where the source is read in place. */
-static void run_chunk(const struct run *r, int first, int count)
+/* Output pixels that are multiplied at a time: COUNT of each picture from pixel FIRST on, and the taps that they read. */
+struct chunk {
+    int picture, pictures, first, count;
+    int tap, taps; /* of the phase's */
+};
+
+static void run_chunk(const struct run *r, const struct chunk *k)
 {
     const struct conv *c = r->c;
-    const int grid = r->phase->rows * r->phase->columns;
+    const int grid = r->phase->rows * r->phase->columns, rows = k->pictures * k->count;
     const size_t row = row_floats(c);
+    struct gather gather = r->gather;
     struct gemm g = {
         .a = r->gathered,
-        .a_segment = (size_t)count * row,
+        .a_segment = (size_t)rows * row,
         .a_row = row,
-        .segments = c->in_blocks * r->phase->taps,
+        .channels = c->in_blocks,
+        .segments = k->taps,
         .lanes = (int)row,
-        .rows = count,
-        .w = r->weight,
+        .rows = rows,
+        .w = r->weight + (size_t)k->tap * row * BLOCK,
         .w_block = (size_t)(c->in_blocks * r->phase->taps) * row * BLOCK,
+        .w_channel = (size_t)r->phase->taps * row * BLOCK,
         .blocks = c->out_blocks,
         .out = r->sums,
-        .out_block = (size_t)count * BLOCK,
+        .out_block = (size_t)rows * BLOCK,
         .pictures = 1,
     };
 
-    if (r->gathered) {
-        c->pack->gather(&r->gather, r->gathered, g.a_segment, r->source, c->in_blocks, first,
-                        count);
-    } else {
+    gather.taps = k->taps;
+    gather.at += k->tap;
+    if (!r->gathered) {
         g.a = (const float *)r->source +
-              ((size_t)(first / grid) * r->gather.picture / BLOCK + (size_t)(first % grid)) * row;
+              ((size_t)k->picture * r->gather.picture / BLOCK + (size_t)k->first) * row;
         g.a_segment = r->gather.block / BLOCK * row;
     }
+    for (int i = 0; r->gathered && i < k->pictures; i++)
+        c->pack->gather(&gather, r->gathered + (size_t)(i * k->count) * row, g.a_segment, r->source,
+                        c->in_blocks, (k->picture + i) * grid + k->first, k->count);
     if (c->dot)
         c->gemm->gemm_dot(&g);
     else
         c->gemm->gemm(&g);
-    c->pack->put(&r->put, r->to, r->sums, g.out_block, c->out_blocks, first, count);
+    for (int i = 0; i < k->pictures; i++)
+        c->pack->put(&r->put, r->to, r->sums + (size_t)(i * k->count) * BLOCK, g.out_block,
+                     c->out_blocks, (k->picture + i) * grid + k->first, k->count);
 }
 
 /* From tensor to tensor, all pictures in one product: weights are read once. */
@@ -180,11 +192,13 @@ static void run_in_place(const struct run *r)
         .a = r->source,
         .a_segment = r->gather.block,
         .a_row = BLOCK,
-        .segments = c->in_blocks,
+        .channels = c->in_blocks,
+        .segments = 1,
         .lanes = BLOCK,
         .rows = r->phase->rows * r->phase->columns,
         .w = r->weight,
-        .w_block = (size_t)(c->in_blocks * r->phase->taps) * TILE,
+        .w_block = (size_t)c->in_blocks * TILE,
+        .w_channel = TILE,
         .blocks = c->out_blocks,
         .out = r->to->target,
         .out_block = r->put.block,
@@ -192,6 +206,41 @@ static void run_in_place(const struct run *r)
         .a_picture = r->gather.picture,
         .out_picture = r->put.picture,
     });
+}
+
+/* Row Y of all pictures, as many at a time as fill a chunk. Taps above or below the picture are left out: what they
+ * would multiply is padding. The others follow each other. */
+static void run_row(const struct run *r, int y)
+{
+    const struct gather *g = &r->gather;
+    const int columns = r->phase->columns;
+    struct chunk k = {.first = y * columns, .count = columns};
+
+    for (int t = 0; t < r->phase->taps; t++) {
+        const int from = y * g->step + g->at[t][0];
+
+        if (from < 0 || from >= g->h)
+            continue;
+        if (k.taps++ == 0)
+            k.tap = t;
+    }
+    for (; k.picture < r->c->s.n; k.picture += k.pictures) {
+        k.pictures = smaller(r->c->chunk / columns, r->c->s.n - k.picture);
+        run_chunk(r, &k);
+    }
+}
+
+/* Whether rows of several pictures make a chunk that is worth its reading of the weights, and padding is above or below
+ * any row. */
+static bool by_rows(const struct run *r)
+{
+    const int columns = r->phase->columns, n = smaller(r->c->chunk / columns, r->c->s.n);
+    const signed char(*at)[2] = r->gather.at;
+    const int last = r->phase->taps - 1, bottom = (r->phase->rows - 1) * r->gather.step;
+
+    return r->gathered && n * columns >= 2 * r->c->gemm->rows &&
+           (at[0][0] < 0 || at[last][0] < 0 || bottom + at[0][0] >= r->gather.h ||
+            bottom + at[last][0] >= r->gather.h);
 }
 
 static void run_phase(const struct run *r, bool plain)
@@ -203,11 +252,16 @@ static void run_phase(const struct run *r, bool plain)
         run_in_place(r);
         return;
     }
+    if (by_rows(r)) {
+        for (int y = 0; y < r->phase->rows; y++)
+            run_row(r, y);
+        return;
+    }
     for (int first = 0, count; first < total; first += count) {
         count = smaller(c->chunk, total - first);
         if (!r->gathered)
             count = smaller(count, grid - first % grid);
-        run_chunk(r, first, count);
+        run_chunk(r, &(struct chunk){first / grid, 1, first % grid, count, 0, r->phase->taps});
     }
 }
 
@@ -259,7 +313,7 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
         r.gather.taps = p->taps;
         r.gather.at = (const signed char(*)[2])c->phases.at + p->first_tap;
         r.gather.order = c->dot ? GATHER_PAIR_LANES : GATHER_ODD_LANES;
-        if (p->taps > 0)
+        if (p->taps > 0 && p->rows > 0 && p->columns > 0)
             run_phase(&r, !to->scale && !to->residual && !relu && !planes);
     }
 }

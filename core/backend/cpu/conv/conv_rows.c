@@ -66,6 +66,7 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
                 .a = rows + (size_t)(p * s->stride) * row,
                 .a_segment = row,
                 .a_row = (size_t)(s->stride * s->c) / per,
+                .channels = 1,
                 .segments = s->r,
                 .lanes = (int)lanes,
                 .odd = c->dot && s->s * s->c % 2,

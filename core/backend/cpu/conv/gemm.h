@@ -11,13 +11,14 @@
 
 enum { BLOCK = 16 }; /* channels that lie side by side */
 
-/* out[b][i][k] = sum over segments s, then lanes l: a[s][i][l] w[b][s][l][k]; i < rows, b < blocks, k < 16. */
+/* out[b][i][k] = sum over channel blocks c, segments s, lanes l: a[c, s][i][l] w[b][c][s][l][k]; i < rows, b < blocks,
+ * k < 16. */
 struct gemm {
-    const float *a; /* number (s, i, l) at s * a_segment + i * a_row + l */
+    const float *a; /* number (c, s, i, l) at (c * segments + s) * a_segment + i * a_row + l */
     size_t a_segment, a_row;
-    int segments, lanes, rows;
-    const float *w; /* (segments, lanes, 16) of block b at b * w_block */
-    size_t w_block;
+    int channels, segments, lanes, rows; /* how many c, s, l, i */
+    const float *w; /* (segments, lanes, 16) of b and c at b * w_block + c * w_channel */
+    size_t w_block, w_channel;
     int blocks;
     float *out; /* number (b, i, k) at b * out_block + 16 i + k */
     size_t out_block;

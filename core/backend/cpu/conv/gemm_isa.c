@@ -66,16 +66,20 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
     EACH (i, rows)
         EACH (k, blocks * PARTS)
             sum[i][k] = (vf){0};
-    for (int s = 0; s < g->segments; s++, a += g->a_segment) {
-        /* segments are pages apart, which the processor does not foresee */
-        if (row >= BLOCK / 2 && row <= BLOCK)
-            EACH (i, rows)
-                __builtin_prefetch(a + g->a_segment + (size_t)i * row);
-        for (int l = 0; l < lanes - odd; l++, w += BLOCK)
-            add_lane(sum, g, a + l, w, rows, blocks, row, dot ? PAIR : SINGLE);
-        if (odd) {
-            add_lane(sum, g, a + lanes - 1, w, rows, blocks, row, HIGH);
-            w += BLOCK;
+    for (int c = 0; c < g->channels; c++) {
+        const float *at = w + (size_t)c * g->w_channel;
+
+        for (int s = 0; s < g->segments; s++, a += g->a_segment) {
+            /* segments are pages apart, which the processor does not foresee */
+            if (row >= BLOCK / 2 && row <= BLOCK)
+                EACH (i, rows)
+                    __builtin_prefetch(a + g->a_segment + (size_t)i * row);
+            for (int l = 0; l < lanes - odd; l++, at += BLOCK)
+                add_lane(sum, g, a + l, at, rows, blocks, row, dot ? PAIR : SINGLE);
+            if (odd) {
+                add_lane(sum, g, a + lanes - 1, at, rows, blocks, row, HIGH);
+                at += BLOCK;
+            }
         }
     }
     EACH (k, blocks * PARTS)

@@ -35,6 +35,7 @@ void linear_run(const struct conv_format *f, enum isa isa, const float *in, cons
     gemm_kernels_of(isa)->gemm(&(struct gemm){
         .a = in,
         .a_row = (size_t)inputs,
+        .channels = 1,
         .segments = 1,
         .lanes = inputs,
         .rows = n,
