@@ -1,8 +1,8 @@
 /* conv_direct.c - direct convolution: a product of matrices over channel blocks and taps.
  *
  * What a chunk of output pixels reads is gathered tap by tap into rows of 16 channels (zeros for padding), so
- * one register tile does for every shape and stride. A 1x1 convolution of fp32 without a stride reads its
- * tensor in place, and writes in place where nothing follows the sum. SPDX-License-Identifier: MIT */
+ * one register tile does for every shape and stride. A 1x1 convolution without a stride reads and writes its
+ * tensors in place; of bf16 where pairs are multiplied. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,7 +86,7 @@ static bool reads_in_place(const struct conv *c)
     const struct conv_shape *s = &c->s;
 
     return (s->dtype == DTYPE_F32 || (c->dot && s->pass != CONV_BACKWARD_WEIGHT)) && s->r == 1 &&
-           s->s == 1 && s->stride == 1 && s->pad == 0;
+           s->s == 1 && s->stride == 1 && s->pad == 0 && s->c >= BLOCK;
 }
 
 /* Floats that hold a row of 16 numbers of what is multiplied. */
@@ -118,8 +118,9 @@ int direct_plan(struct conv *c, struct err *err)
     c->chunk = smaller(MOST_PIXELS, c->chunk * c->gemm->rows);
     if (c->chunk < c->gemm->rows)
         c->chunk = c->gemm->rows;
-    if (!reads_in_place(c))
-        c->room[0] = (size_t)(most * c->in_blocks) * (size_t)c->chunk * BLOCK;
+    if (reads_in_place(c))
+        return 0;
+    c->room[0] = (size_t)(most * c->in_blocks) * (size_t)c->chunk * BLOCK;
     c->room[1] = (size_t)c->out_blocks * (size_t)c->chunk * BLOCK;
     return 0;
 }
@@ -132,10 +133,11 @@ struct run { /* of one phase */
     const struct put_to *to;
     const void *source;
     const float *weight;
-    float *gathered, *sums;
+    float *gathered, *sums; /* NULL: the tensors are read and written in place */
 };
 
-/* Output pixels that are multiplied at a time: COUNT of each picture from pixel FIRST on, and the taps that they read. */
+/* Output pixels that are multiplied at a time: COUNT of each picture from pixel FIRST on, which may end in the next
+ * ones, and the taps that they read. */
 struct chunk {
     int picture, pictures, first, count;
     int tap, taps; /* of the phase's */
@@ -166,12 +168,7 @@ static void run_chunk(const struct run *r, const struct chunk *k)
 
     gather.taps = k->taps;
     gather.at += k->tap;
-    if (!r->gathered) {
-        g.a = (const float *)r->source +
-              ((size_t)k->picture * r->gather.picture / BLOCK + (size_t)k->first) * row;
-        g.a_segment = r->gather.block / BLOCK * row;
-    }
-    for (int i = 0; r->gathered && i < k->pictures; i++)
+    for (int i = 0; i < k->pictures; i++)
         c->pack->gather(&gather, r->gathered + (size_t)(i * k->count) * row, g.a_segment, r->source,
                         c->in_blocks, (k->picture + i) * grid + k->first, k->count);
     if (c->dot)
@@ -187,25 +184,33 @@ static void run_chunk(const struct run *r, const struct chunk *k)
 static void run_in_place(const struct run *r)
 {
     const struct conv *c = r->c;
-
-    c->gemm->gemm(&(struct gemm){
+    const size_t row = row_floats(c);
+    const struct put_to *to = r->to;
+    const struct gemm_end end = {c->s.dtype, to->scale, to->bias, to->residual, r->put.relu};
+    const struct gemm g = {
         .a = r->source,
-        .a_segment = r->gather.block,
-        .a_row = BLOCK,
+        .a_segment = r->gather.block / BLOCK * row,
+        .a_row = row,
         .channels = c->in_blocks,
         .segments = 1,
-        .lanes = BLOCK,
+        .lanes = (int)row,
         .rows = r->phase->rows * r->phase->columns,
         .w = r->weight,
-        .w_block = (size_t)c->in_blocks * TILE,
-        .w_channel = TILE,
+        .w_block = (size_t)c->in_blocks * row * BLOCK,
+        .w_channel = row * BLOCK,
         .blocks = c->out_blocks,
-        .out = r->to->target,
+        .out = to->target,
         .out_block = r->put.block,
+        .end = &end,
         .pictures = c->s.n,
-        .a_picture = r->gather.picture,
+        .a_picture = r->gather.picture / BLOCK * row,
         .out_picture = r->put.picture,
-    });
+    };
+
+    if (c->dot)
+        c->gemm->gemm_dot(&g);
+    else
+        c->gemm->gemm(&g);
 }
 
 /* Row Y of all pictures, as many at a time as fill a chunk. Taps above or below the picture are left out: what they
@@ -238,30 +243,26 @@ static bool by_rows(const struct run *r)
     const signed char(*at)[2] = r->gather.at;
     const int last = r->phase->taps - 1, bottom = (r->phase->rows - 1) * r->gather.step;
 
-    return r->gathered && n * columns >= 2 * r->c->gemm->rows &&
+    return n * columns >= 2 * r->c->gemm->rows &&
            (at[0][0] < 0 || at[last][0] < 0 || bottom + at[0][0] >= r->gather.h ||
             bottom + at[last][0] >= r->gather.h);
 }
 
-static void run_phase(const struct run *r, bool plain)
+static void run_phase(const struct run *r)
 {
     const struct conv *c = r->c;
     const int grid = r->phase->rows * r->phase->columns, total = c->s.n * grid;
 
-    if (!r->gathered && plain && c->s.dtype == DTYPE_F32) {
+    if (!r->gathered) {
         run_in_place(r);
-        return;
-    }
-    if (by_rows(r)) {
+    } else if (by_rows(r)) {
         for (int y = 0; y < r->phase->rows; y++)
             run_row(r, y);
-        return;
-    }
-    for (int first = 0, count; first < total; first += count) {
-        count = smaller(c->chunk, total - first);
-        if (!r->gathered)
-            count = smaller(count, grid - first % grid);
-        run_chunk(r, &(struct chunk){first / grid, 1, first % grid, count, 0, r->phase->taps});
+    } else {
+        for (int first = 0, count; first < total; first += count) {
+            count = smaller(c->chunk, total - first);
+            run_chunk(r, &(struct chunk){0, 1, first, count, 0, r->phase->taps});
+        }
     }
 }
 
@@ -307,14 +308,14 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
             .weight = weight + (size_t)(p->first_tap * c->in_blocks) * (size_t)c->out_blocks *
                                    BLOCK * row_floats(c),
             .gathered = reads_in_place(c) ? NULL : scratch_part(c, scratch, 0),
-            .sums = scratch_part(c, scratch, 1),
+            .sums = reads_in_place(c) ? NULL : scratch_part(c, scratch, 1),
         };
 
         r.gather.taps = p->taps;
         r.gather.at = (const signed char(*)[2])c->phases.at + p->first_tap;
         r.gather.order = c->dot ? GATHER_PAIR_LANES : GATHER_ODD_LANES;
         if (p->taps > 0 && p->rows > 0 && p->columns > 0)
-            run_phase(&r, !to->scale && !to->residual && !relu && !planes);
+            run_phase(&r);
     }
 }
 

@@ -6,6 +6,8 @@
 #include "backend/cpu/conv/conv_plan.h"
 #include "base/size.h"
 
+enum { CHUNK = 8 }; /* output rows at a time: what they read stays in cache for all filters */
+
 /* Numbers from row to row: whole pairs. */
 static size_t pitch(const struct conv *c)
 {
@@ -16,10 +18,9 @@ void rows_plan(struct conv *c)
 {
     const struct conv_shape *s = &c->s;
 
-    c->chunk = smaller(s->p, 8);
     c->room[0] = (size_t)(s->h + 2 * s->pad) * pitch(c);
     c->room[0] = align_up(c->room[0], BLOCK); /* what follows is aligned, too */
-    c->room[1] = (size_t)c->out_blocks * (size_t)(c->chunk * s->q) * BLOCK;
+    c->room[1] = s->pass == CONV_BACKWARD_WEIGHT ? (size_t)(c->out_blocks * s->q) * BLOCK : 0;
 }
 
 /* A pixel of the output begins at a whole pair; in a gradient pixels are paired. */
@@ -43,26 +44,17 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
               bool relu, void *scratch)
 {
     const struct conv_shape *s = &c->s;
-    const size_t pixels = (size_t)(s->p * s->q);
+    const struct gemm_end end = {s->dtype, to->scale, to->bias, to->residual, relu};
+    const size_t block = BLOCK * (size_t)(s->p * s->q);
     /* numbers in a word, words of a row and of a tap row */
     const size_t per = c->dot ? 2 : 1, row = pitch(c) / per,
                  lanes = ((size_t)(s->s * s->c) + per - 1) / per;
-    const bool plain = !to->scale && !to->residual && !relu && s->dtype == DTYPE_F32;
-    const struct put put = {.dtype = s->dtype,
-                            .picture = (size_t)c->out_blocks * BLOCK * pixels,
-                            .block = BLOCK * pixels,
-                            .w = s->q,
-                            .rows = s->p,
-                            .columns = s->q,
-                            .step = 1,
-                            .relu = relu};
-    float *sums = scratch_part(c, scratch, 1);
 
     for (int n = 0; n < s->n; n++) {
-        const float *rows = picture(c, x, n, c->dot, scratch_part(c, scratch, 0));
+        const float *rows = picture(c, x, n, c->dot, scratch);
 
-        for (int p = 0, count; p < s->p; p += count) {
-            struct gemm g = {
+        for (int p = 0; p < s->p; p += CHUNK) {
+            const struct gemm g = {
                 .a = rows + (size_t)(p * s->stride) * row,
                 .a_segment = row,
                 .a_row = (size_t)(s->stride * s->c) / per,
@@ -74,24 +66,19 @@ void rows_run(const struct conv *c, const void *x, const float *weight, const st
                 .w = weight,
                 .w_block = (size_t)s->r * lanes * BLOCK,
                 .blocks = c->out_blocks,
-                .out = sums,
+                .out = to->target,
+                .out_first = (size_t)(n * c->out_blocks) * block + (size_t)(p * s->q) * BLOCK,
+                .out_block = block,
+                .end = &end,
+                .pictures = smaller(CHUNK, s->p - p),
                 .a_picture = (size_t)s->stride * row,
                 .out_picture = (size_t)s->q * BLOCK,
             };
 
-            count = g.pictures = smaller(c->chunk, s->p - p);
-            g.out_block = (size_t)(count * s->q) * BLOCK;
-            if (plain) {
-                g.out = (float *)to->target + (size_t)n * put.picture + (size_t)(p * s->q) * BLOCK;
-                g.out_block = put.block;
-            }
             if (c->dot)
                 c->gemm->gemm_dot(&g);
             else
                 c->gemm->gemm(&g);
-            if (!plain)
-                c->pack->put(&put, to, sums, g.out_block, c->out_blocks, n * s->p * s->q + p * s->q,
-                             count * s->q);
         }
     }
 }

@@ -2,14 +2,24 @@
  *
  * Every sum is a chain of fused multiply-adds from +0 in the stated order, one vector lane per output
  * (docs/arithmetic.md), so neither the instruction set nor the shape of the register tile changes a bit.
- * Strides are in floats. SPDX-License-Identifier: MIT */
+ * Strides are in floats, those of OUT in its numbers. SPDX-License-Identifier: MIT */
 #ifndef PRESIZE_BACKEND_CPU_CONV_GEMM_H
 #define PRESIZE_BACKEND_CPU_CONV_GEMM_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "backend/op.h"
+
 enum { BLOCK = 16 }; /* channels that lie side by side */
+
+/* What is stored: relu?(scale sum + bias + residual), each step rounded to fp32, the last to its type. */
+struct gemm_end {
+    enum dtype dtype;          /* of OUT and the residual */
+    const float *scale, *bias; /* number 16 b + k; both NULL: the sum as it is */
+    const void *residual;      /* like OUT; NULL: none */
+    bool relu;
+};
 
 /* out[b][i][k] = sum over channel blocks c, segments s, lanes l: a[c, s][i][l] w[b][c][s][l][k]; i < rows, b < blocks,
  * k < 16. */
@@ -20,9 +30,10 @@ struct gemm {
     const float *w; /* (segments, lanes, 16) of b and c at b * w_block + c * w_channel */
     size_t w_block, w_channel;
     int blocks;
-    float *out; /* number (b, i, k) at b * out_block + 16 i + k */
-    size_t out_block;
-    int pictures; /* A and OUT again, so far apart: */
+    void *out; /* number (b, i, k) at out_first + b * out_block + 16 i + k */
+    size_t out_first, out_block;
+    const struct gemm_end *end; /* NULL: the sums, in fp32 */
+    int pictures;               /* A and OUT again, so far apart: */
     size_t a_picture, out_picture;
     bool odd; /* GEMM_DOT: of the last lane of a segment, the high halves alone are multiplied */
 };

@@ -40,10 +40,11 @@ INLINE vf add_product(vf a, vf b, vf sum, const enum number n)
     return fmadd(n == HIGH ? high_half(a) : a, b, sum);
 }
 
+typedef vf sums[MOST_BLOCKS * PARTS]; /* of a row */
+
 /* One lane of all rows: A of row i at a[i * row]. */
-INLINE void add_lane(vf (*sum)[MOST_BLOCKS * PARTS], const struct gemm *g, const float *a,
-                     const float *w, const int rows, const int blocks, const size_t row,
-                     const enum number n)
+INLINE void add_lane(sums *sum, const struct gemm *g, const float *a, const float *w,
+                     const int rows, const int blocks, const size_t row, const enum number n)
 {
     vf b[MOST_BLOCKS * PARTS];
 
@@ -57,11 +58,37 @@ INLINE void add_lane(vf (*sum)[MOST_BLOCKS * PARTS], const struct gemm *g, const
     }
 }
 
-INLINE void tile(const struct gemm *g, const float *a, const float *w, float *out, const int rows,
-                 const int blocks, const size_t row, const int lanes, const bool dot,
-                 const bool odd)
+/* The sums of blocks B and on, to number TO of OUT and on. */
+INLINE void put_sums(sums *sum, const struct gemm *g, size_t to, int b, const int rows,
+                     const int blocks, const enum dtype t)
 {
-    vf sum[MOST_ROWS][MOST_BLOCKS * PARTS];
+    const struct gemm_end e = g->end ? *g->end : (struct gemm_end){0};
+
+    EACH (k, blocks * PARTS) {
+        const size_t at = to + (size_t)(k / PARTS) * g->out_block + (size_t)(k % PARTS * VL);
+        const int channel = (b + k / PARTS) * BLOCK + k % PARTS * VL;
+        const vf scale = e.scale ? load_v(e.scale + channel) : (vf){0},
+                 bias = e.scale ? load_v(e.bias + channel) : (vf){0};
+
+        EACH (i, rows) {
+            vf v = sum[i][k];
+
+            if (e.scale)
+                v = v * scale + bias;
+            if (e.residual)
+                v += load_typed(e.residual, at + (size_t)(i * BLOCK), t);
+            if (e.relu)
+                v = relu_v(v);
+            store_typed(g->out, at + (size_t)(i * BLOCK), v, t);
+        }
+    }
+}
+
+INLINE void tile(const struct gemm *g, const float *a, const float *w, size_t to, int b,
+                 const int rows, const int blocks, const size_t row, const int lanes,
+                 const bool dot, const bool odd)
+{
+    sums sum[MOST_ROWS];
 
     EACH (i, rows)
         EACH (k, blocks * PARTS)
@@ -82,29 +109,36 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, float *ou
             }
         }
     }
-    EACH (k, blocks * PARTS)
-        EACH (i, rows)
-            store_v(out + (size_t)(k / PARTS) * g->out_block + i * BLOCK + k % PARTS * VL,
-                    sum[i][k]);
+    if (!g->end)
+        EACH (k, blocks * PARTS)
+            EACH (i, rows)
+                store_v((float *)g->out + to + (size_t)(k / PARTS) * g->out_block + i * BLOCK +
+                            k % PARTS * VL,
+                        sum[i][k]);
+    else if (g->end->dtype == DTYPE_BF16)
+        put_sums(sum, g, to, b, rows, blocks, DTYPE_BF16);
+    else
+        put_sums(sum, g, to, b, rows, blocks, DTYPE_F32);
 }
 
 /* All rows of as many BLOCKS. */
-INLINE void tiles(const struct gemm *g, const float *a, const float *w, float *out,
-                  const int blocks, const size_t row, const int lanes, const bool dot,
-                  const bool odd)
+INLINE void tiles(const struct gemm *g, int picture, int b, const int blocks, const size_t row,
+                  const int lanes, const bool dot, const bool odd)
 {
     const int n = (g->rows + MOST_ROWS - 1) / MOST_ROWS;
 
     for (int i = 0, first = 0, rows; i < n; i++, first += rows) {
-        const float *from = a + (size_t)first * row;
-        float *to = out + (size_t)first * BLOCK;
+        const float *a = g->a + (size_t)picture * g->a_picture + (size_t)first * row,
+                    *w = g->w + (size_t)b * g->w_block;
+        const size_t to = g->out_first + (size_t)picture * g->out_picture +
+                          (size_t)b * g->out_block + (size_t)first * BLOCK;
 
         rows = (g->rows - first + n - i - 1) / (n - i);
         switch (rows) {
 #define ROWS(r)                                                                                    \
     case r:                                                                                        \
         if (r <= MOST_ROWS)                                                                        \
-            tile(g, from, w, to, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot, odd);            \
+            tile(g, a, w, to, b, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot, odd);            \
         break;
             ROWS(1)
             ROWS(2)
@@ -134,14 +168,10 @@ INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, c
 
     for (; b + MOST_BLOCKS <= g->blocks; b += MOST_BLOCKS)
         for (int n = 0; n < g->pictures; n++)
-            tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
-                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, MOST_BLOCKS, row,
-                  lanes, dot, odd);
+            tiles(g, n, b, MOST_BLOCKS, row, lanes, dot, odd);
     for (; b < g->blocks; b++)
         for (int n = 0; n < g->pictures; n++)
-            tiles(g, g->a + (size_t)n * g->a_picture, g->w + (size_t)b * g->w_block,
-                  g->out + (size_t)n * g->out_picture + (size_t)b * g->out_block, 1, row, lanes,
-                  dot, odd);
+            tiles(g, n, b, 1, row, lanes, dot, odd);
 }
 
 /* Constants where they are common, so that the addresses of a tile's rows are constants, too. */
