@@ -187,6 +187,9 @@ static void gemm(const struct gemm *g)
 
 /* ---- gradients of weights: the sum runs over pixels ---- */
 
+/* Pixels that are asked for ahead: D and X together are more than a first-level cache, and X comes from memory. */
+enum { NEXT_D = 8, NEXT_X = 32 };
+
 INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d, float *out,
                       const int lanes, const int blocks, const size_t row, const bool dot)
 {
@@ -200,6 +203,9 @@ INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d,
 
         EACH (k, blocks * PARTS)
             b[k] = load_v(d + (size_t)(k / PARTS) * g->d_block + k % PARTS * VL);
+        EACH (k, blocks)
+            __builtin_prefetch(d + (size_t)k * g->d_block + NEXT_D * BLOCK);
+        __builtin_prefetch(x + NEXT_X * row);
         EACH (l, lanes) {
             const vf v = splat_v(x[l]);
 
