@@ -39,7 +39,10 @@
     CONV(kind, t, 2, 2,  3, 10, 13, 48, 3, 2, 1, false), \
     CONV(kind, t, 3, 1,  1, 12, 10, 16, 7, 2, 3, false), \
     CONV(kind, t, 8, 8, 32,  7,  7, 48, 3, 1, 1, false), \
-    CONV(kind, t, 5, 5, 16,  3, 28, 16, 5, 1, 2, false)
+    CONV(kind, t, 5, 5, 16,  3, 28, 16, 5, 1, 2, false), \
+    CONV(kind, t, 2, 2, 16,  3, 130, 16, 3, 1, 1, false), \
+    CONV(kind, t, 2, 1, 32,  6, 250, 16, 3, 2, 1, false), \
+    CONV(kind, t, 2, 2, 16,  2,  5, 16, 5, 2, 4, false)
 
 static const struct ops_case forward[] = {ROWS(OP_CONV, DTYPE_F32), ROWS(OP_CONV, DTYPE_BF16),
     MORE_ROWS(OP_CONV, DTYPE_F32), MORE_ROWS(OP_CONV, DTYPE_BF16)};

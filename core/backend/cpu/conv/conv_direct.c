@@ -213,13 +213,14 @@ static void run_in_place(const struct run *r)
         c->gemm->gemm(&g);
 }
 
-/* Row Y of all pictures, as many at a time as fill a chunk. Taps above or below the picture are left out: what they
- * would multiply is padding. The others follow each other. */
+/* Row Y of all pictures, as many at a time as fill a chunk, or pieces of it. Taps above or below the picture are left
+ * out, which is a part of the arithmetic; the others follow each other. */
 static void run_row(const struct run *r, int y)
 {
     const struct gather *g = &r->gather;
-    const int columns = r->phase->columns;
-    struct chunk k = {.first = y * columns, .count = columns};
+    const int columns = r->phase->columns, most = r->c->chunk;
+    const int together = columns < most ? most / columns : 1;
+    struct chunk k = {0};
 
     for (int t = 0; t < r->phase->taps; t++) {
         const int from = y * g->step + g->at[t][0];
@@ -230,22 +231,24 @@ static void run_row(const struct run *r, int y)
             k.tap = t;
     }
     for (; k.picture < r->c->s.n; k.picture += k.pictures) {
-        k.pictures = smaller(r->c->chunk / columns, r->c->s.n - k.picture);
-        run_chunk(r, &k);
+        k.pictures = smaller(together, r->c->s.n - k.picture);
+        for (int x = 0; x < columns; x += k.count) {
+            k.first = y * columns + x;
+            k.count = smaller(most, columns - x);
+            run_chunk(r, &k);
+        }
     }
 }
 
-/* Whether rows of several pictures make a chunk that is worth its reading of the weights, and padding is above or below
- * any row. */
-static bool by_rows(const struct run *r)
+/* Whether there are taps above or below the picture. */
+static bool padded(const struct run *r)
 {
-    const int columns = r->phase->columns, n = smaller(r->c->chunk / columns, r->c->s.n);
-    const signed char(*at)[2] = r->gather.at;
-    const int last = r->phase->taps - 1, bottom = (r->phase->rows - 1) * r->gather.step;
+    const int bottom = (r->phase->rows - 1) * r->gather.step;
 
-    return n * columns >= 2 * r->c->gemm->rows &&
-           (at[0][0] < 0 || at[last][0] < 0 || bottom + at[0][0] >= r->gather.h ||
-            bottom + at[last][0] >= r->gather.h);
+    for (int t = 0; t < r->phase->taps; t++)
+        if (r->gather.at[t][0] < 0 || bottom + r->gather.at[t][0] >= r->gather.h)
+            return true;
+    return false;
 }
 
 static void run_phase(const struct run *r)
@@ -255,7 +258,7 @@ static void run_phase(const struct run *r)
 
     if (!r->gathered) {
         run_in_place(r);
-    } else if (by_rows(r)) {
+    } else if (padded(r)) {
         for (int y = 0; y < r->phase->rows; y++)
             run_row(r, y);
     } else {
