@@ -89,6 +89,7 @@ int groups_together(int groups, int c, int k)
 int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct err *err)
 {
     const bool backward = s->pass == CONV_BACKWARD_DATA;
+    const struct gemm_kernels *gemm = gemm_kernels_of(isa);
     struct conv *c;
 
     *out = NULL;
@@ -109,9 +110,11 @@ int conv_new(struct conv **out, const struct conv_shape *s, enum isa isa, struct
         return err_set(err, ERR_NOMEM, "convolution");
     c->s = *s;
     c->algorithm = conv_algorithm(s);
-    c->gemm = gemm_kernels_of(isa);
-    c->dot = s->dtype == DTYPE_BF16 && c->gemm->gemm_dot &&
-             (c->algorithm == CONV_DIRECT || (c->algorithm == CONV_ROWS && rows_pair(s)));
+    c->dot = s->dtype == DTYPE_BF16 && gemm->gemm_dot &&
+             (c->algorithm == CONV_DIRECT || (c->algorithm == CONV_ROWS && rows_in_pairs(s)));
+    c->tile_rows = gemm->rows;
+    c->multiply = c->dot ? gemm->gemm_dot : gemm->gemm;
+    c->multiply_grad = c->dot ? gemm->gemm_grad_dot : gemm->gemm_grad;
     c->pack = pack_kernels_of(isa);
     c->winograd = winograd_kernels_of(isa);
     if (c->s.groups < 1)
@@ -165,14 +168,14 @@ struct conv_format conv_weight_format(const struct conv *c)
 }
 
 static void run_part(const struct conv *c, const void *source, const float *weight,
-                     const struct put_to *to, bool relu, void *scratch)
+                     const struct put_to *to, void *scratch)
 {
     if (c->algorithm == CONV_ROWS)
-        rows_run(c, source, weight, to, relu, scratch);
+        rows_run(c, source, weight, to, scratch);
     else if (c->algorithm == CONV_WINOGRAD)
-        winograd_run(c, source, weight, to, relu, scratch);
+        winograd_run(c, source, weight, to, scratch);
     else
-        direct_run(c, source, weight, to, relu, scratch);
+        direct_run(c, source, weight, to, scratch);
 }
 
 /* Bytes of a part's channels of a picture, of x or of y. */
@@ -185,7 +188,7 @@ static size_t part_bytes(const struct conv *c, bool x)
 }
 
 static void run(const struct conv *c, const void *source, const float *weight,
-                const struct put_to *to, bool relu, void *scratch)
+                const struct put_to *to, void *scratch)
 {
     const bool backward = c->s.pass == CONV_BACKWARD_DATA;
     const size_t in = part_bytes(c, !backward), out = part_bytes(c, backward);
@@ -201,26 +204,28 @@ static void run(const struct conv *c, const void *source, const float *weight,
             .residual = to->residual ? (const char *)to->residual + (size_t)i * out : NULL,
             .scale = to->scale ? to->scale + channel : NULL,
             .bias = to->scale ? to->bias + channel : NULL,
+            .relu = to->relu,
         };
 
         run_part(c, (const char *)source + (size_t)i * in, weight + (size_t)i * weights, &part,
-                 relu, scratch);
+                 scratch);
     }
 }
 
 void conv_forward(const struct conv *c, const void *x, const float *weight, void *y,
                   const struct conv_end *end, void *scratch)
 {
-    const struct put_to to = {y, end ? end->residual : NULL, end ? end->scale : NULL,
-                              end ? end->bias : NULL};
+    struct put_to to = {.target = y};
 
-    run(c, x, weight, &to, end && end->relu, scratch);
+    if (end)
+        to = (struct put_to){y, end->residual, end->scale, end->bias, end->relu};
+    run(c, x, weight, &to, scratch);
 }
 
 void conv_backward_data(const struct conv *c, const void *dy, const float *weight, void *dx,
                         void *scratch)
 {
-    run(c, dy, weight, &(struct put_to){.target = dx}, false, scratch);
+    run(c, dy, weight, &(struct put_to){.target = dx}, scratch);
 }
 
 void conv_backward_weight(const struct conv *c, const void *x, const void *dy, float *leaf,

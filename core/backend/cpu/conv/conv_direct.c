@@ -1,8 +1,9 @@
 /* conv_direct.c - direct convolution: a product of matrices over channel blocks and taps.
  *
- * What a chunk of output pixels reads is gathered tap by tap into rows of 16 channels (zeros for padding), so
- * one register tile does for every shape and stride. A 1x1 convolution without a stride reads and writes its
- * tensors in place; of bf16 where pairs are multiplied. SPDX-License-Identifier: MIT */
+ * What a chunk of output pixels reads is gathered tap by tap into rows of 16 channels (zeros beside the picture), so
+ * one register tile does for every shape and stride. Rows of pixels with the same taps inside the picture, above and
+ * below, are taken together. A 1x1 convolution without a stride reads and writes its tensors in place, unless bf16 must
+ * be widened. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,15 +112,15 @@ int direct_plan(struct conv *c, struct err *err)
         c->room[1] = (size_t)c->out_blocks * CHAIN * BLOCK;
         return 0;
     }
+    if (reads_in_place(c))
+        return 0;
     for (int i = 0; i < c->phases.n; i++)
         if (c->phases.phase[i].taps > most)
             most = c->phases.phase[i].taps;
-    c->chunk = GATHERED / (most * c->in_blocks * BLOCK * (int)sizeof(float)) / c->gemm->rows;
-    c->chunk = smaller(MOST_PIXELS, c->chunk * c->gemm->rows);
-    if (c->chunk < c->gemm->rows)
-        c->chunk = c->gemm->rows;
-    if (reads_in_place(c))
-        return 0;
+    c->chunk = GATHERED / (most * c->in_blocks * BLOCK * (int)sizeof(float)) / c->tile_rows;
+    c->chunk = smaller(MOST_PIXELS, c->chunk * c->tile_rows);
+    if (c->chunk < c->tile_rows)
+        c->chunk = c->tile_rows;
     c->room[0] = (size_t)(most * c->in_blocks) * (size_t)c->chunk * BLOCK;
     c->room[1] = (size_t)c->out_blocks * (size_t)c->chunk * BLOCK;
     return 0;
@@ -133,51 +134,49 @@ struct run { /* of one phase */
     const struct put_to *to;
     const void *source;
     const float *weight;
-    float *gathered, *sums; /* NULL: the tensors are read and written in place */
+    float *gathered, *sums; /* not used where tensors are read and written in place */
 };
 
-/* Output pixels that are multiplied at a time: COUNT of each picture from pixel FIRST on, which may end in the next
- * ones, and the taps that they read. */
+struct taps { /* of a phase's, one after the other */
+    int first, n;
+};
+
+/* Output pixels that are multiplied at a time: COUNT of each picture, from its pixel FIRST on. */
 struct chunk {
     int picture, pictures, first, count;
-    int tap, taps; /* of the phase's */
 };
 
-static void run_chunk(const struct run *r, const struct chunk *k)
+static void run_chunk(const struct run *r, struct taps taps, const struct chunk *k)
 {
     const struct conv *c = r->c;
-    const int grid = r->phase->rows * r->phase->columns, rows = k->pictures * k->count;
-    const size_t row = row_floats(c);
+    const int grid = r->phase->rows * r->phase->columns, pixels = k->pictures * k->count;
+    const size_t row = row_floats(c), segment = (size_t)pixels * row, sums = (size_t)pixels * BLOCK;
     struct gather gather = r->gather;
-    struct gemm g = {
+
+    gather.taps = taps.n;
+    gather.at += taps.first;
+    for (int i = 0; i < k->pictures; i++)
+        c->pack->gather(&gather, r->gathered + (size_t)(i * k->count) * row, segment, r->source,
+                        c->in_blocks, (k->picture + i) * grid + k->first, k->count);
+    c->multiply(&(struct gemm){
         .a = r->gathered,
-        .a_segment = (size_t)rows * row,
+        .a_segment = segment,
         .a_row = row,
         .channels = c->in_blocks,
-        .segments = k->taps,
-        .lanes = (int)row,
-        .rows = rows,
-        .w = r->weight + (size_t)k->tap * row * BLOCK,
+        .segments = taps.n,
+        .terms = (int)row,
+        .rows = pixels,
+        .w = r->weight + (size_t)taps.first * row * BLOCK,
         .w_block = (size_t)(c->in_blocks * r->phase->taps) * row * BLOCK,
         .w_channel = (size_t)r->phase->taps * row * BLOCK,
         .blocks = c->out_blocks,
         .out = r->sums,
-        .out_block = (size_t)rows * BLOCK,
+        .out_block = sums,
         .pictures = 1,
-    };
-
-    gather.taps = k->taps;
-    gather.at += k->tap;
+    });
     for (int i = 0; i < k->pictures; i++)
-        c->pack->gather(&gather, r->gathered + (size_t)(i * k->count) * row, g.a_segment, r->source,
-                        c->in_blocks, (k->picture + i) * grid + k->first, k->count);
-    if (c->dot)
-        c->gemm->gemm_dot(&g);
-    else
-        c->gemm->gemm(&g);
-    for (int i = 0; i < k->pictures; i++)
-        c->pack->put(&r->put, r->to, r->sums + (size_t)(i * k->count) * BLOCK, g.out_block,
-                     c->out_blocks, (k->picture + i) * grid + k->first, k->count);
+        c->pack->put(&r->put, r->to, r->sums + (size_t)(i * k->count) * BLOCK, sums, c->out_blocks,
+                     (k->picture + i) * grid + k->first, k->count);
 }
 
 /* From tensor to tensor, all pictures in one product: weights are read once. */
@@ -185,87 +184,74 @@ static void run_in_place(const struct run *r)
 {
     const struct conv *c = r->c;
     const size_t row = row_floats(c);
-    const struct put_to *to = r->to;
-    const struct gemm_end end = {c->s.dtype, to->scale, to->bias, to->residual, r->put.relu};
-    const struct gemm g = {
+
+    c->multiply(&(struct gemm){
         .a = r->source,
         .a_segment = r->gather.block / BLOCK * row,
         .a_row = row,
         .channels = c->in_blocks,
         .segments = 1,
-        .lanes = (int)row,
+        .terms = (int)row,
         .rows = r->phase->rows * r->phase->columns,
         .w = r->weight,
         .w_block = (size_t)c->in_blocks * row * BLOCK,
         .w_channel = row * BLOCK,
         .blocks = c->out_blocks,
-        .out = to->target,
+        .to = r->to,
+        .dtype = c->s.dtype,
         .out_block = r->put.block,
-        .end = &end,
         .pictures = c->s.n,
         .a_picture = r->gather.picture / BLOCK * row,
         .out_picture = r->put.picture,
-    };
-
-    if (c->dot)
-        c->gemm->gemm_dot(&g);
-    else
-        c->gemm->gemm(&g);
+    });
 }
 
-/* Row Y of all pictures, as many at a time as fill a chunk, or pieces of it. Taps above or below the picture are left
- * out, which is a part of the arithmetic; the others follow each other. */
-static void run_row(const struct run *r, int y)
+/* Those that read the picture, or padding beside it, in output row Y. Taps above and below it are left out, which is a
+ * part of the arithmetic. */
+static struct taps taps_of_row(const struct run *r, int y)
 {
-    const struct gather *g = &r->gather;
-    const int columns = r->phase->columns, most = r->c->chunk;
-    const int together = columns < most ? most / columns : 1;
-    struct chunk k = {0};
+    struct taps taps = {0, 0};
 
     for (int t = 0; t < r->phase->taps; t++) {
-        const int from = y * g->step + g->at[t][0];
+        const int from = y * r->gather.step + r->gather.at[t][0];
 
-        if (from < 0 || from >= g->h)
+        if (from < 0 || from >= r->gather.h)
             continue;
-        if (k.taps++ == 0)
-            k.tap = t;
+        if (taps.n++ == 0)
+            taps.first = t;
     }
-    for (; k.picture < r->c->s.n; k.picture += k.pictures) {
-        k.pictures = smaller(together, r->c->s.n - k.picture);
-        for (int x = 0; x < columns; x += k.count) {
-            k.first = y * columns + x;
-            k.count = smaller(most, columns - x);
-            run_chunk(r, &k);
-        }
-    }
+    return taps;
 }
 
-/* Whether there are taps above or below the picture. */
-static bool padded(const struct run *r)
+/* COUNT pixels from FIRST on of all pictures: as many pictures at a time as fill a chunk, or parts of one. */
+static void run_pixels(const struct run *r, struct taps taps, int first, int count)
 {
-    const int bottom = (r->phase->rows - 1) * r->gather.step;
+    const int most = r->c->chunk, together = count < most ? most / count : 1;
+    struct chunk k = {0};
 
-    for (int t = 0; t < r->phase->taps; t++)
-        if (r->gather.at[t][0] < 0 || bottom + r->gather.at[t][0] >= r->gather.h)
-            return true;
-    return false;
+    for (; k.picture < r->c->s.n; k.picture += k.pictures) {
+        k.pictures = smaller(together, r->c->s.n - k.picture);
+        for (k.first = first; k.first < first + count; k.first += k.count) {
+            k.count = smaller(most, first + count - k.first);
+            run_chunk(r, taps, &k);
+        }
+    }
 }
 
 static void run_phase(const struct run *r)
 {
-    const struct conv *c = r->c;
-    const int grid = r->phase->rows * r->phase->columns, total = c->s.n * grid;
+    const int rows = r->phase->rows, columns = r->phase->columns;
 
-    if (!r->gathered) {
-        run_in_place(r);
-    } else if (padded(r)) {
-        for (int y = 0; y < r->phase->rows; y++)
-            run_row(r, y);
-    } else {
-        for (int first = 0, count; first < total; first += count) {
-            count = smaller(c->chunk, total - first);
-            run_chunk(r, &(struct chunk){0, 1, first, count, 0, r->phase->taps});
+    for (int y = 0, end; y < rows; y = end) {
+        const struct taps taps = taps_of_row(r, y);
+
+        for (end = y + 1; end < rows; end++) {
+            const struct taps next = taps_of_row(r, end);
+
+            if (next.first != taps.first || next.n != taps.n)
+                break;
         }
+        run_pixels(r, taps, y * columns, (end - y) * columns);
     }
 }
 
@@ -281,7 +267,7 @@ void direct_clear(const struct conv *c, void *target)
 }
 
 void direct_run(const struct conv *c, const void *source, const float *weight,
-                const struct put_to *to, bool relu, void *scratch)
+                const struct put_to *to, void *scratch)
 {
     const struct conv_shape *s = &c->s;
     const bool backward = s->pass == CONV_BACKWARD_DATA, planes = backward && s->c < BLOCK;
@@ -304,20 +290,23 @@ void direct_run(const struct conv *c, const void *source, const float *weight,
                     .columns = p->columns,
                     .step = c->phases.step_out,
                     .row0 = p->row0,
-                    .column0 = p->column0,
-                    .relu = relu},
+                    .column0 = p->column0},
             .to = to,
             .source = source,
             .weight = weight + (size_t)(p->first_tap * c->in_blocks) * (size_t)c->out_blocks *
                                    BLOCK * row_floats(c),
-            .gathered = reads_in_place(c) ? NULL : scratch_part(c, scratch, 0),
-            .sums = reads_in_place(c) ? NULL : scratch_part(c, scratch, 1),
+            .gathered = scratch_part(c, scratch, 0),
+            .sums = scratch_part(c, scratch, 1),
         };
 
         r.gather.taps = p->taps;
         r.gather.at = (const signed char(*)[2])c->phases.at + p->first_tap;
         r.gather.order = c->dot ? GATHER_PAIR_LANES : GATHER_ODD_LANES;
-        if (p->taps > 0 && p->rows > 0 && p->columns > 0)
+        if (p->taps == 0 || p->columns == 0)
+            continue;
+        if (reads_in_place(c))
+            run_in_place(&r);
+        else
             run_phase(&r);
     }
 }
@@ -357,7 +346,7 @@ static void run_chain(const struct chain *n)
         .d_block = d ? gd.block : (size_t)rows * BLOCK,
         .pixels = rows,
         .d_blocks = c->out_blocks,
-        .lanes = BLOCK,
+        .columns = BLOCK,
         .out_d = (size_t)(c->in_blocks * taps) * TILE,
         .out_x = TILE,
         .add = n->first > 0,
@@ -381,10 +370,7 @@ static void run_chain(const struct chain *n)
         g.out = n->leaf + (size_t)(b * taps) * TILE;
         if (!x)
             c->pack->gather(&gx, n->scratch_x, g.x_block, from, blocks, n->first, n->count);
-        if (c->dot)
-            c->gemm->gemm_grad_dot(&g);
-        else
-            c->gemm->gemm_grad(&g);
+        c->multiply_grad(&g);
     }
 }
 

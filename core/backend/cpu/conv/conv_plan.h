@@ -34,8 +34,10 @@ void phases_clear(struct phases *p);
 struct conv {
     struct conv_shape s;
     enum conv_algorithm algorithm;
-    bool dot; /* bf16 by gemm_dot() and gemm_grad_dot() */
-    const struct gemm_kernels *gemm;
+    bool dot;                                         /* bf16 is multiplied by pairs */
+    int tile_rows;                                    /* of the kernels */
+    void (*multiply)(const struct gemm *g);           /* gemm() or gemm_dot(); */
+    void (*multiply_grad)(const struct gemm_grad *g); /* likewise */
     const struct pack_kernels *pack;
     const struct winograd_kernels *winograd;
     int parts; /* groups, as many together as fill blocks: each is a convolution of its own */
@@ -91,18 +93,19 @@ int direct_plan(struct conv *c, struct err *err) MUST_USE;
 /* Before the parts of a data gradient: zeros where no tap leads to some of the pixels. */
 void direct_clear(const struct conv *c, void *target);
 void direct_run(const struct conv *c, const void *source, const float *weight,
-                const struct put_to *to, bool relu, void *scratch);
+                const struct put_to *to, void *scratch);
 void direct_gradient(const struct conv *c, const void *x, const void *dy, float *leaf,
                      void *scratch);
 void rows_plan(struct conv *c);
-/* Whether the numbers that a bf16 pass adds up fall into pairs. */
-bool rows_pair(const struct conv_shape *s);
+/* Whether bf16 can be multiplied by pairs. Forward: each output pixel begins at an even number of its row. Gradient:
+ * a row has an even number of output pixels. */
+bool rows_in_pairs(const struct conv_shape *s);
 void rows_run(const struct conv *c, const void *x, const float *weight, const struct put_to *to,
-              bool relu, void *scratch);
+              void *scratch);
 void rows_gradient(const struct conv *c, const void *x, const void *dy, float *leaf, void *scratch);
 void winograd_plan(struct conv *c);
 void winograd_run(const struct conv *c, const float *source, const float *weight,
-                  const struct put_to *to, bool relu, void *scratch);
+                  const struct put_to *to, void *scratch);
 void winograd_gradient(const struct conv *c, const float *x, const float *dy, float *leaf,
                        void *scratch);
 

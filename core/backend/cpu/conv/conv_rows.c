@@ -20,66 +20,57 @@ void rows_plan(struct conv *c)
 
     c->room[0] = (size_t)(s->h + 2 * s->pad) * pitch(c);
     c->room[0] = align_up(c->room[0], BLOCK); /* what follows is aligned, too */
-    c->room[1] = s->pass == CONV_BACKWARD_WEIGHT ? (size_t)(c->out_blocks * s->q) * BLOCK : 0;
+    if (s->pass == CONV_BACKWARD_WEIGHT && s->dtype == DTYPE_BF16)
+        c->room[1] = (size_t)(c->out_blocks * s->q) * BLOCK;
 }
 
-/* A pixel of the output begins at a whole pair; in a gradient pixels are paired. */
-bool rows_pair(const struct conv_shape *s)
+bool rows_in_pairs(const struct conv_shape *s)
 {
     return s->pass == CONV_FORWARD ? s->stride * s->c % 2 == 0 : s->q % 2 == 0;
 }
 
-/* Picture N interleaved: numbers, or pairs of neighbours. */
-static const float *picture(const struct conv *c, const void *x, int n, bool pairs, float *room)
+/* Picture N to ROWS: numbers, or pairs of neighbours. */
+static void interleave_picture(const struct conv *c, const void *x, int n, bool pairs, float *rows)
 {
     const struct conv_shape *s = &c->s;
     const size_t bytes = (size_t)(s->c * s->h) * (size_t)s->w * dtype_size(s->dtype);
 
-    c->pack->interleave(room, pitch(c), pairs, (const char *)x + (size_t)n * bytes, s->dtype, s->c,
+    c->pack->interleave(rows, pitch(c), pairs, (const char *)x + (size_t)n * bytes, s->dtype, s->c,
                         s->h, s->w, s->pad);
-    return room;
 }
 
 void rows_run(const struct conv *c, const void *x, const float *weight, const struct put_to *to,
-              bool relu, void *scratch)
+              void *scratch)
 {
     const struct conv_shape *s = &c->s;
-    const struct gemm_end end = {s->dtype, to->scale, to->bias, to->residual, relu};
-    const size_t block = BLOCK * (size_t)(s->p * s->q);
-    /* numbers in a word, words of a row and of a tap row */
-    const size_t per = c->dot ? 2 : 1, row = pitch(c) / per,
-                 lanes = ((size_t)(s->s * s->c) + per - 1) / per;
+    const int in_word = c->dot ? 2 : 1, taps = s->s * s->c; /* numbers; of a tap row */
+    const size_t words = pitch(c) / (size_t)in_word,        /* of a row */
+        terms = (size_t)((taps + in_word - 1) / in_word), block = BLOCK * (size_t)(s->p * s->q);
+    float *rows = scratch;
 
     for (int n = 0; n < s->n; n++) {
-        const float *rows = picture(c, x, n, c->dot, scratch);
-
-        for (int p = 0; p < s->p; p += CHUNK) {
-            const struct gemm g = {
-                .a = rows + (size_t)(p * s->stride) * row,
-                .a_segment = row,
-                .a_row = (size_t)(s->stride * s->c) / per,
+        interleave_picture(c, x, n, c->dot, rows);
+        for (int p = 0; p < s->p; p += CHUNK)
+            c->multiply(&(struct gemm){
+                .a = rows + (size_t)(p * s->stride) * words,
+                .a_segment = words,
+                .a_row = (size_t)(s->stride * s->c / in_word),
                 .channels = 1,
                 .segments = s->r,
-                .lanes = (int)lanes,
-                .odd = c->dot && s->s * s->c % 2,
+                .terms = (int)terms,
+                .odd_terms = c->dot && taps % 2,
                 .rows = s->q,
                 .w = weight,
-                .w_block = (size_t)s->r * lanes * BLOCK,
+                .w_block = (size_t)s->r * terms * BLOCK,
                 .blocks = c->out_blocks,
-                .out = to->target,
+                .to = to,
+                .dtype = s->dtype,
                 .out_first = (size_t)(n * c->out_blocks) * block + (size_t)(p * s->q) * BLOCK,
                 .out_block = block,
-                .end = &end,
                 .pictures = smaller(CHUNK, s->p - p),
-                .a_picture = (size_t)s->stride * row,
+                .a_picture = (size_t)s->stride * words,
                 .out_picture = (size_t)s->q * BLOCK,
-            };
-
-            if (c->dot)
-                c->gemm->gemm_dot(&g);
-            else
-                c->gemm->gemm(&g);
-        }
+            });
     }
 }
 
@@ -90,35 +81,35 @@ void rows_gradient(const struct conv *c, const void *x, const void *dy, float *l
     const struct conv_shape *s = &c->s;
     const size_t block = BLOCK * (size_t)(s->p * s->q), step = (size_t)(s->stride * s->c),
                  picture_size = (size_t)c->out_blocks * block;
-    const int per = c->dot ? 2 : 1; /* pixels in a word */
-    const struct gather read = {.dtype = s->dtype,
-                                .picture = picture_size,
-                                .block = block,
-                                .h = s->p,
-                                .w = s->q,
-                                .rows = s->p,
-                                .columns = s->q,
-                                .step = 1,
-                                .taps = 1,
-                                .at = here,
-                                .order = c->dot ? GATHER_PAIR_PIXELS_FIRST_HIGH : GATHER_PLAIN};
-    float *rows = scratch_part(c, scratch, 0), *row = scratch_part(c, scratch, 1);
+    const int in_word = c->dot ? 2 : 1; /* pixels */
+    const struct gather of_dy = {.dtype = s->dtype,
+                                 .picture = picture_size,
+                                 .block = block,
+                                 .h = s->p,
+                                 .w = s->q,
+                                 .rows = s->p,
+                                 .columns = s->q,
+                                 .step = 1,
+                                 .taps = 1,
+                                 .at = here,
+                                 .order = c->dot ? GATHER_PAIR_PIXELS_FIRST_HIGH : GATHER_PLAIN};
+    float *rows = scratch_part(c, scratch, 0), *dy_row = scratch_part(c, scratch, 1);
 
     for (int n = 0; n < s->n; n++) {
-        picture(c, x, n, false, rows);
+        interleave_picture(c, x, n, false, rows);
         if (c->dot)
-            c->pack->pair_up(rows, c->room[0], step);
+            c->pack->pair_up(rows, (size_t)(s->h + 2 * s->pad) * pitch(c), step);
         for (int p = 0; p < s->p; p++) {
             struct gemm_grad g = {
                 .x = rows + (size_t)(p * s->stride) * pitch(c),
                 .x_block = pitch(c),
-                .x_row = step * (size_t)per,
+                .x_row = step * (size_t)in_word,
                 .d = (const float *)dy + (size_t)n * picture_size + (size_t)(p * s->q) * BLOCK,
                 .d_block = block,
-                .pixels = s->q / per,
+                .pixels = s->q / in_word,
                 .x_blocks = s->r,
                 .d_blocks = c->out_blocks,
-                .lanes = s->s * s->c,
+                .columns = s->s * s->c,
                 .out = leaf,
                 .out_d = (size_t)(s->r * s->s * s->c) * BLOCK,
                 .out_x = (size_t)(s->s * s->c) * BLOCK,
@@ -127,14 +118,11 @@ void rows_gradient(const struct conv *c, const void *x, const void *dy, float *l
 
             if (s->dtype == DTYPE_BF16) {
                 g.d_block = (size_t)g.pixels * BLOCK;
-                c->pack->gather(&read, row, g.d_block, dy, c->out_blocks, (n * s->p + p) * s->q,
+                c->pack->gather(&of_dy, dy_row, g.d_block, dy, c->out_blocks, (n * s->p + p) * s->q,
                                 s->q);
-                g.d = row;
+                g.d = dy_row;
             }
-            if (c->dot)
-                c->gemm->gemm_grad_dot(&g);
-            else
-                c->gemm->gemm_grad(&g);
+            c->multiply_grad(&g);
         }
     }
 }

@@ -46,7 +46,7 @@ static size_t tile_floats(const struct conv_format *f)
     return f->pairs ? TILE / 2 : TILE;
 }
 
-/* Of a tap row. */
+/* Pairs of a tap row; an odd last number has one of its own. */
 static int row_pairs(const struct conv_format *f)
 {
     return (f->s * f->c + 1) / 2;
@@ -101,6 +101,15 @@ static void load_tiles(const struct conv_format *f, int k, int c, const float *p
         tiles[i] = f32_from_bf16(bf16_from_f32(tiles[i]));
 }
 
+static float word_of(float high, float low)
+{
+    const uint32_t bits = (uint32_t)bf16_from_f32(high) << 16 | bf16_from_f32(low);
+    float word;
+
+    memcpy(&word, &bits, sizeof word);
+    return word;
+}
+
 /* To (out blocks, r, s, in, 16): a tap row is one run. */
 static void put_rows(const struct conv_format *f, int out, int in, const float *tiles, float *data,
                      const struct pack_kernels *pack)
@@ -113,16 +122,7 @@ static void put_rows(const struct conv_format *f, int out, int in, const float *
                         (size_t)(lanes * BLOCK));
 }
 
-static float word_of(float high, float low)
-{
-    const uint32_t bits = (uint32_t)bf16_from_f32(high) << 16 | bf16_from_f32(low);
-    float word;
-
-    memcpy(&word, &bits, sizeof word);
-    return word;
-}
-
-/* The same for bf16 in pairs, of which the first number is high: (out blocks, r, pairs, 16). */
+/* The same for bf16 in pairs, of which the first number is high: to (out blocks, r, pairs, 16). */
 static void put_row_pairs(const struct conv_format *f, int out, const float *tiles, float *data,
                           const struct pack_kernels *pack)
 {

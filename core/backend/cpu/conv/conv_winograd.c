@@ -46,7 +46,7 @@ void winograd_plan(struct conv *c)
 }
 
 void winograd_run(const struct conv *c, const float *source, const float *weight,
-                  const struct put_to *to, bool relu, void *scratch)
+                  const struct put_to *to, void *scratch)
 {
     const struct tiling in = tiling_of(c->s.h, c->s.w, c->parts * c->in_blocks),
                         out = tiling_of(c->s.h, c->s.w, c->parts * c->out_blocks);
@@ -66,13 +66,13 @@ void winograd_run(const struct conv *c, const float *source, const float *weight
             struct put_to here = *to;
 
             for (int i = 0; i < WINOGRAD_PLANES; i++)
-                c->gemm->gemm(&(struct gemm){
+                c->multiply(&(struct gemm){
                     .a = v.data + (size_t)i * v.plane,
                     .a_segment = v.block,
                     .a_row = BLOCK,
                     .channels = c->in_blocks,
                     .segments = 1,
-                    .lanes = BLOCK,
+                    .terms = BLOCK,
                     .rows = count,
                     .w = weight + (size_t)i * weight_plane + (size_t)b * weight_block,
                     .w_block = weight_block,
@@ -87,7 +87,7 @@ void winograd_run(const struct conv *c, const float *source, const float *weight
                 to->residual ? (const float *)to->residual + (size_t)b * out.block : NULL;
             here.scale = to->scale ? to->scale + b * BLOCK : NULL;
             here.bias = to->scale ? to->bias + b * BLOCK : NULL;
-            c->winograd->output(&out, &here, relu, &m, blocks, first, count);
+            c->winograd->output(&out, &here, &m, blocks, first, count);
         }
     }
 }
@@ -99,7 +99,7 @@ static void gradient_blocks(const struct conv *c, const struct planes *x, const 
     const size_t leaf_d = (size_t)c->in_blocks * 9 * TILE;
 
     for (int i = 0; i < WINOGRAD_PLANES; i++)
-        c->gemm->gemm_grad(&(struct gemm_grad){
+        c->multiply_grad(&(struct gemm_grad){
             .x = x->data + (size_t)i * x->plane,
             .x_row = BLOCK,
             .d = d->data + (size_t)i * d->plane,
@@ -107,7 +107,7 @@ static void gradient_blocks(const struct conv *c, const struct planes *x, const 
             .pixels = tiles,
             .x_blocks = 1,
             .d_blocks = blocks,
-            .lanes = BLOCK,
+            .columns = BLOCK,
             .out = room + (size_t)i * c->plane[1],
             .out_d = TILE,
         });

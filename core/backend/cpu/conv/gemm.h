@@ -9,42 +9,37 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "backend/op.h"
+#include "backend/cpu/conv/pack.h"
 
 enum { BLOCK = 16 }; /* channels that lie side by side */
 
-/* What is stored: relu?(scale sum + bias + residual), each step rounded to fp32, the last to its type. */
-struct gemm_end {
-    enum dtype dtype;          /* of OUT and the residual */
-    const float *scale, *bias; /* number 16 b + k; both NULL: the sum as it is */
-    const void *residual;      /* like OUT; NULL: none */
-    bool relu;
-};
-
-/* out[b][i][k] = sum over channel blocks c, segments s, lanes l: a[c, s][i][l] w[b][c][s][l][k]; i < rows, b < blocks,
+/* out[b][i][k] = sum over channel blocks c, segments s, terms l: a[c, s][i][l] w[b][c][s][l][k]; i < rows, b < blocks,
  * k < 16. */
 struct gemm {
     const float *a; /* number (c, s, i, l) at (c * segments + s) * a_segment + i * a_row + l */
     size_t a_segment, a_row;
-    int channels, segments, lanes, rows; /* how many c, s, l, i */
-    const float *w; /* (segments, lanes, 16) of b and c at b * w_block + c * w_channel */
+    int channels, segments, terms, rows; /* how many c, s, l, i */
+    const float *w; /* (segments, terms, 16) of b and c at b * w_block + c * w_channel */
     size_t w_block, w_channel;
     int blocks;
-    void *out; /* number (b, i, k) at out_first + b * out_block + 16 i + k */
+    float *out; /* number (b, i, k) at out_first + b * out_block + 16 i + k */
     size_t out_first, out_block;
-    const struct gemm_end *end; /* NULL: the sums, in fp32 */
-    int pictures;               /* A and OUT again, so far apart: */
+    const struct put_to
+        *to; /* NULL, or in place of OUT: what follows a sum, into a target of DTYPE */
+    enum dtype dtype;
+    int pictures; /* A and OUT again, so far apart: */
     size_t a_picture, out_picture;
-    bool odd; /* GEMM_DOT: of the last lane of a segment, the high halves alone are multiplied */
+    bool
+        odd_terms; /* GEMM_DOT: of the last pair of a segment the high halves alone are multiplied */
 };
 
-/* out[kb][cb][l][k] (+)= sum over pixels i: x[cb][i][l] d[kb][i][k]; l < lanes, k < 16. */
+/* out[kb][cb][l][k] (+)= sum over pixels i: x[cb][i][l] d[kb][i][k]; l < columns, k < 16. */
 struct gemm_grad {
     const float *x; /* number (cb, i, l) at cb * x_block + i * x_row + l */
     size_t x_block, x_row;
     const float *d; /* number (kb, i, k) at kb * d_block + 16 i + k */
     size_t d_block;
-    int pixels, x_blocks, d_blocks, lanes;
+    int pixels, x_blocks, d_blocks, columns;
     float *out; /* (kb, cb, l, k) at kb * out_d + cb * out_x + 16 l + k */
     size_t out_d, out_x;
     bool add; /* each sum is added to what is there */

@@ -7,19 +7,20 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/gemm.h"
 
+#include "backend/cpu/conv/end.h"
 #include "backend/cpu/simd.h"
 #include "base/isa.h"
 
 /* Most rows and blocks of a tile: what the registers hold besides a row of weights and a spread number. */
 #if defined __AVX512F__
-enum { MOST_ROWS = 14, MOST_BLOCKS = 2, GRAD_LANES = 8 };
+enum { MOST_ROWS = 14, MOST_BLOCKS = 2, GRAD_COLUMNS = 8 };
 #elif defined __FMA__
-enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_LANES = 6 };
+enum { MOST_ROWS = 6, MOST_BLOCKS = 1, GRAD_COLUMNS = 6 };
 #elif defined __aarch64__
 /* gcc 12 reads all spread numbers of a step first: with 6 rows there is no register left for some sums. */
-enum { MOST_ROWS = 5, MOST_BLOCKS = 1, GRAD_LANES = 5 };
+enum { MOST_ROWS = 5, MOST_BLOCKS = 1, GRAD_COLUMNS = 5 };
 #else
-enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_LANES = 2 };
+enum { MOST_ROWS = 2, MOST_BLOCKS = 1, GRAD_COLUMNS = 2 };
 #endif
 
 /* What a number of A, W, X and D is: fp32; two of bf16; two of bf16, of which the high one counts. */
@@ -42,8 +43,8 @@ INLINE vf add_product(vf a, vf b, vf sum, const enum number n)
 
 typedef vf sums[MOST_BLOCKS * PARTS]; /* of a row */
 
-/* One lane of all rows: A of row i at a[i * row]. */
-INLINE void add_lane(sums *sum, const struct gemm *g, const float *a, const float *w,
+/* One term of all rows: A of row i at a[i * row]. */
+INLINE void add_term(sums *sum, const struct gemm *g, const float *a, const float *w,
                      const int rows, const int blocks, const size_t row, const enum number n)
 {
     vf b[MOST_BLOCKS * PARTS];
@@ -58,35 +59,25 @@ INLINE void add_lane(sums *sum, const struct gemm *g, const float *a, const floa
     }
 }
 
-/* The sums of blocks B and on, to number TO of OUT and on. */
-INLINE void put_sums(sums *sum, const struct gemm *g, size_t to, int b, const int rows,
+/* The sums of blocks B and on, from element FIRST of the target on. */
+INLINE void end_sums(sums *sum, const struct gemm *g, size_t first, int b, const int rows,
                      const int blocks, const enum dtype t)
 {
-    const struct gemm_end e = g->end ? *g->end : (struct gemm_end){0};
+    const struct put_to to = *g->to;
 
     EACH (k, blocks * PARTS) {
-        const size_t at = to + (size_t)(k / PARTS) * g->out_block + (size_t)(k % PARTS * VL);
+        const size_t at = first + (size_t)(k / PARTS) * g->out_block + (size_t)(k % PARTS * VL);
         const int channel = (b + k / PARTS) * BLOCK + k % PARTS * VL;
-        const vf scale = e.scale ? load_v(e.scale + channel) : (vf){0},
-                 bias = e.scale ? load_v(e.bias + channel) : (vf){0};
+        const vf scale = scale_of(&to, channel), bias = bias_of(&to, channel);
 
-        EACH (i, rows) {
-            vf v = sum[i][k];
-
-            if (e.scale)
-                v = v * scale + bias;
-            if (e.residual)
-                v += load_typed(e.residual, at + (size_t)(i * BLOCK), t);
-            if (e.relu)
-                v = relu_v(v);
-            store_typed(g->out, at + (size_t)(i * BLOCK), v, t);
-        }
+        EACH (i, rows)
+            end_sum(&to, at + (size_t)(i * BLOCK), sum[i][k], scale, bias, t);
     }
 }
 
 INLINE void tile(const struct gemm *g, const float *a, const float *w, size_t to, int b,
-                 const int rows, const int blocks, const size_t row, const int lanes,
-                 const bool dot, const bool odd)
+                 const int rows, const int blocks, const size_t row, const int terms,
+                 const bool dot, const bool odd_terms)
 {
     sums sum[MOST_ROWS];
 
@@ -101,29 +92,29 @@ INLINE void tile(const struct gemm *g, const float *a, const float *w, size_t to
             if (row >= BLOCK / 2 && row <= BLOCK)
                 EACH (i, rows)
                     __builtin_prefetch(a + g->a_segment + (size_t)i * row);
-            for (int l = 0; l < lanes - odd; l++, at += BLOCK)
-                add_lane(sum, g, a + l, at, rows, blocks, row, dot ? PAIR : SINGLE);
-            if (odd) {
-                add_lane(sum, g, a + lanes - 1, at, rows, blocks, row, HIGH);
+            for (int l = 0; l < terms - odd_terms; l++, at += BLOCK)
+                add_term(sum, g, a + l, at, rows, blocks, row, dot ? PAIR : SINGLE);
+            if (odd_terms) {
+                add_term(sum, g, a + terms - 1, at, rows, blocks, row, HIGH);
                 at += BLOCK;
             }
         }
     }
-    if (!g->end)
+    if (!g->to)
         EACH (k, blocks * PARTS)
             EACH (i, rows)
-                store_v((float *)g->out + to + (size_t)(k / PARTS) * g->out_block + i * BLOCK +
+                store_v(g->out + to + (size_t)(k / PARTS) * g->out_block + i * BLOCK +
                             k % PARTS * VL,
                         sum[i][k]);
-    else if (g->end->dtype == DTYPE_BF16)
-        put_sums(sum, g, to, b, rows, blocks, DTYPE_BF16);
+    else if (g->dtype == DTYPE_BF16)
+        end_sums(sum, g, to, b, rows, blocks, DTYPE_BF16);
     else
-        put_sums(sum, g, to, b, rows, blocks, DTYPE_F32);
+        end_sums(sum, g, to, b, rows, blocks, DTYPE_F32);
 }
 
 /* All rows of as many BLOCKS. */
 INLINE void tiles(const struct gemm *g, int picture, int b, const int blocks, const size_t row,
-                  const int lanes, const bool dot, const bool odd)
+                  const int terms, const bool dot, const bool odd_terms)
 {
     const int n = (g->rows + MOST_ROWS - 1) / MOST_ROWS;
 
@@ -138,7 +129,7 @@ INLINE void tiles(const struct gemm *g, int picture, int b, const int blocks, co
 #define ROWS(r)                                                                                    \
     case r:                                                                                        \
         if (r <= MOST_ROWS)                                                                        \
-            tile(g, a, w, to, b, r <= MOST_ROWS ? r : 1, blocks, row, lanes, dot, odd);            \
+            tile(g, a, w, to, b, r <= MOST_ROWS ? r : 1, blocks, row, terms, dot, odd_terms);      \
         break;
             ROWS(1)
             ROWS(2)
@@ -161,28 +152,28 @@ INLINE void tiles(const struct gemm *g, int picture, int b, const int blocks, co
     }
 }
 
-INLINE void gemm_body(const struct gemm *g, const size_t row, const int lanes, const bool dot,
-                      const bool odd)
+INLINE void gemm_body(const struct gemm *g, const size_t row, const int terms, const bool dot,
+                      const bool odd_terms)
 {
     int b = 0;
 
     for (; b + MOST_BLOCKS <= g->blocks; b += MOST_BLOCKS)
         for (int n = 0; n < g->pictures; n++)
-            tiles(g, n, b, MOST_BLOCKS, row, lanes, dot, odd);
+            tiles(g, n, b, MOST_BLOCKS, row, terms, dot, odd_terms);
     for (; b < g->blocks; b++)
         for (int n = 0; n < g->pictures; n++)
-            tiles(g, n, b, 1, row, lanes, dot, odd);
+            tiles(g, n, b, 1, row, terms, dot, odd_terms);
 }
 
 /* Constants where they are common, so that the addresses of a tile's rows are constants, too. */
 static void gemm(const struct gemm *g)
 {
-    if (g->a_row == BLOCK && g->lanes == BLOCK)
+    if (g->a_row == BLOCK && g->terms == BLOCK)
         gemm_body(g, BLOCK, BLOCK, false, false);
     else if (g->a_row == 6)
-        gemm_body(g, 6, g->lanes, false, false);
+        gemm_body(g, 6, g->terms, false, false);
     else
-        gemm_body(g, g->a_row, g->lanes, false, false);
+        gemm_body(g, g->a_row, g->terms, false, false);
 }
 
 /* ---- gradients of weights: the sum runs over pixels ---- */
@@ -191,11 +182,11 @@ static void gemm(const struct gemm *g)
 enum { NEXT_D = 8, NEXT_X = 32 };
 
 INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d, float *out,
-                      const int lanes, const int blocks, const size_t row, const bool dot)
+                      const int columns, const int blocks, const size_t row, const bool dot)
 {
-    vf sum[GRAD_LANES][MOST_BLOCKS * PARTS];
+    vf sum[GRAD_COLUMNS][MOST_BLOCKS * PARTS];
 
-    EACH (l, lanes)
+    EACH (l, columns)
         EACH (k, blocks * PARTS)
             sum[l][k] = (vf){0};
     for (int i = 0; i < g->pixels; i++, x += row, d += BLOCK) {
@@ -206,7 +197,7 @@ INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d,
         EACH (k, blocks)
             __builtin_prefetch(d + (size_t)k * g->d_block + NEXT_D * BLOCK);
         __builtin_prefetch(x + NEXT_X * row);
-        EACH (l, lanes) {
+        EACH (l, columns) {
             const vf v = splat_v(x[l]);
 
             EACH (k, blocks * PARTS)
@@ -214,38 +205,38 @@ INLINE void grad_tile(const struct gemm_grad *g, const float *x, const float *d,
         }
     }
     EACH (k, blocks * PARTS)
-        EACH (l, lanes) {
+        EACH (l, columns) {
             float *to = out + (size_t)(k / PARTS) * g->out_d + l * BLOCK + k % PARTS * VL;
 
             store_v(to, g->add ? load_v(to) + sum[l][k] : sum[l][k]);
         }
 }
 
-/* The lanes of one block of X, evenly by at most GRAD_LANES. */
-INLINE void grad_lanes(const struct gemm_grad *g, const float *x, const float *d, float *out,
-                       const int blocks, const size_t row, const bool dot)
+/* The columns of one block of X, evenly by at most GRAD_COLUMNS. */
+INLINE void grad_columns(const struct gemm_grad *g, const float *x, const float *d, float *out,
+                         const int blocks, const size_t row, const bool dot)
 {
-    const int n = (g->lanes + GRAD_LANES - 1) / GRAD_LANES;
+    const int n = (g->columns + GRAD_COLUMNS - 1) / GRAD_COLUMNS;
 
-    for (int i = 0, first = 0, lanes; i < n; i++, first += lanes) {
+    for (int i = 0, first = 0, columns; i < n; i++, first += columns) {
         float *to = out + (size_t)first * BLOCK;
 
-        lanes = (g->lanes - first + n - i - 1) / (n - i);
-        switch (lanes) {
-#define LANES_OF(r)                                                                                \
+        columns = (g->columns - first + n - i - 1) / (n - i);
+        switch (columns) {
+#define COLUMNS(r)                                                                                 \
     case r:                                                                                        \
-        if (r <= GRAD_LANES)                                                                       \
-            grad_tile(g, x + first, d, to, r <= GRAD_LANES ? r : 1, blocks, row, dot);             \
+        if (r <= GRAD_COLUMNS)                                                                     \
+            grad_tile(g, x + first, d, to, r <= GRAD_COLUMNS ? r : 1, blocks, row, dot);           \
         break;
-            LANES_OF(1)
-            LANES_OF(2)
-            LANES_OF(3)
-            LANES_OF(4)
-            LANES_OF(5)
-            LANES_OF(6)
-            LANES_OF(7)
-            LANES_OF(8)
-#undef LANES_OF
+            COLUMNS(1)
+            COLUMNS(2)
+            COLUMNS(3)
+            COLUMNS(4)
+            COLUMNS(5)
+            COLUMNS(6)
+            COLUMNS(7)
+            COLUMNS(8)
+#undef COLUMNS
         default:
             break;
         }
@@ -263,9 +254,9 @@ INLINE void gemm_grad_body(const struct gemm_grad *g, const size_t row, const bo
             float *out = g->out + (size_t)k * g->out_d + (size_t)c * g->out_x;
 
             if (blocks == MOST_BLOCKS)
-                grad_lanes(g, x, d, out, MOST_BLOCKS, row, dot);
+                grad_columns(g, x, d, out, MOST_BLOCKS, row, dot);
             else
-                grad_lanes(g, x, d, out, 1, row, dot);
+                grad_columns(g, x, d, out, 1, row, dot);
         }
         k += blocks;
     }
@@ -339,14 +330,14 @@ static void outer(float *out, const float *d, const float *x, int n, int k, int 
 #if defined __AVX512BF16__
 static void gemm_dot(const struct gemm *g)
 {
-    if (g->a_row == BLOCK / 2 && g->lanes == BLOCK / 2 && !g->odd)
+    if (g->a_row == BLOCK / 2 && g->terms == BLOCK / 2 && !g->odd_terms)
         gemm_body(g, BLOCK / 2, BLOCK / 2, true, false);
-    else if (g->a_row == 3 && g->odd)
-        gemm_body(g, 3, g->lanes, true, true);
-    else if (g->odd)
-        gemm_body(g, g->a_row, g->lanes, true, true);
+    else if (g->a_row == 3 && g->odd_terms)
+        gemm_body(g, 3, g->terms, true, true);
+    else if (g->odd_terms)
+        gemm_body(g, g->a_row, g->terms, true, true);
     else
-        gemm_body(g, g->a_row, g->lanes, true, false);
+        gemm_body(g, g->a_row, g->terms, true, false);
 }
 
 static void gemm_grad_dot(const struct gemm_grad *g)

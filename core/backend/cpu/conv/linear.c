@@ -37,7 +37,7 @@ void linear_run(const struct conv_format *f, enum isa isa, const float *in, cons
         .a_row = (size_t)inputs,
         .channels = 1,
         .segments = 1,
-        .lanes = inputs,
+        .terms = inputs,
         .rows = n,
         .w = weight,
         .w_block = (size_t)inputs * BLOCK,

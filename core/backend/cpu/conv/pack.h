@@ -34,8 +34,16 @@ struct gather {
     enum gather_order order;
 };
 
-/* y = relu?(scale sum + bias + residual), rounded once more to its type, at the pixels (step row + row0,
- * step column + column0) of the target. */
+/* Where sums go: target = relu?(scale sum + bias + residual), each step rounded to fp32, the last to the target's
+ * type. */
+struct put_to {
+    void *target;
+    const void *residual;      /* like the target; NULL: none */
+    const float *scale, *bias; /* of its channels; both NULL: the sum as it is */
+    bool relu;
+};
+
+/* The pixels (step row + row0, step column + column0) of the target. */
 struct put {
     enum dtype dtype;
     size_t picture, block; /* of the target, elements */
@@ -43,12 +51,6 @@ struct put {
     int planes;        /* 0, or how many channels the target has, as planes of BLOCK elements */
     int rows, columns; /* of the grid, counted over pictures, rows, columns */
     int step, row0, column0;
-    bool relu;
-};
-struct put_to { /* what one run of a PUT works on */
-    void *target;
-    const void *residual;      /* like the target; NULL: none */
-    const float *scale, *bias; /* of its channels; both NULL: the sum as it is */
 };
 
 struct pack_kernels {

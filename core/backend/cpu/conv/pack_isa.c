@@ -1,6 +1,7 @@
 /* pack_isa.c - see pack.h. SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/pack.h"
 
+#include "backend/cpu/conv/end.h"
 #include "backend/cpu/conv/gemm.h"
 #include "backend/cpu/simd.h"
 #include "backend/elem.h"
@@ -31,22 +32,24 @@ INLINE void gather_pixel(float *dst, int i, const void *from, enum dtype t,
     }
 }
 
-/* COUNT pixels of one row of the source, STEP apart from COLUMN on, as pixels I and on of the whole. Those from INSIDE
+/* Pixels I to END of the whole, of one row of the source: pixel I reads source pixel COLUMN0 + I step. Those from INSIDE
  * to OUTSIDE are in the picture; all else is zeros. */
 struct run {
-    const char *row;
-    int column, step;
+    const char *row; /* NULL: above or below the picture */
+    int column0, step;
     int i, inside, outside, end;
 };
 
-INLINE struct run run_of(const struct gather *g, const char *row, bool exists, int column, int i,
-                         int count)
+/* COUNT pixels, the first at source row Y and COLUMN. */
+INLINE struct run run_of(const struct gather *g, const char *picture, int y, int column, int i,
+                         int count, enum dtype t)
 {
     const int before = column < 0 ? (g->step - 1 - column) / g->step : 0,
               until = column < g->w ? (g->w - 1 - column) / g->step + 1 : 0;
-    struct run r = {row, column - i * g->step, g->step, i, i + count, i + count, i + count};
+    struct run r = {NULL, column - i * g->step, g->step, i, i + count, i + count, i + count};
 
-    if (exists && before < count && before < until) {
+    if (y >= 0 && y < g->h && before < count && before < until) {
+        r.row = picture + (size_t)(y * g->w) * BLOCK * dtype_bytes(t);
         r.inside = i + before;
         r.outside = i + (until < count ? until : count);
     }
@@ -58,7 +61,7 @@ INLINE const void *pixel_of(const struct run *r, int i, enum dtype t)
     static const float zeros[BLOCK];
 
     return i >= r->inside && i < r->outside
-               ? r->row + (ptrdiff_t)(r->column + i * r->step) * BLOCK * (ptrdiff_t)dtype_bytes(t)
+               ? r->row + (size_t)((r->column0 + i * r->step) * BLOCK) * dtype_bytes(t)
                : (const char *)zeros;
 }
 
@@ -115,7 +118,6 @@ INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
                        const enum gather_order order)
 {
     const int grid = g->rows * g->columns;
-    const size_t row = (size_t)g->w * BLOCK * dtype_bytes(t);
 
     for (int i = 0, n; i < count; i += n) {
         const int pixel = first + i, column = pixel % grid % g->columns;
@@ -125,7 +127,7 @@ INLINE void gather_tap(const struct gather *g, float *dst, const void *source,
         struct run r;
 
         n = count - i < g->columns - column ? count - i : g->columns - column;
-        r = run_of(g, picture + (ptrdiff_t)y * (ptrdiff_t)row, y >= 0 && y < g->h, x, i, n);
+        r = run_of(g, picture, y, x, i, n, t);
         if (order == GATHER_PAIR_PIXELS || order == GATHER_PAIR_PIXELS_FIRST_HIGH)
             gather_pairs(dst, &r, order == GATHER_PAIR_PIXELS_FIRST_HIGH);
         else
@@ -164,23 +166,15 @@ static void gather(const struct gather *g, float *dst, size_t segment, const voi
 /* ---- results ---- */
 
 /* COUNT pixels, STEP apart in the target from number AT on. */
-INLINE void put_run(const struct put *p, const struct put_to *to, const float *sums, int b,
-                    size_t at, size_t step, int count, enum dtype t)
+INLINE void put_run(const struct put_to *to, const float *sums, int b, size_t at, size_t step,
+                    int count, enum dtype t)
 {
     for (int k = 0; k < BLOCK; k += VL) {
-        const vf scale = to->scale ? load_v(to->scale + b * BLOCK + k) : (vf){0};
-        const vf bias = to->scale ? load_v(to->bias + b * BLOCK + k) : (vf){0};
-        size_t to_at = at + (size_t)k;
+        const vf scale = scale_of(to, b * BLOCK + k), bias = bias_of(to, b * BLOCK + k);
 
-        for (int i = 0; i < count; i++, to_at += step * BLOCK) {
-            vf v = load_v(sums + (size_t)i * BLOCK + k);
-
-            if (to->scale)
-                v = v * scale + bias;
-            if (to->residual)
-                v += load_typed(to->residual, to_at, t);
-            store_typed(to->target, to_at, p->relu ? relu_v(v) : v, t);
-        }
+        for (int i = 0; i < count; i++)
+            end_sum(to, at + (size_t)k + (size_t)i * step * BLOCK, load_v(sums + i * BLOCK + k),
+                    scale, bias, t);
     }
 }
 
@@ -190,6 +184,7 @@ INLINE void put_block(const struct put *p, const struct put_to *to, const float 
 {
     const int grid = p->rows * p->columns;
     const bool whole = p->step == 1 && p->columns == p->w; /* rows follow each other, too */
+    const struct put_to copy = *to;
 
     for (int i = 0, run; i < count; i += run) {
         const int pixel = first + i, in = pixel % grid, column = in % p->columns;
@@ -199,7 +194,7 @@ INLINE void put_block(const struct put *p, const struct put_to *to, const float 
 
         run = whole ? grid - in : p->columns - column;
         run = run < count - i ? run : count - i;
-        put_run(p, to, sums + (size_t)i * BLOCK, b, at, (size_t)p->step, run, t);
+        put_run(&copy, sums + (size_t)i * BLOCK, b, at, (size_t)p->step, run, t);
     }
 }
 

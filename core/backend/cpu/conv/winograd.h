@@ -31,8 +31,8 @@ struct winograd_kernels {
     void (*gradient)(const struct tiling *g, const struct planes *v, const float *dy, int blocks,
                      int first, int count);
     /* y = relu?(scale A^T m A + bias + residual) */
-    void (*output)(const struct tiling *g, const struct put_to *to, bool relu,
-                   const struct planes *m, int blocks, int first, int count);
+    void (*output)(const struct tiling *g, const struct put_to *to, const struct planes *m,
+                   int blocks, int first, int count);
     /* ROWS rows of 16 of a weight gradient, taps out_tap apart, (+)= G^T m G */
     void (*weight_gradient)(float *out, size_t out_tap, const float *m, size_t plane, int rows,
                             bool add);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/conv/winograd.h"
 
+#include "backend/cpu/conv/end.h"
 #include "backend/cpu/conv/gemm.h"
 #include "backend/cpu/simd.h"
 #include "base/isa.h"
@@ -164,11 +165,12 @@ static void gradient(const struct tiling *g, const struct planes *v, const float
         }
 }
 
-INLINE void output_tile(const struct tiling *g, const struct put_to *to, bool relu, const float *m,
+INLINE void output_tile(const struct tiling *g, const struct put_to *to, const float *m,
                         size_t plane, size_t at, int b, int rows, int columns)
 {
     for (int part = 0; part < PARTS; part++) {
-        const size_t channel = (size_t)(b * BLOCK + part * VL);
+        const vf scale = scale_of(to, b * BLOCK + part * VL),
+                 bias = bias_of(to, b * BLOCK + part * VL);
         vf d[36];
 
         EACH (i, 36)
@@ -177,32 +179,24 @@ INLINE void output_tile(const struct tiling *g, const struct put_to *to, bool re
             output_4(d + j, d + j, 6);
         EACH (i, 4) {
             output_4(d + 6 * i, d + 6 * i, 1);
-            EACH (j, 4) {
-                const size_t k = at + (size_t)(i * g->w + j) * BLOCK + (size_t)(part * VL);
-                vf v = d[6 * i + j];
-
-                if (i >= rows || j >= columns)
-                    continue;
-                if (to->scale)
-                    v = v * load_v(to->scale + channel) + load_v(to->bias + channel);
-                if (to->residual)
-                    v += load_v((const float *)to->residual + k);
-                if (relu)
-                    v = relu_v(v);
-                store_v((float *)to->target + k, v);
-            }
+            EACH (j, 4)
+                if (i < rows && j < columns)
+                    end_sum(to, at + (size_t)(i * g->w + j) * BLOCK + (size_t)(part * VL),
+                            d[6 * i + j], scale, bias, DTYPE_F32);
         }
     }
 }
 
-static void output(const struct tiling *g, const struct put_to *to, bool relu,
-                   const struct planes *m, int blocks, int first, int count)
+static void output(const struct tiling *g, const struct put_to *to, const struct planes *m,
+                   int blocks, int first, int count)
 {
+    const struct put_to copy = *to;
+
     for (int b = 0; b < blocks; b++)
         for (int t = 0; t < count; t++) {
             const struct place p = tile_place(g, first + t);
 
-            output_tile(g, to, relu, m->data + (size_t)b * m->block + (size_t)t * BLOCK, m->plane,
+            output_tile(g, &copy, m->data + (size_t)b * m->block + (size_t)t * BLOCK, m->plane,
                         p.picture + (size_t)b * g->block + (size_t)(p.y * g->w + p.x) * BLOCK, b,
                         g->h - p.y, g->w - p.x);
         }
