@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "base/sandbox.h"
 #include "learn/begin.h"
 #include "range_test.h"
 
@@ -95,6 +96,7 @@ int main(int argc, char **argv)
     double whole, train = 0, wait = 0, valid = 0, pictures, range;
     struct err err;
 
+    sandbox_off(); /* it holds for a process, and there are two runs in this one */
     data = getenv("PRESIZE_DATA") ? getenv("PRESIZE_DATA") : "data";
     if (!is_prepared(set)) {
         printf("bench_job: skipped, %s/%s has no shards (fetch and prep %s)\n", data, set, set);

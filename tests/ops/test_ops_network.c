@@ -313,6 +313,8 @@ static void infer(void **state)
     compare(&(struct case_of){"inference of groups fp32", RESNEXT50_32X4D, DTYPE_F32, false, 0, 0.5,
                               1e-4});
     compare(&(struct case_of){"inference bf16", RESNET18, DTYPE_BF16, false, 0, 0.5, 0.05});
+    compare(&(struct case_of){"inference of bottlenecks bf16", RESNET50, DTYPE_BF16, false, 0, 0.5,
+                              0.05});
 }
 
 int main(void)

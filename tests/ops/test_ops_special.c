@@ -110,6 +110,30 @@ static void nan_and_infinity(void **state)
     }
 }
 
+/* Taps above the picture are left out (docs/arithmetic.md): an infinite weight there reaches no output of the first
+ * row, where 0 times it would be NaN. */
+static void infinite_weights_above_the_picture(void **state)
+{
+    static const struct special_case direct[] = {CONV(DTYPE_F32, 5, 2, false),
+                                                 CONV(DTYPE_BF16, 3, 1, false)};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof direct / sizeof *direct; i++) {
+        struct ops_setup s = ops_begin(&direct[i].c, i + 1);
+        const size_t side = (size_t)s.c.r, filter = (size_t)s.c.c * side * side;
+        struct ops_results ref;
+        struct err err = {0};
+
+        for (size_t k = 0; k < s.n_in[1] / filter; k += 3)
+            s.in[1][k * filter + side / 2] = INFINITY; /* first channel, first row, middle */
+        assert_int_equal(ops_run(&ref_backend, &(struct exec_options){0}, &s, &ref, &err), 0);
+        assert_true(isfinite(ref.out[0][0]) && !isfinite(ref.out[0][s.c.h / 2 * s.c.w]));
+        on_every_device(&direct[i], &s, &ref, check_device);
+        ops_results_free(&ref, &s);
+        ops_end(&s);
+    }
+}
+
 /* ---- rounding ---- */
 
 enum { CHANNELS = 4096 };
@@ -178,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nan_and_infinity),
+        cmocka_unit_test(infinite_weights_above_the_picture),
         cmocka_unit_test(bf16_is_rounded_to_nearest_even),
         cmocka_unit_test(what_differs_is_noticed),
     };

@@ -1,4 +1,4 @@
-/* kernels.h - the elementwise passes between convolutions, vectorised over 16 channels at a time.
+/* kernels.h - the elementwise passes between convolutions, over blocks of 16 channels.
  *
  * Every kernel works on the pictures of one microbatch on one thread. Operands of a call share one
  * shape and layout; sums run over pictures, then pixels, in rising order, each lane on its own, so
@@ -14,14 +14,14 @@
 #include "backend/op.h"
 #include "base/isa.h"
 
-enum { LANES = 16 }; /* channels in a block: a 512-bit register of floats */
+struct adam_k; /* elem.h */
+struct sgd_k;
+
+enum { LANES = 16 }; /* channels in a block */
 
 /* Where channel c = 16 cb + lane of pixel i of picture n lies, in elements:
  * n * picture + cb * block + i * pixel + lane. Blocked nChw16c: block = 16 h w, pixel = 16; NHWC:
  * block = 16, pixel = c; vectors: block = 16. */
-struct adam_k; /* elem.h */
-struct sgd_k;
-
 struct slab {
     enum dtype dtype; /* F32 or BF16 */
     int n, blocks, h, w;

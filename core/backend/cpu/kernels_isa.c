@@ -29,7 +29,7 @@ INLINE void ahead(const struct slab *s, const void *base, size_t i, enum dtype t
         __builtin_prefetch((const char *)base + i * dtype_bytes(t) + AHEAD);
 }
 
-/* ---- of one block ---- */
+/* ---- 16 channels: constants, sums in double ---- */
 
 struct block {
     vf v[PARTS];
@@ -132,7 +132,7 @@ INLINE void bn_apply_body(const struct slab *s, void *z, uint16_t *mask, const v
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            const struct block k = block_of(scale, b), h = block_of(shift, b);
+            const struct block by = block_of(scale, b), plus = block_of(shift, b);
             size_t i = at(s, n, b);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
@@ -143,7 +143,7 @@ INLINE void bn_apply_body(const struct slab *s, void *z, uint16_t *mask, const v
                     ahead(s, residual, i, t);
                 EACH (p, PARTS) {
                     const size_t e = i + (size_t)(p * VL);
-                    vf v = load_typed(y, e, t) * k.v[p] + h.v[p];
+                    vf v = load_typed(y, e, t) * by.v[p] + plus.v[p];
 
                     if (residual)
                         v += load_typed(residual, e, t);
@@ -193,8 +193,8 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
 
     for (int n = 0; n < s->n; n++)
         for (int b = 0; b < s->blocks; b++) {
-            const struct block mu = block_of(mean, b), k = scale ? block_of(scale, b) : mu,
-                               h = scale ? block_of(shift, b) : mu;
+            const struct block mu = block_of(mean, b), by = scale ? block_of(scale, b) : mu,
+                               plus = scale ? block_of(shift, b) : mu;
             struct totals total = totals_begin(sum, product, fresh && n == 0, b);
             size_t i = at(s, n, b);
 
@@ -217,7 +217,7 @@ INLINE void bn_bwd_stats_body(const struct slab *s, void *g, bool past, const vo
                         if (mask)
                             v = where_bits_v(mask[i / LANES] >> p * VL, v);
                         if (scale)
-                            v = where_v(w * k.v[p] + h.v[p] > 0, v);
+                            v = where_v(w * by.v[p] + plus.v[p] > 0, v);
                         if (g)
                             v = past ? store_past(g, e, v, t) : store_typed(g, e, v, t);
                         a[p] += v;
@@ -278,11 +278,11 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
     const int pixels = s->h * s->w;
 
     for (int n = 0; n < s->n; n++)
-        for (int k = 0; k < s->blocks; k++) {
-            const struct block mu = block_of(mean, k), ka = block_of(a, k), kb = block_of(b, k),
-                               kc = block_of(c, k), ks = scale ? block_of(scale, k) : mu,
-                               kh = scale ? block_of(shift, k) : mu;
-            size_t i = at(s, n, k);
+        for (int m = 0; m < s->blocks; m++) {
+            const struct block mu = block_of(mean, m), ka = block_of(a, m), kb = block_of(b, m),
+                               kc = block_of(c, m), by = scale ? block_of(scale, m) : mu,
+                               plus = scale ? block_of(shift, m) : mu;
+            size_t i = at(s, n, m);
 
             for (int j = 0; j < pixels; j++, i += s->pixel) {
                 ahead(s, y, i, t);
@@ -293,7 +293,7 @@ INLINE void bn_bwd_apply_body(const struct slab *s, void *dy, const void *g, con
                     vf v = load_typed(g, e, t);
 
                     if (scale)
-                        v = where_v(w * ks.v[p] + kh.v[p] > 0, v);
+                        v = where_v(w * by.v[p] + plus.v[p] > 0, v);
                     store_typed(dy, e, ka.v[p] * v + (kb.v[p] * (w - mu.v[p]) + kc.v[p]), t);
                 }
             }
@@ -318,7 +318,7 @@ static void bn_bwd_apply(const struct slab *s, void *dy, const void *g, const vo
 
 /* ---- pools ---- */
 
-/* Output (P, Q) over the rows [r0, r1) and columns [s0, s1) of its window. */
+/* VL channels of output (P, Q) over the rows [r0, r1) and columns [s0, s1) of its window. */
 INLINE void max_pool_at(const struct slab *in, void *y, uint8_t *argmax, const void *x, size_t xi,
                         size_t yi, int p, int q, int r0, int r1, int s0, int s1, enum dtype t)
 {

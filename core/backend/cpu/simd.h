@@ -13,7 +13,7 @@
 
 #include "backend/op.h"
 
-#if defined __AVX2__
+#if defined __FMA__
 #include <immintrin.h>
 #elif defined __aarch64__
 #include <arm_neon.h>
@@ -43,7 +43,7 @@ enum { PARTS = 16 / VL };
 #define EACH(i, n) _Pragma("GCC unroll 36") for (int i = 0; i < (n); i++)
 
 #if !defined __aarch64__ && !defined __FMA__
-typedef int64_t vl __attribute__((vector_size(VL * sizeof(int64_t))));
+typedef int64_t v64 __attribute__((vector_size(VL * sizeof(int64_t))));
 
 /* Without the instruction: the product is exact in double; its sum with C is rounded to odd, which keeps what
  * the one rounding to float needs (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums"). */
@@ -52,7 +52,7 @@ INLINE vf fmadd_emulated(vf a, vf b, vf c)
     const vd p = __builtin_convertvector(a, vd) * __builtin_convertvector(b, vd);
     const vd d = __builtin_convertvector(c, vd), s = p + d;
     const vd back = s - p, error = (p - (s - back)) + (d - back); /* exact: Knuth's two-sum */
-    vl bits, inexact = (error > 0) | (error < 0), toward;
+    v64 bits, inexact = (error > 0) | (error < 0), toward;
     vd odd;
 
     memcpy(&bits, &s, sizeof bits);
@@ -116,14 +116,14 @@ INLINE void store_v(float *p, vf v)
     memcpy(p, &v, sizeof v);
 }
 
-/* VL numbers of 16 bits as words. */
+/* VL numbers of 16 bits as words. With AVX-512 gcc 12 makes two halves of the plain conversion, at twice the time of a
+ * whole pass. */
 INLINE vu load_halves(const uint16_t *p)
 {
     vh h;
 
     memcpy(&h, p, sizeof h);
-#if defined                                                                                        \
-    __AVX512F__ /* of the conversion below gcc 12 makes two halves, at twice the time of a whole pass */
+#if defined __AVX512F__
     return (vu)_mm512_cvtepu16_epi32((__m256i)h);
 #else
     return __builtin_convertvector(h, vu);
@@ -191,7 +191,7 @@ INLINE vf store_past(void *base, size_t at, vf v, enum dtype t)
 /* Ends what was stored past the caches, so that other threads find it. */
 INLINE void end_stores(void)
 {
-#if defined __AVX2__
+#if defined __FMA__
     _mm_sfence();
 #endif
 }

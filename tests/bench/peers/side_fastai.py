@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # side_fastai.py - the chapter's job in small by fastai, for comparison with build/bin/bench_job.
 #
-#   side_fastai.py FOLDER [EPOCHS]     FOLDER has images/, as `fetch pets-mini` unpacks them
+#   side_fastai.py FOLDER [EPOCHS]     FOLDER has images/: data/pets-mini/tree after `fetch pets-mini --from ARCHIVE`
 #
 # resnet34 from random weights, fine_tune(EPOCHS) (2 unless said), batch 64, 224 px after Resize(460), a fifth of the
 # pictures to validate on: as bench_job has it. Prints the seconds, and pictures trained per second of the whole.
@@ -17,7 +17,6 @@ from fastai.vision.all import (
 folder = pathlib.Path(sys.argv[1])
 epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 2
 
-# Three files of the set are no JPEG inside; presize reads them, PIL as well.
 block = DataBlock(
     blocks=(ImageBlock, CategoryBlock),
     get_items=get_image_files,
@@ -27,7 +26,7 @@ block = DataBlock(
     batch_tfms=aug_transforms(size=224, min_scale=0.75))
 loaders = block.dataloaders(folder / "images", bs=64)
 learner = vision_learner(loaders, resnet34, pretrained=False, metrics=error_rate)
-# without pretrained weights fastai has one group; the chapter freezes the body
+# fastai freezes by itself with pretrained weights alone
 learner.freeze()
 
 begin = time.perf_counter()
