@@ -24,13 +24,13 @@ struct gemm {
     int blocks;
     float *out; /* number (b, i, k) at out_first + b * out_block + 16 i + k */
     size_t out_first, out_block;
-    const struct put_to
-        *to; /* NULL, or in place of OUT: what follows a sum, into a target of DTYPE */
+    /* NULL, or in place of OUT: what follows a sum, into a target of DTYPE */
+    const struct put_to *to;
     enum dtype dtype;
     int pictures; /* A and OUT again, so far apart: */
     size_t a_picture, out_picture;
-    bool
-        odd_terms; /* GEMM_DOT: of the last pair of a segment the high halves alone are multiplied */
+    /* GEMM_DOT: of the last pair of a segment the high halves alone are multiplied */
+    bool odd_terms;
 };
 
 /* out[kb][cb][l][k] (+)= sum over pixels i: x[cb][i][l] d[kb][i][k]; l < columns, k < 16. */

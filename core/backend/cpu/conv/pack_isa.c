@@ -32,8 +32,8 @@ INLINE void gather_pixel(float *dst, int i, const void *from, enum dtype t,
     }
 }
 
-/* Pixels I to END of the whole, of one row of the source: pixel I reads source pixel COLUMN0 + I step. Those from INSIDE
- * to OUTSIDE are in the picture; all else is zeros. */
+/* Pixels I to END of the whole, of one row of the source: pixel I reads source pixel COLUMN0 + I step. Those from
+ * INSIDE to OUTSIDE are in the picture; all else is zeros. */
 struct run {
     const char *row; /* NULL: above or below the picture */
     int column0, step;
