@@ -14,8 +14,10 @@ from fastai.vision.all import (
     CategoryBlock, DataBlock, ImageBlock, RandomSplitter, RegexLabeller, Resize, aug_transforms,
     error_rate, get_image_files, resnet34, using_attr, vision_learner)
 
-folder = pathlib.Path(sys.argv[1])
+folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "")
 epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+if not (folder / "images").is_dir():
+    sys.exit(f"side_fastai.py: no folder {folder / 'images'}\nusage: side_fastai.py FOLDER [EPOCHS]")
 
 block = DataBlock(
     blocks=(ImageBlock, CategoryBlock),

@@ -35,7 +35,7 @@ INLINE void gather_pixel(float *dst, int i, const void *from, enum dtype t,
 /* Pixels I to END of the whole, of one row of the source: pixel I reads source pixel COLUMN0 + I step. Those from
  * INSIDE to OUTSIDE are in the picture; all else is zeros. */
 struct run {
-    const char *row; /* NULL: above or below the picture */
+    const char *row; /* NULL: no pixel of it is read */
     int column0, step;
     int i, inside, outside, end;
 };
